@@ -1,0 +1,51 @@
+# What `cmake --install` puts where: headers, library, command line, the CMake package and the pkg-config file.
+include(CMakePackageConfigHelpers)
+
+get_target_property(stele_library_type stele TYPE)
+set(stele_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/stele")
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/stele" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+        FILES_MATCHING PATTERN "*.hpp")
+
+# One export per component, so that a component's targets exist only where it was asked for.
+install(TARGETS stele EXPORT stele-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT stele-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
+install(TARGETS stele_eigen EXPORT stele-eigen-targets)
+install(EXPORT stele-eigen-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
+if(TARGET stele_cli)
+  install(TARGETS stele_cli)
+endif()
+
+if(stele_library_type STREQUAL "STATIC_LIBRARY")
+  set(STELE_STATIC ON)
+else()
+  set(STELE_STATIC OFF)
+endif()
+configure_package_config_file(cmake/stele-config.cmake.in "${PROJECT_BINARY_DIR}/stele-config.cmake"
+                              INSTALL_DESTINATION "${stele_package_dir}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/stele-config-version.cmake"
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/stele-config.cmake" "${PROJECT_BINARY_DIR}/stele-config-version.cmake"
+        DESTINATION "${stele_package_dir}")
+if(STELE_STATIC)
+  install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake
+          DESTINATION "${stele_package_dir}")
+endif()
+
+# The prefix is relative to the file, so that the tree can be moved.
+file(RELATIVE_PATH STELE_PC_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+set(stele_pc_requires zlib libxxhash)
+if(zstd_FOUND)
+  list(APPEND stele_pc_requires libzstd)
+endif()
+if(libdeflate_FOUND)
+  list(APPEND stele_pc_requires libdeflate)
+endif()
+list(JOIN stele_pc_requires " " stele_pc_requires)
+if(STELE_STATIC)
+  set(STELE_PC_REQUIRES "Requires: ${stele_pc_requires}")
+else()
+  set(STELE_PC_REQUIRES "Requires.private: ${stele_pc_requires}")
+endif()
+configure_file(cmake/stele.pc.in "${PROJECT_BINARY_DIR}/stele.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/stele.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

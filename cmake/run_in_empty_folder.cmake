@@ -1,0 +1,22 @@
+# cmake -D FOLDER=… -P run_in_empty_folder.cmake -- program argument…
+# Runs the program in FOLDER, emptied before, and ends with its exit code (77: skipped).
+cmake_policy(VERSION 3.25)
+set(command "")
+set(separator_seen FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 1 ${last})
+  if(separator_seen)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(separator_seen TRUE)
+  endif()
+endforeach()
+
+file(REMOVE_RECURSE "${FOLDER}")
+file(MAKE_DIRECTORY "${FOLDER}")
+execute_process(COMMAND ${command} WORKING_DIRECTORY "${FOLDER}" RESULT_VARIABLE result)
+if(result EQUAL 77)
+  message("skipped: exit code 77")
+elseif(NOT result EQUAL 0)
+  message(FATAL_ERROR "failed: ${result}")
+endif()

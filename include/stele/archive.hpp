@@ -1,0 +1,345 @@
+#pragma once
+// Saving, loading and opening archives. One value goes to one archive; the functions below are one line of template over
+// compiled code each.
+
+#include <array>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stele/options.hpp"
+#include "stele/walk.hpp"
+
+namespace stele {
+
+/// An open file descriptor (file, pipe, socket), to tell it from other integers. It stays the caller's.
+struct Descriptor {
+  int fd = -1;
+};
+
+/// Writes archives one after another. Nothing counts before close(); the destructor of an unclosed Writer leaves a path
+/// as it was. Not thread-safe.
+class Writer {
+ public:
+  /// To a file that appears at close(). Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
+  explicit Writer(const Path& path, const SaveOptions& options = {});
+  /// To a stream, descriptor or Sink, which must outlive the Writer; never seeks.
+  explicit Writer(std::ostream& stream, const SaveOptions& options = {});
+  explicit Writer(Descriptor descriptor, const SaveOptions& options = {});
+  explicit Writer(Sink& sink, const SaveOptions& options = {});
+  ~Writer();
+  Writer(Writer&&) noexcept;
+  Writer& operator=(Writer&&) noexcept;
+
+  /// Writes one archive. After an exception nothing more can be written and close() fails.
+  /// Throws: Error(io), Error(limit_exceeded) for deep nesting, what the value's iterators throw.
+  template <class T>
+  void write(const T& value) {
+    stele::write(begin({[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value}),
+                 value);
+    end();
+  }
+  /// Makes everything visible; what was written is lost without. Throws: Error(io).
+  void close();
+
+ private:
+  friend class MapWriter;
+  /// How to walk the value once more: arrays that share a buffer are found that way.
+  struct Again {
+    void (*walk)(OutVisitor& out, const void* value);
+    const void* value;
+  };
+  OutVisitor& begin(const Again& again);
+  void end();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+template <class T>
+class GrowingArray;
+
+/// Writes one archive whose root is a map, entry by entry, among them arrays whose number of rows is not known
+/// beforehand. They can be mapped if the destination can be patched: a file, not a pipe or a compressed file.
+class MapWriter {
+ public:
+  explicit MapWriter(const Path& path, const SaveOptions& options = {});
+  explicit MapWriter(Sink& sink, const SaveOptions& options = {});
+  ~MapWriter();
+  MapWriter(MapWriter&&) noexcept;
+  MapWriter& operator=(MapWriter&&) noexcept;
+
+  /// Writes an entry. Throws: Error(invalid_argument) while a growing array is open.
+  template <class T>
+  void write(std::string_view key, const T& value) {
+    stele::write(entry(key), value);
+  }
+  /// Begins an entry that is an array with rows of the given extents (none: the array has one dimension). It must be
+  /// closed before the next entry and must not outlive the MapWriter.
+  template <class T>
+  GrowingArray<T> grow(std::string_view key, const Shape& row = {});
+  /// Throws: Error(io), Error(invalid_argument) while a growing array is open.
+  void close();
+
+ private:
+  template <class T>
+  friend class GrowingArray;
+  OutVisitor& entry(std::string_view key);
+  void begin_rows(std::string_view key, const DType& dtype, const Shape& row);
+  void rows(const ArrayView& batch);
+  void end_rows();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// An array that grows by batches of rows; made by MapWriter::grow().
+template <class T>
+class GrowingArray {
+ public:
+  GrowingArray(const GrowingArray&) = delete;
+  GrowingArray& operator=(const GrowingArray&) = delete;
+  GrowingArray(GrowingArray&& other) noexcept
+      : writer_(std::exchange(other.writer_, nullptr)), row_(other.row_) {}
+
+  /// Appends whole rows given as their elements, row after row. Throws: Error(invalid_argument), Error(io).
+  void append(std::span<const T> elements) {
+    const std::uint64_t per_row = row_.count();
+    if (per_row == 0 || elements.size() % per_row != 0) {
+      fail(Errc::invalid_argument, "a batch of " + std::to_string(elements.size()) + " elements is no whole number of rows " + row_.text());
+    }
+    Shape shape{elements.size() / per_row};
+    for (const std::uint64_t extent : row_) {
+      shape.push_back(extent);
+    }
+    writer_->rows(ArrayView(walk::dtype_of<T>(), elements.data(), shape, Order::row_major));
+  }
+  /// Appends the rows of an array whose further extents are the row's.
+  template <std::size_t Rank>
+  void append(const Array<T, Rank>& batch) {
+    writer_->rows(batch.view_as(walk::dtype_of<T>()));
+  }
+  void close() {
+    std::exchange(writer_, nullptr)->end_rows();
+  }
+
+ private:
+  friend class MapWriter;
+  GrowingArray(MapWriter& writer, const Shape& row) : writer_(&writer), row_(row) {}
+  MapWriter* writer_;
+  Shape row_;
+};
+
+template <class T>
+GrowingArray<T> MapWriter::grow(std::string_view key, const Shape& row) {
+  begin_rows(key, walk::dtype_of<T>(), row);
+  return GrowingArray<T>(*this, row);
+}
+
+/// Reads archives one after another, each written by save() or Writer. Not thread-safe.
+class Reader {
+ public:
+  explicit Reader(const Path& path, const LoadOptions& options = {});
+  /// From where the stream, descriptor or Source stands; each archive leaves it right behind its end.
+  explicit Reader(std::istream& stream, const LoadOptions& options = {});
+  explicit Reader(Descriptor descriptor, const LoadOptions& options = {});
+  explicit Reader(Source& source, const LoadOptions& options = {});
+  /// From memory that must outlive the Reader.
+  explicit Reader(Bytes bytes, const LoadOptions& options = {});
+  ~Reader();
+  Reader(Reader&&) noexcept;
+  Reader& operator=(Reader&&) noexcept;
+
+  /// Whether another archive follows; on a stream it waits for the first byte or the end.
+  bool more();
+  /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
+  template <class T>
+  T read() {
+    static_assert(std::is_default_constructible_v<T>, "stele: load<T>() makes a T and then reads it; give it a default constructor or use read_into()");
+    T value{};
+    read_into(value);
+    return value;
+  }
+  template <class T>
+  void read_into(T& value) {
+    stele::read(begin(), value);
+    end();
+  }
+  /// The metadata of the archive read last.
+  const std::map<std::string, std::string>& metadata() const;
+
+ private:
+  InVisitor& begin();
+  void end();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// --- Whole objects ---------------------------------------------------------------------------------------------------
+
+/// Saves to a file, atomically: a crash, a full disk or an exception leaves the old file whole.
+/// Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
+template <class T>
+void save(const T& value, const Path& path, const SaveOptions& options = {}) {
+  Writer out(path, options);
+  out.write(value);
+  out.close();
+}
+/// Saves to a stream, a descriptor or a Sink, from its current position on; never seeks.
+template <class T>
+void save(std::ostream& stream, const T& value, const SaveOptions& options = {}) {
+  Writer out(stream, options);
+  out.write(value);
+  out.close();
+}
+template <class T>
+void save(Descriptor descriptor, const T& value, const SaveOptions& options = {}) {
+  Writer out(descriptor, options);
+  out.write(value);
+  out.close();
+}
+template <class T>
+void save(Sink& sink, const T& value, const SaveOptions& options = {}) {
+  Writer out(sink, options);
+  out.write(value);
+  out.close();
+}
+
+/// Loads the object of a file, the first if it holds several archives. The codec is found by the file's first bytes.
+/// Throws: Error(not_found), Error(io), Error(not_an_archive), Error(truncated), Error(damaged), Error(malformed),
+/// Error(type_mismatch), Error(limit_exceeded), Error(not_mappable) …; never crashes on hostile input.
+template <class T>
+T load(const Path& path, const LoadOptions& options = {}) {
+  Reader in(path, options);
+  return in.read<T>();
+}
+/// Loads from a stream, descriptor or Source and leaves it right behind the archive.
+template <class T>
+T load(std::istream& stream, const LoadOptions& options = {}) {
+  Reader in(stream, options);
+  return in.read<T>();
+}
+template <class T>
+T load(Descriptor descriptor, const LoadOptions& options = {}) {
+  Reader in(descriptor, options);
+  return in.read<T>();
+}
+template <class T>
+T load(Source& source, const LoadOptions& options = {}) {
+  Reader in(source, options);
+  return in.read<T>();
+}
+/// Loads into an object that exists, whose fields without a stored value stay as they are.
+template <class T>
+void load_into(T& value, const Path& path, const LoadOptions& options = {}) {
+  Reader in(path, options);
+  in.read_into(value);
+}
+
+/// Saves to memory.
+template <class T>
+std::vector<std::byte> to_bytes(const T& value, const SaveOptions& options = {}) {
+  std::vector<std::byte> bytes;
+  const std::unique_ptr<Sink> sink = memory_sink(bytes);
+  save(*sink, value, options);
+  return bytes;
+}
+/// Loads from memory; the archive must end where the bytes do.
+template <class T>
+T from_bytes(Bytes bytes, const LoadOptions& options = {}) {
+  Reader in(bytes, options);
+  T value = in.read<T>();
+  if (in.more()) {
+    fail(Errc::damaged, "bytes behind the archive");
+  }
+  return value;
+}
+
+// --- Parts of objects ------------------------------------------------------------------------------------------------
+
+/// One value of an archive, as File::list() tells it.
+struct Entry {
+  std::string path;         // JSON Pointer without the leading slash; empty for the root
+  Kind kind = Kind::null;
+  DType dtype;              // arrays
+  Shape shape;              // arrays
+  Order order = Order::row_major;
+  std::string encoding;     // arrays: "raw"
+  std::uint64_t offset = 0;  // in the plain archive: of an array's first element, else of the value
+  std::uint64_t bytes = 0;   // stored, of the elements or of the whole value
+  std::optional<std::uint64_t> count;  // containers: items, entries or fields
+  bool listed = false;       // arrays: in the directory, so that they can be mapped
+  std::string text;          // leaves: their value, cut at 80 characters
+  std::string type;          // polymorphic values: their registered name
+};
+
+struct ListOptions {
+  std::string path = {};                    // list what is below this value
+  std::size_t depth = 64;                   // levels below it
+  std::uint64_t max_items = 1000;           // of one container; more are left out
+};
+
+/// What is known of an archive as a whole.
+struct Info {
+  std::string codec;               // "plain", "gzip", …
+  std::uint64_t stored_bytes = 0;  // of the file
+  std::uint64_t plain_bytes = 0;   // of the archive
+  std::uint64_t arrays = 0;        // listed ones
+  std::uint64_t array_bytes = 0;
+  std::uint64_t format = 0;
+  std::string writer;
+  std::map<std::string, std::string> metadata;
+};
+
+/// An open archive: reads its directory and then only what is asked for. Loading is const and may be done by several
+/// threads at once. Arrays that were mapped stay valid after the File is gone.
+class File {
+ public:
+  ~File();
+  File(File&&) noexcept;
+  File& operator=(File&&) noexcept;
+
+  /// Loads the value at a path, "layers/3/weights"; the whole object for the empty path.
+  /// Throws: Error(not_found) and what load() throws.
+  template <class T>
+  T load(std::string_view path = {}) const {
+    static_assert(std::is_default_constructible_v<T>, "stele: load<T>() makes a T and then reads it; give it a default constructor");
+    T value{};
+    const std::unique_ptr<Part> part = find(path);
+    stele::read(part->visitor(), value);
+    part->finish();
+    return value;
+  }
+  bool contains(std::string_view path) const;
+  /// The value at a path and what is below it, in the order of the file; arrays are not read.
+  std::vector<Entry> list(const ListOptions& options = {}) const;
+  Info info() const;
+  /// Checks everything against the checksums. Throws: Error(damaged) …
+  void verify() const;
+  /// MapMode::read_write: brings changed elements and their checksums to the device. Called by the last user of the
+  /// mapping too, without a way to tell of failure. Throws: Error(io), Error(read_only) for another mode.
+  void flush();
+
+ private:
+  friend File open(const Path& path, const LoadOptions& options);
+  friend File open(std::unique_ptr<Source> source, const LoadOptions& options);
+  class Part {
+   public:
+    virtual ~Part() = default;
+    virtual InVisitor& visitor() = 0;
+    virtual void finish() = 0;
+  };
+  struct State;
+  explicit File(std::unique_ptr<State> state);
+  std::unique_ptr<Part> find(std::string_view path) const;
+  std::unique_ptr<State> state_;
+};
+
+/// Opens an archive: reads the trailer and the directory only. Costs microseconds, whatever the size of its arrays.
+File open(const Path& path, const LoadOptions& options = {});
+/// The same for a Source with random access, such as a remote object read by ranges.
+File open(std::unique_ptr<Source> source, const LoadOptions& options = {});
+
+}  // namespace stele

@@ -1,0 +1,119 @@
+#pragma once
+// Compression formats. A Codec writes and reads one standard file format block by block: a block is the unit that is
+// compressed, decompressed and found without its neighbours. The library drives the blocks; a codec knows one format.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stele/io.hpp"
+
+namespace stele {
+
+/// The levels a codec offers; more is smaller and slower.
+struct LevelRange {
+  int lowest = 0;
+  int highest = 0;
+  int standard = 0;  // what SaveOptions::level leaves open
+};
+
+/// One block: where its plain bytes lie in the archive and its stored bytes in the compressed file.
+struct Block {
+  std::uint64_t plain_offset = 0;
+  std::uint64_t plain_size = 0;
+  std::uint64_t stored_offset = 0;
+  std::uint64_t stored_size = 0;
+  std::uint64_t check = 0;  // the codec's own, such as a CRC to be combined at the end
+};
+
+/// Compresses blocks, one at a time; each worker has its own.
+class BlockEncoder {
+ public:
+  virtual ~BlockEncoder() = default;
+  /// Appends the stored form of `plain` to `out` and returns its check. Throws: Error(io) where the library fails.
+  virtual std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) = 0;
+};
+
+/// Decompresses blocks, one at a time; each worker has its own.
+class BlockDecoder {
+ public:
+  virtual ~BlockDecoder() = default;
+  /// Fills `plain`, whose size the index gave, from one whole stored block.
+  /// Throws: Error(damaged) unless `stored` decodes to exactly that many bytes and its checksum agrees.
+  virtual void decode(Bytes stored, MutableBytes plain) = 0;
+};
+
+/// A compressed file format. Stateless and thread-safe.
+class Codec {
+ public:
+  Codec() = default;
+  Codec(const Codec&) = delete;
+  Codec& operator=(const Codec&) = delete;
+  virtual ~Codec() = default;
+
+  /// The name in options, as in "zstd".
+  virtual std::string_view name() const noexcept = 0;
+  /// File name extensions with the dot, the usual one first.
+  virtual std::span<const std::string_view> extensions() const noexcept = 0;
+  /// Whether a file that begins with these bytes (at least 12, if the file has them) is of this format.
+  virtual bool recognises(Bytes first) const noexcept = 0;
+  virtual LevelRange levels() const noexcept = 0;
+  /// The library behind it and its version, as `stele codecs` prints it.
+  virtual std::string library() const = 0;
+
+  /// The plain size of the blocks it is best given.
+  virtual std::size_t block_size(int level) const noexcept = 0;
+  virtual std::unique_ptr<BlockEncoder> encoder(int level) const = 0;
+  virtual std::unique_ptr<BlockDecoder> decoder() const = 0;
+
+  /// What stands before the first block.
+  virtual void prologue(int level, std::vector<std::byte>& out) const;
+  /// What stands behind the last block: end marks, checksums, the block index. Where there is no block, it and the
+  /// prologue are a valid empty file.
+  virtual void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const;
+
+  /// The blocks of a file, found without decoding them, or nothing where the file has no index or one that does not
+  /// cover exactly the whole file; then it is read in order. `stored` has random access. Blocks lie in order and
+  /// without gaps in the plain bytes.
+  virtual std::optional<std::vector<Block>> index(const Source& stored) const = 0;
+  /// Decodes a file of any tool in order. Takes from `stored` only bytes that belong to the format, so that what
+  /// follows can be read from there after finish(). With random access it starts at offset 0 of `stored` and may be
+  /// ahead until finish(). `stored` must outlive the result.
+  virtual std::unique_ptr<Source> in_order(Source& stored) const = 0;
+};
+
+/// A set of codecs to choose from. Copies are cheap; a set given to options must outlive the call.
+class Codecs {
+ public:
+  /// The codecs this build has.
+  Codecs();
+  /// Adds a codec, before the ones there.
+  void add(std::shared_ptr<const Codec> codec);
+
+  std::span<const std::shared_ptr<const Codec>> all() const noexcept { return codecs_; }
+  /// The codec of that name or null.
+  const Codec* find(std::string_view name) const noexcept;
+  /// The codec whose extension ends `path`, or null.
+  const Codec* by_extension(std::string_view path) const noexcept;
+  /// The codec that recognises a file's first bytes, or null.
+  const Codec* by_magic(Bytes first) const noexcept;
+
+ private:
+  std::vector<std::shared_ptr<const Codec>> codecs_;
+};
+
+/// A Sink that compresses into `to`, which it does not close; both `to` and `codec` must outlive it. Large writes are
+/// compressed from where they lie. A level of nothing is the codec's standard one. After an error it takes no more, and
+/// close() fails.
+/// Throws: Error(invalid_argument) for a level the codec does not have.
+std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level);
+
+/// A Source of the plain bytes of `stored`, which starts there: with random access where `stored` has it and the codec
+/// finds an index with blocks of at most 64 MiB, else in order. `codec` must outlive it.
+std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec);
+
+}  // namespace stele

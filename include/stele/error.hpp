@@ -1,0 +1,66 @@
+#pragma once
+// The one way to fail: every error of the library is a stele::Error, thrown through fail().
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace stele {
+
+/// What went wrong, for programs; the message is for people.
+enum class Errc : std::uint8_t {
+  io,                // a system call failed; the message ends with its reason
+  not_found,         // no such file, or no such path in the object graph
+  not_an_archive,    // the bytes do not start as any known format does
+  truncated,         // the input ends before the archive does
+  damaged,           // a checksum, a length or the directory contradicts the bytes
+  malformed,         // not well-formed CBOR, or not in the form docs/format.md gives it
+  type_mismatch,     // the stored type cannot become the requested one without loss
+  out_of_range,      // a stored number does not fit the requested type
+  missing_field,     // strict loading: a field of the type is not stored
+  unknown_field,     // strict loading: a stored field is not one of the type's
+  duplicate_field,   // a stored record names a field twice
+  limit_exceeded,    // a limit of LoadOptions (depth, allocation, expansion) was reached
+  not_mappable,      // mapping was asked for and is impossible
+  read_only,         // a write to a read-only mapping or file
+  unsupported,       // well-formed, but this build or version cannot do it
+  unknown_codec,     // no codec of that name, or it was left out of this build
+  unknown_type,      // a polymorphic type that the registry does not know
+  invalid_argument,  // an option or argument makes no sense
+};
+
+/// The enumerator's name, as in "type_mismatch".
+std::string_view to_string(Errc code) noexcept;
+
+/// Where in the object graph and in the bytes an error lies; either may be unknown.
+struct Where {
+  std::string_view path = {};                         // JSON Pointer without the leading slash
+  std::optional<std::uint64_t> offset = std::nullopt;  // from the start of the plain archive
+};
+
+/// Every failure of the library. `what()` reads "path: message (offset n)".
+class Error : public std::runtime_error {
+ public:
+  Error(Errc code, std::string message, Where where = {});
+
+  Errc code() const noexcept { return code_; }
+  /// The message without its place.
+  const std::string& message() const noexcept { return message_; }
+  /// The path in the object graph, empty for the root and where it is unknown.
+  const std::string& path() const noexcept { return path_; }
+  /// The byte offset from the start of the plain archive.
+  std::optional<std::uint64_t> offset() const noexcept { return offset_; }
+
+ private:
+  Errc code_;
+  std::string message_;
+  std::string path_;
+  std::optional<std::uint64_t> offset_;
+};
+
+/// Throws Error. Out of line, so that callers stay small.
+[[noreturn]] void fail(Errc code, std::string message, Where where = {});
+
+}  // namespace stele

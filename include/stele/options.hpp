@@ -1,0 +1,72 @@
+#pragma once
+// What saving and loading can be told. Plain structs for designated initialisers, every field with its default.
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "stele/io.hpp"
+
+namespace stele {
+
+class Codecs;
+class TypeRegistry;
+
+struct SaveOptions {
+  /// The compression by name ("plain", "gzip", "zstd", …); empty: by the path's last extension, plain where it is none
+  /// of a codec's, and plain for streams and memory.
+  std::string codec = {};
+  /// The codec's level; nothing: its standard one.
+  std::optional<int> level = std::nullopt;
+  /// Threads for checksums and compression; 0: as many as the machine has, at most 16.
+  unsigned threads = 0;
+  /// How durable a file is when save() returns. Sync::file costs what the device needs to take all bytes.
+  Sync sync = Sync::none;
+  /// Write unordered containers in the order of their keys' bytes, so that equal objects give equal files. Costs a sort.
+  bool canonical = false;
+  /// Kept in the directory, shown by `stele info`.
+  std::map<std::string, std::string> metadata = {};
+  /// Names of polymorphic types; must outlive the call.
+  const TypeRegistry* types = nullptr;
+  /// The codecs to choose from; null: the ones of this build. Must outlive the call.
+  const Codecs* codecs = nullptr;
+};
+
+/// How much of an archive is checked against its checksums.
+enum class Verify : std::uint8_t {
+  automatic,  // full when reading, directory when mapping
+  none,       // only lengths and forms
+  directory,  // and all that is not a listed array: the trailer, the directory, small values
+  full,       // and every array that is read or mapped; mapping then reads all its bytes
+};
+
+/// Bounds for what a hostile file may cost. Beyond one: Error(limit_exceeded).
+struct Limits {
+  /// Nested containers and pointers. Each level takes about 1 kB of stack.
+  std::size_t depth = 1000;
+  /// Bytes of one array or string.
+  std::uint64_t allocation = std::uint64_t{1} << 46;
+  /// Plain bytes per compressed byte, counted over the whole archive, once it has yielded 1 GiB.
+  std::uint64_t expansion = 50'000;
+};
+
+struct LoadOptions {
+  /// Map the file instead of reading it: every stele::Array of 4 KiB or more then points into it.
+  MapMode map = MapMode::none;
+  Verify verify = Verify::automatic;
+  /// A stored field that the type does not have, or the reverse, is an error instead of skipped and left alone.
+  bool strict = false;
+  /// Threads for reading; 0: as many as the machine has, at most 16.
+  unsigned threads = 0;
+  Limits limits = {};
+  /// Where the archive begins in the file.
+  std::uint64_t offset = 0;
+  /// Names of polymorphic types; must outlive the call, or the File or Reader that is given it.
+  const TypeRegistry* types = nullptr;
+  /// The codecs to recognise; null: the ones of this build. Must outlive the call, or the File or Reader.
+  const Codecs* codecs = nullptr;
+};
+
+}  // namespace stele

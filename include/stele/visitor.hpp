@@ -1,0 +1,198 @@
+#pragma once
+// The seam. A user's type writes itself as events to an OutVisitor and reads itself from an InVisitor; formats, hashers
+// and describers are behind these two interfaces and never see the type. An array crosses whole, as one event.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+
+#include "stele/array.hpp"
+#include "stele/error.hpp"
+#include "stele/io.hpp"
+
+namespace stele {
+
+class TypeRegistry;
+
+/// Whether the order of a container's items means anything.
+enum class Ordering : std::uint8_t { ordered, unordered };
+
+/// The fields of a record, in the order in which their values follow.
+struct RecordInfo {
+  std::span<const std::string_view> names;
+  std::uint32_t version = 0;     // 0: the type carries none
+  const void* type_id = nullptr;  // equal for records of one type with these very names; null: compare the names
+};
+
+/// Takes the events of one value. Events nest: a sequence is followed by its items, a map by key, value, key, value …,
+/// a record by the values of its fields, each closed by end(). Not thread-safe.
+class OutVisitor {
+ public:
+  OutVisitor() = default;
+  OutVisitor(const OutVisitor&) = delete;
+  OutVisitor& operator=(const OutVisitor&) = delete;
+  virtual ~OutVisitor() = default;
+
+  virtual void null() = 0;
+  virtual void boolean(bool value) = 0;
+  virtual void integer(std::int64_t value) = 0;
+  virtual void natural(std::uint64_t value) = 0;
+  virtual void real(float16 value) = 0;
+  virtual void real(float value) = 0;
+  virtual void real(double value) = 0;
+  /// Text as UTF-8; what is not valid UTF-8 is kept as bytes.
+  virtual void text(std::string_view value) = 0;
+  virtual void bytes(Bytes value) = 0;
+  /// A numeric array of any rank, strided or dense.
+  virtual void array(const ArrayView& value) = 0;
+  virtual void begin_sequence(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
+  virtual void begin_map(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
+  virtual void begin_record(const RecordInfo& info) = 0;
+  /// Closes the innermost sequence, map or record.
+  virtual void end() = 0;
+  /// An object that several pointers may share. True: its value follows, once. False: it was written before, a
+  /// reference stands for it and nothing follows.
+  virtual bool begin_shared(const void* identity, const std::type_info& type) = 0;
+  /// A value of a registered polymorphic type; the value follows.
+  virtual void begin_typed(std::string_view name) = 0;
+
+  /// Whether unordered containers are to be written in the order of their keys' bytes.
+  bool canonical() const noexcept { return canonical_; }
+  /// The polymorphic types that may be met, or null.
+  const TypeRegistry* types() const noexcept { return types_; }
+
+ protected:
+  bool canonical_ = false;
+  const TypeRegistry* types_ = nullptr;
+};
+
+/// What a stored value is.
+enum class Kind : std::uint8_t { null, boolean, integer, real, text, bytes, array, sequence, map, record };
+std::string_view to_string(Kind kind) noexcept;
+
+/// A stored number, exactly.
+struct Number {
+  enum class Type : std::uint8_t { natural, negative, float16, float32, float64 };
+  Type type = Type::natural;
+  std::uint64_t bits = 0;  // the value; for negative: -1 - value; for floats: the bits
+};
+
+/// What is stored of an array.
+struct ArrayHeader {
+  DType dtype;
+  Shape shape;
+  Order order = Order::row_major;
+};
+
+/// Where an array is read to. The reader asks it in the order of the functions below.
+class ArrayTarget {
+ public:
+  explicit ArrayTarget(DType dtype) : dtype_(std::move(dtype)) {}
+  ArrayTarget(const ArrayTarget&) = delete;
+  ArrayTarget& operator=(const ArrayTarget&) = delete;
+  virtual ~ArrayTarget() = default;
+
+  /// The element type wanted; the reader converts where nothing is lost. Kind none takes whatever is stored.
+  const DType& dtype() const noexcept { return dtype_; }
+  /// Whether this shape fits; if not, nothing else is called.
+  virtual bool accepts(const ArrayHeader& stored) = 0;
+  /// The shape wanted, for messages: "[?, 3]".
+  virtual std::string expected() const = 0;
+  /// The order in which the elements are to lie in memory().
+  virtual Order order(const ArrayHeader& stored) = 0;
+  /// The first byte of memory for at least the first `bytes` of the array's `total`. Called with growing `bytes` as
+  /// data arrives, the last time with the total; what was filled before stays. `trusted`: the input holds `total`.
+  virtual std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) = 0;
+  /// Takes the elements where they lie instead of memory(): in a mapping, or in a buffer that another array has. False
+  /// if it cannot. `view` has the wanted dtype and lies in `buffer`.
+  virtual bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) = 0;
+  /// Whether share() is worth calling.
+  virtual bool can_share() const noexcept { return false; }
+
+ private:
+  DType dtype_;
+};
+
+/// Where a pointer leads, as stored.
+struct SharedIn {
+  enum class State : std::uint8_t { inline_value, first, reference };
+  State state = State::inline_value;  // inline_value: the value follows and nothing refers to it
+  std::uint64_t index = 0;            // first, reference: which shared object
+};
+
+/// An object met earlier, with its dynamic type.
+struct SharedObject {
+  std::shared_ptr<void> pointer;  // to the most derived object
+  const std::type_info* type = nullptr;
+};
+
+/// Gives the events of one value to a type that knows what it wants. Each function fails with the path and the offset
+/// unless the stored value is of its kind. Not thread-safe.
+class InVisitor {
+ public:
+  InVisitor() = default;
+  InVisitor(const InVisitor&) = delete;
+  InVisitor& operator=(const InVisitor&) = delete;
+  virtual ~InVisitor() = default;
+
+  /// The kind of the value that comes next; it stays next.
+  virtual Kind kind() = 0;
+  virtual void null() = 0;
+  virtual bool boolean() = 0;
+  virtual Number number() = 0;
+  /// Text or bytes, into `out`.
+  virtual void text(std::string& out) = 0;
+  virtual void array(ArrayTarget& target) = 0;
+  /// Opens a sequence and tells the number of its items, where that is stored. A count is never more than the input can
+  /// hold, but may be large: reserve with care. next() before each item, until it says false, which closes it.
+  virtual std::optional<std::uint64_t> begin_sequence() = 0;
+  /// Opens a map; next() before each key; the value follows the key.
+  virtual std::optional<std::uint64_t> begin_map() = 0;
+  virtual bool next() = 0;
+  /// Opens a record, or a map with text keys; next_field() until it says false, which closes it. `name` is valid until
+  /// the next call of any function.
+  virtual void begin_record() = 0;
+  virtual bool next_field(std::string_view& name) = 0;
+  /// Skips one value.
+  virtual void skip() = 0;
+  virtual SharedIn begin_shared() = 0;
+  /// Tells which object stands for index `index`, before its value is read, so that cycles find it.
+  virtual void define_shared(std::uint64_t index, SharedObject object) = 0;
+  /// The object of a reference; null where it lies outside what is being read and must be read by enter_shared().
+  virtual SharedObject shared(std::uint64_t index) = 0;
+  /// Goes to the value of a shared object that lies elsewhere in the file; leave_shared() comes back.
+  virtual void enter_shared(std::uint64_t index) = 0;
+  virtual void leave_shared() = 0;
+  /// The registered name of the polymorphic value that comes next, or nothing if it is stored without; after the value
+  /// end_typed().
+  virtual std::optional<std::string> begin_typed() = 0;
+  virtual void end_typed() = 0;
+
+  /// Throws an Error at the place of the value read last.
+  [[noreturn]] void error(Errc code, std::string message) {
+    raise(code, std::move(message));
+    __builtin_unreachable();
+  }
+
+  bool strict() const noexcept { return strict_; }
+  const TypeRegistry* types() const noexcept { return types_; }
+
+ protected:
+  /// Does what error() says; never returns. (GCC forgets [[noreturn]] on a virtual function.)
+  virtual void raise(Errc code, std::string message) = 0;
+  bool strict_ = false;
+  const TypeRegistry* types_ = nullptr;
+};
+
+/// Conversions of stored numbers that lose nothing; fail through `in` otherwise.
+std::int64_t to_signed(const Number& number, std::int64_t lowest, std::int64_t highest, InVisitor& in);
+std::uint64_t to_unsigned(const Number& number, std::uint64_t highest, InVisitor& in);
+float to_float(const Number& number, InVisitor& in);
+double to_double(const Number& number, InVisitor& in);
+
+}  // namespace stele

@@ -1,0 +1,194 @@
+#pragma once
+// Owning pointers. unique_ptr is null or its object. shared_ptr and weak_ptr keep identity: an object is stored where it
+// is met first, later pointers refer to it, cycles included. A pointer to a polymorphic base goes through the registry.
+
+#include "stele/walk.hpp"
+
+namespace stele::walk {
+
+/// Whether a pointer to T may lead to an object of a derived type.
+template <class T>
+inline constexpr bool is_base = std::is_polymorphic_v<T> && !std::is_final_v<T>;
+
+template <class T>
+const void* identity(const T* object) noexcept {
+  if constexpr (std::is_polymorphic_v<T>) {
+    return dynamic_cast<const void*>(object);
+  } else {
+    return object;
+  }
+}
+
+/// Writes what a pointer to T leads to, under its registered name where its type is another than T.
+template <class T>
+void write_target(OutVisitor& out, const T& object) {
+  if constexpr (is_base<T>) {
+    const bool plain = typeid(object) == typeid(T) && (out.types() == nullptr || out.types()->find(typeid(T)) == nullptr);
+    if (!plain) {
+      const TypeRegistry::Type& type = registered(out.types(), typeid(object));
+      out.begin_typed(type.name);
+      type.write(out, identity(&object));
+      return;
+    }
+  }
+  if constexpr (!std::is_abstract_v<T>) {
+    stele::write(out, object);
+  }
+}
+
+template <class T>
+struct As<T, Family::unique_pointer> {
+  using Target = std::remove_const_t<typename T::element_type>;
+  static_assert(!std::is_array_v<std::remove_reference_t<decltype(*std::declval<T>())>> &&
+                    requires(const T& p) { *p; },
+                "stele: std::unique_ptr<T[]> does not know its length; use std::vector or stele::Array");
+
+  static void write(OutVisitor& out, const T& value) {
+    if (value == nullptr) {
+      out.null();
+      return;
+    }
+    constexpr bool wrapped = may_be_null<Target>;
+    if constexpr (wrapped) {
+      out.begin_sequence(1);
+    }
+    write_target<Target>(out, *value);
+    if constexpr (wrapped) {
+      out.end();
+    }
+  }
+
+  static void read(InVisitor& in, T& value) {
+    if (in.kind() == Kind::null) {
+      in.null();
+      value.reset();
+      return;
+    }
+    if constexpr (is_base<Target>) {
+      static_assert(std::has_virtual_destructor_v<Target>,
+                    "stele: a std::unique_ptr to a base class needs a virtual destructor there");
+      if (const auto name = in.begin_typed()) {
+        const TypeRegistry::Type& type = registered(in, *name, typeid(Target));
+        void* object = type.make();
+        value.reset(static_cast<Target*>(cast_to_base(in.types(), object, *type.type, typeid(Target))));
+        type.read(in, object);
+        in.end_typed();
+        return;
+      }
+    }
+    if constexpr (std::is_abstract_v<Target>) {
+      in.error(Errc::type_mismatch, "a value of an abstract class is stored without the name of its type");
+    } else {
+      static_assert(std::is_default_constructible_v<Target>,
+                    "stele: what a pointer leads to is made empty and then read; give it a default constructor");
+      auto object = std::make_unique<Target>();
+      if constexpr (may_be_null<Target>) {
+        read_exactly(in, 1, [&](std::size_t) { stele::read(in, *object); });
+      } else {
+        stele::read(in, *object);
+      }
+      value.reset(object.release());
+    }
+  }
+};
+
+template <class T>
+struct As<T, Family::shared_pointer> {
+  using Target = std::remove_const_t<typename T::element_type>;
+  static_assert(!std::is_array_v<Target>, "stele: std::shared_ptr<T[]> does not know its length; use stele::Array");
+
+  static void write(OutVisitor& out, const T& value) {
+    if (value == nullptr) {
+      out.null();
+      return;
+    }
+    if (out.begin_shared(identity(value.get()), typeid(*value))) {
+      constexpr bool wrapped = may_be_null<Target>;
+      if constexpr (wrapped) {
+        out.begin_sequence(1);
+      }
+      write_target<Target>(out, *value);
+      if constexpr (wrapped) {
+        out.end();
+      }
+    }
+  }
+
+  static void read(InVisitor& in, T& value) {
+    if (in.kind() == Kind::null) {
+      in.null();
+      value.reset();
+      return;
+    }
+    const SharedIn shared = in.begin_shared();
+    if (shared.state == SharedIn::State::reference) {
+      SharedObject known = in.shared(shared.index);
+      if (known.pointer != nullptr) {
+        value = cast(in, known);
+        return;
+      }
+      in.enter_shared(shared.index);
+      value = read_object(in, SharedIn{SharedIn::State::first, shared.index});
+      in.leave_shared();
+      return;
+    }
+    value = read_object(in, shared);
+  }
+
+ private:
+  static std::shared_ptr<Target> cast(InVisitor& in, const SharedObject& known) {
+    if (*known.type == typeid(Target)) {
+      return std::static_pointer_cast<Target>(known.pointer);
+    }
+    if (void* base = cast_to_base(in.types(), known.pointer.get(), *known.type, typeid(Target))) {
+      return std::shared_ptr<Target>(known.pointer, static_cast<Target*>(base));
+    }
+    in.error(Errc::type_mismatch, "a reference to a shared object of another type");
+  }
+
+  static std::shared_ptr<Target> read_object(InVisitor& in, const SharedIn& shared) {
+    const auto define = [&](const std::shared_ptr<void>& pointer, const std::type_info& type) {
+      if (shared.state == SharedIn::State::first) {
+        in.define_shared(shared.index, {pointer, &type});
+      }
+    };
+    if constexpr (is_base<Target>) {
+      if (const auto name = in.begin_typed()) {
+        const TypeRegistry::Type& type = registered(in, *name, typeid(Target));
+        const std::shared_ptr<void> object = type.make_shared();
+        define(object, *type.type);
+        type.read(in, object.get());
+        in.end_typed();
+        return cast(in, {object, type.type});
+      }
+    }
+    if constexpr (std::is_abstract_v<Target>) {
+      in.error(Errc::type_mismatch, "a value of an abstract class is stored without the name of its type");
+    } else {
+      static_assert(std::is_default_constructible_v<Target>,
+                    "stele: what a pointer leads to is made empty and then read; give it a default constructor");
+      auto object = std::make_shared<Target>();
+      define(object, typeid(Target));
+      if constexpr (may_be_null<Target>) {
+        read_exactly(in, 1, [&](std::size_t) { stele::read(in, *object); });
+      } else {
+        stele::read(in, *object);
+      }
+      return object;
+    }
+  }
+};
+
+/// The object, if it still lives; on loading it lives on only if a shared_ptr in the graph holds it too.
+template <class T>
+struct As<T, Family::weak_pointer> {
+  using Shared = std::shared_ptr<typename T::element_type>;
+  static void write(OutVisitor& out, const T& value) { As<Shared, Family::shared_pointer>::write(out, value.lock()); }
+  static void read(InVisitor& in, T& value) {
+    Shared shared;
+    As<Shared, Family::shared_pointer>::read(in, shared);
+    value = shared;
+  }
+};
+
+}  // namespace stele::walk

@@ -1,0 +1,248 @@
+#pragma once
+// Classes as records of named fields: aggregates by reflection, others through `visit(v, self)`.
+//
+// In visit, `v("name", member)` is a field, `v.renamed("old", "new", member)` one that older files have under another
+// name, `v.version(n)` declares the type's version and returns the stored one (n when writing, 0 where none is stored),
+// and `v.loading` tells the direction. Loading may call visit several times, so it should only name fields.
+
+#include <bitset>
+#include <new>
+
+#include "stele/walk.hpp"
+
+namespace stele::walk {
+
+inline constexpr std::size_t max_fields = 256;
+inline constexpr std::string_view version_name = "@version";
+
+/// Compiled parts of reading a record.
+[[noreturn]] void unknown_field(InVisitor& in, std::string_view name);
+[[noreturn]] void missing_field(InVisitor& in, std::string_view name);
+[[noreturn]] void duplicate_field(InVisitor& in, std::string_view name);
+/// Reads a stored version and, if strict, fails for one newer than `known`.
+std::uint32_t read_version(InVisitor& in, std::uint32_t known);
+/// The index of `name`, looked for from `hint` on and around; `names.size()` if absent.
+std::size_t find_name(std::span<const std::string_view> names, std::string_view name, std::size_t hint) noexcept;
+
+/// The names a visit function gives, in order.
+class FieldNames {
+ public:
+  static constexpr bool loading = false;
+  FieldNames() noexcept {}
+  template <class M>
+  FieldNames& operator()(std::string_view name, M&&) {
+    return add(name);
+  }
+  template <class M>
+  FieldNames& renamed(std::string_view, std::string_view name, M&&) {
+    return add(name);
+  }
+  std::uint32_t version(std::uint32_t current) noexcept {
+    version_ = current;
+    return current;
+  }
+  RecordInfo info() const noexcept { return {{names_, count_}, version_, nullptr}; }
+
+ private:
+  FieldNames& add(std::string_view name) {
+    if (count_ == max_fields) {
+      fail(Errc::invalid_argument, "a class of more than 256 fields");
+    }
+    new (&names_[count_++]) std::string_view(name);
+    return *this;
+  }
+  std::size_t count_ = 0;
+  std::uint32_t version_ = 0;
+  union {
+    std::string_view names_[max_fields];  // only the first count_ are set
+  };
+};
+
+/// Writes the values of the fields.
+class FieldWriter {
+ public:
+  static constexpr bool loading = false;
+  explicit FieldWriter(OutVisitor& out) : out_(out) {}
+  template <class M>
+  FieldWriter& operator()(std::string_view, const M& member) {
+    stele::write(out_, member);
+    return *this;
+  }
+  template <class M>
+  FieldWriter& renamed(std::string_view, std::string_view, const M& member) {
+    stele::write(out_, member);
+    return *this;
+  }
+  std::uint32_t version(std::uint32_t current) noexcept { return current; }
+
+ private:
+  OutVisitor& out_;
+};
+
+/// Reads fields in the order in which they are stored, whatever the order in which visit names them: each pass of visit
+/// reads those that come up, and passes go on until no stored field is left.
+class FieldReader {
+ public:
+  static constexpr bool loading = true;
+  explicit FieldReader(InVisitor& in) : in_(in) {
+    in_.begin_record();
+    advance();
+  }
+  template <class M>
+  FieldReader& operator()(std::string_view name, M& member) {
+    if (take(name)) {
+      stele::read(in_, member);
+      advance();
+    }
+    return *this;
+  }
+  template <class M>
+  FieldReader& renamed(std::string_view old_name, std::string_view name, M& member) {
+    if (more_ && name_ == old_name) {
+      name_ = name;
+    }
+    return (*this)(name, member);
+  }
+  std::uint32_t version(std::uint32_t current) {
+    if (stored_version_ > current && in_.strict()) {
+      in_.error(Errc::unsupported, "the stored version is newer than this program's");
+    }
+    return stored_version_;
+  }
+
+  template <class F>
+  void run(F&& visit) {
+    do {
+      index_ = 0;
+      progress_ = false;
+      visit(*this);
+      if (more_ && !progress_) {
+        if (in_.strict()) {
+          unknown_field(in_, name_);
+        }
+        in_.skip();
+        advance();
+      }
+    } while (more_);
+    if (in_.strict() && seen_.count() != index_) {
+      report_ = true;
+      index_ = 0;
+      visit(*this);
+    }
+  }
+
+ private:
+  bool take(std::string_view name) {
+    const std::size_t index = index_++;
+    if (report_ && !seen_[index]) {
+      missing_field(in_, name);
+    }
+    if (!more_ || name_ != name) {
+      return false;
+    }
+    if (index >= max_fields || seen_[index]) {
+      duplicate_field(in_, name);
+    }
+    seen_[index] = true;
+    progress_ = true;
+    return true;
+  }
+  void advance() {
+    while ((more_ = in_.next_field(name_)) && name_ == version_name) {
+      stored_version_ = read_version(in_, ~std::uint32_t{0});
+    }
+  }
+
+  InVisitor& in_;
+  std::string_view name_;
+  std::bitset<max_fields> seen_;
+  std::size_t index_ = 0;
+  std::uint32_t stored_version_ = 0;
+  bool more_ = false;
+  bool progress_ = false;
+  bool report_ = false;
+};
+
+template <class T>
+struct As<T, Family::visited> {
+  static void write(OutVisitor& out, const T& value) {
+    FieldNames names;
+    visit(names, value);
+    out.begin_record(names.info());
+    FieldWriter writer(out);
+    visit(writer, value);
+    out.end();
+  }
+  static void read(InVisitor& in, T& value) {
+    FieldReader reader(in);
+    reader.run([&](FieldReader& v) { visit(v, value); });
+  }
+
+ private:
+  template <class V, class Self>
+  static void visit(V& v, Self& self) {
+    if constexpr (TraitVisited<T>) {
+      Visit<T>::visit(v, self);
+    } else {
+      T::visit(v, self);
+    }
+  }
+};
+
+/// An aggregate: its fields by reflection; a `static constexpr unsigned stele_version` gives it a version.
+template <class T>
+struct As<T, Family::aggregate> {
+  static constexpr std::uint32_t version() {
+    if constexpr (requires { T::stele_version; }) {
+      return T::stele_version;
+    } else {
+      return 0;
+    }
+  }
+  static void write(OutVisitor& out, const T& value) {
+    const auto& names = field_names<T>;
+    out.begin_record({{names.data(), names.size()}, version(), names.data()});
+    with_fields(value, [&](const auto&... field) { (stele::write(out, field), ...); });
+    out.end();
+  }
+  static void read(InVisitor& in, T& value) {
+    constexpr std::size_t count = field_count<T>;
+    const std::span<const std::string_view> names(field_names<T>.data(), count);
+    std::bitset<count + 1> seen;
+    std::string_view name;
+    std::size_t index = 0;
+    in.begin_record();
+    while (in.next_field(name)) {
+      index = find_name(names, name, index);
+      if (index == count) {
+        index = 0;
+        if (name == version_name) {
+          read_version(in, version());
+        } else if (in.strict()) {
+          unknown_field(in, name);
+        } else {
+          in.skip();
+        }
+        continue;
+      }
+      if (seen[index]) {
+        duplicate_field(in, name);
+      }
+      seen[index] = true;
+      with_fields(value, [&](auto&... field) {
+        std::size_t i = 0;
+        (void)((i++ == index && (stele::read(in, field), true)) || ...);
+      });
+      ++index;
+    }
+    if (in.strict()) {
+      for (std::size_t i = 0; i < count; ++i) {
+        if (!seen[i]) {
+          missing_field(in, names[i]);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace stele::walk

@@ -1,0 +1,259 @@
+#pragma once
+// Single values that are not numbers: text, paths, times, bit sets, optional, variant, tuples.
+
+#include <string>
+#include <tuple>
+
+#include "stele/walk.hpp"
+
+namespace stele::walk {
+
+/// Opens a sequence that must have exactly `count` items and reads them by `item(index)`.
+template <class F>
+void read_exactly(InVisitor& in, std::size_t count, F&& item) {
+  in.begin_sequence();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!in.next()) {
+      in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found " + std::to_string(i));
+    }
+    item(i);
+  }
+  if (in.next()) {
+    in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found more");
+  }
+}
+
+template <class T>
+struct As<T, Family::text> {
+  static void write(OutVisitor& out, const T& value) {
+    out.text(std::string_view(reinterpret_cast<const char*>(value.data()), value.size()));
+  }
+  static void read(InVisitor& in, T& value) {
+    static_assert(requires { value.push_back(typename T::value_type{}); },
+                  "stele: a string view has no owner; read into a std::string");
+    if constexpr (std::is_same_v<T, std::string>) {
+      in.text(value);
+    } else {
+      std::string text;
+      in.text(text);
+      const auto* first = reinterpret_cast<const typename T::value_type*>(text.data());
+      value.assign(first, first + text.size());
+    }
+  }
+};
+
+/// In the generic form, with slashes.
+template <class T>
+struct As<T, Family::path> {
+  static void write(OutVisitor& out, const T& value) { out.text(value.generic_string()); }
+  static void read(InVisitor& in, T& value) {
+    std::string text;
+    in.text(text);
+    value = T(std::move(text));
+  }
+};
+
+/// std::bitset as bytes, bit i in byte i / 8 at weight 2^(i % 8).
+template <class T>
+struct As<T, Family::bits> {
+  static void write(OutVisitor& out, const T& value) {
+    std::string packed((value.size() + 7) / 8, '\0');
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      if (value.test(i)) {
+        packed[i / 8] = static_cast<char>(static_cast<unsigned char>(packed[i / 8]) | (1U << (i % 8)));
+      }
+    }
+    out.bytes(std::as_bytes(std::span(packed)));
+  }
+  static void read(InVisitor& in, T& value) {
+    std::string packed;
+    in.text(packed);
+    if (packed.size() != (value.size() + 7) / 8) {
+      in.error(Errc::type_mismatch, "expected " + std::to_string(value.size()) + " bits, found " +
+                                        std::to_string(packed.size()) + " bytes");
+    }
+    for (std::size_t i = 0; i < 8 * packed.size(); ++i) {
+      const bool bit = (static_cast<unsigned char>(packed[i / 8]) >> (i % 8) & 1U) != 0;
+      if (i < value.size()) {
+        value.set(i, bit);
+      } else if (bit) {
+        in.error(Errc::type_mismatch, "a bit beyond the last is set");
+      }
+    }
+  }
+};
+
+/// [count, numerator, denominator] of a second; read in another unit only where that is exact.
+template <class T>
+struct As<T, Family::duration> {
+  using Rep = typename T::rep;
+  static void write(OutVisitor& out, const T& value) {
+    out.begin_sequence(3);
+    stele::write(out, value.count());
+    out.natural(static_cast<std::uint64_t>(T::period::num));
+    out.natural(static_cast<std::uint64_t>(T::period::den));
+    out.end();
+  }
+  static void read(InVisitor& in, T& value) {
+    Rep count{};
+    std::uint64_t unit[2] = {};
+    read_exactly(in, 3, [&](std::size_t i) {
+      if (i == 0) {
+        stele::read(in, count);
+      } else {
+        stele::read(in, unit[i - 1]);
+      }
+    });
+    value = T(rescale(in, count, unit[0], unit[1]));
+  }
+
+ private:
+  static Rep rescale(InVisitor& in, Rep count, std::uint64_t numerator, std::uint64_t denominator) {
+    constexpr auto num = static_cast<std::uint64_t>(T::period::num);
+    constexpr auto den = static_cast<std::uint64_t>(T::period::den);
+    if (numerator == num && denominator == den) {
+      return count;
+    }
+    // count * (numerator * den) / (denominator * num), exactly
+    __extension__ using Wide = unsigned __int128;
+    Wide up = Wide{numerator} * den;
+    Wide down = Wide{denominator} * num;
+    for (Wide a = up, b = down; b != 0;) {
+      const Wide rest = a % b;
+      a = b;
+      b = rest;
+      if (b == 0 && a != 0) {
+        up /= a;
+        down /= a;
+      }
+    }
+    bool exact = up != 0 && down != 0 && (up >> 63) == 0 && (down >> 63) == 0;
+    if constexpr (std::is_floating_point_v<Rep>) {
+      if (exact) {
+        return count * static_cast<Rep>(static_cast<std::uint64_t>(up)) / static_cast<Rep>(static_cast<std::uint64_t>(down));
+      }
+    } else {
+      const auto factor = static_cast<std::int64_t>(static_cast<std::uint64_t>(up));
+      const auto divisor = static_cast<std::int64_t>(static_cast<std::uint64_t>(down));
+      std::int64_t product = 0;
+      exact = exact && !__builtin_mul_overflow(static_cast<std::int64_t>(count), factor, &product) &&
+              product % divisor == 0;
+      if (exact && static_cast<std::int64_t>(static_cast<Rep>(product / divisor)) == product / divisor) {
+        return static_cast<Rep>(product / divisor);
+      }
+    }
+    in.error(Errc::out_of_range, "the stored duration is no whole number of this unit");
+  }
+};
+
+template <class T>
+struct As<T, Family::time_point> {
+  static void write(OutVisitor& out, const T& value) { stele::write(out, value.time_since_epoch()); }
+  static void read(InVisitor& in, T& value) {
+    typename T::duration since_epoch{};
+    stele::read(in, since_epoch);
+    value = T(since_epoch);
+  }
+};
+
+/// Whether null may stand for a value of T, so that optional<T> must tell its own null apart.
+template <class T>
+inline constexpr bool may_be_null = [] {
+  constexpr Family f = family<T>();
+  return f == Family::null || f == Family::optional || f == Family::unique_pointer || f == Family::shared_pointer ||
+         f == Family::weak_pointer;
+}();
+
+/// null or the value; [value] where the value may itself be null.
+template <class T>
+struct As<T, Family::optional> {
+  using Value = typename T::value_type;
+  static constexpr bool wrapped = may_be_null<Value>;
+  static void write(OutVisitor& out, const T& value) {
+    if (!value.has_value()) {
+      out.null();
+      return;
+    }
+    if constexpr (wrapped) {
+      out.begin_sequence(1);
+    }
+    stele::write(out, *value);
+    if constexpr (wrapped) {
+      out.end();
+    }
+  }
+  static void read(InVisitor& in, T& value) {
+    if (in.kind() == Kind::null) {
+      in.null();
+      value.reset();
+      return;
+    }
+    auto& inside = value.emplace();
+    if constexpr (wrapped) {
+      read_exactly(in, 1, [&](std::size_t) { stele::read(in, inside); });
+    } else {
+      stele::read(in, inside);
+    }
+  }
+};
+
+template <class T>
+struct Alternatives;
+template <template <class...> class V, class... Ts>
+struct Alternatives<V<Ts...>> {
+  static constexpr std::size_t count = sizeof...(Ts);
+};
+
+/// [index of the alternative, value].
+template <class T>
+struct As<T, Family::variant> {
+  using Indices = std::make_index_sequence<Alternatives<T>::count>;
+  static void write(OutVisitor& out, const T& value) {
+    if (value.valueless_by_exception()) {
+      fail(Errc::invalid_argument, "a variant without a value cannot be stored");
+    }
+    out.begin_sequence(2);
+    out.natural(value.index());
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (void)((value.index() == I && (stele::write(out, *get_if<I>(&value)), true)) || ...);
+    }(Indices{});
+    out.end();
+  }
+  static void read(InVisitor& in, T& value) {
+    std::uint64_t index = 0;
+    read_exactly(in, 2, [&](std::size_t i) {
+      if (i == 0) {
+        index = to_unsigned(in.number(), ~std::uint64_t{0}, in);
+        if (index >= Alternatives<T>::count) {
+          in.error(Errc::type_mismatch, "a variant of " + std::to_string(Alternatives<T>::count) +
+                                            " alternatives has none of index " + std::to_string(index));
+        }
+        return;
+      }
+      [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (void)((index == I && (stele::read(in, value.template emplace<I>()), true)) || ...);
+      }(Indices{});
+    });
+  }
+};
+
+template <class T>
+struct As<T, Family::tuple> {
+  static constexpr std::size_t count = std::tuple_size_v<T>;
+  static void write(OutVisitor& out, const T& value) {
+    out.begin_sequence(count);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (stele::write(out, get<I>(value)), ...);
+    }(std::make_index_sequence<count>{});
+    out.end();
+  }
+  static void read(InVisitor& in, T& value) {
+    read_exactly(in, count, [&](std::size_t i) {
+      [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (void)((i == I && (stele::read(in, get<I>(value)), true)) || ...);
+      }(std::make_index_sequence<count>{});
+    });
+  }
+};
+
+}  // namespace stele::walk

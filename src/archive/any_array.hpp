@@ -1,0 +1,32 @@
+#pragma once
+// An array of any type and rank in a buffer of its own, and the target that makes one.
+
+#include <memory>
+
+#include "stele/visitor.hpp"
+
+namespace stele {
+
+/// Takes whatever array is stored, without conversion.
+class AnyTarget final : public ArrayTarget {
+ public:
+  AnyTarget() : ArrayTarget(DType()) {}
+  bool accepts(const ArrayHeader&) override { return true; }
+  std::string expected() const override { return "an array"; }
+  Order order(const ArrayHeader& stored) override { return stored.order; }
+  std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override;
+  bool can_share() const noexcept override { return true; }
+  bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) override;
+
+  const ArrayView& view() const noexcept { return view_; }
+  const std::shared_ptr<Buffer>& buffer() const noexcept { return buffer_; }
+
+ private:
+  ArrayView view_;
+  std::shared_ptr<Buffer> buffer_;
+};
+
+/// Reads a dense array item by item: numbers, records, or arrays of one dimension less.
+std::unique_ptr<InVisitor> array_items(ArrayView view, std::shared_ptr<Buffer> buffer, InVisitor& errors);
+
+}  // namespace stele

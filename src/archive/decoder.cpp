@@ -1,0 +1,742 @@
+#include "archive/decoder.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "archive/any_array.hpp"
+#include "archive/convert.hpp"
+#include "archive/decoder_state.hpp"
+#include "base/bytes.hpp"
+#include "format/path.hpp"
+
+namespace stele {
+
+using cbor::Head;
+using cbor::Major;
+
+Decoder::Decoder(Input& input, DecoderContext context) : in_(&input), main_(input), context_(std::move(context)) {
+  strict_ = context_.strict;
+  types_ = context_.types;
+  input.set_reader(this);
+}
+
+Decoder::~Decoder() { main_.set_reader(nullptr); }
+
+// --- The archive around the root -------------------------------------------------------------------------------------
+
+void Decoder::begin() {
+  const std::byte* at = in_->need(frozen::label.size());
+  if (std::memcmp(at, frozen::label.data(), frozen::label.size()) != 0) {
+    fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, in_->position()});
+  }
+  in_->advance(frozen::label.size());
+}
+
+void Decoder::finish() {
+  const std::uint64_t directory_at = in_->position();
+  const std::vector<std::byte> item = capture();
+  directory_ = decode_directory(item, directory_at);
+  prepare();  // the padding
+  const std::uint64_t structure = in_->structure_checksum();
+  const std::uint64_t trailer_at = in_->position();
+  std::array<std::byte, frozen::trailer_bytes> bytes;
+  std::memcpy(bytes.data(), in_->need(bytes.size()), bytes.size());
+  in_->advance(bytes.size());
+  trailer_ = decode_trailer(bytes, trailer_at);
+  if (trailer_.directory_offset != directory_at || trailer_.directory_length != item.size()) {
+    fail(Errc::damaged, "the trailer names another place for the directory", {{}, trailer_at});
+  }
+  if (context_.verify != Verify::none && xxh3_64(item) != trailer_.directory_checksum) {
+    fail(Errc::damaged, "the checksum of the directory does not match", {{}, directory_at});
+  }
+  if (in_->hashing() && structure != trailer_.structure_checksum) {
+    fail(Errc::damaged, "a checksum does not match: the bytes between the arrays have changed", {{}, directory_at});
+  }
+  const auto same_place = [](const Seen& seen, const ArrayEntry& entry) {
+    return seen.offset == entry.offset && seen.length == entry.length;
+  };
+  if (!std::equal(seen_.begin(), seen_.end(), directory_.arrays.begin(), directory_.arrays.end(), same_place)) {
+    fail(Errc::damaged, "the directory lists other arrays than the archive has", {{}, directory_at});
+  }
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
+    const ArrayEntry& entry = directory_.arrays[i];
+    if (seen_[i].hashed && seen_[i].checksum != entry.checksum) {
+      fail(Errc::damaged, "the array's checksum does not match: its bytes have changed", {entry.path, entry.offset});
+    }
+  }
+}
+
+// --- Heads -----------------------------------------------------------------------------------------------------------
+
+std::uint64_t Decoder::bytes_to_come() const noexcept {
+  std::uint64_t bytes = 1 + frozen::trailer_bytes;
+  for (std::size_t i = 0; i < depth_; ++i) {
+    const Frame& frame = frames_[i];
+    bytes += frame.indefinite ? 1 : std::min<std::uint64_t>(frame.remaining, 1 << 20) * (frame.form == Form::map ? 2 : 1);
+  }
+  return bytes;
+}
+
+Head Decoder::peek_head(std::size_t& size) {
+  const auto first = static_cast<std::uint8_t>(in_->peek());
+  const std::uint8_t info = first & 31;
+  size = cbor::head_bytes(info);
+  if (size == 0) {
+    error(Errc::malformed, "a reserved CBOR head");
+  }
+  const std::byte* at = in_->need(size);
+  return {static_cast<Major>(first >> 5), info, cbor::argument(at, size, info)};
+}
+
+void Decoder::prepare() {
+  while (static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(Major::tag)) {
+    std::size_t size = 0;
+    const Head head = peek_head(size);
+    const std::uint64_t tag = head.value;
+    if (head.indefinite()) {
+      error(Errc::malformed, "a tag of indefinite length");
+    }
+    if (tag == frozen::tag_shareable) {
+      pending_shared_ = new_shared(in_->position());
+    } else if (tag == frozen::tag_shared_reference || tag == frozen::tag_generic_object ||
+               tag == frozen::tag_row_major || tag == frozen::tag_column_major ||
+               (tag >= frozen::tag_typed_first && tag <= frozen::tag_typed_last) ||
+               tag == frozen::tag_record_definition ||
+               (tag >= frozen::tag_record_first && tag <= frozen::tag_record_last) ||
+               tag == frozen::tag_dtype_array || tag == frozen::tag_growing_rows || tag == frozen::tag_array_view) {
+      return;
+    }
+    in_->advance(size);  // the no-op tag, and tags that say nothing about the form of what follows
+  }
+}
+
+bool Decoder::next_is_tag(std::uint64_t tag) {
+  std::size_t size = 0;
+  if (static_cast<std::uint8_t>(in_->peek()) >> 5 != static_cast<std::uint8_t>(Major::tag)) {
+    return false;
+  }
+  return peek_head(size).value == tag;
+}
+
+/// Stands before a value that is about to be read; true if a reference was followed to it.
+bool Decoder::take() {
+  if (listed_) {
+    item_at_ = listed_->data_offset;
+    mismatch("another value");
+  }
+  prepare();
+  item_at_ = in_->position();
+  if (!next_is_tag(frozen::tag_shared_reference)) {
+    pending_shared_.reset();
+    return false;
+  }
+  in_->head();
+  const Head index = in_->head();
+  if (index.major != Major::natural) {
+    error(Errc::malformed, "a reference without an index");
+  }
+  enter_shared(index.value);
+  prepare();
+  pending_shared_.reset();
+  if (next_is_tag(frozen::tag_shared_reference)) {
+    error(Errc::malformed, "a reference to a reference");
+  }
+  return true;
+}
+
+void Decoder::done(bool followed) {
+  if (followed) {
+    leave_shared();
+  }
+}
+
+Head Decoder::expect(Major major, const char* wanted) {
+  std::size_t size = 0;
+  const Head head = peek_head(size);
+  if (head.major != major) {
+    mismatch(wanted);
+  }
+  in_->advance(size);
+  return head;
+}
+
+void Decoder::mismatch(const char* wanted) {
+  error(Errc::type_mismatch, std::string("expected ") + wanted + ", found " + found_text());
+}
+
+std::string Decoder::found_text() {
+  if (listed_) {
+    return listed_->header.dtype.name() + listed_->header.shape.text();
+  }
+  switch (kind()) {
+    case Kind::array:
+      if (!next_is_tag(frozen::tag_array_view) && !next_is_tag(frozen::tag_shared_reference)) {
+        const ArrayItem item = read_array_header();
+        return item.header.dtype.name() + item.header.shape.text();
+      }
+      return "an array";
+    case Kind::integer:
+    case Kind::real: {
+      const Number number = read_number();
+      switch (number.type) {
+        case Number::Type::natural: return "the integer " + std::to_string(number.bits);
+        case Number::Type::negative: return "a negative integer";
+        case Number::Type::float16: return "a float16";
+        case Number::Type::float32: return "a float32";
+        default: return "a float64";
+      }
+    }
+    case Kind::sequence: return "a sequence";
+    case Kind::map: return "a map";
+    case Kind::record: return "a record";
+    case Kind::text: return "text";
+    case Kind::bytes: return "bytes";
+    case Kind::boolean: return "a boolean";
+    default: return "null";
+  }
+}
+
+void Decoder::begin_listed(const ArrayEntry& entry) {
+  ArrayItem item;
+  item.header = {entry.dtype, entry.shape, entry.order};
+  item.bytes = entry.length;
+  item.data_offset = entry.offset;
+  if (entry.shape.count() * entry.dtype.item_size() != entry.length) {
+    error(Errc::damaged, "the directory contradicts the array's shape");
+  }
+  listed_ = item;
+}
+
+Kind Decoder::kind() {
+  if (items_ != nullptr) {
+    return items_->kind();
+  }
+  if (listed_) {
+    return Kind::array;
+  }
+  if (at_key() && frames_[depth_ - 1].names != nullptr) {
+    return Kind::text;
+  }
+  prepare();
+  item_at_ = in_->position();
+  std::size_t size = 0;
+  const Head head = peek_head(size);
+  switch (head.major) {
+    case Major::natural:
+    case Major::negative:
+      return Kind::integer;
+    case Major::bytes:
+      return Kind::bytes;
+    case Major::text:
+      return Kind::text;
+    case Major::array:
+      return Kind::sequence;
+    case Major::map:
+      return Kind::map;
+    case Major::tag:
+      break;
+    case Major::simple:
+      switch (head.info) {
+        case 20:
+        case 21:
+          return Kind::boolean;
+        case 22:
+        case 23:
+          return Kind::null;
+        case cbor::info_16:
+        case cbor::info_32:
+        case cbor::info_64:
+          return Kind::real;
+        default:
+          error(Errc::malformed, head.indefinite() ? "a break outside of a container" : "a simple value without meaning");
+      }
+  }
+  if (head.value == frozen::tag_generic_object) {
+    return Kind::sequence;
+  }
+  if (head.value == frozen::tag_record_definition ||
+      (head.value >= frozen::tag_record_first && head.value <= frozen::tag_record_last)) {
+    return Kind::record;
+  }
+  if (head.value != frozen::tag_shared_reference) {
+    return Kind::array;
+  }
+  // A reference: the kind of what it leads to.
+  const std::byte* at = in_->need(size + 1);
+  const std::uint8_t info = static_cast<std::uint8_t>(at[size]) & 31;
+  const std::size_t index_size = cbor::head_bytes(info);
+  if (index_size == 0 || info == cbor::info_indefinite) {
+    error(Errc::malformed, "a reference without an index");
+  }
+  const std::uint64_t index = cbor::argument(in_->need(size + index_size) + size, index_size, info);
+  if (shared_arrays_.contains(index)) {
+    return Kind::array;
+  }
+  if (shared_objects_.contains(index)) {
+    return Kind::record;
+  }
+  enter_shared(index);
+  prepare();
+  if (next_is_tag(frozen::tag_shared_reference)) {
+    error(Errc::malformed, "a reference to a reference");
+  }
+  const Kind kind_there = kind();
+  leave_shared();
+  return kind_there;
+}
+
+// --- Scalars ---------------------------------------------------------------------------------------------------------
+
+void Decoder::null() {
+  if (items_ != nullptr) {
+    return items_->null();
+  }
+  const bool followed = take();
+  const std::byte b = in_->peek();
+  if (b != cbor::null_byte && b != cbor::undefined_byte) {
+    mismatch("null");
+  }
+  in_->advance(1);
+  done(followed);
+}
+
+bool Decoder::boolean() {
+  if (items_ != nullptr) {
+    return items_->boolean();
+  }
+  const bool followed = take();
+  const std::byte b = in_->peek();
+  if (b != cbor::true_byte && b != cbor::false_byte) {
+    mismatch("a boolean");
+  }
+  in_->advance(1);
+  done(followed);
+  return b == cbor::true_byte;
+}
+
+Number Decoder::read_number() {
+  std::size_t size = 0;
+  const Head head = peek_head(size);
+  if (head.info == cbor::info_indefinite) {
+    mismatch("a number");
+  }
+  Number number{Number::Type::natural, head.value};
+  if (head.major == Major::negative) {
+    number.type = Number::Type::negative;
+  } else if (head.major == Major::simple && head.info == cbor::info_64) {
+    number.type = Number::Type::float64;
+  } else if (head.major == Major::simple && head.info == cbor::info_32) {
+    number.type = Number::Type::float32;
+  } else if (head.major == Major::simple && head.info == cbor::info_16) {
+    number.type = Number::Type::float16;
+  } else if (head.major != Major::natural) {
+    mismatch("a number");
+  }
+  in_->advance(size);
+  return number;
+}
+
+Number Decoder::number() {
+  if (items_ != nullptr) {
+    return items_->number();
+  }
+  const bool followed = take();
+  const Number number = read_number();
+  if (at_key()) {
+    note_key(number);
+  }
+  done(followed);
+  return number;
+}
+
+void Decoder::text(std::string& out) {
+  if (items_ != nullptr) {
+    return items_->text(out);
+  }
+  if (at_key() && frames_[depth_ - 1].names != nullptr) {
+    Frame& frame = frames_[depth_ - 1];
+    out = (*frame.names)[static_cast<std::size_t>(frame.index - 1)];
+    note_key(out);
+    return;
+  }
+  const bool followed = take();
+  std::size_t size = 0;
+  const Head head = peek_head(size);
+  if (head.major != Major::text && head.major != Major::bytes) {
+    mismatch("text");
+  }
+  in_->advance(size);
+  read_text(head, out);
+  if (at_key()) {
+    note_key(out);
+  }
+  done(followed);
+}
+
+void Decoder::read_text(const Head& head, std::string& out) {
+  constexpr std::uint64_t step = std::uint64_t{1} << 20;
+  if (!head.indefinite()) {
+    const Bytes here = in_->available();
+    if (head.value <= here.size()) {
+      out.assign(reinterpret_cast<const char*>(here.data()), static_cast<std::size_t>(head.value));
+      in_->advance(static_cast<std::size_t>(head.value));
+      return;
+    }
+  }
+  out.clear();
+  const auto append = [&](std::uint64_t left) {
+    check_allocation(out.size(), left);
+    const bool sure = in_->surely_holds(left);
+    while (left > 0) {
+      const auto piece = static_cast<std::size_t>(sure ? left : std::min(left, std::max<std::uint64_t>(step, out.size())));
+      const std::size_t before = out.size();
+      out.resize(before + piece);
+      in_->read(std::as_writable_bytes(std::span(out)).subspan(before));
+      left -= piece;
+    }
+  };
+  if (!head.indefinite()) {
+    append(head.value);
+    return;
+  }
+  while (in_->peek() != cbor::break_byte) {
+    const Head chunk = in_->head();
+    if (chunk.major != head.major || chunk.indefinite()) {
+      error(Errc::malformed, "a string of indefinite length holds something else than strings");
+    }
+    append(chunk.value);
+  }
+  in_->advance(1);
+}
+
+void Decoder::check_allocation(std::uint64_t have, std::uint64_t more) {
+  if (!in_->may_hold(more)) {
+    error(Errc::truncated, "a length of " + std::to_string(more) + " bytes goes beyond the end of the input");
+  }
+  const std::uint64_t limit = in_->options().limits.allocation;
+  if (more > limit || have > limit - more) {
+    error(Errc::limit_exceeded, "a length of " + std::to_string(more) + " bytes is beyond the allocation limit of " +
+                                    std::to_string(limit));
+  }
+}
+
+// --- Containers ------------------------------------------------------------------------------------------------------
+
+Decoder::Frame& Decoder::push(Form form, const Head& head, bool followed) {
+  const std::uint64_t per_item = form == Form::map || form == Form::record_map ? 2 : 1;
+  if (!head.indefinite() && (head.value > (~std::uint64_t{0} >> 2) || !in_->may_hold(head.value * per_item))) {
+    error(Errc::truncated, "a count of " + std::to_string(head.value) + " goes beyond the end of the input");
+  }
+  if (depth_ >= in_->options().limits.depth) {
+    error(Errc::limit_exceeded, "values are nested more than " + std::to_string(depth_) + " deep");
+  }
+  if (depth_ == frames_.size()) {
+    frames_.emplace_back();
+  }
+  Frame& frame = frames_[depth_++];
+  frame.form = form;
+  frame.indefinite = head.indefinite();
+  frame.followed = followed;
+  frame.awaiting_key = false;
+  frame.remaining = head.indefinite() ? 0 : head.value;
+  frame.index = 0;
+  frame.names = nullptr;
+  frame.key.clear();
+  return frame;
+}
+
+void Decoder::pop() {
+  const bool followed = frames_[--depth_].followed;
+  done(followed);
+}
+
+/// Goes to the next item of the innermost container, or closes it.
+bool Decoder::advance() {
+  Frame& frame = frames_[depth_ - 1];
+  if (frame.indefinite) {
+    if (in_->peek() == cbor::break_byte) {
+      in_->advance(1);
+      pop();
+      return false;
+    }
+  } else {
+    if (frame.remaining == 0) {
+      pop();
+      return false;
+    }
+    --frame.remaining;
+  }
+  ++frame.index;
+  return true;
+}
+
+std::optional<std::uint64_t> Decoder::begin_sequence() {
+  if (items_ != nullptr) {
+    ++items_depth_;
+    return items_->begin_sequence();
+  }
+  if (kind() == Kind::array) {
+    return begin_items();
+  }
+  const bool followed = take();
+  if (next_is_tag(frozen::tag_generic_object)) {
+    in_->head();
+  }
+  const Head head = expect(Major::array, "a sequence");
+  push(Form::sequence, head, followed);
+  return head.indefinite() ? std::nullopt : std::optional(head.value);
+}
+
+std::optional<std::uint64_t> Decoder::begin_items() {
+  AnyTarget target;
+  array(target);
+  if (target.view().shape.rank() == 0 && target.view().dtype.kind() != DType::Kind::complex64 &&
+      target.view().dtype.kind() != DType::Kind::complex128) {
+    error(Errc::type_mismatch, "expected a sequence, found one " + target.view().dtype.name());
+  }
+  items_ = array_items(target.view(), target.buffer(), *this);
+  items_depth_ = 1;
+  return items_->begin_sequence();
+}
+
+std::optional<std::uint64_t> Decoder::begin_map() {
+  if (items_ != nullptr) {
+    return items_->begin_map();
+  }
+  const Kind stored = kind();
+  if (stored == Kind::record) {
+    begin_record();
+    frames_[depth_ - 1].form = Form::map;
+    return frames_[depth_ - 1].remaining;
+  }
+  const bool followed = take();
+  const Head head = expect(Major::map, "a map");
+  push(Form::map, head, followed);
+  return head.indefinite() ? std::nullopt : std::optional(head.value);
+}
+
+bool Decoder::items_closed(bool more) {
+  if (!more && --items_depth_ == 0) {
+    items_.reset();
+  }
+  return more;
+}
+
+bool Decoder::next() {
+  if (items_ != nullptr) {
+    return items_closed(items_->next());
+  }
+  if (!advance()) {
+    return false;
+  }
+  Frame& frame = frames_[depth_ - 1];
+  frame.awaiting_key = frame.form == Form::map;
+  return true;
+}
+
+bool Decoder::at_key() const noexcept { return depth_ > 0 && frames_[depth_ - 1].awaiting_key; }
+
+void Decoder::note_key(std::string_view key) {
+  Frame& frame = frames_[depth_ - 1];
+  frame.key.assign(key);
+  frame.awaiting_key = false;
+}
+
+void Decoder::note_key(const Number& number) {
+  Frame& frame = frames_[depth_ - 1];
+  frame.awaiting_key = false;
+  frame.number = number;
+  frame.key.clear();
+}
+
+const std::vector<std::string>& Decoder::record_names(std::uint64_t id) {
+  const auto known = records_.find(id);
+  if (known != records_.end()) {
+    return *known->second;
+  }
+  if (context_.directory != nullptr) {
+    // Defined before the value that reading began at.
+    const RecordEntry* latest = nullptr;
+    for (const RecordEntry& entry : context_.directory->records) {
+      if (entry.id == id && entry.offset < in_->position()) {
+        latest = &entry;
+      }
+    }
+    if (latest != nullptr) {
+      return latest->names;
+    }
+  }
+  error(Errc::malformed, "a record refers to field names that were not defined");
+}
+
+/// Reads a definition behind its tag: [names, id, values…]. Returns the number of values and leaves them next.
+std::uint64_t Decoder::read_definition() {
+  const Head all = in_->head();
+  if (all.major != Major::array || all.indefinite() || all.value < 2) {
+    error(Errc::malformed, "a record definition is an array of names, an id and values");
+  }
+  const Head count = in_->head();
+  if (count.major != Major::array || count.indefinite() || count.value > (1 << 16)) {
+    error(Errc::malformed, "a record definition begins with an array of names");
+  }
+  std::vector<std::string> names;
+  for (std::uint64_t i = 0; i < count.value; ++i) {
+    const Head name = in_->head();
+    if (name.major != Major::text || name.indefinite() || name.value > (1 << 16)) {
+      error(Errc::malformed, "a record's field has a name of text");
+    }
+    read_text(name, names.emplace_back());
+  }
+  const Head id = in_->head();
+  if (id.major != Major::natural || id.value < frozen::tag_record_first || id.value > frozen::tag_record_last) {
+    error(Errc::malformed, "a record definition's id is a tag from 26880 to 27135");
+  }
+  if (all.value - 2 > names.size()) {
+    error(Errc::malformed, "a record has more values than names");
+  }
+  // Frames may still use an older definition of the same id, so none is ever dropped.
+  definitions_.push_back(std::move(names));
+  records_[id.value] = &definitions_.back();
+  return all.value - 2;
+}
+
+void Decoder::begin_record() {
+  if (items_ != nullptr) {
+    ++items_depth_;
+    return items_->begin_record();
+  }
+  const bool followed = take();
+  std::size_t size = 0;
+  Head head = peek_head(size);
+  if (head.major == Major::map) {
+    in_->advance(size);
+    push(Form::record_map, head, followed);
+    return;
+  }
+  if (head.major != Major::tag) {
+    mismatch("a record");
+  }
+  const std::uint64_t tag = head.value;
+  if (tag == frozen::tag_record_definition) {
+    in_->advance(size);
+    head.value = read_definition();
+    head.info = 0;
+    Frame& frame = push(Form::record_tuple, head, followed);
+    frame.names = &definitions_.back();
+    return;
+  }
+  if (tag < frozen::tag_record_first || tag > frozen::tag_record_last) {
+    if (kind() == Kind::array) {
+      begin_record_items(followed);
+      return;
+    }
+    mismatch("a record");
+  }
+  in_->advance(size);
+  const std::vector<std::string>& names = record_names(tag);
+  head = in_->head();
+  if (head.major != Major::array || head.indefinite() || head.value > names.size()) {
+    error(Errc::malformed, "a record has more values than names");
+  }
+  push(Form::record_tuple, head, followed).names = &names;
+}
+
+/// One record stored as an array without dimensions.
+void Decoder::begin_record_items(bool followed) {
+  AnyTarget target;
+  array(target);
+  done(followed);
+  items_ = array_items(target.view(), target.buffer(), *this);
+  items_depth_ = 1;
+  items_->begin_record();
+}
+
+bool Decoder::next_field(std::string_view& name) {
+  if (items_ != nullptr) {
+    return items_closed(items_->next_field(name));
+  }
+  if (!advance()) {
+    return false;
+  }
+  Frame& frame = frames_[depth_ - 1];
+  if (frame.form == Form::record_tuple) {
+    name = (*frame.names)[static_cast<std::size_t>(frame.index - 1)];
+    return true;
+  }
+  prepare();
+  item_at_ = in_->position();
+  const Head head = expect(Major::text, "a field name");
+  const Bytes here = in_->available();
+  if (!head.indefinite() && head.value <= here.size()) {
+    frame.key.assign(reinterpret_cast<const char*>(here.data()), static_cast<std::size_t>(head.value));
+    in_->advance(static_cast<std::size_t>(head.value));
+  } else {
+    read_text(head, frame.key);
+  }
+  name = frame.key;
+  return true;
+}
+
+// --- Types -----------------------------------------------------------------------------------------------------------
+
+std::optional<std::string> Decoder::begin_typed() {
+  if (items_ != nullptr) {
+    return items_->begin_typed();
+  }
+  if (!listed_) {
+    prepare();
+  }
+  if (listed_ || !next_is_tag(frozen::tag_generic_object)) {
+    return std::nullopt;
+  }
+  item_at_ = in_->position();
+  in_->head();
+  const Head head = in_->head();
+  if (head.major != Major::array || head.indefinite() || head.value != 2) {
+    error(Errc::malformed, "a typed object is an array of its type's name and its value");
+  }
+  std::string name;
+  text(name);
+  return name;
+}
+
+void Decoder::end_typed() {}
+
+// --- Messages --------------------------------------------------------------------------------------------------------
+
+void Decoder::raise(Errc code, std::string message) {
+  const std::string where = path();
+  fail(code, std::move(message), {where, item_at_});
+}
+
+std::uint64_t Decoder::position() {
+  prepare();
+  return in_->position();
+}
+
+std::string Decoder::path() const {
+  std::string text = context_.path;
+  for (std::size_t i = 0; i < depth_; ++i) {
+    const Frame& frame = frames_[i];
+    if (frame.index == 0) {
+      break;
+    }
+    switch (frame.form) {
+      case Form::sequence:
+        append_step(text, std::to_string(frame.index - 1));
+        break;
+      case Form::map:
+        append_step(text, frame.key.empty() ? number_text(frame.number) : frame.key);
+        break;
+      case Form::record_map:
+        append_step(text, frame.key);
+        break;
+      case Form::record_tuple:
+        append_step(text, (*frame.names)[static_cast<std::size_t>(frame.index - 1)]);
+    }
+  }
+  return text;
+}
+
+}  // namespace stele

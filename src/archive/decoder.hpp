@@ -1,0 +1,190 @@
+#pragma once
+// The InVisitor that reads archives, in order or from any value on.
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "archive/input.hpp"
+#include "stele/visitor.hpp"
+
+namespace stele {
+
+/// What the decoder may know beforehand, from a directory read first.
+struct DecoderContext {
+  const Directory* directory = nullptr;      // null: in order, the directory comes last
+  std::shared_ptr<Mapping> mapping;          // set: arrays are mapped
+  std::uint64_t archive_in_mapping = 0;      // where the archive begins in it
+  Verify verify = Verify::full;              // none, directory or full
+  bool strict = false;
+  const TypeRegistry* types = nullptr;
+  std::string path;  // of the value that is read, for messages
+};
+
+class Decoder final : public InVisitor, private Input::Reader {
+ public:
+  /// `input` must outlive the decoder and stands at a value, or at a label for begin().
+  Decoder(Input& input, DecoderContext context);
+  ~Decoder() override;
+
+  /// Reads the label. Throws: Error(not_an_archive), Error(truncated).
+  void begin();
+  /// Behind the root: reads the directory and the trailer and checks all that was read against them.
+  void finish();
+  /// The metadata and other parts of the directory that finish() read.
+  const Directory& directory() const noexcept { return directory_; }
+  const Trailer& trailer() const noexcept { return trailer_; }
+
+  Kind kind() override;
+  void null() override;
+  bool boolean() override;
+  Number number() override;
+  void text(std::string& out) override;
+  void array(ArrayTarget& target) override;
+  std::optional<std::uint64_t> begin_sequence() override;
+  std::optional<std::uint64_t> begin_map() override;
+  bool next() override;
+  void begin_record() override;
+  bool next_field(std::string_view& name) override;
+  void skip() override;
+  SharedIn begin_shared() override;
+  void define_shared(std::uint64_t index, SharedObject object) override;
+  SharedObject shared(std::uint64_t index) override;
+  void enter_shared(std::uint64_t index) override;
+  void leave_shared() override;
+  std::optional<std::string> begin_typed() override;
+  void end_typed() override;
+  void raise(Errc code, std::string message) override;
+
+  /// Reading begins inside an archive whose directory is known, not at its label.
+  void begin_inside() noexcept {
+    shared_count_known_ = false;
+    shared_offsets_complete_ = false;
+  }
+  /// The next value is the elements of a listed array, where the input stands.
+  void begin_listed(const ArrayEntry& entry);
+  /// Where reading is.
+  std::uint64_t here() const noexcept { return in_->position(); }
+  /// Where the next value stands, behind tags that mean nothing.
+  std::uint64_t position();
+  /// The path of the value that was read last.
+  std::string path() const;
+
+  /// An array's place and type, read without its elements. For listing.
+  struct ArrayItem {
+    ArrayHeader header;
+    bool big_endian = false;
+    bool definite = true;     // one byte string, not several
+    bool view = false;        // of another array
+    bool growing = false;     // the first extent follows from the bytes
+    std::uint64_t bytes = 0;  // definite only
+    std::uint64_t data_offset = 0;
+    std::optional<std::uint64_t> shared;  // the index it is stored under
+  };
+  /// Reads the next value, an array, as far as its elements and skips them.
+  ArrayItem skip_array();
+
+ private:
+  struct Frame;
+  struct Reference;
+  struct KnownArray;
+
+  enum class Form : std::uint8_t { sequence, map, record_map, record_tuple };
+  std::uint64_t bytes_to_come() const noexcept override;
+  std::string current_path() const override { return path(); }
+
+  // heads and items
+  cbor::Head peek_head(std::size_t& size);
+  void prepare();
+  bool next_is_tag(std::uint64_t tag);
+  bool take();
+  void done(bool followed);
+  cbor::Head expect(cbor::Major major, const char* wanted);
+  [[noreturn]] void mismatch(const char* wanted);
+  std::string found_text();
+  Number read_number();
+  void check_allocation(std::uint64_t have, std::uint64_t more);
+  std::optional<std::uint64_t> begin_items();
+  void begin_record_items(bool followed);
+  Frame& push(Form form, const cbor::Head& head, bool followed);
+  void pop();
+  bool advance();
+  bool at_key() const noexcept;
+  void note_key(std::string_view key);
+  void note_key(const Number& number);
+  void read_text(const cbor::Head& head, std::string& out);
+  std::uint64_t read_definition();
+  const std::vector<std::string>& record_names(std::uint64_t id);
+  bool items_closed(bool more);
+
+  // skipping
+  void skip_value();
+  void skip_string(const cbor::Head& head);
+  std::vector<std::byte> capture();
+
+  // sharing
+  std::uint64_t new_shared(std::uint64_t tag_at);
+  template <class F>
+  void scan_shared(std::uint64_t from, std::uint64_t until, F&& stop);
+  std::uint64_t shared_before(std::uint64_t offset);
+  std::uint64_t shared_offset(std::uint64_t index);
+
+  // arrays
+  ArrayItem read_array_header();
+  Shape read_shape();
+  void read_dtype(ArrayItem& item);
+  void check_strict_record(const DType& stored, const DType& wanted);
+  void check_limit(std::uint64_t bytes);
+  bool is_listed(const ArrayItem& item) const noexcept;
+  void check_type(const ArrayHeader& stored, ArrayTarget& target);
+  void deliver(ArrayItem& item, ArrayTarget& target);
+  void deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
+  void deliver_converted(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
+  void deliver_known(const KnownArray& known, ArrayTarget& target);
+  std::shared_ptr<KnownArray> read_view();
+  std::shared_ptr<KnownArray> load(ArrayItem& item);
+  std::shared_ptr<KnownArray> load_in_place(const ArrayItem& item);
+  std::shared_ptr<KnownArray> load_indefinite(ArrayItem& item);
+  std::shared_ptr<KnownArray> load_reference();
+  void read_data(const ArrayItem& item, MutableBytes to);
+  void begin_data(const ArrayItem& item);
+  void end_data(const ArrayItem& item);
+  void skip_data(const ArrayItem& item);
+  void check_booleans(const DType& dtype, const std::byte* elements, std::uint64_t count);
+  void note_listed(std::uint64_t offset, std::uint64_t length, std::uint64_t checksum, bool hashed);
+
+  Input* in_;
+  Input& main_;
+  DecoderContext context_;
+  std::vector<Frame> frames_;
+  std::size_t depth_ = 0;
+  std::uint64_t item_at_ = 0;
+  std::optional<std::uint64_t> pending_shared_;
+  std::uint64_t shared_count_ = 0;
+  bool shared_count_known_ = true;
+  bool shared_offsets_complete_ = true;  // they begin with the archive's first
+  std::vector<std::uint64_t> shared_offsets_;
+  std::unordered_map<std::uint64_t, SharedObject> shared_objects_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<KnownArray>> shared_arrays_;
+  std::deque<std::vector<std::string>> definitions_;
+  std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
+  std::vector<Reference> references_;
+  std::optional<ArrayItem> listed_;  // begin_listed(): the header is known, the elements are next
+  std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
+  std::size_t items_depth_ = 0;
+  bool items_followed_ = false;
+  struct Seen {
+    std::uint64_t offset;
+    std::uint64_t length;
+    std::uint64_t checksum;
+    bool hashed;
+  };
+  std::vector<Seen> seen_;
+  Directory directory_;
+  Trailer trailer_;
+};
+
+}  // namespace stele

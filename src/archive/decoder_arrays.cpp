@@ -1,0 +1,626 @@
+// Reading arrays: straight to where they belong, in place, through a conversion, or from a buffer that is there.
+
+#include <algorithm>
+#include <cstring>
+
+#include "archive/any_array.hpp"
+#include "archive/convert.hpp"
+#include "archive/decoder.hpp"
+#include "archive/decoder_state.hpp"
+#include "base/bytes.hpp"
+#include "format/typed_array.hpp"
+
+namespace stele {
+
+using cbor::Head;
+using cbor::Major;
+
+namespace {
+
+constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
+constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // what is allocated before any of it has come
+constexpr std::uint64_t chunk_bytes = std::uint64_t{256} << 10;  // of a conversion
+
+/// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
+std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) {
+  return std::min(total, have + (trusted ? step_trusted : std::max(step_claimed, have)));
+}
+
+}  // namespace
+
+// --- Headers ---------------------------------------------------------------------------------------------------------
+
+Shape Decoder::read_shape() {
+  const Head head = in_->head();
+  if (head.major != Major::array || head.indefinite()) {
+    error(Errc::malformed, "the extents of an array are an array");
+  }
+  if (head.value > max_rank) {
+    error(Errc::limit_exceeded, "an array of more than 32 dimensions");
+  }
+  Shape shape;
+  for (std::uint64_t i = 0; i < head.value; ++i) {
+    const Head extent = in_->head();
+    if (extent.major != Major::natural) {
+      error(Errc::malformed, "the extents of an array are natural numbers");
+    }
+    shape.push_back(extent.value);
+  }
+  return shape;
+}
+
+Decoder::ArrayItem Decoder::read_array_header() {
+  ArrayItem item;
+  item.shared = pending_shared_;
+  pending_shared_.reset();
+  std::optional<Shape> extents;
+  Head head = in_->head();
+  if (head.major == Major::tag && (head.value == frozen::tag_row_major || head.value == frozen::tag_column_major ||
+                                   head.value == frozen::tag_growing_rows)) {
+    item.growing = head.value == frozen::tag_growing_rows;
+    item.header.order = head.value == frozen::tag_column_major ? Order::column_major : Order::row_major;
+    const Head parts = in_->head();
+    if (parts.major != Major::array || parts.indefinite() || parts.value != 2) {
+      error(Errc::malformed, "an array of several dimensions has extents and elements");
+    }
+    extents = read_shape();
+    head = in_->head();
+    while (head.major == Major::tag && (head.value == frozen::tag_no_op || head.value == frozen::tag_shareable)) {
+      if (head.value == frozen::tag_shareable) {
+        error(Errc::unsupported, "the elements of an array are shared, but not the array");
+      }
+      head = in_->head();
+    }
+  }
+  if (head.major == Major::tag && head.value >= frozen::tag_typed_first && head.value <= frozen::tag_typed_last) {
+    const TypedArrayTag type = typed_array_type(head.value);
+    if (type.kind == DType::Kind::none) {
+      error(Errc::unsupported, "an array of 128-bit floats");
+    }
+    item.header.dtype = DType(type.kind);
+    item.big_endian = type.big_endian;
+    head = in_->head();
+  } else if (head.major == Major::tag && head.value == frozen::tag_dtype_array) {
+    const Head parts = in_->head();
+    if (parts.major != Major::array || parts.indefinite() || parts.value != 2) {
+      error(Errc::malformed, "an array with a dtype has the dtype and its bytes");
+    }
+    read_dtype(item);
+    head = in_->head();
+  } else if (head.major == Major::bytes && !extents) {
+    item.header.dtype = DType(DType::Kind::uint8);
+  } else {
+    error(Errc::unsupported, "an array whose elements are no typed array");
+  }
+  if (head.major != Major::bytes) {
+    error(Errc::malformed, "the elements of a typed array are a byte string");
+  }
+  item.definite = !head.indefinite();
+  item.bytes = item.definite ? head.value : 0;
+  item.data_offset = in_->position();
+  const std::uint64_t size = item.header.dtype.item_size();
+  if (!item.definite) {
+    if (extents) {
+      item.header.shape = *extents;
+    }
+    item.growing = item.growing || !extents;
+    return item;
+  }
+  if (item.growing) {
+    std::uint64_t row = size;
+    for (const std::uint64_t extent : *extents) {
+      row = checked_multiply(row, extent).value_or(0);
+    }
+    if (row == 0 || item.bytes % row != 0) {
+      error(Errc::malformed, "the bytes of an array are no whole number of rows");
+    }
+    item.header.shape.push_back(item.bytes / row);
+    for (const std::uint64_t extent : *extents) {
+      item.header.shape.push_back(extent);
+    }
+    item.growing = false;
+  } else if (extents) {
+    item.header.shape = *extents;
+  } else {
+    item.header.shape.push_back(size == 0 ? 0 : item.bytes / size);
+  }
+  std::uint64_t bytes = size;
+  bool any_zero = false;
+  for (const std::uint64_t extent : item.header.shape) {
+    any_zero = any_zero || extent == 0;
+  }
+  for (const std::uint64_t extent : item.header.shape) {
+    bytes = any_zero ? 0 : checked_multiply(bytes, extent).value_or(~std::uint64_t{0});
+  }
+  if (bytes != item.bytes) {
+    error(Errc::malformed, "an array " + item.header.dtype.name() + item.header.shape.text() + " of " +
+                               std::to_string(item.bytes) + " bytes");
+  }
+  if (item.header.shape.rank() < 2) {
+    item.header.order = Order::row_major;
+  }
+  if (!in_->may_hold(item.bytes)) {
+    error(Errc::truncated, "an array of " + std::to_string(item.bytes) + " bytes goes beyond the end of the input");
+  }
+  return item;
+}
+
+void Decoder::read_dtype(ArrayItem& item) {
+  const std::uint64_t at = in_->position();
+  const std::vector<std::byte> bytes = capture();
+  cbor::Cursor cursor(bytes, at);
+  try {
+    item.header.dtype = get_dtype(cursor, item.big_endian);
+  } catch (const Error& failed) {
+    error(failed.code(), failed.message());
+  }
+  if (item.header.dtype.item_size() == 0) {
+    error(Errc::unsupported, "an array of elements without bytes");
+  }
+}
+
+bool Decoder::is_listed(const ArrayItem& item) const noexcept {
+  return item.definite && item.bytes >= frozen::listed_array_bytes;
+}
+
+// --- Data ------------------------------------------------------------------------------------------------------------
+
+void Decoder::begin_data(const ArrayItem& item) {
+  if (is_listed(item)) {
+    in_->begin_payload();
+  }
+}
+
+void Decoder::read_data(const ArrayItem& item, MutableBytes to) {
+  if (is_listed(item)) {
+    in_->payload(to);
+  } else {
+    in_->read(to);
+  }
+}
+
+void Decoder::end_data(const ArrayItem& item) {
+  if (is_listed(item)) {
+    const bool hashed = in_->hashes_payloads();
+    note_listed(item.data_offset, item.bytes, hashed ? in_->end_payload() : 0, hashed);
+  }
+}
+
+void Decoder::skip_data(const ArrayItem& item) {
+  if (!item.definite) {
+    skip_string({Major::bytes, cbor::info_indefinite, 0});
+    return;
+  }
+  if (!is_listed(item)) {
+    in_->skip(item.bytes);
+    return;
+  }
+  // In order, every array counts; where one value is looked for, what lies beside it does not.
+  const bool hash = in_->hashing() && context_.verify == Verify::full;
+  const std::uint64_t checksum = in_->skip_payload(item.bytes, hash);
+  note_listed(item.data_offset, item.bytes, checksum, hash);
+}
+
+void Decoder::note_listed(std::uint64_t offset, std::uint64_t length, std::uint64_t checksum, bool hashed) {
+  if (in_ == &main_) {
+    seen_.push_back({offset, length, checksum, hashed});
+  }
+  if (context_.directory == nullptr || !hashed) {
+    return;
+  }
+  const auto& arrays = context_.directory->arrays;
+  const auto entry = std::lower_bound(arrays.begin(), arrays.end(), offset,
+                                      [](const ArrayEntry& e, std::uint64_t at) { return e.offset < at; });
+  if (entry == arrays.end() || entry->offset != offset || entry->length != length) {
+    error(Errc::damaged, "the directory does not list the array");
+  }
+  if (entry->checksum != checksum) {
+    error(Errc::damaged, "the array's checksum does not match: its bytes have changed");
+  }
+}
+
+void Decoder::check_booleans(const DType& dtype, const std::byte* elements, std::uint64_t count) {
+  if (has_booleans(dtype) && !booleans_are_valid(dtype, elements, count)) {
+    error(Errc::malformed, "an array of bool holds a byte other than 0 and 1");
+  }
+}
+
+Decoder::ArrayItem Decoder::skip_array() {
+  kind();
+  if (next_is_tag(frozen::tag_array_view) || next_is_tag(frozen::tag_shared_reference)) {
+    const std::shared_ptr<KnownArray> known = next_is_tag(frozen::tag_array_view) ? read_view() : load_reference();
+    ArrayItem item;
+    item.header = {known->view.dtype, known->view.shape, Order::row_major};
+    item.bytes = known->view.byte_size();
+    item.definite = false;
+    item.view = true;
+    return item;
+  }
+  const ArrayItem item = read_array_header();
+  skip_data(item);
+  return item;
+}
+
+// --- Delivery --------------------------------------------------------------------------------------------------------
+
+void Decoder::check_type(const ArrayHeader& stored, ArrayTarget& target) {
+  const bool any = target.dtype().kind() == DType::Kind::none;
+  if ((any || widens(stored.dtype, target.dtype())) && target.accepts(stored)) {
+    if (strict_ && !any && stored.dtype.is_record() && stored.dtype != target.dtype()) {
+      check_strict_record(stored.dtype, target.dtype());
+    }
+    return;
+  }
+  error(Errc::type_mismatch, "expected " + (any ? std::string() : target.dtype().name()) + target.expected() +
+                                 ", found " + stored.dtype.name() + stored.shape.text());
+}
+
+void Decoder::check_strict_record(const DType& stored, const DType& wanted) {
+  const auto missing = [&](const DType& from, const DType& in, Errc code, const char* what) {
+    for (const DType::Field& field : from.fields()) {
+      const bool there = std::any_of(in.fields().begin(), in.fields().end(),
+                                     [&](const DType::Field& other) { return other.name == field.name; });
+      if (!there) {
+        error(code, what + field.name);
+      }
+    }
+  };
+  missing(stored, wanted, Errc::unknown_field, "a stored field that the type does not have: ");
+  missing(wanted, stored, Errc::missing_field, "a field that is not stored: ");
+}
+
+void Decoder::array(ArrayTarget& target) {
+  if (items_ != nullptr) {
+    return items_->array(target);
+  }
+  if (kind() != Kind::array && kind() != Kind::bytes) {
+    const std::string wanted =
+        (target.dtype().kind() == DType::Kind::none ? std::string() : target.dtype().name()) + target.expected();
+    mismatch(wanted.c_str());
+  }
+  if (listed_) {
+    ArrayItem item = *std::exchange(listed_, std::nullopt);
+    item_at_ = item.data_offset;
+    deliver(item, target);
+  } else if (next_is_tag(frozen::tag_shared_reference)) {
+    deliver_known(*load_reference(), target);
+  } else if (next_is_tag(frozen::tag_array_view)) {
+    deliver_known(*read_view(), target);
+  } else {
+    ArrayItem item = read_array_header();
+    deliver(item, target);
+  }
+}
+
+void Decoder::deliver(ArrayItem& item, ArrayTarget& target) {
+  if (!item.definite) {
+    deliver_known(*load_indefinite(item), target);
+    return;
+  }
+  check_type(item.header, target);
+  const ArrayHeader wanted{target.dtype().kind() == DType::Kind::none ? item.header.dtype : target.dtype(),
+                           item.header.shape, item.header.order};
+  const bool same = item.header.dtype == wanted.dtype && !item.big_endian;
+  if (same && target.can_share()) {
+    const std::shared_ptr<KnownArray> known = load(item);
+    if (!target.share(known->view, known->buffer)) {
+      deliver_known(*known, target);
+    }
+    return;
+  }
+  check_allocation(0, item.bytes);
+  const std::uint64_t total = wanted.shape.count() * wanted.dtype.item_size();
+  check_limit(total);
+  if (same && (wanted.shape.rank() < 2 || target.order(wanted) == item.header.order)) {
+    deliver_direct(item, wanted, target);
+  } else {
+    deliver_converted(item, wanted, target);
+  }
+}
+
+void Decoder::check_limit(std::uint64_t bytes) {
+  if (bytes > in_->options().limits.allocation) {
+    error(Errc::limit_exceeded, "an array of " + std::to_string(bytes) + " bytes is beyond the allocation limit");
+  }
+}
+
+void Decoder::deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target) {
+  const std::uint64_t total = item.bytes;
+  const bool trusted = in_->surely_holds(total);
+  std::byte* to = target.memory(wanted, 0, total, trusted);
+  begin_data(item);
+  for (std::uint64_t have = 0; have < total;) {
+    const std::uint64_t end = next_end(have, total, trusted);
+    to = target.memory(wanted, end, total, trusted);
+    read_data(item, {to + have, static_cast<std::size_t>(end - have)});
+    have = end;
+  }
+  if (total == 0) {
+    to = target.memory(wanted, 0, 0, true);
+  }
+  end_data(item);
+  check_booleans(wanted.dtype, to, wanted.shape.count());
+}
+
+/// Chunk by chunk: read, bring to the machine's byte order, convert, put in place.
+void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target) {
+  const DType& from = item.header.dtype;
+  const std::uint64_t stored_size = from.item_size();
+  const std::uint64_t size = wanted.dtype.item_size();
+  const std::uint64_t count = wanted.shape.count();
+  const std::uint64_t per_chunk = std::max<std::uint64_t>(1, chunk_bytes / std::max(stored_size, size));
+  const bool turned = wanted.shape.rank() > 1 && target.order(wanted) != item.header.order;
+  const bool trusted = in_->surely_holds(item.bytes);
+  if (turned && !trusted && item.bytes > step_claimed) {
+    // The places of all elements are needed at once, so let the data come first.
+    ArrayItem rest = item;
+    deliver_known(*load(rest), target);
+    return;
+  }
+  std::byte* to = target.memory(wanted, 0, count * size, trusted);
+  ArrayView place;
+  if (turned) {
+    to = target.memory(wanted, count * size, count * size, true);
+    place = ArrayView(wanted.dtype, to, wanted.shape, target.order(wanted));
+  }
+  std::vector<std::byte> raw(static_cast<std::size_t>(std::min(count, per_chunk) * stored_size));
+  std::vector<std::byte> converted(turned ? static_cast<std::size_t>(std::min(count, per_chunk) * size) : 0);
+  begin_data(item);
+  std::uint64_t room = 0;
+  for (std::uint64_t first = 0; first < count; first += per_chunk) {
+    const std::uint64_t n = std::min(per_chunk, count - first);
+    const MutableBytes piece(raw.data(), static_cast<std::size_t>(n * stored_size));
+    read_data(item, piece);
+    if (item.big_endian) {
+      swap_elements(from, raw.data(), n);
+    }
+    check_booleans(from, raw.data(), n);
+    if (turned) {
+      convert_elements(from, raw.data(), wanted.dtype, converted.data(), n);
+      scatter(converted.data(), item.header.order, first, n, place, to);
+    } else {
+      if (room < (first + n) * size) {
+        // whole elements only, so that records begin with their defaults
+        room = std::max((first + n) * size, next_end(first * size, count * size, trusted) / size * size);
+        to = target.memory(wanted, room, count * size, trusted);
+      }
+      convert_elements(from, raw.data(), wanted.dtype, to + first * size, n);
+    }
+  }
+  if (count == 0 || (!turned && room < count * size)) {
+    target.memory(wanted, count * size, count * size, true);
+  }
+  end_data(item);
+}
+
+void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
+  const ArrayHeader stored{known.view.dtype, known.view.shape,
+                           known.view.shape.rank() > 1 && !known.view.is_dense(Order::row_major) &&
+                                   known.view.is_dense(Order::column_major)
+                               ? Order::column_major
+                               : Order::row_major};
+  check_type(stored, target);
+  const ArrayHeader wanted{target.dtype().kind() == DType::Kind::none ? stored.dtype : target.dtype(), stored.shape,
+                           stored.order};
+  const bool same = stored.dtype == wanted.dtype;
+  if (same && target.can_share() && target.share(known.view, known.buffer)) {
+    return;
+  }
+  const std::uint64_t count = wanted.shape.count();
+  const std::uint64_t total = count * wanted.dtype.item_size();
+  check_limit(total);
+  target.memory(wanted, 0, total, true);
+  std::byte* to = target.memory(wanted, total, total, true);
+  const Order order = target.order(wanted);
+  if (same) {
+    gather(known.view, order, 0, count, to);
+    return;
+  }
+  const std::uint64_t per_chunk = std::max<std::uint64_t>(1, chunk_bytes / stored.dtype.item_size());
+  std::vector<std::byte> raw(static_cast<std::size_t>(std::min(count, per_chunk) * stored.dtype.item_size()));
+  for (std::uint64_t first = 0; first < count; first += per_chunk) {
+    const std::uint64_t n = std::min(per_chunk, count - first);
+    gather(known.view, order, first, n, raw.data());
+    convert_elements(stored.dtype, raw.data(), wanted.dtype, to + first * wanted.dtype.item_size(), n);
+  }
+}
+
+// --- Arrays in buffers -----------------------------------------------------------------------------------------------
+
+/// The array where it lies in the mapping, or null.
+std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& item) {
+  if (context_.mapping == nullptr || !is_listed(item)) {
+    return nullptr;
+  }
+  const Bytes bytes = in_->in_place(item.data_offset, item.bytes);
+  const std::uint64_t alignment = item.header.dtype.is_record() ? 8 : std::min<std::uint64_t>(8, item.header.dtype.item_size());
+  if (bytes.size() != item.bytes || reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
+    if (context_.mapping->mode() == MapMode::read_write) {
+      error(Errc::not_mappable, "the array is not aligned in the file, so that changes could not reach it");
+    }
+    return nullptr;
+  }
+  const bool hash = context_.verify == Verify::full;
+  const std::uint64_t checksum = in_->skip_payload(item.bytes, hash);
+  note_listed(item.data_offset, item.bytes, checksum, hash);
+  if (context_.verify != Verify::none) {
+    check_booleans(item.header.dtype, bytes.data(), item.header.shape.count());
+  }
+  // The memory is writable wherever Buffer says so.
+  auto buffer = Buffer::wrap(const_cast<std::byte*>(bytes.data()), bytes.size(),
+                             context_.mapping->mode() != MapMode::read_only, context_.mapping);
+  auto known = std::make_shared<KnownArray>();
+  known->view = ArrayView(item.header.dtype, bytes.data(), item.header.shape, item.header.order);
+  known->view.buffer = buffer.get();
+  known->buffer = std::move(buffer);
+  return known;
+}
+
+std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
+  if (!item.definite) {
+    return load_indefinite(item);
+  }
+  std::shared_ptr<KnownArray> known = item.big_endian ? nullptr : load_in_place(item);
+  if (known == nullptr) {
+    check_allocation(0, item.bytes);
+    AnyTarget target;
+    const bool trusted = in_->surely_holds(item.bytes);
+    std::byte* to = target.memory(item.header, item.bytes == 0 ? 0 : 1, item.bytes, trusted);
+    begin_data(item);
+    for (std::uint64_t have = 0; have < item.bytes;) {
+      const std::uint64_t end = trusted ? item.bytes : next_end(have, item.bytes, false);
+      to = target.memory(item.header, end, item.bytes, trusted);
+      read_data(item, {to + have, static_cast<std::size_t>(end - have)});
+      have = end;
+    }
+    end_data(item);
+    if (item.big_endian) {
+      swap_elements(item.header.dtype, to, item.header.shape.count());
+    }
+    check_booleans(item.header.dtype, to, item.header.shape.count());
+    known = std::make_shared<KnownArray>();
+    known->view = target.view();
+    known->buffer = target.buffer();
+    if (context_.mapping != nullptr && context_.mapping->mode() == MapMode::read_write) {
+      // A copy: changes would not reach the file, so there may be none.
+      known->buffer = Buffer::wrap(known->buffer->data(), known->buffer->size(), false, known->buffer);
+      known->view.buffer = known->buffer.get();
+    }
+  }
+  if (item.shared) {
+    shared_arrays_[*item.shared] = known;
+  }
+  return known;
+}
+
+std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
+  std::string bytes;
+  read_text({Major::bytes, cbor::info_indefinite, 0}, bytes);
+  const std::uint64_t size = item.header.dtype.item_size();
+  if (item.growing) {
+    std::uint64_t row = size;
+    for (const std::uint64_t extent : item.header.shape) {
+      row = checked_multiply(row, extent).value_or(0);
+    }
+    if (row == 0 || bytes.size() % row != 0) {
+      error(Errc::malformed, "the bytes of an array are no whole number of rows");
+    }
+    Shape shape{bytes.size() / row};
+    for (const std::uint64_t extent : item.header.shape) {
+      shape.push_back(extent);
+    }
+    item.header.shape = shape;
+    item.growing = false;
+  }
+  auto known = std::make_shared<KnownArray>();
+  std::uint64_t expected = size;
+  for (const std::uint64_t extent : item.header.shape) {
+    expected = checked_multiply(expected, extent).value_or(~std::uint64_t{0});
+  }
+  if (expected != bytes.size()) {
+    error(Errc::malformed, "an array " + item.header.dtype.name() + item.header.shape.text() + " of " +
+                               std::to_string(bytes.size()) + " bytes");
+  }
+  known->buffer = Buffer::allocate(bytes.size());
+  if (!bytes.empty()) {
+    std::memcpy(known->buffer->data(), bytes.data(), bytes.size());
+  }
+  if (item.big_endian) {
+    swap_elements(item.header.dtype, known->buffer->data(), item.header.shape.count());
+  }
+  check_booleans(item.header.dtype, known->buffer->data(), item.header.shape.count());
+  known->view = ArrayView(item.header.dtype, known->buffer->data(), item.header.shape, item.header.order);
+  known->view.buffer = known->buffer.get();
+  if (item.shared) {
+    shared_arrays_[*item.shared] = known;
+  }
+  return known;
+}
+
+std::shared_ptr<Decoder::KnownArray> Decoder::load_reference() {
+  in_->head();
+  const Head index = in_->head();
+  if (index.major != Major::natural) {
+    error(Errc::malformed, "a reference without an index");
+  }
+  const auto known = shared_arrays_.find(index.value);
+  if (known != shared_arrays_.end()) {
+    return known->second;
+  }
+  enter_shared(index.value);
+  prepare();
+  std::shared_ptr<KnownArray> loaded;
+  if (next_is_tag(frozen::tag_array_view)) {
+    loaded = read_view();
+  } else if (next_is_tag(frozen::tag_shared_reference)) {
+    error(Errc::malformed, "a reference to a reference");
+  } else {
+    ArrayItem item = read_array_header();
+    item.shared = index.value;
+    loaded = load(item);
+  }
+  leave_shared();
+  shared_arrays_[index.value] = loaded;
+  return loaded;
+}
+
+/// [base, first element, extents, strides], every element inside the base.
+std::shared_ptr<Decoder::KnownArray> Decoder::read_view() {
+  in_->head();
+  const Head parts = in_->head();
+  if (parts.major != Major::array || parts.indefinite() || parts.value != 4) {
+    error(Errc::malformed, "a view of an array has four parts");
+  }
+  prepare();
+  std::shared_ptr<KnownArray> base;
+  if (next_is_tag(frozen::tag_shared_reference)) {
+    base = load_reference();
+  } else {
+    ArrayItem item = read_array_header();
+    base = load(item);
+  }
+  const Head first = in_->head();
+  if (first.major != Major::natural) {
+    error(Errc::malformed, "a view begins at a natural number");
+  }
+  const Shape shape = read_shape();
+  const Head count = in_->head();
+  if (count.major != Major::array || count.indefinite() || count.value != shape.rank()) {
+    error(Errc::malformed, "a view has one stride for each extent");
+  }
+  auto view = std::make_shared<KnownArray>();
+  view->view.dtype = base->view.dtype;
+  view->view.shape = shape;
+  view->view.buffer = base->view.buffer;
+  view->buffer = base->buffer;
+  const auto elements = static_cast<__int128>(base->view.shape.count());
+  const auto size = static_cast<std::int64_t>(base->view.dtype.item_size());
+  __extension__ using Wide = __int128;
+  Wide lowest = static_cast<Wide>(first.value);
+  Wide highest = lowest;
+  bool empty = false;
+  for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+    const Head head = in_->head();
+    if (head.major != Major::natural && head.major != Major::negative) {
+      error(Errc::malformed, "the strides of a view are integers");
+    }
+    if (head.value > static_cast<std::uint64_t>(elements) || shape[axis] > static_cast<std::uint64_t>(elements) + 1) {
+      error(Errc::malformed, "a view reaches outside of its array");
+    }
+    const auto stride = head.major == Major::natural ? static_cast<std::int64_t>(head.value)
+                                                     : -1 - static_cast<std::int64_t>(head.value);
+    empty = empty || shape[axis] == 0;
+    const Wide reach = static_cast<Wide>(stride) * (static_cast<Wide>(shape[axis]) - 1);
+    (reach < 0 ? lowest : highest) += reach;
+    view->view.strides[axis] = stride * size;
+  }
+  const bool dense = base->view.is_dense(Order::row_major) || base->view.is_dense(Order::column_major);
+  if (!empty && (lowest < 0 || highest >= elements || !dense)) {
+    error(Errc::malformed, "a view reaches outside of its array");
+  }
+  view->view.data = base->view.data + (empty ? 0 : static_cast<std::int64_t>(first.value) * size);
+  check_limit(shape.count());
+  return view;
+}
+
+}  // namespace stele

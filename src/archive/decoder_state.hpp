@@ -1,0 +1,38 @@
+#pragma once
+// The decoder's parts that only its own sources need.
+
+#include "archive/decoder.hpp"
+
+namespace stele {
+
+/// A container that is being read.
+struct Decoder::Frame {
+  Form form = Form::sequence;
+  bool indefinite = false;
+  bool followed = false;      // a reference led here
+  bool awaiting_key = false;  // map: the next value is a key
+  std::uint64_t remaining = 0;  // items, entries or fields
+  std::uint64_t index = 0;      // of those begun
+  const std::vector<std::string>* names = nullptr;  // record_tuple, and a record read as a map
+  std::string key;              // map, record_map: the current key
+  Number number;                // map: the current key, if it is a number
+};
+
+/// A place that reading returns to.
+struct Decoder::Reference {
+  Input* from = nullptr;
+  std::unique_ptr<Input> detour;
+  std::uint64_t shared_count = 0;
+  bool shared_count_known = true;
+};
+
+/// An array in a buffer, for later references.
+struct Decoder::KnownArray {
+  ArrayView view;
+  std::shared_ptr<Buffer> buffer;
+};
+
+/// A key that is a number, as a step of a path.
+std::string number_text(const Number& number);
+
+}  // namespace stele

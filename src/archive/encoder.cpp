@@ -1,0 +1,687 @@
+#include "archive/encoder.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "archive/shared_buffers.hpp"
+#include "format/frozen.hpp"
+#include "format/path.hpp"
+#include "format/typed_array.hpp"
+#include "format/utf8.hpp"
+#include "stele/version.hpp"
+
+namespace stele {
+
+using cbor::Major;
+
+namespace {
+
+constexpr std::size_t gather_bytes = std::size_t{256} << 10;
+constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by default
+
+unsigned thread_count(unsigned wanted) {
+  return wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+}
+
+Order stored_order(const ArrayView& value) {
+  const bool columns = value.shape.rank() > 1 && !value.is_dense(Order::row_major) && value.is_dense(Order::column_major);
+  return columns ? Order::column_major : Order::row_major;
+}
+
+/// Calls `put` with the elements of `value` in `order`, in place where they are dense, else gathered piece by piece.
+template <class F>
+void for_each_piece(const ArrayView& value, Order order, std::vector<std::byte>& scratch, F&& put) {
+  const std::uint64_t bytes = value.byte_size();
+  if (value.is_dense(order)) {
+    put(Bytes(value.data, static_cast<std::size_t>(bytes)));
+    return;
+  }
+  const std::uint64_t item = value.dtype.item_size();
+  const std::uint64_t count = value.shape.count();
+  const std::uint64_t per_piece = std::max<std::uint64_t>(1, gather_bytes / item);
+  scratch.resize(static_cast<std::size_t>(std::min(count, per_piece) * item));
+  for (std::uint64_t first = 0; first < count; first += per_piece) {
+    const std::uint64_t n = std::min(per_piece, count - first);
+    gather(value, order, first, n, scratch.data());
+    put(Bytes(scratch.data(), static_cast<std::size_t>(n * item)));
+  }
+}
+
+}  // namespace
+
+/// The growing array being written.
+struct Encoder::Growing {
+  DType dtype;
+  Shape row;
+  std::uint64_t row_bytes = 0;
+  std::uint64_t bytes = 0;
+  bool patchable = false;
+  bool started = false;  // the header is in the Sink
+  std::uint64_t header_at = 0;
+  std::size_t header_size = 0;
+  std::uint64_t data_at = 0;
+  std::vector<std::byte> small;  // while all fits below the size of a listed array
+};
+
+Encoder::Encoder(Sink& sink, const SaveOptions& options)
+    : out_(sink, thread_count(options.threads)), sink_(sink), options_(options) {
+  canonical_ = options.canonical;
+  types_ = options.types;
+}
+
+Encoder::~Encoder() = default;
+
+void Encoder::begin(const Rewalk& rewalk) {
+  rewalk_ = rewalk;
+  out_.restart();
+  directory_ = Directory{};
+  directory_.format = format_version;
+  directory_.writer = std::string("stele ") + version_string;
+  directory_.metadata = options_.metadata;
+  definitions_.clear();
+  shared_.clear();
+  shared_count_ = 0;
+  buffers_.reset();
+  growing_.reset();
+  continued_ = false;
+  depth_ = 0;
+  if (frames_.empty()) {
+    frames_.emplace_back();
+  }
+  frames_[0] = Frame{};
+  frames_[0].count = 1;
+  std::byte* at = out_.room(frozen::label.size());
+  std::memcpy(at, frozen::label.data(), frozen::label.size());
+  out_.commit(at + frozen::label.size());
+}
+
+void Encoder::finish() {
+  if (depth_ != 0 || frames_[0].index != 1) {
+    fail(Errc::invalid_argument, "an archive holds exactly one value");
+  }
+  // Segments end where the directory begins, which has a checksum of its own.
+  directory_.segments = out_.segments();
+  std::erase_if(directory_.steps, [](const StepEntry& entry) { return entry.steps.empty(); });
+  Trailer trailer;
+  trailer.directory_offset = out_.position();
+  const std::vector<std::byte> item = encode_directory(directory_);
+  trailer.directory_length = item.size();
+  trailer.directory_checksum = xxh3_64(item);
+  out_.structure(item);
+  // Whole multiples of 64, so that arrays are aligned too in an archive that follows another.
+  std::vector<std::byte> padding;
+  cbor::Builder pad(padding);
+  put_padding(pad, padding_before(out_.position(), frozen::trailer_bytes));
+  out_.structure(padding);
+  trailer.total_length = out_.position() + frozen::trailer_bytes;
+  trailer.structure_checksum = out_.structure_checksum();
+  out_.structure(encode_trailer(trailer));
+  out_.flush();
+}
+
+// --- Items -----------------------------------------------------------------------------------------------------------
+
+Encoder::Frame& Encoder::push(Form form, std::uint64_t count) {
+  if (depth_ == max_depth) {
+    fail(Errc::limit_exceeded, "values are nested more than " + std::to_string(max_depth) + " deep",
+         {path(), out_.position()});
+  }
+  const bool repeats = frames_[depth_].repeats || ((form == Form::sequence || form == Form::map) && count > 1);
+  const std::uint64_t start = out_.position();
+  if (++depth_ == frames_.size()) {
+    frames_.emplace_back();
+  }
+  Frame& frame = frames_[depth_];
+  frame.form = form;
+  frame.repeats = repeats;
+  frame.sorted = true;
+  frame.text_key = false;
+  frame.count = count;
+  frame.index = 0;
+  frame.start = start;
+  frame.stepped = start;
+  frame.steps = 0;
+  return frame;
+}
+
+void Encoder::put_name(Frame& frame) {
+  std::size_t index = static_cast<std::size_t>(frame.index);
+  if (frame.record.version != 0) {
+    --index;  // "@version" was written by begin_record
+  }
+  const std::string_view name = frame.record.names[index];
+  out_.head(Major::text, name.size());
+  out_.structure(std::as_bytes(std::span(name)));
+}
+
+void Encoder::note_step(Frame& frame) {
+  const bool is_map = frame.form == Form::map;
+  if (frame.form != Form::sequence && !(is_map && frame.index % 2 == 0)) {
+    return;
+  }
+  frame.stepped = out_.position();
+  if (is_map && (!frame.sorted || frame.index == 0)) {
+    return;
+  }
+  if (frame.steps == 0) {
+    const std::size_t saved = depth_--;
+    directory_.steps.push_back({path(), is_map, {}});
+    depth_ = saved;
+    frame.steps = directory_.steps.size();
+  }
+  // a map's key is added by key_text(), which comes next
+  directory_.steps[frame.steps - 1].steps.push_back(
+      {is_map ? frame.index / 2 : frame.index, out_.position(), {}});
+}
+
+void Encoder::key_text(std::string_view key) {
+  Frame& frame = frames_[depth_];
+  const bool first = frame.index == 1;
+  if (frame.sorted && !first && !(frame.text_key && std::string_view(frame.key) < key)) {
+    frame.sorted = false;
+    if (frame.steps != 0) {
+      directory_.steps[frame.steps - 1].steps.clear();
+    }
+  }
+  frame.key.assign(key);
+  frame.text_key = true;
+  if (frame.sorted && frame.steps != 0) {
+    StepEntry::Step& last = directory_.steps[frame.steps - 1].steps.back();
+    if (last.index == frame.index / 2 && last.key.empty()) {
+      last.key.assign(key);
+    }
+  }
+}
+
+void Encoder::scalar(Major major, std::uint64_t value) {
+  item();
+  if (at_key()) {
+    Frame& frame = frames_[depth_];
+    frame.text_key = false;
+    frame.sorted = false;
+    frame.key = major == Major::natural    ? std::to_string(value)
+                : major == Major::negative ? "-" + (value == ~std::uint64_t{0} ? "18446744073709551616"
+                                                                                : std::to_string(value + 1))
+                                           : std::string();
+    if (frame.steps != 0) {
+      directory_.steps[frame.steps - 1].steps.clear();
+    }
+  }
+  out_.head(major, value);
+}
+
+std::string Encoder::path() const {
+  std::string text;
+  for (std::size_t i = 1; i <= depth_; ++i) {
+    const Frame& frame = frames_[i];
+    if (frame.index == 0) {
+      break;
+    }
+    switch (frame.form) {
+      case Form::map:
+        append_step(text, frame.key.empty() && !frame.text_key ? "#" + std::to_string((frame.index - 1) / 2)
+                                                               : frame.key);
+        break;
+      case Form::record_map:
+      case Form::record_tuple: {
+        const std::uint64_t skipped = frame.record.version != 0 ? 2 : 1;
+        if (frame.index >= skipped && frame.index - skipped < frame.record.names.size()) {
+          append_step(text, frame.record.names[static_cast<std::size_t>(frame.index - skipped)]);
+        }
+        break;
+      }
+      default:
+        append_step(text, std::to_string(frame.index - 1));
+    }
+  }
+  return text;
+}
+
+// --- Scalars ---------------------------------------------------------------------------------------------------------
+
+void Encoder::null() {
+  item();
+  out_.byte(cbor::null_byte);
+}
+
+void Encoder::boolean(bool value) {
+  item();
+  out_.byte(value ? cbor::true_byte : cbor::false_byte);
+}
+
+void Encoder::integer(std::int64_t value) {
+  if (value >= 0) {
+    scalar(Major::natural, static_cast<std::uint64_t>(value));
+  } else {
+    scalar(Major::negative, ~static_cast<std::uint64_t>(value));
+  }
+}
+
+void Encoder::natural(std::uint64_t value) { scalar(Major::natural, value); }
+
+void Encoder::real(float16 value) {
+  item();
+  std::byte* at = out_.room(3);
+  *at = cbor::first_byte(Major::simple, cbor::info_16);
+  store_be<std::uint16_t>(at + 1, value.bits);
+  out_.commit(at + 3);
+}
+
+void Encoder::real(float value) {
+  item();
+  std::byte* at = out_.room(5);
+  *at = cbor::first_byte(Major::simple, cbor::info_32);
+  store_be<std::uint32_t>(at + 1, std::bit_cast<std::uint32_t>(value));
+  out_.commit(at + 5);
+}
+
+void Encoder::real(double value) {
+  item();
+  std::byte* at = out_.room(9);
+  *at = cbor::first_byte(Major::simple, cbor::info_64);
+  store_be<std::uint64_t>(at + 1, std::bit_cast<std::uint64_t>(value));
+  out_.commit(at + 9);
+}
+
+void Encoder::text(std::string_view value) {
+  item();
+  if (at_key()) {
+    key_text(value);
+  }
+  const Major major = is_utf8(value) ? Major::text : Major::bytes;
+  if (value.size() <= 256) {
+    std::byte* at = cbor::put_head(out_.room(value.size() + cbor::max_head), major, value.size());
+    std::memcpy(at, value.data(), value.size());
+    out_.commit(at + value.size());
+    return;
+  }
+  out_.head(major, value.size());
+  out_.structure(std::as_bytes(std::span(value)));
+}
+
+void Encoder::bytes(Bytes value) {
+  item();
+  out_.head(Major::bytes, value.size());
+  out_.structure(value);
+}
+
+// --- Containers ------------------------------------------------------------------------------------------------------
+
+void Encoder::begin_sequence(std::uint64_t count, Ordering) {
+  item();
+  push(Form::sequence, count);
+  out_.head(Major::array, count);
+}
+
+void Encoder::begin_map(std::uint64_t count, Ordering) {
+  item();
+  push(Form::map, count);
+  out_.head(Major::map, count);
+}
+
+void Encoder::begin_open_map() {
+  item();
+  push(Form::map, 2);
+  out_.byte(cbor::first_byte(Major::map, cbor::info_indefinite));
+  frames_[depth_].count = ~std::uint64_t{0};
+}
+
+std::size_t Encoder::definition_of(const RecordInfo& info, bool& is_new) {
+  const auto matches = [&](const Definition& definition) {
+    if (info.type_id != nullptr && definition.type_id == info.type_id) {
+      return true;
+    }
+    return definition.version == info.version && info.type_id == nullptr && definition.type_id == nullptr &&
+           std::equal(definition.names.begin(), definition.names.end(), info.names.begin(), info.names.end());
+  };
+  is_new = false;
+  if (last_definition_ < definitions_.size() && matches(definitions_[last_definition_])) {
+    return last_definition_;
+  }
+  const auto found = std::find_if(definitions_.begin(), definitions_.end(), matches);
+  last_definition_ = static_cast<std::size_t>(found - definitions_.begin());
+  if (found == definitions_.end() && definitions_.size() <= frozen::tag_record_last - frozen::tag_record_first) {
+    is_new = true;
+    definitions_.push_back({info.type_id, info.version, {info.names.begin(), info.names.end()}});
+  }
+  return last_definition_;
+}
+
+void Encoder::begin_record(const RecordInfo& info) {
+  item();
+  const bool versioned = info.version != 0;
+  const std::uint64_t count = info.names.size() + (versioned ? 1 : 0);
+  bool is_new = false;
+  const std::size_t definition = frames_[depth_].repeats ? definition_of(info, is_new) : definitions_.size();
+  if (definition == definitions_.size()) {
+    Frame& frame = push(Form::record_map, count);
+    frame.record = info;
+    out_.head(Major::map, count);
+    if (versioned) {
+      out_.head(Major::text, walk_version_name.size());
+      out_.structure(std::as_bytes(std::span(walk_version_name)));
+      out_.head(Major::natural, info.version);
+      frame.index = 1;
+    }
+    return;
+  }
+  Frame& frame = push(Form::record_tuple, count);
+  frame.record = info;
+  const std::uint64_t id = frozen::tag_record_first + definition;
+  if (is_new) {
+    RecordEntry& entry = directory_.records.emplace_back();
+    entry.offset = out_.position();
+    entry.id = id;
+    out_.head(Major::tag, frozen::tag_record_definition);
+    out_.head(Major::array, count + 2);
+    out_.head(Major::array, count);
+    const auto put = [&](std::string_view name) {
+      entry.names.emplace_back(name);
+      out_.head(Major::text, name.size());
+      out_.structure(std::as_bytes(std::span(name)));
+    };
+    if (versioned) {
+      put(walk_version_name);
+    }
+    for (const std::string_view name : info.names) {
+      put(name);
+    }
+    out_.head(Major::natural, id);
+  } else {
+    out_.head(Major::tag, id);
+    out_.head(Major::array, count);
+  }
+  if (versioned) {
+    out_.head(Major::natural, info.version);
+    frame.index = 1;
+  }
+}
+
+void Encoder::end() {
+  const Frame& frame = frames_[depth_];
+  if (frame.count == ~std::uint64_t{0}) {
+    out_.byte(cbor::break_byte);
+  } else if (frame.index != frame.count * (frame.form == Form::map ? 2 : 1)) {
+    fail(Errc::invalid_argument, "a container was given another number of items than it announced",
+         {path(), out_.position()});
+  }
+  const std::uint64_t length = out_.position() - frame.start;
+  const std::uint64_t start = frame.start;
+  --depth_;
+  if (length >= frozen::listed_node_bytes) {
+    directory_.nodes.push_back({path(), start, length});
+  }
+}
+
+// --- Sharing and types -----------------------------------------------------------------------------------------------
+
+std::uint64_t Encoder::define_shared() {
+  if (directory_.shared.empty() || out_.position() - directory_.shared.back().offset >= frozen::step_bytes) {
+    directory_.shared.push_back({shared_count_, out_.position()});
+  }
+  return shared_count_++;
+}
+
+void Encoder::reference(std::uint64_t index) {
+  out_.head(Major::tag, frozen::tag_shared_reference);
+  out_.head(Major::natural, index);
+}
+
+bool Encoder::begin_shared(const void* identity, const std::type_info& type) {
+  item();
+  auto& known = shared_[identity];
+  for (const auto& [known_type, index] : known) {
+    if (*known_type == type) {
+      reference(index);
+      return false;
+    }
+  }
+  const std::uint64_t index = define_shared();
+  known.emplace_back(&type, index);
+  out_.head(Major::tag, frozen::tag_shareable);
+  continued_ = true;
+  return true;
+}
+
+void Encoder::begin_typed(std::string_view name) {
+  item();
+  out_.head(Major::tag, frozen::tag_generic_object);
+  out_.head(Major::array, 2);
+  out_.head(Major::text, name.size());
+  out_.structure(std::as_bytes(std::span(name)));
+  continued_ = true;
+}
+
+// --- Arrays ----------------------------------------------------------------------------------------------------------
+
+void Encoder::array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable,
+                           bool wide) {
+  scratch_.clear();
+  cbor::Builder header(scratch_);
+  if (shareable) {
+    header.tag(frozen::tag_shareable);
+  }
+  if (shape.rank() != 1) {
+    header.tag(order == Order::row_major ? frozen::tag_row_major : frozen::tag_column_major);
+    header.array(2);
+    if (wide) {
+      header.array(shape.rank());
+      header.wide(Major::natural, shape[0]);
+      for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
+        header.natural(shape[axis]);
+      }
+    } else {
+      put_shape(header, shape);
+    }
+  }
+  if (const auto tag = typed_array_tag(dtype.kind())) {
+    header.tag(*tag);
+  } else {
+    header.tag(frozen::tag_dtype_array);
+    header.array(2);
+    put_dtype(header, dtype);
+  }
+  wide ? header.wide(Major::bytes, bytes) : header.head(Major::bytes, bytes);
+}
+
+void Encoder::array(const ArrayView& value) {
+  item();
+  if (value.buffer == nullptr || value.byte_size() == 0) {
+    array_body(value, false);
+    return;
+  }
+  if (buffers_ == nullptr) {
+    buffers_ = std::make_unique<SharedBuffers>();
+  }
+  using Plan = SharedBuffers::Plan;
+  const Plan plan = buffers_->plan(value, [&](OutVisitor& scanner) {
+    if (rewalk_.walk != nullptr) {
+      rewalk_.walk(scanner, rewalk_.value);
+    }
+  });
+  switch (plan.form) {
+    case Plan::Form::whole:
+      buffers_->add(value, shared_count_);
+      array_body(value, true);
+      break;
+    case Plan::Form::reference:
+      reference(plan.index);
+      break;
+    case Plan::Form::view_of_old:
+      array_view(value, plan.base, plan.index, false);
+      break;
+    case Plan::Form::view_of_new:
+      buffers_->add(plan.base, shared_count_);
+      array_view(value, plan.base, 0, true);
+      break;
+  }
+}
+
+void Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new) {
+  out_.head(Major::tag, frozen::tag_array_view);
+  out_.head(Major::array, 4);
+  if (base_is_new) {
+    array_body(base, true, "base");
+  } else {
+    reference(index);
+  }
+  const auto item = static_cast<std::int64_t>(view.dtype.item_size());
+  out_.head(Major::natural, static_cast<std::uint64_t>((view.data - extent_of(base).first) / item));
+  out_.head(Major::array, view.shape.rank());
+  for (const std::uint64_t extent : view.shape) {
+    out_.head(Major::natural, extent);
+  }
+  out_.head(Major::array, view.shape.rank());
+  for (std::size_t axis = 0; axis < view.shape.rank(); ++axis) {
+    const std::int64_t stride = view.strides[axis] / item;
+    out_.head(stride < 0 ? Major::negative : Major::natural,
+              static_cast<std::uint64_t>(stride < 0 ? ~stride : stride));
+  }
+}
+
+void Encoder::array_body(const ArrayView& value, bool shareable, std::string_view path_suffix) {
+  const Order order = stored_order(value);
+  const std::uint64_t bytes = value.byte_size();
+  array_header(value.dtype, value.shape, order, bytes, shareable, false);
+  if (bytes < frozen::listed_array_bytes) {
+    if (shareable) {
+      define_shared();
+    }
+    out_.structure(scratch_);
+    for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.structure(piece); });
+    return;
+  }
+  std::vector<std::byte> padding;
+  cbor::Builder pad(padding);
+  put_padding(pad, padding_before(out_.position(), scratch_.size()));
+  out_.structure(padding);
+  if (shareable) {
+    define_shared();
+  }
+  out_.structure(scratch_);
+  ArrayEntry entry;
+  entry.path = path();
+  if (!path_suffix.empty()) {
+    append_step(entry.path, path_suffix);
+  }
+  entry.dtype = value.dtype;
+  entry.shape = value.shape;
+  entry.order = order;
+  entry.offset = out_.position();
+  entry.length = bytes;
+  if (value.is_dense(order)) {
+    entry.checksum = out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes)));
+  } else {
+    out_.begin_payload();
+    for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.payload_piece(piece); });
+    entry.checksum = out_.end_payload();
+  }
+  directory_.arrays.push_back(std::move(entry));
+}
+
+// --- Growing arrays --------------------------------------------------------------------------------------------------
+
+void Encoder::begin_growing(const DType& dtype, const Shape& row) {
+  item();
+  growing_ = std::make_unique<Growing>();
+  growing_->dtype = dtype;
+  growing_->row = row;
+  growing_->row_bytes = row.count() * dtype.item_size();
+  growing_->patchable = sink_.patchable();
+  if (growing_->row_bytes == 0) {
+    fail(Errc::invalid_argument, "a growing array whose rows have no bytes", {path(), out_.position()});
+  }
+  if (growing_->patchable) {
+    return;
+  }
+  const std::uint64_t before = out_.position();
+  Shape none = row;
+  array_header(dtype, {0}, Order::row_major, 0, false, false);
+  scratch_.pop_back();  // the head of the empty byte string
+  if (row.rank() > 0) {
+    out_.head(Major::tag, frozen::tag_growing_rows);
+    out_.head(Major::array, 2);
+    out_.head(Major::array, row.rank());
+    for (const std::uint64_t extent : none) {
+      out_.head(Major::natural, extent);
+    }
+  }
+  out_.structure(scratch_);
+  out_.byte(cbor::first_byte(Major::bytes, cbor::info_indefinite));
+  growing_->header_at = before;
+}
+
+void Encoder::growing_rows(const ArrayView& rows) {
+  Growing& growing = *growing_;
+  if (!(rows.dtype == growing.dtype) || rows.shape.rank() != growing.row.rank() + 1 ||
+      !std::equal(growing.row.begin(), growing.row.end(), rows.shape.begin() + 1)) {
+    fail(Errc::invalid_argument, "rows of " + rows.dtype.name() + rows.shape.text() + " for a growing array of rows " +
+                                     growing.dtype.name() + growing.row.text(), {path(), out_.position()});
+  }
+  const std::uint64_t bytes = rows.byte_size();
+  if (bytes == 0) {
+    return;
+  }
+  std::vector<std::byte> gathered;
+  if (!growing.patchable) {
+    out_.head(Major::bytes, bytes);
+    for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) { out_.structure(piece); });
+    growing.bytes += bytes;
+    return;
+  }
+  if (!growing.started && growing.bytes + bytes >= frozen::listed_array_bytes) {
+    // It will be listed: a header of fixed size now, its numbers at the end.
+    Shape shape{0};
+    for (const std::uint64_t extent : growing.row) {
+      shape.push_back(extent);
+    }
+    array_header(growing.dtype, shape, Order::row_major, 0, false, true);
+    std::vector<std::byte> padding;
+    cbor::Builder pad(padding);
+    put_padding(pad, padding_before(out_.position(), scratch_.size()));
+    out_.structure(padding);
+    growing.header_size = scratch_.size();
+    growing.header_at = out_.reserve(growing.header_size);
+    growing.data_at = out_.position();
+    growing.started = true;
+    out_.begin_payload();
+    out_.payload_piece(growing.small);
+  }
+  for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) {
+    if (growing.started) {
+      out_.payload_piece(piece);
+    } else {
+      growing.small.insert(growing.small.end(), piece.begin(), piece.end());
+    }
+  });
+  growing.bytes += bytes;
+}
+
+void Encoder::end_growing() {
+  const std::unique_ptr<Growing> growing = std::move(growing_);
+  if (!growing->patchable) {
+    out_.byte(cbor::break_byte);
+    return;
+  }
+  Shape shape{growing->bytes / growing->row_bytes};
+  for (const std::uint64_t extent : growing->row) {
+    shape.push_back(extent);
+  }
+  if (!growing->started) {
+    array_body(ArrayView(growing->dtype, growing->small.data(), shape, Order::row_major), false);
+    return;
+  }
+  ArrayEntry entry;
+  entry.path = path();
+  entry.dtype = growing->dtype;
+  entry.shape = shape;
+  entry.offset = growing->data_at;
+  entry.length = growing->bytes;
+  entry.checksum = out_.end_payload();
+  directory_.arrays.push_back(std::move(entry));
+  array_header(growing->dtype, shape, Order::row_major, growing->bytes, false, true);
+  out_.fill(growing->header_at, scratch_);
+}
+
+}  // namespace stele

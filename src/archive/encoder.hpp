@@ -1,0 +1,130 @@
+#pragma once
+// The OutVisitor that writes archives.
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "archive/output.hpp"
+#include "format/directory.hpp"
+#include "stele/options.hpp"
+#include "stele/visitor.hpp"
+
+namespace stele {
+
+/// Walks the object being written once more, with another visitor: how views of one buffer find each other.
+struct Rewalk {
+  void (*walk)(OutVisitor& out, const void* value) = nullptr;
+  const void* value = nullptr;
+};
+
+class SharedBuffers;
+
+class Encoder final : public OutVisitor {
+ public:
+  Encoder(Sink& sink, const SaveOptions& options);
+  ~Encoder() override;
+
+  /// One archive: begin(), the events of one value, finish().
+  void begin(const Rewalk& rewalk);
+  void finish();
+
+  void null() override;
+  void boolean(bool value) override;
+  void integer(std::int64_t value) override;
+  void natural(std::uint64_t value) override;
+  void real(float16 value) override;
+  void real(float value) override;
+  void real(double value) override;
+  void text(std::string_view value) override;
+  void bytes(Bytes value) override;
+  void array(const ArrayView& value) override;
+  void begin_sequence(std::uint64_t count, Ordering ordering) override;
+  void begin_map(std::uint64_t count, Ordering ordering) override;
+  void begin_record(const RecordInfo& info) override;
+  void end() override;
+  bool begin_shared(const void* identity, const std::type_info& type) override;
+  void begin_typed(std::string_view name) override;
+
+  /// A map whose number of entries is not known yet; closed by end().
+  void begin_open_map();
+  /// An array whose number of rows comes last: begin, any number of batches of whole rows, end.
+  void begin_growing(const DType& dtype, const Shape& row);
+  void growing_rows(const ArrayView& rows);
+  void end_growing();
+
+ private:
+  enum class Form : std::uint8_t { root, sequence, map, record_map, record_tuple };
+  struct Frame {
+    Form form = Form::root;
+    bool repeats = false;       // some enclosing container has several items, so that record names pay off
+    bool sorted = true;         // map: text keys ascend so far
+    bool text_key = false;      // map: the current key is in `key`
+    std::uint64_t count = 0;    // items to come in all; keys and values count apart
+    std::uint64_t index = 0;    // items begun
+    std::uint64_t start = 0;    // where the item begins
+    std::uint64_t stepped = 0;  // where the last step was
+    std::size_t steps = 0;      // index + 1 in directory_.steps, 0: none
+    RecordInfo record;
+    std::size_t definition = 0;  // record_tuple
+    std::string key;
+  };
+  struct Definition {
+    const void* type_id = nullptr;
+    std::uint32_t version = 0;
+    std::vector<std::string> names;
+  };
+  struct Growing;
+
+  Frame& push(Form form, std::uint64_t count);
+  /// Called before each value: counts it, writes a record's next name, notes steps.
+  void item() {
+    if (continued_) {
+      continued_ = false;
+      return;
+    }
+    Frame& frame = frames_[depth_];
+    if (frame.form == Form::record_map) {
+      put_name(frame);
+    } else if (out_.position() - frame.stepped >= frozen::step_bytes) {
+      note_step(frame);
+    }
+    ++frame.index;
+  }
+  bool at_key() const noexcept {
+    const Frame& frame = frames_[depth_];
+    return frame.form == Form::map && frame.index % 2 == 1;
+  }
+  void put_name(Frame& frame);
+  void note_step(Frame& frame);
+  void key_text(std::string_view key);
+  void scalar(cbor::Major major, std::uint64_t value);
+  std::string path() const;
+  std::size_t definition_of(const RecordInfo& info, bool& is_new);
+  std::uint64_t define_shared();
+  void reference(std::uint64_t index);
+  /// An array without sharing; `shareable` puts tag 28 around it and returns its index through the count.
+  void array_body(const ArrayView& value, bool shareable, std::string_view path_suffix = {});
+  void array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new);
+  /// The bytes before an array's data: tags, extents and the byte string's head, wide ones where they change later.
+  void array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable, bool wide);
+
+  Output out_;
+  Sink& sink_;
+  SaveOptions options_;
+  Rewalk rewalk_;
+  std::vector<Frame> frames_;
+  std::size_t depth_ = 0;
+  bool continued_ = false;  // the next event belongs to an item that has begun: a tag was written before it
+  Directory directory_;
+  std::vector<Definition> definitions_;
+  std::size_t last_definition_ = 0;
+  std::unordered_map<const void*, std::vector<std::pair<const std::type_info*, std::uint64_t>>> shared_;
+  std::uint64_t shared_count_ = 0;
+  std::unique_ptr<SharedBuffers> buffers_;
+  std::unique_ptr<Growing> growing_;
+  std::vector<std::byte> scratch_;
+};
+
+}  // namespace stele

@@ -1,0 +1,437 @@
+#include "archive/input.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace stele {
+namespace {
+
+constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+constexpr std::size_t parallel_bytes = std::size_t{8} << 20;
+constexpr std::uint64_t free_expansion = std::uint64_t{1} << 30;
+
+}  // namespace
+
+// --- SegmentCheck ----------------------------------------------------------------------------------------------------
+
+SegmentCheck::SegmentCheck(const Source& source, std::uint64_t start, const Directory& directory,
+                           const Trailer& trailer)
+    : source_(source),
+      start_(start),
+      directory_(directory),
+      whole_end_(trailer.total_length - frozen::trailer_bytes),
+      segments_(directory.segments) {
+  if (segments_.empty()) {
+    // With none listed, the whole structure is one, with the trailer's checksum.
+    segments_.push_back({whole_end_, trailer.structure_checksum});
+  }
+  checked_.resize(segments_.size());
+  std::uint64_t begin = 0;
+  for (const SegmentEntry& segment : segments_) {
+    if (segment.end <= begin || segment.end > whole_end_) {
+      fail(Errc::damaged, "the directory's segments are not in order", {{}, segment.end});
+    }
+    begin = segment.end;
+  }
+}
+
+void SegmentCheck::ensure(std::uint64_t first, std::uint64_t last) {
+  const std::lock_guard lock(mutex_);
+  const auto begin = std::upper_bound(segments_.begin(), segments_.end(), first,
+                                      [](std::uint64_t at, const SegmentEntry& segment) { return at < segment.end; });
+  for (auto i = static_cast<std::size_t>(begin - segments_.begin()); i < segments_.size(); ++i) {
+    const std::uint64_t start = i == 0 ? 0 : segments_[i - 1].end;
+    if (start >= last) {
+      break;
+    }
+    if (checked_[i]) {
+      continue;
+    }
+    if (checksum(start, segments_[i].end) != segments_[i].checksum) {
+      fail(Errc::damaged, "a checksum does not match: the bytes between the arrays have changed", {{}, start});
+    }
+    checked_[i] = true;
+  }
+}
+
+/// Of the structure between two offsets.
+std::uint64_t SegmentCheck::checksum(std::uint64_t begin, std::uint64_t end) const {
+  Xxh3 hash;
+  std::vector<std::byte> buffer;
+  const Bytes memory = source_.memory();
+  auto array = std::lower_bound(directory_.arrays.begin(), directory_.arrays.end(), begin,
+                                [](const ArrayEntry& entry, std::uint64_t offset) { return entry.offset < offset; });
+  for (std::uint64_t at = begin; at < end;) {
+    const std::uint64_t until = array == directory_.arrays.end() ? end : std::min(end, array->offset);
+    while (at < until) {
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(until - at, frozen::step_bytes));
+      if (!memory.empty()) {
+        hash.update(memory.subspan(static_cast<std::size_t>(start_ + at), size));
+      } else {
+        buffer.resize(size);
+        source_.read_at(start_ + at, buffer);
+        hash.update(buffer);
+      }
+      at += size;
+    }
+    if (array != directory_.arrays.end() && at == array->offset) {
+      at += array->length;
+      ++array;
+    }
+  }
+  return hash.digest64();
+}
+
+// --- Input -----------------------------------------------------------------------------------------------------------
+
+Input::Input(Source& source, const Options& options) : source_(source), options_(options) {
+  if (options_.random) {
+    const Bytes all = source.memory();
+    if (!all.empty()) {
+      memory_ = all.subspan(static_cast<std::size_t>(options_.start));
+      if (options_.end) {
+        memory_ = memory_.first(static_cast<std::size_t>(*options_.end - options_.start));
+      }
+      window_ = at_ = hashed_ = memory_.data();
+      end_ = options_.segments != nullptr ? window_ : window_ + memory_.size();
+    }
+  }
+}
+
+void Input::fail_here(Errc code, std::string message) const {
+  const std::string path = reader_ != nullptr ? reader_->current_path() : std::string();
+  fail(code, std::move(message), {path, position()});
+}
+
+void Input::rethrow_here(const Error& error) const {
+  if (!error.path().empty()) {
+    throw error;
+  }
+  fail_here(error.code(), error.message());
+}
+
+void Input::reserved_head() const { fail_here(Errc::malformed, "a reserved CBOR head"); }
+void Input::ended() const { fail_here(Errc::truncated, "the input ends before the archive does"); }
+
+void Input::hash_window() noexcept {
+  if (options_.hash && at_ != hashed_) {
+    structure_.update({hashed_, at_});
+    hashed_ = at_;
+  }
+}
+
+void Input::seek(std::uint64_t offset) {
+  if (!memory_.empty()) {
+    if (offset > memory_.size()) {
+      ended();
+    }
+    at_ = hashed_ = memory_.data() + offset;
+    if (options_.segments != nullptr) {
+      end_ = at_;  // what follows is checked when it is needed
+    }
+    return;
+  }
+  if (offset >= window_at_ && offset <= window_at_ + static_cast<std::uint64_t>(end_ - window_)) {
+    at_ = window_ + (offset - window_at_);
+    return;
+  }
+  window_ = at_ = end_ = hashed_ = buffer_.get();
+  window_at_ = offset;
+}
+
+std::size_t Input::fetch(MutableBytes to, std::size_t least) {
+  try {
+    return try_fetch(to, least);
+  } catch (const Error& error) {
+    rethrow_here(error);
+  }
+}
+
+std::size_t Input::try_fetch(MutableBytes to, std::size_t least) {
+  if (options_.random) {
+    const std::uint64_t at = options_.start + window_at_ + static_cast<std::uint64_t>(end_ - window_);
+    const std::uint64_t left = options_.end && *options_.end > at ? *options_.end - at : 0;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(to.size(), left));
+    if (size > 0) {
+      source_.read_at(at, to.first(size));
+    }
+    return size;
+  }
+  std::size_t got = 0;
+  while (got < least) {
+    const std::size_t n = source_.read(to.subspan(got));
+    if (n == 0) {
+      break;
+    }
+    got += n;
+  }
+  return got;
+}
+
+void Input::refill(std::size_t size, std::uint64_t more) {
+  if (!memory_.empty()) {
+    extend_memory(size);
+    return;
+  }
+  hash_window();
+  const std::size_t kept = static_cast<std::size_t>(end_ - at_);
+  if (buffer_ == nullptr) {
+    capacity_ = options_.window;
+    buffer_.reset(new std::byte[capacity_]);
+  }
+  if (kept > 0) {
+    std::memmove(buffer_.get(), at_, kept);
+  }
+  window_at_ += static_cast<std::uint64_t>(at_ - window_);
+  window_ = at_ = hashed_ = buffer_.get();
+  end_ = window_ + kept;
+  const std::size_t missing = size - kept;
+  const std::size_t room = capacity_ - kept;
+  std::uint64_t wanted = room;
+  if (!options_.random) {
+    const std::uint64_t sure = reader_ != nullptr ? reader_->bytes_to_come() : 0;
+    wanted = std::min<std::uint64_t>(room, missing + std::min<std::uint64_t>(more, capacity_) + std::min<std::uint64_t>(sure, capacity_));
+  }
+  check_expansion();
+  const std::size_t got = fetch({buffer_.get() + kept, static_cast<std::size_t>(wanted)}, missing);
+  if (options_.segments != nullptr && got > 0) {
+    options_.segments->ensure(window_at_, window_at_ + kept + got);
+  }
+  end_ += got;
+  if (got < missing) {
+    ended();
+  }
+}
+
+/// Opens the window further over memory whose segments are checked first.
+void Input::extend_memory(std::size_t size) {
+  const std::byte* last = memory_.data() + memory_.size();
+  const auto left = static_cast<std::size_t>(last - at_);
+  if (options_.segments == nullptr || left < size) {
+    ended();
+  }
+  const std::size_t wanted = std::min(left, std::max<std::size_t>(size, std::size_t{4} << 10));
+  options_.segments->ensure(position(), position() + wanted);
+  end_ = at_ + wanted;
+}
+
+void Input::read(MutableBytes to) {
+  while (!to.empty()) {
+    if (at_ == end_) {
+      refill(1, to.size() - 1);
+    }
+    const std::size_t size = std::min(to.size(), static_cast<std::size_t>(end_ - at_));
+    std::memcpy(to.data(), at_, size);
+    at_ += size;
+    to = to.subspan(size);
+  }
+}
+
+void Input::skip(std::uint64_t size) {
+  if (options_.random && static_cast<std::uint64_t>(end_ - at_) < size) {
+    if (!may_hold(size)) {
+      ended();
+    }
+    seek(position() + size);
+    return;
+  }
+  while (size > 0) {
+    if (at_ == end_) {
+      refill(1, size - 1);
+    }
+    const std::uint64_t step = std::min(size, static_cast<std::uint64_t>(end_ - at_));
+    at_ += step;
+    size -= step;
+  }
+}
+
+bool Input::may_hold(std::uint64_t size) const noexcept {
+  if (!options_.end) {
+    return true;
+  }
+  const std::uint64_t all = *options_.end - options_.start;
+  return position() <= all && size <= all - position();
+}
+
+bool Input::surely_holds(std::uint64_t size) const noexcept {
+  return options_.end && options_.trusted_size && may_hold(size);
+}
+
+void Input::check_expansion() const {
+  if (options_.stored_size && position() > free_expansion &&
+      position() / options_.limits.expansion > *options_.stored_size) {
+    fail_here(Errc::limit_exceeded,
+              "the compressed data expands more than " + std::to_string(options_.limits.expansion) + " times");
+  }
+}
+
+void Input::begin_payload() {
+  hash_window();
+  payload_.reset();
+}
+
+void Input::payload(MutableBytes to) {
+  const bool hash = options_.hash_payloads;
+  const std::byte* last = memory_.empty() ? end_ : memory_.data() + memory_.size();
+  const std::size_t here = std::min(to.size(), static_cast<std::size_t>(last - at_));
+  if (here > 0) {
+    std::memcpy(to.data(), at_, here);
+    at_ += here;
+    if (hash) {
+      payload_.update(to.first(here));
+    }
+    to = to.subspan(here);
+  }
+  hashed_ = at_;
+  end_ = std::max(end_, at_);
+  if (to.empty()) {
+    return;
+  }
+  // The window is used up: the rest bypasses it.
+  if (!memory_.empty()) {
+    ended();
+  }
+  window_at_ = position();
+  window_ = at_ = end_ = hashed_ = buffer_.get();
+  check_expansion();
+  if (options_.threads > 1 && to.size() >= parallel_bytes && source_.random_access() && source_.memory().empty() &&
+      options_.trusted_size) {
+    payload_parallel(to);
+    return;
+  }
+  while (!to.empty()) {
+    const MutableBytes piece = to.first(std::min(piece_bytes, to.size()));
+    std::size_t got = 0;
+    while (got < piece.size()) {
+      const std::size_t n = fetch(piece.subspan(got), 1);
+      if (n == 0) {
+        ended();
+      }
+      got += n;
+      window_at_ += n;
+    }
+    if (hash) {
+      payload_.update(piece);
+    }
+    to = to.subspan(piece.size());
+  }
+}
+
+/// Several threads read pieces; each piece is hashed, in order, by the thread that has it in its cache.
+void Input::payload_parallel(MutableBytes to) {
+  const std::uint64_t from = options_.start + window_at_;
+  const std::size_t pieces = (to.size() + piece_bytes - 1) / piece_bytes;
+  std::mutex mutex;
+  std::condition_variable turn_came;
+  std::size_t next_piece = 0;
+  std::size_t turn = 0;
+  std::exception_ptr error;
+  const auto work = [&] {
+    for (;;) {
+      std::size_t piece = 0;
+      {
+        const std::lock_guard lock(mutex);
+        if (next_piece == pieces || error != nullptr) {
+          return;
+        }
+        piece = next_piece++;
+      }
+      const MutableBytes part =
+          to.subspan(piece * piece_bytes, std::min(piece_bytes, to.size() - piece * piece_bytes));
+      std::exception_ptr failed;
+      try {
+        source_.read_at(from + piece * piece_bytes, part);
+      } catch (...) {
+        failed = std::current_exception();
+      }
+      std::unique_lock lock(mutex);
+      if (failed != nullptr && error == nullptr) {
+        error = failed;
+      }
+      turn_came.wait(lock, [&] { return turn == piece || error != nullptr; });
+      if (error != nullptr) {
+        lock.unlock();
+        turn_came.notify_all();
+        return;
+      }
+      lock.unlock();
+      if (options_.hash_payloads) {
+        payload_.update(part);
+      }
+      lock.lock();
+      ++turn;
+      lock.unlock();
+      turn_came.notify_all();
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (unsigned i = 1; i < options_.threads && i < pieces; ++i) {
+      helpers.emplace_back(work);
+    }
+    work();
+  }
+  if (error != nullptr) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const Error& failed) {
+      rethrow_here(failed);
+    }
+  }
+  window_at_ += to.size();
+  if (!options_.random) {
+    source_.seek(options_.start + window_at_);
+  }
+}
+
+std::uint64_t Input::end_payload() noexcept { return payload_.digest64(); }
+
+std::uint64_t Input::skip_payload(std::uint64_t size, bool hash) {
+  begin_payload();
+  if (!hash && options_.random) {
+    if (!may_hold(size)) {
+      ended();
+    }
+    seek(position() + size);
+    return 0;
+  }
+  if (!memory_.empty()) {
+    const Bytes bytes = in_place(position(), size);
+    if (bytes.size() != size) {
+      ended();
+    }
+    if (hash) {
+      payload_.update(bytes);
+    }
+    at_ += size;
+    hashed_ = at_;
+    end_ = std::max(end_, at_);
+    return payload_.digest64();
+  }
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(size, piece_bytes)));
+  while (size > 0) {
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(size, buffer.size()));
+    payload({buffer.data(), n});
+    size -= n;
+  }
+  return payload_.digest64();
+}
+
+Bytes Input::in_place(std::uint64_t offset, std::uint64_t size) const noexcept {
+  if (memory_.empty() || offset > memory_.size() || size > memory_.size() - offset) {
+    return {};
+  }
+  return memory_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+}
+
+std::uint64_t Input::structure_checksum() {
+  hash_window();
+  return structure_.digest64();
+}
+
+}  // namespace stele

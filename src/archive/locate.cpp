@@ -1,0 +1,162 @@
+#include "archive/locate.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "archive/decoder_state.hpp"
+#include "format/path.hpp"
+
+namespace stele {
+namespace {
+
+std::optional<std::uint64_t> index_of(const std::string& name) {
+  std::uint64_t index = 0;
+  const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), index);
+  const bool whole = failed == std::errc() && end == name.data() + name.size();
+  return whole && (name.size() == 1 || name[0] != '0') ? std::optional(index) : std::nullopt;
+}
+
+/// Reads a map's key and tells whether it is `name`; `key` is its text, empty if it has none.
+bool key_is(Decoder& decoder, const std::string& name, std::string& key) {
+  switch (decoder.kind()) {
+    case Kind::text:
+    case Kind::bytes:
+      decoder.text(key);
+      return key == name;
+    case Kind::integer:
+    case Kind::real:
+      key.clear();
+      return number_text(decoder.number()) == name;
+    default:
+      key.clear();
+      decoder.skip();
+      return false;
+  }
+}
+
+}  // namespace
+
+Parts::Part Parts::at(std::uint64_t offset, std::string_view path) const {
+  Part part;
+  part.input = std::make_unique<Input>(source_, options_.input);
+  part.input->seek(offset);
+  DecoderContext context = options_.context;
+  context.path = path;
+  part.decoder = std::make_unique<Decoder>(*part.input, std::move(context));
+  part.decoder->begin_inside();
+  return part;
+}
+
+const StepEntry* Parts::steps(std::string_view path) const {
+  const auto& all = options_.context.directory->steps;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const StepEntry& entry) { return entry.path == path; });
+  return found == all.end() || found->steps.empty() ? nullptr : &*found;
+}
+
+std::optional<std::uint64_t> Parts::locate(std::string_view path) const {
+  const std::vector<std::string> names = split_path(path);
+  // Begin at the deepest listed value on the way.
+  std::uint64_t offset = frozen::label.size();
+  std::size_t done = 0;
+  std::string here;
+  std::string prefix;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    append_step(prefix, names[i]);
+    for (const NodeEntry& node : options_.context.directory->nodes) {
+      if (node.path == prefix) {
+        offset = node.offset;
+        done = i + 1;
+        here = prefix;
+      }
+    }
+  }
+  for (std::size_t i = done; i < names.size(); ++i) {
+    const auto next = child(offset, here, names[i]);
+    if (!next) {
+      return std::nullopt;
+    }
+    offset = *next;
+    append_step(here, names[i]);
+  }
+  return offset;
+}
+
+std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view parent,
+                                          const std::string& name) const {
+  Part part = at(offset, parent);
+  Decoder& decoder = *part.decoder;
+  while (decoder.begin_typed()) {
+  }
+  switch (decoder.kind()) {
+    case Kind::record: {
+      std::string_view field;
+      decoder.begin_record();
+      while (decoder.next_field(field)) {
+        if (field == name) {
+          return decoder.position();
+        }
+        decoder.skip();
+      }
+      return std::nullopt;
+    }
+    case Kind::map: {
+      std::string key;
+      const StepEntry* entry = steps(parent);
+      if (entry != nullptr && entry->keyed && std::string_view(entry->steps.front().key) <= name) {
+        // The keys ascend: from the last step that is not behind the name, up to the next.
+        const auto step = std::upper_bound(entry->steps.begin(), entry->steps.end(), name,
+                                           [](const std::string& n, const StepEntry::Step& s) { return n < s.key; });
+        Part inside = at((step - 1)->offset, parent);
+        const std::uint64_t until = step == entry->steps.end() ? ~std::uint64_t{0} : step->offset;
+        const auto count = decoder.begin_map();
+        for (std::uint64_t i = (step - 1)->index; i < count.value_or(0) && inside.decoder->position() < until; ++i) {
+          if (key_is(*inside.decoder, name, key)) {
+            return inside.decoder->position();
+          }
+          inside.decoder->skip();
+        }
+        return std::nullopt;
+      }
+      decoder.begin_map();
+      while (decoder.next()) {
+        if (key_is(decoder, name, key)) {
+          return decoder.position();
+        }
+        decoder.skip();
+      }
+      return std::nullopt;
+    }
+    case Kind::sequence: {
+      const auto index = index_of(name);
+      if (!index) {
+        return std::nullopt;
+      }
+      const auto count = decoder.begin_sequence();
+      if (count && *index >= *count) {
+        return std::nullopt;
+      }
+      const StepEntry* entry = steps(parent);
+      if (count && entry != nullptr && !entry->keyed && entry->steps.front().index <= *index) {
+        const auto step =
+            std::upper_bound(entry->steps.begin(), entry->steps.end(), *index,
+                             [](std::uint64_t wanted, const StepEntry::Step& s) { return wanted < s.index; });
+        Part inside = at((step - 1)->offset, parent);
+        for (std::uint64_t i = (step - 1)->index; i < *index; ++i) {
+          inside.decoder->skip();
+        }
+        return inside.decoder->position();
+      }
+      for (std::uint64_t i = 0; decoder.next(); ++i) {
+        if (i == *index) {
+          return decoder.position();
+        }
+        decoder.skip();
+      }
+      return std::nullopt;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace stele

@@ -1,0 +1,41 @@
+#pragma once
+// Finds the value at a path with as little decoding as the directory allows.
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "archive/decoder.hpp"
+
+namespace stele {
+
+/// Opens decoders anywhere in one archive.
+class Parts {
+ public:
+  struct Options {
+    Input::Options input;
+    DecoderContext context;
+  };
+  /// `source` and `options` must outlive this; a copy of the options goes to each decoder.
+  Parts(Source& source, const Options& options) : source_(source), options_(options) {}
+
+  /// An input and the decoder that stands at `offset` of the archive.
+  struct Part {
+    std::unique_ptr<Input> input;
+    std::unique_ptr<Decoder> decoder;
+  };
+  Part at(std::uint64_t offset, std::string_view path) const;
+
+  /// Where the value at `path` begins. Nothing if there is none.
+  std::optional<std::uint64_t> locate(std::string_view path) const;
+
+ private:
+  struct Step;
+  std::optional<std::uint64_t> child(std::uint64_t offset, std::string_view parent, const std::string& name) const;
+  const StepEntry* steps(std::string_view path) const;
+
+  Source& source_;
+  const Options& options_;
+};
+
+}  // namespace stele

@@ -1,0 +1,326 @@
+#include "archive/opened.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <thread>
+
+namespace stele {
+namespace {
+
+constexpr std::uint64_t small_file = std::uint64_t{64} << 10;  // read at once
+
+/// Bytes taken to look at, put back in front of the rest.
+class PrefixSource final : public Source {
+ public:
+  PrefixSource(std::vector<std::byte> prefix, std::unique_ptr<Source> rest)
+      : prefix_(std::move(prefix)), rest_(std::move(rest)) {}
+  std::size_t read(MutableBytes into) override {
+    if (at_ < prefix_.size()) {
+      const std::size_t size = std::min(into.size(), prefix_.size() - at_);
+      std::memcpy(into.data(), prefix_.data() + at_, size);
+      at_ += size;
+      return size;
+    }
+    return rest_->read(into);
+  }
+  void finish() override { rest_->finish(); }
+
+ private:
+  std::vector<std::byte> prefix_;
+  std::unique_ptr<Source> rest_;
+  std::size_t at_ = 0;
+};
+
+class OwnedMemory final : public Source {
+ public:
+  explicit OwnedMemory(std::vector<std::byte> bytes) : bytes_(std::move(bytes)), source_(memory_source(bytes_)) {}
+  std::size_t read(MutableBytes into) override { return source_->read(into); }
+  std::optional<std::uint64_t> size() const override { return bytes_.size(); }
+  bool random_access() const noexcept override { return true; }
+  void seek(std::uint64_t offset) override { source_->seek(offset); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override { source_->read_at(offset, into); }
+  Bytes memory() const noexcept override { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::unique_ptr<Source> source_;
+};
+
+class BorrowedSource final : public Source {
+ public:
+  explicit BorrowedSource(Source& source) : source_(source) {}
+  std::size_t read(MutableBytes into) override { return source_.read(into); }
+  std::optional<std::uint64_t> size() const override { return source_.size(); }
+  bool random_access() const noexcept override { return source_.random_access(); }
+  void seek(std::uint64_t offset) override { source_.seek(offset); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override { source_.read_at(offset, into); }
+  Bytes memory() const noexcept override { return source_.memory(); }
+
+ private:
+  Source& source_;
+};
+
+/// A codec's in-order source together with what it reads from.
+class InOrder final : public Source {
+ public:
+  InOrder(std::unique_ptr<Source> stored, const Codec& codec)
+      : stored_(std::move(stored)), plain_(codec.in_order(*stored_)) {}
+  std::size_t read(MutableBytes into) override { return plain_->read(into); }
+  void finish() override { plain_->finish(); }
+
+ private:
+  std::unique_ptr<Source> stored_;
+  std::unique_ptr<Source> plain_;
+};
+
+bool is_label(Bytes first) noexcept {
+  return first.size() >= frozen::label.size() &&
+         std::memcmp(first.data(), frozen::label.data(), frozen::label.size()) == 0;
+}
+
+/// The codec of a file that begins with these bytes, null for a plain one.
+const Codec* sniff(Bytes first, Opened& opened) {
+  if (is_label(first)) {
+    return nullptr;
+  }
+  if (opened.options.codecs != nullptr) {
+    return opened.options.codecs->by_magic(first);
+  }
+  opened.codecs = std::make_unique<Codecs>();
+  return opened.codecs->by_magic(first);
+}
+
+std::vector<std::byte> first_bytes(Source& source) {
+  std::vector<std::byte> first(frozen::label.size());
+  std::size_t got = 0;
+  if (source.random_access()) {
+    got = static_cast<std::size_t>(std::min<std::uint64_t>(first.size(), *source.size()));
+    source.read_at(0, std::span(first).first(got));
+  } else {
+    while (got < first.size()) {
+      const std::size_t n = source.read(std::span(first).subspan(got));
+      if (n == 0) {
+        break;
+      }
+      got += n;
+    }
+  }
+  first.resize(got);
+  return first;
+}
+
+}  // namespace
+
+void hold_plain(Opened& opened) {
+  constexpr std::size_t step = std::size_t{1} << 20;
+  std::vector<std::byte> plain;
+  std::size_t used = 0;
+  for (;;) {
+    plain.resize(used + step);
+    const std::size_t got = opened.source->read(std::span(plain).subspan(used));
+    used += got;
+    if (got == 0) {
+      break;
+    }
+    if (used > opened.options.limits.allocation) {
+      fail(Errc::limit_exceeded, "the decompressed archive is beyond the allocation limit", {{}, used});
+    }
+  }
+  plain.resize(used);
+  opened.source->finish();
+  opened.source = std::make_unique<OwnedMemory>(std::move(plain));
+}
+
+unsigned thread_count(unsigned wanted) noexcept {
+  return wanted != 0 ? std::min(wanted, 256U) : std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+}
+
+Verify Opened::verify() const noexcept {
+  if (options.verify != Verify::automatic) {
+    return options.verify;
+  }
+  return mapping != nullptr ? Verify::directory : Verify::full;
+}
+
+Input::Options Opened::input_options(std::uint64_t start) const {
+  Input::Options input;
+  input.start = start;
+  input.random = source->random_access();
+  if (input.random) {
+    input.end = source->size();
+  }
+  input.trusted_size = !compressed && input.random;
+  input.threads = thread_count(options.threads);
+  input.hash = verify() != Verify::none;
+  input.hash_payloads = verify() == Verify::full;
+  input.limits = options.limits;
+  if (compressed && stored_bytes != 0) {
+    input.stored_size = stored_bytes;
+  }
+  return input;
+}
+
+std::unique_ptr<Source> borrow(Source& source) { return std::make_unique<BorrowedSource>(source); }
+
+std::unique_ptr<Source> put_back(std::vector<std::byte> bytes, std::unique_ptr<Source> rest) {
+  return std::make_unique<PrefixSource>(std::move(bytes), std::move(rest));
+}
+
+bool may_be_label(Bytes first) noexcept {
+  return std::memcmp(first.data(), frozen::label.data(), std::min(first.size(), frozen::label.size())) == 0;
+}
+
+TailSource::TailSource(std::unique_ptr<Source> whole, std::uint64_t offset)
+    : whole_(std::move(whole)), offset_(offset) {
+  whole_->seek(offset_);
+}
+
+std::size_t TailSource::read(MutableBytes into) {
+  const std::size_t got = whole_->read(into);
+  position_ += got;
+  return got;
+}
+
+std::optional<std::uint64_t> TailSource::size() const {
+  const std::uint64_t all = *whole_->size();
+  return all - std::min(all, offset_);
+}
+
+void TailSource::seek(std::uint64_t offset) {
+  whole_->seek(offset_ + offset);
+  position_ = offset;
+}
+
+Bytes TailSource::memory() const noexcept {
+  const Bytes all = whole_->memory();
+  return all.subspan(static_cast<std::size_t>(std::min<std::uint64_t>(offset_, all.size())));
+}
+
+namespace {
+
+Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool in_order) {
+  Opened opened;
+  opened.options = options;
+  const std::vector<std::byte> first = first_bytes(*source);
+  if (source->random_access()) {
+    opened.stored_bytes = *source->size();
+  } else {
+    source = put_back(first, std::move(source));
+  }
+  const Codec* codec = sniff(first, opened);
+  if (codec == nullptr) {
+    opened.source = std::move(source);
+    return opened;
+  }
+  opened.codec = codec->name();
+  opened.compressed = true;
+  opened.source = source->random_access() && !in_order ? decompressing_source(std::move(source), *codec)
+                                                       : std::make_unique<InOrder>(std::move(source), *codec);
+  return opened;
+}
+
+}  // namespace
+
+Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options) {
+  return open_any(std::move(source), options, false);
+}
+
+Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options) {
+  return open_any(std::move(source), options, true);
+}
+
+Opened open_path(const Path& path, const LoadOptions& options) {
+  if (options.map != MapMode::none) {
+    Opened opened;
+    opened.options = options;
+    opened.embedded = options.offset != 0;
+    opened.mapping = Mapping::open(path, options.map, options.offset);
+    const Bytes bytes = opened.mapping->bytes();
+    if (const Codec* codec = sniff(bytes.first(std::min(bytes.size(), frozen::label.size())), opened)) {
+      fail(Errc::not_mappable, path.text() + " is compressed (" + std::string(codec->name()) +
+                                   ") and cannot be mapped; convert it to a plain archive first");
+    }
+    opened.stored_bytes = bytes.size();
+    opened.source = mapping_source(opened.mapping);
+    return opened;
+  }
+  std::unique_ptr<Source> source = file_source(path);
+  if (options.offset != 0) {
+    if (!source->random_access() || options.offset > *source->size()) {
+      fail(Errc::invalid_argument, "the offset lies behind the end of " + path.text());
+    }
+    source = std::make_unique<TailSource>(std::move(source), options.offset);
+  }
+  if (source->random_access() && *source->size() <= small_file) {
+    std::vector<std::byte> all(static_cast<std::size_t>(*source->size()));
+    source->read_at(0, all);
+    source = std::make_unique<OwnedMemory>(std::move(all));
+  }
+  Opened opened = open_source(std::move(source), options);
+  opened.embedded = options.offset != 0;
+  return opened;
+}
+
+std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
+  const Source& source = *opened.source;
+  if (!source.random_access()) {
+    return std::nullopt;
+  }
+  const std::uint64_t size = *source.size();
+  if (size < start + frozen::label.size() + frozen::trailer_bytes) {
+    return std::nullopt;
+  }
+  std::array<std::byte, frozen::trailer_bytes> last;
+  source.read_at(size - last.size(), last);
+  Tail tail;
+  try {
+    tail.trailer = decode_trailer(last, size - start - last.size());
+  } catch (const Error&) {
+    return std::nullopt;  // something follows, or the end is damaged; reading in order tells
+  }
+  if (tail.trailer.directory_length > opened.options.limits.allocation) {
+    fail(Errc::limit_exceeded, "the directory is beyond the allocation limit", {{}, tail.trailer.directory_offset});
+  }
+  std::vector<std::byte> copy;
+  Bytes item = source.memory();
+  if (item.empty()) {
+    // As much as is really there: a compressed file may claim anything.
+    std::uint64_t left = tail.trailer.directory_length;
+    std::uint64_t at = start + tail.trailer.directory_offset;
+    while (left > 0) {
+      const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(left, std::uint64_t{4} << 20));
+      copy.resize(copy.size() + piece);
+      source.read_at(at, std::span(copy).last(piece));
+      at += piece;
+      left -= piece;
+    }
+    item = copy;
+  } else {
+    item = item.subspan(static_cast<std::size_t>(start + tail.trailer.directory_offset),
+                        static_cast<std::size_t>(tail.trailer.directory_length));
+  }
+  if (opened.verify() != Verify::none && xxh3_64(item) != tail.trailer.directory_checksum) {
+    fail(Errc::damaged, "the checksum of the directory does not match", {{}, tail.trailer.directory_offset});
+  }
+  tail.directory = decode_directory(item, tail.trailer.directory_offset);
+  return tail;
+}
+
+Tail find_tail(const Opened& opened, std::uint64_t start) {
+  if (auto tail = read_tail(opened, start)) {
+    return std::move(*tail);
+  }
+  Input::Options options = opened.input_options(start);
+  options.hash_payloads = false;
+  Input input(*opened.source, options);
+  DecoderContext context;
+  context.verify = opened.verify() == Verify::none ? Verify::none : Verify::directory;
+  Decoder decoder(input, std::move(context));
+  decoder.begin();
+  decoder.skip();
+  decoder.finish();
+  return {decoder.directory(), decoder.trailer()};
+}
+
+}  // namespace stele

@@ -1,0 +1,78 @@
+#pragma once
+// The bytes of an archive on their way to a Sink: small things gather in a buffer, arrays pass it by, and everything is
+// hashed on the way.
+
+#include <memory>
+#include <vector>
+
+#include "base/checksum.hpp"
+#include "format/cbor.hpp"
+#include "format/directory.hpp"
+#include "stele/io.hpp"
+
+namespace stele {
+
+class Output {
+ public:
+  Output(Sink& sink, unsigned threads);
+
+  /// Starts an archive at the Sink's current place.
+  void restart() noexcept;
+  /// The offset of the next byte from the archive's start.
+  std::uint64_t position() const noexcept { return flushed_ + used_; }
+
+  /// Room for `size` bytes (at most 512); commit() tells how many were used.
+  std::byte* room(std::size_t size) {
+    if (capacity - used_ < size) {
+      flush();
+    }
+    return buffer_.get() + used_;
+  }
+  void commit(const std::byte* end) noexcept { used_ = static_cast<std::size_t>(end - buffer_.get()); }
+  void byte(std::byte value) {
+    *room(1) = value;
+    ++used_;
+  }
+  void head(cbor::Major major, std::uint64_t value) { commit(cbor::put_head(room(cbor::max_head), major, value)); }
+  /// Any number of bytes that are not a listed array's.
+  void structure(Bytes bytes);
+
+  /// One listed array's bytes in full; returns their XXH3-64. They go from where they lie to the Sink.
+  std::uint64_t payload(Bytes bytes);
+  /// The same in pieces: begin, any number of pieces, end.
+  void begin_payload();
+  void payload_piece(Bytes bytes);
+  std::uint64_t end_payload() noexcept;
+
+  /// Writes what has gathered to the Sink.
+  void flush();
+  /// Bytes that will be known only later: reserves them in the Sink; fill() writes them before any other structure
+  /// follows. Only for a Sink that can patch.
+  std::uint64_t reserve(std::size_t size);
+  void fill(std::uint64_t at, Bytes bytes);
+
+  /// XXH3-64 of everything so far but payloads.
+  std::uint64_t structure_checksum();
+  /// The segments so far, closed at the current position; none where all structure is below 64 KiB.
+  std::vector<SegmentEntry> segments();
+
+ private:
+  static constexpr std::size_t capacity = std::size_t{64} << 10;
+  void hash_structure(Bytes bytes);
+  void send(Bytes bytes);
+
+  Sink& sink_;
+  unsigned threads_;
+  std::unique_ptr<std::byte[]> buffer_;
+  std::size_t used_ = 0;
+  std::uint64_t flushed_ = 0;        // of this archive
+  std::uint64_t archive_start_ = 0;  // in the Sink
+  std::uint64_t sent_ = 0;           // to the Sink in all
+  Xxh3 structure_;
+  Xxh3 segment_;
+  Xxh3 payload_;
+  std::uint64_t segment_bytes_ = 0;
+  std::vector<SegmentEntry> segments_;
+};
+
+}  // namespace stele

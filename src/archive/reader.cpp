@@ -1,0 +1,157 @@
+#include <algorithm>
+#include <cstring>
+
+#include "archive/opened.hpp"
+#include "stele/archive.hpp"
+
+namespace stele {
+
+/// Two kinds of places to read from. A file or memory is opened once, and archives follow one another in its plain
+/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its end.
+struct Reader::State {
+  LoadOptions options;
+  std::unique_ptr<Source> stream;  // null: a file or memory
+  std::uint64_t stream_at = 0;     // of the next archive, where the stream has random access
+  TailSource* cursor = nullptr;    // what the current archive is read through there
+  bool is_path = false;
+  std::optional<Opened> opened;
+  std::uint64_t position = 0;      // of the next archive in the plain bytes of `opened`
+  std::vector<std::byte> waiting;  // what more() has taken
+  std::optional<Tail> tail;
+  std::unique_ptr<Input> input;
+  std::unique_ptr<Decoder> decoder;
+  std::map<std::string, std::string> metadata;
+
+  void open_next() {
+    position = 0;
+    if (stream->random_access()) {
+      auto source = std::make_unique<TailSource>(borrow(*stream), stream_at);
+      cursor = source.get();
+      opened = open_stream(std::move(source), options);
+    } else {
+      opened = open_stream(put_back(std::move(waiting), borrow(*stream)), options);
+      waiting.clear();
+    }
+  }
+
+  bool take_one(Source& source) {
+    if (waiting.empty()) {
+      std::byte first{};
+      if (source.read({&first, 1}) == 0) {
+        return false;
+      }
+      waiting.push_back(first);
+    }
+    return true;
+  }
+
+  /// What follows the first archive of a file must be another.
+  void check_rest() {
+    std::vector<std::byte> next(frozen::label.size());
+    Source& source = *opened->source;
+    if (source.random_access()) {
+      next.resize(static_cast<std::size_t>(std::min<std::uint64_t>(next.size(), *source.size() - position)));
+      source.read_at(position, next);
+    } else {
+      next.clear();
+      if (take_one(source)) {
+        next = waiting;
+      }
+    }
+    if (!may_be_label(next)) {
+      fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, position});
+    }
+  }
+};
+
+Reader::Reader(const Path& path, const LoadOptions& options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->opened = open_path(path, options);
+  state_->is_path = true;
+}
+
+Reader::Reader(std::istream& stream, const LoadOptions& options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->stream = stream_source(stream);
+}
+
+Reader::Reader(Descriptor descriptor, const LoadOptions& options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->stream = fd_source(descriptor.fd);
+}
+
+Reader::Reader(Source& source, const LoadOptions& options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->stream = borrow(source);
+}
+
+Reader::Reader(Bytes bytes, const LoadOptions& options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->opened = open_source(memory_source(bytes), options);
+}
+
+Reader::~Reader() = default;
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+
+bool Reader::more() {
+  State& state = *state_;
+  if (state.stream != nullptr) {
+    return state.stream->random_access() ? state.stream_at < *state.stream->size() : state.take_one(*state.stream);
+  }
+  Source& source = *state.opened->source;
+  if (source.random_access()) {
+    return state.position < *source.size();
+  }
+  return state.position == 0 || state.take_one(source);
+}
+
+InVisitor& Reader::begin() {
+  State& state = *state_;
+  state.decoder.reset();
+  state.input.reset();
+  if (state.stream != nullptr) {
+    state.open_next();
+  } else if (!state.waiting.empty()) {
+    state.opened->source = put_back(std::move(state.waiting), std::move(state.opened->source));
+    state.waiting.clear();
+  }
+  Opened& opened = *state.opened;
+  state.tail = read_tail(opened, state.position);
+  if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write && state.tail) {
+    opened.mapping = updating_mapping(opened.mapping, *state.tail);
+  }
+  state.input = std::make_unique<Input>(*opened.source, opened.input_options(state.position));
+  DecoderContext context;
+  context.directory = state.tail ? &state.tail->directory : nullptr;
+  context.mapping = opened.mapping;
+  context.verify = opened.verify();
+  context.strict = state.options.strict;
+  context.types = state.options.types;
+  state.decoder = std::make_unique<Decoder>(*state.input, std::move(context));
+  state.decoder->begin();
+  return *state.decoder;
+}
+
+void Reader::end() {
+  State& state = *state_;
+  state.decoder->finish();
+  state.metadata = state.decoder->directory().metadata;
+  Opened& opened = *state.opened;
+  const std::uint64_t length = state.decoder->trailer().total_length;
+  const bool first = state.position == 0;
+  state.position += length;
+  opened.source->finish();
+  if (state.stream != nullptr) {
+    if (state.stream->random_access()) {
+      state.stream_at += opened.compressed ? state.cursor->position() : length;
+      state.stream->seek(state.stream_at);
+    }
+  } else if (state.is_path && first && !opened.embedded) {
+    state.check_rest();
+  }
+}
+
+const std::map<std::string, std::string>& Reader::metadata() const { return state_->metadata; }
+
+}  // namespace stele

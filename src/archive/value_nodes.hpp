@@ -1,0 +1,97 @@
+#pragma once
+// What the kinds of Value hold, for the sources that make and walk them.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "stele/value.hpp"
+
+namespace stele {
+
+/// The names of a record, shared by all records that have them.
+struct RecordLayout {
+  std::vector<std::string> names;
+  std::vector<std::string_view> views;  // of the names
+  std::uint32_t version = 0;
+};
+std::shared_ptr<const RecordLayout> make_layout(std::vector<std::string> names, std::uint32_t version);
+
+struct Value::Node {
+  Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  virtual ~Node() = default;
+  /// Moves all values it holds behind the others in `values`.
+  virtual void give(std::vector<Value>&) {}
+  std::uint32_t height = 0;  // nodes on the longest way down
+};
+
+/// The door to a Value's parts.
+struct ValueAccess {
+  using Node = Value::Node;
+  struct Text;
+  struct Array;
+  struct Items;
+  struct Map;
+  struct Wrap;
+
+  static Value make(ValueKind kind, std::shared_ptr<const Node> node) noexcept;
+  template <class N>
+  static const N& node(const Value& value) noexcept {
+    return static_cast<const N&>(*value.node_);
+  }
+  static std::uint32_t height(const Value& value) noexcept { return value.node_ == nullptr ? 0 : value.node_->height; }
+  static Value record(std::shared_ptr<const RecordLayout> layout, std::vector<Value> values);
+  static AnyArray array(const ArrayView& view, std::shared_ptr<Buffer> buffer, bool shareable);
+  /// The array as it is written: with its buffer only where others have it too.
+  static ArrayView view_to_write(const AnyArray& array);
+  static const Value& inside(const Value& value) noexcept { return value.inside(); }
+  /// Ends values without recursion, however deep they are.
+  static void take_apart(std::vector<Value> values) noexcept;
+};
+
+struct ValueAccess::Text final : Node {
+  std::string text;
+};
+struct ValueAccess::Array final : Node {
+  AnyArray array;
+};
+struct ValueAccess::Items final : Node {
+  ~Items() override;
+  void give(std::vector<Value>& values) override;
+  std::vector<Value> items;
+  Ordering ordering = Ordering::ordered;
+  std::shared_ptr<const RecordLayout> layout;  // records
+};
+struct ValueAccess::Map final : Node {
+  ~Map() override;
+  void give(std::vector<Value>& values) override;
+  std::vector<Value::Entry> entries;
+  Ordering ordering = Ordering::ordered;
+};
+struct ValueAccess::Wrap final : Node {
+  ~Wrap() override;
+  void give(std::vector<Value>& values) override;
+  Value content;  // typed, shared
+  std::string name;
+  Value::Anchor anchor;
+};
+
+/// Where the anchors in a value lead. Looks through the value when it is first asked.
+class Anchors {
+ public:
+  /// `root` must outlive the table.
+  explicit Anchors(const Value& root) noexcept : root_(root) {}
+  /// The content of the shared value, or null if it is not in the root.
+  const Value* find(const Value::Anchor& anchor);
+
+ private:
+  const Value& root_;
+  bool known_ = false;
+  std::unordered_map<const void*, const Value*> contents_;
+};
+
+}  // namespace stele

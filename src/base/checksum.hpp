@@ -1,0 +1,42 @@
+#pragma once
+// XXH3, the checksum and content hash of the format (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+struct XXH3_state_s;
+
+namespace stele {
+
+/// 128 bits, high half first.
+struct Hash128 {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+
+std::uint64_t xxh3_64(std::span<const std::byte> bytes) noexcept;
+Hash128 xxh3_128(std::span<const std::byte> bytes) noexcept;
+
+/// XXH3 of bytes that arrive in pieces; 64 or 128 bits from one pass of the kind asked for.
+class Xxh3 {
+ public:
+  enum class Width : std::uint8_t { bits64, bits128 };
+  explicit Xxh3(Width width = Width::bits64);
+  ~Xxh3();
+  Xxh3(const Xxh3&) = delete;
+  Xxh3& operator=(const Xxh3&) = delete;
+
+  void reset() noexcept;
+  void update(std::span<const std::byte> bytes) noexcept;
+  std::uint64_t digest64() const noexcept;
+  Hash128 digest128() const noexcept;
+
+ private:
+  XXH3_state_s* state_;
+  Width width_;
+};
+
+}  // namespace stele

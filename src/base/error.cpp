@@ -1,0 +1,41 @@
+#include "stele/error.hpp"
+
+#include <array>
+#include <utility>
+
+namespace stele {
+namespace {
+
+std::string compose(const std::string& message, Where where) {
+  std::string text;
+  if (!where.path.empty()) {
+    text.append(where.path).append(": ");
+  }
+  text += message;
+  if (where.offset) {
+    text += " (offset " + std::to_string(*where.offset) + ")";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string_view to_string(Errc code) noexcept {
+  static constexpr std::array<std::string_view, 18> names = {
+      "io",           "not_found",      "not_an_archive", "truncated",    "damaged",         "malformed",
+      "type_mismatch", "out_of_range",  "missing_field",  "unknown_field", "duplicate_field", "limit_exceeded",
+      "not_mappable", "read_only",      "unsupported",    "unknown_codec", "unknown_type",    "invalid_argument"};
+  const auto index = static_cast<std::size_t>(code);
+  return index < names.size() ? names[index] : std::string_view("unknown");
+}
+
+Error::Error(Errc code, std::string message, Where where)
+    : std::runtime_error(compose(message, where)),
+      code_(code),
+      message_(std::move(message)),
+      path_(where.path),
+      offset_(where.offset) {}
+
+void fail(Errc code, std::string message, Where where) { throw Error(code, std::move(message), where); }
+
+}  // namespace stele

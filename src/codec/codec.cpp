@@ -1,0 +1,51 @@
+#include "stele/codec.hpp"
+
+#include <utility>
+
+#include "codec/builtin.hpp"
+
+namespace stele {
+
+void Codec::prologue(int /*level*/, std::vector<std::byte>& /*out*/) const {}
+
+void Codec::epilogue(std::span<const Block> /*blocks*/, std::vector<std::byte>& /*out*/) const {}
+
+Codecs::Codecs() {
+  codecs_.push_back(gzip_codec());
+#if STELE_WITH_ZSTD
+  codecs_.push_back(zstd_codec());
+#endif
+}
+
+void Codecs::add(std::shared_ptr<const Codec> codec) { codecs_.insert(codecs_.begin(), std::move(codec)); }
+
+const Codec* Codecs::find(std::string_view name) const noexcept {
+  for (const auto& codec : codecs_) {
+    if (codec->name() == name) {
+      return codec.get();
+    }
+  }
+  return nullptr;
+}
+
+const Codec* Codecs::by_extension(std::string_view path) const noexcept {
+  for (const auto& codec : codecs_) {
+    for (std::string_view extension : codec->extensions()) {
+      if (path.ends_with(extension)) {
+        return codec.get();
+      }
+    }
+  }
+  return nullptr;
+}
+
+const Codec* Codecs::by_magic(Bytes first) const noexcept {
+  for (const auto& codec : codecs_) {
+    if (codec->recognises(first)) {
+      return codec.get();
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace stele

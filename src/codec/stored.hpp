@@ -1,0 +1,69 @@
+#pragma once
+// How codecs read compressed files: Intake in order, never past what the format needs; Peek at offsets, for indices.
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "stele/io.hpp"
+
+namespace stele {
+
+/// Takes bytes from a compressed Source for a decoder that reads in order, and counts them. Where the Source has random
+/// access, it starts at offset 0 and reads ahead, and settle() gives back what was taken too much; else it takes no
+/// more than it is asked for.
+class Intake {
+ public:
+  /// `stored` must outlive it. No read asks for more than `most` bytes.
+  Intake(Source& stored, std::size_t most);
+
+  /// The offset of the first byte not yet consumed.
+  std::uint64_t position() const noexcept { return taken_ - (end_ - begin_); }
+  bool random_access() const noexcept { return ahead_; }
+
+  /// The bytes at hand.
+  Bytes ready() const noexcept { return Bytes(buffer_).subspan(begin_, end_ - begin_); }
+  void consume(std::size_t count) noexcept { begin_ += count; }
+  /// Gets more bytes, once ready() is empty: at least one and, without random access, at most `limit` (1 or more).
+  /// Returns false at the end of the Source.
+  bool fill(std::uint64_t limit);
+
+  /// Consumes as many bytes as `into` holds and returns their number, which is smaller only at the end of the Source.
+  std::size_t take(MutableBytes into);
+  /// Consumes `count` bytes unseen. Returns false if the Source ends before.
+  bool skip(std::uint64_t count);
+  /// Makes the Source stand at `position`, which was or is position(), so that others can read on from there. Without
+  /// random access it must be position() and nothing may be at hand.
+  void settle(std::uint64_t position);
+
+ private:
+  Source& stored_;
+  const std::size_t most_;
+  const bool ahead_;
+  std::uint64_t taken_ = 0;
+  std::vector<std::byte> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+/// Reads small pieces of a Source with random access at rising offsets, with few calls.
+class Peek {
+ public:
+  static constexpr std::size_t window_size = 4096;
+
+  /// `stored` must outlive it.
+  explicit Peek(const Source& stored);
+
+  std::uint64_t size() const noexcept { return size_; }
+  /// `count` bytes, at most window_size, from `offset`; the caller has compared with size(). Valid until the next call.
+  const std::byte* at(std::uint64_t offset, std::size_t count);
+
+ private:
+  const Source& stored_;
+  const std::uint64_t size_;
+  const Bytes memory_;
+  std::vector<std::byte> window_;
+  std::uint64_t window_offset_ = 0;
+};
+
+}  // namespace stele

@@ -1,0 +1,506 @@
+// Zstandard, RFC 8878. Files of stele are frames of one block each with content size and checksum; behind two or more
+// stands the seek table of zstd's contrib/seekable_format, a skippable frame:
+//
+//   u32 0x184D2A5E  u32 size  { u32 size of the frame  u32 size of the plain block }*  u32 count  u8 0  u32 0x8F92EAB1
+
+#if STELE_WITH_ZSTD
+
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "codec/builtin.hpp"
+#include "codec/stored.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::uint32_t frame_magic = 0xfd2fb528;
+constexpr std::uint32_t skippable_magic = 0x184d2a50;  // to 0x184d2a5f
+constexpr std::uint32_t seek_table_magic = 0x184d2a5e;
+constexpr std::uint32_t seek_table_end = 0x8f92eab1;
+constexpr std::size_t skippable_header_size = 8;
+constexpr std::size_t seek_table_footer_size = 9;
+constexpr std::size_t most_frames = std::size_t{1} << 27;  // of a seek table
+constexpr std::size_t least_frame_size = 9;
+constexpr int window_log_limit = 27;  // as zstd --long
+
+bool is_skippable(std::uint32_t magic) { return (magic & 0xfffffff0) == skippable_magic; }
+
+std::size_t block_size_of(int level) { return std::size_t{level <= 9 ? 1U : 4U} << 20; }
+
+class ZstdEncoder final : public BlockEncoder {
+ public:
+  explicit ZstdEncoder(int level) : context_(ZSTD_createCCtx()) {
+    if (context_ == nullptr || ZSTD_isError(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_checksumFlag, 1))) {
+      fail(Errc::limit_exceeded, "zstd: no memory for a compressor");
+    }
+  }
+
+  std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) override {
+    const std::size_t start = out.size();
+    const std::size_t bound = ZSTD_compressBound(plain.size());
+    if (ZSTD_isError(bound)) {
+      fail(Errc::invalid_argument, "a zstd block of " + std::to_string(plain.size()) + " bytes");
+    }
+    out.resize(start + bound);
+    const std::size_t size = ZSTD_compress2(context_.get(), out.data() + start, bound, plain.data(), plain.size());
+    if (ZSTD_isError(size)) {
+      fail(Errc::io, std::string("zstd: ") + ZSTD_getErrorName(size));
+    }
+    out.resize(start + size);
+    return 0;
+  }
+
+ private:
+  struct Free {
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  };
+  const std::unique_ptr<ZSTD_CCtx, Free> context_;
+};
+
+struct FreeDecompressor {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+using Decompressor = std::unique_ptr<ZSTD_DCtx, FreeDecompressor>;
+
+Decompressor make_decompressor() {
+  Decompressor context(ZSTD_createDCtx());
+  if (context == nullptr) {
+    fail(Errc::limit_exceeded, "zstd: no memory for a decompressor");
+  }
+  return context;
+}
+
+class ZstdDecoder final : public BlockDecoder {
+ public:
+  void decode(Bytes stored, MutableBytes plain) override {
+    // The library would also take several frames, and skippable ones.
+    if (stored.size() < 4 || load_le<std::uint32_t>(stored.data()) != frame_magic ||
+        ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
+      fail(Errc::damaged, "not one zstd frame");
+    }
+    const std::size_t size =
+        ZSTD_decompressDCtx(context_.get(), plain.data(), plain.size(), stored.data(), stored.size());
+    if (ZSTD_isError(size)) {
+      fail(Errc::damaged, ZSTD_getErrorName(size));
+    }
+    if (size != plain.size()) {
+      fail(Errc::damaged, "a frame of " + std::to_string(size) + " bytes, where the index says " +
+                              std::to_string(plain.size()));
+    }
+  }
+
+ private:
+  const Decompressor context_ = make_decompressor();
+};
+
+/// A summary of the sizes of frames, to be compared with a seek table in constant memory.
+class FrameSizes {
+ public:
+  void add(std::uint64_t stored, std::uint64_t plain) {
+    ++count_;
+    sum_ = (sum_ ^ (stored << 32 | (plain & 0xffffffff))) * 0x9e3779b97f4a7c15;
+    sum_ ^= sum_ >> 32;
+  }
+  std::uint64_t count() const { return count_; }
+  friend bool operator==(const FrameSizes&, const FrameSizes&) = default;
+
+ private:
+  std::uint64_t count_ = 0;
+  std::uint64_t sum_ = 0;
+};
+
+/// Reads frames in order, and takes exactly what they need: the library says how much that is.
+class ZstdSource final : public Source {
+ public:
+  explicit ZstdSource(Source& stored) : in_(stored, ZSTD_DStreamInSize()) {
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, window_log_limit);
+  }
+
+  std::size_t read(MutableBytes into) override {
+    while (!into.empty()) {
+      switch (state_) {
+        case State::between:
+          if (!begin_frame()) {
+            return 0;
+          }
+          break;
+        case State::inside:
+          if (const std::size_t count = decode_some(into); count > 0) {
+            return count;
+          }
+          break;
+        case State::ended:
+          return 0;
+        case State::failed:
+          failed(Errc::damaged, "cannot be read on after an error");
+      }
+    }
+    return 0;
+  }
+
+  void finish() override {
+    if (state_ == State::failed) {
+      failed(Errc::damaged, "cannot be read on after an error");
+    }
+    if (state_ == State::inside) {
+      std::byte extra{};
+      if (decode_some({&extra, 1}) > 0) {
+        failed(Errc::damaged, "data behind the end of the archive");
+      }
+    }
+    const std::uint64_t end = in_.position();
+    const bool other_follows = sizes_.count() > 1 && !skip_seek_table();
+    in_.settle(other_follows ? end : in_.position());
+    sizes_ = {};
+  }
+
+ private:
+  enum class State : std::uint8_t { between, inside, ended, failed };
+
+  [[noreturn]] void failed(Errc code, const std::string& message) {
+    state_ = State::failed;
+    fail(code, "zstd frame at byte " + std::to_string(frame_offset_) + ": " + message);
+  }
+  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
+
+  /// Takes four bytes. Returns nothing at the end of the input.
+  std::optional<std::uint32_t> take_u32() {
+    std::array<std::byte, 4> bytes{};
+    const std::size_t count = in_.take(bytes);
+    if (count == 0) {
+      return std::nullopt;
+    }
+    if (count < bytes.size()) {
+      ended_early();
+    }
+    return load_le<std::uint32_t>(bytes.data());
+  }
+  std::uint32_t need_u32() {
+    const auto value = take_u32();
+    if (!value) {
+      ended_early();
+    }
+    return *value;
+  }
+
+  /// Passes over skippable frames. Returns false at the end of the input.
+  bool begin_frame() {
+    while (true) {
+      frame_offset_ = in_.position();
+      const auto magic = take_u32();
+      if (!magic) {
+        if (frame_offset_ == 0) {
+          ended_early();
+        }
+        state_ = State::ended;
+        return false;
+      }
+      if (*magic == frame_magic) {
+        break;
+      }
+      if (!is_skippable(*magic)) {
+        failed(Errc::damaged, frame_offset_ == 0 ? "not zstd" : "bytes that are not zstd follow the last frame");
+      }
+      if (!in_.skip(need_u32())) {
+        ended_early();
+      }
+      if (*magic == seek_table_magic) {
+        sizes_ = {};  // what follows is the next archive's
+      }
+    }
+    ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
+    std::array<std::byte, 4> magic{};
+    store_le<std::uint32_t>(magic.data(), frame_magic);
+    ZSTD_inBuffer in{magic.data(), magic.size(), 0};
+    ZSTD_outBuffer out{nullptr, 0, 0};
+    wanted_ = ZSTD_decompressStream(context_.get(), &out, &in);
+    check(wanted_);
+    frame_plain_ = 0;
+    state_ = State::inside;
+    return true;
+  }
+
+  void check(std::size_t result) {
+    if (ZSTD_isError(result)) {
+      const ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
+      const bool too_large =
+          code == ZSTD_error_frameParameter_windowTooLarge || code == ZSTD_error_memory_allocation;
+      failed(too_large ? Errc::limit_exceeded : Errc::damaged, ZSTD_getErrorName(result));
+    }
+  }
+
+  /// Returns the number of plain bytes, 0 only at the end of the frame.
+  std::size_t decode_some(MutableBytes into) {
+    while (true) {
+      const Bytes piece = in_.ready();
+      ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+      ZSTD_outBuffer out{into.data(), into.size(), 0};
+      wanted_ = ZSTD_decompressStream(context_.get(), &out, &in);
+      check(wanted_);
+      in_.consume(in.pos);
+      frame_plain_ += out.pos;
+      if (wanted_ == 0) {
+        sizes_.add(in_.position() - frame_offset_, frame_plain_);
+        state_ = State::between;
+        return out.pos;
+      }
+      if (out.pos > 0) {
+        return out.pos;
+      }
+      // Nothing came out of a call that had room for it, so all that is taken is used; the library gives up by itself
+      // on one that uses nothing of its input again and again.
+      if (in_.ready().empty() && !in_.fill(wanted_)) {
+        ended_early();
+      }
+    }
+  }
+
+  /// Reads the seek table of the frames read so far and compares. Returns false where something else follows, which
+  /// the Source can be given back.
+  bool skip_seek_table() {
+    frame_offset_ = in_.position();
+    const auto magic = take_u32();
+    if (!magic) {
+      return true;
+    }
+    if (*magic != seek_table_magic) {
+      if (!in_.random_access()) {
+        failed(Errc::damaged, "bytes that are not the seek table follow the last frame");
+      }
+      return false;
+    }
+    const std::uint64_t size = need_u32();
+    const std::uint64_t entries_size = size - seek_table_footer_size;
+    const std::uint64_t entry_size = entries_size / sizes_.count();
+    if (size < seek_table_footer_size || entries_size % sizes_.count() != 0 || (entry_size != 8 && entry_size != 12)) {
+      wrong_seek_table();
+    }
+    FrameSizes listed;
+    for (std::uint64_t i = 0; i < sizes_.count(); ++i) {
+      const std::uint32_t stored = need_u32();
+      listed.add(stored, need_u32());
+      if (entry_size == 12) {
+        need_u32();
+      }
+    }
+    std::array<std::byte, seek_table_footer_size> footer{};
+    if (in_.take(footer) < footer.size()) {
+      ended_early();
+    }
+    if (listed != sizes_ || load_le<std::uint32_t>(footer.data()) != sizes_.count() ||
+        footer[4] != std::byte{entry_size == 12 ? std::uint8_t{0x80} : std::uint8_t{0}} ||
+        load_le<std::uint32_t>(footer.data() + 5) != seek_table_end) {
+      wrong_seek_table();
+    }
+    return true;
+  }
+  [[noreturn]] void wrong_seek_table() { failed(Errc::damaged, "a seek table that contradicts the frames"); }
+
+  Intake in_;
+  const Decompressor context_ = make_decompressor();
+  State state_ = State::between;
+  std::size_t wanted_ = 0;  // how many bytes the library asks for next
+  std::uint64_t frame_offset_ = 0;
+  std::uint64_t frame_plain_ = 0;
+  FrameSizes sizes_;  // of the frames of this archive
+};
+
+/// The blocks by the seek table at the end, or nothing where there is none that covers exactly the file.
+std::optional<std::vector<Block>> index_by_table(Peek& file) {
+  constexpr std::size_t least_table_size = skippable_header_size + seek_table_footer_size;
+  if (file.size() < least_table_size) {
+    return std::nullopt;
+  }
+  const std::byte* footer = file.at(file.size() - seek_table_footer_size, seek_table_footer_size);
+  const std::uint64_t count = load_le<std::uint32_t>(footer);
+  const auto descriptor = std::to_integer<unsigned>(footer[4]);
+  if (load_le<std::uint32_t>(footer + 5) != seek_table_end || (descriptor & 0x7c) != 0 || count > most_frames) {
+    return std::nullopt;
+  }
+  const std::size_t entry_size = (descriptor & 0x80) != 0 ? 12 : 8;
+  const std::uint64_t table_size = least_table_size + count * entry_size;
+  if (table_size > file.size()) {
+    return std::nullopt;
+  }
+  const std::uint64_t table_offset = file.size() - table_size;
+  const std::byte* header = file.at(table_offset, skippable_header_size);
+  if (load_le<std::uint32_t>(header) != seek_table_magic ||
+      load_le<std::uint32_t>(header + 4) != table_size - skippable_header_size) {
+    return std::nullopt;
+  }
+  std::vector<Block> blocks;
+  Block block;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::byte* entry = file.at(table_offset + skippable_header_size + i * entry_size, entry_size);
+    block.stored_size = load_le<std::uint32_t>(entry);
+    block.plain_size = load_le<std::uint32_t>(entry + 4);
+    if (block.stored_size < least_frame_size || block.stored_size > table_offset - block.stored_offset ||
+        block.plain_size == 0) {
+      return std::nullopt;
+    }
+    blocks.push_back(block);
+    block.stored_offset += block.stored_size;
+    block.plain_offset += block.plain_size;
+  }
+  if (block.stored_offset != table_offset) {
+    return std::nullopt;
+  }
+  return blocks;
+}
+
+/// The frame at `offset` by its headers alone; or nothing where it does not give its plain size, is empty or too large
+/// to be a block, or is damaged.
+std::optional<Block> frame_at(Peek& file, std::uint64_t offset) {
+  constexpr std::size_t most_header_size = 18;
+  constexpr std::uint64_t most_plain_size = std::uint64_t{64} << 20;
+  const std::uint64_t end = file.size();
+  if (end - offset < least_frame_size) {
+    return std::nullopt;
+  }
+  std::array<std::byte, most_header_size> header{};
+  const auto there = static_cast<std::size_t>(std::min<std::uint64_t>(header.size(), end - offset));
+  std::copy_n(file.at(offset, there), there, header.begin());
+  const auto descriptor = std::to_integer<unsigned>(header[4]);
+  const bool single_segment = (descriptor & 0x20) != 0;
+  const bool reserved = (descriptor & 0x08) != 0;
+  const bool checksum = (descriptor & 0x04) != 0;
+  const bool dictionary = (descriptor & 0x03) != 0;
+  const unsigned size_code = descriptor >> 6;
+  if (reserved || dictionary || (size_code == 0 && !single_segment)) {
+    return std::nullopt;
+  }
+  const std::size_t size_offset = single_segment ? 5 : 6;  // behind magic, descriptor and perhaps window
+  const std::size_t size_width = std::size_t{1} << size_code;
+  Block frame{.stored_offset = offset};
+  frame.plain_size = load_le(header.data() + size_offset, size_width) + (size_width == 2 ? 256 : 0);
+  if (frame.plain_size == 0 || frame.plain_size > most_plain_size) {
+    return std::nullopt;
+  }
+  std::uint64_t at = offset + size_offset + size_width;
+  for (bool last = false; !last;) {
+    constexpr std::size_t block_header_size = 3;
+    if (at > end || end - at < block_header_size) {
+      return std::nullopt;
+    }
+    const std::uint64_t block = load_le(file.at(at, block_header_size), block_header_size);
+    last = (block & 1) != 0;
+    const std::uint64_t type = block >> 1 & 3;
+    if (type == 3) {
+      return std::nullopt;
+    }
+    at += block_header_size + (type == 1 ? 1 : block >> 3);  // type 1 repeats one byte
+  }
+  at += checksum ? 4 : 0;
+  if (at > end) {
+    return std::nullopt;
+  }
+  frame.stored_size = at - offset;
+  return frame;
+}
+
+/// The blocks of a file of frames without a seek table. A single large frame is no block: it is read in order.
+std::optional<std::vector<Block>> index_by_frames(Peek& file) {
+  std::vector<Block> blocks;
+  std::uint64_t plain = 0;
+  for (std::uint64_t offset = 0; offset < file.size();) {
+    const std::uint64_t left = file.size() - offset;
+    if (left < skippable_header_size) {
+      return std::nullopt;
+    }
+    const std::byte* header = file.at(offset, skippable_header_size);
+    const auto magic = load_le<std::uint32_t>(header);
+    if (is_skippable(magic)) {
+      const std::uint64_t size = skippable_header_size + load_le<std::uint32_t>(header + 4);
+      if (size > left) {
+        return std::nullopt;
+      }
+      offset += size;
+      continue;
+    }
+    const auto frame = magic == frame_magic ? frame_at(file, offset) : std::nullopt;
+    if (!frame) {
+      return std::nullopt;
+    }
+    blocks.push_back(*frame);
+    blocks.back().plain_offset = plain;
+    plain += frame->plain_size;
+    offset += frame->stored_size;
+  }
+  if (blocks.empty() || (blocks.size() == 1 && plain > block_size_of(std::numeric_limits<int>::max()))) {
+    return std::nullopt;
+  }
+  return blocks;
+}
+
+class Zstd final : public Codec {
+ public:
+  std::string_view name() const noexcept override { return "zstd"; }
+  std::span<const std::string_view> extensions() const noexcept override {
+    static constexpr std::array<std::string_view, 2> list = {".zst", ".zstd"};
+    return list;
+  }
+  /// Also the frame of four bytes that pzstd puts before its first.
+  bool recognises(Bytes first) const noexcept override {
+    return (first.size() >= 4 && load_le<std::uint32_t>(first.data()) == frame_magic) ||
+           (first.size() >= 12 && load_le<std::uint32_t>(first.data()) == skippable_magic &&
+            load_le<std::uint32_t>(first.data() + 4) == 4);
+  }
+  LevelRange levels() const noexcept override { return {.lowest = 1, .highest = 19, .standard = 3}; }
+  std::string library() const override { return std::string("zstd ") + ZSTD_versionString(); }
+
+  std::size_t block_size(int level) const noexcept override { return block_size_of(level); }
+  std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<ZstdEncoder>(level); }
+  std::unique_ptr<BlockDecoder> decoder() const override { return std::make_unique<ZstdDecoder>(); }
+
+  void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
+    if (blocks.empty()) {
+      ZstdEncoder(levels().lowest).encode({}, out);
+    }
+    if (blocks.size() < 2 || blocks.size() > most_frames) {
+      return;
+    }
+    const std::size_t start = out.size();
+    const std::size_t table_size = blocks.size() * 8 + seek_table_footer_size;
+    out.resize(start + skippable_header_size + table_size);
+    std::byte* at = out.data() + start;
+    const auto put = [&at](std::uint64_t value) {
+      store_le<std::uint32_t>(at, static_cast<std::uint32_t>(value));
+      at += 4;
+    };
+    put(seek_table_magic);
+    put(table_size);
+    for (const Block& block : blocks) {
+      put(block.stored_size);
+      put(block.plain_size);
+    }
+    put(blocks.size());
+    *at++ = std::byte{0};  // descriptor: entries without checksums
+    put(seek_table_end);
+  }
+
+  std::optional<std::vector<Block>> index(const Source& stored) const override {
+    Peek file(stored);
+    auto blocks = index_by_table(file);
+    return blocks ? std::move(blocks) : index_by_frames(file);
+  }
+
+  std::unique_ptr<Source> in_order(Source& stored) const override { return std::make_unique<ZstdSource>(stored); }
+};
+
+}  // namespace
+
+std::shared_ptr<const Codec> zstd_codec() { return std::make_shared<Zstd>(); }
+
+}  // namespace stele
+
+#endif  // STELE_WITH_ZSTD

@@ -1,0 +1,296 @@
+#include "format/directory.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "format/typed_array.hpp"
+#include "stele/version.hpp"
+
+namespace stele {
+
+using cbor::Builder;
+using cbor::Cursor;
+using cbor::Major;
+
+namespace {
+
+template <class Entries, class F>
+void put_list(Builder& out, std::string_view name, const Entries& entries, F&& put) {
+  if (entries.empty()) {
+    return;
+  }
+  out.text(name);
+  out.array(entries.size());
+  for (const auto& entry : entries) {
+    put(entry);
+  }
+}
+
+template <class Entry, class F>
+std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
+  const std::uint64_t count = in.array();
+  std::vector<Entry> entries;
+  entries.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, 1 << 16)));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (in.array() != parts) {
+      in.bad("a directory entry has another number of parts");
+    }
+    get(entries.emplace_back());
+  }
+  return entries;
+}
+
+ArrayEntry get_array(Cursor& in) {
+  ArrayEntry entry;
+  bool big_endian = false;
+  entry.path = in.text();
+  entry.dtype = get_dtype(in, big_endian);
+  entry.shape = get_shape(in);
+  const std::string_view order = in.text();
+  if (order != "C" && order != "F") {
+    in.bad("an array order other than C or F");
+  }
+  entry.order = order == "C" ? Order::row_major : Order::column_major;
+  const std::string_view encoding = in.text();
+  if (encoding != "raw") {
+    fail(Errc::unsupported, "array encoding " + std::string(encoding), {entry.path, in.position()});
+  }
+  entry.offset = in.natural();
+  entry.length = in.natural();
+  entry.checksum = in.natural();
+  return entry;
+}
+
+void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
+  std::uint64_t end = frozen::label.size();
+  for (const ArrayEntry& entry : arrays) {
+    if (entry.offset < end || entry.length > limit || entry.offset > limit - entry.length ||
+        entry.length < frozen::listed_array_bytes) {
+      fail(Errc::damaged, "the directory lists an array outside its place", {entry.path, entry.offset});
+    }
+    end = entry.offset + entry.length;
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_directory(const Directory& directory) {
+  std::vector<std::byte> bytes;
+  Builder out(bytes);
+  const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
+  out.map(2 + present(directory.arrays) + present(directory.nodes) + present(directory.steps) +
+          present(directory.records) + present(directory.shared) + present(directory.segments) +
+          present(directory.metadata));
+  out.text("format");
+  out.natural(directory.format);
+  out.text("writer");
+  out.text(directory.writer);
+  put_list(out, "arrays", directory.arrays, [&](const ArrayEntry& entry) {
+    out.array(8);
+    out.text(entry.path);
+    put_dtype(out, entry.dtype);
+    put_shape(out, entry.shape);
+    out.text(entry.order == Order::row_major ? "C" : "F");
+    out.text("raw");
+    out.natural(entry.offset);
+    out.natural(entry.length);
+    out.wide(Major::natural, entry.checksum);
+  });
+  put_list(out, "nodes", directory.nodes, [&](const NodeEntry& entry) {
+    out.array(3);
+    out.text(entry.path);
+    out.natural(entry.offset);
+    out.natural(entry.length);
+  });
+  put_list(out, "steps", directory.steps, [&](const StepEntry& entry) {
+    out.array(2);
+    out.text(entry.path);
+    out.array(entry.steps.size());
+    for (const StepEntry::Step& step : entry.steps) {
+      out.array(entry.keyed ? 3 : 2);
+      out.natural(step.index);
+      out.natural(step.offset);
+      if (entry.keyed) {
+        out.text(step.key);
+      }
+    }
+  });
+  put_list(out, "records", directory.records, [&](const RecordEntry& entry) {
+    out.array(3);
+    out.natural(entry.offset);
+    out.natural(entry.id);
+    out.array(entry.names.size());
+    for (const std::string& name : entry.names) {
+      out.text(name);
+    }
+  });
+  put_list(out, "shared", directory.shared, [&](const SharedEntry& entry) {
+    out.array(2);
+    out.natural(entry.index);
+    out.natural(entry.offset);
+  });
+  put_list(out, "segments", directory.segments, [&](const SegmentEntry& entry) {
+    out.array(2);
+    out.natural(entry.end);
+    out.wide(Major::natural, entry.checksum);
+  });
+  if (!directory.metadata.empty()) {
+    out.text("metadata");
+    out.map(directory.metadata.size());
+    for (const auto& [key, value] : directory.metadata) {
+      out.text(key);
+      out.text(value);
+    }
+  }
+  return bytes;
+}
+
+Directory decode_directory(Bytes item, std::uint64_t offset) {
+  Directory directory;
+  Cursor in(item, offset);
+  const std::uint64_t count = in.map();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::string_view key = in.text();
+    if (key == "format") {
+      directory.format = in.natural();
+    } else if (key == "writer") {
+      directory.writer = in.text();
+    } else if (key == "arrays") {
+      const std::uint64_t entries = in.array();
+      for (std::uint64_t k = 0; k < entries; ++k) {
+        if (in.array() != 8) {
+          in.bad("a directory entry has another number of parts");
+        }
+        directory.arrays.push_back(get_array(in));
+      }
+    } else if (key == "nodes") {
+      directory.nodes = get_list<NodeEntry>(in, 3, [&](NodeEntry& entry) {
+        entry.path = in.text();
+        entry.offset = in.natural();
+        entry.length = in.natural();
+      });
+    } else if (key == "steps") {
+      directory.steps = get_list<StepEntry>(in, 2, [&](StepEntry& entry) {
+        entry.path = in.text();
+        const std::uint64_t steps = in.array();
+        for (std::uint64_t k = 0; k < steps; ++k) {
+          const std::uint64_t parts = in.array();
+          if (parts != 2 && parts != 3) {
+            in.bad("a step has two or three parts");
+          }
+          StepEntry::Step& step = entry.steps.emplace_back();
+          step.index = in.natural();
+          step.offset = in.natural();
+          entry.keyed = parts == 3;
+          if (entry.keyed) {
+            step.key = in.text();
+          }
+        }
+      });
+    } else if (key == "records") {
+      directory.records = get_list<RecordEntry>(in, 3, [&](RecordEntry& entry) {
+        entry.offset = in.natural();
+        entry.id = in.natural();
+        const std::uint64_t names = in.array();
+        for (std::uint64_t k = 0; k < names; ++k) {
+          entry.names.emplace_back(in.text());
+        }
+      });
+    } else if (key == "shared") {
+      directory.shared = get_list<SharedEntry>(in, 2, [&](SharedEntry& entry) {
+        entry.index = in.natural();
+        entry.offset = in.natural();
+      });
+    } else if (key == "segments") {
+      directory.segments = get_list<SegmentEntry>(in, 2, [&](SegmentEntry& entry) {
+        entry.end = in.natural();
+        entry.checksum = in.natural();
+      });
+    } else if (key == "metadata") {
+      const std::uint64_t entries = in.map();
+      for (std::uint64_t k = 0; k < entries; ++k) {
+        std::string name(in.text());
+        directory.metadata[std::move(name)] = in.text();
+      }
+    } else {
+      in.skip();
+    }
+  }
+  if (!in.done()) {
+    in.bad("bytes behind the directory");
+  }
+  if (directory.format == 0) {
+    in.bad("a directory without a format version");
+  }
+  if (directory.format > format_version) {
+    fail(Errc::unsupported, "format version " + std::to_string(directory.format) + " is newer than this program's, " +
+                                std::to_string(format_version));
+  }
+  check_arrays(directory.arrays, offset);
+  return directory;
+}
+
+void patch_checksum(std::span<std::byte> item, std::size_t array, std::uint64_t checksum) {
+  Cursor in(item);
+  const std::uint64_t count = in.map();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (in.text() != "arrays") {
+      in.skip();
+      continue;
+    }
+    const std::uint64_t entries = in.array();
+    for (std::uint64_t k = 0; k < entries; ++k) {
+      if (k != array) {
+        in.skip();
+        continue;
+      }
+      in.array();
+      for (int part = 0; part < 7; ++part) {
+        in.skip();
+      }
+      const auto at = static_cast<std::size_t>(in.position());
+      if (in.head().info != cbor::info_64) {
+        fail(Errc::unsupported, "the directory has no room for a new checksum");
+      }
+      cbor::put_wide_head(item.data() + at, Major::natural, checksum);
+      return;
+    }
+  }
+  fail(Errc::damaged, "the directory does not list the array");
+}
+
+std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trailer) noexcept {
+  std::array<std::byte, frozen::trailer_bytes> item{};
+  item[0] = cbor::first_byte(Major::bytes, cbor::info_8);
+  item[1] = std::byte{frozen::trailer_payload};
+  std::byte* at = item.data() + 2;
+  for (const std::uint64_t number : {trailer.directory_offset, trailer.directory_length, trailer.total_length,
+                                     trailer.directory_checksum, trailer.structure_checksum}) {
+    store_le<std::uint64_t>(at, number);
+    at += 8;
+  }
+  std::memcpy(at, frozen::end_magic.data(), frozen::end_magic.size());
+  return item;
+}
+
+Trailer decode_trailer(std::span<const std::byte, frozen::trailer_bytes> item, std::uint64_t position) {
+  const std::byte* at = item.data() + 2;
+  if (item[0] != cbor::first_byte(Major::bytes, cbor::info_8) || item[1] != std::byte{frozen::trailer_payload} ||
+      std::memcmp(at + 40, frozen::end_magic.data(), frozen::end_magic.size()) != 0) {
+    fail(Errc::damaged, "no trailer where the archive should end; it is truncated or damaged", {{}, position});
+  }
+  Trailer trailer;
+  for (std::uint64_t* number : {&trailer.directory_offset, &trailer.directory_length, &trailer.total_length,
+                                &trailer.directory_checksum, &trailer.structure_checksum}) {
+    *number = load_le<std::uint64_t>(at);
+    at += 8;
+  }
+  if (trailer.total_length != position + frozen::trailer_bytes || trailer.directory_offset > position ||
+      trailer.directory_length > position - trailer.directory_offset ||
+      trailer.directory_offset < frozen::label.size() + 1) {
+    fail(Errc::damaged, "the trailer contradicts the length of the archive", {{}, position});
+  }
+  return trailer;
+}
+
+}  // namespace stele

@@ -1,0 +1,43 @@
+#pragma once
+// The numbers on disk. None of them may ever change; docs/format.md lists the same numbers, golden files pin them.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace stele::frozen {
+
+/// Item 1: tag 55800 (RFC 9277) of tag "STEL" of the bytes "BOR".
+inline constexpr std::array<std::uint8_t, 12> label = {0xd9, 0xd9, 0xf8, 0xda, 0x53, 0x54,
+                                                       0x45, 0x4c, 0x43, 0x42, 0x4f, 0x52};
+
+// Tags (IANA registry "CBOR Tags").
+inline constexpr std::uint64_t tag_typed_first = 64;  // RFC 8746: 64 to 87
+inline constexpr std::uint64_t tag_typed_last = 87;
+inline constexpr std::uint64_t tag_row_major = 40;       // RFC 8746
+inline constexpr std::uint64_t tag_column_major = 1040;  // RFC 8746
+inline constexpr std::uint64_t tag_generic_object = 27;
+inline constexpr std::uint64_t tag_shareable = 28;
+inline constexpr std::uint64_t tag_shared_reference = 29;
+inline constexpr std::uint64_t tag_record_definition = 105;
+inline constexpr std::uint64_t tag_record_first = 26880;
+inline constexpr std::uint64_t tag_record_last = 27135;
+inline constexpr std::uint64_t tag_no_op = 55799;
+
+// Tags of stele's own, from the first-come-first-served range.
+inline constexpr std::uint64_t tag_dtype_array = 0x53544501;  // [dtype, bytes]
+inline constexpr std::uint64_t tag_growing_rows = 0x53544502;  // [extents behind the first, typed array]
+inline constexpr std::uint64_t tag_array_view = 0x53544503;    // [base array, first element, extents, element strides]
+
+inline constexpr std::size_t array_alignment = 64;
+inline constexpr std::uint64_t listed_array_bytes = 4096;  // arrays of this size or more are aligned and listed
+inline constexpr std::uint64_t listed_node_bytes = 65536;
+inline constexpr std::uint64_t step_bytes = 65536;
+
+/// The trailer: a byte string of six little-endian 64-bit numbers.
+inline constexpr std::size_t trailer_payload = 48;
+inline constexpr std::size_t trailer_bytes = trailer_payload + 2;
+inline constexpr std::string_view end_magic = "STELEEND";
+
+}  // namespace stele::frozen
