@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -352,17 +353,18 @@ TEST(Eigen, BoundedMatricesTakeWhatFits) {
   EXPECT_EQ(conversion_error<Bounded>(counting<Eigen::MatrixXf>(3, 5)).code(), Errc::type_mismatch);
 }
 
+struct StoredCoefficients {
+  std::uint64_t rows, cols;
+  std::vector<long double> values;
+};
+
 TEST(Eigen, MatricesOfOtherScalarsMustBeWhole) {
-  struct Stored {
-    std::uint64_t rows, cols;
-    std::vector<long double> values;
-  };
   using M = Eigen::Matrix<long double, Dynamic, Dynamic>;
-  const M loaded = convert<M>(Stored{2, 1, {1.0L, 2.0L}});
+  const M loaded = convert<M>(StoredCoefficients{2, 1, {1.0L, 2.0L}});
   EXPECT_EQ(loaded(1, 0), 2.0L);
-  EXPECT_EQ(conversion_error<M>(Stored{2, 2, {1.0L}}).code(), Errc::malformed);
-  EXPECT_EQ(conversion_error<M>(Stored{std::uint64_t{1} << 63, 2, {}}).code(), Errc::malformed);
-  EXPECT_EQ((conversion_error<Eigen::Matrix<long double, 2, 2>>(Stored{1, 1, {1.0L}}).message()),
+  EXPECT_EQ(conversion_error<M>(StoredCoefficients{2, 2, {1.0L}}).code(), Errc::malformed);
+  EXPECT_EQ(conversion_error<M>(StoredCoefficients{std::uint64_t{1} << 63, 2, {}}).code(), Errc::malformed);
+  EXPECT_EQ((conversion_error<Eigen::Matrix<long double, 2, 2>>(StoredCoefficients{1, 1, {1.0L}}).message()),
             "expected [2, 2], found [1, 1]");
 }
 
@@ -585,9 +587,23 @@ TEST(Eigen, SparseVectorsComeBack) {
             "expected a sparse vector, found a sparse matrix [4, 2]");
 }
 
+TEST(Eigen, SparseIndicesOfOtherTypesAreTaken) {
+  const auto value = sparse_example<Eigen::SparseMatrix<double, Eigen::ColMajor, long>>();
+  EXPECT_EQ(dense(convert<Eigen::SparseMatrix<double>>(value)), dense(value));
+  EXPECT_EQ((dense(convert<Eigen::SparseMatrix<double, Eigen::RowMajor, short>>(value))), dense(value));
+  EXPECT_EQ((dense(convert<Eigen::SparseMatrix<double, Eigen::ColMajor, long>>(sparse_example<Eigen::SparseMatrix<float>>()))),
+            dense(value));
+  Eigen::SparseMatrix<double, Eigen::ColMajor, long> large(40'000, 1);
+  large.insert(35'000, 0) = 1;
+  const Error error = conversion_error<Eigen::SparseMatrix<double, Eigen::ColMajor, short>>(large);
+  EXPECT_EQ(error.code(), Errc::out_of_range);
+}
+
 TEST(Eigen, SparseViewsAndExpressionsAreWritten) {
   using M = Eigen::SparseMatrix<double>;
-  const M m = sparse_example<M>();
+  M m = sparse_example<M>();
+  EXPECT_EQ(dense(convert<M>(m.middleCols(1, 3))), dense(m).middleCols(1, 3));
+  m.makeCompressed();
   EXPECT_EQ(dense(convert<M>(m.middleCols(1, 3))), dense(m).middleCols(1, 3));
   EXPECT_EQ(dense(convert<M>(2 * m)), 2 * dense(m));
   EXPECT_EQ(dense(convert<M>(m.transpose())), dense(m).transpose());
@@ -616,9 +632,9 @@ TEST(Eigen, DamagedSparseMatricesAreRefused) {
   const auto code = [](auto change) {
     StoredSparse parts;
     change(parts);
-    const Errc code = conversion_error<Eigen::SparseMatrix<double>>(parts).code();
-    EXPECT_EQ((conversion_error<Eigen::SparseMatrix<double, Eigen::RowMajor>>(parts).code()), code);
-    return code;
+    const Errc found = conversion_error<Eigen::SparseMatrix<double>>(parts).code();
+    EXPECT_EQ((conversion_error<Eigen::SparseMatrix<double, Eigen::RowMajor>>(parts).code()), found);
+    return found;
   };
   EXPECT_EQ(code([](StoredSparse& s) { s.rows = 2; }), Errc::malformed);
   EXPECT_EQ(code([](StoredSparse& s) { s.rows = -3; }), Errc::malformed);
@@ -636,15 +652,19 @@ TEST(Eigen, DamagedSparseMatricesAreRefused) {
   EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 0, 1}; }), Errc::malformed);
   EXPECT_EQ(code([](StoredSparse& s) { s.indices = {-1, 0, 1}; }), Errc::malformed);
   EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 2}; }), Errc::type_mismatch);
+  EXPECT_EQ(conversion_error<Eigen::SparseMatrix<double>>(std::map<std::string, std::vector<float>>{{"indptr", {1}}})
+                .message(),
+            "expected integers[?], found float32[1]");
 }
 
+struct IncompleteSparse {
+  int rows = 1, cols = 1;
+  std::string order = "C";
+  std::vector<int> indptr{0, 0}, indices{};
+};
+
 TEST(Eigen, ASparseMatrixWithoutAPartIsRefused) {
-  struct Parts {
-    int rows = 1, cols = 1;
-    std::string order = "C";
-    std::vector<int> indptr{0, 0}, indices{};
-  };
-  EXPECT_EQ(conversion_error<Eigen::SparseMatrix<double>>(Parts()).code(), Errc::missing_field);
+  EXPECT_EQ(conversion_error<Eigen::SparseMatrix<double>>(IncompleteSparse()).code(), Errc::missing_field);
 }
 
 TEST(Eigen, ASparseMatrixOutOfOrderIsNotWritten) {

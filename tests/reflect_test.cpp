@@ -178,9 +178,9 @@ TEST(Reflect, ArraysCountAsOneField) {
     int last[1];
   };
   static_assert(field_names<Arrays> == list("a", "b", "m", "text", "names", "c", "d", "last"));
-  static_assert(std::is_same_v<field_types<Arrays>,
-                               TypeList<int[3], int, float[2][3], char[100000], std::string[2], std::array<int, 5>,
-                                        std::array<std::array<Inner, 2>, 2>, int[1]>>);
+  static_assert(
+      std::is_same_v<field_types<Arrays>, TypeList<int[3], int, float[2][3], char[100000], std::string[2],
+                                                   std::array<int, 5>, std::array<std::array<Inner, 2>, 2>, int[1]>>);
 }
 
 TEST(Reflect, StandardLibraryMembers) {
@@ -197,8 +197,8 @@ TEST(Reflect, StandardLibraryMembers) {
     std::complex<double> z;
     std::string_view view;
   };
-  static_assert(field_names<Model> == list("name", "weights", "counts", "groups", "next", "shared", "note", "span",
-                                           "pair", "z", "view"));
+  static_assert(field_names<Model> ==
+                list("name", "weights", "counts", "groups", "next", "shared", "note", "span", "pair", "z", "view"));
 }
 
 TEST(Reflect, ScalarMembers) {
@@ -208,7 +208,7 @@ TEST(Reflect, ScalarMembers) {
     const char* text;
     int* pointer;
     void (*function)(int);
-    int Inner::*member;
+    int Inner::* member;
     std::nullptr_t null;
     long double wide;
     std::byte byte;
@@ -240,8 +240,8 @@ TEST(Reflect, MembersConstructibleFromAnything) {
     std::optional<std::any> maybe;
     NoDefault last;
   };
-  static_assert(field_names<AnythingAndNoDefault> == list("any", "by_reference", "number", "by_value", "greedy",
-                                                          "variant", "maybe", "last"));
+  static_assert(field_names<AnythingAndNoDefault> ==
+                list("any", "by_reference", "number", "by_value", "greedy", "variant", "maybe", "last"));
 }
 
 TEST(Reflect, MembersWithoutDefaultConstructor) {
@@ -414,6 +414,7 @@ void expect_fields(std::size_t count) {
 }  // namespace
 
 TEST(Reflect, EveryCountBinds) {
+  // clang-format off: a table
   struct S2 { int a, b; };
   struct S3 { int a, b, c; };
   struct S4 { int a, b, c, d; };
@@ -444,6 +445,7 @@ TEST(Reflect, EveryCountBinds) {
   struct S29 { int a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, B, C; };
   struct S30 { int a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, B, C, D; };
   struct S31 { int a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, B, C, D, E; };
+  // clang-format on
   expect_fields<OneInt>(1);
   expect_fields<S2>(2);
   expect_fields<S3>(3);
@@ -486,7 +488,7 @@ TEST(Reflect, FieldsAreReferencesToTheMembers) {
     std::unique_ptr<int> e;
   };
   Mixed mixed{};
-  with_fields(mixed, [&](int& a, std::string& b, int (&c)[3], Inner& d, std::unique_ptr<int>& e) {
+  with_fields(mixed, [&](int& a, std::string& b, int(&c)[3], Inner& d, std::unique_ptr<int>& e) {
     EXPECT_EQ(&a, &mixed.a);
     EXPECT_EQ(&b, &mixed.b);
     EXPECT_EQ(&c, &mixed.c);
@@ -549,9 +551,7 @@ namespace {
 struct Holder {  // uses its own reflection within
   int a;
   std::string b;
-  std::size_t fields() const {
-    return field_count<Holder>;
-  }
+  std::size_t fields() const { return field_count<Holder>; }
 };
 
 }  // namespace

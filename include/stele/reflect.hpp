@@ -56,28 +56,34 @@ struct Place {
 struct Locate {
   template <class... Fields>
   constexpr auto operator()(Fields&... fields) const {
-    return std::array<Place, sizeof...(Fields)>{Place{__builtin_addressof(fields)}...};
+    return std::array<Place, sizeof...(Fields)>{
+        Place{static_cast<const volatile void*>(__builtin_addressof(fields))}...};
   }
 };
 
-// clang++ warns that the specimen is not defined, where it sees so; g++ does not know these warnings.
+template <class T>
+struct Specimen {  // around T, since a variable of a type without linkage would have to be defined
+  T object;
+};
+
+// The specimen is declared only: it exists nowhere, but its fields have constant addresses, and an address spells the
+// field's name. clang++ warns of the missing definition; g++ does not know these warnings.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpragmas"
 #pragma GCC diagnostic ignored "-Wundefined-internal"
 #pragma GCC diagnostic ignored "-Wundefined-var-template"
 
-/// Declared only: it exists nowhere, but its fields have constant addresses, and an address spells the field's name.
 template <class T>
-extern T specimen;
+extern Specimen<T> specimen;
 
 template <class T>
 consteval auto places() {
-  return with_fields(specimen<T>, Locate());
+  return with_fields(specimen<T>.object, Locate());
 }
 
 #pragma GCC diagnostic pop
 
-/// The last identifier in the spelling of an address, as in "[with ... = (& specimen<Layer>.Layer::bias)]".
+/// The last identifier in the spelling of an address, as in "... = (& specimen<L>.Specimen<L>::object.L::bias)]".
 consteval std::string_view last_name(const char* end) {
   while (end[-1] == ']' || end[-1] == ')' || end[-1] == '}') {
     --end;
@@ -100,8 +106,9 @@ consteval std::array<std::string_view, sizeof...(I)> names(std::index_sequence<I
     constexpr auto at = places<T>();
     return {name_at<at[I]>()...};
   } else {
-    static_assert(sizeof...(I) > max_fields, "stele: a reference, volatile or bit-field member cannot be reflected; "
-                                             "hold the value itself, or give the type a static visit(v, self)");
+    static_assert(sizeof...(I) > max_fields,
+                  "stele: a reference, volatile or bit-field member cannot be reflected; "
+                  "hold the value itself, or give the type a static visit(v, self)");
     return {};
   }
 }

@@ -51,6 +51,7 @@ struct AnyBase {
 template <class T, std::size_t>
 Any<T> any();
 
+// clang-format off: a table
 template <class T, std::size_t braces, std::size_t... I, std::size_t... J>
 consteval bool accepts(std::index_sequence<I...>, std::index_sequence<J...>) {
   if constexpr (braces == 0) {
@@ -141,12 +142,12 @@ consteval bool accepts(std::index_sequence<I...>, std::index_sequence<J...>) {
                          {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, any<T, J>()...}; };
   }
 }
+// clang-format on
 
 /// Whether T can be initialised by `before` objects that convert to anything, then `braces` times `{}`, then `after`
 /// such objects.
 template <class T, std::size_t before, std::size_t braces, std::size_t after = 0>
-inline constexpr bool takes =
-    accepts<T, braces>(std::make_index_sequence<before>(), std::make_index_sequence<after>());
+inline constexpr bool takes = accepts<T, braces>(std::make_index_sequence<before>(), std::make_index_sequence<after>());
 
 /// The most `{}` that T takes behind `before` objects, by bisection; at most max_fields + 1. `low` are accepted.
 template <class T, std::size_t before, std::size_t low = 0, std::size_t high = max_fields + 1>
@@ -160,19 +161,27 @@ consteval std::size_t most_braces() {
   }
 }
 
-/// The least number of objects such that these and most_braces() initialise every field of T; 0 where `{}` can
-/// initialise every field. `unknown` where there is none up to max_initializers.
+/// Whether n objects and then most_braces() initialise every field of T.
+template <class T, std::size_t n>
+consteval bool fills() {
+  if constexpr (takes<T, n, 0>) {
+    constexpr std::size_t braces = most_braces<T, n>();
+    return braces > max_fields || !takes<T, n, braces, 1>;
+  } else {
+    return false;
+  }
+}
+
+/// The least number of objects that fills T; 0 where `{}` can initialise every field. `unknown` where there is none up
+/// to max_initializers.
 template <class T, std::size_t n = 0>
 consteval std::size_t least_objects() {
   if constexpr (n > max_initializers) {
     return unknown;
-  } else if constexpr (!takes<T, n, 0>) {
-    return least_objects<T, n + 1>();
-  } else if constexpr (constexpr std::size_t braces = most_braces<T, n>();
-                       braces <= max_fields && takes<T, n, braces, 1>) {
-    return least_objects<T, n + 1>();
-  } else {
+  } else if constexpr (fills<T, n>()) {
     return n;
+  } else {
+    return least_objects<T, n + 1>();
   }
 }
 
@@ -222,10 +231,12 @@ consteval std::size_t width() {
   }
 }
 
-/// The fields from object `at` on.
+/// The fields from object `at` on; `unknown` where `total` is.
 template <class T, std::size_t total, std::size_t at = 0>
 consteval std::size_t fields_from() {
-  if constexpr (at >= total) {
+  if constexpr (total == unknown) {
+    return unknown;
+  } else if constexpr (at >= total) {
     return 0;
   } else {
     return 1 + fields_from<T, total, at + width<T, total, at>()>();
@@ -249,10 +260,8 @@ consteval std::size_t count_elements() {
     return unknown;
   } else if constexpr (has_no_array<T>(std::make_index_sequence<objects>())) {
     return objects + most_braces<T, objects>();
-  } else if constexpr (constexpr std::size_t total = most_objects<T, objects>(); total == unknown) {
-    return unknown;
   } else {
-    return fields_from<T, total>();
+    return fields_from<T, most_objects<T, objects>()>();
   }
 }
 

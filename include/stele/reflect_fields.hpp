@@ -17,6 +17,7 @@ consteval void require_addresses() {
                 "stele: a bit-field has no address; use a whole integer, or give the type a static visit(v, self)");
 }
 
+// clang-format off: a table
 /// Calls use(field, ...) with references to the `count` fields of the object.
 template <std::size_t count, class T, class F>
 constexpr decltype(auto) bind_fields([[maybe_unused]] T& object, F& use) {
@@ -162,5 +163,6 @@ constexpr decltype(auto) bind_fields([[maybe_unused]] T& object, F& use) {
     return use(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab, ac, ad, ae, af);
   }
 }
+// clang-format on
 
 }  // namespace stele::reflection

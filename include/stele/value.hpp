@@ -117,11 +117,11 @@ class Value {
   bool boolean() const;
   Number number() const;  // integer, real
   const std::string& text() const&;
-  const std::string& text() const&& = delete;
+  std::string text() const&& { return lvalue().text(); }
   Bytes bytes() const&;
   Bytes bytes() const&& = delete;
   const AnyArray& array() const&;
-  const AnyArray& array() const&& = delete;
+  AnyArray array() const&& { return lvalue().array(); }
   std::span<const Value> items() const&;  // sequence: the items; record: the values
   std::span<const Value> items() const&& = delete;
   std::span<const Entry> entries() const&;  // map
@@ -131,9 +131,9 @@ class Value {
   std::span<const std::string_view> names() const&& = delete;
   std::uint32_t version() const;            // record; 0: none
   const std::string& type_name() const&;  // typed
-  const std::string& type_name() const&& = delete;
+  std::string type_name() const&& { return lvalue().type_name(); }
   const Value& content() const&;  // typed, shared
-  const Value& content() const&& = delete;
+  Value content() const&& { return lvalue().content(); }
   Anchor anchor() const;  // shared, reference
 
   // The functions below see through typed and shared values.
@@ -148,18 +148,18 @@ class Value {
   const Value* end() const&& = delete;
   /// An item of a sequence or a value of a record or map. Throws: Error(not_found).
   const Value& at(std::size_t index) const&;
-  const Value& at(std::size_t index) const&& = delete;
+  Value at(std::size_t index) const&& { return lvalue().at(index); }
   /// The field of that name, or the value of that key in a map; null where it is absent. Looks at one after another.
   const Value* find(std::string_view name) const& noexcept;
   const Value* find(std::string_view name) const&& = delete;
   bool contains(std::string_view name) const noexcept { return find(name) != nullptr; }
   /// find(), or Error(not_found).
   const Value& operator[](std::string_view name) const&;
-  const Value& operator[](std::string_view name) const&& = delete;
+  Value operator[](std::string_view name) const&& { return lvalue()[name]; }
   /// The value at a path, "layers/3/weights"; follows references that lead to something inside of this value.
   /// Throws: Error(not_found), Error(invalid_argument).
   const Value& at_path(std::string_view path) const&;
-  const Value& at_path(std::string_view path) const&& = delete;
+  Value at_path(std::string_view path) const&& { return lvalue().at_path(path); }
 
   /// The C++ value that this one holds; an Array shares the buffer. Of the options, strict, types and limits.depth count.
   /// Throws: Error(type_mismatch) and what loading throws.
@@ -173,6 +173,7 @@ class Value {
   friend struct ValueAccess;
   struct Node;
   const Value& inside() const noexcept;
+  const Value& lvalue() const noexcept { return *this; }
 
   ValueKind kind_ = ValueKind::null;
   Number::Type number_ = Number::Type::natural;

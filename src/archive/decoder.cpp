@@ -531,7 +531,10 @@ bool Decoder::next() {
     return false;
   }
   Frame& frame = frames_[depth_ - 1];
-  frame.awaiting_key = frame.form == Form::map;
+  if (frame.form == Form::map) {
+    frame.awaiting_key = true;
+    frame.key_form = Frame::Key::other;
+  }
   return true;
 }
 
@@ -540,6 +543,7 @@ bool Decoder::at_key() const noexcept { return depth_ > 0 && frames_[depth_ - 1]
 void Decoder::note_key(std::string_view key) {
   Frame& frame = frames_[depth_ - 1];
   frame.key.assign(key);
+  frame.key_form = Frame::Key::text;
   frame.awaiting_key = false;
 }
 
@@ -547,7 +551,7 @@ void Decoder::note_key(const Number& number) {
   Frame& frame = frames_[depth_ - 1];
   frame.awaiting_key = false;
   frame.number = number;
-  frame.key.clear();
+  frame.key_form = Frame::Key::number;
 }
 
 const std::vector<std::string>& Decoder::record_names(std::uint64_t id) {
@@ -727,7 +731,9 @@ std::string Decoder::path() const {
         append_step(text, std::to_string(frame.index - 1));
         break;
       case Form::map:
-        append_step(text, frame.key.empty() ? number_text(frame.number) : frame.key);
+        append_step(text, frame.key_form == Frame::Key::text     ? frame.key
+                          : frame.key_form == Frame::Key::number ? number_text(frame.number)
+                                                                 : place_text(frame.index - 1));
         break;
       case Form::record_map:
         append_step(text, frame.key);

@@ -78,6 +78,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     ArrayHeader header;
     bool big_endian = false;
     bool definite = true;     // one byte string, not several
+    std::optional<std::uint64_t> items;  // elements as CBOR numbers, not bytes (RFC 8746, section 3.1.1)
     bool view = false;        // of another array
     bool growing = false;     // the first extent follows from the bytes
     std::uint64_t bytes = 0;  // definite only
@@ -148,6 +149,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::shared_ptr<KnownArray> load(ArrayItem& item);
   std::shared_ptr<KnownArray> load_in_place(const ArrayItem& item);
   std::shared_ptr<KnownArray> load_indefinite(ArrayItem& item);
+  std::string read_items(ArrayItem& item);
   std::shared_ptr<KnownArray> load_reference();
   void read_data(const ArrayItem& item, MutableBytes to);
   void begin_data(const ArrayItem& item);

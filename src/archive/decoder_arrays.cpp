@@ -89,6 +89,16 @@ Decoder::ArrayItem Decoder::read_array_header() {
     head = in_->head();
   } else if (head.major == Major::bytes && !extents) {
     item.header.dtype = DType(DType::Kind::uint8);
+  } else if (head.major == Major::array && extents && !item.growing && !head.indefinite()) {
+    if (!in_->may_hold(head.value)) {
+      error(Errc::truncated, "a count of " + std::to_string(head.value) + " goes beyond the end of the input");
+    }
+    item.definite = false;
+    item.items = head.value;
+    item.header.dtype = DType(DType::Kind::float64);
+    item.header.shape = *extents;
+    item.data_offset = in_->position();
+    return item;
   } else {
     error(Errc::unsupported, "an array whose elements are no typed array");
   }
@@ -187,6 +197,12 @@ void Decoder::end_data(const ArrayItem& item) {
 }
 
 void Decoder::skip_data(const ArrayItem& item) {
+  if (item.items) {
+    for (std::uint64_t i = 0; i < *item.items; ++i) {
+      skip_value();
+    }
+    return;
+  }
   if (!item.definite) {
     skip_string({Major::bytes, cbor::info_indefinite, 0});
     return;
@@ -493,9 +509,40 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
   return known;
 }
 
+/// Elements stored as numbers: int64 if all are integers that fit, else float64. Returns their bytes.
+std::string Decoder::read_items(ArrayItem& item) {
+  std::vector<Number> numbers;
+  bool integers = true;
+  for (std::uint64_t i = 0; i < *item.items; ++i) {
+    check_limit(8 * (i + 1));
+    prepare();
+    item_at_ = in_->position();
+    const Number number = read_number();
+    integers = integers && (number.type == Number::Type::natural || number.type == Number::Type::negative) &&
+               number.bits >> 63 == 0;
+    numbers.push_back(number);
+  }
+  std::string bytes(8 * numbers.size(), '\0');
+  auto* to = reinterpret_cast<std::byte*>(bytes.data());
+  for (const Number& number : numbers) {
+    if (integers) {
+      store_le<std::uint64_t>(to, number.type == Number::Type::negative ? ~number.bits : number.bits);
+    } else {
+      store_le<std::uint64_t>(to, std::bit_cast<std::uint64_t>(to_double(number, *this)));
+    }
+    to += 8;
+  }
+  item.header.dtype = DType(integers ? DType::Kind::int64 : DType::Kind::float64);
+  return bytes;
+}
+
 std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
   std::string bytes;
-  read_text({Major::bytes, cbor::info_indefinite, 0}, bytes);
+  if (item.items) {
+    bytes = read_items(item);
+  } else {
+    read_text({Major::bytes, cbor::info_indefinite, 0}, bytes);
+  }
   const std::uint64_t size = item.header.dtype.item_size();
   if (item.growing) {
     std::uint64_t row = size;

@@ -324,26 +324,4 @@ void Decoder::leave_shared() {
   shared_count_known_ = reference.shared_count_known;
 }
 
-std::string number_text(const Number& number) {
-  switch (number.type) {
-    case Number::Type::natural:
-      return std::to_string(number.bits);
-    case Number::Type::negative:
-      return number.bits == ~std::uint64_t{0} ? "-18446744073709551616" : "-" + std::to_string(number.bits + 1);
-    case Number::Type::float64: {
-      char text[32];
-      const int size = std::snprintf(text, sizeof text, "%.17g", __builtin_bit_cast(double, number.bits));
-      return std::string(text, static_cast<std::size_t>(size));
-    }
-    case Number::Type::float32: {
-      char text[32];
-      const auto bits = static_cast<std::uint32_t>(number.bits);
-      const int size = std::snprintf(text, sizeof text, "%.9g", static_cast<double>(__builtin_bit_cast(float, bits)));
-      return std::string(text, static_cast<std::size_t>(size));
-    }
-    default:
-      return "#";
-  }
-}
-
 }  // namespace stele

@@ -14,6 +14,7 @@ struct Decoder::Frame {
   std::uint64_t remaining = 0;  // items, entries or fields
   std::uint64_t index = 0;      // of those begun
   const std::vector<std::string>* names = nullptr;  // record_tuple, and a record read as a map
+  enum class Key : std::uint8_t { other, text, number } key_form = Key::other;
   std::string key;              // map, record_map: the current key
   Number number;                // map: the current key, if it is a number
 };
@@ -31,8 +32,5 @@ struct Decoder::KnownArray {
   ArrayView view;
   std::shared_ptr<Buffer> buffer;
 };
-
-/// A key that is a number, as a step of a path.
-std::string number_text(const Number& number);
 
 }  // namespace stele

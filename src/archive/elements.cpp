@@ -21,6 +21,9 @@ constexpr int precision = 8;  // decimals shown at most
 
 template <class N>
 std::string shortest(N value) {
+  if (std::isnan(value)) {
+    return "nan";  // whatever its sign
+  }
   char text[40];
   const auto result = std::to_chars(text, text + sizeof text, value);
   return std::string(text, result.ptr);
@@ -402,14 +405,19 @@ class Elements {
     bool first = true;
     const auto separate = [&](std::size_t size) {
       if (axis + 1 == rank) {
-        const std::size_t line = out_.size() - (out_.rfind('\n') + 1);  // npos + 1 is 0
-        if (!one_line_ && !first && line + 1 + size + (rank - axis) > line_width) {
-          out_ += '\n' + std::string(axis + 1, ' ');
+        if (!one_line_ && !first && out_.size() - line_start_ + 1 + size + (rank - axis) > line_width) {
+          out_ += '\n';
+          line_start_ = out_.size();
+          out_.append(axis + 1, ' ');
         } else if (!first) {
           out_ += ' ';
         }
+      } else if (!first && one_line_) {
+        out_ += ' ';
       } else if (!first) {
-        out_ += one_line_ ? " " : std::string(rank - axis - 1, '\n') + std::string(axis + 1, ' ');
+        out_.append(rank - axis - 1, '\n');
+        line_start_ = out_.size();
+        out_.append(axis + 1, ' ');
       }
       first = false;
     };
@@ -432,6 +440,7 @@ class Elements {
   std::vector<const std::byte*> places_;
   std::vector<std::string> words_;
   std::size_t next_word_ = 0;
+  std::size_t line_start_ = 0;
   std::string out_;
 };
 

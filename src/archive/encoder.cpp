@@ -136,7 +136,7 @@ Encoder::Frame& Encoder::push(Form form, std::uint64_t count) {
   frame.form = form;
   frame.repeats = repeats;
   frame.sorted = true;
-  frame.text_key = false;
+  frame.key_form = Frame::Key::other;
   frame.count = count;
   frame.index = 0;
   frame.start = start;
@@ -178,14 +178,11 @@ void Encoder::note_step(Frame& frame) {
 void Encoder::key_text(std::string_view key) {
   Frame& frame = frames_[depth_];
   const bool first = frame.index == 1;
-  if (frame.sorted && !first && !(frame.text_key && std::string_view(frame.key) < key)) {
-    frame.sorted = false;
-    if (frame.steps != 0) {
-      directory_.steps[frame.steps - 1].steps.clear();
-    }
+  if (frame.sorted && !first && !(std::string_view(frame.key) < key)) {
+    drop_steps(frame);
   }
   frame.key.assign(key);
-  frame.text_key = true;
+  frame.key_form = Frame::Key::text;
   if (frame.sorted && frame.steps != 0) {
     StepEntry::Step& last = directory_.steps[frame.steps - 1].steps.back();
     if (last.index == frame.index / 2 && last.key.empty()) {
@@ -194,19 +191,35 @@ void Encoder::key_text(std::string_view key) {
   }
 }
 
+/// Lookups by key need text keys that ascend.
+void Encoder::drop_steps(Frame& frame) {
+  frame.sorted = false;
+  if (frame.steps != 0) {
+    directory_.steps[frame.steps - 1].steps.clear();
+  }
+}
+
+void Encoder::key_number(const Number& number) {
+  Frame& frame = frames_[depth_];
+  frame.key_form = Frame::Key::number;
+  frame.number = number;
+  if (frame.sorted) {
+    drop_steps(frame);
+  }
+}
+
+void Encoder::key_other() {
+  Frame& frame = frames_[depth_];
+  frame.key_form = Frame::Key::other;
+  if (frame.sorted) {
+    drop_steps(frame);
+  }
+}
+
 void Encoder::scalar(Major major, std::uint64_t value) {
   item();
   if (at_key()) {
-    Frame& frame = frames_[depth_];
-    frame.text_key = false;
-    frame.sorted = false;
-    frame.key = major == Major::natural    ? std::to_string(value)
-                : major == Major::negative ? "-" + (value == ~std::uint64_t{0} ? "18446744073709551616"
-                                                                                : std::to_string(value + 1))
-                                           : std::string();
-    if (frame.steps != 0) {
-      directory_.steps[frame.steps - 1].steps.clear();
-    }
+    key_number({major == Major::natural ? Number::Type::natural : Number::Type::negative, value});
   }
   out_.head(major, value);
 }
@@ -220,8 +233,9 @@ std::string Encoder::path() const {
     }
     switch (frame.form) {
       case Form::map:
-        append_step(text, frame.key.empty() && !frame.text_key ? "#" + std::to_string((frame.index - 1) / 2)
-                                                               : frame.key);
+        append_step(text, frame.key_form == Frame::Key::text     ? frame.key
+                          : frame.key_form == Frame::Key::number ? number_text(frame.number)
+                                                                 : place_text((frame.index - 1) / 2));
         break;
       case Form::record_map:
       case Form::record_tuple: {
@@ -242,11 +256,17 @@ std::string Encoder::path() const {
 
 void Encoder::null() {
   item();
+  if (at_key()) {
+    key_other();
+  }
   out_.byte(cbor::null_byte);
 }
 
 void Encoder::boolean(bool value) {
   item();
+  if (at_key()) {
+    key_other();
+  }
   out_.byte(value ? cbor::true_byte : cbor::false_byte);
 }
 
@@ -262,6 +282,9 @@ void Encoder::natural(std::uint64_t value) { scalar(Major::natural, value); }
 
 void Encoder::real(float16 value) {
   item();
+  if (at_key()) {
+    key_number({Number::Type::float16, value.bits});
+  }
   std::byte* at = out_.room(3);
   *at = cbor::first_byte(Major::simple, cbor::info_16);
   store_be<std::uint16_t>(at + 1, value.bits);
@@ -270,6 +293,9 @@ void Encoder::real(float16 value) {
 
 void Encoder::real(float value) {
   item();
+  if (at_key()) {
+    key_number({Number::Type::float32, std::bit_cast<std::uint32_t>(value)});
+  }
   std::byte* at = out_.room(5);
   *at = cbor::first_byte(Major::simple, cbor::info_32);
   store_be<std::uint32_t>(at + 1, std::bit_cast<std::uint32_t>(value));
@@ -278,6 +304,9 @@ void Encoder::real(float value) {
 
 void Encoder::real(double value) {
   item();
+  if (at_key()) {
+    key_number({Number::Type::float64, std::bit_cast<std::uint64_t>(value)});
+  }
   std::byte* at = out_.room(9);
   *at = cbor::first_byte(Major::simple, cbor::info_64);
   store_be<std::uint64_t>(at + 1, std::bit_cast<std::uint64_t>(value));
@@ -302,6 +331,9 @@ void Encoder::text(std::string_view value) {
 
 void Encoder::bytes(Bytes value) {
   item();
+  if (at_key()) {
+    key_other();
+  }
   out_.head(Major::bytes, value.size());
   out_.structure(value);
 }
@@ -310,12 +342,18 @@ void Encoder::bytes(Bytes value) {
 
 void Encoder::begin_sequence(std::uint64_t count, Ordering) {
   item();
+  if (at_key()) {
+    key_other();
+  }
   push(Form::sequence, count);
   out_.head(Major::array, count);
 }
 
 void Encoder::begin_map(std::uint64_t count, Ordering) {
   item();
+  if (at_key()) {
+    key_other();
+  }
   push(Form::map, count);
   out_.head(Major::map, count);
 }
@@ -350,6 +388,9 @@ std::size_t Encoder::definition_of(const RecordInfo& info, bool& is_new) {
 
 void Encoder::begin_record(const RecordInfo& info) {
   item();
+  if (at_key()) {
+    key_other();
+  }
   const bool versioned = info.version != 0;
   const std::uint64_t count = info.names.size() + (versioned ? 1 : 0);
   bool is_new = false;
@@ -487,6 +528,9 @@ void Encoder::array_header(const DType& dtype, const Shape& shape, Order order, 
 
 void Encoder::array(const ArrayView& value) {
   item();
+  if (at_key()) {
+    key_other();
+  }
   if (value.buffer == nullptr || value.byte_size() == 0) {
     array_body(value, false);
     return;

@@ -59,8 +59,8 @@ class Encoder final : public OutVisitor {
   struct Frame {
     Form form = Form::root;
     bool repeats = false;       // some enclosing container has several items, so that record names pay off
-    bool sorted = true;         // map: text keys ascend so far
-    bool text_key = false;      // map: the current key is in `key`
+    bool sorted = true;         // map: all keys are text and ascend so far
+    enum class Key : std::uint8_t { other, text, number } key_form = Key::other;  // map: of the current key
     std::uint64_t count = 0;    // items to come in all; keys and values count apart
     std::uint64_t index = 0;    // items begun
     std::uint64_t start = 0;    // where the item begins
@@ -69,6 +69,7 @@ class Encoder final : public OutVisitor {
     RecordInfo record;
     std::size_t definition = 0;  // record_tuple
     std::string key;
+    Number number;
   };
   struct Definition {
     const void* type_id = nullptr;
@@ -99,6 +100,9 @@ class Encoder final : public OutVisitor {
   void put_name(Frame& frame);
   void note_step(Frame& frame);
   void key_text(std::string_view key);
+  void key_number(const Number& number);
+  void key_other();
+  void drop_steps(Frame& frame);
   void scalar(cbor::Major major, std::uint64_t value);
   std::string path() const;
   std::size_t definition_of(const RecordInfo& info, bool& is_new);

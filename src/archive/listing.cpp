@@ -122,7 +122,7 @@ class Lister {
           break;
         default:
           in_.skip();
-          name = "#" + std::to_string(index);
+          name = place_text(index);
       }
       child(at, index, name, depth);
     }

@@ -16,8 +16,8 @@ std::optional<std::uint64_t> index_of(const std::string& name) {
   return whole && (name.size() == 1 || name[0] != '0') ? std::optional(index) : std::nullopt;
 }
 
-/// Reads a map's key and tells whether it is `name`; `key` is its text, empty if it has none.
-bool key_is(Decoder& decoder, const std::string& name, std::string& key) {
+/// Reads the key of a map's entry and tells whether it is `name`; `key` is a place for its text.
+bool key_is(Decoder& decoder, const std::string& name, std::uint64_t index, std::string& key) {
   switch (decoder.kind()) {
     case Kind::text:
     case Kind::bytes:
@@ -30,7 +30,7 @@ bool key_is(Decoder& decoder, const std::string& name, std::string& key) {
     default:
       key.clear();
       decoder.skip();
-      return false;
+      return place_text(index) == name;
   }
 }
 
@@ -110,7 +110,7 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
         const std::uint64_t until = step == entry->steps.end() ? ~std::uint64_t{0} : step->offset;
         const auto count = decoder.begin_map();
         for (std::uint64_t i = (step - 1)->index; i < count.value_or(0) && inside.decoder->position() < until; ++i) {
-          if (key_is(*inside.decoder, name, key)) {
+          if (key_is(*inside.decoder, name, i, key)) {
             return inside.decoder->position();
           }
           inside.decoder->skip();
@@ -118,8 +118,8 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
         return std::nullopt;
       }
       decoder.begin_map();
-      while (decoder.next()) {
-        if (key_is(decoder, name, key)) {
+      for (std::uint64_t i = 0; decoder.next(); ++i) {
+        if (key_is(decoder, name, i, key)) {
           return decoder.position();
         }
         decoder.skip();

@@ -1,8 +1,39 @@
 #include "format/path.hpp"
 
+#include <bit>
+#include <charconv>
+
 #include "stele/error.hpp"
 
 namespace stele {
+namespace {
+
+/// The shortest text that reads back as the same number.
+template <class T>
+std::string shortest(T value) {
+  char text[64];
+  const auto [end, failed] = std::to_chars(text, text + sizeof text, value);
+  return failed == std::errc() ? std::string(text, end) : std::string("#");
+}
+
+}  // namespace
+
+std::string place_text(std::uint64_t index) { return "#" + std::to_string(index); }
+
+std::string number_text(const Number& number) {
+  switch (number.type) {
+    case Number::Type::natural:
+      return std::to_string(number.bits);
+    case Number::Type::negative:
+      return number.bits == ~std::uint64_t{0} ? "-18446744073709551616" : "-" + std::to_string(number.bits + 1);
+    case Number::Type::float64:
+      return shortest(std::bit_cast<double>(number.bits));
+    case Number::Type::float32:
+      return shortest(std::bit_cast<float>(static_cast<std::uint32_t>(number.bits)));
+    default:
+      return shortest(static_cast<float>(std::bit_cast<float16>(static_cast<std::uint16_t>(number.bits))));
+  }
+}
 
 void append_step(std::string& path, std::string_view step) {
   if (!path.empty()) {

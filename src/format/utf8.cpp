@@ -32,11 +32,39 @@ std::size_t sequence(const unsigned char* at, std::size_t left) noexcept {
   return 0;
 }
 
+template <class T>
+std::uint64_t load(const unsigned char* at) noexcept {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+/// Whether all bytes are below 0x80. Words overlap at the end, so that no byte is looked at by itself.
+bool is_ascii(const unsigned char* at, std::size_t size) noexcept {
+  constexpr std::uint64_t high = 0x8080808080808080U;
+  std::uint64_t bits = 0;
+  if (size >= 8) {
+    const unsigned char* last = at + size - 8;
+    for (; at < last; at += 8) {
+      bits |= load<std::uint64_t>(at);
+    }
+    bits |= load<std::uint64_t>(last);
+  } else if (size >= 4) {
+    bits = load<std::uint32_t>(at) | load<std::uint32_t>(at + size - 4);
+  } else if (size > 0) {
+    bits = at[0] | at[size / 2] | at[size - 1];
+  }
+  return (bits & high) == 0;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) noexcept {
   const auto* at = reinterpret_cast<const unsigned char*>(text.data());
   std::size_t left = text.size();
+  if (is_ascii(at, left)) {
+    return true;
+  }
   while (left > 0) {
     std::uint64_t eight = 0;
     while (left >= 8 && (std::memcpy(&eight, at, 8), (eight & 0x8080808080808080U) == 0)) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -105,6 +106,76 @@ void write_sparse(OutVisitor& out, const T& value) {
   out.end();
 }
 
+/// Receives a list of items into the memory that place(count) gives. Integers of another type than Item are taken where
+/// `narrows`, and brought to Item by finish().
+template <class Item, bool narrows, class Place>
+class ListTarget final : public PlacedTarget {
+ public:
+  ListTarget(InVisitor& in, const Extent& count, Place place)
+      : PlacedTarget(in, narrows ? DType() : walk::dtype_of<Item>(), Order::row_major, false),
+        in_(in), count_(count), place_(std::move(place)) {}
+  bool accepts(const ArrayHeader& stored) override {
+    return stored.shape.rank() == 1 && count_.fits(stored.shape[0]) && (!narrows || is_integer(stored.dtype.kind()));
+  }
+  std::string expected() const override { return (narrows ? "integers[" : "[") + count_.text() + "]"; }
+
+  /// The number of items. Fails where one does not fit.
+  std::uint64_t finish() {
+    if constexpr (narrows) {
+      if (!other_.empty()) {
+        Item* const to = place_(found_);
+        bool fit = true;
+        for_integer(kind_, [&]<class Stored>(Stored value) {
+          for (std::uint64_t i = 0; i < found_; ++i) {
+            std::memcpy(&value, other_.data() + i * sizeof(Stored), sizeof(Stored));
+            fit &= std::in_range<Item>(value);
+            to[i] = static_cast<Item>(value);
+          }
+        });
+        if (!fit) {
+          in_.error(Errc::out_of_range, "an index of a sparse matrix does not fit in " + walk::dtype_of<Item>().name());
+        }
+      }
+    }
+    return found_;
+  }
+
+ private:
+  template <class F>
+  static bool for_integer(DType::Kind kind, F&& use) {
+    switch (kind) {
+      case DType::Kind::int8: return use(std::int8_t{}), true;
+      case DType::Kind::int16: return use(std::int16_t{}), true;
+      case DType::Kind::int32: return use(std::int32_t{}), true;
+      case DType::Kind::int64: return use(std::int64_t{}), true;
+      case DType::Kind::uint8: return use(std::uint8_t{}), true;
+      case DType::Kind::uint16: return use(std::uint16_t{}), true;
+      case DType::Kind::uint32: return use(std::uint32_t{}), true;
+      case DType::Kind::uint64: return use(std::uint64_t{}), true;
+      default: return false;
+    }
+  }
+  static bool is_integer(DType::Kind kind) {
+    return for_integer(kind, [](auto) {});
+  }
+  std::byte* place(const ArrayHeader& stored) override {
+    found_ = stored.shape[0];
+    kind_ = stored.dtype.kind();
+    if (!narrows || stored.dtype == walk::dtype_of<Item>()) {
+      return reinterpret_cast<std::byte*>(place_(found_));
+    }
+    other_.resize(static_cast<std::size_t>(found_) * stored.dtype.item_size());
+    return other_.data();
+  }
+
+  InVisitor& in_;
+  Extent count_;
+  Place place_;
+  std::uint64_t found_ = 0;
+  DType::Kind kind_ = DType::Kind::none;
+  std::vector<std::byte> other_;
+};
+
 /// Reads the parts in whatever order they are stored; indices and values go where the matrix has them.
 template <class Matrix>
 class SparseReader {
@@ -142,29 +213,6 @@ class SparseReader {
   using Scalar = typename Matrix::Scalar;
   using Index = typename Matrix::StorageIndex;
 
-  /// Receives the indices or the values; what comes second has the number of the first.
-  template <class Item, Item* (Matrix::*part)()>
-  class PartTarget final : public PlacedTarget {
-   public:
-    PartTarget(InVisitor& in, Matrix& matrix, const Extent& count)
-        : PlacedTarget(in, walk::dtype_of<Item>(), Order::row_major, false), matrix_(matrix), count_(count) {}
-    bool accepts(const ArrayHeader& stored) override {
-      return stored.shape.rank() == 1 && count_.fits(stored.shape[0]);
-    }
-    std::string expected() const override { return "[" + count_.text() + "]"; }
-    std::uint64_t found() const noexcept { return found_; }
-
-   private:
-    std::byte* place(const ArrayHeader& stored) override {
-      found_ = stored.shape[0];
-      matrix_.resizeNonZeros(static_cast<Eigen::Index>(found_));
-      return reinterpret_cast<std::byte*>((matrix_.*part)());
-    }
-    Matrix& matrix_;
-    Extent count_;
-    std::uint64_t found_ = 0;
-  };
-
   void read_part(std::size_t part) {
     switch (part) {
       case 0:
@@ -178,11 +226,22 @@ class SparseReader {
         }
         return;
       case 3:
-        return stele::read(in_, starts_);
+        read_list<Index, true>(Extent(), [this](std::uint64_t count) {
+          starts_.resize(static_cast<std::size_t>(count));
+          return starts_.data();
+        });
+        return;
       case 4:
-        return read_items<Index, &Matrix::innerIndexPtr>();
+        count_ = read_list<Index, true>(count_, [this](std::uint64_t count) {
+          matrix_.resizeNonZeros(static_cast<Eigen::Index>(count));
+          return matrix_.innerIndexPtr();
+        });
+        return;
       default:
-        return read_items<Scalar, &Matrix::valuePtr>();
+        count_ = read_list<Scalar, false>(count_, [this](std::uint64_t count) {
+          matrix_.resizeNonZeros(static_cast<Eigen::Index>(count));
+          return matrix_.valuePtr();
+        });
     }
   }
   void read_extent(Index& extent) {
@@ -191,11 +250,11 @@ class SparseReader {
       in_.error(Errc::malformed, "a sparse matrix has less than no rows or columns");
     }
   }
-  template <class Item, Item* (Matrix::*part)()>
-  void read_items() {
-    PartTarget<Item, part> target(in_, matrix_, count_);
+  template <class Item, bool narrows, class Place>
+  Extent read_list(const Extent& count, Place place) {
+    ListTarget<Item, narrows, Place> target(in_, count, std::move(place));
     in_.array(target);
-    count_ = {target.found(), true};
+    return {target.finish(), true};
   }
   void assemble() {
     const bool by_rows = order_ == "C";
@@ -226,6 +285,7 @@ class SparseReader {
   Index cols_ = 0;
   std::string order_;
   std::vector<Index> starts_;
+  // both indices and values have the number of those that come first
   Extent count_{static_cast<std::uint64_t>(std::numeric_limits<Index>::max()), false};
 };
 

@@ -1,0 +1,114 @@
+// stele extract
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/input.hpp"
+#include "cli/report.hpp"
+#include "stele/value.hpp"
+
+namespace stele::cli {
+namespace {
+
+constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
+
+/// What typed and shared values are about.
+const Value& inside(const Value& value) {
+  const Value* at = &value;
+  while (at->is(ValueKind::typed) || at->is(ValueKind::shared)) {
+    at = &at->content();
+  }
+  return *at;
+}
+
+void write_elements(const ArrayView& view, Sink& to) {
+  const std::uint64_t count = view.shape.count();
+  const std::uint64_t size = view.dtype.item_size();
+  if (count == 0 || size == 0) {
+    return;
+  }
+  const std::uint64_t per_piece = std::max<std::uint64_t>(1, piece_bytes / size);
+  if (view.is_dense(Order::row_major)) {
+    for (std::uint64_t first = 0; first < count; first += per_piece) {
+      to.write({view.data + first * size, static_cast<std::size_t>(std::min(per_piece, count - first) * size)});
+    }
+    return;
+  }
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(per_piece, count) * size));
+  for (std::uint64_t first = 0; first < count; first += per_piece) {
+    const std::uint64_t n = std::min(per_piece, count - first);
+    gather(view, Order::row_major, first, n, piece.data());
+    to.write(Bytes(piece).first(static_cast<std::size_t>(n * size)));
+  }
+}
+
+void write_raw(const Value& value, const std::string& path, Sink& to) {
+  switch (value.kind()) {
+    case ValueKind::array:
+      return write_elements(value.array().view(), to);
+    case ValueKind::bytes:
+      return to.write(value.bytes());
+    case ValueKind::text:
+      return to.write(std::as_bytes(std::span(value.text())));
+    default:
+      fail(Errc::invalid_argument,
+           "--raw is for arrays, text and bytes, and this is of the kind " + std::string(to_string(value.kind())), {path, {}});
+  }
+}
+
+/// Hands on and counts.
+class CountingSink final : public Sink {
+ public:
+  explicit CountingSink(Sink& to) : to_(to) {}
+  void write(Bytes bytes) override {
+    to_.write(bytes);
+    count_ += bytes.size();
+  }
+  std::uint64_t count() const noexcept { return count_; }
+
+ private:
+  Sink& to_;
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace
+
+int extract(const ExtractOptions& options) {
+  const File file = open_archive(options.file, {.map = MapMode::read_only,
+                                                .verify = Verify::full,
+                                                .threads = options.threads,
+                                                .offset = options.offset});
+  const auto value = file.load<Value>(options.path);
+  SaveOptions save_options;
+  save_options.codec = options.codec;
+  save_options.level = options.level;
+  save_options.threads = options.threads;
+  save_options.metadata = file.info().metadata;
+  if (const Codecs known; options.codec.empty() && options.output != "-") {
+    if (const Codec* codec = known.by_extension(options.output)) {
+      save_options.codec = codec->name();
+    }
+  }
+  const std::unique_ptr<Sink> output = options.output == "-" ? output_sink() : file_sink(options.output, options.sync);
+  CountingSink counted(*output);
+  if (options.raw) {
+    write_raw(inside(value), options.path, counted);
+  } else {
+    save(counted, value, save_options);
+  }
+  output->close();
+  if (options.json) {
+    nlohmann::ordered_json document;
+    document["file"] = options.file;
+    document["path"] = options.path;
+    document["output"] = options.output;
+    document["raw"] = options.raw;
+    document["stored_bytes"] = counted.count();
+    print_json(document);
+  }
+  return exit_fine;
+}
+
+}  // namespace stele::cli

@@ -1,0 +1,36 @@
+#pragma once
+// Text for people: sizes, names that are safe on a terminal, aligned columns.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stele::cli {
+
+/// "512 B", "78.1 KiB", "1.5 GiB".
+std::string size_text(std::uint64_t bytes);
+/// `text` with control characters and bytes that are no UTF-8 escaped, so that a file cannot command the terminal.
+std::string printable(std::string_view text);
+/// printable() in quotes, with quotes and backslashes escaped.
+std::string quoted(std::string_view text);
+/// A field name or key as it stands in a path: as it is, in quotes if it is empty or has blanks or quotes.
+std::string name_text(std::string_view name);
+
+/// Rows of cells in aligned columns.
+class Table {
+ public:
+  /// Columns align to the left but for those named here.
+  explicit Table(std::vector<std::size_t> right_aligned = {}) : right_aligned_(std::move(right_aligned)) {}
+  /// The last cells may be left out. Cells are printable.
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  /// Lines with two blanks between columns and none at their ends. A cell wider than `widest` does not widen the column
+  /// of the others.
+  std::string text(std::size_t widest = 60) const;
+
+ private:
+  std::vector<std::size_t> right_aligned_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace stele::cli

@@ -1,0 +1,121 @@
+// stele info, stele codecs
+
+#include <array>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/format.hpp"
+#include "cli/input.hpp"
+#include "cli/report.hpp"
+#include "stele/codec.hpp"
+
+namespace stele::cli {
+namespace {
+
+std::string exact_size(std::uint64_t bytes) {
+  return size_text(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
+}
+
+double ratio(const Info& info) {
+  return info.stored_bytes == 0 ? 0 : static_cast<double>(info.plain_bytes) / static_cast<double>(info.stored_bytes);
+}
+
+std::string ratio_text(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2f", value);
+  return text.data();
+}
+
+/// Bytes of a plain file behind its first archive.
+std::uint64_t bytes_behind(const Info& info) {
+  return info.codec == "plain" && info.stored_bytes > info.plain_bytes ? info.stored_bytes - info.plain_bytes : 0;
+}
+
+void print_info(const std::string& file, const Info& info) {
+  Table table;
+  table.add({"file", file == "-" ? "standard input" : printable(file)});
+  table.add({"codec", info.codec});
+  table.add({"stored", exact_size(info.stored_bytes)});
+  table.add({"plain", exact_size(info.plain_bytes)});
+  if (info.codec != "plain") {
+    table.add({"ratio", ratio_text(ratio(info))});
+  }
+  if (bytes_behind(info) > 0) {
+    table.add({"behind", exact_size(bytes_behind(info)) + " follow this archive, which begins the file"});
+  }
+  table.add({"format", std::to_string(info.format)});
+  table.add({"writer", printable(info.writer)});
+  table.add({"arrays", std::to_string(info.arrays) + " of 4 KiB or more, " + exact_size(info.array_bytes)});
+  std::string text = table.text();
+  if (!info.metadata.empty()) {
+    Table metadata;
+    for (const auto& [key, value] : info.metadata) {
+      metadata.add({"  " + printable(key), printable(value)});
+    }
+    text += "metadata\n" + metadata.text();
+  }
+  print(text);
+}
+
+}  // namespace
+
+int info(const InfoOptions& options) {
+  const Info info = open_archive(options.file, {.offset = options.offset}).info();
+  if (!options.json) {
+    print_info(options.file, info);
+    return exit_fine;
+  }
+  nlohmann::ordered_json document;
+  document["file"] = options.file;
+  document["codec"] = info.codec;
+  document["stored_bytes"] = info.stored_bytes;
+  document["plain_bytes"] = info.plain_bytes;
+  document["ratio"] = ratio(info);
+  document["bytes_behind"] = bytes_behind(info);
+  document["format"] = info.format;
+  document["writer"] = info.writer;
+  document["arrays"] = info.arrays;
+  document["array_bytes"] = info.array_bytes;
+  document["metadata"] = info.metadata;
+  print_json(document);
+  return exit_fine;
+}
+
+int codecs(const CodecsOptions& options) {
+  const Codecs known;
+  if (options.json) {
+    auto list = nlohmann::ordered_json::array();
+    for (const auto& codec : known.all()) {
+      const LevelRange levels = codec->levels();
+      nlohmann::ordered_json entry;
+      entry["name"] = codec->name();
+      entry["extensions"] = nlohmann::ordered_json::array();
+      for (const std::string_view extension : codec->extensions()) {
+        entry["extensions"].push_back(extension);
+      }
+      entry["levels"] = {{"lowest", levels.lowest}, {"highest", levels.highest}, {"standard", levels.standard}};
+      entry["library"] = codec->library();
+      list.push_back(std::move(entry));
+    }
+    print_json({{"codecs", std::move(list)}});
+    return exit_fine;
+  }
+  Table table;
+  table.add({"codec", "extensions", "levels", "standard", "library"});
+  for (const auto& codec : known.all()) {
+    const LevelRange levels = codec->levels();
+    std::string extensions;
+    for (const std::string_view extension : codec->extensions()) {
+      extensions.append(extensions.empty() ? "" : " ").append(extension);
+    }
+    table.add({std::string(codec->name()), extensions,
+               std::to_string(levels.lowest) + " to " + std::to_string(levels.highest), std::to_string(levels.standard),
+               codec->library()});
+  }
+  print(table.text());
+  return exit_fine;
+}
+
+}  // namespace stele::cli

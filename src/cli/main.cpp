@@ -1,0 +1,252 @@
+// stele: looks at archives, checks them, takes them apart and converts them.
+
+#include <csignal>
+#include <map>
+#include <new>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/report.hpp"
+#include "stele/codec.hpp"
+#include "stele/version.hpp"
+
+namespace stele::cli {
+namespace {
+
+constexpr const char* footer = R"(FILE may be - for standard input; OUT may be - for standard output. PATH is a JSON Pointer without the
+leading slash, as in layers/3/weights (~1 stands for a slash in a name, ~0 for a tilde).
+
+Exit codes:
+  0  all is well
+  1  the input is damaged or no archive
+  2  wrong usage
+  3  no such file, or no such path in the archive
+  4  input or output failed: disk full, no permission
+  5  unsupported by this version or build, or beyond a limit)";
+
+/// The command line: the options of all commands and which command was given.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    app_.set_help_flag("-h,--help", "Print this help and exit");
+    app_.set_version_flag("--version", std::string("stele ") + version_string + " (file format " +
+                                           std::to_string(format_version) + ")");
+    add_json(app_);
+    app_.footer(footer);
+    for (const auto& codec : Codecs().all()) {
+      codecs_.emplace_back(codec->name());
+    }
+    add_info();
+    add_ls();
+    add_show();
+    add_extract();
+    add_verify();
+    add_convert();
+    add_codecs();
+  }
+
+  CLI::App& app() noexcept { return app_; }
+  bool json() const noexcept { return json_; }
+  /// The file to name in messages.
+  const std::string& file() const noexcept { return *file_; }
+  int run() const { return run_(); }
+
+ private:
+  template <class Options, class Run>
+  CLI::App& add_command(const char* name, const char* about, Options& options, Run run) {
+    CLI::App& command = *app_.add_subcommand(name, about);
+    add_json(command);
+    command.callback([this, &options, run] {
+      run_ = [this, &options, run] {
+        options.json = json_;
+        return run(options);
+      };
+    });
+    return command;
+  }
+  void add_json(CLI::App& command) { command.add_flag("--json", json_, "Print one JSON document, errors included"); }
+  void add_file(CLI::App& command, std::string& file) {
+    command.add_option("FILE", file, "The archive, - for standard input")->required()->type_name("");
+    command.parse_complete_callback([this, &file] { file_ = &file; });
+  }
+  static void add_path(CLI::App& command, std::string& path, bool required = false) {
+    command.add_option("PATH", path, "A value in it; the whole if it is left out or empty")->required(required)->type_name("");
+  }
+  static void add_offset(CLI::App& command, std::uint64_t& offset) {
+    command.add_option("--offset", offset, "Where the archive begins in the file")->type_name("BYTES");
+  }
+  static void add_threads(CLI::App& command, unsigned& threads) {
+    command.add_option("--threads", threads, "Threads; 0: as many as the machine has")->type_name("N");
+  }
+  template <class Enum>
+  static void add_choice(CLI::App& command, const char* name, Enum& value, const char* about,
+                         const std::map<std::string, Enum>& choices) {
+    std::vector<std::string> names;
+    for (const auto& choice : choices) {
+      names.push_back(choice.first);
+    }
+    command.add_option_function<std::string>(name, [&value, choices](const std::string& text) { value = choices.at(text); },
+                                             about)
+        ->check(CLI::IsMember(names))
+        ->type_name("");
+  }
+  static void add_sync(CLI::App& command, Sync& sync) {
+    add_choice<Sync>(command, "--sync", sync, "What must be on the device at the end [none]",
+                     {{"none", Sync::none}, {"file", Sync::file}, {"file_folder", Sync::file_folder}});
+  }
+  CLI::Option* add_codec(CLI::App& command, std::string& codec) const {
+    std::vector<std::string> names = codecs_;
+    names.insert(names.begin(), "plain");
+    return command.add_option("--codec", codec, "The codec of OUT [by its extension, else plain]")
+        ->check(CLI::IsMember(names))
+        ->type_name("");
+  }
+  static CLI::Option* add_level(CLI::App& command, std::optional<int>& level) {
+    return command.add_option("--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
+  }
+
+  void add_info() {
+    CLI::App& command = add_command("info", "What is known of an archive as a whole", info_, info);
+    add_file(command, info_.file);
+    add_offset(command, info_.offset);
+  }
+  void add_ls() {
+    CLI::App& command = add_command("ls", "The values of an archive as a tree; arrays are not read", ls_, ls);
+    add_file(command, ls_.file);
+    add_path(command, ls_.path);
+    command.add_option("--depth", ls_.depth, "Levels shown below PATH [all]")->type_name("N");
+    command.add_option("--max-items", ls_.max_items, "Items shown of one container [100; 7 of many scalars]")->type_name("N");
+    command.add_flag("--all", ls_.all, "Leave nothing out")->excludes("--max-items");
+    command.add_flag("--arrays", ls_.arrays, "All arrays, with their full paths, and nothing else");
+    add_offset(command, ls_.offset);
+  }
+  void add_show() {
+    CLI::App& command = add_command("show", "A value; of arrays the first and last elements", show_, show);
+    add_file(command, show_.file);
+    add_path(command, show_.path);
+    command.add_option("--items", show_.items, "Elements at each end of an array's axes [3]; items of a container [8]")
+        ->type_name("N");
+    command.add_option("--depth", show_.depth, "Levels shown below PATH [64]")->type_name("N");
+    command.add_flag("--full", show_.full, "Leave nothing out")->excludes("--items");
+    add_choice<Verify>(command, "--verify", show_.verify, "How much is checked; automatic: arrays of plain files are not",
+                       {{"automatic", Verify::automatic}, {"none", Verify::none}, {"directory", Verify::directory},
+                        {"full", Verify::full}});
+    add_threads(command, show_.threads);
+    add_offset(command, show_.offset);
+  }
+  void add_extract() {
+    CLI::App& command = add_command("extract", "A value as an archive of its own", extract_, extract);
+    add_file(command, extract_.file);
+    add_path(command, extract_.path, true);
+    command.add_option("-o,--output", extract_.output, "Where it goes, - for standard output")->required()->type_name("OUT");
+    CLI::Option* raw = command.add_flag(
+        "--raw", extract_.raw, "Only the elements of an array (little-endian, row-major), or a text or bytes as they are");
+    add_codec(command, extract_.codec)->excludes(raw);
+    add_level(command, extract_.level)->excludes(raw);
+    add_threads(command, extract_.threads);
+    add_sync(command, extract_.sync);
+    add_offset(command, extract_.offset);
+  }
+  void add_verify() {
+    CLI::App& command = add_command("verify", "Check every byte of archives against their checksums", verify_, verify);
+    command.add_option("FILE", verify_.files, "Files with one or more archives, - for standard input")
+        ->required()
+        ->type_name("");
+    add_threads(command, verify_.threads);
+  }
+  void add_convert() {
+    CLI::App& command = add_command("convert", "The same archives under another codec, checked on the way", convert_, convert);
+    command.add_option("IN", convert_.input, "The archive, - for standard input")->required()->type_name("");
+    command.add_option("OUT", convert_.output, "Where it goes, - for standard output; a file appears when it is complete")
+        ->required()
+        ->type_name("");
+    command.parse_complete_callback([this] { file_ = &convert_.input; });
+    add_codec(command, convert_.codec);
+    add_level(command, convert_.level);
+    add_threads(command, convert_.threads);
+    add_sync(command, convert_.sync);
+  }
+  void add_codecs() { add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs); }
+
+  CLI::App app_{"Looks at stele archives, checks them, takes them apart and converts them.", "stele"};
+  std::vector<std::string> codecs_;
+  InfoOptions info_;
+  LsOptions ls_;
+  ShowOptions show_;
+  ExtractOptions extract_;
+  VerifyOptions verify_;
+  ConvertOptions convert_;
+  CodecsOptions codecs_options_;
+  bool json_ = false;
+  const std::string none_;
+  const std::string* file_ = &none_;
+  std::function<int()> run_;
+};
+
+void report(const Error& error, const std::string& file, bool json) {
+  if (json) {
+    print_json({{"error", error_json(error, file)}});
+  } else {
+    print_error(error_line(error, file));
+  }
+}
+
+/// Runs `work` and turns its errors into messages and exit codes.
+template <class Work>
+int guarded(const std::string& file, bool json, Work work) noexcept {
+  try {
+    try {
+      const int code = work();
+      flush_output();
+      return code;
+    } catch (const Error& error) {
+      obey_interrupt();
+      report(error, file, json);
+      flush_output();
+      return exit_code(error.code());
+    } catch (const Interrupted&) {
+      obey_interrupt();
+      return exit_io;
+    } catch (const std::bad_alloc&) {
+      report(Error(Errc::limit_exceeded, "there is not enough memory"), file, json);
+      return exit_unsupported;
+    }
+  } catch (const std::exception& error) {  // of the report itself: standard output is gone
+    print_error(error.what());
+    return exit_io;
+  }
+}
+
+int run(int argc, char** argv) {
+  CommandLine line;
+  try {
+    line.app().parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    const bool asked = line.app().exit(error, out, out) == 0;
+    return guarded("", false, [&] {
+      if (asked) {  // --help, --version
+        print(out.str());
+        return exit_fine;
+      }
+      const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+      const std::string message = std::string(error.what()) + (json ? "" : "; see stele --help");
+      report(Error(Errc::invalid_argument, message), "", json);
+      return exit_wrong_usage;
+    });
+  }
+  return guarded(line.file(), line.json(), [&] { return line.run(); });
+}
+
+}  // namespace
+}  // namespace stele::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_DFL);  // `stele ls | head` ends quietly, whatever the parent ignores
+  return stele::cli::run(argc, argv);
+}

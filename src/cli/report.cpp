@@ -1,0 +1,125 @@
+#include "cli/report.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/format.hpp"
+
+namespace stele::cli {
+namespace {
+
+[[noreturn]] void fail_output(int error) {
+  fail(Errc::io, "cannot write to standard output: " + std::generic_category().message(error));
+}
+
+class OutputSink final : public Sink {
+ public:
+  void write(Bytes bytes) override {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) {
+      fail_output(errno);
+    }
+  }
+  void close() override { flush_output(); }
+};
+
+/// The library calls standard input and output by their numbers.
+std::string with_stream_names(std::string message) {
+  for (const auto& [number, name] : {std::pair("descriptor 0", "standard input"), std::pair("descriptor 1", "standard output")}) {
+    if (const std::size_t at = message.find(number); at != std::string::npos) {
+      message.replace(at, std::string_view(number).size(), name);
+    }
+  }
+  return message;
+}
+
+/// Whether it is the file that is at fault, and the message does not name it.
+bool needs_file(const Error& error, std::string_view file) {
+  switch (error.code()) {
+    case Errc::io:
+    case Errc::invalid_argument:
+    case Errc::unknown_codec:
+      return false;
+    default:
+      return !file.empty() && error.message().find(file == "-" ? "standard input" : file) == std::string::npos;
+  }
+}
+
+}  // namespace
+
+ExitCode exit_code(Errc code) noexcept {
+  switch (code) {
+    case Errc::io:
+    case Errc::read_only:
+      return exit_io;
+    case Errc::not_found:
+      return exit_not_found;
+    case Errc::invalid_argument:
+    case Errc::unknown_codec:
+      return exit_wrong_usage;
+    case Errc::limit_exceeded:
+    case Errc::not_mappable:
+    case Errc::unsupported:
+    case Errc::unknown_type:
+      return exit_unsupported;
+    case Errc::not_an_archive:
+    case Errc::truncated:
+    case Errc::damaged:
+    case Errc::malformed:
+    case Errc::type_mismatch:
+    case Errc::out_of_range:
+    case Errc::missing_field:
+    case Errc::unknown_field:
+    case Errc::duplicate_field:
+      return exit_bad_input;
+  }
+  return exit_bad_input;
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+    fail_output(errno);
+  }
+}
+
+void print_json(const nlohmann::ordered_json& document) {
+  print(document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+void flush_output() {
+  if (std::fflush(stdout) != 0) {
+    fail_output(errno);
+  }
+}
+
+std::unique_ptr<Sink> output_sink() { return std::make_unique<OutputSink>(); }
+
+std::string error_line(const Error& error, std::string_view file) {
+  std::string line;
+  if (needs_file(error, file)) {
+    line = std::string(file == "-" ? "standard input" : file) + ": ";
+  }
+  return printable(line + with_stream_names(error.what()));
+}
+
+nlohmann::ordered_json error_json(const Error& error, std::string_view file) {
+  nlohmann::ordered_json document;
+  document["code"] = to_string(error.code());
+  document["message"] = with_stream_names(error.message());
+  document["file"] = file;
+  document["path"] = error.path();
+  document["offset"] = nullptr;
+  if (error.offset()) {
+    document["offset"] = *error.offset();
+  }
+  return document;
+}
+
+void print_error(std::string_view line) noexcept {
+  std::fflush(stdout);
+  std::fprintf(stderr, "stele: %.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+}  // namespace stele::cli

@@ -1,0 +1,66 @@
+// stele verify
+
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/format.hpp"
+#include "cli/input.hpp"
+#include "cli/pass.hpp"
+#include "cli/report.hpp"
+
+namespace stele::cli {
+namespace {
+
+nlohmann::ordered_json passed_json(const Passed& passed) {
+  nlohmann::ordered_json json;
+  json["codec"] = passed.codec;
+  json["stored_bytes"] = passed.stored_bytes;
+  json["plain_bytes"] = passed.plain_bytes;
+  json["archives"] = nlohmann::ordered_json::array();
+  for (const Passed::Archive& archive : passed.archives) {
+    json["archives"].push_back({{"offset", archive.offset}, {"bytes", archive.bytes}});
+  }
+  return json;
+}
+
+}  // namespace
+
+int verify(const VerifyOptions& options) {
+  int code = exit_fine;
+  auto files = nlohmann::ordered_json::array();
+  for (const std::string& file : options.files) {
+    nlohmann::ordered_json entry;
+    entry["file"] = file;
+    try {
+      const Passed passed =
+          pass_archives(open_input(file), nullptr,
+                        {.threads = options.threads,
+                         .label = std::filesystem::path(file).filename().string(),
+                         .progress = !options.json});
+      if (options.json) {
+        entry["ok"] = true;
+        entry.update(passed_json(passed));
+      } else {
+        const std::size_t count = passed.archives.size();
+        print(printable(file) + ": ok" + (count > 1 ? " (" + std::to_string(count) + " archives)" : "") + "\n");
+      }
+    } catch (const Error& error) {
+      code = code == exit_fine ? exit_code(error.code()) : code;
+      if (options.json) {
+        entry["ok"] = false;
+        entry["error"] = error_json(error, file);
+      } else {
+        print_error(error_line(error, file));
+      }
+    }
+    files.push_back(std::move(entry));
+  }
+  if (options.json) {
+    print_json({{"files", std::move(files)}});
+  }
+  return code;
+}
+
+}  // namespace stele::cli

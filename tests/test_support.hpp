@@ -1,0 +1,252 @@
+#pragma once
+// What the tests of archives share: temporary folders, expected errors, round trips, odd sinks and sources, and archives
+// made by hand with a valid frame around any root.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <iterator>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "src/base/checksum.hpp"
+#include "src/format/cursor.hpp"
+#include "src/format/directory.hpp"
+#include "src/format/frozen.hpp"
+#include "stele/archive.hpp"
+
+namespace stele::test {
+
+using Data = std::vector<std::byte>;
+
+/// A new empty folder that goes with the object.
+class Folder {
+ public:
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "stele-test-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw std::runtime_error("no temporary folder");
+    }
+    path_ = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  std::string operator/(std::string_view name) const { return (path_ / name).string(); }
+  const std::filesystem::path& path() const { return path_; }
+  /// The names in it, sorted.
+  std::vector<std::string> names() const {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+      found.push_back(entry.path().filename().string());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline Data content(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const Bytes bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+inline void put(const std::string& path, Bytes bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+inline Data data_of(std::string_view text) {
+  const Bytes bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+inline std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+/// From hexadecimal digits; all else is skipped.
+inline Data hex(std::string_view text) {
+  Data bytes;
+  unsigned value = 0;
+  bool half = false;
+  for (const char c : text) {
+    const unsigned digit = c >= '0' && c <= '9'   ? static_cast<unsigned>(c - '0')
+                           : c >= 'a' && c <= 'f' ? static_cast<unsigned>(c - 'a' + 10)
+                                                  : 16;
+    if (digit == 16) {
+      continue;
+    }
+    value = half ? value * 16 + digit : digit;
+    if (half) {
+      bytes.push_back(static_cast<std::byte>(value));
+    }
+    half = !half;
+  }
+  return bytes;
+}
+
+inline Data& operator+=(Data& to, Bytes more) {
+  to.insert(to.end(), more.begin(), more.end());
+  return to;
+}
+
+/// The Error that `action` throws.
+template <class Action>
+Error error_of(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::exception& other) {
+    ADD_FAILURE() << "another exception: " << other.what();
+    return Error(Errc::invalid_argument, "another exception");
+  }
+  ADD_FAILURE() << "no error";
+  return Error(Errc::invalid_argument, "no error");
+}
+
+template <class T>
+T round_trip(const T& value, const SaveOptions& save_options = {}, const LoadOptions& load_options = {}) {
+  return from_bytes<T>(to_bytes(value, save_options), load_options);
+}
+
+template <class To, class From>
+To reread(const From& value, const LoadOptions& options = {}, const SaveOptions& save_options = {}) {
+  return from_bytes<To>(to_bytes(value, save_options), options);
+}
+
+/// Whether a codec is in this build.
+inline bool has_codec(std::string_view name) { return name == "plain" || Codecs().find(name) != nullptr; }
+
+/// Gives at most `piece` bytes at a time and nothing beyond reading in order.
+class TrickleSource final : public Source {
+ public:
+  explicit TrickleSource(Bytes bytes, std::size_t piece = 1) : bytes_(bytes), piece_(piece) {}
+  std::size_t read(MutableBytes into) override {
+    const std::size_t size = std::min({into.size(), piece_, bytes_.size() - taken_});
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(taken_), size, into.begin());
+    taken_ += size;
+    return size;
+  }
+  std::size_t taken() const { return taken_; }
+
+ private:
+  Bytes bytes_;
+  std::size_t piece_;
+  std::size_t taken_ = 0;
+};
+
+/// Collects; cannot patch. Fails once more than `room` bytes are written.
+class PipeSink final : public Sink {
+ public:
+  explicit PipeSink(std::size_t room = ~std::size_t{0}) : room_(room) {}
+  void write(Bytes bytes) override {
+    if (bytes.size() > room_ - data.size()) {
+      fail(Errc::io, "no room");
+    }
+    data += bytes;
+  }
+  void close() override { ++closed; }
+  Data data;
+  int closed = 0;
+
+ private:
+  std::size_t room_;
+};
+
+/// The shortest CBOR head.
+inline Data head(cbor::Major major, std::uint64_t value) {
+  std::byte bytes[cbor::max_head];
+  return {bytes, cbor::put_head(bytes, major, value)};
+}
+inline Data tag(std::uint64_t number, Bytes content = {}) {
+  Data bytes = head(cbor::Major::tag, number);
+  return bytes += content;
+}
+inline Data text_item(std::string_view text) {
+  Data bytes = head(cbor::Major::text, text.size());
+  return bytes += std::as_bytes(std::span(text));
+}
+inline Data bytes_item(Bytes content) {
+  Data bytes = head(cbor::Major::bytes, content.size());
+  return bytes += content;
+}
+inline Data array_item(std::initializer_list<Data> items) {
+  Data bytes = head(cbor::Major::array, items.size());
+  for (const Data& item : items) {
+    bytes += item;
+  }
+  return bytes;
+}
+inline Data natural_item(std::uint64_t value) { return head(cbor::Major::natural, value); }
+
+/// An archive around the bytes of a root, whatever they are: label, root, directory, trailer, checksums that match.
+inline Data wrap(Bytes root, const std::vector<ArrayEntry>& arrays = {}, std::uint64_t format = 1) {
+  Data bytes;
+  const auto label = std::as_bytes(std::span(frozen::label));
+  bytes.insert(bytes.end(), label.begin(), label.end());
+  bytes += root;
+  Directory directory;
+  directory.format = format;
+  directory.arrays = arrays;
+  const Data item = encode_directory(directory);
+  Trailer trailer;
+  trailer.directory_offset = bytes.size();
+  trailer.directory_length = item.size();
+  trailer.directory_checksum = xxh3_64(item);
+  bytes += item;
+  trailer.total_length = bytes.size() + frozen::trailer_bytes;
+  Xxh3 structure;
+  std::uint64_t at = 0;
+  for (const ArrayEntry& entry : arrays) {
+    structure.update(Bytes(bytes).subspan(at, entry.offset - at));
+    at = entry.offset + entry.length;
+  }
+  structure.update(Bytes(bytes).subspan(at));
+  trailer.structure_checksum = structure.digest64();
+  bytes += encode_trailer(trailer);
+  return bytes;
+}
+
+/// `count` numbers that depend on the seed only.
+template <class T>
+std::vector<T> numbers(std::size_t count, unsigned seed = 1) {
+  std::mt19937_64 random(seed);
+  std::vector<T> values(count);
+  for (T& value : values) {
+    if constexpr (std::is_floating_point_v<T>) {
+      value = static_cast<T>(std::uniform_real_distribution<double>(-1000, 1000)(random));
+    } else {
+      value = static_cast<T>(random());
+    }
+  }
+  return values;
+}
+
+/// An array filled with 0, 1, 2, … in its own memory order.
+template <class T, std::size_t Rank>
+Array<T, Rank> counting(const std::array<std::uint64_t, Rank>& shape, Order order = Order::row_major) {
+  Array<T, Rank> array = Array<T, Rank>::uninitialized(shape, order);
+  for (std::uint64_t i = 0; i < array.size(); ++i) {
+    array.data()[i] = static_cast<T>(i % 120);
+  }
+  return array;
+}
+
+}  // namespace stele::test
