@@ -19,6 +19,21 @@
 
 #include "test_support.hpp"
 
+namespace foreign {
+
+class Thing {
+ public:
+  explicit Thing(int x = 0) : x(x) {}
+  int x;
+};
+
+}  // namespace foreign
+
+template <>
+struct stele::Visit<foreign::Thing> {
+  static void visit(auto& v, auto& self) { v("x", self.x); }
+};
+
 namespace stele {
 namespace {
 
@@ -117,7 +132,7 @@ TEST(Types, NotANumberKeepsItsBits) {
   expect_same_bits(std::bit_cast<float>(0xffc00001U));
   expect_same_bits(std::bit_cast<double>(0x7ff8000012345678U));
   expect_same_bits(std::bit_cast<double>(0xfff8000000000001U));
-  for (const std::uint16_t bits : {0x7e01, 0xfe00, 0x7c00, 0xfc00, 0x8000, 0x0001, 0x7bff}) {
+  for (const std::uint16_t bits : std::initializer_list<std::uint16_t>{0x7e01, 0xfe00, 0x7c00, 0xfc00, 0x8000, 1, 0x7bff}) {
     float16 half;
     half.bits = bits;
     EXPECT_EQ(round_trip(half).bits, bits);
@@ -435,13 +450,7 @@ TEST(Types, Aggregates) {
   expect_same(std::map<Named, int>{{{"a", {}}, 1}});
 }
 
-TEST(Types, MoreThanTwoHundredFiftySixKindsOfRecord) {
-  // Record tags are reused; each record must still find its own names.
-  const auto nested = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::tuple<std::array<std::pair<std::integral_constant<std::size_t, I>, int>, 0>...>{};
-  };
-  (void)nested;
-  std::vector<std::byte> bytes;
+TEST(Types, RecordsOfSeveralTypesMix) {
   struct A { std::string a; };
   struct B { std::string b; };
   std::vector<std::variant<A, B>> mixed;
@@ -466,14 +475,17 @@ struct Numbered {
   std::string text;
 };
 
-template <std::size_t... I>
-auto many_kinds(std::index_sequence<I...>) {
-  return std::tuple<std::vector<Numbered<I>>...>{};
+template <std::size_t First, std::size_t... I>
+auto kinds(std::index_sequence<I...>) {
+  return std::tuple<std::vector<Numbered<First + I>>...>{};
 }
 
 TEST(Types, MoreRecordsThanThereAreRecordTags) {
-  auto value = many_kinds(std::make_index_sequence<300>());
-  const auto each = [](auto& all, auto&& use) { std::apply([&](auto&... one) { (use(one), ...); }, all); };
+  auto value = std::pair(kinds<0>(std::make_index_sequence<140>()), kinds<140>(std::make_index_sequence<140>()));
+  const auto each = [](auto& all, auto&& use) {
+    std::apply([&](auto&... one) { (use(one), ...); }, all.first);
+    std::apply([&](auto&... one) { (use(one), ...); }, all.second);
+  };
   for (int round = 0; round < 2; ++round) {
     int n = 0;
     each(value, [&](auto& list) {
@@ -506,16 +518,10 @@ class Private {
   int a_ = 0;
   std::string b_;
 };
-struct Foreign {
-  explicit Foreign(int x = 0) : x_(x) {}
-  int x() const { return x_; }
-  int x_;
-};
-
 TEST(Types, VisitedClasses) {
   expect_same(Private(3, "x"));
   expect_same(std::vector<Private>{{1, "a"}, {2, "b"}});
-  EXPECT_EQ(round_trip(std::map<int, Foreign>{{1, Foreign(7)}}).at(1).x(), 7);
+  EXPECT_EQ(round_trip(std::map<int, foreign::Thing>{{1, foreign::Thing(7)}}).at(1).x, 7);
 }
 
 // --- Records as array elements ---------------------------------------------------------------------------------------
@@ -628,6 +634,7 @@ struct Disc : Named2, Shape2 {
   double area() const override { return 3 * radius * radius; }
   static void visit(auto& v, auto& self) { v("radius", self.radius)("label", self.label); }
 };
+struct Oval : Disc {};
 struct Base : virtual Shape2 {
   int base = 0;
 };
@@ -713,8 +720,8 @@ TEST(Types, APointerToAConcreteBaseKeepsTheDerivedType) {
   std::shared_ptr<Named2> disc = std::make_shared<Disc>();
   const auto back = round_trip(std::vector{plain, disc, plain}, {.types = &types}, {.types = &types});
   EXPECT_EQ(back[0]->label, "plain");
-  EXPECT_EQ(typeid(*back[0]), typeid(Named2));
-  EXPECT_EQ(typeid(*back[1]), typeid(Disc));
+  EXPECT_EQ(dynamic_cast<Disc*>(back[0].get()), nullptr);
+  EXPECT_NE(dynamic_cast<Disc*>(back[1].get()), nullptr);
   EXPECT_EQ(back[0], back[2]);
   // Without a registry the concrete class itself still works.
   EXPECT_EQ(round_trip(plain)->label, "plain");
@@ -732,7 +739,7 @@ TEST(Types, UnregisteredPolymorphicTypesAreErrors) {
             Errc::unknown_type);
   TypeRegistry twice = shapes();
   EXPECT_EQ(error_of([&] { twice.add<Square>("other"); }).code(), Errc::invalid_argument);
-  EXPECT_EQ(error_of([&] { twice.add<Left>("square"); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(error_of([&] { twice.add<Oval, Disc>("square"); }).code(), Errc::invalid_argument);
 }
 
 // --- stele::Array ----------------------------------------------------------------------------------------------------
@@ -968,10 +975,4 @@ TEST(Types, RandomTreesRoundTripEverywhere) {
 }
 
 }  // namespace
-
-template <>
-struct Visit<Foreign> {
-  static void visit(auto& v, auto& self) { v("x", self.x_); }
-};
-
 }  // namespace stele

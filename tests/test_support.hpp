@@ -23,6 +23,7 @@
 #include "src/format/directory.hpp"
 #include "src/format/frozen.hpp"
 #include "stele/archive.hpp"
+#include "stele/codec.hpp"
 
 namespace stele::test {
 

@@ -138,7 +138,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
     Parts::Part part_;
   };
   const Parts parts(*state_->opened.source, state_->parts);
-  if (const ArrayEntry* entry = state_->listed(path)) {
+  if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
     Parts::Part part = parts.at(entry->offset, path);
     part.decoder->begin_listed(*entry);
     return std::make_unique<Found>(std::move(part));

@@ -6,6 +6,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/input.hpp"
+#include "cli/output.hpp"
 #include "cli/report.hpp"
 #include "stele/value.hpp"
 
@@ -58,21 +59,6 @@ void write_raw(const Value& value, const std::string& path, Sink& to) {
   }
 }
 
-/// Hands on and counts.
-class CountingSink final : public Sink {
- public:
-  explicit CountingSink(Sink& to) : to_(to) {}
-  void write(Bytes bytes) override {
-    to_.write(bytes);
-    count_ += bytes.size();
-  }
-  std::uint64_t count() const noexcept { return count_; }
-
- private:
-  Sink& to_;
-  std::uint64_t count_ = 0;
-};
-
 }  // namespace
 
 int extract(const ExtractOptions& options) {
@@ -81,31 +67,26 @@ int extract(const ExtractOptions& options) {
                                                 .threads = options.threads,
                                                 .offset = options.offset});
   const auto value = file.load<Value>(options.path);
-  SaveOptions save_options;
-  save_options.codec = options.codec;
-  save_options.level = options.level;
-  save_options.threads = options.threads;
-  save_options.metadata = file.info().metadata;
-  if (const Codecs known; options.codec.empty() && options.output != "-") {
-    if (const Codec* codec = known.by_extension(options.output)) {
-      save_options.codec = codec->name();
-    }
-  }
-  const std::unique_ptr<Sink> output = options.output == "-" ? output_sink() : file_sink(options.output, options.sync);
-  CountingSink counted(*output);
+  const Codecs codecs;
+  const Codec* codec = options.raw ? nullptr : choose_codec(codecs, options.codec, options.output, options.level);
+  Output output(options.output, options.sync, options.json);
   if (options.raw) {
-    write_raw(inside(value), options.path, counted);
+    write_raw(inside(value), options.path, output);
   } else {
-    save(counted, value, save_options);
+    save(output, value,
+         {.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+          .level = options.level,
+          .threads = options.threads,
+          .metadata = file.info().metadata});
   }
-  output->close();
+  output.close();
   if (options.json) {
     nlohmann::ordered_json document;
     document["file"] = options.file;
     document["path"] = options.path;
     document["output"] = options.output;
     document["raw"] = options.raw;
-    document["stored_bytes"] = counted.count();
+    document["stored_bytes"] = output.count();
     print_json(document);
   }
   return exit_fine;

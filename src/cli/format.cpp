@@ -84,10 +84,10 @@ std::string size_text(std::uint64_t bytes) {
 
 std::string printable(std::string_view text) { return escaped(text, ""); }
 
-std::string quoted(std::string_view text) { return "\"" + escaped(text, "\"\\") + "\""; }
+std::string quoted_text(std::string_view text) { return "\"" + escaped(text, "\"\\") + "\""; }
 
 std::string name_text(std::string_view name) {
-  return name.empty() || name.find_first_of(" \"") != std::string_view::npos ? quoted(name) : printable(name);
+  return name.empty() || name.find_first_of(" \"") != std::string_view::npos ? quoted_text(name) : printable(name);
 }
 
 std::string Table::text(std::size_t widest) const {

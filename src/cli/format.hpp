@@ -13,7 +13,7 @@ std::string size_text(std::uint64_t bytes);
 /// `text` with control characters and bytes that are no UTF-8 escaped, so that a file cannot command the terminal.
 std::string printable(std::string_view text);
 /// printable() in quotes, with quotes and backslashes escaped.
-std::string quoted(std::string_view text);
+std::string quoted_text(std::string_view text);
 /// A field name or key as it stands in a path: as it is, in quotes if it is empty or has blanks or quotes.
 std::string name_text(std::string_view name);
 

@@ -46,7 +46,7 @@ std::string what(const Entry& entry) {
     case Kind::record:
       return text.append(to_string(entry.kind)) + " of " + std::to_string(entry.count.value_or(0));
     case Kind::text:
-      return text + quoted(entry.text);
+      return text + quoted_text(entry.text);
     default:
       return text + printable(entry.text);
   }

@@ -39,6 +39,9 @@ void append_step(std::string& path, std::string_view step) {
   if (!path.empty()) {
     path += '/';
   }
+  if (step.empty()) {
+    path += '~';
+  }
   for (const char c : step) {
     if (c == '~') {
       path += "~0";
@@ -59,6 +62,8 @@ std::vector<std::string> split_path(std::string_view path) {
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (path[i] == '/') {
       steps.emplace_back();
+    } else if (path[i] == '~' && steps.back().empty() && (i + 1 == path.size() || path[i + 1] == '/')) {
+      continue;  // an empty key
     } else if (path[i] == '~') {
       const char next = i + 1 < path.size() ? path[i + 1] : '\0';
       if (next != '0' && next != '1') {

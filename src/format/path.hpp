@@ -1,5 +1,6 @@
 #pragma once
-// Paths in the object graph: JSON Pointers (RFC 6901) without the leading slash; the root is the empty path.
+// Paths in the object graph: JSON Pointers (RFC 6901) without the leading slash; the root is the empty path. An empty
+// key, which would then be the same as no step, is written "~", a text no pointer has.
 
 #include <string>
 #include <string_view>

@@ -1,0 +1,34 @@
+#pragma once
+// Where `extract` and `convert` write: a file that appears when it is complete, or standard output.
+
+#include <memory>
+#include <string>
+
+#include "cli/interrupt.hpp"
+#include "stele/codec.hpp"
+#include "stele/io.hpp"
+
+namespace stele::cli {
+
+/// A file by name, or standard output for "-". Counts what it takes. While it lives, a signal such as Ctrl-C does not
+/// end the process but the next write(), which throws Interrupted.
+class Output final : public Sink {
+ public:
+  /// Throws: Error(io); Error(invalid_argument) for "-" if `json` is to be printed there.
+  Output(const std::string& name, Sync sync, bool json);
+  void write(Bytes bytes) override;
+  void close() override;
+  std::uint64_t count() const noexcept { return count_; }
+
+ private:
+  InterruptGuard guard_;
+  std::unique_ptr<Sink> to_;
+  std::uint64_t count_ = 0;
+};
+
+/// The codec asked for by name, or else by the output's extension; null for plain.
+/// Throws: Error(unknown_codec), Error(invalid_argument) for a level without a codec.
+const Codec* choose_codec(const Codecs& codecs, const std::string& name, const std::string& output,
+                          std::optional<int> level);
+
+}  // namespace stele::cli
