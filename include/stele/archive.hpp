@@ -101,33 +101,41 @@ class GrowingArray {
  public:
   GrowingArray(const GrowingArray&) = delete;
   GrowingArray& operator=(const GrowingArray&) = delete;
-  GrowingArray(GrowingArray&& other) noexcept
-      : writer_(std::exchange(other.writer_, nullptr)), row_(other.row_) {}
+  GrowingArray(GrowingArray&& other) noexcept : writer_(std::exchange(other.writer_, nullptr)), row_(other.row_) {}
 
   /// Appends whole rows given as their elements, row after row. Throws: Error(invalid_argument), Error(io).
   void append(std::span<const T> elements) {
     const std::uint64_t per_row = row_.count();
     if (per_row == 0 || elements.size() % per_row != 0) {
-      fail(Errc::invalid_argument, "a batch of " + std::to_string(elements.size()) + " elements is no whole number of rows " + row_.text());
+      fail(Errc::invalid_argument,
+           "a batch of " + std::to_string(elements.size()) + " elements is no whole number of rows " + row_.text());
     }
     Shape shape{elements.size() / per_row};
     for (const std::uint64_t extent : row_) {
       shape.push_back(extent);
     }
-    writer_->rows(ArrayView(walk::dtype_of<T>(), elements.data(), shape, Order::row_major));
+    writer().rows(ArrayView(walk::dtype_of<T>(), elements.data(), shape, Order::row_major));
   }
   /// Appends the rows of an array whose further extents are the row's.
   template <std::size_t Rank>
   void append(const Array<T, Rank>& batch) {
-    writer_->rows(batch.view_as(walk::dtype_of<T>()));
+    writer().rows(batch.view_as(walk::dtype_of<T>()));
   }
+  /// Ends the array. Throws: Error(invalid_argument) if it is closed already, Error(io).
   void close() {
-    std::exchange(writer_, nullptr)->end_rows();
+    writer().end_rows();
+    writer_ = nullptr;
   }
 
  private:
   friend class MapWriter;
   GrowingArray(MapWriter& writer, const Shape& row) : writer_(&writer), row_(row) {}
+  MapWriter& writer() const {
+    if (writer_ == nullptr) {
+      fail(Errc::invalid_argument, "the growing array is closed");
+    }
+    return *writer_;
+  }
   MapWriter* writer_;
   Shape row_;
 };
@@ -157,7 +165,8 @@ class Reader {
   /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
   template <class T>
   T read() {
-    static_assert(std::is_default_constructible_v<T>, "stele: load<T>() makes a T and then reads it; give it a default constructor or use read_into()");
+    static_assert(std::is_default_constructible_v<T>,
+                  "stele: load<T>() makes a T and then reads it; give it a default constructor or use read_into()");
     T value{};
     read_into(value);
     return value;
@@ -305,7 +314,8 @@ class File {
   /// Throws: Error(not_found) and what load() throws.
   template <class T>
   T load(std::string_view path = {}) const {
-    static_assert(std::is_default_constructible_v<T>, "stele: load<T>() makes a T and then reads it; give it a default constructor");
+    static_assert(std::is_default_constructible_v<T>,
+                  "stele: load<T>() makes a T and then reads it; give it a default constructor");
     T value{};
     const std::unique_ptr<Part> part = find(path);
     stele::read(part->visitor(), value);

@@ -5,11 +5,14 @@
 //   expressions                                                  written as the matrix they give      eigen/dense.hpp
 //   SparseMatrix, SparseVector                                   a record of three arrays             eigen/sparse.hpp
 //   Tensor, TensorFixedSize, TensorMap                           one array                            eigen/tensor.hpp
-//   Quaternion, Transform, AlignedBox, permutations, diagonals   the matrix they hold                 eigen/geometry.hpp
+//   Quaternion, Transform, AlignedBox, permutations, diagonals  the matrix they hold                 eigen/geometry.hpp
+//   std::vector of fixed-size vectors, matrices, poses           one array                             eigen/fixed.hpp
 //
-// A std::vector of fixed-size matrices is one array. as_eigen() gives a stele::Array as an Eigen::Map.
+// as_eigen() gives a stele::Array as an Eigen::Map (eigen/map.hpp).
 
 #include "stele/eigen/dense.hpp"
+#include "stele/eigen/fixed.hpp"
 #include "stele/eigen/geometry.hpp"
+#include "stele/eigen/map.hpp"
 #include "stele/eigen/sparse.hpp"
 #include "stele/eigen/tensor.hpp"

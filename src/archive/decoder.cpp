@@ -273,8 +273,8 @@ Kind Decoder::kind() {
   if (shared_arrays_.contains(index)) {
     return Kind::array;
   }
-  if (shared_objects_.contains(index)) {
-    return Kind::record;
+  if (!main_.source().random_access() && shared_objects_.contains(index)) {
+    return Kind::record;  // what it is cannot be looked up again; a shared_ptr will take it
   }
   enter_shared(index);
   prepare();

@@ -80,6 +80,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool definite = true;     // one byte string, not several
     std::optional<std::uint64_t> items;  // elements as CBOR numbers, not bytes (RFC 8746, section 3.1.1)
     bool view = false;        // of another array
+    bool plain = false;       // a byte string without a tag: counts as uint8, is never listed
     bool growing = false;     // the first extent follows from the bytes
     std::uint64_t bytes = 0;  // definite only
     std::uint64_t data_offset = 0;
@@ -164,6 +165,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;
   std::uint64_t item_at_ = 0;
+  std::uint64_t referred_bytes_ = 0;  // read again through references
   std::optional<std::uint64_t> pending_shared_;
   std::uint64_t shared_count_ = 0;
   bool shared_count_known_ = true;

@@ -20,6 +20,8 @@ namespace {
 constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
 constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // what is allocated before any of it has come
 constexpr std::uint64_t chunk_bytes = std::uint64_t{256} << 10;  // of a conversion
+constexpr std::uint64_t free_copy = std::uint64_t{16} << 20;     // of a view's elements, whatever its base
+constexpr std::uint64_t most_copies = 64;                        // of each byte of the base
 
 /// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
 std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) {
@@ -89,6 +91,7 @@ Decoder::ArrayItem Decoder::read_array_header() {
     head = in_->head();
   } else if (head.major == Major::bytes && !extents) {
     item.header.dtype = DType(DType::Kind::uint8);
+    item.plain = true;
   } else if (head.major == Major::array && extents && !item.growing && !head.indefinite()) {
     if (!in_->may_hold(head.value)) {
       error(Errc::truncated, "a count of " + std::to_string(head.value) + " goes beyond the end of the input");
@@ -170,7 +173,7 @@ void Decoder::read_dtype(ArrayItem& item) {
 }
 
 bool Decoder::is_listed(const ArrayItem& item) const noexcept {
-  return item.definite && item.bytes >= frozen::listed_array_bytes;
+  return item.definite && !item.plain && item.bytes >= frozen::listed_array_bytes;
 }
 
 // --- Data ------------------------------------------------------------------------------------------------------------
@@ -425,6 +428,9 @@ void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
   const std::uint64_t count = wanted.shape.count();
   const std::uint64_t total = count * wanted.dtype.item_size();
   check_limit(total);
+  if (total > free_copy && total / most_copies > known.buffer->size()) {
+    error(Errc::limit_exceeded, "a view that repeats its elements would take " + std::to_string(total) + " bytes");
+  }
   target.memory(wanted, 0, total, true);
   std::byte* to = target.memory(wanted, total, total, true);
   const Order order = target.order(wanted);

@@ -10,6 +10,13 @@ namespace stele {
 using cbor::Head;
 using cbor::Major;
 
+namespace {
+
+constexpr std::uint64_t free_references = std::uint64_t{1} << 20;  // bytes read through references in any case
+constexpr std::uint64_t most_rereads = 16;                         // of the archive's bytes
+
+}  // namespace
+
 void Decoder::skip() {
   if (items_ != nullptr) {
     return items_->skip();
@@ -303,6 +310,7 @@ void Decoder::enter_shared(std::uint64_t index) {
   reference.detour = std::make_unique<Input>(main_.source(), options);
   reference.detour->set_reader(this);
   reference.detour->seek(offset);
+  reference.start = offset;
   in_ = reference.detour.get();
   references_.push_back(std::move(reference));
   shared_count_ = index;
@@ -319,6 +327,12 @@ void Decoder::enter_shared(std::uint64_t index) {
 void Decoder::leave_shared() {
   Reference reference = std::move(references_.back());
   references_.pop_back();
+  // References to references multiply: what they lead to may be read a few times over, not exponentially often.
+  const std::uint64_t read = in_->position() > reference.start ? in_->position() - reference.start : 0;
+  referred_bytes_ += read + 1;
+  if (referred_bytes_ > free_references && referred_bytes_ / most_rereads > main_.end_of_values()) {
+    error(Errc::limit_exceeded, "references repeat the archive's values too often");
+  }
   in_ = reference.from;
   shared_count_ = reference.shared_count;
   shared_count_known_ = reference.shared_count_known;

@@ -128,7 +128,7 @@ Encoder::Frame& Encoder::push(Form form, std::uint64_t count) {
          {path(), out_.position()});
   }
   const bool repeats = frames_[depth_].repeats || ((form == Form::sequence || form == Form::map) && count > 1);
-  const std::uint64_t start = out_.position();
+  const std::uint64_t start = frames_[depth_].item_at;
   if (++depth_ == frames_.size()) {
     frames_.emplace_back();
   }
@@ -140,7 +140,7 @@ Encoder::Frame& Encoder::push(Form form, std::uint64_t count) {
   frame.count = count;
   frame.index = 0;
   frame.start = start;
-  frame.stepped = start;
+  frame.stepped = out_.position();
   frame.steps = 0;
   return frame;
 }

@@ -63,7 +63,8 @@ class Encoder final : public OutVisitor {
     enum class Key : std::uint8_t { other, text, number } key_form = Key::other;  // map: of the current key
     std::uint64_t count = 0;    // items to come in all; keys and values count apart
     std::uint64_t index = 0;    // items begun
-    std::uint64_t start = 0;    // where the item begins
+    std::uint64_t start = 0;    // where the container begins, its tags included
+    std::uint64_t item_at = 0;  // where the current item begins
     std::uint64_t stepped = 0;  // where the last step was
     std::size_t steps = 0;      // index + 1 in directory_.steps, 0: none
     RecordInfo record;
@@ -91,6 +92,7 @@ class Encoder final : public OutVisitor {
     } else if (out_.position() - frame.stepped >= frozen::step_bytes) {
       note_step(frame);
     }
+    frame.item_at = out_.position();
     ++frame.index;
   }
   bool at_key() const noexcept {

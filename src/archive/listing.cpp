@@ -69,7 +69,7 @@ class Lister {
     entry.encoding = item.view ? "view" : item.definite ? "raw" : "pieces";
     entry.bytes = item.bytes;
     entry.offset = item.data_offset;
-    entry.listed = item.definite && item.bytes >= frozen::listed_array_bytes;
+    entry.listed = item.definite && !item.plain && item.bytes >= frozen::listed_array_bytes;
   }
 
   std::string text() {

@@ -93,7 +93,7 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
       decoder.begin_record();
       while (decoder.next_field(field)) {
         if (field == name) {
-          return decoder.position();
+          return decoder.here();
         }
         decoder.skip();
       }
@@ -109,9 +109,9 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
         Part inside = at((step - 1)->offset, parent);
         const std::uint64_t until = step == entry->steps.end() ? ~std::uint64_t{0} : step->offset;
         const auto count = decoder.begin_map();
-        for (std::uint64_t i = (step - 1)->index; i < count.value_or(0) && inside.decoder->position() < until; ++i) {
+        for (std::uint64_t i = (step - 1)->index; i < count.value_or(0) && inside.decoder->here() < until; ++i) {
           if (key_is(*inside.decoder, name, i, key)) {
-            return inside.decoder->position();
+            return inside.decoder->here();
           }
           inside.decoder->skip();
         }
@@ -120,7 +120,7 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
       decoder.begin_map();
       for (std::uint64_t i = 0; decoder.next(); ++i) {
         if (key_is(decoder, name, i, key)) {
-          return decoder.position();
+          return decoder.here();
         }
         decoder.skip();
       }
@@ -144,11 +144,11 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
         for (std::uint64_t i = (step - 1)->index; i < *index; ++i) {
           inside.decoder->skip();
         }
-        return inside.decoder->position();
+        return inside.decoder->here();
       }
       for (std::uint64_t i = 0; decoder.next(); ++i) {
         if (i == *index) {
-          return decoder.position();
+          return decoder.here();
         }
         decoder.skip();
       }

@@ -118,8 +118,11 @@ InVisitor& Reader::begin() {
   }
   Opened& opened = *state.opened;
   state.tail = read_tail(opened, state.position);
-  if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write && state.tail) {
-    opened.mapping = updating_mapping(opened.mapping, *state.tail);
+  if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write) {
+    if (state.position != 0) {
+      fail(Errc::not_mappable, "only the first archive of a file can be mapped to be written");
+    }
+    opened.mapping = updating_mapping(opened.mapping, find_tail(opened, 0));
   }
   state.input = std::make_unique<Input>(*opened.source, opened.input_options(state.position));
   DecoderContext context;

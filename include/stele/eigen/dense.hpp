@@ -2,29 +2,27 @@
 // Eigen's dense types. A vector (one row or column at compile time) is an array of rank 1, any other matrix one of rank
 // 2 in the order in which it lies in memory. Views are written with their strides and read where the shape is theirs.
 
+#include <algorithm>
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <Eigen/Core>
 
+#include "stele/eigen/fixed.hpp"
 #include "stele/eigen/target.hpp"
 #include "stele/walk.hpp"
 
 namespace stele {
 
-template <> struct DTypeOf<Eigen::half> { static constexpr auto kind = DType::Kind::float16; };
-template <> struct DTypeOf<Eigen::bfloat16> { static constexpr auto kind = DType::Kind::bfloat16; };
-
 namespace eigen {
 
-template <class T>
-concept Dense = std::is_base_of_v<Eigen::DenseBase<T>, T>;
 template <class D>
 D dense_base(const Eigen::DenseBase<D>*);
 /// Adds nothing to its dense base class, as VectorBlock does.
@@ -32,26 +30,11 @@ template <class T>
 concept DerivedDense = !Dense<T> && !walk::TraitVisited<T> && !walk::MemberVisited<T> && requires(const T* p) {
   requires sizeof(decltype(dense_base(p))) == sizeof(T);
 };
-/// Owns its coefficients: Matrix and Array.
-template <class T>
-concept PlainDense = Dense<T> && std::is_base_of_v<Eigen::PlainObjectBase<T>, T>;
 /// Has its coefficients in memory, at regular distances.
 template <class T>
 concept Strided = Dense<T> && (T::Flags & Eigen::DirectAccessBit) != 0;
 template <class T>
 concept Assignable = Dense<T> && (T::Flags & Eigen::LvalueBit) != 0;
-
-template <class T>
-consteval bool is_array_scalar() {
-  if constexpr (walk::is_cell<T>) {
-    return std::is_same_v<typename walk::Cell<T>::ElementType, T>;
-  } else {
-    return false;
-  }
-}
-/// A type of coefficients that an array can have: numbers and plain records of them.
-template <class T>
-concept ArrayScalar = is_array_scalar<T>();
 
 template <class T>
 inline constexpr Order order_of = T::IsRowMajor ? Order::row_major : Order::column_major;
@@ -280,71 +263,7 @@ void read_array(InVisitor& in, T& value) {
   }
 }
 
-// --- Many fixed-size matrices ----------------------------------------------------------------------------------------
-
-/// Names the matrix that is all there is in an object of fixed size; specialise for classes that wrap one.
-template <class T>
-struct FixedMatrix {};
-template <PlainDense T>
-  requires(T::SizeAtCompileTime != Eigen::Dynamic && T::SizeAtCompileTime != 0)
-struct FixedMatrix<T> {
-  using type = T;
-};
-/// Fixed-size objects that lie as their coefficients do.
-template <class T>
-concept Packed = requires { typename FixedMatrix<T>::type; } && walk::is_cell<typename FixedMatrix<T>::type::Scalar> &&
-                 sizeof(T) == FixedMatrix<T>::type::SizeAtCompileTime * sizeof(typename FixedMatrix<T>::type::Scalar);
-
 }  // namespace eigen
-
-/// Vectors and row-major matrices are items of a dense array.
-template <eigen::Packed T>
-struct walk::Cell<T> {
-  using Matrix = typename eigen::FixedMatrix<T>::type;
-  static constexpr bool is_cell = Matrix::IsVectorAtCompileTime || Matrix::IsRowMajor;
-  using ElementType = typename Cell<typename Matrix::Scalar>::ElementType;
-  static void extents(Shape& shape) {
-    if constexpr (Matrix::IsVectorAtCompileTime) {
-      shape.push_back(Matrix::SizeAtCompileTime);
-    } else {
-      shape.push_back(Matrix::RowsAtCompileTime);
-      shape.push_back(Matrix::ColsAtCompileTime);
-    }
-    Cell<typename Matrix::Scalar>::extents(shape);
-  }
-};
-
-/// A vector of column-major matrices: an array [n, rows, cols], turned on the way.
-template <eigen::Packed T, class Allocator>
-  requires(!walk::is_cell<T> && eigen::ArrayScalar<typename eigen::FixedMatrix<T>::type::Scalar>)
-struct Walk<std::vector<T, Allocator>> {
-  using Matrix = typename eigen::FixedMatrix<T>::type;
-  using Scalar = typename Matrix::Scalar;
-  static constexpr int rows = Matrix::RowsAtCompileTime;
-  static constexpr int cols = Matrix::ColsAtCompileTime;
-
-  static void write(OutVisitor& out, const std::vector<T, Allocator>& value) {
-    ArrayView view(walk::dtype_of<Scalar>(), value.data(), Shape{value.size(), rows, cols}, Order::row_major);
-    view.strides[1] = sizeof(Scalar);
-    view.strides[2] = rows * sizeof(Scalar);
-    out.array(view);
-  }
-  static void read(InVisitor& in, std::vector<T, Allocator>& value) {
-    if (in.kind() == Kind::sequence) {
-      walk::As<std::vector<T, Allocator>>::read(in, value);
-      return;
-    }
-    walk::CellTarget<std::vector<T, Allocator>, T> target(value, std::nullopt);
-    in.array(target);
-    for (T& item : value) {
-      using RowMajor = Eigen::Matrix<Scalar, rows, cols, Eigen::RowMajor>;
-      const RowMajor turned = Eigen::Map<const RowMajor>(item.data());
-      Eigen::Map<Eigen::Matrix<Scalar, rows, cols>>(item.data()) = turned;
-    }
-  }
-};
-
-// --- One matrix ------------------------------------------------------------------------------------------------------
 
 template <eigen::Dense T>
 struct Walk<T> {
@@ -383,87 +302,5 @@ struct Walk<T> {
 
 template <eigen::DerivedDense T>
 struct Walk<T> : Walk<decltype(eigen::dense_base(static_cast<const T*>(nullptr)))> {};
-
-// --- stele::Array as a matrix ----------------------------------------------------------------------------------------
-
-namespace eigen {
-
-template <class T>
-using ArrayMap = Eigen::Map<T, Eigen::Unaligned, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
-template <class T>
-using RowMatrix = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using ColumnVector = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, 1>;
-
-template <class M, class Data, class T, std::size_t Rank>
-auto map_array(Data* data, const Array<T, Rank>& array) {
-  const auto index = [](auto n) { return static_cast<Eigen::Index>(n); };
-  if constexpr (Rank == 1) {
-    return Eigen::Map<M, Eigen::Unaligned, Eigen::InnerStride<>>(data, index(array.shape()[0]),
-                                                                 Eigen::InnerStride<>(index(array.strides()[0])));
-  } else {
-    return ArrayMap<M>(data, index(array.shape()[0]), index(array.shape()[1]),
-                       {index(array.strides()[0]), index(array.strides()[1])});
-  }
-}
-
-template <class M, class Data, class T, std::size_t Rank>
-Eigen::Map<M, Eigen::Unaligned, Eigen::OuterStride<>> map_dense(Data* data, const Array<T, Rank>& array) {
-  static_assert(std::is_same_v<typename std::remove_const_t<M>::Scalar, std::remove_const_t<T>>,
-                "stele: the map has another scalar than the array");
-  const auto size = extents_of<std::remove_const_t<M>>.fit(Shape(array.shape()));
-  if (!size) {
-    fail(Errc::invalid_argument, "an array " + Shape(array.shape()).text() + " as a matrix " +
-                                     extents_of<std::remove_const_t<M>>.text());
-  }
-  // Axes of an extent of 1 have a stride without meaning.
-  const auto stride = [&](std::size_t axis, std::int64_t otherwise) {
-    return axis < Rank && array.shape()[axis < Rank ? axis : 0] > 1 ? array.strides()[axis < Rank ? axis : 0]
-                                                                    : otherwise;
-  };
-  const bool turned = M::IsVectorAtCompileTime && Rank == 2 && array.shape()[0] == 1;
-  const std::size_t inner_axis = M::IsVectorAtCompileTime ? (turned ? 1 : 0) : (M::IsRowMajor ? 1 : 0);
-  const std::int64_t inner = M::IsRowMajor ? (*size)[1] : (*size)[0];
-  if (stride(inner_axis, 1) != 1) {
-    fail(Errc::invalid_argument, "the elements of the array are not next to one another in the matrix's order; use "
-                                 "as_eigen() without a type, or clone() it in that order");
-  }
-  const std::int64_t outer = M::IsVectorAtCompileTime ? inner : stride(1 - inner_axis, inner);
-  return {data, (*size)[0], (*size)[1], Eigen::OuterStride<>(static_cast<Eigen::Index>(outer))};
-}
-
-}  // namespace eigen
-
-/// The array as a matrix (Rank 2) or vector (Rank 1) over the same elements, with strides known at run time. The map is
-/// valid as long as the array's buffer. The non-const form throws Error(read_only) where that is a read-only mapping.
-template <class T, std::size_t Rank>
-  requires(Rank == 1 || Rank == 2)
-auto as_eigen(const Array<T, Rank>& array) {
-  using M = std::conditional_t<Rank == 1, eigen::ColumnVector<T>, eigen::RowMatrix<T>>;
-  return eigen::map_array<const M>(array.data(), array);
-}
-template <class T, std::size_t Rank>
-  requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
-auto as_eigen(Array<T, Rank>& array) {
-  using M = std::conditional_t<Rank == 1, eigen::ColumnVector<T>, eigen::RowMatrix<T>>;
-  return eigen::map_array<M>(array.data(), array);
-}
-template <class T, std::size_t Rank>
-void as_eigen(const Array<T, Rank>&&) = delete;
-
-/// The array as an M, such as Eigen::MatrixXf, which Eigen computes with at full speed: as above, but the elements must
-/// lie in the order of M. Throws: Error(invalid_argument) if they do not, or where the shape does not fit.
-template <eigen::PlainDense M, class T, std::size_t Rank>
-  requires(Rank == 1 || Rank == 2)
-auto as_eigen(const Array<T, Rank>& array) {
-  return eigen::map_dense<const M>(array.data(), array);
-}
-template <eigen::PlainDense M, class T, std::size_t Rank>
-  requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
-auto as_eigen(Array<T, Rank>& array) {
-  return eigen::map_dense<M>(array.data(), array);
-}
-template <eigen::PlainDense M, class T, std::size_t Rank>
-void as_eigen(const Array<T, Rank>&&) = delete;
 
 }  // namespace stele

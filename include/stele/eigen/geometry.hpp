@@ -1,6 +1,6 @@
 #pragma once
-// Classes of Eigen that hold a matrix or two: Quaternion (x, y, z, w), Transform, DiagonalMatrix, PermutationMatrix (its
-// indices) and AlignedBox (min and max).
+// Classes of Eigen that hold a matrix or two: Quaternion (x, y, z, w), Transform, DiagonalMatrix, PermutationMatrix
+// (its indices) and AlignedBox (min and max).
 
 #include <cstdint>
 #include <utility>

@@ -25,7 +25,8 @@ struct Extent {
   bool fits(std::uint64_t n) const noexcept { return fixed ? n == most : n <= most; }
   /// "3", "?", "<=4".
   std::string text() const {
-    return fixed ? std::to_string(most) : most == unbounded ? "?" : "<=" + std::to_string(most);
+    constexpr std::uint64_t hardly_a_bound = std::numeric_limits<std::int32_t>::max();
+    return fixed ? std::to_string(most) : most >= hardly_a_bound ? "?" : "<=" + std::to_string(most);
   }
 };
 

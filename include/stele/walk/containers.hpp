@@ -167,6 +167,11 @@ class CanonicalOrder {
 
 template <class C>
 concept Hashed = requires { typename C::hasher; };
+/// Containers where one key may have several items: insert() does not tell whether there was one.
+template <class C>
+concept Multiple = requires(C& c, const typename C::value_type& item) {
+  { c.insert(item) } -> std::same_as<typename C::iterator>;
+};
 
 /// Calls `write_item` for each item of an unordered container in canonical order, of another in its own.
 template <class C, class F>
@@ -176,7 +181,11 @@ void for_each_item(OutVisitor& out, const C& container, F&& write_item) {
       CanonicalOrder order;
       for (const auto& item : container) {
         if constexpr (MapLike<C>) {
-          stele::write(order.key(), item.first);
+          OutVisitor& key = order.key();
+          stele::write(key, item.first);
+          if constexpr (Multiple<C>) {
+            stele::write(key, item.second);
+          }
         } else {
           stele::write(order.key(), item);
         }
@@ -444,13 +453,15 @@ struct As<Array<T, Rank>, Family::array> {
     out.array(value.view_as(dtype_of<std::remove_const_t<T>>()));
   }
   static void read(InVisitor& in, Array<T, Rank>& value) {
-    if (Rank == 1 && in.kind() == Kind::sequence) {
-      std::vector<std::remove_const_t<T>> items;
-      stele::read(in, items);
-      Array<T, Rank> copy = Array<T, Rank>::uninitialized({items.size()});
-      std::copy(items.begin(), items.end(), const_cast<std::remove_const_t<T>*>(std::as_const(copy).data()));
-      value = std::move(copy);
-      return;
+    if constexpr (Rank == 1) {
+      if (in.kind() == Kind::sequence) {
+        std::vector<std::remove_const_t<T>> items;
+        stele::read(in, items);
+        Array<T, Rank> copy = Array<T, Rank>::uninitialized({items.size()});
+        std::copy(items.begin(), items.end(), const_cast<std::remove_const_t<T>*>(std::as_const(copy).data()));
+        value = std::move(copy);
+        return;
+      }
     }
     BufferTarget<T, Rank> target(value);
     in.array(target);

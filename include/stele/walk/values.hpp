@@ -127,19 +127,17 @@ struct As<T, Family::duration> {
         down /= a;
       }
     }
-    bool exact = up != 0 && down != 0 && (up >> 63) == 0 && (down >> 63) == 0;
+    const bool exact = up != 0 && down != 0 && (up >> 63) == 0 && (down >> 63) == 0;
     if constexpr (std::is_floating_point_v<Rep>) {
       if (exact) {
         return count * static_cast<Rep>(static_cast<std::uint64_t>(up)) / static_cast<Rep>(static_cast<std::uint64_t>(down));
       }
-    } else {
-      const auto factor = static_cast<std::int64_t>(static_cast<std::uint64_t>(up));
-      const auto divisor = static_cast<std::int64_t>(static_cast<std::uint64_t>(down));
-      std::int64_t product = 0;
-      exact = exact && !__builtin_mul_overflow(static_cast<std::int64_t>(count), factor, &product) &&
-              product % divisor == 0;
-      if (exact && static_cast<std::int64_t>(static_cast<Rep>(product / divisor)) == product / divisor) {
-        return static_cast<Rep>(product / divisor);
+    } else if (exact) {
+      __extension__ using Signed = __int128;
+      const Signed product = static_cast<Signed>(count) * static_cast<Signed>(up);  // 64 by 63 bits
+      const Signed quotient = product / static_cast<Signed>(down);
+      if (product % static_cast<Signed>(down) == 0 && static_cast<Signed>(static_cast<Rep>(quotient)) == quotient) {
+        return static_cast<Rep>(quotient);
       }
     }
     in.error(Errc::out_of_range, "the stored duration is no whole number of this unit");

@@ -1,0 +1,713 @@
+#!/usr/bin/env python3
+"""The command line, on archives that this file writes by itself: that they load proves docs/format.md too.
+
+Runs in an empty folder; STELE_BIN names the program.
+"""
+
+import gzip
+import json
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+try:
+    import cbor2
+    import numpy as np
+    import xxhash
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+STELE = os.environ.get("STELE_BIN", "")
+LABEL = bytes.fromhex("d9d9f8da5354454c43424f52")
+TYPED = {"|u1": 64, "<u2": 69, "<u4": 70, "<u8": 71, "|i1": 72, "<i2": 77, "<i4": 78, "<i8": 79,
+         "<f2": 84, "<f4": 85, "<f8": 86}
+NO_OP = {3: bytes.fromhex("d9d9f7"), 5: bytes.fromhex("da0000d9f7"), 9: bytes.fromhex("db000000000000d9f7")}
+
+
+# --- A writer of archives --------------------------------------------------------------------------------------------
+
+def head(major, value):
+    """The head of a CBOR item."""
+    for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
+        if value < 24:
+            return bytes([major << 5 | value])
+        if value < 1 << 8 * size:
+            return bytes([major << 5 | info]) + value.to_bytes(size, "big")
+    raise ValueError(value)
+
+
+def padding(gap):
+    """No-op tags of `gap` bytes in all."""
+    for nines in range(gap // 9, -1, -1):
+        for fives in range((gap - 9 * nines) // 5, -1, -1):
+            rest = gap - 9 * nines - 5 * fives
+            if rest % 3 == 0:
+                return NO_OP[9] * nines + NO_OP[5] * fives + NO_OP[3] * (rest // 3)
+    raise ValueError(gap)
+
+
+def gap_before(position):
+    gap = -position % 64
+    return gap + 64 if gap in (1, 2, 4, 7) else gap
+
+
+def step(path, name):
+    name = str(name).replace("~", "~0").replace("/", "~1")
+    return f"{path}/{name}" if path else name
+
+
+class Archive:
+    """Writes one value; `data` are the bytes, `arrays` what the directory lists."""
+
+    def __init__(self, value, metadata=None):
+        self.data = bytearray(LABEL)
+        self.structure = xxhash.xxh3_64()
+        self.hashed = 0
+        self.arrays = []
+        self.put(value, "")
+        directory = {"format": 1, "writer": "cli_test.py"}
+        if self.arrays:
+            directory["arrays"] = self.arrays
+        if metadata:
+            directory["metadata"] = metadata
+        item = cbor2.dumps(directory)
+        offset = len(self.data)
+        self.data += item
+        self.data += padding(gap_before(len(self.data) + 50))
+        self.hash_structure()
+        self.data += head(2, 48) + struct.pack("<5Q", offset, len(item), len(self.data) + 50, xxhash.xxh3_64_intdigest(item),
+                                               self.structure.intdigest()) + b"STELEEND"
+
+    def hash_structure(self):
+        self.structure.update(bytes(self.data[self.hashed:]))
+        self.hashed = len(self.data)
+
+    def put(self, value, path):
+        if isinstance(value, dict):
+            self.data += head(5, len(value))
+            for key, item in value.items():
+                self.data += cbor2.dumps(key)
+                self.put(item, step(path, key))
+        elif isinstance(value, list):
+            self.data += head(4, len(value))
+            for index, item in enumerate(value):
+                self.put(item, step(path, index))
+        elif isinstance(value, np.ndarray):
+            self.put_array(value, path)
+        else:
+            self.data += cbor2.dumps(value)
+
+    def put_array(self, array, path):
+        columns = array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous
+        before = b""
+        if array.ndim != 1:
+            before = head(6, 1040 if columns else 40) + head(4, 2) + cbor2.dumps(list(array.shape))
+        if array.dtype.str in TYPED:
+            before += head(6, TYPED[array.dtype.str])
+        else:
+            before += head(6, 0x53544501) + head(4, 2) + cbor2.dumps(array.dtype.str)
+        before += head(2, array.nbytes)
+        payload = array.tobytes("F" if columns else "C")
+        if array.nbytes < 4096:
+            self.data += before + payload
+            return
+        self.data += padding(gap_before(len(self.data) + len(before))) + before
+        self.hash_structure()
+        self.arrays.append([path, array.dtype.str, list(array.shape), "F" if columns else "C", "raw", len(self.data),
+                            array.nbytes, WideNatural(xxhash.xxh3_64_intdigest(payload))])
+        self.data += payload
+        self.hashed = len(self.data)
+
+
+class WideNatural:
+    """A number that is always written in nine bytes, so that it can be patched."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def default_encoder(encoder, value):
+    encoder.write(b"\x1b" + value.value.to_bytes(8, "big"))
+
+
+cbor2.dumps = (lambda plain: lambda value: plain(value, default=default_encoder))(cbor2.dumps)
+
+RNG = np.random.default_rng(1)
+WEIGHTS = RNG.standard_normal((100, 200)).astype("<f4")
+COLUMNS = np.asfortranarray(np.arange(6000, dtype="<i8").reshape(60, 100))
+IMAGES = np.repeat(np.arange(64, dtype="u1"), 65536)  # 4 MiB that compress well
+MODEL = {
+    "name": "first \x1b[31m model",
+    "epoch": 7,
+    "rate": 0.5,
+    "ready": True,
+    "nothing": None,
+    "blob": b"\x00\x01\xff",
+    "layers": [{"weights": WEIGHTS, "bias": np.arange(5, dtype="<f8")}, {"weights": COLUMNS, "bias": np.zeros(0, "<f8")}],
+    "ids": list(range(1000)),
+    "metrics": {"loss": 0.25, "a/b": 1},
+    "images": IMAGES,
+    "flags": np.array([True, False, True]),
+}
+PLAIN = bytes(Archive(MODEL, {"author": "me", "task": "test"}).data)
+OTHER = bytes(Archive([1, 2, {"x": np.arange(3000, dtype="<u4")}]).data)
+
+
+# --- Running the program ---------------------------------------------------------------------------------------------
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def text(self):
+        return self.out.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def run(*args, stdin=b"", **options):
+    done = subprocess.run([STELE, *map(str, args)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=120, check=False, **options)
+    return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+def write(name, data):
+    pathlib.Path(name).write_bytes(data)
+    return name
+
+
+class Case(unittest.TestCase):
+    def ok(self, *args, **options):
+        result = run(*args, **options)
+        self.assertEqual((result.code, result.err), (0, ""), result.out[-2000:])
+        return result
+
+    def fails(self, code, *args, says="", **options):
+        result = run(*args, **options)
+        self.assertEqual(result.code, code, (result.out[-2000:], result.err))
+        self.assertEqual(result.out, b"")
+        self.assertTrue(result.err.startswith("stele: "), result.err)
+        self.assertEqual(result.err.count("\n"), 1, result.err)
+        self.assertIn(says, result.err)
+        # The same as JSON: on standard output, with the same exit code.
+        error = run(*args, "--json", **options)
+        if "-" not in args[2:]:
+            self.assertEqual((error.code, error.err), (code, ""), error.out)
+            self.assertEqual(set(error.json["error"]), {"code", "message", "file", "path", "offset"})
+        return result
+
+    def row(self, text, name):
+        """The cells of the line that begins with a name."""
+        for line in text.splitlines():
+            if line.strip().startswith(name + "  "):
+                return [cell for cell in line.strip().split("  ") if cell]
+        self.fail(f"no line for {name} in:\n{text}")
+
+
+class Info(Case):
+    def test_plain(self):
+        text = self.ok("info", "model.stele").text
+        self.assertEqual(self.row(text, "codec")[1], "plain")
+        self.assertIn(f"({len(PLAIN)} bytes)", text)
+        self.assertEqual(self.row(text, "writer")[1].strip(), "cli_test.py")
+        self.assertIn("3 of 4 KiB or more", text)
+        self.assertEqual(self.row(text, "author")[1].strip(), "me")
+
+    def test_json(self):
+        info = self.ok("info", "model.stele.gz", "--json").json
+        self.assertEqual(info["codec"], "gzip")
+        self.assertEqual(info["plain_bytes"], len(PLAIN))
+        self.assertEqual(info["stored_bytes"], os.path.getsize("model.stele.gz"))
+        self.assertAlmostEqual(info["ratio"], info["plain_bytes"] / info["stored_bytes"])
+        self.assertEqual(info["format"], 1)
+        self.assertEqual(info["arrays"], 3)
+        self.assertEqual(info["array_bytes"], WEIGHTS.nbytes + COLUMNS.nbytes + IMAGES.nbytes)
+        self.assertEqual(info["metadata"], {"author": "me", "task": "test"})
+
+    def test_standard_input(self):
+        piped = self.ok("--json", "info", "-", stdin=pathlib.Path("model.stele.gz").read_bytes()).json
+        expected = self.ok("info", "model.stele.gz", "--json").json
+        self.assertEqual({**piped, "file": ""}, {**expected, "file": ""})
+        with open("model.stele", "rb") as file:
+            done = subprocess.run([STELE, "info", "-", "--json"], stdin=file, stdout=subprocess.PIPE, check=True)
+        self.assertEqual(json.loads(done.stdout)["plain_bytes"], len(PLAIN))
+
+    def test_several_archives(self):
+        info = self.ok("info", "two.stele", "--json").json
+        self.assertEqual((info["plain_bytes"], info["bytes_behind"]), (len(PLAIN), len(OTHER)))
+        second = self.ok("info", "two.stele", "--offset", len(PLAIN), "--json").json
+        self.assertEqual(second["plain_bytes"], len(OTHER))
+        piped = self.ok("info", "-", "--offset", len(PLAIN), "--json", stdin=PLAIN + OTHER).json
+        self.assertEqual(piped["plain_bytes"], len(OTHER))
+
+
+class Ls(Case):
+    def test_tree(self):
+        text = self.ok("ls", "model.stele").text
+        lines = text.splitlines()
+        self.assertTrue(lines[0].startswith("model.stele  "), lines[0])
+        self.assertIn("map of 11", lines[0])
+        offset = PLAIN.index(WEIGHTS.tobytes())
+        self.assertIn(f"@{offset}", text)
+        weights = next(line for line in lines if "float32[100, 200]" in line)
+        self.assertRegex(weights, rf"^      weights +float32\[100, 200\] +78\.1 KiB  raw +@{offset}$")
+        self.assertRegex(text, r"\n      weights +int64\[60, 100\] column-major +46\.9 KiB  raw")
+        self.assertRegex(text, r"\n  epoch +7\n")
+        self.assertRegex(text, r"\n  ready +true\n")
+        self.assertRegex(text, r"\n  nothing +null\n")
+        self.assertRegex(text, r"\n  blob +3 bytes\n")
+        self.assertRegex(text, r"\n    a/b +1\n")
+        self.assertIn("    6                6\n    … 993 more\n".replace(" " * 16, ""), "".join(
+            f"{' ' * (len(l) - len(l.lstrip()))}{' '.join(l.split())}\n" for l in lines).replace("    6 6", "    66"))
+        self.assertNotIn("\x1b", text)
+        self.assertIn('"first \\x1b[31m model"', text)
+        columns = {line.index("@") for line in lines if "@" in line and "[" in line}
+        self.assertEqual(len(columns), 1)
+
+    def test_path(self):
+        text = self.ok("ls", "model.stele", "layers/1").text
+        self.assertEqual(len(text.splitlines()), 3)
+        self.assertTrue(text.startswith("layers/1  "))
+        self.assertRegex(self.ok("ls", "model.stele", "metrics/a~1b").text, r"^metrics/a~1b  1\n$")
+
+    def test_limits(self):
+        self.assertEqual(len(self.ok("ls", "model.stele", "--depth", 0).text.splitlines()), 1)
+        self.assertEqual(len(self.ok("ls", "model.stele", "--depth", 1).text.splitlines()), 12)
+        self.assertIn("… 989 more", self.ok("ls", "model.stele", "ids", "--max-items", 11).text)
+        self.assertIn("… 993 more", self.ok("ls", "model.stele", "ids").text)
+        everything = self.ok("ls", "model.stele", "ids", "--all").text
+        self.assertEqual(len(everything.splitlines()), 1001)
+        self.assertNotIn("…", everything)
+        self.fails(2, "ls", "model.stele", "--all", "--max-items", 3)
+
+    def test_arrays(self):
+        lines = self.ok("ls", "model.stele", "--arrays").text.splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["layers/0/weights", "layers/0/bias", "layers/1/weights",
+                                                               "layers/1/bias", "images", "flags"])
+
+    def test_json(self):
+        listing = self.ok("ls", "model.stele.gz", "--json").json
+        entries = {entry["path"]: entry for entry in listing["entries"]}
+        self.assertEqual(entries["layers/1/weights"], {
+            "path": "layers/1/weights", "kind": "array", "dtype": "int64", "shape": [60, 100], "order": "column-major",
+            "encoding": "raw", "listed": True, "offset": PLAIN.index(COLUMNS.tobytes("F")), "bytes": 48000})
+        self.assertEqual(entries["ids"]["count"], 1000)
+        self.assertEqual(entries["ids/999"]["text"], "999")
+        arrays = self.ok("ls", "model.stele", "--arrays", "--json").json["entries"]
+        self.assertEqual({entry["kind"] for entry in arrays}, {"array"})
+
+    def test_standard_input(self):
+        self.assertIn("standard input  ", self.ok("ls", "-", stdin=PLAIN).text)
+
+
+class Show(Case):
+    def test_array(self):
+        text = self.ok("show", "model.stele", "layers/1/weights").text
+        self.assertTrue(text.startswith("int64[60, 100] column-major  46.9 KiB\n[[   0    1    2 ..."), text)
+        self.assertIn("5999]]", text)
+        self.assertIn("[[0 ... 99]\n", self.ok("show", "model.stele", "layers/1/weights", "--items", 1).text.replace("   ", ""))
+        full = self.ok("show", "model.stele", "layers/1/weights", "--full").text
+        numbers = full.split("\n", 1)[1].replace("[", " ").replace("]", " ").split()
+        self.assertEqual([int(n) for n in numbers], list(range(6000)))
+
+    def test_other_values(self):
+        self.assertEqual(self.ok("show", "model.stele", "epoch").text, "7\n")
+        self.assertEqual(self.ok("show", "model.stele", "metrics/a~1b").text, "1\n")
+        whole = self.ok("show", "model.stele").text
+        self.assertIn("float32[100, 200]", whole)
+        self.assertNotIn("\x1b", whole)
+        self.assertIn("992 more", whole)
+        self.assertNotIn(" more", self.ok("show", "model.stele", "ids", "--full").text)
+        self.assertIn("997 more", self.ok("show", "model.stele", "ids", "--items", 3).text)
+
+    def test_json(self):
+        self.assertEqual(self.ok("show", "model.stele", "metrics", "--json").json, {"loss": 0.25, "a/b": 1})
+        array = self.ok("show", "model.stele.gz", "layers/0/bias", "--json").json
+        self.assertEqual((array["dtype"], array["shape"], array["values"]), ("float64", [5], [0, 1, 2, 3, 4]))
+        self.assertEqual(self.ok("show", "model.stele", "ids", "--json", "--full").json, list(range(1000)))
+
+    def test_standard_input(self):
+        self.assertEqual(self.ok("show", "-", "epoch", stdin=gzip.compress(PLAIN)).text, "7\n")
+
+    def test_verify(self):
+        data = bytearray(PLAIN)
+        data[data.index(WEIGHTS.tobytes()) + 1000] ^= 1
+        write("bad_array.stele", data)
+        self.ok("show", "bad_array.stele", "layers/0/weights")
+        self.fails(1, "show", "bad_array.stele", "layers/0/weights", "--verify", "full", says="layers/0/weights: ")
+        self.ok("show", "bad_array.stele", "layers/1/weights", "--verify", "full")
+
+
+class Extract(Case):
+    def test_archive(self):
+        self.ok("extract", "model.stele", "layers/0", "-o", "part.stele")
+        self.ok("verify", "part.stele")
+        paths = [entry["path"] for entry in self.ok("ls", "part.stele", "--json").json["entries"]]
+        self.assertEqual(paths, ["", "weights", "bias"])
+        self.assertEqual(self.ok("info", "part.stele", "--json").json["metadata"], {"author": "me", "task": "test"})
+        raw = self.ok("extract", "part.stele", "weights", "--raw", "-o", "-").out
+        self.assertEqual(raw, WEIGHTS.tobytes())
+
+    def test_codecs(self):
+        self.ok("extract", "model.stele", "images", "-o", "images.stele.gz")
+        self.assertEqual(self.ok("info", "images.stele.gz", "--json").json["codec"], "gzip")
+        self.ok("extract", "model.stele.gz", "images", "-o", "images.bin", "--codec", "gzip", "--level", 1)
+        self.assertEqual(gzip.open("images.bin").read()[:12], LABEL)
+        plain = self.ok("extract", "model.stele", "images", "-o", "-").out
+        self.assertEqual(plain[:12], LABEL)
+        self.assertEqual(gzip.open("images.stele.gz").read(), plain)
+        self.assertEqual(self.ok("extract", "-", "", "--raw", "-o", "-", stdin=plain).out, IMAGES.tobytes())
+
+    def test_whole_archive_is_the_same_tree(self):
+        self.ok("extract", "model.stele", "", "-o", "whole.stele")
+        self.assertEqual(self.ok("show", "whole.stele", "--full", "--json").json,
+                         self.ok("show", "model.stele", "--full", "--json").json)
+
+    def test_raw(self):
+        self.ok("extract", "model.stele", "layers/1/weights", "--raw", "-o", "columns.bin")
+        self.assertTrue((np.fromfile("columns.bin", "<i8").reshape(60, 100) == COLUMNS).all())  # row-major
+        self.assertEqual(self.ok("extract", "model.stele", "blob", "--raw", "-o", "-").out, b"\x00\x01\xff")
+        self.assertEqual(self.ok("extract", "model.stele", "name", "--raw", "-o", "-").out, MODEL["name"].encode())
+        self.assertEqual(self.ok("extract", "model.stele", "flags", "--raw", "-o", "-").out, b"\x01\x00\x01")
+        self.assertEqual(self.ok("extract", "model.stele", "layers/1/bias", "--raw", "-o", "-").out, b"")
+        self.fails(2, "extract", "model.stele", "epoch", "--raw", "-o", "epoch.bin", says="epoch: --raw is for")
+        self.assertFalse(os.path.exists("epoch.bin"))
+
+    def test_damaged_array_leaves_no_file(self):
+        data = bytearray(PLAIN)
+        data[data.index(WEIGHTS.tobytes()) + 5] ^= 128
+        write("damaged.stele", data)
+        self.fails(1, "extract", "damaged.stele", "layers/0/weights", "-o", "never.stele", says="layers/0/weights")
+        self.assertFalse(os.path.exists("never.stele"))
+
+    def test_json(self):
+        report = self.ok("extract", "model.stele", "ids", "-o", "ids.stele", "--json").json
+        self.assertEqual(report["stored_bytes"], os.path.getsize("ids.stele"))
+        self.assertEqual(run("extract", "model.stele", "ids", "-o", "-", "--json").json["error"]["code"], "invalid_argument")
+
+
+class Verify(Case):
+    def test_fine(self):
+        self.assertEqual(self.ok("verify", "model.stele", "model.stele.gz").text, "model.stele: ok\nmodel.stele.gz: ok\n")
+        self.assertEqual(self.ok("verify", "two.stele").text, "two.stele: ok (2 archives)\n")
+        self.assertEqual(self.ok("verify", "-", stdin=PLAIN + OTHER + PLAIN).text, "-: ok (3 archives)\n")
+        self.assertEqual(self.ok("verify", "-", stdin=gzip.compress(PLAIN) + gzip.compress(OTHER)).text,
+                         "-: ok (2 archives)\n")
+
+    def test_json(self):
+        first, second = self.ok("verify", "two.stele", "model.stele.gz", "--json").json["files"]
+        self.assertEqual(first["archives"], [{"offset": 0, "bytes": len(PLAIN)},
+                                             {"offset": len(PLAIN), "bytes": len(OTHER)}])
+        self.assertTrue(first["ok"])
+        self.assertEqual((second["codec"], second["plain_bytes"]), ("gzip", len(PLAIN)))
+
+    def test_damage_anywhere_is_found(self):
+        small = bytes(Archive({"a": np.arange(2000, dtype="<u4"), "b": "text", "c": [1.5, 2]}).data)
+        packed = gzip.compress(small, mtime=1)
+        for data in (small, packed):
+            for at in list(range(0, len(data), 211)) + list(range(len(data) - 60, len(data))):
+                if data is packed and 4 <= at < 10:
+                    continue  # gzip's time stamp and system are under no checksum
+                bad = bytearray(data)
+                bad[at] ^= 16
+                result = run("verify", "-", stdin=bytes(bad))
+                self.assertIn(result.code, (1, 5), (at, result.out, result.err))
+                self.assertRegex(result.err, "^stele: ")
+
+    def test_truncation_anywhere_is_found(self):
+        small = bytes(Archive({"a": np.arange(2000, dtype="<u4"), "b": "text"}).data)
+        for data in (small, gzip.compress(small)):
+            for size in list(range(0, len(data), 307)) + [len(data) - 1]:
+                write("short", data[:size])
+                for args in (("verify", "short"), ("info", "short"), ("convert", "short", "out.stele")):
+                    result = run(*args)
+                    self.assertEqual(result.code, 1, (args, size, result.out, result.err))
+        self.assertFalse(os.path.exists("out.stele"))
+
+    def test_goes_on_behind_a_bad_file(self):
+        data = bytearray(PLAIN)
+        at = data.index(WEIGHTS.tobytes())
+        data[at + 77] ^= 1
+        write("bad.stele", data)
+        result = run("verify", "model.stele", "bad.stele", "absent.stele", "two.stele")
+        self.assertEqual(result.code, 1)
+        self.assertEqual(result.text, "model.stele: ok\ntwo.stele: ok (2 archives)\n")
+        first, second = result.err.splitlines()
+        self.assertRegex(first, rf"^stele: bad.stele: layers/0/weights: .*checksum.* \(offset {at}\)$")
+        self.assertRegex(second, r"^stele: .*absent.stele")
+        files = run("verify", "model.stele", "bad.stele", "absent.stele", "two.stele", "--json")
+        self.assertEqual(files.code, 1)
+        files = files.json["files"]
+        self.assertEqual([file["ok"] for file in files], [True, False, False, True])
+        self.assertEqual(files[1]["error"]["path"], "layers/0/weights")
+        self.assertEqual(files[1]["error"]["offset"], at)
+        self.assertEqual(run("verify", "absent.stele", "bad.stele").code, 3)
+
+    def test_second_archive_is_named(self):
+        data = bytearray(OTHER)
+        data[data.index(np.arange(3000, dtype="<u4").tobytes()) + 9] ^= 1
+        result = run("verify", "-", stdin=PLAIN + bytes(data))
+        self.assertEqual(result.code, 1)
+        self.assertIn(f"2/x: archive 2, at byte {len(PLAIN)}: ", result.err)
+
+    def test_bytes_behind(self):
+        result = run("verify", "-", stdin=PLAIN + b"rest")
+        self.assertEqual(result.code, 1)
+        self.assertIn(f"offset {len(PLAIN)}", result.err)
+        self.assertEqual(run("verify", "-", stdin=gzip.compress(PLAIN) + b"rest").code, 1)
+        self.assertEqual(self.ok("verify", "-", stdin=gzip.compress(PLAIN) + bytes(1000)).text, "-: ok\n")
+        write("zeros.gz", gzip.compress(PLAIN) + bytes(1000))
+        self.ok("verify", "zeros.gz")
+
+
+class Convert(Case):
+    def test_round_trip(self):
+        zstd = "zstd" in codec_names()
+        chain = ["model.stele", "c.stele.gz"] + (["c.stele.zst"] if zstd else []) + ["c.stele"]
+        for source, target in zip(chain, chain[1:]):
+            self.ok("convert", source, target)
+        self.assertEqual(pathlib.Path("c.stele").read_bytes(), PLAIN)
+        self.assertEqual(gzip.open("c.stele.gz").read(), PLAIN)
+        if shutil.which("gunzip"):
+            self.assertEqual(subprocess.run(["gunzip", "-c", "c.stele.gz"], stdout=subprocess.PIPE, check=True).stdout, PLAIN)
+        if zstd and shutil.which("zstd"):
+            self.assertEqual(subprocess.run(["zstd", "-dc", "c.stele.zst"], stdout=subprocess.PIPE, check=True).stdout, PLAIN)
+            self.assertEqual(self.ok("info", "c.stele.zst", "--json").json["codec"], "zstd")
+
+    def test_every_codec(self):
+        for codec in codec_names() + ["plain"]:
+            self.ok("convert", "model.stele.gz", f"every.{codec}", "--codec", codec, "--threads", 2)
+            self.assertEqual(self.ok("info", f"every.{codec}", "--json").json["codec"], codec)
+            self.assertEqual(self.ok("convert", f"every.{codec}", "-").out, PLAIN)
+            self.assertEqual(self.ok("extract", f"every.{codec}", "layers/0/weights", "--raw", "-o", "-").out,
+                             WEIGHTS.tobytes())
+
+    def test_standard_input_and_output(self):
+        packed = self.ok("convert", "-", "-", "--codec", "gzip", "--level", 1, stdin=PLAIN + OTHER).out
+        self.assertEqual(gzip.decompress(packed), PLAIN + OTHER)
+        self.assertEqual(self.ok("convert", "-", "-", stdin=packed).out, PLAIN + OTHER)
+        self.ok("convert", "-", "from_stdin.stele.gz", stdin=packed)
+        self.assertEqual(gzip.open("from_stdin.stele.gz").read(), PLAIN + OTHER)
+
+    def test_in_place(self):
+        shutil.copy("model.stele", "same.stele")
+        self.ok("convert", "same.stele", "same.stele", "--codec", "gzip", "--sync", "file_folder")
+        self.assertEqual(gzip.open("same.stele").read(), PLAIN)
+
+    def test_foreign_gzip(self):
+        with gzip.open("foreign.gz", "wb", compresslevel=1) as file:
+            file.write(PLAIN)
+        self.ok("convert", "foreign.gz", "foreign.stele")
+        self.assertEqual(pathlib.Path("foreign.stele").read_bytes(), PLAIN)
+
+    def test_bad_input_leaves_the_old_file(self):
+        bad = bytearray(PLAIN)
+        bad[bad.index(IMAGES.tobytes()) + 3_000_000] ^= 1
+        write("bad_images.stele", bad)
+        write("old", b"old")
+        before = sorted(os.listdir())
+        self.fails(1, "convert", "bad_images.stele", "old", says="bad_images.stele: images: ")
+        self.fails(1, "convert", "bad_images.stele", "old", "--codec", "gzip")
+        self.fails(1, "convert", __file__, "old", says="archive")
+        write("text.gz", gzip.compress(b"some text that is no archive"))
+        write("twice.gz", gzip.compress(gzip.compress(PLAIN)))
+        self.fails(1, "convert", "text.gz", "old", says="archive")
+        self.fails(1, "convert", "twice.gz", "old", says="archive")
+        self.fails(1, "convert", "/dev/null", "old")
+        self.fails(3, "convert", "absent", "old", says="absent")
+        self.assertEqual(pathlib.Path("old").read_bytes(), b"old")
+        self.assertEqual(sorted(set(os.listdir()) - {"text.gz", "twice.gz"}), sorted(set(before) - {"text.gz", "twice.gz"}))
+
+    def test_json(self):
+        report = self.ok("convert", "two.stele", "two.gz", "--json").json
+        self.assertEqual(report["archives"], 2)
+        self.assertEqual(report["plain_bytes"], len(PLAIN + OTHER))
+        self.assertEqual(report["input"], {"file": "two.stele", "codec": "plain", "stored_bytes": len(PLAIN + OTHER)})
+        self.assertEqual(report["output"], {"file": "two.gz", "codec": "gzip", "stored_bytes": os.path.getsize("two.gz")})
+
+    def test_memory_stays_bounded(self):
+        big = Archive({"a": np.zeros(64 << 20, "u1"), "b": np.zeros(64 << 20, "u1")}).data
+        write("big.stele", big)
+        def limit():
+            import resource
+            resource.setrlimit(resource.RLIMIT_DATA, (48 << 20, 48 << 20))
+        if "-fsanitize" not in os.environ.get("STELE_CXX_FLAGS", ""):
+            self.ok("convert", "big.stele", "big.gz", "--threads", 2, preexec_fn=limit)
+            self.ok("verify", "big.gz", "--threads", 2, preexec_fn=limit)
+            self.ok("verify", "-", "--threads", 2, stdin=pathlib.Path("big.gz").read_bytes(), preexec_fn=limit)
+        os.remove("big.stele")
+        os.remove("big.gz")
+
+    def test_interrupt_removes_the_temporary_file(self):
+        os.mkdir("interrupted")
+        process = subprocess.Popen([STELE, "convert", "-", "interrupted/out.stele"], stdin=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        process.stdin.write(PLAIN[:3 << 20])
+        process.stdin.flush()
+        deadline = time.monotonic() + 20
+        while not os.listdir("interrupted") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(len(os.listdir("interrupted")), 1)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        try:
+            process.stdin.write(PLAIN[3 << 20:])
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.assertEqual(process.wait(30), -signal.SIGINT)
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+        self.assertEqual(os.listdir("interrupted"), [])
+
+
+class Codecs(Case):
+    def test_list(self):
+        text = self.ok("codecs").text
+        self.assertRegex(text, r"\ngzip +\.gz")
+        codecs = {codec["name"]: codec for codec in self.ok("codecs", "--json").json["codecs"]}
+        self.assertIn(".gz", codecs["gzip"]["extensions"])
+        levels = codecs["gzip"]["levels"]
+        self.assertTrue(levels["lowest"] <= levels["standard"] <= levels["highest"])
+        self.assertTrue(codecs["gzip"]["library"])
+
+
+class Usage(Case):
+    def test_help(self):
+        text = self.ok("--help").text
+        for word in ("info", "ls", "show", "extract", "verify", "convert", "codecs", "--json", "Exit codes", "  4  "):
+            self.assertIn(word, text)
+        for command in ("info", "ls", "show", "extract", "verify", "convert", "codecs"):
+            self.assertIn("--json", self.ok(command, "--help").text)
+        self.assertRegex(self.ok("--version").text, r"^stele \d+\.\d+\.\d+ \(file format \d+\)\n$")
+
+    def test_wrong_usage(self):
+        self.fails(2)
+        self.fails(2, "frobnicate")
+        self.fails(2, "info")
+        self.fails(2, "ls", "model.stele", "--depth", "many")
+        self.fails(2, "extract", "model.stele", "ids")
+        self.fails(2, "extract", "model.stele", "ids", "--raw", "--codec", "gzip", "-o", "x")
+        self.fails(2, "convert", "model.stele", "x", "--codec", "none-such", says="gzip")
+        self.fails(2, "convert", "model.stele", "x.gz", "--level", 99, says="levels")
+        self.fails(2, "convert", "model.stele", "x.gz", "--level", -99, says="levels")
+        self.fails(2, "convert", "model.stele", "x.stele", "--level", 3, says="level")
+        self.fails(2, "convert", "model.stele", "x", "--sync", "always")
+        self.assertFalse(os.path.exists("x") or os.path.exists("x.gz") or os.path.exists("x.stele"))
+
+    def test_not_found(self):
+        for command in ("info", "ls", "show", "verify"):
+            if command != "verify":
+                self.fails(3, command, "absent.stele", says="absent.stele")
+        self.fails(3, "ls", "model.stele", "layers/9", says="model.stele: layers/9: ")
+        self.fails(3, "show", "model.stele", "none", says="model.stele: none: ")
+        self.fails(3, "extract", "model.stele", "layers/0/none", "-o", "x", says="model.stele: layers/0/none: ")
+        self.assertFalse(os.path.exists("x"))
+        self.assertEqual(run("show", "model.stele", "none", "--json").json["error"]["code"], "not_found")
+
+    def test_no_archive(self):
+        for command in ("info", "ls", "show"):
+            self.fails(1, command, __file__, says=__file__)
+            self.fails(1, command, "-", stdin=b"", says="standard input")
+
+    def test_io_errors(self):
+        self.fails(4, "info", ".")
+        self.fails(4, "convert", "model.stele", "no/such/folder/x.gz", says="no/such/folder")
+        if os.path.exists("/dev/full"):
+            self.fails(4, "convert", "model.stele", "/dev/full", says="/dev/full")
+            for args in (("info", "model.stele"), ("ls", "model.stele", "--all"), ("codecs",), ("--help",),
+                         ("verify", "model.stele"), ("convert", "model.stele", "-"), ("info", "model.stele", "--json"),
+                         ("extract", "model.stele", "images", "--raw", "-o", "-")):
+                with open("/dev/full", "wb") as full:
+                    done = subprocess.run([STELE, *args], stdout=full, stderr=subprocess.PIPE, check=False)
+                self.assertEqual(done.returncode, 4, args)
+                self.assertIn(b"standard output", done.stderr)
+        if os.geteuid() != 0:
+            write("secret.stele", PLAIN)
+            os.chmod("secret.stele", 0)
+            self.fails(4, "info", "secret.stele", says="secret.stele")
+
+    def test_broken_pipe_is_quiet(self):
+        process = subprocess.Popen([STELE, "convert", "model.stele", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   restore_signals=False)
+        process.stdout.read(1)
+        process.stdout.close()
+        self.assertEqual(process.wait(30), -signal.SIGPIPE)
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+
+    def test_fifo(self):
+        os.mkfifo("fifo")
+        self.assertTrue(stat.S_ISFIFO(os.stat("fifo").st_mode))
+        for command in (("info",), ("ls", "--depth", "1"), ("verify",)):
+            writer = subprocess.Popen(["sh", "-c", "cat model.stele.gz > fifo"])
+            self.ok(command[0], "fifo", *command[1:])
+            writer.wait(30)
+
+    def test_progress(self):
+        """Only on a terminal, only after half a second, and it goes when the work ends."""
+        import pty
+        master, terminal = pty.openpty()
+        process = subprocess.Popen([STELE, "convert", "-", "slow.stele"], stdin=subprocess.PIPE, stderr=terminal)
+        for piece in (PLAIN[:3 << 20], PLAIN[3 << 20:]):
+            process.stdin.write(piece)
+            process.stdin.flush()
+            time.sleep(0.7)
+        process.stdin.close()
+        self.assertEqual(process.wait(30), 0)
+        os.close(terminal)
+        shown = b""
+        try:
+            while piece := os.read(master, 4096):
+                shown += piece
+        except OSError:
+            pass
+        os.close(master)
+        self.assertIn(b"MiB/s", shown)
+        self.assertTrue(shown.endswith(b"\r\x1b[K"), shown)
+
+
+class Format(unittest.TestCase):
+    def test_written_here_is_a_cbor_sequence(self):
+        """What this file writes is what any CBOR library reads."""
+        data = pathlib.Path("model.stele").read_bytes()
+        import io
+        decoder = cbor2.CBORDecoder(io.BytesIO(data))
+        items = [decoder.decode() for _ in range(4)]
+        self.assertEqual(items[0].tag, 55800)
+        self.assertEqual(items[3][-8:], b"STELEEND")
+        for entry in Archive(MODEL).arrays:
+            self.assertEqual(entry[5] % 64, 0)
+
+
+def codec_names():
+    return [codec["name"] for codec in run("codecs", "--json").json["codecs"]]
+
+
+def main():
+    if not STELE:
+        print("skipped: the command line is not built")
+        return 77
+    write("model.stele", PLAIN)
+    write("two.stele", PLAIN + OTHER)
+    write("model.stele.gz", gzip.compress(PLAIN, 6))
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
+    print(f"{result.testsRun - len(result.failures) - len(result.errors)} passed, "
+          f"{len(result.failures) + len(result.errors)} failed")
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
