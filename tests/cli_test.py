@@ -651,9 +651,12 @@ class Usage(Case):
         os.mkfifo("fifo")
         self.assertTrue(stat.S_ISFIFO(os.stat("fifo").st_mode))
         for command in (("info",), ("ls", "--depth", "1"), ("verify",)):
-            writer = subprocess.Popen(["sh", "-c", "cat model.stele.gz > fifo"])
-            self.ok(command[0], "fifo", *command[1:])
-            writer.wait(30)
+            writer = subprocess.Popen(["dd", "if=model.stele.gz", "of=fifo", "status=none"])
+            try:
+                self.ok(command[0], "fifo", *command[1:])
+                writer.wait(30)
+            finally:
+                writer.kill()
 
     def test_progress(self):
         """Only on a terminal, only after half a second, and it goes when the work ends."""

@@ -1,9 +1,13 @@
 // stele: looks at archives, checks them, takes them apart and converts them.
 
+#include <algorithm>
 #include <csignal>
+#include <functional>
 #include <map>
 #include <new>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -38,7 +42,8 @@ class CommandLine {
                                            std::to_string(format_version) + ")");
     add_json(app_);
     app_.footer(footer);
-    for (const auto& codec : Codecs().all()) {
+    const Codecs known;
+    for (const auto& codec : known.all()) {
       codecs_.emplace_back(codec->name());
     }
     add_info();

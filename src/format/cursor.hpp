@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "format/cbor.hpp"
+#include "format/utf8.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 
@@ -46,8 +47,9 @@ class Cursor {
   /// The number of items; each takes at least one byte, so it is never more than the bytes left.
   std::uint64_t array() { return counted(Major::array, 1); }
   std::uint64_t map() { return counted(Major::map, 2); }
+  /// Text, or the bytes that stand for text that is not UTF-8.
   std::string_view text() {
-    const std::uint64_t size = expect(Major::text, "a text string").value;
+    const std::uint64_t size = expect(next_is(Major::bytes) ? Major::bytes : Major::text, "a text string").value;
     const Bytes bytes = take(size);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
@@ -139,7 +141,7 @@ class Builder {
   void map(std::uint64_t count) { head(Major::map, count); }
   void tag(std::uint64_t number) { head(Major::tag, number); }
   void text(std::string_view text) {
-    head(Major::text, text.size());
+    head(is_utf8(text) ? Major::text : Major::bytes, text.size());
     raw(std::as_bytes(std::span(text)));
   }
   void raw(Bytes bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }

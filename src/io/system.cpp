@@ -28,6 +28,7 @@ SystemCalls& system_calls() noexcept {
       .madvise = ::madvise,
       .readlink = ::readlink,
       .fcntl = ::fcntl,
+      .fallocate = ::fallocate,
   };
   return table;
 }

@@ -29,6 +29,7 @@ struct SystemCalls {
   int (*madvise)(void* address, std::size_t length, int advice);
   ssize_t (*readlink)(const char* path, char* into, std::size_t count);
   int (*fcntl)(int fd, int command, ...);
+  int (*fallocate)(int fd, int mode, off_t offset, off_t length);  // Linux; may say ENOTSUP
 };
 
 /// The table in use. Tests replace entries before any other thread runs; nothing else writes it.
