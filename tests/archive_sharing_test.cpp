@@ -13,13 +13,12 @@
 namespace stele {
 namespace {
 
-using test::array_item;
+using test::operator+=;
 using test::counting;
 using test::Data;
 using test::error_of;
 using test::Folder;
 using test::hex;
-using test::natural_item;
 using test::reread;
 using test::round_trip;
 using test::text_item;
@@ -254,12 +253,6 @@ TEST(Sharing, ASharedObjectCanBeReadAsAValue) {
   }
 }
 
-template <class Value>
-struct Two {
-  Value a;
-  Value b;
-};
-
 TEST(Sharing, AnyKindOfSharedObjectCanBeReadAsAValue) {
   const auto check = [](const auto& object) {
     using T = std::remove_cvref_t<decltype(object)>;
@@ -334,10 +327,11 @@ void expect_shared(std::uint64_t most_bytes, const Arrays&... arrays) {
   check(load<Tuple>(folder / "a.stele", {.map = MapMode::copy_on_write}));
   const File file = open(folder / "a.stele");
   check(file.load<Tuple>());
-  const auto part = [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (EXPECT_TRUE((file.load<std::tuple_element_t<I, Tuple>>(std::to_string(I)) == std::get<I>(value))), ...);
+  std::size_t index = 0;
+  const auto check_part = [&](const auto& array) {
+    EXPECT_TRUE(file.load<std::remove_cvref_t<decltype(array)>>(std::to_string(index++)) == array);
   };
-  part(std::index_sequence_for<Arrays...>());
+  (check_part(arrays), ...);
 }
 
 TEST(Sharing, ViewsOfOneBuffer) {

@@ -25,6 +25,13 @@
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 
+namespace stele {
+
+/// For the messages of GoogleTest.
+inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
+
+}  // namespace stele
+
 namespace stele::test {
 
 using Data = std::vector<std::byte>;

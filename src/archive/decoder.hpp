@@ -85,6 +85,14 @@ class Decoder final : public InVisitor, private Input::Reader {
     std::uint64_t bytes = 0;  // definite only
     std::uint64_t data_offset = 0;
     std::optional<std::uint64_t> shared;  // the index it is stored under
+
+    static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
+    static constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // allocated before any of it has come
+    /// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
+    static std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) noexcept {
+      const std::uint64_t step = trusted ? step_trusted : have > step_claimed ? have : step_claimed;
+      return total - have < step ? total : have + step;
+    }
   };
   /// Reads the next value, an array, as far as its elements and skips them.
   ArrayItem skip_array();

@@ -35,7 +35,7 @@ std::string with_point(std::string text) {
 
 /// The number with the fewest decimal digits that rounds to the given bits of a short format.
 template <class Short>
-double shortest_decimal(Short value) {
+double brief_decimal(Short value) {
   const auto exact = static_cast<float>(value);
   if (!std::isfinite(exact)) {
     return static_cast<double>(exact);
@@ -50,6 +50,12 @@ double shortest_decimal(Short value) {
     }
   }
   return static_cast<double>(exact);
+}
+
+double brief_decimal(float value) {
+  char text[40];
+  *std::to_chars(text, text + sizeof text - 1, value, std::chars_format::scientific).ptr = '\0';
+  return std::strtod(text, nullptr);
 }
 
 /// An 8-bit float with `mantissa` bits of fraction.
@@ -72,23 +78,46 @@ double tiny_float(std::uint8_t bits, int mantissa, bool has_infinity) {
   return (bits & 0x80) != 0 ? -value : value;
 }
 
-/// A real element as the double whose shortest decimal is the element's own.
-double real_element(K kind, const std::byte* at) {
+/// A real element.
+struct Real {
+  double value = 0;
+  double brief = 0;  // its shortest decimal is that of the element
+};
+
+Real real_element(K kind, const std::byte* at) {
+  const auto same = [](double value) { return Real{value, value}; };
   switch (kind) {
-    case K::float16:
-      return shortest_decimal(std::bit_cast<float16>(load_le<std::uint16_t>(at)));
-    case K::bfloat16:
-      return shortest_decimal(std::bit_cast<bfloat16>(load_le<std::uint16_t>(at)));
+    case K::float16: {
+      const auto value = std::bit_cast<float16>(load_le<std::uint16_t>(at));
+      return {static_cast<double>(static_cast<float>(value)), brief_decimal(value)};
+    }
+    case K::bfloat16: {
+      const auto value = std::bit_cast<bfloat16>(load_le<std::uint16_t>(at));
+      return {static_cast<double>(static_cast<float>(value)), brief_decimal(value)};
+    }
     case K::float32: {
       const auto value = std::bit_cast<float>(load_le<std::uint32_t>(at));
-      return std::isfinite(value) ? std::strtod(shortest(value).c_str(), nullptr) : static_cast<double>(value);
+      const auto wide = static_cast<double>(value);
+      return {wide, std::isfinite(value) ? brief_decimal(value) : wide};
     }
     case K::float8_e4m3fn:
-      return tiny_float(load_le<std::uint8_t>(at), 3, false);
+      return same(tiny_float(load_le<std::uint8_t>(at), 3, false));
     case K::float8_e5m2:
-      return tiny_float(load_le<std::uint8_t>(at), 2, true);
+      return same(tiny_float(load_le<std::uint8_t>(at), 2, true));
     default:
-      return std::bit_cast<double>(load_le<std::uint64_t>(at));
+      return same(std::bit_cast<double>(load_le<std::uint64_t>(at)));
+  }
+}
+
+/// From here on numbers are written with an exponent.
+double large(K kind) noexcept {
+  switch (kind) {
+    case K::float64:
+      return 1e8;
+    case K::float32:
+      return 1e6;
+    default:
+      return 1e3;
   }
 }
 
@@ -177,83 +206,71 @@ std::string pad_left(const std::string& text, std::size_t width) {
 /// Makes real numbers line up: one notation and one place of the point for all.
 class RealColumn {
  public:
-  explicit RealColumn(const std::vector<double>& values) {
+  RealColumn(const std::vector<Real>& numbers, K kind) {
     double largest = 0;
     double smallest = std::numeric_limits<double>::infinity();
-    for (const double value : values) {
+    for (const auto& [value, brief] : numbers) {
       if (std::isfinite(value) && value != 0) {
-        largest = std::max(largest, std::fabs(value));
-        smallest = std::min(smallest, std::fabs(value));
+        largest = std::max(largest, std::fabs(brief));
+        smallest = std::min(smallest, std::fabs(brief));
       }
     }
-    scientific_ = largest != 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
-    if (scientific_) {
-      for (const double value : values) {
-        if (std::isfinite(value)) {
-          const std::string text = shortest_scientific(value);
-          const std::size_t point = text.find('.');
-          const std::size_t exponent = text.find('e');
-          if (point != std::string::npos) {
-            decimals_ = std::max(decimals_, std::min<std::size_t>(precision, exponent - point - 1));
-          }
-        }
-      }
-    } else {
-      for (const double value : values) {
-        if (std::isfinite(value)) {
-          const std::string text = positional(value);
-          decimals_ = std::max(decimals_, text.size() - text.find('.') - 1);
-        }
+    scientific_ = largest != 0 && (largest >= large(kind) || smallest < 1e-4 || largest / smallest > 1000);
+    for (const Real& number : numbers) {
+      if (std::isfinite(number.value)) {
+        decimals_ = std::max(decimals_, decimals_of(number));
       }
     }
-    for (const double value : values) {
-      width_ = std::max(width_, unpadded(value).size());
+    for (const Real& number : numbers) {
+      width_ = std::max(width_, plain_text(number).size());
     }
   }
 
-  std::string text(double value) const { return pad_left(unpadded(value), width_); }
+  std::string text(const Real& number) const { return pad_left(plain_text(number), width_); }
   /// With a sign in any case.
-  std::string signed_text(double value) const {
-    const std::string text = unpadded(std::fabs(value));
-    return (std::signbit(value) ? "-" : "+") + text;
+  std::string signed_text(const Real& number) const {
+    const bool negative = std::signbit(number.value);
+    const std::string text = plain_text({std::fabs(number.value), std::fabs(number.brief)});
+    return pad_left((negative ? "-" : "+") + text, width_);
   }
 
  private:
-  static std::string shortest_scientific(double value) {
-    char text[40];
-    const auto result = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific);
+  static std::string digits_of(double value, std::chars_format format, int decimals = -1) {
+    char text[400];
+    const auto result = decimals < 0 ? std::to_chars(text, text + sizeof text, value, format)
+                                     : std::to_chars(text, text + sizeof text, value, format, decimals);
     return std::string(text, result.ptr);
   }
+  std::size_t decimals_of(const Real& number) const {
+    const std::string text = scientific_ ? digits_of(number.brief, std::chars_format::scientific) : positional(number);
+    const std::size_t point = text.find('.');
+    const std::size_t end = std::min(text.find('e'), text.size());
+    return point == std::string::npos ? 0 : std::min<std::size_t>(precision, end - point - 1);
+  }
   /// With a point and no zeros at the end.
-  static std::string positional(double value) {
-    char text[64];
-    auto result = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed);
-    std::string digits(text, result.ptr);
+  static std::string positional(const Real& number) {
+    std::string digits = digits_of(number.brief, std::chars_format::fixed);
     const std::size_t point = digits.find('.');
     if (point == std::string::npos) {
       return digits + ".";
     }
     if (digits.size() - point - 1 > precision) {
-      result = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, precision);
-      digits.assign(text, result.ptr);
+      digits = digits_of(number.value, std::chars_format::fixed, precision);
       digits.erase(digits.find_last_not_of('0') + 1);
     }
     return digits;
   }
   /// With blanks behind in place of zeros, so that the points line up.
-  std::string unpadded(double value) const {
-    if (!std::isfinite(value)) {
-      return std::isnan(value) ? "nan" : value < 0 ? "-inf" : "inf";
+  std::string plain_text(const Real& number) const {
+    if (!std::isfinite(number.value)) {
+      return std::isnan(number.value) ? "nan" : number.value < 0 ? "-inf" : "inf";
     }
     if (!scientific_) {
-      std::string text = positional(value);
+      std::string text = positional(number);
       text.append(decimals_ - (text.size() - text.find('.') - 1), ' ');
       return text;
     }
-    char text[64];
-    const auto result = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific,
-                                      static_cast<int>(decimals_));
-    std::string digits(text, result.ptr);
+    std::string digits = digits_of(number.value, std::chars_format::scientific, static_cast<int>(decimals_));
     if (decimals_ == 0) {
       digits.insert(digits.find('e'), ".");
     }
@@ -269,7 +286,7 @@ class RealColumn {
 std::string element_text(const DType& dtype, const std::byte* at) {
   const K kind = dtype.kind();
   if (is_real(kind)) {
-    return with_point(shortest(real_element(kind, at)));
+    return with_point(shortest(real_element(kind, at).brief));
   }
   switch (kind) {
     case K::boolean:
@@ -277,8 +294,8 @@ std::string element_text(const DType& dtype, const std::byte* at) {
     case K::complex64:
     case K::complex128: {
       const K part = kind == K::complex64 ? K::float32 : K::float64;
-      const double imaginary = real_element(part, at + dtype.item_size() / 2);
-      return with_point(shortest(real_element(part, at))) + (std::signbit(imaginary) ? "-" : "+") +
+      const double imaginary = real_element(part, at + dtype.item_size() / 2).brief;
+      return with_point(shortest(real_element(part, at).brief)) + (std::signbit(imaginary) ? "-" : "+") +
              with_point(shortest(std::fabs(imaginary))) + "j";
     }
     case K::bytes:
@@ -355,26 +372,26 @@ class Elements {
     const DType& dtype = array_.dtype;
     const K kind = dtype.kind();
     if (is_real(kind)) {
-      std::vector<double> values;
+      std::vector<Real> numbers;
       for (const std::byte* at : places_) {
-        values.push_back(real_element(kind, at));
+        numbers.push_back(real_element(kind, at));
       }
-      const RealColumn column(values);
-      for (const double value : values) {
-        words_.push_back(column.text(value));
+      const RealColumn column(numbers, kind);
+      for (const Real& number : numbers) {
+        words_.push_back(column.text(number));
       }
       return;
     }
     if (kind == K::complex64 || kind == K::complex128) {
       const K part = kind == K::complex64 ? K::float32 : K::float64;
-      std::vector<double> real;
-      std::vector<double> imaginary;
+      std::vector<Real> real;
+      std::vector<Real> imaginary;
       for (const std::byte* at : places_) {
         real.push_back(real_element(part, at));
         imaginary.push_back(real_element(part, at + dtype.item_size() / 2));
       }
-      const RealColumn real_column(real);
-      const RealColumn imaginary_column(imaginary);
+      const RealColumn real_column(real, part);
+      const RealColumn imaginary_column(imaginary, part);
       for (std::size_t i = 0; i < places_.size(); ++i) {
         std::string text = imaginary_column.signed_text(imaginary[i]);
         const std::size_t end = text.find_last_not_of(' ') + 1;
@@ -383,7 +400,7 @@ class Elements {
       }
       return;
     }
-    std::size_t width = 0;
+    std::size_t width = kind == K::boolean && array_.shape.rank() > 0 ? 5 : 0;  // NumPy's, whatever the values
     for (const std::byte* at : places_) {
       words_.push_back(element_text(dtype, at));
       width = std::max(width, words_.back().size());
@@ -405,7 +422,8 @@ class Elements {
     bool first = true;
     const auto separate = [&](std::size_t size) {
       if (axis + 1 == rank) {
-        if (!one_line_ && !first && out_.size() - line_start_ + 1 + size + (rank - axis) > line_width) {
+        if (!one_line_ && !first && out_.size() - line_start_ + 1 + size + rank > line_width) {
+          out_.erase(out_.find_last_not_of(' ') + 1);
           out_ += '\n';
           line_start_ = out_.size();
           out_.append(axis + 1, ' ');
@@ -448,7 +466,7 @@ class Elements {
 
 std::string real_text(double value) { return with_point(shortest(value)); }
 std::string real_text(float value) { return with_point(shortest(value)); }
-std::string real_text(float16 value) { return real_text(shortest_decimal(value)); }
+std::string real_text(float16 value) { return real_text(brief_decimal(value)); }
 
 std::string json_real(std::string text) {
   if (text.find('n') == std::string::npos) {

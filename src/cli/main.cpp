@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <csignal>
 #include <functional>
-#include <map>
 #include <new>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -39,7 +39,8 @@ class CommandLine {
     app_.require_subcommand(1);
     app_.set_help_flag("-h,--help", "Print this help and exit");
     app_.set_version_flag("--version", std::string("stele ") + version_string + " (file format " +
-                                           std::to_string(format_version) + ")");
+                                           std::to_string(format_version) + ")",
+                          "Print the version and exit");
     add_json(app_);
     app_.footer(footer);
     const Codecs known;
@@ -62,14 +63,14 @@ class CommandLine {
   int run() const { return run_(); }
 
  private:
-  template <class Options, class Run>
-  CLI::App& add_command(const char* name, const char* about, Options& options, Run run) {
+  template <class Options>
+  CLI::App& add_command(const char* name, const char* about, Options& options, int (*function)(const Options&)) {
     CLI::App& command = *app_.add_subcommand(name, about);
     add_json(command);
-    command.callback([this, &options, run] {
-      run_ = [this, &options, run] {
+    command.callback([this, &options, function] {
+      run_ = [this, &options, function] {
         options.json = json_;
-        return run(options);
+        return function(options);
       };
     });
     return command;
@@ -80,7 +81,9 @@ class CommandLine {
     command.parse_complete_callback([this, &file] { file_ = &file; });
   }
   static void add_path(CLI::App& command, std::string& path, bool required = false) {
-    command.add_option("PATH", path, "A value in it; the whole if it is left out or empty")->required(required)->type_name("");
+    command.add_option("PATH", path, required ? "A value in it; \"\" for the whole" : "A value in it [the whole]")
+        ->required(required)
+        ->type_name("");
   }
   static void add_offset(CLI::App& command, std::uint64_t& offset) {
     command.add_option("--offset", offset, "Where the archive begins in the file")->type_name("BYTES");
@@ -90,15 +93,15 @@ class CommandLine {
   }
   template <class Enum>
   static void add_choice(CLI::App& command, const char* name, Enum& value, const char* about,
-                         const std::map<std::string, Enum>& choices) {
+                         const std::vector<std::pair<std::string, Enum>>& choices) {
     std::vector<std::string> names;
     for (const auto& choice : choices) {
       names.push_back(choice.first);
     }
-    command.add_option_function<std::string>(name, [&value, choices](const std::string& text) { value = choices.at(text); },
-                                             about)
-        ->check(CLI::IsMember(names))
-        ->type_name("");
+    const auto choose = [&value, choices](const std::string& text) {
+      value = std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return c.first == text; })->second;
+    };
+    command.add_option_function<std::string>(name, choose, about)->check(CLI::IsMember(names))->type_name("HOW");
   }
   static void add_sync(CLI::App& command, Sync& sync) {
     add_choice<Sync>(command, "--sync", sync, "What must be on the device at the end [none]",
@@ -109,7 +112,7 @@ class CommandLine {
     names.insert(names.begin(), "plain");
     return command.add_option("--codec", codec, "The codec of OUT [by its extension, else plain]")
         ->check(CLI::IsMember(names))
-        ->type_name("");
+        ->type_name("NAME");
   }
   static CLI::Option* add_level(CLI::App& command, std::optional<int>& level) {
     return command.add_option("--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
@@ -201,6 +204,14 @@ void report(const Error& error, const std::string& file, bool json) {
   }
 }
 
+/// What to say of a command line that cannot be understood.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
+    return std::string("there is no command ") + argv[1];
+  }
+  return error.what();
+}
+
 /// Runs `work` and turns its errors into messages and exit codes.
 template <class Work>
 int guarded(const std::string& file, bool json, Work work) noexcept {
@@ -240,7 +251,7 @@ int run(int argc, char** argv) {
         return exit_fine;
       }
       const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
-      const std::string message = std::string(error.what()) + (json ? "" : "; see stele --help");
+      const std::string message = usage_message(line.app(), error, argc, argv) + (json ? "" : "; see stele --help");
       report(Error(Errc::invalid_argument, message), "", json);
       return exit_wrong_usage;
     });

@@ -44,7 +44,7 @@ int verify(const VerifyOptions& options) {
         entry.update(passed_json(passed));
       } else {
         const std::size_t count = passed.archives.size();
-        print(printable(file) + ": ok" + (count > 1 ? " (" + std::to_string(count) + " archives)" : "") + "\n");
+        print((file == "-" ? "standard input" : printable(file)) + ": ok" + (count > 1 ? " (" + std::to_string(count) + " archives)" : "") + "\n");
       }
     } catch (const Error& error) {
       code = code == exit_fine ? exit_code(error.code()) : code;
