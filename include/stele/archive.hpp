@@ -188,9 +188,14 @@ class Reader {
 
 // --- Whole objects ---------------------------------------------------------------------------------------------------
 
+/// What save() writes to, so that it is never taken for a value.
+template <class T>
+concept Destination = std::is_base_of_v<Sink, T> || std::is_base_of_v<std::ostream, T>;
+
 /// Saves to a file, atomically: a crash, a full disk or an exception leaves the old file whole.
 /// Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
 template <class T>
+  requires(!Destination<T>)
 void save(const T& value, const Path& path, const SaveOptions& options = {}) {
   Writer out(path, options);
   out.write(value);

@@ -35,9 +35,12 @@ void Decoder::begin() {
 
 void Decoder::finish() {
   const std::uint64_t directory_at = in_->position();
+  tail_bytes_ = frozen::trailer_bytes;
   const std::vector<std::byte> item = capture();
   directory_ = decode_directory(item, directory_at);
-  prepare();  // the padding
+  tail_bytes_ = frozen::trailer_bytes - 1;  // the byte that is looked at may be the trailer's first
+  prepare();                                // the padding
+  tail_bytes_ = 0;
   const std::uint64_t structure = in_->structure_checksum();
   const std::uint64_t trailer_at = in_->position();
   std::array<std::byte, frozen::trailer_bytes> bytes;
@@ -70,7 +73,7 @@ void Decoder::finish() {
 // --- Heads -----------------------------------------------------------------------------------------------------------
 
 std::uint64_t Decoder::bytes_to_come() const noexcept {
-  std::uint64_t bytes = 1 + frozen::trailer_bytes;
+  std::uint64_t bytes = tail_bytes_;
   for (std::size_t i = 0; i < depth_; ++i) {
     const Frame& frame = frames_[i];
     bytes += frame.indefinite ? 1 : std::min<std::uint64_t>(frame.remaining, 1 << 20) * (frame.form == Form::map ? 2 : 1);

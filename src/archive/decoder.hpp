@@ -173,6 +173,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;
   std::uint64_t item_at_ = 0;
+  std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
   std::uint64_t referred_bytes_ = 0;  // read again through references
   std::optional<std::uint64_t> pending_shared_;
   std::uint64_t shared_count_ = 0;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 
 #include "archive/encoder_state.hpp"
 #include "archive/shared_buffers.hpp"
@@ -19,10 +18,6 @@ using cbor::Major;
 namespace {
 
 constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by default
-
-unsigned thread_count(unsigned wanted) {
-  return wanted != 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
-}
 
 }  // namespace
 

@@ -126,6 +126,7 @@ void Input::hash_window() noexcept {
 }
 
 void Input::seek(std::uint64_t offset) {
+  hash_window();
   if (!memory_.empty()) {
     if (offset > memory_.size()) {
       ended();
@@ -137,7 +138,7 @@ void Input::seek(std::uint64_t offset) {
     return;
   }
   if (offset >= window_at_ && offset <= window_at_ + static_cast<std::uint64_t>(end_ - window_)) {
-    at_ = window_ + (offset - window_at_);
+    at_ = hashed_ = window_ + (offset - window_at_);
     return;
   }
   window_ = at_ = end_ = hashed_ = buffer_.get();
@@ -233,7 +234,7 @@ void Input::read(MutableBytes to) {
 }
 
 void Input::skip(std::uint64_t size) {
-  if (options_.random && static_cast<std::uint64_t>(end_ - at_) < size) {
+  if (options_.random && !options_.hash && static_cast<std::uint64_t>(end_ - at_) < size) {
     if (!may_hold(size)) {
       ended();
     }

@@ -1,9 +1,10 @@
 #include "archive/opened.hpp"
 
+#include "archive/output.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <thread>
 
 namespace stele {
 namespace {
@@ -130,10 +131,6 @@ void hold_plain(Opened& opened) {
   plain.resize(used);
   opened.source->finish();
   opened.source = std::make_unique<OwnedMemory>(std::move(plain));
-}
-
-unsigned thread_count(unsigned wanted) noexcept {
-  return wanted != 0 ? std::min(wanted, 256U) : std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
 }
 
 Verify Opened::verify() const noexcept {

@@ -12,8 +12,6 @@
 
 namespace stele {
 
-unsigned thread_count(unsigned wanted) noexcept;
-
 /// Plain bytes to read archives from.
 struct Opened {
   std::unique_ptr<Codecs> codecs;  // those of the build, if the options name no others

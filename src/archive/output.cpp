@@ -13,6 +13,12 @@ constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread
 
 }  // namespace
 
+unsigned thread_count(unsigned wanted) noexcept {
+  // asking costs a file of the kernel each time
+  static const unsigned machine = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  return wanted != 0 ? std::min(wanted, 256U) : machine;
+}
+
 Output::Output(Sink& sink, unsigned threads)
     : sink_(sink), threads_(threads), buffer_(new std::byte[capacity]) {}
 

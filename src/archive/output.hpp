@@ -12,6 +12,9 @@
 
 namespace stele {
 
+/// The number of threads an option asks for; 0: the machine's, at most 16.
+unsigned thread_count(unsigned wanted) noexcept;
+
 class Output {
  public:
   Output(Sink& sink, unsigned threads);

@@ -37,7 +37,8 @@ TypedArrayTag typed_array_type(std::uint64_t tag) noexcept {
   if (tag < frozen::tag_typed_first || tag > frozen::tag_typed_last) {
     return {};
   }
-  return {kinds[tag - frozen::tag_typed_first], (tag & 4) == 0};
+  const Kind kind = kinds[tag - frozen::tag_typed_first];
+  return {kind, (tag & 4) == 0 && DType(kind).item_size() > 1};
 }
 
 void put_dtype(Builder& out, const DType& dtype) {
