@@ -1,8 +1,9 @@
 // Plain files of {"X": 200 MiB of float32, "y": 1000 integers, "name"}: saved beside write(2) of the same bytes, loaded
 // beside read(2).
 
-#include <filesystem>
 #include <Eigen/Core>
+#include <filesystem>
+#include <utility>
 
 #include "bench.hpp"
 #include "stele/archive.hpp"
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < data->X_.size(); ++i) {
     data->X_.data()[i] = values[i % values.size()];
   }
+  bench::write_raw(bench::file("arrays.raw"), std::as_bytes(std::as_const(data->X_).span()));  // for other languages
   data->y.assign(1000, 7);
   data->name = "m";
 

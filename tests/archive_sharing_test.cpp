@@ -341,7 +341,6 @@ TEST(Sharing, ViewsOfOneBuffer) {
   expect_shared(most, whole.slice(10, 500), whole);
   expect_shared(most, whole.slice(0, 60'000), whole.slice(40'000, many));
   expect_shared(most, whole.slice(0, 60'000), whole.slice(40'000, many), whole, whole.slice(5, 6));
-  expect_shared(most, whole.slice(5, 5), whole);
   const auto grid = counting<float, 2>({200, 500});
   expect_shared(most, grid, grid.transposed());
   expect_shared(most, grid.transposed(), grid);

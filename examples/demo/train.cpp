@@ -97,7 +97,7 @@ Softmax train_softmax(const Eigen::MatrixXf& projected, const stele::Array<std::
   std::mt19937 random(1);
 
   for (int epoch = 0; epoch < epochs; ++epoch) {
-    const float rate = 0.02F / static_cast<float>(1 + epoch);
+    const float rate = 0.1F / static_cast<float>(1 + epoch);
     std::shuffle(order.begin(), order.end(), random);
     for (Eigen::Index first = 0; first + batch_size <= total; first += batch_size) {
       const std::vector<Eigen::Index> chosen(order.begin() + first, order.begin() + first + batch_size);

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -179,6 +180,29 @@ consteval Family family() {
     return Family::null;  // std::monostate and its like
   else if constexpr (std::is_aggregate_v<T>) return Family::aggregate;
   else return Family::unknown;
+}
+
+/// Whether null may stand for a value of T, so that optional<T> must tell its own null apart.
+template <class T>
+inline constexpr bool may_be_null = [] {
+  constexpr Family f = family<T>();
+  return f == Family::null || f == Family::optional || f == Family::unique_pointer || f == Family::shared_pointer ||
+         f == Family::weak_pointer;
+}();
+
+/// Opens a sequence that must have exactly `count` items and reads them by `item(index)`.
+template <class F>
+void read_exactly(InVisitor& in, std::size_t count, F&& item) {
+  in.begin_sequence();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!in.next()) {
+      in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found " + std::to_string(i));
+    }
+    item(i);
+  }
+  if (in.next()) {
+    in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found more");
+  }
 }
 
 /// The implementation for a family.

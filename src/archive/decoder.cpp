@@ -101,7 +101,7 @@ void Decoder::prepare() {
       error(Errc::malformed, "a tag of indefinite length");
     }
     if (tag == frozen::tag_shareable) {
-      pending_shared_ = new_shared(in_->position());
+      pending_shared_.push_back(new_shared(in_->position()));
     } else if (tag == frozen::tag_shared_reference || tag == frozen::tag_generic_object ||
                tag == frozen::tag_row_major || tag == frozen::tag_column_major ||
                (tag >= frozen::tag_typed_first && tag <= frozen::tag_typed_last) ||
@@ -131,7 +131,7 @@ bool Decoder::take() {
   prepare();
   item_at_ = in_->position();
   if (!next_is_tag(frozen::tag_shared_reference)) {
-    pending_shared_.reset();
+    pending_shared_.clear();
     return false;
   }
   in_->head();
@@ -141,7 +141,7 @@ bool Decoder::take() {
   }
   enter_shared(index.value);
   prepare();
-  pending_shared_.reset();
+  pending_shared_.clear();
   if (next_is_tag(frozen::tag_shared_reference)) {
     error(Errc::malformed, "a reference to a reference");
   }
@@ -228,6 +228,9 @@ Kind Decoder::kind() {
   switch (head.major) {
     case Major::natural:
     case Major::negative:
+      if (head.indefinite()) {
+        error(Errc::malformed, "a number of indefinite length");
+      }
       return Kind::integer;
     case Major::bytes:
       return Kind::bytes;
@@ -321,8 +324,8 @@ bool Decoder::boolean() {
 Number Decoder::read_number() {
   std::size_t size = 0;
   const Head head = peek_head(size);
-  if (head.info == cbor::info_indefinite) {
-    mismatch("a number");
+  if (head.indefinite() && (head.major == Major::natural || head.major == Major::negative)) {
+    error(Errc::malformed, "a number of indefinite length");
   }
   Number number{Number::Type::natural, head.value};
   if (head.major == Major::negative) {

@@ -84,7 +84,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool growing = false;     // the first extent follows from the bytes
     std::uint64_t bytes = 0;  // definite only
     std::uint64_t data_offset = 0;
-    std::optional<std::uint64_t> shared;  // the index it is stored under
+    std::deque<std::uint64_t> shared;  // the indices it is stored under
 
     static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
     static constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // allocated before any of it has come
@@ -175,7 +175,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t item_at_ = 0;
   std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
   std::uint64_t referred_bytes_ = 0;  // read again through references
-  std::optional<std::uint64_t> pending_shared_;
+  std::deque<std::uint64_t> pending_shared_;  // the marks before the value that comes next
   std::uint64_t shared_count_ = 0;
   bool shared_count_known_ = true;
   bool shared_offsets_complete_ = true;  // they begin with the archive's first

@@ -46,8 +46,8 @@ Shape Decoder::read_shape() {
 
 Decoder::ArrayItem Decoder::read_array_header() {
   ArrayItem item;
-  item.shared = pending_shared_;
-  pending_shared_.reset();
+  item.shared = std::move(pending_shared_);
+  pending_shared_.clear();
   std::optional<Shape> extents;
   Head head = in_->head();
   if (head.major == Major::tag && (head.value == frozen::tag_row_major || head.value == frozen::tag_column_major ||

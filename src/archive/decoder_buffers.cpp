@@ -74,8 +74,8 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
       known->view.buffer = known->buffer.get();
     }
   }
-  if (item.shared) {
-    shared_arrays_[*item.shared] = known;
+  for (const std::uint64_t index : item.shared) {
+    shared_arrays_[index] = known;
   }
   return known;
 }
@@ -149,8 +149,8 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
   check_booleans(item.header.dtype, known->buffer->data(), item.header.shape.count());
   known->view = ArrayView(item.header.dtype, known->buffer->data(), item.header.shape, item.header.order);
   known->view.buffer = known->buffer.get();
-  if (item.shared) {
-    shared_arrays_[*item.shared] = known;
+  for (const std::uint64_t index : item.shared) {
+    shared_arrays_[index] = known;
   }
   return known;
 }
@@ -174,7 +174,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_reference() {
     error(Errc::malformed, "a reference to a reference");
   } else {
     ArrayItem item = read_array_header();
-    item.shared = index.value;
+    item.shared.push_back(index.value);
     loaded = load(item);
   }
   leave_shared();

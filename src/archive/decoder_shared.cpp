@@ -31,7 +31,7 @@ void Decoder::skip() {
   }
   prepare();
   item_at_ = in_->position();
-  pending_shared_.reset();
+  pending_shared_.clear();
   skip_value();
 }
 
@@ -264,9 +264,10 @@ SharedIn Decoder::begin_shared() {
   }
   prepare();
   item_at_ = in_->position();
-  if (pending_shared_) {
-    const std::uint64_t index = *pending_shared_;
-    pending_shared_.reset();
+  if (!pending_shared_.empty()) {
+    // A pointer to an array that is shared itself has two marks; the first is the pointer's.
+    const std::uint64_t index = pending_shared_.front();
+    pending_shared_.pop_front();
     return {SharedIn::State::first, index};
   }
   if (!next_is_tag(frozen::tag_shared_reference)) {
@@ -321,7 +322,7 @@ void Decoder::enter_shared(std::uint64_t index) {
     error(Errc::damaged, "a reference leads to a value that is not marked as shared");
   }
   ++shared_count_;
-  pending_shared_.reset();
+  pending_shared_.clear();
 }
 
 void Decoder::leave_shared() {

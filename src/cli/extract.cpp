@@ -55,17 +55,17 @@ void write_raw(const Value& value, const std::string& path, Sink& to) {
       return to.write(std::as_bytes(std::span(value.text())));
     default:
       fail(Errc::invalid_argument,
-           "--raw is for arrays, text and bytes, and this is of the kind " + std::string(to_string(value.kind())), {path, {}});
+           "--raw is for arrays, text and bytes, and this is of the kind " + std::string(to_string(value.kind())),
+           {path, {}});
   }
 }
 
 }  // namespace
 
 int extract(const ExtractOptions& options) {
-  const File file = open_archive(options.file, {.map = MapMode::read_only,
-                                                .verify = Verify::full,
-                                                .threads = options.threads,
-                                                .offset = options.offset});
+  const File file = open_archive(
+      options.file,
+      {.map = MapMode::read_only, .verify = Verify::full, .threads = options.threads, .offset = options.offset});
   const auto value = file.load<Value>(options.path);
   const Codecs codecs;
   const Codec* codec = options.raw ? nullptr : choose_codec(codecs, options.codec, options.output, options.level);

@@ -14,10 +14,10 @@ void receive(int number) { received = number; }
 
 InterruptGuard::InterruptGuard() noexcept {
   for (const int number : signals) {
-    struct sigaction old {};
+    struct sigaction old{};
     sigaction(number, nullptr, &old);
     if (old.sa_handler == SIG_DFL) {  // nohup has SIGHUP ignored
-      struct sigaction action {};
+      struct sigaction action{};
       action.sa_handler = receive;
       action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
       sigaction(number, &action, nullptr);
@@ -27,7 +27,7 @@ InterruptGuard::InterruptGuard() noexcept {
 
 InterruptGuard::~InterruptGuard() {
   for (const int number : signals) {
-    struct sigaction old {};
+    struct sigaction old{};
     sigaction(number, nullptr, &old);
     if (old.sa_handler == receive) {
       std::signal(number, SIG_DFL);

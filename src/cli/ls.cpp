@@ -28,6 +28,9 @@ std::string last_step(const Entry& entry, const Entry& parent) {
   const std::size_t skip = parent.path.empty() ? 0 : parent.path.size() + 1;
   const std::string_view step = std::string_view(entry.path).substr(std::min(skip, entry.path.size()));
   std::string name;
+  if (step == "~") {
+    return name;  // how a path names an empty key
+  }
   for (std::size_t i = 0; i < step.size(); ++i) {
     const bool escape = step[i] == '~' && i + 1 < step.size();
     name += !escape ? step[i] : step[++i] == '1' ? '/' : '~';
@@ -44,6 +47,9 @@ std::string what(const Entry& entry) {
     case Kind::sequence:
     case Kind::map:
     case Kind::record:
+      if (!entry.text.empty()) {
+        return text + entry.text;  // a reference
+      }
       return text.append(to_string(entry.kind)) + " of " + std::to_string(entry.count.value_or(0));
     case Kind::text:
       return text + quoted_text(entry.text);
@@ -124,7 +130,8 @@ nlohmann::ordered_json entry_json(const Entry& entry) {
     json["listed"] = entry.listed;
   } else if (is_container(entry)) {
     json["count"] = entry.count.value_or(0);
-  } else {
+  }
+  if (!entry.text.empty() || is_leaf(entry)) {
     json["text"] = entry.text;
   }
   json["offset"] = entry.offset;

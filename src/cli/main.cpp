@@ -21,7 +21,8 @@
 namespace stele::cli {
 namespace {
 
-constexpr const char* footer = R"(FILE may be - for standard input; OUT may be - for standard output. PATH is a JSON Pointer without the
+constexpr const char* footer =
+    R"(FILE may be - for standard input; OUT may be - for standard output. PATH is a JSON Pointer without the
 leading slash, as in layers/3/weights (~1 stands for a slash in a name, ~0 for a tilde).
 
 Exit codes:
@@ -38,9 +39,9 @@ class CommandLine {
   CommandLine() {
     app_.require_subcommand(1);
     app_.set_help_flag("-h,--help", "Print this help and exit");
-    app_.set_version_flag("--version", std::string("stele ") + version_string + " (file format " +
-                                           std::to_string(format_version) + ")",
-                          "Print the version and exit");
+    app_.set_version_flag(
+        "--version", std::string("stele ") + version_string + " (file format " + std::to_string(format_version) + ")",
+        "Print the version and exit");
     add_json(app_);
     app_.footer(footer);
     const Codecs known;
@@ -128,7 +129,8 @@ class CommandLine {
     add_file(command, ls_.file);
     add_path(command, ls_.path);
     command.add_option("--depth", ls_.depth, "Levels shown below PATH [all]")->type_name("N");
-    command.add_option("--max-items", ls_.max_items, "Items shown of one container [100; 7 of many scalars]")->type_name("N");
+    command.add_option("--max-items", ls_.max_items, "Items shown of one container [100; 7 of many scalars]")
+        ->type_name("N");
     command.add_flag("--all", ls_.all, "Leave nothing out")->excludes("--max-items");
     command.add_flag("--arrays", ls_.arrays, "All arrays, with their full paths, and nothing else");
     add_offset(command, ls_.offset);
@@ -141,8 +143,11 @@ class CommandLine {
         ->type_name("N");
     command.add_option("--depth", show_.depth, "Levels shown below PATH [64]")->type_name("N");
     command.add_flag("--full", show_.full, "Leave nothing out")->excludes("--items");
-    add_choice<Verify>(command, "--verify", show_.verify, "How much is checked; automatic: arrays of plain files are not",
-                       {{"automatic", Verify::automatic}, {"none", Verify::none}, {"directory", Verify::directory},
+    add_choice<Verify>(command, "--verify", show_.verify,
+                       "How much is checked; automatic: arrays of plain files are not",
+                       {{"automatic", Verify::automatic},
+                        {"none", Verify::none},
+                        {"directory", Verify::directory},
                         {"full", Verify::full}});
     add_threads(command, show_.threads);
     add_offset(command, show_.offset);
@@ -151,9 +156,12 @@ class CommandLine {
     CLI::App& command = add_command("extract", "A value as an archive of its own", extract_, extract);
     add_file(command, extract_.file);
     add_path(command, extract_.path, true);
-    command.add_option("-o,--output", extract_.output, "Where it goes, - for standard output")->required()->type_name("OUT");
-    CLI::Option* raw = command.add_flag(
-        "--raw", extract_.raw, "Only the elements of an array (little-endian, row-major), or a text or bytes as they are");
+    command.add_option("-o,--output", extract_.output, "Where it goes, - for standard output")
+        ->required()
+        ->type_name("OUT");
+    CLI::Option* raw =
+        command.add_flag("--raw", extract_.raw,
+                         "Only the elements of an array (little-endian, row-major), or a text or bytes as they are");
     add_codec(command, extract_.codec)->excludes(raw);
     add_level(command, extract_.level)->excludes(raw);
     add_threads(command, extract_.threads);
@@ -168,9 +176,11 @@ class CommandLine {
     add_threads(command, verify_.threads);
   }
   void add_convert() {
-    CLI::App& command = add_command("convert", "The same archives under another codec, checked on the way", convert_, convert);
+    CLI::App& command =
+        add_command("convert", "The same archives under another codec, checked on the way", convert_, convert);
     command.add_option("IN", convert_.input, "The archive, - for standard input")->required()->type_name("");
-    command.add_option("OUT", convert_.output, "Where it goes, - for standard output; a file appears when it is complete")
+    command
+        .add_option("OUT", convert_.output, "Where it goes, - for standard output; a file appears when it is complete")
         ->required()
         ->type_name("");
     command.parse_complete_callback([this] { file_ = &convert_.input; });
@@ -179,7 +189,9 @@ class CommandLine {
     add_threads(command, convert_.threads);
     add_sync(command, convert_.sync);
   }
-  void add_codecs() { add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs); }
+  void add_codecs() {
+    add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs);
+  }
 
   CLI::App app_{"Looks at stele archives, checks them, takes them apart and converts them.", "stele"};
   std::vector<std::string> codecs_;

@@ -150,8 +150,9 @@ bool may_be_archive(Bytes first) noexcept {
   if (passed.archives.size() < 2) {
     throw error;
   }
-  fail(error.code(), "archive " + std::to_string(passed.archives.size()) + ", at byte " +
-                         std::to_string(passed.archives.back().offset) + ": " + error.message(),
+  fail(error.code(),
+       "archive " + std::to_string(passed.archives.size()) + ", at byte " +
+           std::to_string(passed.archives.back().offset) + ": " + error.message(),
        {error.path(), error.offset()});
 }
 
@@ -164,8 +165,8 @@ void pass_plain(PassingSource& source, const PassOptions& options, Passed& passe
     }
     const std::uint64_t offset = source.position();
     if (first.empty() || !may_be_archive(first)) {
-      passed.archives.empty() ? fail(Errc::not_an_archive, first.empty() ? "the input is empty"
-                                                                         : "the bytes do not begin as an archive does")
+      passed.archives.empty() ? fail(Errc::not_an_archive,
+                                     first.empty() ? "the input is empty" : "the bytes do not begin as an archive does")
                               : fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, offset});
     }
     passed.archives.push_back({offset, 0});

@@ -18,7 +18,10 @@ constexpr std::size_t bar_width = 24;
 }  // namespace
 
 Progress::Progress(std::string label, std::optional<std::uint64_t> total, bool wanted)
-    : label_(std::move(label)), total_(total), visible_(wanted && isatty(STDERR_FILENO) == 1), next_draw_(start_ + patience) {}
+    : label_(std::move(label)),
+      total_(total),
+      visible_(wanted && isatty(STDERR_FILENO) == 1),
+      next_draw_(start_ + patience) {}
 
 Progress::~Progress() {
   if (drawn_) {

@@ -27,7 +27,8 @@ class OutputSink final : public Sink {
 
 /// The library calls standard input and output by their numbers.
 std::string with_stream_names(std::string message) {
-  for (const auto& [number, name] : {std::pair("descriptor 0", "standard input"), std::pair("descriptor 1", "standard output")}) {
+  for (const auto& [number, name] :
+       {std::pair("descriptor 0", "standard input"), std::pair("descriptor 1", "standard output")}) {
     if (const std::size_t at = message.find(number); at != std::string::npos) {
       message.replace(at, std::string_view(number).size(), name);
     }

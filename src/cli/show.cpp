@@ -29,7 +29,8 @@ DescribeOptions describe_options(const ShowOptions& options) {
 
 std::string array_text(const ArrayView& view, const ShowOptions& options) {
   const bool columns = !view.is_dense(Order::row_major) && view.is_dense(Order::column_major);
-  const std::size_t edge = options.full ? std::numeric_limits<std::size_t>::max() / 2 : options.items.value_or(standard_edge);
+  const std::size_t edge =
+      options.full ? std::numeric_limits<std::size_t>::max() / 2 : options.items.value_or(standard_edge);
   return printable(view.dtype.name()) + view.shape.text() + (columns ? " column-major" : "") + "  " +
          size_text(view.byte_size()) + "\n" + format_elements(view, edge);
 }
@@ -37,10 +38,9 @@ std::string array_text(const ArrayView& view, const ShowOptions& options) {
 }  // namespace
 
 int show(const ShowOptions& options) {
-  const File file = open_archive(options.file, {.map = MapMode::read_only,
-                                                .verify = options.verify,
-                                                .threads = options.threads,
-                                                .offset = options.offset});
+  const File file = open_archive(
+      options.file,
+      {.map = MapMode::read_only, .verify = options.verify, .threads = options.threads, .offset = options.offset});
   const auto value = file.load<Value>(options.path);
   const bool in_full = value.is_array() && !options.json;
   print((in_full ? array_text(value.array().view(), options) : describe(value, describe_options(options))) + "\n");

@@ -34,17 +34,17 @@ int verify(const VerifyOptions& options) {
     nlohmann::ordered_json entry;
     entry["file"] = file;
     try {
-      const Passed passed =
-          pass_archives(open_input(file), nullptr,
-                        {.threads = options.threads,
-                         .label = std::filesystem::path(file).filename().string(),
-                         .progress = !options.json});
+      const Passed passed = pass_archives(open_input(file), nullptr,
+                                          {.threads = options.threads,
+                                           .label = std::filesystem::path(file).filename().string(),
+                                           .progress = !options.json});
       if (options.json) {
         entry["ok"] = true;
         entry.update(passed_json(passed));
       } else {
         const std::size_t count = passed.archives.size();
-        print((file == "-" ? "standard input" : printable(file)) + ": ok" + (count > 1 ? " (" + std::to_string(count) + " archives)" : "") + "\n");
+        print((file == "-" ? "standard input" : printable(file)) + ": ok" +
+              (count > 1 ? " (" + std::to_string(count) + " archives)" : "") + "\n");
       }
     } catch (const Error& error) {
       code = code == exit_fine ? exit_code(error.code()) : code;

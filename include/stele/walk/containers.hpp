@@ -450,9 +450,20 @@ template <class T, std::size_t Rank>
 struct As<Array<T, Rank>, Family::array> {
   static_assert(is_cell<std::remove_const_t<T>>, "stele: the elements of an Array are numbers or records of numbers");
   static void write(OutVisitor& out, const Array<T, Rank>& value) {
+    if (Rank == 0 && value.data() == nullptr) {
+      out.null();  // no element yet
+      return;
+    }
     out.array(value.view_as(dtype_of<std::remove_const_t<T>>()));
   }
   static void read(InVisitor& in, Array<T, Rank>& value) {
+    if constexpr (Rank == 0) {
+      if (in.kind() == Kind::null) {
+        in.null();
+        value = {};
+        return;
+      }
+    }
     if constexpr (Rank == 1) {
       if (in.kind() == Kind::sequence) {
         std::vector<std::remove_const_t<T>> items;

@@ -8,21 +8,6 @@
 
 namespace stele::walk {
 
-/// Opens a sequence that must have exactly `count` items and reads them by `item(index)`.
-template <class F>
-void read_exactly(InVisitor& in, std::size_t count, F&& item) {
-  in.begin_sequence();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!in.next()) {
-      in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found " + std::to_string(i));
-    }
-    item(i);
-  }
-  if (in.next()) {
-    in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found more");
-  }
-}
-
 template <class T>
 struct As<T, Family::text> {
   static void write(OutVisitor& out, const T& value) {
@@ -153,14 +138,6 @@ struct As<T, Family::time_point> {
     value = T(since_epoch);
   }
 };
-
-/// Whether null may stand for a value of T, so that optional<T> must tell its own null apart.
-template <class T>
-inline constexpr bool may_be_null = [] {
-  constexpr Family f = family<T>();
-  return f == Family::null || f == Family::optional || f == Family::unique_pointer || f == Family::shared_pointer ||
-         f == Family::weak_pointer;
-}();
 
 /// null or the value; [value] where the value may itself be null.
 template <class T>
