@@ -1,5 +1,5 @@
-// docs/format.md against the code: the annotated file is what the library writes, the tables hold the frozen numbers, and
-// what the page allows other writers loads into C++ types.
+// docs/format.md against the code: the annotated file is what the library writes, the tables hold the frozen numbers,
+// and what the page allows other writers loads into C++ types.
 
 #include <chrono>
 #include <map>
@@ -234,8 +234,9 @@ TEST(ForeignFile, ArraysAsLists) {
 
 TEST(ForeignFile, TypedArrays) {
   EXPECT_EQ(foreign<std::vector<std::uint16_t>>("d845 44 0100 0200"), (std::vector<std::uint16_t>{1, 2}));
-  EXPECT_EQ(foreign<std::vector<std::uint16_t>>("d841 44 0001 0002"), (std::vector<std::uint16_t>{1, 2}));  // big-endian
-  EXPECT_EQ(foreign<std::vector<double>>("d851 44 3f800000"), std::vector<double>{1});  // widened as well
+  EXPECT_EQ(foreign<std::vector<std::uint16_t>>("d841 44 0001 0002"),
+            (std::vector<std::uint16_t>{1, 2}));                                                     // big-endian
+  EXPECT_EQ(foreign<std::vector<double>>("d851 44 3f800000"), std::vector<double>{1});               // widened as well
   EXPECT_EQ(foreign<std::vector<std::uint8_t>>("d844 42 0102"), (std::vector<std::uint8_t>{1, 2}));  // clamped
   EXPECT_EQ(foreign<std::vector<std::uint8_t>>("42 0102"), (std::vector<std::uint8_t>{1, 2}));       // without a tag
   EXPECT_EQ(foreign<std::vector<std::uint16_t>>("d845 5f 43 010002 41 00 ff"), (std::vector<std::uint16_t>{1, 2}));

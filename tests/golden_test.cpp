@@ -301,8 +301,9 @@ Parts parts_of(Bytes bytes) {
   std::copy(bytes.end() - static_cast<std::ptrdiff_t>(last.size()), bytes.end(), last.begin());
   const Trailer trailer = decode_trailer(last, bytes.size() - last.size());
   const Bytes root = bytes.first(trailer.directory_offset);
-  return {{root.begin(), root.end()},
-          decode_directory(bytes.subspan(trailer.directory_offset, trailer.directory_length), trailer.directory_offset)};
+  return {
+      {root.begin(), root.end()},
+      decode_directory(bytes.subspan(trailer.directory_offset, trailer.directory_length), trailer.directory_offset)};
 }
 
 /// Equal byte for byte, but for what a new version of the library writes: its own name.
@@ -368,23 +369,22 @@ TEST(Golden, Stream) {
   EXPECT_FALSE(in.more());
 }
 
-class GoldenCompressed : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+class GoldenCompressed : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenCompressed, Loads) {
-  const auto& [codec, extension] = GetParam();
+  const std::string codec = GetParam();
   if (!test::has_codec(codec)) {
     GTEST_SKIP() << codec << " is not in this build";
   }
-  const std::string name = std::string("arrays.stele") + extension;
+  const std::string name = std::string("arrays.stele") + (codec == "gzip" ? ".gz" : ".zst");
   const Data made = to_bytes(arrays(), {.codec = codec});
   expect_arrays(from_bytes<Arrays>(golden_file(name, made)));
   const auto columns = open(golden_path(name)).load<Array<float, 2>>("columns");
   EXPECT_EQ(columns, arrays().columns);
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, GoldenCompressed,
-                         testing::Values(std::pair("gzip", ".gz"), std::pair("zstd", ".zst")),
-                         [](const auto& given) { return std::string(given.param.first); });
+INSTANTIATE_TEST_SUITE_P(Codecs, GoldenCompressed, testing::Values("gzip", "zstd"),
+                         [](const auto& given) { return given.param; });
 
 }  // namespace
 }  // namespace stele

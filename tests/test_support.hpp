@@ -140,7 +140,10 @@ To reread(const From& value, const LoadOptions& options = {}, const SaveOptions&
 }
 
 /// Whether a codec is in this build.
-inline bool has_codec(std::string_view name) { return name == "plain" || Codecs().find(name) != nullptr; }
+inline bool has_codec(std::string_view name) {
+  const Codecs codecs;
+  return name == "plain" || codecs.find(name) != nullptr;
+}
 
 /// Gives at most `piece` bytes at a time and nothing beyond reading in order.
 class TrickleSource final : public Source {

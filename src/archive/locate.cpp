@@ -102,14 +102,15 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
     case Kind::map: {
       std::string key;
       const StepEntry* entry = steps(parent);
-      if (entry != nullptr && entry->keyed && std::string_view(entry->steps.front().key) <= name) {
+      const auto count = decoder.begin_map();
+      // A map whose count is not stored is gone through from its beginning.
+      if (count && entry != nullptr && entry->keyed && std::string_view(entry->steps.front().key) <= name) {
         // The keys ascend: from the last step that is not behind the name, up to the next.
         const auto step = std::upper_bound(entry->steps.begin(), entry->steps.end(), name,
                                            [](const std::string& n, const StepEntry::Step& s) { return n < s.key; });
         Part inside = at((step - 1)->offset, parent);
         const std::uint64_t until = step == entry->steps.end() ? ~std::uint64_t{0} : step->offset;
-        const auto count = decoder.begin_map();
-        for (std::uint64_t i = (step - 1)->index; i < count.value_or(0) && inside.decoder->here() < until; ++i) {
+        for (std::uint64_t i = (step - 1)->index; i < *count && inside.decoder->here() < until; ++i) {
           if (key_is(*inside.decoder, name, i, key)) {
             return inside.decoder->here();
           }
@@ -117,7 +118,6 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
         }
         return std::nullopt;
       }
-      decoder.begin_map();
       for (std::uint64_t i = 0; decoder.next(); ++i) {
         if (key_is(decoder, name, i, key)) {
           return decoder.here();

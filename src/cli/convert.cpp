@@ -12,6 +12,7 @@
 #include "stele/codec.hpp"
 
 namespace stele::cli {
+
 int convert(const ConvertOptions& options) {
   const Codecs codecs;
   const Codec* codec = choose_codec(codecs, options.codec, options.output, options.level);

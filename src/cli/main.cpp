@@ -96,6 +96,7 @@ class CommandLine {
   static void add_choice(CLI::App& command, const char* name, Enum& value, const char* about,
                          const std::vector<std::pair<std::string, Enum>>& choices) {
     std::vector<std::string> names;
+    names.reserve(choices.size());
     for (const auto& choice : choices) {
       names.push_back(choice.first);
     }

@@ -31,7 +31,7 @@ concept ResizableTensor = TensorLike<T> && requires(T& tensor, const typename T:
 };
 
 template <TensorLike T>
-inline constexpr auto tensor_rank = static_cast<std::size_t>(T::NumIndices);
+inline constexpr auto tensor_rank = static_cast<unsigned>(T::NumIndices);  // converts to any index
 template <TensorLike T>
 inline constexpr Order tensor_order =
     static_cast<int>(T::Layout) == static_cast<int>(Eigen::RowMajor) ? Order::row_major : Order::column_major;
@@ -39,7 +39,7 @@ inline constexpr Order tensor_order =
 template <TensorLike T>
 Shape tensor_shape(const T& tensor) {
   Shape shape;
-  for (std::size_t axis = 0; axis < tensor_rank<T>; ++axis) {
+  for (unsigned axis = 0; axis < tensor_rank<T>; ++axis) {
     shape.push_back(static_cast<std::uint64_t>(tensor.dimension(axis)));
   }
   return shape;
@@ -52,21 +52,21 @@ class TensorTarget final : public PlacedTarget {
       : PlacedTarget(in, walk::dtype_of<typename T::Scalar>(), tensor_order<T>, !ResizableTensor<T>), tensor_(tensor) {}
   bool accepts(const ArrayHeader& stored) override {
     bool fits = stored.shape.rank() == tensor_rank<T>;
-    for (std::size_t axis = 0; fits && axis < tensor_rank<T>; ++axis) {
+    for (unsigned axis = 0; fits && axis < tensor_rank<T>; ++axis) {
       fits = extent(axis).fits(stored.shape[axis]);
     }
     return fits;
   }
   std::string expected() const override {
     std::string text = "[";
-    for (std::size_t axis = 0; axis < tensor_rank<T>; ++axis) {
+    for (unsigned axis = 0; axis < tensor_rank<T>; ++axis) {
       text += (axis == 0 ? "" : ", ") + extent(axis).text();
     }
     return text + "]";
   }
 
  private:
-  Extent extent(std::size_t axis) const {
+  Extent extent(unsigned axis) const {
     if constexpr (ResizableTensor<T>) {
       (void)axis;
       return {static_cast<std::uint64_t>(std::numeric_limits<typename T::Index>::max()), false};
@@ -77,7 +77,7 @@ class TensorTarget final : public PlacedTarget {
   std::byte* place(const ArrayHeader& stored) override {
     if constexpr (ResizableTensor<T>) {
       typename T::Dimensions dimensions;
-      for (std::size_t axis = 0; axis < tensor_rank<T>; ++axis) {
+      for (unsigned axis = 0; axis < tensor_rank<T>; ++axis) {
         dimensions[axis] = static_cast<typename T::Index>(stored.shape[axis]);
       }
       tensor_.resize(dimensions);
