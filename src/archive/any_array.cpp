@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "archive/convert.hpp"
 #include "base/bytes.hpp"
 
 namespace stele {
@@ -43,7 +44,10 @@ class ArrayItems final : public InVisitor {
   }
 
   Kind kind() override {
-    const Value& value = current();
+    if (at_key()) {
+      return Kind::text;
+    }
+    const Value value = current();
     if (value.view.shape.rank() > 0) {
       return Kind::array;
     }
@@ -88,6 +92,12 @@ class ArrayItems final : public InVisitor {
     }
   }
   void text(std::string& out) override {
+    if (at_key()) {
+      Frame& frame = frames_.back();
+      out = frame.view.dtype.fields()[static_cast<std::size_t>(frame.index - 1)].name;
+      frame.at_key = false;
+      return;
+    }
     const Value value = take("text");
     if (value.view.dtype.kind() != DType::Kind::bytes) {
       mismatch("text");
@@ -97,17 +107,30 @@ class ArrayItems final : public InVisitor {
   }
   void array(ArrayTarget& target) override {
     const Value value = take_any();
-    if (!target.can_share() || !(target.dtype().kind() == DType::Kind::none || target.dtype() == value.view.dtype) ||
-        !target.accepts({value.view.dtype, value.view.shape, Order::row_major}) ||
-        !target.share(value.view, buffer_)) {
-      const ArrayHeader header{value.view.dtype, value.view.shape, Order::row_major};
-      if (!(target.dtype().kind() == DType::Kind::none || target.dtype() == value.view.dtype) ||
-          !target.accepts(header)) {
-        mismatch("an array of another type");
-      }
-      std::byte* to = target.memory(header, value.view.byte_size(), value.view.byte_size(), true);
-      gather(value.view, target.order(header), 0, value.view.shape.count(), to);
+    const DType& stored = value.view.dtype;
+    const bool any = target.dtype().kind() == DType::Kind::none;
+    const ArrayHeader found{stored, value.view.shape, Order::row_major};
+    if ((!any && !widens(stored, target.dtype())) || !target.accepts(found)) {
+      error(Errc::type_mismatch, "expected " + (any ? std::string() : target.dtype().name()) + target.expected() +
+                                     ", found " + stored.name() + value.view.shape.text());
     }
+    const bool same = any || stored == target.dtype();
+    if (same && target.can_share() && target.share(value.view, buffer_)) {
+      return;
+    }
+    const ArrayHeader wanted{any ? stored : target.dtype(), value.view.shape, Order::row_major};
+    const std::uint64_t count = value.view.shape.count();
+    const std::uint64_t total = count * wanted.dtype.item_size();
+    target.memory(wanted, 0, total, true);
+    std::byte* to = target.memory(wanted, total, total, true);
+    const Order order = target.order(wanted);
+    if (same) {
+      gather(value.view, order, 0, count, to);
+      return;
+    }
+    std::vector<std::byte> raw(static_cast<std::size_t>(value.view.byte_size()));
+    gather(value.view, order, 0, count, raw.data());
+    convert_elements(stored, raw.data(), wanted.dtype, to, count);
   }
   std::optional<std::uint64_t> begin_sequence() override {
     Value value = take_any();
@@ -122,14 +145,20 @@ class ArrayItems final : public InVisitor {
     frames_.push_back({std::move(value.view), 0, false});
     return frames_.back().view.shape[0];
   }
-  std::optional<std::uint64_t> begin_map() override { mismatch("a map"); }
+  std::optional<std::uint64_t> begin_map() override {
+    const Value value = take("a map", DType::Kind::record);
+    frames_.push_back({value.view, 0, true});
+    return value.view.dtype.fields().size();
+  }
   bool next() override {
     Frame& frame = frames_.back();
-    if (frame.index == frame.view.shape[0]) {
+    const std::uint64_t count = frame.record ? frame.view.dtype.fields().size() : frame.view.shape[0];
+    if (frame.index == count) {
       frames_.pop_back();
       return false;
     }
     ++frame.index;
+    frame.at_key = frame.record;
     return true;
   }
   void begin_record() override {
@@ -146,7 +175,11 @@ class ArrayItems final : public InVisitor {
     name = fields[static_cast<std::size_t>(frame.index++)].name;
     return true;
   }
-  void skip() override { take_any(); }
+  void skip() override {
+    if (at_key()) {
+      frames_.back().at_key = false;
+    }
+  }
   SharedIn begin_shared() override { return {}; }
   void define_shared(std::uint64_t, SharedObject) override {}
   SharedObject shared(std::uint64_t) override { return {}; }
@@ -157,6 +190,7 @@ class ArrayItems final : public InVisitor {
   void raise(Errc code, std::string message) override { errors_.error(code, std::move(message)); }
 
  private:
+  bool at_key() const noexcept { return !frames_.empty() && frames_.back().at_key; }
   struct Value {
     ArrayView view;
   };
@@ -164,6 +198,7 @@ class ArrayItems final : public InVisitor {
     ArrayView view;
     std::uint64_t index;  // items or fields begun
     bool record;
+    bool at_key = false;  // a record read as a map: the field's name comes next
   };
 
   Value current() const {

@@ -269,13 +269,7 @@ Kind Decoder::kind() {
     return Kind::array;
   }
   // A reference: the kind of what it leads to.
-  const std::byte* at = in_->need(size + 1);
-  const std::uint8_t info = static_cast<std::uint8_t>(at[size]) & 31;
-  const std::size_t index_size = cbor::head_bytes(info);
-  if (index_size == 0 || info == cbor::info_indefinite) {
-    error(Errc::malformed, "a reference without an index");
-  }
-  const std::uint64_t index = cbor::argument(in_->need(size + index_size) + size, index_size, info);
+  const std::uint64_t index = *peek_reference();
   if (shared_arrays_.contains(index)) {
     return Kind::array;
   }

@@ -66,6 +66,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   }
   /// The next value is the elements of a listed array, where the input stands.
   void begin_listed(const ArrayEntry& entry);
+  /// The index, if the next value is a reference; it stays next.
+  std::optional<std::uint64_t> peek_reference();
   /// Where reading is.
   std::uint64_t here() const noexcept { return in_->position(); }
   /// Where the next value stands, behind tags that mean nothing.

@@ -90,6 +90,7 @@ std::optional<std::uint64_t> Decoder::begin_items() {
 
 std::optional<std::uint64_t> Decoder::begin_map() {
   if (items_ != nullptr) {
+    ++items_depth_;
     return items_->begin_map();
   }
   const Kind stored = kind();

@@ -215,7 +215,8 @@ void Decoder::scan_shared(std::uint64_t from, std::uint64_t until, F&& stop) {
 std::uint64_t Decoder::shared_before(std::uint64_t offset) {
   const auto& anchors = context_.directory->shared;
   std::uint64_t count = 0;
-  std::uint64_t from = offset;
+  // A foreign directory may list none; then all that lies before counts.
+  std::uint64_t from = anchors.empty() ? frozen::label.size() : offset;
   for (const SharedEntry& anchor : anchors) {
     if (anchor.offset <= offset) {
       count = anchor.index;
@@ -243,9 +244,9 @@ std::uint64_t Decoder::shared_offset(std::uint64_t index) {
     }
   }
   std::optional<std::uint64_t> found;
-  if (anchor != nullptr) {
-    std::uint64_t next_index = anchor->index;
-    scan_shared(anchor->offset, main_.end_of_values(), [&](std::uint64_t at) {
+  if (anchor != nullptr || context_.directory->shared.empty()) {
+    std::uint64_t next_index = anchor != nullptr ? anchor->index : 0;
+    scan_shared(anchor != nullptr ? anchor->offset : frozen::label.size(), main_.end_of_values(), [&](std::uint64_t at) {
       if (next_index++ == index) {
         found = at;
       }
@@ -288,6 +289,24 @@ void Decoder::define_shared(std::uint64_t index, SharedObject object) {
 SharedObject Decoder::shared(std::uint64_t index) {
   const auto found = shared_objects_.find(index);
   return found == shared_objects_.end() ? SharedObject{} : found->second;
+}
+
+std::optional<std::uint64_t> Decoder::peek_reference() {
+  if (items_ != nullptr || listed_) {
+    return std::nullopt;
+  }
+  prepare();
+  if (!next_is_tag(frozen::tag_shared_reference)) {
+    return std::nullopt;
+  }
+  std::size_t size = 0;
+  peek_head(size);
+  const std::uint8_t info = static_cast<std::uint8_t>(in_->need(size + 1)[size]) & 31;
+  const std::size_t index_size = cbor::head_bytes(info);
+  if (index_size == 0 || info == cbor::info_indefinite) {
+    error(Errc::malformed, "a reference without an index");
+  }
+  return cbor::argument(in_->need(size + index_size) + size, index_size, info);
 }
 
 void Decoder::enter_shared(std::uint64_t index) {
@@ -335,6 +354,7 @@ void Decoder::leave_shared() {
     error(Errc::limit_exceeded, "references repeat the archive's values too often");
   }
   in_ = reference.from;
+  pending_shared_.clear();  // marks seen there are not those of the value that comes next here
   shared_count_ = reference.shared_count;
   shared_count_known_ = reference.shared_count_known;
 }

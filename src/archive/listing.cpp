@@ -19,8 +19,15 @@ class Lister {
     while (const auto name = in_.begin_typed()) {
       entry.type = *name;
     }
+    const auto reference = in_.peek_reference();
     entry.kind = in_.kind();
     entry.offset = in_.position();
+    if (reference && depth > 0 && entry.kind != Kind::array) {
+      // What it leads to is listed where it stands; following would repeat it, in a cycle without end.
+      entry.text = "*" + std::to_string(*reference);
+      in_.skip();
+      return;
+    }
     const std::uint64_t begin = entry.offset;
     switch (entry.kind) {
       case Kind::array:

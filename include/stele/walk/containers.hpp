@@ -409,6 +409,10 @@ class BufferTarget final : public ArrayTarget {
     if (buffer_ == nullptr || buffer_->size() < wanted) {
       auto larger = Buffer::allocate(static_cast<std::size_t>(
           std::min(total, std::max(wanted, buffer_ == nullptr ? wanted : 2 * std::uint64_t{buffer_->size()}))));
+      if constexpr (!requires { DTypeOf<Element>::kind; } && !std::is_trivially_default_constructible_v<Element>) {
+        // Where the stored records lack a field, the default stands.
+        std::uninitialized_fill_n(reinterpret_cast<Element*>(larger->data()), larger->size() / sizeof(Element), Element{});
+      }
       if (buffer_ != nullptr) {
         std::copy_n(buffer_->data(), buffer_->size(), larger->data());
       }
