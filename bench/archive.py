@@ -86,8 +86,8 @@ def tables(results, table):
             times = [ms(f"{way}/{what}/{name}") for name in libraries]
             rows.append([f"{way} {title}", *(f"{t:.0f}" for t in times), *(f"{t / times[0]:.2f}" for t in times[1:])])
     yield "A million small objects to and from a file; ms", (
-        "\"In order\": the nodes lie in memory in the order of the walk, as after loading. Else they are all over it, and\n"
-        "only walking them in the containers' own way takes most of the time.\n\n"
+        "In order: the nodes lie in memory in the order of the walk, as after loading. Else they are all over it, and\n"
+        "only walking them in the container's own way takes most of the time.\n\n"
         + table(["", *libraries, *(f"{name} / stele" for name in libraries[1:])], rows))
 
     def micro(key):
@@ -107,9 +107,10 @@ def tables(results, table):
     def rate(key):
         return f"{ms(key, 'bytes_per_second') / 1e9:.1f}" if key in results else "-"
 
+    sizes = ("1 MiB array", "1 MiB array transposed", "16 MiB array", "16 MiB array transposed")
     yield "Content hash; GB/s", (
-        table(["", "stele", "XXH3-128 alone"], [[what, *(rate(f"hash/{what}/{name}") for name in ("stele", "XXH3-128"))]
-              for what in ("1 MiB array", "1 MiB array transposed", "16 MiB array", "16 MiB array transposed")])
+        table(["", "stele", "XXH3-128 alone"],
+              [[what, *(rate(f"hash/{what}/{name}") for name in ("stele", "XXH3-128"))] for what in sizes])
         + f"\n\nA map of 1000 strings and numbers: {micro('hash/map of 1000 strings and numbers/stele')} µs.")
 
     yield "A small state to and from memory; µs", table(

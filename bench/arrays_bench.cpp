@@ -19,12 +19,12 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 
 template <class X>
 struct Data {
-  X X_;
+  X x;
   std::vector<std::int64_t> y;
   std::string name;
 
   static void visit(auto& v, auto& self) {
-    v("X", self.X_);
+    v("X", self.x);
     v("y", self.y);
     v("name", self.name);
   }
@@ -38,12 +38,12 @@ void add_load(const std::string& what, const std::string& path, const auto& make
 
 int main(int argc, char** argv) {
   const auto data = std::make_shared<Data<stele::Array<float, 2>>>();
-  data->X_ = stele::Array<float, 2>::uninitialized({rows, columns});
+  data->x = stele::Array<float, 2>::uninitialized({rows, columns});
   const std::vector<float> values = bench::weights(1 << 20);
-  for (std::size_t i = 0; i < data->X_.size(); ++i) {
-    data->X_.data()[i] = values[i % values.size()];
+  for (std::size_t i = 0; i < data->x.size(); ++i) {
+    data->x.data()[i] = values[i % values.size()];
   }
-  bench::write_raw(bench::file("arrays.raw"), std::as_bytes(std::as_const(data->X_).span()));  // for other languages
+  bench::write_raw(bench::file("arrays.raw"), std::as_bytes(std::as_const(data->x).span()));  // for other languages
   data->y.assign(1000, 7);
   data->name = "m";
 
@@ -55,28 +55,43 @@ int main(int argc, char** argv) {
   const auto remove = [path] { ::unlink(path.c_str()); };
   const auto serialised = std::make_shared<std::vector<std::byte>>(stele::to_bytes(*data));
 
-  bench::add("save/stele", remove, [=] { stele::save(*data, path); return true; }, bytes);
+  bench::add(
+      "save/stele", remove,
+      [=] {
+        stele::save(*data, path);
+        return true;
+      },
+      bytes);
   bench::add("save/write(2)", remove, [=] { return bench::write_raw(path, *serialised); }, bytes);
-  bench::add("save/stele, 1 thread", remove, [=] { stele::save(*data, path, {.threads = 1}); return true; }, bytes);
+  bench::add(
+      "save/stele, 1 thread", remove,
+      [=] {
+        stele::save(*data, path, {.threads = 1});
+        return true;
+      },
+      bytes);
 
   add_load("read(2)", kept, [](const std::string& from) { return bench::read_raw(from); }, size);
-  add_load("stele::Array", kept,
-           [](const std::string& from) { return stele::load<Data<stele::Array<float, 2>>>(from); }, bytes);
-  add_load("stele::Array, not verified", kept,
-           [](const std::string& from) {
-             return stele::load<Data<stele::Array<float, 2>>>(from, {.verify = stele::Verify::none});
-           },
-           bytes);
+  add_load(
+      "stele::Array", kept, [](const std::string& from) { return stele::load<Data<stele::Array<float, 2>>>(from); },
+      bytes);
+  add_load(
+      "stele::Array, not verified", kept,
+      [](const std::string& from) {
+        return stele::load<Data<stele::Array<float, 2>>>(from, {.verify = stele::Verify::none});
+      },
+      bytes);
   add_load("Eigen", kept, [](const std::string& from) { return stele::load<Data<Matrix>>(from); }, bytes);
   {
     const std::string flat = bench::file("arrays.flat.stele");
     Data<std::vector<float>> same;
-    same.X_.assign(data->X_.data(), data->X_.data() + data->X_.size());
+    same.x.assign(data->x.data(), data->x.data() + data->x.size());
     same.y = data->y;
     same.name = data->name;
     stele::save(same, flat);
-    add_load("std::vector", flat, [](const std::string& from) { return stele::load<Data<std::vector<float>>>(from); },
-             bytes);
+    add_load(
+        "std::vector", flat, [](const std::string& from) { return stele::load<Data<std::vector<float>>>(from); },
+        bytes);
   }
   const int result = bench::run(argc, argv);
   remove();

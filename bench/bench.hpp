@@ -30,6 +30,12 @@ inline double seconds(clockid_t clock) {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+/// Has the allocator merge what was freed before, which else the next large allocation pays for.
+inline void settle_heap() {
+  void* volatile block = std::malloc(100'000);  // volatile: not to be optimised away
+  std::free(block);
+}
+
 /// Registers a benchmark of single calls, each timed without `before` and without the destruction of its result. The
 /// counter cpu_ms has the time that all threads of the process worked: less disturbed than the time on the wall.
 template <class Before, class Work>
@@ -38,6 +44,7 @@ void add(const std::string& name, Before before, Work work, std::uint64_t bytes 
                                [=](benchmark::State& state) {
                                  for (auto _ : state) {
                                    before();
+                                   settle_heap();
                                    const double begin = seconds(CLOCK_MONOTONIC);
                                    const double cpu_begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
                                    [[maybe_unused]] const auto result = work();
@@ -99,7 +106,7 @@ inline bool write_raw(const std::string& path, std::span<const std::byte> bytes)
 /// read(2) of a whole file, in pieces of 1 MiB, into memory that is not set before.
 inline std::unique_ptr<std::byte[]> read_raw(const std::string& path) {
   const Descriptor in(path, O_RDONLY);
-  struct stat status {};
+  struct stat status{};
   require(::fstat(in.get(), &status) == 0, "fstat");
   const auto size = static_cast<std::size_t>(status.st_size);
   auto bytes = std::make_unique_for_overwrite<std::byte[]>(size);

@@ -22,7 +22,7 @@ void add(const std::string& name, std::uint64_t bytes, auto work) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const std::uint64_t size : {1, 16}) {
+  for (const std::uint64_t size : {1U, 16U}) {
     const std::uint64_t bytes = size * bench::mib;
     const stele::Array<float, 2> array({bytes / 4096, 1024});
     const std::string what = std::to_string(size) + " MiB array";

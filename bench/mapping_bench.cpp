@@ -1,5 +1,4 @@
-// Mapping: the time until the arrays of a file can be used, for files of very different sizes. Of the arrays one element
-// is read.
+// Mapping: the time until the arrays of a file can be used, for files of very different sizes. One element is read.
 
 #include <filesystem>
 
@@ -24,9 +23,10 @@ void add_map(const std::string& what, Make make, Touch touch) {
   }
   for (const auto& [name, mode] : {std::pair{"stele", stele::MapMode::read_only},
                                    std::pair{"stele copy-on-write", stele::MapMode::copy_on_write}}) {
-    benchmark::RegisterBenchmark(("map/" + what + "/" + name).c_str(), [=, mode = mode](benchmark::State& state) {
+    benchmark::RegisterBenchmark(("map/" + what + "/" + name).c_str(), [=, options = stele::LoadOptions{.map = mode}](
+                                                                           benchmark::State& state) {
       for (auto _ : state) {
-        const T mapped = stele::load<T>(path, {.map = mode});
+        const T mapped = stele::load<T>(path, options);
         benchmark::DoNotOptimize(touch(mapped));
       }
     })->Unit(benchmark::kMicrosecond);
@@ -41,7 +41,7 @@ void add_map(const std::string& what, Make make, Touch touch) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const std::uint64_t size : {1, 100, 1024}) {
+  for (const std::uint64_t size : {1U, 100U, 1024U}) {
     const auto make = [size] {
       const std::vector<float> values = bench::weights(1 << 20);
       auto array = stele::Array<float, 2>::uninitialized({size, bench::mib / sizeof(float)});

@@ -67,14 +67,15 @@ double mib_above(std::uint64_t base) {
 }
 
 void add(const std::string& name, const std::function<Measured()>& work) {
-  benchmark::RegisterBenchmark(name.c_str(), [work](benchmark::State& state) {
-    for (auto _ : state) {
-      const Measured measured = in_child(work);
-      state.SetIterationTime(measured.seconds);
-      state.counters["above_mib"] = measured.above_mib;
-    }
-    state.counters["bytes"] = bytes;
-  })
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [work](benchmark::State& state) {
+                                 for (auto _ : state) {
+                                   const Measured measured = in_child(work);
+                                   state.SetIterationTime(measured.seconds);
+                                   state.counters["above_mib"] = measured.above_mib;
+                                 }
+                                 state.counters["bytes"] = bytes;
+                               })
       ->UseManualTime()
       ->Iterations(1)
       ->Unit(benchmark::kMillisecond);

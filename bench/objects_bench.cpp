@@ -111,22 +111,24 @@ class Lazy {
 template <class Library, class T>
 void add(const std::string& library, const std::string& what, const std::shared_ptr<Lazy<T>>& value) {
   const std::string path = bench::file(what + "." + library);
-  bench::add("save/" + what + "/" + library,
-             [=] {
-               ::unlink(path.c_str());
-               value->get();
-             },
-             [=] { return Library::save(value->get(), path); });
+  bench::add(
+      "save/" + what + "/" + library,
+      [=] {
+        ::unlink(path.c_str());
+        value->get();
+      },
+      [=] { return Library::save(value->get(), path); });
   const auto checked = std::make_shared<bool>(false);
-  bench::add("load/" + what + "/" + library,
-             [=] {
-               if (!*checked) {
-                 Library::save(value->get(), path);
-                 bench::require(Library::template load<T>(path) == value->get(), "loading what was saved");
-                 *checked = true;
-               }
-             },
-             [=] { return Library::template load<T>(path); });
+  bench::add(
+      "load/" + what + "/" + library,
+      [=] {
+        if (!*checked) {
+          Library::save(value->get(), path);
+          bench::require(Library::template load<T>(path) == value->get(), "loading what was saved");
+          *checked = true;
+        }
+      },
+      [=] { return Library::template load<T>(path); });
 }
 
 template <class T>

@@ -1,8 +1,8 @@
 """Runs groups of benchmark programs beside their rivals, and writes what they took to bench/results.md.
 
-Each group is a module beside this file with PROGRAMS, versions(), tables(results, table) and bars(results). The programs
-of a group run in turn, round after round, every other round in the reverse order; what is told are medians over all of
-it. scripts/bench builds the programs and starts this.
+Each group is a module beside this file with PROGRAMS, versions(), tables(results, table) and bars(results). Its
+programs run in turn, round after round, every other round in the reverse order; what is told are medians over all
+rounds. scripts/bench builds the programs and starts this.
 """
 
 import argparse
@@ -57,8 +57,8 @@ class Results:
     def spread(self, name):
         """The distance of the quartiles as a share of the median."""
         values = self._samples[name]["ms"]
-        if len(values) < 4:
-            return 0.0
+        if len(values) < 3:
+            return float("nan")
         low, middle, high = statistics.quantiles(values, n=4)
         return (high - low) / middle
 
@@ -149,15 +149,15 @@ def cpu_model():
 def section(name, group, results, rounds, first, load):
     """The part of results.md for a group."""
     bars = [[work, bar, measured, "met" if met else "**missed**"] for work, bar, measured, met in group.bars(results)]
-    noise = statistics.median(results.spread(n) for n in results.names())
+    noise = statistics.median([0.0] + [s for n in results.names() if (s := results.spread(n)) == s])
     lines = [
         f"## {name}",
         "",
         f"`scripts/bench {name}`, {datetime.date.today()}. {cpu_model()}, {os.cpu_count()} cores; "
         f"{platform.system()} {platform.release()}; {group.versions()}.",
         "",
-        f"Medians over {rounds} rounds in turns. The spread is the width of the middle half of the runs as a share of the "
-        f"median; half of the benchmarks have less than {noise:.0%}. Load average before: {load:.1f}"
+        f"Medians over {rounds} rounds in turns. The spread is the width of the middle half of the runs as a share of "
+        f"the median; half of the benchmarks have less than {noise:.0%}. Load average before: {load:.1f}"
         + ("; measured at real-time priority." if first else "."),
         "",
         table(["Work", "Bar", "Measured", ""], bars),
@@ -171,8 +171,9 @@ def section(name, group, results, rounds, first, load):
 def update(path, name, text):
     """Replaces the group's section in the page of results, or adds it."""
     head = (
-        "# Results\n\nWritten by `scripts/bench`. Ratios within one table mean something; figures of different machines and\n"
-        "days do not.\n"
+        "# Results\n\n"
+        "Written by `scripts/bench`. Ratios within one table mean something; figures of different machines and days do\n"
+        "not.\n"
     )
     sections = {}
     if path.exists():

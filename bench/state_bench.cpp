@@ -41,7 +41,7 @@ struct State {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned /*version*/) {
-    archive& name& epoch& loss& weights& metrics& labels;
+    archive & name & epoch & loss & weights & metrics & labels;
   }
 };
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "stele/value.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -207,6 +208,39 @@ TEST(Sharing, AReferenceToAnotherTypeIsAnError) {
   const auto right = from_bytes<Right>(archive);
   EXPECT_EQ(right.a, right.b);
   EXPECT_EQ(*right.b, 3);
+}
+
+struct Counted {
+  static inline int alive = 0;
+  Counted() { ++alive; }
+  Counted(const Counted& other) : next(other.next), number(other.number) { ++alive; }
+  Counted& operator=(const Counted&) = default;
+  ~Counted() { --alive; }
+  static void visit(auto& v, auto& self) { v("next", self.next)("number", self.number); }
+  std::shared_ptr<Counted> next;
+  int number = 0;
+};
+
+TEST(Sharing, CyclesThatFailToLoadAreFreed) {
+  const auto first = std::make_shared<Counted>();
+  first->next = std::make_shared<Counted>();
+  first->next->next = first;
+  Data archive = to_bytes(std::pair(first, 5));
+  first->next.reset();
+  const int before = Counted::alive;
+  using WrongEnd = std::pair<std::shared_ptr<Counted>, std::string>;
+  EXPECT_THROW(from_bytes<WrongEnd>(archive), Error);
+  EXPECT_THROW(open(memory_source(archive)).load<WrongEnd>(), Error);
+  EXPECT_THROW(from_bytes<Value>(archive).to<WrongEnd>(), Error);
+  archive[archive.size() - 20] ^= std::byte{1};  // in the trailer, behind the objects
+  EXPECT_THROW((from_bytes<std::pair<std::shared_ptr<Counted>, int>>(archive)), Error);
+  EXPECT_EQ(Counted::alive, before);
+}
+
+TEST(Sharing, AReaderKeepsNoObjects) {
+  const Data archive = to_bytes(std::make_shared<int>(5));
+  Reader reader(archive);
+  EXPECT_EQ(reader.read<std::shared_ptr<int>>().use_count(), 1);
 }
 
 TEST(Sharing, BadReferencesAreErrors) {

@@ -241,7 +241,8 @@ TEST(DescribeJson, LongThingsAreCut) {
   EXPECT_EQ(json(std::map<int, int>{{1, 2}, {3, 4}}, {.max_items = 1}),
             (Json{{"1", 2}, {"...", {{"kind", "more"}, {"count", 1}}}}));
   EXPECT_EQ(json(std::map<int, int>{{1, 2}}, {.max_items = 0}), (Json{{"...", {{"kind", "more"}, {"count", 1}}}}));
-  EXPECT_EQ(json(std::list<std::list<int>>{items}, {.max_depth = 1}), (Json::array({{{"kind", "sequence"}, {"count", 20}}})));
+  EXPECT_EQ(json(std::list<std::list<int>>{items}, {.max_depth = 1}),
+            (Json::array({{{"kind", "sequence"}, {"count", 20}}})));
 }
 
 TEST(DescribeJson, KeysBecomeText) {

@@ -428,8 +428,9 @@ TEST(Hash, BytesBetweenFieldsDoNotCount) {
 
 TEST(Hash, FixedStringsCountTheirWidth) {
   const char bytes[16] = "abc";
-  EXPECT_NE(hash_view(ArrayView(DType::fixed_bytes(4), bytes, 4)), hash_view(ArrayView(DType::fixed_bytes(8), bytes, 2)));
-  EXPECT_NE(hash_view(ArrayView(DType::fixed_bytes(4), bytes, 4)), hash_view(ArrayView(DType::fixed_utf32(1), bytes, 4)));
+  const Digest digest = hash_view(ArrayView(DType::fixed_bytes(4), bytes, 4));
+  EXPECT_NE(digest, hash_view(ArrayView(DType::fixed_bytes(8), bytes, 2)));
+  EXPECT_NE(digest, hash_view(ArrayView(DType::fixed_utf32(1), bytes, 4)));
 }
 
 TEST(Hash, EveryDTypeDiffers) {

@@ -1,6 +1,5 @@
 #pragma once
-// What the tests of archives share: temporary folders, expected errors, round trips, odd sinks and sources, and archives
-// made by hand with a valid frame around any root.
+// What the tests of archives share: temporary folders, expected errors, round trips, odd sinks and sources.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <initializer_list>
 #include <iterator>
 #include <random>
 #include <string>
@@ -18,10 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/base/checksum.hpp"
-#include "src/format/cursor.hpp"
-#include "src/format/directory.hpp"
-#include "src/format/frozen.hpp"
+#include "hand_made.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 
@@ -33,8 +28,6 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 }  // namespace stele
 
 namespace stele::test {
-
-using Data = std::vector<std::byte>;
 
 /// A new empty folder that goes with the object.
 class Folder {
@@ -79,39 +72,6 @@ inline Data content(const std::string& path) {
 inline void put(const std::string& path, Bytes bytes) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-}
-
-inline Data data_of(std::string_view text) {
-  const Bytes bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
-
-inline std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-/// From hexadecimal digits; all else is skipped.
-inline Data hex(std::string_view text) {
-  Data bytes;
-  unsigned value = 0;
-  bool half = false;
-  for (const char c : text) {
-    const unsigned digit = c >= '0' && c <= '9'   ? static_cast<unsigned>(c - '0')
-                           : c >= 'a' && c <= 'f' ? static_cast<unsigned>(c - 'a' + 10)
-                                                  : 16;
-    if (digit == 16) {
-      continue;
-    }
-    value = half ? value * 16 + digit : digit;
-    if (half) {
-      bytes.push_back(static_cast<std::byte>(value));
-    }
-    half = !half;
-  }
-  return bytes;
-}
-
-inline Data& operator+=(Data& to, Bytes more) {
-  to.insert(to.end(), more.begin(), more.end());
-  return to;
 }
 
 /// The Error that `action` throws.
@@ -180,60 +140,6 @@ class PipeSink final : public Sink {
  private:
   std::size_t room_;
 };
-
-/// The shortest CBOR head.
-inline Data head(cbor::Major major, std::uint64_t value) {
-  std::byte bytes[cbor::max_head];
-  return {bytes, cbor::put_head(bytes, major, value)};
-}
-inline Data tag(std::uint64_t number, Bytes content = {}) {
-  Data bytes = head(cbor::Major::tag, number);
-  return bytes += content;
-}
-inline Data text_item(std::string_view text) {
-  Data bytes = head(cbor::Major::text, text.size());
-  return bytes += std::as_bytes(std::span(text));
-}
-inline Data bytes_item(Bytes content) {
-  Data bytes = head(cbor::Major::bytes, content.size());
-  return bytes += content;
-}
-inline Data array_item(std::initializer_list<Data> items) {
-  Data bytes = head(cbor::Major::array, items.size());
-  for (const Data& item : items) {
-    bytes += item;
-  }
-  return bytes;
-}
-inline Data natural_item(std::uint64_t value) { return head(cbor::Major::natural, value); }
-
-/// An archive around the bytes of a root, whatever they are: label, root, directory, trailer, checksums that match.
-inline Data wrap(Bytes root, const std::vector<ArrayEntry>& arrays = {}, std::uint64_t format = 1) {
-  Data bytes;
-  const auto label = std::as_bytes(std::span(frozen::label));
-  bytes.insert(bytes.end(), label.begin(), label.end());
-  bytes += root;
-  Directory directory;
-  directory.format = format;
-  directory.arrays = arrays;
-  const Data item = encode_directory(directory);
-  Trailer trailer;
-  trailer.directory_offset = bytes.size();
-  trailer.directory_length = item.size();
-  trailer.directory_checksum = xxh3_64(item);
-  bytes += item;
-  trailer.total_length = bytes.size() + frozen::trailer_bytes;
-  Xxh3 structure;
-  std::uint64_t at = 0;
-  for (const ArrayEntry& entry : arrays) {
-    structure.update(Bytes(bytes).subspan(at, entry.offset - at));
-    at = entry.offset + entry.length;
-  }
-  structure.update(Bytes(bytes).subspan(at));
-  trailer.structure_checksum = structure.digest64();
-  bytes += encode_trailer(trailer);
-  return bytes;
-}
 
 /// `count` numbers that depend on the seed only.
 template <class T>

@@ -161,7 +161,8 @@ TEST(Value, ContainersAndPaths) {
     count += layer.size();
   }
   EXPECT_EQ(count, 6u);
-  for (const char* path : {"layers/2", "layers/x", "layers/-1", "layers/01x", "epoch/0", "nothing", "layers/0/name/0"}) {
+  for (const char* path : {"layers/2", "layers/x", "layers/-1", "layers/01", "layers/1x", "layers/", "epoch/0",
+                           "nothing", "layers/0/name/0"}) {
     EXPECT_EQ(code_of([&] { (void)value.at_path(path); }), Errc::not_found) << path;
   }
   EXPECT_EQ(code_of([&] { (void)value.at_path("a~b"); }), Errc::invalid_argument);
@@ -224,7 +225,7 @@ TEST(Value, EqualityOfArraysIgnoresStrides) {
 TEST(ValueRoundTrip, StandardTypes) {
   EXPECT_EQ(round(model()), model());
   EXPECT_EQ(round(std::string("\xff\xfe")), "\xff\xfe");
-  EXPECT_EQ((round(std::tuple<int, std::string, bool>{1, "a", true})), (std::tuple<int, std::string, bool>{1, "a", true}));
+  EXPECT_EQ(round(std::tuple(1, std::string("a"), true)), std::tuple(1, std::string("a"), true));
   EXPECT_EQ((round(std::variant<int, std::string>{"a"})), (std::variant<int, std::string>{"a"}));
   EXPECT_EQ((round(std::complex<double>{1, -2})), (std::complex<double>{1, -2}));
   EXPECT_EQ((round(std::vector<std::complex<float>>{{1, -2}})), (std::vector<std::complex<float>>{{1, -2}}));
@@ -235,7 +236,8 @@ TEST(ValueRoundTrip, StandardTypes) {
             (std::unordered_map<int, std::set<std::string>>{{1, {"a", "b"}}, {2, {}}}));
   EXPECT_EQ((round(std::map<std::pair<int, int>, std::string>{{{1, 2}, "a"}})),
             (std::map<std::pair<int, int>, std::string>{{{1, 2}, "a"}}));
-  EXPECT_EQ((round(std::optional<std::optional<int>>{std::optional<int>{}})), std::optional<std::optional<int>>{std::optional<int>{}});
+  const std::optional<std::optional<int>> empty_inside{std::optional<int>{}};
+  EXPECT_EQ(round(empty_inside), empty_inside);
   EXPECT_EQ(*round(std::make_unique<std::string>("a")), "a");
   EXPECT_EQ(round(std::vector<std::byte>(3, std::byte{7})), std::vector<std::byte>(3, std::byte{7}));
   EXPECT_EQ(round(Point{1, 2}), (Point{1, 2}));
@@ -563,6 +565,21 @@ TEST(ValueArchive, SharingSurvives) {
   std::stringstream stream;
   save(stream, both);
   EXPECT_EQ(load<Value>(stream), value);
+}
+
+TEST(ValueArchive, SharedObjectsThatAreArraysStayShared) {
+  const auto shared = std::make_shared<std::vector<float>>(5000, 1.0F);
+  const std::vector both{shared, shared, std::make_shared<std::vector<float>>(5000, 1.0F)};
+  const Value value = from_bytes<Value>(to_bytes(both));
+  EXPECT_EQ(value.at(0).array().buffer(), value.at(1).array().buffer());
+  const auto direct = value.to<std::vector<std::shared_ptr<std::vector<float>>>>();
+  const auto saved = from_bytes<std::vector<std::shared_ptr<std::vector<float>>>>(to_bytes(value));
+  for (const auto& loaded : {direct, saved}) {
+    EXPECT_EQ(loaded[0], loaded[1]);
+    EXPECT_NE(loaded[0], loaded[2]);
+    EXPECT_EQ(*loaded[1], *shared);
+  }
+  EXPECT_EQ(value.to<Value>(), value);
 }
 
 TEST(ValueArchive, ReferencesOutOfAValueAreFollowed) {

@@ -30,9 +30,7 @@ namespace {
 
 class Stopwatch {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
 
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
@@ -60,8 +58,7 @@ Model train(const Data& data) {
   model.softmax = train_softmax(projected, data.train.labels, static_cast<int>(model.labels.size()), 10);
   const Eigen::MatrixXf test = project(model.pca.mean, model.pca.components, data.test.pictures);
   const auto test_accuracy = accuracy(model.softmax.weights, model.softmax.bias, test, data.test.labels);
-  model.metrics["train accuracy"] =
-      accuracy(model.softmax.weights, model.softmax.bias, projected, data.train.labels);
+  model.metrics["train accuracy"] = accuracy(model.softmax.weights, model.softmax.bias, projected, data.train.labels);
   model.metrics["test accuracy"] = test_accuracy;
   std::printf("softmax: 10 epochs in %.1f s, test accuracy %.2f %%\n", training.seconds(), 100 * test_accuracy);
   return model;
@@ -72,9 +69,9 @@ std::uint64_t bytes_of(const Data& data) {
 }
 
 std::uint64_t bytes_of(const Model& model) {
-  return sizeof(float) * static_cast<std::uint64_t>(model.pca.mean.size() + model.pca.components.size() +
-                                                    model.pca.variances.size() + model.softmax.weights.size() +
-                                                    model.softmax.bias.size());
+  return sizeof(float) *
+         static_cast<std::uint64_t>(model.pca.mean.size() + model.pca.components.size() + model.pca.variances.size() +
+                                    model.softmax.weights.size() + model.softmax.bias.size());
 }
 
 /// Rows of the table for an object: plain, which View can be mapped from, and compressed.

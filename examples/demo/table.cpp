@@ -26,8 +26,8 @@ double resident(const std::string& field) {
 }
 
 struct Cost {
-  double seconds = 0;      // the median of several runs
-  double peak_bytes = 0;   // resident, above what was there before the first run
+  double seconds = 0;     // the median of several runs
+  double peak_bytes = 0;  // resident in the first run, above what was there before
 };
 
 /// Runs `work` in a child process.
@@ -49,9 +49,12 @@ Cost measure(const std::function<void()>& work) {
         const auto begin = std::chrono::steady_clock::now();
         work();
         run = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        if (&run == seconds.data()) {
+          cost.peak_bytes = std::max(0.0, resident("VmHWM") - before);
+        }
       }
       std::sort(seconds.begin(), seconds.end());
-      cost = {seconds[1], std::max(0.0, resident("VmHWM") - before)};
+      cost.seconds = seconds[1];
       code = ::write(ends[1], &cost, sizeof(cost)) == sizeof(cost) ? 0 : 1;
     } catch (const std::exception& error) {
       std::fprintf(stderr, "demo: %s\n", error.what());

@@ -10,8 +10,8 @@
 namespace demo {
 
 struct File {
-  std::string name;             // of the file in the folder, with the codec's extension
-  std::uint64_t object_bytes;   // of the object's elements in memory
+  std::string name;            // of the file in the folder, with the codec's extension
+  std::uint64_t object_bytes;  // of the object's elements in memory
   std::function<void(const std::string& path)> save;
   std::function<void(const std::string& path)> load;  // drops what it loaded
   std::function<void(const std::string& path)> map;   // empty where the file cannot be mapped

@@ -173,8 +173,7 @@ class Reader {
   }
   template <class T>
   void read_into(T& value) {
-    stele::read(begin(), value);
-    end();
+    read_whole(begin(), value, [this] { end(); });
   }
   /// The metadata of the archive read last.
   const std::map<std::string, std::string>& metadata() const;
@@ -323,8 +322,7 @@ class File {
                   "stele: load<T>() makes a T and then reads it; give it a default constructor");
     T value{};
     const std::unique_ptr<Part> part = find(path);
-    stele::read(part->visitor(), value);
-    part->finish();
+    read_whole(part->visitor(), value, [&] { part->finish(); });
     return value;
   }
   bool contains(std::string_view path) const;

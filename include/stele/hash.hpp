@@ -3,7 +3,7 @@
 // iteration order of an unordered container. hash() walks a value once; a Hasher takes the events of several.
 //
 // The digest is XXH3-128 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) of the bytes below. They are frozen.
-// Numbers are little-endian, lengths and counts have 8 bytes, a digest its 16 bytes in the canonical order (high first).
+// Numbers are little-endian, lengths and counts have 8 bytes, a digest 16 in the canonical order (high first).
 //
 //   null            00                        text            08 length bytes
 //   false, true     01, 02                    bytes           09 length bytes; also text that is not valid UTF-8
@@ -19,13 +19,13 @@
 // - array: the digest is that of the elements in their order: 00 for row-major, 01 for column-major, the latter only
 //   where the elements lie so densely and not also in row-major order. dtype: one byte, 01 bool, 02–05 int8–int64,
 //   06–09 uint8–uint64, 0a float16, 0b bfloat16, 0c float32, 0d float64, 0e complex64, 0f complex128, 10 float8_e4m3fn,
-//   11 float8_e5m2; 12 bytes and 13 utf32 with the item's size (4); 14 record with the number of fields (4) and for each
+//   11 float8_e5m2; 12 bytes and 13 utf32 with the item's size (4); 14 record with the number of fields (4) and of each
 //   length, name, count (4), dtype. Offsets in a record and the bytes between its fields do not count.
 // - unordered: the sum modulo 2^128 of the digests of the items, each hashed by itself (a map's item is key, value).
 // - record: the digest is that of version (4), number of fields (8), and length and bytes of each name.
 // - shared object: the digest of its value hashed by itself, the same wherever a pointer leads to it, so that identity
-//   does not count. Inside of itself an object is a back reference: the number of shared objects open between the two, 0
-//   for the innermost. Objects on a cycle thus count as seen from where the walk enters the cycle.
+//   does not count. Inside of itself an object is a back reference: the number of shared objects open between the two,
+//   0 for the innermost. Objects on a cycle thus count as seen from where the walk enters the cycle.
 
 #include <array>
 #include <compare>

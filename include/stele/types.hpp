@@ -19,6 +19,20 @@ void write(OutVisitor& out, const T& value);
 template <class T>
 void read(InVisitor& in, T& value);
 
+namespace walk {
+
+/// What SharedObject::empty is for T.
+template <class T>
+constexpr auto emptier() noexcept -> void (*)(void*) {
+  if constexpr (std::is_move_assignable_v<T>) {
+    return [](void* object) { *static_cast<T*>(object) = T(); };
+  } else {
+    return nullptr;
+  }
+}
+
+}  // namespace walk
+
 /// Names for the concrete types behind pointers to base classes. Passed in options; must outlive the call. Building one
 /// is not thread-safe, using it is.
 class TypeRegistry {
@@ -34,6 +48,7 @@ class TypeRegistry {
     void (*write)(OutVisitor& out, const void* object) = nullptr;
     void (*read)(InVisitor& in, void* object) = nullptr;
     std::shared_ptr<void> (*make_shared)() = nullptr;
+    void (*empty)(void* object) = nullptr;  // see SharedObject
     void* (*make)() = nullptr;
     void (*destroy)(void* object) = nullptr;
     std::vector<Base> bases;  // itself first
@@ -52,6 +67,7 @@ class TypeRegistry {
     type.write = [](OutVisitor& out, const void* object) { stele::write(out, *static_cast<const Derived*>(object)); };
     type.read = [](InVisitor& in, void* object) { stele::read(in, *static_cast<Derived*>(object)); };
     type.make_shared = []() -> std::shared_ptr<void> { return std::make_shared<Derived>(); };
+    type.empty = walk::emptier<Derived>();
     type.make = []() -> void* { return new Derived(); };
     type.destroy = [](void* object) { delete static_cast<Derived*>(object); };
     type.bases.push_back({&typeid(Derived), [](void* derived) { return derived; }});

@@ -57,7 +57,7 @@ class AnyArray {
 class Value {
  public:
   using Entry = std::pair<Value, Value>;  // key, value
-  /// Ties references to the shared value they lead to; equal anchors are the same shared value. The number is for people.
+  /// Ties references to the shared value they lead to; equal pointers are the same one. The number is for people.
   using Anchor = std::shared_ptr<const std::uint64_t>;
 
   Value() noexcept = default;
@@ -161,7 +161,7 @@ class Value {
   const Value& at_path(std::string_view path) const&;
   Value at_path(std::string_view path) const&& { return lvalue().at_path(path); }
 
-  /// The C++ value that this one holds; an Array shares the buffer. Of the options, strict, types and limits.depth count.
+  /// The C++ value that this one holds; an Array shares the buffer. Options that count: strict, types, limits.depth.
   /// Throws: Error(type_mismatch) and what loading throws.
   template <class T>
   T to(const LoadOptions& options = {}) const;
@@ -226,7 +226,7 @@ T Value::to(const LoadOptions& options) const {
                 "stele: to<T>() makes a T and then reads it; give it a default constructor");
   T value{};
   const std::unique_ptr<InVisitor> in = value_reader(*this, options);
-  read(*in, value);
+  read_whole(*in, value, [] {});
   return value;
 }
 

@@ -129,6 +129,17 @@ struct SharedIn {
 struct SharedObject {
   std::shared_ptr<void> pointer;  // to the most derived object
   const std::type_info* type = nullptr;
+  void (*empty)(void* object) = nullptr;  // makes it as new; null where it cannot be assigned to
+
+  /// Lets go of what the object holds.
+  void abandon() const noexcept {
+    try {
+      if (pointer != nullptr && empty != nullptr) {
+        empty(pointer.get());
+      }
+    } catch (...) {  // a constructor's; then it stays as it is
+    }
+  }
 };
 
 /// Gives the events of one value to a type that knows what it wants. Each function fails with the path and the offset
@@ -148,12 +159,14 @@ class InVisitor {
   /// Text or bytes, into `out`.
   virtual void text(std::string& out) = 0;
   virtual void array(ArrayTarget& target) = 0;
-  /// Opens a sequence and tells the number of its items, where that is stored. A count is never more than the input can
-  /// hold, but may be large: reserve with care. next() before each item, until it says false, which closes it.
+  /// Opens a sequence and tells the number of its items, where that is stored. All counts of open containers together
+  /// are never more than an input of known size can hold. next() before each item, until it says false, which closes it.
   virtual std::optional<std::uint64_t> begin_sequence() = 0;
   /// Opens a map; next() before each key; the value follows the key.
   virtual std::optional<std::uint64_t> begin_map() = 0;
   virtual bool next() = 0;
+  /// Of the `count` items of a container just opened, those to reserve memory for before any of them has come.
+  virtual std::uint64_t expected_items(std::uint64_t count) const { return count; }
   /// Opens a record, or a map with text keys; next_field() until it says false, which closes it. `name` is valid until
   /// the next call of any function.
   virtual void begin_record() = 0;
@@ -172,6 +185,8 @@ class InVisitor {
   /// end_typed().
   virtual std::optional<std::string> begin_typed() = 0;
   virtual void end_typed() = 0;
+  /// Reading failed: shared objects made so far are emptied, as those that lead to each other would never be freed.
+  virtual void abandon() noexcept {}
 
   /// Throws an Error at the place of the value read last.
   [[noreturn]] void error(Errc code, std::string message) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -239,6 +240,22 @@ template <class T>
 void read(InVisitor& in, T& value) {
   static_assert(!std::is_const_v<T>, "stele: cannot read into a const object");
   Walk<T>::read(in, value);
+}
+
+/// Reads a whole object, then does what `finish` does; where either fails, nothing that was made for it stays behind.
+/// Want of memory is an Error(limit_exceeded) too.
+template <class T, class F>
+void read_whole(InVisitor& in, T& value, F&& finish) {
+  try {
+    read(in, value);
+    finish();
+  } catch (const std::bad_alloc&) {
+    in.abandon();
+    in.error(Errc::limit_exceeded, "there is not enough memory for what is stored");
+  } catch (...) {
+    in.abandon();
+    throw;
+  }
 }
 
 }  // namespace stele

@@ -172,9 +172,13 @@ std::string Decoder::found_text() {
   if (listed_) {
     return listed_->header.dtype.name() + listed_->header.shape.text();
   }
+  prepare();
+  if (next_is_tag(frozen::tag_shared_reference)) {
+    return "a reference";
+  }
   switch (kind()) {
     case Kind::array:
-      if (!next_is_tag(frozen::tag_array_view) && !next_is_tag(frozen::tag_shared_reference)) {
+      if (!next_is_tag(frozen::tag_array_view)) {
         const ArrayItem item = read_array_header();
         return item.header.dtype.name() + item.header.shape.text();
       }
@@ -378,7 +382,7 @@ void Decoder::read_text(const Head& head, std::string& out) {
   constexpr std::uint64_t step = std::uint64_t{1} << 20;
   if (!head.indefinite()) {
     const Bytes here = in_->available();
-    if (head.value <= here.size()) {
+    if (head.value <= here.size() && head.value <= in_->options().limits.allocation) {
       out.assign(reinterpret_cast<const char*>(here.data()), static_cast<std::size_t>(head.value));
       in_->advance(static_cast<std::size_t>(head.value));
       return;

@@ -47,6 +47,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::optional<std::uint64_t> begin_sequence() override;
   std::optional<std::uint64_t> begin_map() override;
   bool next() override;
+  std::uint64_t expected_items(std::uint64_t count) const override;
   void begin_record() override;
   bool next_field(std::string_view& name) override;
   void skip() override;
@@ -57,6 +58,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   void leave_shared() override;
   std::optional<std::string> begin_typed() override;
   void end_typed() override;
+  void abandon() noexcept override;
   void raise(Errc code, std::string message) override;
 
   /// Reading begins inside an archive whose directory is known, not at its label.
@@ -156,6 +158,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   void deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
   void deliver_converted(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
   void deliver_known(const KnownArray& known, ArrayTarget& target);
+  void check_repeats(const KnownArray& known, std::uint64_t bytes);
+  void check_rows(const KnownArray& known);
   std::shared_ptr<KnownArray> read_view();
   std::shared_ptr<KnownArray> load(ArrayItem& item);
   std::shared_ptr<KnownArray> load_in_place(const ArrayItem& item);
@@ -174,6 +178,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   DecoderContext context_;
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;
+  std::uint64_t open_items_ = 0;  // still to come in all open containers: each takes a byte or more
   std::uint64_t item_at_ = 0;
   std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
   std::uint64_t referred_bytes_ = 0;  // read again through references

@@ -20,6 +20,7 @@ namespace {
 constexpr std::uint64_t chunk_bytes = std::uint64_t{256} << 10;  // of a conversion
 constexpr std::uint64_t free_copy = std::uint64_t{16} << 20;     // of a view's elements, whatever its base
 constexpr std::uint64_t most_copies = 64;                        // of each byte of the base
+constexpr std::uint64_t most_empty_rows = std::uint64_t{1} << 20;
 
 }  // namespace
 
@@ -405,6 +406,29 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
   end_data(item);
 }
 
+/// A view may repeat the elements of its buffer, and an array of no elements may have any number of rows.
+void Decoder::check_repeats(const KnownArray& known, std::uint64_t bytes) {
+  if (bytes > free_copy && bytes / most_copies > known.buffer->size()) {
+    error(Errc::limit_exceeded, "a view that repeats its elements would take " + std::to_string(bytes) + " bytes");
+  }
+}
+
+/// For reading item by item.
+void Decoder::check_rows(const KnownArray& known) {
+  const Shape& shape = known.view.shape;
+  if (shape.count() > 0) {
+    check_repeats(known, shape.count() * known.view.dtype.item_size());
+    return;
+  }
+  std::uint64_t rows = 1;
+  for (std::size_t i = 0; i < shape.rank() && shape[i] > 0; ++i) {
+    if (shape[i] > most_empty_rows / rows) {
+      error(Errc::limit_exceeded, "an array without elements of shape " + shape.text() + " has too many rows");
+    }
+    rows *= shape[i];
+  }
+}
+
 void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
   const ArrayHeader stored{known.view.dtype, known.view.shape,
                            known.view.shape.rank() > 1 && !known.view.is_dense(Order::row_major) &&
@@ -421,9 +445,7 @@ void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
   const std::uint64_t count = wanted.shape.count();
   const std::uint64_t total = count * wanted.dtype.item_size();
   check_limit(total);
-  if (total > free_copy && total / most_copies > known.buffer->size()) {
-    error(Errc::limit_exceeded, "a view that repeats its elements would take " + std::to_string(total) + " bytes");
-  }
+  check_repeats(known, total);
   target.memory(wanted, 0, total, true);
   std::byte* to = target.memory(wanted, total, total, true);
   const Order order = target.order(wanted);

@@ -12,9 +12,12 @@ using cbor::Head;
 using cbor::Major;
 
 Decoder::Frame& Decoder::push(Form form, const Head& head, bool followed) {
-  const std::uint64_t per_item = form == Form::map || form == Form::record_map ? 2 : 1;
-  if (!head.indefinite() && (head.value > (~std::uint64_t{0} >> 2) || !in_->may_hold(head.value * per_item))) {
-    error(Errc::truncated, "a count of " + std::to_string(head.value) + " goes beyond the end of the input");
+  if (!head.indefinite()) {
+    const std::uint64_t per_item = form == Form::map || form == Form::record_map ? 2 : 1;
+    if (head.value > (~std::uint64_t{0} >> 2) || !in_->may_hold(head.value * per_item + open_items_)) {
+      error(Errc::truncated, "a count of " + std::to_string(head.value) + " goes beyond the end of the input");
+    }
+    open_items_ += head.value;
   }
   if (depth_ >= in_->options().limits.depth) {
     error(Errc::limit_exceeded, "values are nested more than " + std::to_string(depth_) + " deep");
@@ -54,6 +57,7 @@ bool Decoder::advance() {
       return false;
     }
     --frame.remaining;
+    --open_items_;
   }
   ++frame.index;
   return true;
@@ -83,6 +87,7 @@ std::optional<std::uint64_t> Decoder::begin_items() {
       target.view().dtype.kind() != DType::Kind::complex128) {
     error(Errc::type_mismatch, "expected a sequence, found one " + target.view().dtype.name());
   }
+  check_rows({target.view(), target.buffer()});
   items_ = array_items(target.view(), target.buffer(), *this);
   items_depth_ = 1;
   return items_->begin_sequence();
@@ -125,6 +130,11 @@ bool Decoder::next() {
     frame.key_form = Frame::Key::other;
   }
   return true;
+}
+
+std::uint64_t Decoder::expected_items(std::uint64_t count) const {
+  constexpr std::uint64_t most_unseen = 4096;  // where nothing tells how much is to come
+  return in_->options().end ? count : std::min(count, most_unseen);
 }
 
 bool Decoder::at_key() const noexcept { return depth_ > 0 && frames_[depth_ - 1].awaiting_key; }

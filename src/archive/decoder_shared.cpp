@@ -1,6 +1,7 @@
 // Skipping values and finding shared ones.
 
 #include <algorithm>
+#include <utility>
 
 #include "archive/decoder.hpp"
 #include "archive/decoder_state.hpp"
@@ -291,6 +292,12 @@ SharedObject Decoder::shared(std::uint64_t index) {
   return found == shared_objects_.end() ? SharedObject{} : found->second;
 }
 
+void Decoder::abandon() noexcept {
+  for (const auto& [index, object] : shared_objects_) {
+    object.abandon();
+  }
+}
+
 std::optional<std::uint64_t> Decoder::peek_reference() {
   if (items_ != nullptr || listed_) {
     return std::nullopt;
@@ -320,6 +327,7 @@ void Decoder::enter_shared(std::uint64_t index) {
   }
   Reference reference;
   reference.from = in_;
+  reference.open_items = std::exchange(open_items_, 0);
   reference.shared_count = shared_count_;
   reference.shared_count_known = shared_count_known_;
   Input::Options options = main_.options();
@@ -327,6 +335,9 @@ void Decoder::enter_shared(std::uint64_t index) {
   options.random = true;
   options.window = std::size_t{4} << 10;
   const std::uint64_t offset = shared_offset(index);
+  if (offset >= in_->position()) {
+    error(Errc::malformed, "a reference to a shared value that comes after it");
+  }
   reference.detour = std::make_unique<Input>(main_.source(), options);
   reference.detour->set_reader(this);
   reference.detour->seek(offset);
@@ -355,6 +366,7 @@ void Decoder::leave_shared() {
   }
   in_ = reference.from;
   pending_shared_.clear();  // marks seen there are not those of the value that comes next here
+  open_items_ = reference.open_items;
   shared_count_ = reference.shared_count;
   shared_count_known_ = reference.shared_count_known;
 }

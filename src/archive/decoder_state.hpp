@@ -24,6 +24,7 @@ struct Decoder::Reference {
   Input* from = nullptr;
   std::unique_ptr<Input> detour;
   std::uint64_t start = 0;  // of the value referred to
+  std::uint64_t open_items = 0;
   std::uint64_t shared_count = 0;
   bool shared_count_known = true;
 };

@@ -415,7 +415,11 @@ class Describer::Visitor final : public OutVisitor {
         ++hidden_;
         return;
       case Place::key:
-        line_.begin(form == Form::sequence ? '[' : '{', form == Form::sequence ? ']' : '}', form == Form::map, info.names);
+        if (form == Form::sequence) {
+          line_.begin('[', ']', false, {});
+        } else {
+          line_.begin('{', '}', form == Form::map, info.names);
+        }
         return;
       case Place::shown:
         break;

@@ -161,8 +161,8 @@ Digest Digest::parse(std::string_view text) {
     digest.bytes[i] = static_cast<std::byte>(valid ? *high << 4 | *low : 0);
   }
   if (!valid) {
-    fail(Errc::invalid_argument, "no digest: \"" + std::string(text.substr(0, 64)) + "\"; it is written xxh3-128: and 32 "
-                                 "hexadecimal digits");
+    fail(Errc::invalid_argument, "no digest: \"" + std::string(text.substr(0, 64)) +
+                                     "\"; it is written xxh3-128: and 32 hexadecimal digits");
   }
   return digest;
 }

@@ -153,6 +153,7 @@ void Reader::end() {
   } else if (state.is_path && first && !opened.embedded) {
     state.check_rest();
   }
+  state.decoder.reset();  // the objects belong to the caller alone
 }
 
 const std::map<std::string, std::string>& Reader::metadata() const { return state_->metadata; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <cstring>
 
@@ -16,11 +17,6 @@ constexpr std::uint32_t deep = 100;  // values nested deeper end in a loop
 constexpr std::uint64_t compare_bytes = std::uint64_t{64} << 10;
 
 std::uint32_t above(std::uint32_t height) noexcept { return height + (height < UINT32_MAX ? 1 : 0); }
-
-Order stored_order(const ArrayView& view) noexcept {
-  const bool columns = view.shape.rank() > 1 && !view.is_dense(Order::row_major) && view.is_dense(Order::column_major);
-  return columns ? Order::column_major : Order::row_major;
-}
 
 void require(const Value& value, ValueKind wanted) {
   if (!value.is(wanted)) {
@@ -58,6 +54,11 @@ std::string_view to_string(ValueKind kind) noexcept {
                                                              "bytes",    "array",   "sequence", "map",   "record",
                                                              "typed value", "shared value", "reference"};
   return names[static_cast<std::size_t>(kind)];
+}
+
+Order stored_order(const ArrayView& view) noexcept {
+  const bool columns = view.shape.rank() > 1 && !view.is_dense(Order::row_major) && view.is_dense(Order::column_major);
+  return columns ? Order::column_major : Order::row_major;
 }
 
 // --- AnyArray --------------------------------------------------------------------------------------------------------
@@ -133,7 +134,8 @@ void ValueAccess::take_apart(std::vector<Value> values) noexcept {
     const Value value = std::move(values.back());
     values.pop_back();
     if (value.node_ != nullptr && value.node_.use_count() == 1) {
-      // Ours alone: no other copy can look at it any more.
+      // Ours alone: no other copy can look at it any more, and what others did with theirs comes before.
+      std::atomic_thread_fence(std::memory_order_acquire);
       const_cast<Node&>(*value.node_).give(values);
     }
   }
@@ -484,7 +486,8 @@ const Value& Value::at_path(std::string_view path) const& {
     } else if (value == nullptr && holder.is_sequence()) {
       std::size_t index = 0;
       const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-      if (error == std::errc() && end == step.data() + step.size() && index < holder.size()) {
+      const bool is_number = error == std::errc() && end == step.data() + step.size();
+      if (is_number && (step.size() == 1 || step[0] != '0') && index < holder.size()) {
         value = &holder.items()[index];
       }
     }

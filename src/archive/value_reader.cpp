@@ -96,7 +96,8 @@ class ValueReader final : public InVisitor {
     const Value& value = peek();
     if (value.is_array()) {
       const DType::Kind element = value.array().dtype().kind();
-      if (value.array().shape().rank() == 0 && element != DType::Kind::complex64 && element != DType::Kind::complex128) {
+      const bool has_parts = element == DType::Kind::complex64 || element == DType::Kind::complex128;
+      if (value.array().shape().rank() == 0 && !has_parts) {
         mismatch("a sequence");
       }
       begin_items(value);
@@ -183,14 +184,20 @@ class ValueReader final : public InVisitor {
   }
 
   SharedIn begin_shared() override {
-    if (items_ != nullptr || (!next_->is(ValueKind::shared) && !next_->is(ValueKind::reference))) {
+    if (items_ != nullptr) {
       return {};
     }
     const Value& value = *next_;
+    if (value.is_array()) {
+      return begin_shared_array(value);
+    }
+    if (!value.is(ValueKind::shared) && !value.is(ValueKind::reference)) {
+      return {};
+    }
     const Value::Anchor anchor = value.anchor();
     const auto [place, is_new] = indices_.try_emplace(anchor.get(), shared_.size());
     if (is_new) {
-      shared_.push_back({anchor, {}});
+      shared_.push_back({anchor, nullptr, {}});
     }
     if (value.is(ValueKind::reference)) {
       consumed();
@@ -202,10 +209,16 @@ class ValueReader final : public InVisitor {
   void define_shared(std::uint64_t index, SharedObject object) override {
     shared_[static_cast<std::size_t>(index)].object = std::move(object);
   }
+  void abandon() noexcept override {
+    for (const Shared& shared : shared_) {
+      shared.object.abandon();
+    }
+  }
   SharedObject shared(std::uint64_t index) override { return shared_[static_cast<std::size_t>(index)].object; }
   void enter_shared(std::uint64_t index) override {
     require_depth(detours_.size() + frames_.size());
-    const Value* target = anchors_.find(shared_[static_cast<std::size_t>(index)].anchor);
+    const Shared& shared = shared_[static_cast<std::size_t>(index)];
+    const Value* target = shared.array != nullptr ? shared.array : anchors_.find(shared.anchor);
     if (target == nullptr) {
       error(Errc::not_found, "a reference leads out of the value that is read");
     }
@@ -247,6 +260,7 @@ class ValueReader final : public InVisitor {
   };
   struct Shared {
     Value::Anchor anchor;
+    const Value* array = nullptr;  // in place of an anchor
     SharedObject object;
   };
 
@@ -295,6 +309,26 @@ class ValueReader final : public InVisitor {
       const std::size_t index = frame.index - 1;
       next_ = frame.value->is_map() ? &frame.value->entries()[index].second : &field(frame, index);
     }
+  }
+
+  /// Arrays that are one view of one buffer may have been one object.
+  SharedIn begin_shared_array(const Value& value) {
+    const ArrayView view = ValueAccess::view_to_write(value.array());
+    if (view.buffer == nullptr || view.byte_size() == 0) {
+      return {};
+    }
+    const auto [place, is_new] = indices_.try_emplace(view.data, shared_.size());
+    if (is_new) {
+      shared_.push_back({nullptr, &value, {}});
+      return {SharedIn::State::first, place->second};
+    }
+    const ArrayView& known = shared_[static_cast<std::size_t>(place->second)].array->array().view();
+    if (known.dtype != view.dtype || known.shape != view.shape ||
+        !std::equal(view.strides, view.strides + view.shape.rank(), known.strides)) {
+      return {};
+    }
+    consumed();
+    return {SharedIn::State::reference, place->second};
   }
 
   // --- Containers ---
@@ -365,8 +399,7 @@ class ValueReader final : public InVisitor {
     }
   }
   void deliver(const ArrayView& view, const std::shared_ptr<Buffer>& buffer, ArrayTarget& target) {
-    const bool columns = view.shape.rank() > 1 && !view.is_dense(Order::row_major) && view.is_dense(Order::column_major);
-    const ArrayHeader stored{view.dtype, view.shape, columns ? Order::column_major : Order::row_major};
+    const ArrayHeader stored{view.dtype, view.shape, stored_order(view)};
     check(stored, target);
     const bool any = target.dtype().kind() == DType::Kind::none;
     const ArrayHeader wanted{any ? stored.dtype : target.dtype(), stored.shape, stored.order};
@@ -417,7 +450,7 @@ class ValueReader final : public InVisitor {
   std::vector<const Value*> detours_;
   Anchors anchors_;
   std::vector<Shared> shared_;
-  std::unordered_map<const void*, std::uint64_t> indices_;  // of anchors in shared_
+  std::unordered_map<const void*, std::uint64_t> indices_;  // in shared_, by anchor or first element
   std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
   std::size_t items_depth_ = 0;
   std::size_t deepest_;

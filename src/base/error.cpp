@@ -6,12 +6,26 @@
 namespace stele {
 namespace {
 
+/// Control characters, which names from a file may have, as \xNN.
+void append_visible(std::string& text, std::string_view part) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (const char c : part) {
+    const auto code = static_cast<unsigned char>(c);
+    if (code < 0x20 || code == 0x7f) {
+      text.append("\\x").append({digits[code >> 4], digits[code & 15]});
+    } else {
+      text += c;
+    }
+  }
+}
+
 std::string compose(const std::string& message, Where where) {
   std::string text;
   if (!where.path.empty()) {
-    text.append(where.path).append(": ");
+    append_visible(text, where.path);
+    text += ": ";
   }
-  text += message;
+  append_visible(text, message);
   if (where.offset) {
     text += " (offset " + std::to_string(*where.offset) + ")";
   }

@@ -59,7 +59,11 @@ void put_dtype(Builder& out, const DType& dtype) {
 
 DType get_dtype(Cursor& in, bool& big_endian, unsigned depth) {
   if (in.next_is(Major::text)) {
-    return DType::from_numpy(in.text(), big_endian);
+    const std::string_view name = in.text();
+    if (name.starts_with('=')) {
+      in.bad("an element type in the byte order of whoever reads it");
+    }
+    return DType::from_numpy(name, big_endian);
   }
   if (depth > 16) {
     fail(Errc::limit_exceeded, "record types are nested too deeply", {{}, in.position()});

@@ -54,19 +54,6 @@ bool is_float(const Number& number) noexcept {
   return number.type != Type::natural && number.type != Type::negative;
 }
 
-/// The number as an integer; a float counts where it is whole, as other languages write 4.0 for 4.
-Number as_integer(const Number& number, InVisitor& in) {
-  if (!is_float(number)) {
-    return number;
-  }
-  const double value = float_value(number);
-  if (!(std::fabs(value) < 18446744073709551616.0) || std::trunc(value) != value) {
-    no_integer(number, in);
-  }
-  return value < 0 ? Number{Type::negative, static_cast<std::uint64_t>(-value) - 1}
-                   : Number{Type::natural, static_cast<std::uint64_t>(value)};
-}
-
 /// An integer as a double, if it is one exactly.
 std::optional<double> exact_double(const Number& number) noexcept {
   if (number.type == Type::negative && number.bits == ~std::uint64_t{0}) {
@@ -82,8 +69,10 @@ std::optional<double> exact_double(const Number& number) noexcept {
 
 }  // namespace
 
-std::int64_t to_signed(const Number& stored, std::int64_t lowest, std::int64_t highest, InVisitor& in) {
-  const Number number = as_integer(stored, in);
+std::int64_t to_signed(const Number& number, std::int64_t lowest, std::int64_t highest, InVisitor& in) {
+  if (is_float(number)) {
+    no_integer(number, in);
+  }
   const bool negative = number.type == Type::negative;
   if (number.bits > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
     out_of_range(number, "this integer type", in);
@@ -95,8 +84,10 @@ std::int64_t to_signed(const Number& stored, std::int64_t lowest, std::int64_t h
   return value;
 }
 
-std::uint64_t to_unsigned(const Number& stored, std::uint64_t highest, InVisitor& in) {
-  const Number number = as_integer(stored, in);
+std::uint64_t to_unsigned(const Number& number, std::uint64_t highest, InVisitor& in) {
+  if (is_float(number)) {
+    no_integer(number, in);
+  }
   if (number.type == Type::negative || number.bits > highest) {
     out_of_range(number, "an integer from 0 to " + std::to_string(highest), in);
   }

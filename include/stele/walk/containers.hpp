@@ -143,9 +143,9 @@ class CellTarget final : public ArrayTarget {
 // --- Items one by one ------------------------------------------------------------------------------------------------
 
 /// A count from the input, cut to what is safe to reserve.
-inline std::size_t reservable(const std::optional<std::uint64_t>& count, std::size_t item_size) noexcept {
+inline std::size_t reservable(const InVisitor& in, const std::optional<std::uint64_t>& count, std::size_t item_size) {
   const std::uint64_t most = (std::uint64_t{64} << 20) / (item_size + 1) + 1;
-  return static_cast<std::size_t>(std::min(count.value_or(0), most));
+  return static_cast<std::size_t>(std::min(in.expected_items(count.value_or(0)), most));
 }
 
 /// Orders the items of an unordered container by the stored bytes of their keys.
@@ -239,7 +239,7 @@ struct As<T, Family::contiguous> {
     if constexpr (growable) {
       const auto count = in.begin_sequence();
       value.clear();
-      value.reserve(reservable(count, sizeof(Item)));
+      value.reserve(reservable(in, count, sizeof(Item)));
       while (in.next()) {
         stele::read(in, value.emplace_back());
       }
@@ -345,7 +345,7 @@ struct As<T, Family::set> {
     const auto count = in.begin_sequence();
     value.clear();
     if constexpr (Hashed<T>) {
-      value.reserve(reservable(count, sizeof(typename T::value_type)));
+      value.reserve(reservable(in, count, sizeof(typename T::value_type)));
     }
     while (in.next()) {
       typename T::value_type item{};
@@ -373,7 +373,7 @@ struct As<T, Family::map> {
     const auto count = in.begin_map();
     value.clear();
     if constexpr (Hashed<T>) {
-      value.reserve(reservable(count, sizeof(typename T::value_type)));
+      value.reserve(reservable(in, count, sizeof(typename T::value_type)));
     }
     while (in.next()) {
       typename T::key_type key{};

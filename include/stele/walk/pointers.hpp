@@ -39,8 +39,7 @@ void write_target(OutVisitor& out, const T& object) {
 template <class T>
 struct As<T, Family::unique_pointer> {
   using Target = std::remove_const_t<typename T::element_type>;
-  static_assert(!std::is_array_v<std::remove_reference_t<decltype(*std::declval<T>())>> &&
-                    requires(const T& p) { *p; },
+  static_assert(requires(const T& p) { *p; },
                 "stele: std::unique_ptr<T[]> does not know its length; use std::vector or stele::Array");
 
   static void write(OutVisitor& out, const T& value) {
@@ -147,16 +146,16 @@ struct As<T, Family::shared_pointer> {
   }
 
   static std::shared_ptr<Target> read_object(InVisitor& in, const SharedIn& shared) {
-    const auto define = [&](const std::shared_ptr<void>& pointer, const std::type_info& type) {
+    const auto define = [&](const std::shared_ptr<void>& pointer, const std::type_info& type, void (*empty)(void*)) {
       if (shared.state == SharedIn::State::first) {
-        in.define_shared(shared.index, {pointer, &type});
+        in.define_shared(shared.index, {pointer, &type, empty});
       }
     };
     if constexpr (is_base<Target>) {
       if (const auto name = in.begin_typed()) {
         const TypeRegistry::Type& type = registered(in, *name, typeid(Target));
         const std::shared_ptr<void> object = type.make_shared();
-        define(object, *type.type);
+        define(object, *type.type, type.empty);
         type.read(in, object.get());
         in.end_typed();
         return cast(in, {object, type.type});
@@ -168,7 +167,7 @@ struct As<T, Family::shared_pointer> {
       static_assert(std::is_default_constructible_v<Target>,
                     "stele: what a pointer leads to is made empty and then read; give it a default constructor");
       auto object = std::make_shared<Target>();
-      define(object, typeid(Target));
+      define(object, typeid(Target), emptier<Target>());
       if constexpr (may_be_null<Target>) {
         read_exactly(in, 1, [&](std::size_t) { stele::read(in, *object); });
       } else {

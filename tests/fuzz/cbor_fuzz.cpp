@@ -1,0 +1,63 @@
+// The CBOR reader and what is read with it outside of objects: directory, trailer, element types, paths.
+
+#include <array>
+#include <cstring>
+
+#include "fuzz.hpp"
+#include "hand_made.hpp"
+#include "src/format/path.hpp"
+
+namespace stele {
+namespace {
+
+using fuzz::require;
+using fuzz::succeeds;
+
+/// A directory that is read is written and read the same.
+void read_directory(Bytes bytes) {
+  const Directory directory = decode_directory(bytes, std::uint64_t{1} << 40);
+  const test::Data again = encode_directory(directory);
+  require(encode_directory(decode_directory(again, std::uint64_t{1} << 40)) == again);
+}
+
+void read_items(Bytes bytes) {
+  cbor::Cursor in(bytes);
+  while (in.position() < bytes.size()) {
+    in.skip();
+  }
+}
+
+void read_trailer(Bytes bytes) {
+  std::array<std::byte, frozen::trailer_bytes> item{};
+  std::memcpy(item.data(), bytes.data(), std::min(item.size(), bytes.size()));
+  const Trailer trailer = decode_trailer(item, std::uint64_t{1} << 40);
+  require(encode_trailer(trailer) == item);
+}
+
+void read_path(Bytes bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::string again;
+  const std::vector<std::string> steps = split_path(text);
+  for (const std::string& step : steps) {
+    append_step(again, step);
+  }
+  require(split_path(again) == steps);
+}
+
+void read_dtype(Bytes bytes) {
+  bool big_endian = false;
+  const DType dtype = DType::from_numpy({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, big_endian);
+  require(DType::from_numpy(dtype.numpy(), big_endian) == dtype);
+}
+
+}  // namespace
+}  // namespace stele
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace stele;
+  const Bytes bytes = std::as_bytes(std::span(data, size));
+  for (const auto read : {read_directory, read_items, read_trailer, read_path, read_dtype}) {
+    succeeds([&] { read(bytes); });
+  }
+  return 0;
+}

@@ -1,0 +1,67 @@
+// Compressed files of any bytes: read in order, by blocks where an index is found, and from within. The two readings
+// agree.
+
+#include <algorithm>
+#include <vector>
+
+#include "fuzz.hpp"
+#include "stele/codec.hpp"
+#include "stele/io.hpp"
+
+namespace stele {
+namespace {
+
+using fuzz::require;
+using fuzz::succeeds;
+
+constexpr std::size_t most = std::size_t{8} << 20;  // plain bytes looked at
+
+std::vector<std::byte> read_all(Source& source) {
+  std::vector<std::byte> plain;
+  while (plain.size() < most) {
+    const std::size_t before = plain.size();
+    plain.resize(before + (std::size_t{64} << 10));
+    const std::size_t size = source.read(std::span(plain).subspan(before));
+    plain.resize(before + size);
+    if (size == 0) {
+      break;
+    }
+  }
+  return plain;
+}
+
+void decompress(Bytes bytes, const Codec& codec) {
+  std::vector<std::byte> in_order;
+  const bool readable = succeeds([&] {
+    const auto stored = memory_source(bytes);
+    const auto source = codec.in_order(*stored);
+    in_order = read_all(*source);
+    source->finish();
+  });
+  succeeds([&] {
+    const auto source = decompressing_source(memory_source(bytes), codec);
+    const std::vector<std::byte> plain = read_all(*source);
+    require(!readable || plain == in_order);
+    if (source->random_access() && !plain.empty()) {
+      std::vector<std::byte> part(std::min<std::size_t>(plain.size(), 100));
+      const std::uint64_t offset = plain.size() - part.size();
+      source->read_at(offset, part);
+      require(std::equal(part.begin(), part.end(), plain.begin() + static_cast<std::ptrdiff_t>(offset)));
+    }
+  });
+}
+
+}  // namespace
+}  // namespace stele
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace stele;
+  static const Codecs codecs;
+  const Bytes bytes = std::as_bytes(std::span(data, size));
+  for (const auto& codec : codecs.all()) {
+    if (codec->recognises(bytes.first(std::min<std::size_t>(size, 12)))) {
+      decompress(bytes, *codec);
+    }
+  }
+  return 0;
+}

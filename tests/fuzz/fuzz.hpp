@@ -1,0 +1,30 @@
+#pragma once
+// What fuzz targets share.
+
+#include <cstdlib>
+#include <utility>
+
+#include "stele/error.hpp"
+
+namespace stele::fuzz {
+
+/// A property that must hold for every input.
+inline void require(bool holds) {
+  if (!holds) {
+    std::abort();
+  }
+}
+
+/// Runs what may fail, but with an Error that says why. Returns whether it did not.
+template <class Action>
+bool succeeds(Action&& action) {
+  try {
+    std::forward<Action>(action)();
+    return true;
+  } catch (const Error& error) {
+    require(error.what()[0] != '\0');
+    return false;
+  }
+}
+
+}  // namespace stele::fuzz

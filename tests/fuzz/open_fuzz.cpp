@@ -1,0 +1,56 @@
+// Whole files of any bytes, opened, listed, verified, loaded in parts and read as a stream of archives.
+
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "fuzz.hpp"
+#include "hand_made.hpp"
+#include "stele/archive.hpp"
+#include "stele/value.hpp"
+
+namespace stele {
+namespace {
+
+using fuzz::require;
+using fuzz::succeeds;
+
+LoadOptions limited(Verify verify) {
+  return {.verify = verify, .limits = {.depth = 100, .allocation = std::uint64_t{64} << 20}};
+}
+
+void read_parts(Bytes bytes, Verify verify) {
+  const File file = open(memory_source(bytes), limited(verify));
+  (void)file.info();
+  succeeds([&] { file.verify(); });
+  succeeds([&] { (void)file.load<Value>(); });
+  std::size_t count = 0;
+  for (const Entry& entry : file.list()) {
+    succeeds([&] { (void)file.contains(entry.path); });
+    succeeds([&] { (void)file.load<Value>(entry.path); });
+    succeeds([&] { (void)file.load<std::vector<float>>(entry.path); });
+    if (++count == 50) {
+      break;
+    }
+  }
+}
+
+void read_stream(Bytes bytes) {
+  std::istringstream stream(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  for (int i = 0; i < 10; ++i) {
+    (void)load<Value>(stream, limited(Verify::full));
+  }
+}
+
+}  // namespace
+}  // namespace stele
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace stele;
+  const Bytes bytes = std::as_bytes(std::span(data, size));
+  for (const Verify verify : {Verify::none, Verify::full}) {
+    succeeds([&] { read_parts(bytes, verify); });
+  }
+  succeeds([&] { read_stream(bytes); });
+  return 0;
+}
