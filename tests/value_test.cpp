@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bitset>
 #include <chrono>
 #include <cmath>
 #include <complex>
@@ -198,8 +199,8 @@ TEST(Value, EqualityLooksAtEverything) {
   const auto x = Value::make_anchor(0);
   const auto y = Value::make_anchor(1);
   const auto pair = [](const Value::Anchor& first, const Value::Anchor& second, const Value::Anchor& reference) {
-    return Value::make_sequence({Value::make_shared(first, 1), Value::make_shared(second, 1),
-                                 Value::make_reference(reference)});
+    return Value::make_sequence(
+        {Value::make_shared(first, 1), Value::make_shared(second, 1), Value::make_reference(reference)});
   };
   EXPECT_EQ(pair(x, y, x), pair(y, x, y));
   EXPECT_NE(pair(x, y, x), pair(x, y, y));
@@ -423,10 +424,17 @@ Value nested(std::size_t depth) {
   Value value(1);
   for (std::size_t i = 0; i < depth; ++i) {
     switch (i % 4) {
-      case 0: value = Value::make_sequence({std::move(value)}); break;
-      case 1: value = Value::make_map({{"a", std::move(value)}}); break;
-      case 2: value = Value::make_record({"a"}, {std::move(value)}); break;
-      default: value = Value::make_typed("a", std::move(value));
+      case 0:
+        value = Value::make_sequence({std::move(value)});
+        break;
+      case 1:
+        value = Value::make_map({{"a", std::move(value)}});
+        break;
+      case 2:
+        value = Value::make_record({"a"}, {std::move(value)});
+        break;
+      default:
+        value = Value::make_typed("a", std::move(value));
     }
   }
   return value;

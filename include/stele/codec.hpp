@@ -94,16 +94,21 @@ class Codecs {
   /// Adds a codec, before the ones there.
   void add(std::shared_ptr<const Codec> codec);
 
-  std::span<const std::shared_ptr<const Codec>> all() const noexcept { return codecs_; }
+  std::span<const std::shared_ptr<const Codec>> all() const& noexcept;
+  std::span<const std::shared_ptr<const Codec>> all() const&& = delete;
   /// The codec of that name or null.
-  const Codec* find(std::string_view name) const noexcept;
+  const Codec* find(std::string_view name) const& noexcept;
+  const Codec* find(std::string_view name) const&& = delete;
   /// The codec whose extension ends `path`, or null.
-  const Codec* by_extension(std::string_view path) const noexcept;
+  const Codec* by_extension(std::string_view path) const& noexcept;
+  const Codec* by_extension(std::string_view path) const&& = delete;
   /// The codec that recognises a file's first bytes, or null.
-  const Codec* by_magic(Bytes first) const noexcept;
+  const Codec* by_magic(Bytes first) const& noexcept;
+  const Codec* by_magic(Bytes first) const&& = delete;
 
  private:
-  std::vector<std::shared_ptr<const Codec>> codecs_;
+  struct List;
+  std::shared_ptr<const List> codecs_;  // shared by copies
 };
 
 /// A Sink that compresses into `to`, which it does not close; both `to` and `codec` must outlive it. Large writes are

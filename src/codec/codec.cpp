@@ -10,17 +10,27 @@ void Codec::prologue(int /*level*/, std::vector<std::byte>& /*out*/) const {}
 
 void Codec::epilogue(std::span<const Block> /*blocks*/, std::vector<std::byte>& /*out*/) const {}
 
+struct Codecs::List : std::vector<std::shared_ptr<const Codec>> {};
+
 Codecs::Codecs() {
-  codecs_.push_back(gzip_codec());
+  auto list = std::make_shared<List>();
+  list->push_back(gzip_codec());
 #if STELE_WITH_ZSTD
-  codecs_.push_back(zstd_codec());
+  list->push_back(zstd_codec());
 #endif
+  codecs_ = std::move(list);
 }
 
-void Codecs::add(std::shared_ptr<const Codec> codec) { codecs_.insert(codecs_.begin(), std::move(codec)); }
+void Codecs::add(std::shared_ptr<const Codec> codec) {
+  auto list = std::make_shared<List>(*codecs_);
+  list->insert(list->begin(), std::move(codec));
+  codecs_ = std::move(list);
+}
 
-const Codec* Codecs::find(std::string_view name) const noexcept {
-  for (const auto& codec : codecs_) {
+std::span<const std::shared_ptr<const Codec>> Codecs::all() const& noexcept { return *codecs_; }
+
+const Codec* Codecs::find(std::string_view name) const& noexcept {
+  for (const auto& codec : *codecs_) {
     if (codec->name() == name) {
       return codec.get();
     }
@@ -28,8 +38,8 @@ const Codec* Codecs::find(std::string_view name) const noexcept {
   return nullptr;
 }
 
-const Codec* Codecs::by_extension(std::string_view path) const noexcept {
-  for (const auto& codec : codecs_) {
+const Codec* Codecs::by_extension(std::string_view path) const& noexcept {
+  for (const auto& codec : *codecs_) {
     for (std::string_view extension : codec->extensions()) {
       if (path.ends_with(extension)) {
         return codec.get();
@@ -39,8 +49,8 @@ const Codec* Codecs::by_extension(std::string_view path) const noexcept {
   return nullptr;
 }
 
-const Codec* Codecs::by_magic(Bytes first) const noexcept {
-  for (const auto& codec : codecs_) {
+const Codec* Codecs::by_magic(Bytes first) const& noexcept {
+  for (const auto& codec : *codecs_) {
     if (codec->recognises(first)) {
       return codec.get();
     }

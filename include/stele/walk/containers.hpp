@@ -1,8 +1,7 @@
 #pragma once
-// Containers and arrays. What lies in memory as numbers, or as records without padding, is one array event; the rest is
+// Containers. What lies in memory as numbers, or as records without padding, is one array event; the rest is
 // a sequence or map of its items.
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -388,99 +387,6 @@ struct As<T, Family::map> {
   }
 };
 
-// --- stele::Array ----------------------------------------------------------------------------------------------------
-
-template <class T, std::size_t Rank>
-class BufferTarget final : public ArrayTarget {
- public:
-  using Element = std::remove_const_t<T>;
-  explicit BufferTarget(Array<T, Rank>& array) : ArrayTarget(dtype_of<Element>()), array_(array) {}
-  bool accepts(const ArrayHeader& stored) override { return stored.shape.rank() == Rank; }
-  std::string expected() const override {
-    std::string text = "[";
-    for (std::size_t i = 0; i < Rank; ++i) {
-      text += i == 0 ? "?" : ", ?";
-    }
-    return text + "]";
-  }
-  Order order(const ArrayHeader& stored) override { return stored.order; }
-  std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override {
-    const std::uint64_t wanted = trusted ? total : bytes;
-    if (buffer_ == nullptr || buffer_->size() < wanted) {
-      auto larger = Buffer::allocate(static_cast<std::size_t>(
-          std::min(total, std::max(wanted, buffer_ == nullptr ? wanted : 2 * std::uint64_t{buffer_->size()}))));
-      if constexpr (!requires { DTypeOf<Element>::kind; } && !std::is_trivially_default_constructible_v<Element>) {
-        // Where the stored records lack a field, the default stands.
-        std::uninitialized_fill_n(reinterpret_cast<Element*>(larger->data()), larger->size() / sizeof(Element), Element{});
-      }
-      if (buffer_ != nullptr) {
-        std::copy_n(buffer_->data(), buffer_->size(), larger->data());
-      }
-      buffer_ = std::move(larger);
-    }
-    if (bytes == total) {
-      std::array<std::uint64_t, Rank> shape{};
-      std::copy_n(stored.shape.begin(), Rank, shape.begin());
-      array_ = Array<T, Rank>(buffer_, reinterpret_cast<T*>(buffer_->data()), shape,
-                              Array<T, Rank>::dense_strides(shape, stored.order));
-    }
-    return buffer_->data();
-  }
-  bool can_share() const noexcept override { return true; }
-  bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) override {
-    std::array<std::uint64_t, Rank> shape{};
-    std::array<std::int64_t, Rank> strides{};
-    for (std::size_t i = 0; i < Rank; ++i) {
-      shape[i] = view.shape[i];
-      if (view.strides[i] % static_cast<std::int64_t>(sizeof(T)) != 0) {
-        return false;
-      }
-      strides[i] = view.strides[i] / static_cast<std::int64_t>(sizeof(T));
-    }
-    if (reinterpret_cast<std::uintptr_t>(view.data) % alignof(T) != 0) {
-      return false;
-    }
-    // The elements belong to `buffer`, whose memory is writable or guarded by writable().
-    array_ = Array<T, Rank>(buffer, reinterpret_cast<T*>(const_cast<std::byte*>(view.data)), shape, strides);
-    return true;
-  }
-
- private:
-  Array<T, Rank>& array_;
-  std::shared_ptr<Buffer> buffer_;
-};
-
-template <class T, std::size_t Rank>
-struct As<Array<T, Rank>, Family::array> {
-  static_assert(is_cell<std::remove_const_t<T>>, "stele: the elements of an Array are numbers or records of numbers");
-  static void write(OutVisitor& out, const Array<T, Rank>& value) {
-    if (Rank == 0 && value.data() == nullptr) {
-      out.null();  // no element yet
-      return;
-    }
-    out.array(value.view_as(dtype_of<std::remove_const_t<T>>()));
-  }
-  static void read(InVisitor& in, Array<T, Rank>& value) {
-    if constexpr (Rank == 0) {
-      if (in.kind() == Kind::null) {
-        in.null();
-        value = {};
-        return;
-      }
-    }
-    if constexpr (Rank == 1) {
-      if (in.kind() == Kind::sequence) {
-        std::vector<std::remove_const_t<T>> items;
-        stele::read(in, items);
-        Array<T, Rank> copy = Array<T, Rank>::uninitialized({items.size()});
-        std::copy(items.begin(), items.end(), const_cast<std::remove_const_t<T>*>(std::as_const(copy).data()));
-        value = std::move(copy);
-        return;
-      }
-    }
-    BufferTarget<T, Rank> target(value);
-    in.array(target);
-  }
-};
-
 }  // namespace stele::walk
+
+#include "stele/walk/arrays.hpp"  // uses what is above

@@ -5,7 +5,6 @@
 // name, `v.version(n)` declares the type's version and returns the stored one (n when writing, 0 where none is stored),
 // and `v.loading` tells the direction. Loading may call visit several times, so it should only name fields.
 
-#include <bitset>
 #include <new>
 
 #include "stele/walk.hpp"
@@ -124,7 +123,7 @@ class FieldReader {
         advance();
       }
     } while (more_);
-    if (in_.strict() && seen_.count() != index_) {
+    if (in_.strict() && seen_count_ != index_) {
       report_ = true;
       index_ = 0;
       visit(*this);
@@ -144,6 +143,7 @@ class FieldReader {
       duplicate_field(in_, name);
     }
     seen_[index] = true;
+    ++seen_count_;
     progress_ = true;
     return true;
   }
@@ -155,7 +155,8 @@ class FieldReader {
 
   InVisitor& in_;
   std::string_view name_;
-  std::bitset<max_fields> seen_;
+  bool seen_[max_fields] = {};
+  std::size_t seen_count_ = 0;
   std::size_t index_ = 0;
   std::uint32_t stored_version_ = 0;
   bool more_ = false;
@@ -208,7 +209,7 @@ struct As<T, Family::aggregate> {
   static void read(InVisitor& in, T& value) {
     constexpr std::size_t count = field_count<T>;
     const std::span<const std::string_view> names(field_names<T>.data(), count);
-    std::bitset<count + 1> seen;
+    bool seen[count + 1] = {};
     std::string_view name;
     std::size_t index = 0;
     in.begin_record();
