@@ -141,8 +141,8 @@ TYPED_TEST(Reals, KeepTheirValue) {
 }
 
 TEST(Types, LongDoublesBeyondDoubleKeepTheirValue) {
-  for (const long double value : {0x1.fffffffffffffffep+16383L, 0x1p-16445L, 0x1.000000000000002p+0L, 1e4000L, -1e-4940L,
-                                  3.14159265358979323846264338327950288L}) {
+  for (const long double value : {0x1.fffffffffffffffep+16383L, 0x1p-16445L, 0x1.000000000000002p+0L, 1e4000L,
+                                  -1e-4940L, 3.14159265358979323846264338327950288L}) {
     EXPECT_EQ(round_trip(value), value);
     EXPECT_EQ(round_trip(-value), -value);
     const std::vector<long double> many{value, 0, -value};
@@ -157,7 +157,8 @@ TEST(Types, NotANumberKeepsItsBits) {
   expect_same_bits(std::bit_cast<float>(0xffc00001U));
   expect_same_bits(std::bit_cast<double>(0x7ff8000012345678U));
   expect_same_bits(std::bit_cast<double>(0xfff8000000000001U));
-  for (const std::uint16_t bits : std::initializer_list<std::uint16_t>{0x7e01, 0xfe00, 0x7c00, 0xfc00, 0x8000, 1, 0x7bff}) {
+  for (const std::uint16_t bits :
+       std::initializer_list<std::uint16_t>{0x7e01, 0xfe00, 0x7c00, 0xfc00, 0x8000, 1, 0x7bff}) {
     float16 half;
     half.bits = bits;
     EXPECT_EQ(round_trip(half).bits, bits);
@@ -213,10 +214,11 @@ TEST(Types, ByteVectors) {
 
 TEST(Types, Text) {
   using namespace std::string_literals;
-  for (const std::string& text : {""s, "a"s, "\0"s, "a\0b"s, "\xff\xfe"s, "\xc3\x28"s, "\xed\xa0\x80"s, "\xf4\x90\x80\x80"s,
-                                  "\xc0\x80"s, "grün € 😀"s, "\xe2\x82"s, std::string(23, 'x'), std::string(24, 'x'),
-                                  std::string(255, 'y'), std::string(256, '\x80'), std::string(65535, 'z'),
-                                  std::string(65536, 'z'), std::string(1 << 20, 'q'), std::string(1 << 20, '\xfe')}) {
+  for (const std::string& text :
+       {""s, "a"s, "\0"s, "a\0b"s, "\xff\xfe"s, "\xc3\x28"s, "\xed\xa0\x80"s, "\xf4\x90\x80\x80"s, "\xc0\x80"s,
+        "grün € 😀"s, "\xe2\x82"s, std::string(23, 'x'), std::string(24, 'x'), std::string(255, 'y'),
+        std::string(256, '\x80'), std::string(65535, 'z'), std::string(65536, 'z'), std::string(1 << 20, 'q'),
+        std::string(1 << 20, '\xfe')}) {
     expect_same(text);
     EXPECT_EQ(round_trip(std::vector<std::string>{text, "", text}), (std::vector<std::string>{text, "", text}));
     EXPECT_EQ(round_trip(std::map<std::string, std::string>{{text, text}}),
@@ -393,7 +395,8 @@ struct CArrays {
 };
 
 TEST(Types, CArrays) {
-  expect_same(CArrays{{1, 2, 3}, {{1, 2, 3, 4}, {5, 6, 7, 8}}, {"a", "b"}, {true, false, true, false, true}, {'a', 'b', 0, '\xff'}});
+  expect_same(CArrays{
+      {1, 2, 3}, {{1, 2, 3, 4}, {5, 6, 7, 8}}, {"a", "b"}, {true, false, true, false, true}, {'a', 'b', 0, '\xff'}});
 }
 
 TEST(Types, SetsAndMaps) {
@@ -416,6 +419,40 @@ TEST(Types, SetsAndMaps) {
   expect_same(std::unordered_multimap<int, int>{{1, 2}, {1, 3}});
   expect_same(std::map<std::optional<int>, int>{{{}, 1}, {2, 2}});
   expect_same(std::map<std::string, std::optional<int>>{{"", {}}, {"a/b~c", 3}});
+}
+
+TEST(Types, LargeUnorderedContainers) {
+  for (const int count : {4095, 4096, 4097, 50'000}) {
+    std::unordered_map<std::string, std::vector<int>> map;
+    std::unordered_set<std::int64_t> set;
+    std::unordered_multimap<int, int> multimap;
+    for (int i = 0; i < count; ++i) {
+      map["key " + std::to_string(i * 7919)] = {i, i + 1};
+      set.insert(std::int64_t{i} * 1'000'003);
+      multimap.emplace(i / 3, i);
+    }
+    expect_same(map);
+    expect_same(set);
+    expect_same(multimap);
+    EXPECT_EQ(to_bytes(map), to_bytes(map));
+    std::unordered_map<std::string, std::vector<int>> another(10 * map.size());
+    another.insert(map.begin(), map.end());
+    EXPECT_EQ(to_bytes(map, {.canonical = true}), to_bytes(another, {.canonical = true}));
+    EXPECT_EQ(error_of([&] {
+                (reread<std::unordered_map<int, int>>(std::multimap<int, int>(multimap.begin(), multimap.end())));
+              }).code(),
+              Errc::malformed);
+  }
+  std::unordered_set<int> emptied(100'000);
+  expect_same(emptied);
+  struct Constant {
+    std::size_t operator()(int) const { return 7; }
+  };
+  std::unordered_map<int, int, Constant> one_bucket;
+  for (int i = 0; i < 4500; ++i) {
+    one_bucket[i] = -i;
+  }
+  expect_same(one_bucket);
 }
 
 TEST(Types, EqualKeysOfAMultimapKeepTheirOrder) {
@@ -476,8 +513,12 @@ TEST(Types, Aggregates) {
 }
 
 TEST(Types, RecordsOfSeveralTypesMix) {
-  struct A { std::string a; };
-  struct B { std::string b; };
+  struct A {
+    std::string a;
+  };
+  struct B {
+    std::string b;
+  };
   std::vector<std::variant<A, B>> mixed;
   for (int i = 0; i < 1000; ++i) {
     i % 3 == 0 ? mixed.emplace_back(A{"a"}) : mixed.emplace_back(B{"b"});
@@ -553,8 +594,13 @@ std::vector<Rich> rich(std::size_t count) {
   std::vector<Rich> all(count);
   for (std::size_t i = 0; i < count; ++i) {
     const auto f = static_cast<float>(i);
-    all[i] = {static_cast<double>(i) / 3, {f, -f}, i % 2 == 0 ? Flag::on : Flag::off, i % 3 == 0,
-              {1, 2, 3, 4, static_cast<std::uint8_t>(i)}, {{{f, 1}, {2, f}}}, {f, 3}};
+    all[i] = {static_cast<double>(i) / 3,
+              {f, -f},
+              i % 2 == 0 ? Flag::on : Flag::off,
+              i % 3 == 0,
+              {1, 2, 3, 4, static_cast<std::uint8_t>(i)},
+              {{{f, 1}, {2, f}}},
+              {f, 3}};
   }
   return all;
 }
@@ -835,7 +881,8 @@ TEST(Types, StridedArrays) {
   EXPECT_TRUE(round_trip(diagonal) == diagonal);
   const auto cube = counting<std::int16_t, 3>({10, 20, 30});
   EXPECT_TRUE(round_trip(cube.transposed()) == cube.transposed());
-  const Array<std::int16_t, 3> swapped(cube.buffer(), const_cast<std::int16_t*>(cube.data()), {20, 10, 30}, {30, 600, 1});
+  const Array<std::int16_t, 3> swapped(cube.buffer(), const_cast<std::int16_t*>(cube.data()), {20, 10, 30},
+                                       {30, 600, 1});
   EXPECT_TRUE(round_trip(swapped) == swapped);
 }
 
@@ -920,10 +967,17 @@ class Random {
     Tree t;
     t.name = text();
     switch (below(4)) {
-      case 1: t.value = static_cast<std::int64_t>(random_()); break;
-      case 2: t.value = static_cast<double>(random_()) / 7; break;
-      case 3: t.value = text(); break;
-      default: break;
+      case 1:
+        t.value = static_cast<std::int64_t>(random_());
+        break;
+      case 2:
+        t.value = static_cast<double>(random_()) / 7;
+        break;
+      case 3:
+        t.value = text();
+        break;
+      default:
+        break;
     }
     t.weights = test::numbers<float>(below(3) == 0 ? below(50000) : below(20), static_cast<unsigned>(random_()));
     t.records = rich(below(100));

@@ -21,6 +21,11 @@ void read(InVisitor& in, T& value);
 
 namespace walk {
 
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wmultiple-move-vbase"  // assigning a virtual base twice from a new object is harmless
+#endif
+
 /// What SharedObject::empty is for T.
 template <class T>
 constexpr auto emptier() noexcept -> void (*)(void*) {
@@ -30,6 +35,10 @@ constexpr auto emptier() noexcept -> void (*)(void*) {
     return nullptr;
   }
 }
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 }  // namespace walk
 

@@ -156,10 +156,11 @@ void Encoder::drop_steps(Frame& frame) {
   }
 }
 
-void Encoder::key_number(const Number& number) {
+void Encoder::key_number(Number::Type type, std::uint64_t bits) {
   Frame& frame = frames_[depth_];
   frame.key_form = Frame::Key::number;
-  frame.number = number;
+  frame.number.type = type;
+  frame.number.bits = bits;
   if (frame.sorted) {
     drop_steps(frame);
   }
@@ -176,7 +177,7 @@ void Encoder::key_other() {
 void Encoder::scalar(Major major, std::uint64_t value) {
   item();
   if (at_key()) {
-    key_number({major == Major::natural ? Number::Type::natural : Number::Type::negative, value});
+    key_number(major == Major::natural ? Number::Type::natural : Number::Type::negative, value);
   }
   out_.head(major, value);
 }
@@ -240,7 +241,7 @@ void Encoder::natural(std::uint64_t value) { scalar(Major::natural, value); }
 void Encoder::real(float16 value) {
   item();
   if (at_key()) {
-    key_number({Number::Type::float16, value.bits});
+    key_number(Number::Type::float16, value.bits);
   }
   std::byte* at = out_.room(3);
   *at = cbor::first_byte(Major::simple, cbor::info_16);
@@ -251,7 +252,7 @@ void Encoder::real(float16 value) {
 void Encoder::real(float value) {
   item();
   if (at_key()) {
-    key_number({Number::Type::float32, std::bit_cast<std::uint32_t>(value)});
+    key_number(Number::Type::float32, std::bit_cast<std::uint32_t>(value));
   }
   std::byte* at = out_.room(5);
   *at = cbor::first_byte(Major::simple, cbor::info_32);
@@ -262,7 +263,7 @@ void Encoder::real(float value) {
 void Encoder::real(double value) {
   item();
   if (at_key()) {
-    key_number({Number::Type::float64, std::bit_cast<std::uint64_t>(value)});
+    key_number(Number::Type::float64, std::bit_cast<std::uint64_t>(value));
   }
   std::byte* at = out_.room(9);
   *at = cbor::first_byte(Major::simple, cbor::info_64);

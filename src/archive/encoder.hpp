@@ -102,7 +102,7 @@ class Encoder final : public OutVisitor {
   void put_name(Frame& frame);
   void note_step(Frame& frame);
   void key_text(std::string_view key);
-  void key_number(const Number& number);
+  void key_number(Number::Type type, std::uint64_t bits);
   void key_other();
   void drop_steps(Frame& frame);
   void scalar(cbor::Major major, std::uint64_t value);

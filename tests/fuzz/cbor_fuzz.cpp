@@ -1,7 +1,7 @@
 // The CBOR reader and what is read with it outside of objects: directory, trailer, element types, paths.
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "fuzz.hpp"
 #include "hand_made.hpp"
@@ -29,7 +29,7 @@ void read_items(Bytes bytes) {
 
 void read_trailer(Bytes bytes) {
   std::array<std::byte, frozen::trailer_bytes> item{};
-  std::memcpy(item.data(), bytes.data(), std::min(item.size(), bytes.size()));
+  std::copy_n(bytes.begin(), std::min(item.size(), bytes.size()), item.begin());
   const Trailer trailer = decode_trailer(item, std::uint64_t{1} << 40);
   require(encode_trailer(trailer) == item);
 }

@@ -38,7 +38,7 @@ class BufferTarget final : public ArrayTarget {
         // Where the stored records lack a field, the default stands.
         std::uninitialized_fill_n(reinterpret_cast<Element*>(larger->data()), larger->size() / sizeof(Element), Element{});
       }
-      if (buffer_ != nullptr) {
+      if (buffer_ != nullptr && buffer_->size() > 0) {
         std::memcpy(larger->data(), buffer_->data(), buffer_->size());
       }
       buffer_ = std::move(larger);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "stele/walk.hpp"
+#include "stele/walk/hashed.hpp"
 
 namespace stele::walk {
 
@@ -124,7 +125,8 @@ class CellTarget final : public ArrayTarget {
           container_.resize(count);
         }
       } else {
-        container_.resize(std::max<std::size_t>(container_.size(), static_cast<std::size_t>((bytes + sizeof(T) - 1) / sizeof(T))));
+        container_.resize(
+            std::max<std::size_t>(container_.size(), static_cast<std::size_t>((bytes + sizeof(T) - 1) / sizeof(T))));
       }
     } else {
       (void)stored, (void)bytes, (void)total, (void)trusted;
@@ -193,6 +195,12 @@ void for_each_item(OutVisitor& out, const C& container, F&& write_item) {
       for (const void* item : order.sorted()) {
         write_item(*static_cast<const typename C::value_type*>(item));
       }
+      return;
+    }
+  }
+  if constexpr (Bucketed<C>) {
+    if (container.size() >= many_items) {
+      for_each_hashed(container, write_item);
       return;
     }
   }
@@ -374,6 +382,14 @@ struct As<T, Family::map> {
     if constexpr (Hashed<T>) {
       value.reserve(reservable(in, count, sizeof(typename T::value_type)));
     }
+    if constexpr (Bucketed<T> && sizeof(typename T::value_type) <= 256 &&
+                  std::is_move_assignable_v<typename T::key_type> &&
+                  std::is_move_assignable_v<typename T::mapped_type>) {
+      if (count.value_or(0) >= many_items) {
+        read_many(in, value);
+        return;
+      }
+    }
     while (in.next()) {
       typename T::key_type key{};
       stele::read(in, key);
@@ -383,6 +399,30 @@ struct As<T, Family::map> {
         in.error(Errc::malformed, "a key of a map is stored twice");
       }
       stele::read(in, place->second);
+    }
+  }
+
+ private:
+  /// A batch of entries is read, its places are asked for, and only then it is inserted.
+  static void read_many(InVisitor& in, T& value) {
+    std::array<std::pair<typename T::key_type, typename T::mapped_type>, 16> batch;
+    for (bool more = true; more;) {
+      std::size_t count = 0;
+      while (count < batch.size() && (more = in.next())) {
+        batch[count] = {};
+        stele::read(in, batch[count].first);
+        stele::read(in, batch[count++].second);
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        prefetch_bucket(value, batch[i].first);
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t before = value.size();
+        value.emplace_hint(value.end(), std::move(batch[i].first), std::move(batch[i].second));
+        if (value.size() == before) {
+          in.error(Errc::malformed, "a key of a map is stored twice");
+        }
+      }
     }
   }
 };

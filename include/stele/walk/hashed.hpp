@@ -1,0 +1,98 @@
+#pragma once
+// Unordered containers of many items: their nodes lie all over memory, and going from one to the next waits for memory
+// each time. Here several waits pass at once.
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace stele::walk {
+
+/// Below it the nodes are in the cache.
+inline constexpr std::size_t many_items = 4096;
+
+/// What std::unordered_map and its like offer, with nodes that stay where they are.
+template <class C>
+concept Bucketed = requires(const C& c, const typename C::key_type& key) {
+  typename C::hasher;
+  typename C::const_local_iterator;
+  { *c.begin() } -> std::same_as<const typename C::value_type&>;
+  c.bucket(key);
+  c.begin(c.bucket_count());
+  c.find(key);
+};
+
+/// The key of a set's or a map's item.
+template <class C>
+const typename C::key_type& key_of(const typename C::value_type& item) noexcept {
+  if constexpr (requires { typename C::mapped_type; }) {
+    return item.first;
+  } else {
+    return item;
+  }
+}
+
+/// Calls `use` for each item, in an order that depends on the container only: from several places at a time up to where
+/// the next one began.
+template <Bucketed C, class F>
+void for_each_hashed(const C& container, F&& use) {
+  constexpr std::size_t most = 12;
+  std::array<typename C::const_iterator, most> at{};
+  std::array<const void*, most> starts{};
+  std::uint64_t start_marks = 0;
+  const auto mark = [](const void* item) {
+    return std::uint64_t{1} << (reinterpret_cast<std::uintptr_t>(item) >> 4 & 63);
+  };
+  std::size_t count = 0;
+  const auto is_start = [&](const void* item) {
+    for (std::size_t i = 0; i < most; ++i) {
+      if (starts[i] == item) {
+        return true;
+      }
+    }
+    return false;
+  };
+  const auto begin_at = [&](typename C::const_iterator place) {
+    if (!is_start(&*place)) {
+      starts[count] = &*place;
+      start_marks |= mark(&*place);
+      at[count++] = place;
+    }
+  };
+  begin_at(container.begin());
+  const std::size_t buckets = container.bucket_count();
+  for (std::size_t i = 1; i < most; ++i) {
+    std::size_t bucket = buckets / most * i;
+    while (bucket < buckets && container.begin(bucket) == container.end(bucket)) {
+      ++bucket;
+    }
+    if (bucket < buckets) {
+      begin_at(container.find(key_of<C>(*container.begin(bucket))));
+    }
+  }
+  while (count > 0) {
+    for (std::size_t i = 0; i < count;) {
+      use(*at[i]);
+      if (++at[i] == container.end() || ((start_marks & mark(&*at[i])) != 0 && is_start(&*at[i]))) {
+        at[i] = at[--count];
+      } else {
+        __builtin_prefetch(&*at[i]);
+        ++i;
+      }
+    }
+  }
+}
+
+/// Asks for the memory that inserting `key` will look at.
+template <Bucketed C>
+void prefetch_bucket(const C& container, const typename C::key_type& key) {
+  const std::size_t bucket = container.bucket(key);
+  const auto first = container.cbegin(bucket);
+  if (first != container.cend(bucket)) {
+    __builtin_prefetch(&*first);
+  }
+}
+
+}  // namespace stele::walk
