@@ -169,7 +169,7 @@ TEST(Damage, EveryTruncationIsFound) {
       const Sample original = sample(rows);
       const Data whole = to_bytes(original, {.codec = codec});
       Attempt attempt(original);
-      for (std::size_t size = 0; size < whole.size(); size += rows == 5U || size % 64 < 2 ? 1 : 7) {
+      for (std::size_t size = 0; size < whole.size(); size += rows == 5U || size % 64 < 2 ? 1 : test::sanitized ? 31 : 7) {
         attempt(Bytes(whole).first(size), true);
         ASSERT_FALSE(testing::Test::HasFailure()) << codec << " of " << whole.size() << " bytes cut at " << size;
       }
@@ -183,7 +183,8 @@ TEST(Damage, EveryFlippedBitIsFound) {
     const Sample original = sample(5);
     Data bytes = to_bytes(original, {.codec = codec});
     Attempt attempt(original);
-    for (std::size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
+    // with sanitizers, which take long, one or two bits of each byte
+    for (std::size_t bit = 0; bit < 8 * bytes.size(); bit += test::sanitized ? 7 : 1) {
       const std::byte mask{static_cast<unsigned char>(1U << (bit % 8))};
       bytes[bit / 8] ^= mask;
       attempt(bytes);
@@ -198,7 +199,7 @@ TEST(Damage, FlippedBitsBesideListedArraysAreFound) {
     const Sample original = sample(140);
     Data bytes = to_bytes(original, {.codec = codec});
     Attempt attempt(original);
-    for (std::size_t at = 0; at < bytes.size(); at += at < 700 || at + 700 > bytes.size() ? 1 : 13) {
+    for (std::size_t at = 0; at < bytes.size(); at += test::sanitized ? 7 : at < 700 || at + 700 > bytes.size() ? 1 : 13) {
       const std::byte mask{static_cast<unsigned char>(1U << (at % 8))};
       bytes[at] ^= mask;
       attempt(bytes);
@@ -258,7 +259,7 @@ TEST(Damage, RandomEditsBehindValidChecksumsAreSafe) {
   ASSERT_TRUE(from_bytes<Sample>(wrap(root)) == original);
   std::mt19937 random(11);
   const Folder folder;
-  for (int round = 0; round < 6000; ++round) {
+  for (int round = 0; round < (test::sanitized ? 400 : 2000); ++round) {
     Data bytes = root;
     for (unsigned edits = 1 + random() % 3; edits > 0; --edits) {
       const std::size_t at = random() % bytes.size();

@@ -29,6 +29,18 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 namespace stele::test {
 
+/// Whether sanitizers make everything several times slower.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STELE_TESTS_SANITIZED 1
+#endif
+#endif
+#if defined(STELE_TESTS_SANITIZED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 /// A new empty folder that goes with the object.
 class Folder {
  public:
@@ -103,6 +115,16 @@ To reread(const From& value, const LoadOptions& options = {}, const SaveOptions&
 inline bool has_codec(std::string_view name) {
   const Codecs codecs;
   return name == "plain" || codecs.find(name) != nullptr;
+}
+
+template <class T>
+void expect_same(const T& value) {
+  EXPECT_EQ(round_trip(value), value);
+  for (const char* codec : {"gzip", "zstd"}) {
+    if (test::has_codec(codec)) {
+      EXPECT_EQ(round_trip(value, {.codec = codec}), value) << codec;
+    }
+  }
 }
 
 /// Gives at most `piece` bytes at a time and nothing beyond reading in order.
