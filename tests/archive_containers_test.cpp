@@ -162,6 +162,14 @@ TEST(Types, LargeUnorderedContainers) {
   }
   std::unordered_set<int> emptied(100'000);
   expect_same(emptied);
+  std::unordered_set<int> few(10'000'000);
+  std::unordered_map<double, int> unequal;
+  for (int i = 0; i < 5000; ++i) {
+    few.insert(i);
+    unequal.emplace(std::numeric_limits<double>::quiet_NaN(), i);
+  }
+  expect_same(few);
+  EXPECT_EQ(round_trip(unequal).size(), 5000U);
   struct Constant {
     std::size_t operator()(int) const { return 7; }
   };

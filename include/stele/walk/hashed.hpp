@@ -39,6 +39,7 @@ const typename C::key_type& key_of(const typename C::value_type& item) noexcept 
 template <Bucketed C, class F>
 void for_each_hashed(const C& container, F&& use) {
   constexpr std::size_t most = 12;
+  constexpr std::size_t most_empty = 1000;  // buckets looked at for a place to begin
   std::array<typename C::const_iterator, most> at{};
   std::array<const void*, most> starts{};
   std::uint64_t start_marks = 0;
@@ -55,7 +56,7 @@ void for_each_hashed(const C& container, F&& use) {
     return false;
   };
   const auto begin_at = [&](typename C::const_iterator place) {
-    if (!is_start(&*place)) {
+    if (place != container.end() && !is_start(&*place)) {  // a key that does not equal itself is not found
       starts[count] = &*place;
       start_marks |= mark(&*place);
       at[count++] = place;
@@ -64,12 +65,12 @@ void for_each_hashed(const C& container, F&& use) {
   begin_at(container.begin());
   const std::size_t buckets = container.bucket_count();
   for (std::size_t i = 1; i < most; ++i) {
-    std::size_t bucket = buckets / most * i;
-    while (bucket < buckets && container.begin(bucket) == container.end(bucket)) {
-      ++bucket;
-    }
-    if (bucket < buckets) {
-      begin_at(container.find(key_of<C>(*container.begin(bucket))));
+    const std::size_t first = buckets / most * i;
+    for (std::size_t bucket = first; bucket < buckets && bucket < first + most_empty; ++bucket) {
+      if (container.begin(bucket) != container.end(bucket)) {
+        begin_at(container.find(key_of<C>(*container.begin(bucket))));
+        break;
+      }
     }
   }
   while (count > 0) {
