@@ -13,6 +13,7 @@
 namespace stele {
 namespace {
 
+using test::codecs;
 using test::Cost;
 using test::counting;
 using test::Data;
@@ -69,15 +70,6 @@ Sample sample(std::uint64_t rows) {
   made.flags = {true, false, true};
   made.pairs = {{1, true}, {2, false}};
   return made;
-}
-
-std::vector<std::string> codecs() {
-  std::vector<std::string> names{"plain"};
-  const Codecs known;
-  for (const auto& codec : known.all()) {
-    names.emplace_back(codec->name());
-  }
-  return names;
 }
 
 /// All that can be asked of bytes. Each either fails with an Error or gives what was saved; with verify none it may

@@ -16,6 +16,7 @@
 namespace stele {
 namespace {
 
+using test::codecs;
 using test::content;
 using test::counting;
 using test::Data;
@@ -46,15 +47,6 @@ Record record(std::size_t size) {
 
 bool operator==(const Record& a, const Record& b) {
   return a.name == b.name && a.values == b.values && a.grid == b.grid && a.texts == b.texts;
-}
-
-std::vector<std::string> codecs() {
-  std::vector<std::string> names{"plain"};
-  const Codecs known;
-  for (const auto& codec : known.all()) {
-    names.emplace_back(codec->name());
-  }
-  return names;
 }
 
 constexpr std::size_t sizes[] = {0, 10, 2000, 300'000};

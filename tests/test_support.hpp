@@ -127,6 +127,16 @@ void expect_same(const T& value) {
   }
 }
 
+/// The names of all codecs of this build.
+inline std::vector<std::string> codecs() {
+  std::vector<std::string> names{"plain"};
+  const Codecs known;
+  for (const auto& codec : known.all()) {
+    names.emplace_back(codec->name());
+  }
+  return names;
+}
+
 /// Gives at most `piece` bytes at a time and nothing beyond reading in order.
 class TrickleSource final : public Source {
  public:

@@ -430,11 +430,7 @@ void Decoder::check_rows(const KnownArray& known) {
 }
 
 void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
-  const ArrayHeader stored{known.view.dtype, known.view.shape,
-                           known.view.shape.rank() > 1 && !known.view.is_dense(Order::row_major) &&
-                                   known.view.is_dense(Order::column_major)
-                               ? Order::column_major
-                               : Order::row_major};
+  const ArrayHeader stored{known.view.dtype, known.view.shape, stored_order(known.view)};
   check_type(stored, target);
   const ArrayHeader wanted{target.dtype().kind() == DType::Kind::none ? stored.dtype : target.dtype(), stored.shape,
                            stored.order};

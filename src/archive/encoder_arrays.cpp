@@ -17,11 +17,6 @@ namespace {
 
 constexpr std::size_t gather_bytes = std::size_t{256} << 10;
 
-Order stored_order(const ArrayView& value) {
-  const bool columns = value.shape.rank() > 1 && !value.is_dense(Order::row_major) && value.is_dense(Order::column_major);
-  return columns ? Order::column_major : Order::row_major;
-}
-
 /// Calls `put` with the elements of `value` in `order`, in place where they are dense, else gathered piece by piece.
 template <class F>
 void for_each_piece(const ArrayView& value, Order order, std::vector<std::byte>& scratch, F&& put) {

@@ -8,6 +8,7 @@
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
+#include "format/typed_array.hpp"
 #include "format/utf8.hpp"
 
 namespace stele {
@@ -210,8 +211,7 @@ class Hasher::Visitor final : public OutVisitor {
   }
 
   void array(const ArrayView& value) override {
-    const bool columns = !ignore_order_ && value.shape.rank() > 1 && !value.is_dense(Order::row_major) &&
-                         value.is_dense(Order::column_major);
+    const bool columns = !ignore_order_ && stored_order(value) == Order::column_major;
     put(Tag::array);
     put_dtype(value.dtype);
     put_number(static_cast<std::uint8_t>(columns ? 1 : 0));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "archive/value_nodes.hpp"
+#include "format/typed_array.hpp"
 #include "format/path.hpp"
 #include "format/utf8.hpp"
 
@@ -54,11 +55,6 @@ std::string_view to_string(ValueKind kind) noexcept {
                                                              "bytes",    "array",   "sequence", "map",   "record",
                                                              "typed value", "shared value", "reference"};
   return names[static_cast<std::size_t>(kind)];
-}
-
-Order stored_order(const ArrayView& view) noexcept {
-  const bool columns = view.shape.rank() > 1 && !view.is_dense(Order::row_major) && view.is_dense(Order::column_major);
-  return columns ? Order::column_major : Order::row_major;
 }
 
 // --- AnyArray --------------------------------------------------------------------------------------------------------

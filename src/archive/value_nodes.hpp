@@ -11,9 +11,6 @@
 
 namespace stele {
 
-/// The order in which an array is stored: column-major only where it lies so and not also in row-major order.
-Order stored_order(const ArrayView& view) noexcept;
-
 /// The names of a record, shared by all records that have them.
 struct RecordLayout {
   std::vector<std::string> names;

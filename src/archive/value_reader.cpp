@@ -7,6 +7,7 @@
 #include "archive/any_array.hpp"
 #include "archive/convert.hpp"
 #include "archive/value_nodes.hpp"
+#include "format/typed_array.hpp"
 #include "format/path.hpp"
 
 namespace stele {

@@ -143,4 +143,9 @@ std::size_t padding_before(std::uint64_t position, std::size_t header) noexcept 
   return impossible ? gap + align : gap;
 }
 
+Order stored_order(const ArrayView& view) noexcept {
+  const bool columns = view.shape.rank() > 1 && !view.is_dense(Order::row_major) && view.is_dense(Order::column_major);
+  return columns ? Order::column_major : Order::row_major;
+}
+
 }  // namespace stele

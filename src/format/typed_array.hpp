@@ -33,4 +33,7 @@ void put_padding(cbor::Builder& out, std::size_t gap);
 /// The padding before an item whose data begins `header` bytes behind `position`, for data at a multiple of 64.
 std::size_t padding_before(std::uint64_t position, std::size_t header) noexcept;
 
+/// The order in which an array is stored: column-major only where it lies so and not also in row-major order.
+Order stored_order(const ArrayView& view) noexcept;
+
 }  // namespace stele
