@@ -28,7 +28,8 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/stele-config-version.cma
 install(FILES "${PROJECT_BINARY_DIR}/stele-config.cmake" "${PROJECT_BINARY_DIR}/stele-config-version.cmake"
         DESTINATION "${stele_package_dir}")
 if(STELE_STATIC)
-  install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake
+  install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake cmake/Findisal.cmake
+                cmake/Findlz4.cmake
           DESTINATION "${stele_package_dir}")
 endif()
 
@@ -40,6 +41,19 @@ if(zstd_FOUND)
 endif()
 if(libdeflate_FOUND)
   list(APPEND stele_pc_requires libdeflate)
+endif()
+if(isal_FOUND)
+  list(APPEND stele_pc_requires libisal)
+endif()
+if(LIBLZMA_FOUND)
+  list(APPEND stele_pc_requires liblzma)
+endif()
+if(lz4_FOUND)
+  list(APPEND stele_pc_requires liblz4)
+endif()
+set(STELE_PC_LIBS "")
+if(BZIP2_FOUND AND STELE_STATIC)
+  set(STELE_PC_LIBS " -lbz2") # has no pkg-config file
 endif()
 list(JOIN stele_pc_requires " " stele_pc_requires)
 if(STELE_STATIC)

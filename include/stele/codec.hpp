@@ -27,7 +27,23 @@ struct Block {
   std::uint64_t plain_size = 0;
   std::uint64_t stored_offset = 0;
   std::uint64_t stored_size = 0;
-  std::uint64_t check = 0;  // the codec's own, such as a CRC to be combined at the end
+  std::uint64_t check = 0;  // the codec's own: what its encoder or index says and its decoder or epilogue needs
+};
+
+/// Where the blocks of a file are.
+struct BlockIndex {
+  std::vector<Block> blocks;
+  /// Whether the file states every size. Otherwise some plain sizes are what they are by custom, and the library uses
+  /// the index only if a whole archive of just that size is behind it.
+  bool certain = true;
+};
+
+/// What decompressing may take.
+struct DecodeOptions {
+  /// Threads that decode blocks at once.
+  unsigned threads = 1;
+  /// Bytes of memory that a file may ask its decoder to look back on (window, dictionary).
+  std::uint64_t window = std::uint64_t{128} << 20;
 };
 
 /// Compresses blocks, one at a time; each worker has its own.
@@ -42,9 +58,10 @@ class BlockEncoder {
 class BlockDecoder {
  public:
   virtual ~BlockDecoder() = default;
-  /// Fills `plain`, whose size the index gave, from one whole stored block.
-  /// Throws: Error(damaged) unless `stored` decodes to exactly that many bytes and its checksum agrees.
-  virtual void decode(Bytes stored, MutableBytes plain) = 0;
+  /// Fills `plain`, whose size is the block's, from one whole stored block. The index made `block`.
+  /// Throws: Error(damaged) unless `stored` decodes to exactly that many bytes and its checksum agrees;
+  /// Error(limit_exceeded) for a window beyond the options.
+  virtual void decode(const Block& block, Bytes stored, MutableBytes plain) = 0;
 };
 
 /// A compressed file format. Stateless and thread-safe.
@@ -67,8 +84,11 @@ class Codec {
 
   /// The plain size of the blocks it is best given.
   virtual std::size_t block_size(int level) const noexcept = 0;
+  /// Whether all blocks but the last must have block_size() bytes, as the format has no place for their sizes. Otherwise
+  /// a block may be shorter, so that a large array begins one.
+  virtual bool fixed_blocks() const noexcept { return false; }
   virtual std::unique_ptr<BlockEncoder> encoder(int level) const = 0;
-  virtual std::unique_ptr<BlockDecoder> decoder() const = 0;
+  virtual std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const = 0;
 
   /// What stands before the first block.
   virtual void prologue(int level, std::vector<std::byte>& out) const;
@@ -76,14 +96,18 @@ class Codec {
   /// prologue are a valid empty file.
   virtual void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const;
 
+  /// For a format without blocks: a Sink that compresses in order into `to`, which outlives it; then encoder() and
+  /// decoder() are not called. Null for a format of blocks.
+  virtual std::unique_ptr<Sink> in_order_sink(Sink& to, int level) const;
+
   /// The blocks of a file, found without decoding them, or nothing where the file has no index or one that does not
   /// cover exactly the whole file; then it is read in order. `stored` has random access. Blocks lie in order and
   /// without gaps in the plain bytes.
-  virtual std::optional<std::vector<Block>> index(const Source& stored) const = 0;
+  virtual std::optional<BlockIndex> index(const Source& stored) const = 0;
   /// Decodes a file of any tool in order. Takes from `stored` only bytes that belong to the format, so that what
   /// follows can be read from there after finish(). With random access it starts at offset 0 of `stored` and may be
   /// ahead until finish(). `stored` must outlive the result.
-  virtual std::unique_ptr<Source> in_order(Source& stored) const = 0;
+  virtual std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const = 0;
 };
 
 /// A set of codecs to choose from. Copies are cheap; a set given to options must outlive the call.
@@ -112,13 +136,15 @@ class Codecs {
 };
 
 /// A Sink that compresses into `to`, which it does not close; both `to` and `codec` must outlive it. Large writes are
-/// compressed from where they lie. A level of nothing is the codec's standard one. After an error it takes no more, and
-/// close() fails.
+/// compressed from where they lie, on up to `threads` threads (0: as many as the machine has, at most 16), of which the
+/// calling one is the first; only that one writes to `to`. The bytes written do not depend on `threads`. A level of
+/// nothing is the codec's standard one. After an error it takes no more, and close() fails.
 /// Throws: Error(invalid_argument) for a level the codec does not have.
-std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level);
+std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level, unsigned threads = 1);
 
 /// A Source of the plain bytes of `stored`, which starts there: with random access where `stored` has it and the codec
 /// finds an index with blocks of at most 64 MiB, else in order. `codec` must outlive it.
-std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec);
+std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
+                                             const DecodeOptions& options = {});
 
 }  // namespace stele

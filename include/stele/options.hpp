@@ -20,6 +20,9 @@ struct SaveOptions {
   std::string codec = {};
   /// The codec's level; nothing: its standard one.
   std::optional<int> level = std::nullopt;
+  /// How arrays are encoded before they are compressed: "auto" tries on a sample of each, "none" stores the elements as
+  /// they are, others are names of encodings (docs/format.md), joined by "+". A plain archive stores them as they are.
+  std::string filter = "auto";
   /// Threads for checksums and compression; 0: as many as the machine has, at most 16.
   unsigned threads = 0;
   /// How durable a file is when save() returns. Sync::file costs what the device needs to take all bytes.
@@ -50,6 +53,8 @@ struct Limits {
   std::uint64_t allocation = std::uint64_t{1} << 46;
   /// Plain bytes per compressed byte, counted over the whole archive, once it has yielded 1 GiB.
   std::uint64_t expansion = 50'000;
+  /// Bytes that a compressed file may make its decoder keep to look back on.
+  std::uint64_t window = std::uint64_t{128} << 20;
 };
 
 struct LoadOptions {

@@ -66,7 +66,7 @@ class BorrowedSource final : public Source {
 class InOrder final : public Source {
  public:
   InOrder(std::unique_ptr<Source> stored, const Codec& codec)
-      : stored_(std::move(stored)), plain_(codec.in_order(*stored_)) {}
+      : stored_(std::move(stored)), plain_(codec.in_order(*stored_, {})) {}
   std::size_t read(MutableBytes into) override { return plain_->read(into); }
   void finish() override { plain_->finish(); }
 

@@ -159,9 +159,11 @@ bool usable(std::span<const Block> blocks, std::uint64_t file_size) {
 /// wanted; of others, the last one is kept.
 class IndexedSource final : public Source {
  public:
-  IndexedSource(std::unique_ptr<Source> stored, const Codec& codec, std::vector<Block> blocks)
+  IndexedSource(std::unique_ptr<Source> stored, const Codec& codec, std::vector<Block> blocks,
+                const DecodeOptions& options)
       : stored_(std::move(stored)),
         codec_(codec),
+        options_(options),
         blocks_(std::move(blocks)),
         size_(blocks_.empty() ? 0 : blocks_.back().plain_offset + blocks_.back().plain_size) {}
 
@@ -219,7 +221,7 @@ class IndexedSource final : public Source {
       }
     }
     auto worker = std::make_unique<Worker>();
-    worker->decoder = codec_.decoder();
+    worker->decoder = codec_.decoder(options_);
     return worker;
   }
 
@@ -238,7 +240,7 @@ class IndexedSource final : public Source {
       stored = into;
     }
     try {
-      worker->decoder->decode(stored, plain);
+      worker->decoder->decode(block, stored, plain);
     } catch (const Error& error) {
       fail(error.code(), std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " +
                              error.message());
@@ -260,6 +262,7 @@ class IndexedSource final : public Source {
 
   const std::unique_ptr<Source> stored_;
   const Codec& codec_;
+  const DecodeOptions options_;
   const std::vector<Block> blocks_;
   const std::uint64_t size_;
   std::uint64_t position_ = 0;
@@ -275,8 +278,8 @@ class IndexedSource final : public Source {
 /// A codec's Source in order together with the compressed one it reads.
 class InOrderSource final : public Source {
  public:
-  InOrderSource(std::unique_ptr<Source> stored, const Codec& codec)
-      : stored_(std::move(stored)), plain_(codec.in_order(*stored_)) {}
+  InOrderSource(std::unique_ptr<Source> stored, const Codec& codec, const DecodeOptions& options)
+      : stored_(std::move(stored)), plain_(codec.in_order(*stored_, options)) {}
 
   std::size_t read(MutableBytes into) override { return plain_->read(into); }
   void finish() override { plain_->finish(); }
@@ -288,24 +291,29 @@ class InOrderSource final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level) {
+std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level,
+                                       unsigned /*threads*/) {
   const LevelRange levels = codec.levels();
   const int chosen = level.value_or(levels.standard);
   if (chosen < levels.lowest || chosen > levels.highest) {
     fail(Errc::invalid_argument, std::string(codec.name()) + " has levels " + std::to_string(levels.lowest) + " to " +
                                      std::to_string(levels.highest) + ", not " + std::to_string(chosen));
   }
+  if (auto sink = codec.in_order_sink(to, chosen)) {
+    return sink;
+  }
   return std::make_unique<CompressingSink>(to, codec, chosen);
 }
 
-std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec) {
+std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
+                                             const DecodeOptions& options) {
   if (stored->random_access()) {
-    auto blocks = codec.index(*stored);
-    if (blocks && usable(*blocks, stored->size().value_or(0))) {
-      return std::make_unique<IndexedSource>(std::move(stored), codec, std::move(*blocks));
+    auto index = codec.index(*stored);
+    if (index && usable(index->blocks, stored->size().value_or(0))) {
+      return std::make_unique<IndexedSource>(std::move(stored), codec, std::move(index->blocks), options);
     }
   }
-  return std::make_unique<InOrderSource>(std::move(stored), codec);
+  return std::make_unique<InOrderSource>(std::move(stored), codec, options);
 }
 
 }  // namespace stele

@@ -10,6 +10,8 @@ void Codec::prologue(int /*level*/, std::vector<std::byte>& /*out*/) const {}
 
 void Codec::epilogue(std::span<const Block> /*blocks*/, std::vector<std::byte>& /*out*/) const {}
 
+std::unique_ptr<Sink> Codec::in_order_sink(Sink& /*to*/, int /*level*/) const { return nullptr; }
+
 struct Codecs::List : std::vector<std::shared_ptr<const Codec>> {};
 
 Codecs::Codecs() {

@@ -236,7 +236,7 @@ class GzipEncoder final : public BlockEncoder {
 
 class GzipDecoder final : public BlockDecoder {
  public:
-  void decode(Bytes stored, MutableBytes plain) override {
+  void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
     if (!gunzip_(stored, plain)) {
       fail(Errc::damaged, "not a gzip member of " + std::to_string(plain.size()) + " bytes with the right checksum");
     }
@@ -502,7 +502,9 @@ class Gzip final : public Codec {
 
   std::size_t block_size(int /*level*/) const noexcept override { return std::size_t{1} << 20; }
   std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<GzipEncoder>(level); }
-  std::unique_ptr<BlockDecoder> decoder() const override { return std::make_unique<GzipDecoder>(); }
+  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& /*options*/) const override {
+    return std::make_unique<GzipDecoder>();
+  }
 
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
     if (blocks.empty()) {
@@ -514,7 +516,7 @@ class Gzip final : public Codec {
     }
   }
 
-  std::optional<std::vector<Block>> index(const Source& stored) const override {
+  std::optional<BlockIndex> index(const Source& stored) const override {
     Peek file(stored);
     if (file.size() == 0) {
       return std::nullopt;
@@ -533,10 +535,12 @@ class Gzip final : public Codec {
       }
       offset += block->stored_size;
     }
-    return blocks;
+    return BlockIndex{std::move(blocks)};
   }
 
-  std::unique_ptr<Source> in_order(Source& stored) const override { return std::make_unique<GzipSource>(stored); }
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& /*options*/) const override {
+    return std::make_unique<GzipSource>(stored);
+  }
 
  private:
   static constexpr std::size_t empty_deflate_size = 2;  // in so few bits no symbol has room beside the end

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
 #include <memory>
 #include <string>
@@ -30,7 +31,11 @@ constexpr std::size_t skippable_header_size = 8;
 constexpr std::size_t seek_table_footer_size = 9;
 constexpr std::size_t most_frames = std::size_t{1} << 27;  // of a seek table
 constexpr std::size_t least_frame_size = 9;
-constexpr int window_log_limit = 27;  // as zstd --long
+
+/// The largest window that `bytes` hold, as the library counts.
+int window_log(std::uint64_t bytes) {
+  return std::clamp(static_cast<int>(std::bit_width(bytes)) - 1, 10, 31);  // ZSTD_WINDOWLOG_MIN, ZSTD_WINDOWLOG_MAX
+}
 
 bool is_skippable(std::uint32_t magic) { return (magic & 0xfffffff0) == skippable_magic; }
 
@@ -82,7 +87,7 @@ Decompressor make_decompressor() {
 
 class ZstdDecoder final : public BlockDecoder {
  public:
-  void decode(Bytes stored, MutableBytes plain) override {
+  void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
     // The library would also take several frames, and skippable ones.
     if (stored.size() < 4 || load_le<std::uint32_t>(stored.data()) != frame_magic ||
         ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
@@ -122,8 +127,8 @@ class FrameSizes {
 /// Reads frames in order, and takes exactly what they need: the library says how much that is.
 class ZstdSource final : public Source {
  public:
-  explicit ZstdSource(Source& stored) : in_(stored, ZSTD_DStreamInSize()) {
-    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, window_log_limit);
+  ZstdSource(Source& stored, std::uint64_t window) : in_(stored, ZSTD_DStreamInSize()) {
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, window_log(window));
   }
 
   std::size_t read(MutableBytes into) override {
@@ -460,7 +465,9 @@ class Zstd final : public Codec {
 
   std::size_t block_size(int level) const noexcept override { return block_size_of(level); }
   std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<ZstdEncoder>(level); }
-  std::unique_ptr<BlockDecoder> decoder() const override { return std::make_unique<ZstdDecoder>(); }
+  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& /*options*/) const override {
+    return std::make_unique<ZstdDecoder>();
+  }
 
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
     if (blocks.empty()) {
@@ -488,13 +495,18 @@ class Zstd final : public Codec {
     put(seek_table_end);
   }
 
-  std::optional<std::vector<Block>> index(const Source& stored) const override {
+  std::optional<BlockIndex> index(const Source& stored) const override {
     Peek file(stored);
     auto blocks = index_by_table(file);
-    return blocks ? std::move(blocks) : index_by_frames(file);
+    if (!blocks) {
+      blocks = index_by_frames(file);
+    }
+    return blocks ? std::optional(BlockIndex{std::move(*blocks)}) : std::nullopt;
   }
 
-  std::unique_ptr<Source> in_order(Source& stored) const override { return std::make_unique<ZstdSource>(stored); }
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return std::make_unique<ZstdSource>(stored, options.window);
+  }
 };
 
 }  // namespace

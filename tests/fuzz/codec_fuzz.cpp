@@ -34,7 +34,7 @@ void decompress(Bytes bytes, const Codec& codec) {
   std::vector<std::byte> in_order;
   const bool readable = succeeds([&] {
     const auto stored = memory_source(bytes);
-    const auto source = codec.in_order(*stored);
+    const auto source = codec.in_order(*stored, {});
     in_order = read_all(*source);
     source->finish();
   });
