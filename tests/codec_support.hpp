@@ -280,4 +280,14 @@ inline Data small_blocks(const Codec& codec, std::initializer_list<Data> blocks)
   return out;
 }
 
+/// The codecs of this build.
+inline std::vector<std::string> codec_names() {
+  const Codecs codecs;
+  std::vector<std::string> list;
+  for (const auto& codec : codecs.all()) {
+    list.emplace_back(codec->name());
+  }
+  return list;
+}
+
 }  // namespace stele

@@ -79,6 +79,9 @@ class Source {
   /// Fills `into` from `offset` without moving the position; may be called by several threads at once.
   /// Throws: Error(truncated) past the end, Error(io), Error(unsupported) where random_access() is false.
   virtual void read_at(std::uint64_t offset, MutableBytes into) const;
+  /// Where a read that begins at `offset` is best cut, when several threads share what is to be read: an offset behind
+  /// it, such as the end of a compressed block. By default 1 MiB further. Thread-safe.
+  virtual std::uint64_t next_cut(std::uint64_t offset) const;
   /// Consumes what the format behind the last byte read still holds, such as a checksum and a block index, and nothing
   /// more, and verifies it. Called once, behind the end of an archive. Throws: Error(damaged), Error(truncated).
   virtual void finish() {}

@@ -5,6 +5,7 @@
 
 #include "archive/encoder_state.hpp"
 #include "archive/shared_buffers.hpp"
+#include "base/threads.hpp"
 #include "format/frozen.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
@@ -21,8 +22,8 @@ constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by d
 
 }  // namespace
 
-Encoder::Encoder(Sink& sink, const SaveOptions& options)
-    : out_(sink, thread_count(options.threads)), sink_(sink), options_(options) {
+Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options)
+    : out_(sink, compressor, thread_count(options.threads)), sink_(sink), options_(options) {
   canonical_ = options.canonical;
   types_ = options.types;
 }

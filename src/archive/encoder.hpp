@@ -23,7 +23,8 @@ class SharedBuffers;
 
 class Encoder final : public OutVisitor {
  public:
-  Encoder(Sink& sink, const SaveOptions& options);
+  /// `compressor` is `sink`, if that compresses.
+  Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options);
   ~Encoder() override;
 
   /// One archive: begin(), the events of one value, finish().

@@ -1,12 +1,10 @@
 #include "archive/input.hpp"
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <thread>
 #include <vector>
+
+#include "archive/pieces.hpp"
 
 namespace stele {
 namespace {
@@ -89,7 +87,8 @@ std::uint64_t SegmentCheck::checksum(std::uint64_t begin, std::uint64_t end) con
 
 // --- Input -----------------------------------------------------------------------------------------------------------
 
-Input::Input(Source& source, const Options& options) : source_(source), options_(options) {
+Input::Input(Source& source, const Options& options)
+    : source_(source), options_(options), crew_(options.threads) {
   if (options_.random) {
     const Bytes all = source.memory();
     if (!all.empty()) {
@@ -277,6 +276,11 @@ void Input::begin_payload() {
 }
 
 void Input::payload(MutableBytes to) {
+  check_expansion();
+  if (in_parallel(to.size())) {
+    payload_parallel(to);
+    return;
+  }
   const bool hash = options_.hash_payloads;
   const std::byte* last = memory_.empty() ? end_ : memory_.data() + memory_.size();
   const std::size_t here = std::min(to.size(), static_cast<std::size_t>(last - at_));
@@ -300,11 +304,6 @@ void Input::payload(MutableBytes to) {
   window_at_ = position();
   window_ = at_ = end_ = hashed_ = buffer_.get();
   check_expansion();
-  if (options_.threads > 1 && to.size() >= parallel_bytes && source_.random_access() && source_.memory().empty() &&
-      options_.trusted_size) {
-    payload_parallel(to);
-    return;
-  }
   while (!to.empty()) {
     const MutableBytes piece = to.first(std::min(piece_bytes, to.size()));
     std::size_t got = 0;
@@ -323,68 +322,39 @@ void Input::payload(MutableBytes to) {
   }
 }
 
-/// Several threads read pieces; each piece is hashed, in order, by the thread that has it in its cache.
+/// Whether threads would share the reading of `size` bytes from here on.
+bool Input::in_parallel(std::uint64_t size) const {
+  if (crew_.threads() < 2 || !source_.random_access() || !source_.memory().empty()) {
+    return false;
+  }
+  if (options_.stored_size) {
+    const std::uint64_t from = options_.start + position();
+    return size > source_.next_cut(from) - from;
+  }
+  return size >= parallel_bytes && options_.trusted_size;
+}
+
 void Input::payload_parallel(MutableBytes to) {
-  const std::uint64_t from = options_.start + window_at_;
-  const std::size_t pieces = (to.size() + piece_bytes - 1) / piece_bytes;
-  std::mutex mutex;
-  std::condition_variable turn_came;
-  std::size_t next_piece = 0;
-  std::size_t turn = 0;
-  std::exception_ptr error;
-  const auto work = [&] {
-    for (;;) {
-      std::size_t piece = 0;
-      {
-        const std::lock_guard lock(mutex);
-        if (next_piece == pieces || error != nullptr) {
-          return;
-        }
-        piece = next_piece++;
-      }
-      const MutableBytes part =
-          to.subspan(piece * piece_bytes, std::min(piece_bytes, to.size() - piece * piece_bytes));
-      std::exception_ptr failed;
-      try {
-        source_.read_at(from + piece * piece_bytes, part);
-      } catch (...) {
-        failed = std::current_exception();
-      }
-      std::unique_lock lock(mutex);
-      if (failed != nullptr && error == nullptr) {
-        error = failed;
-      }
-      turn_came.wait(lock, [&] { return turn == piece || error != nullptr; });
-      if (error != nullptr) {
-        lock.unlock();
-        turn_came.notify_all();
-        return;
-      }
-      lock.unlock();
-      if (options_.hash_payloads) {
-        payload_.update(part);
-      }
-      lock.lock();
-      ++turn;
-      lock.unlock();
-      turn_came.notify_all();
-    }
+  const std::uint64_t from = options_.start + position();
+  const auto part = [&](std::uint64_t begin, std::uint64_t end) {
+    return to.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
   };
-  {
-    std::vector<std::jthread> helpers;
-    for (unsigned i = 1; i < options_.threads && i < pieces; ++i) {
-      helpers.emplace_back(work);
-    }
-    work();
+  try {
+    read_pieces(crew_, {.size = to.size(),
+                        .end_of = [&](std::uint64_t begin) { return source_.next_cut(from + begin) - from; },
+                        .read = [&](std::uint64_t begin,
+                                    std::uint64_t end) { source_.read_at(from + begin, part(begin, end)); },
+                        .arrived =
+                            [&](std::uint64_t begin, std::uint64_t end) {
+                              if (options_.hash_payloads) {
+                                payload_.update(part(begin, end));
+                              }
+                            }});
+  } catch (const Error& error) {
+    rethrow_here(error);
   }
-  if (error != nullptr) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const Error& failed) {
-      rethrow_here(failed);
-    }
-  }
-  window_at_ += to.size();
+  window_at_ = position() + to.size();
+  window_ = at_ = end_ = hashed_ = buffer_.get();
   if (!options_.random) {
     source_.seek(options_.start + window_at_);
   }

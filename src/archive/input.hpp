@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/checksum.hpp"
+#include "base/crew.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"
@@ -127,12 +128,14 @@ class Input {
   void check_expansion() const;
   [[noreturn]] void fail_here(Errc code, std::string message) const;
   [[noreturn]] void rethrow_here(const Error& error) const;
+  bool in_parallel(std::uint64_t size) const;
   void payload_parallel(MutableBytes to);
   [[noreturn]] void reserved_head() const;
   [[noreturn]] void ended() const;
 
   Source& source_;
   Options options_;
+  Crew crew_;
   Bytes memory_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t capacity_ = 0;

@@ -1,6 +1,8 @@
 #include "archive/opened.hpp"
 
-#include "archive/output.hpp"
+#include "base/threads.hpp"
+#include "codec/block_source.hpp"
+#include "codec/decompress.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,6 +11,8 @@
 namespace stele {
 namespace {
 
+// What an index may claim for each compressed byte and be believed; deflate reaches 1032.
+constexpr std::uint64_t free_expansion = 1100;
 constexpr std::uint64_t small_file = std::uint64_t{64} << 10;  // read at once
 
 /// Bytes taken to look at, put back in front of the rest.
@@ -60,19 +64,6 @@ class BorrowedSource final : public Source {
 
  private:
   Source& source_;
-};
-
-/// A codec's in-order source together with what it reads from.
-class InOrder final : public Source {
- public:
-  InOrder(std::unique_ptr<Source> stored, const Codec& codec)
-      : stored_(std::move(stored)), plain_(codec.in_order(*stored_, {})) {}
-  std::size_t read(MutableBytes into) override { return plain_->read(into); }
-  void finish() override { plain_->finish(); }
-
- private:
-  std::unique_ptr<Source> stored_;
-  std::unique_ptr<Source> plain_;
 };
 
 bool is_label(Bytes first) noexcept {
@@ -147,7 +138,7 @@ Input::Options Opened::input_options(std::uint64_t start) const {
   if (input.random) {
     input.end = source->size();
   }
-  input.trusted_size = !compressed && input.random;
+  input.trusted_size = input.random && (!compressed || *input.end / free_expansion <= stored_bytes);
   input.threads = thread_count(options.threads);
   input.hash = verify() != Verify::none;
   input.hash_payloads = verify() == Verify::full;
@@ -196,6 +187,21 @@ Bytes TailSource::memory() const noexcept {
 
 namespace {
 
+/// Whether the whole of a Source is one archive, by its trailer.
+bool ends_with_archive(const Source& source) {
+  std::array<std::byte, frozen::trailer_bytes> last;
+  const std::uint64_t size = *source.size();
+  if (size < last.size()) {
+    return false;
+  }
+  try {
+    source.read_at(size - last.size(), last);
+    return decode_trailer(last, size - last.size()).total_length == size;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool in_order) {
   Opened opened;
   opened.options = options;
@@ -212,8 +218,18 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool
   }
   opened.codec = codec->name();
   opened.compressed = true;
-  opened.source = source->random_access() && !in_order ? decompressing_source(std::move(source), *codec)
-                                                       : std::make_unique<InOrder>(std::move(source), *codec);
+  const DecodeOptions decode{.threads = options.threads, .window = options.limits.window};
+  bool certain = false;
+  std::unique_ptr<BlockSource> blocks = in_order ? nullptr : block_source(source, *codec, decode, certain);
+  if (blocks != nullptr && !certain && !ends_with_archive(*blocks)) {
+    source = blocks->take_stored();
+    blocks = nullptr;
+  }
+  if (blocks != nullptr) {
+    opened.source = std::move(blocks);
+  } else {
+    opened.source = in_order_source(std::move(source), *codec, decode);
+  }
   return opened;
 }
 

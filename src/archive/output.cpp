@@ -10,17 +10,12 @@ namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread costs more than it saves
+constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that is there
 
 }  // namespace
 
-unsigned thread_count(unsigned wanted) noexcept {
-  // asking costs a file of the kernel each time
-  static const unsigned machine = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
-  return wanted != 0 ? std::min(wanted, 256U) : machine;
-}
-
-Output::Output(Sink& sink, unsigned threads)
-    : sink_(sink), threads_(threads), buffer_(new std::byte[capacity]) {}
+Output::Output(Sink& sink, CompressingSink* compressor, unsigned threads)
+    : sink_(sink), compressor_(compressor), threads_(threads), buffer_(new std::byte[capacity]) {}
 
 void Output::restart() noexcept {
   used_ = 0;
@@ -34,8 +29,12 @@ void Output::restart() noexcept {
 
 void Output::send(Bytes bytes) {
   sink_.write(bytes);
-  flushed_ += bytes.size();
-  sent_ += bytes.size();
+  count(bytes.size());
+}
+
+void Output::count(std::uint64_t sent) noexcept {
+  flushed_ += sent;
+  sent_ += sent;
 }
 
 void Output::hash_structure(Bytes bytes) {
@@ -81,6 +80,13 @@ void Output::structure(Bytes bytes) {
 }
 
 std::uint64_t Output::payload(Bytes bytes) {
+  if (compressor_ != nullptr && bytes.size() >= beside_bytes) {
+    flush();
+    std::uint64_t checksum = 0;
+    compressor_->write_beside(bytes, [&] { checksum = xxh3_64(bytes); });
+    count(bytes.size());
+    return checksum;
+  }
   if (threads_ < 2 || bytes.size() < parallel_bytes) {
     begin_payload();
     for (std::size_t at = 0; at < bytes.size(); at += piece_bytes) {
@@ -95,6 +101,15 @@ std::uint64_t Output::payload(Bytes bytes) {
     send(bytes);
   }
   return checksum;
+}
+
+std::uint64_t Output::made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                                   const std::function<std::uint64_t()>& checksum) {
+  flush();
+  std::uint64_t result = 0;
+  compressor_->write_made(size, unit, make, [&] { result = checksum(); });
+  count(size);
+  return result;
 }
 
 void Output::begin_payload() {

@@ -6,18 +6,17 @@
 #include <vector>
 
 #include "base/checksum.hpp"
+#include "codec/compress.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"
 
 namespace stele {
 
-/// The number of threads an option asks for; 0: the machine's, at most 16.
-unsigned thread_count(unsigned wanted) noexcept;
-
 class Output {
  public:
-  Output(Sink& sink, unsigned threads);
+  /// `compressor` is `sink`, if that compresses.
+  Output(Sink& sink, CompressingSink* compressor, unsigned threads);
 
   /// Starts an archive at the Sink's current place.
   void restart() noexcept;
@@ -42,6 +41,10 @@ class Output {
 
   /// One listed array's bytes in full; returns their XXH3-64. They go from where they lie to the Sink.
   std::uint64_t payload(Bytes bytes);
+  /// The bytes that `make` makes for a compressor, in pieces as by write_made(); returns what `checksum` does.
+  std::uint64_t made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                             const std::function<std::uint64_t()>& checksum);
+  bool compresses() const noexcept { return compressor_ != nullptr; }
   /// The same in pieces: begin, any number of pieces, end.
   void begin_payload();
   void payload_piece(Bytes bytes);
@@ -63,8 +66,10 @@ class Output {
   static constexpr std::size_t capacity = std::size_t{64} << 10;
   void hash_structure(Bytes bytes);
   void send(Bytes bytes);
+  void count(std::uint64_t sent) noexcept;
 
   Sink& sink_;
+  CompressingSink* compressor_;
   unsigned threads_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t used_ = 0;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "archive/encoder.hpp"
+#include "codec/compress.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 
@@ -48,10 +49,10 @@ struct Writer::State {
   void start() {
     if (codec != nullptr) {
       encoder.reset();
-      compressor = compressing_sink(sink, *codec, options.level);
-      encoder = std::make_unique<Encoder>(*compressor, options);
+      compressor = make_compressing_sink(sink, *codec, options.level, options.threads);
+      encoder = std::make_unique<Encoder>(*compressor, compressor.get(), options);
     } else if (encoder == nullptr) {
-      encoder = std::make_unique<Encoder>(sink, options);
+      encoder = std::make_unique<Encoder>(sink, nullptr, options);
     }
   }
   void require_usable() const {
@@ -65,7 +66,7 @@ struct Writer::State {
   std::unique_ptr<Sink> own;
   Sink& sink;
   const Codec* codec = nullptr;
-  std::unique_ptr<Sink> compressor;
+  std::unique_ptr<CompressingSink> compressor;
   std::unique_ptr<Encoder> encoder;
   std::uint64_t archives = 0;
   bool failed = false;  // stays set from begin() until end() has succeeded

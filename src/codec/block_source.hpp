@@ -1,0 +1,71 @@
+#pragma once
+// The plain bytes of a compressed file whose blocks are known, at any offset.
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "stele/codec.hpp"
+
+namespace stele {
+
+/// A block that lies whole in a request is decoded to where it is wanted. Others are kept for the requests to come, and
+/// where these go from block to block, helpers decode the next ones ahead.
+class BlockSource final : public Source {
+ public:
+  /// `codec` must outlive it; `blocks` are usable().
+  BlockSource(std::unique_ptr<Source> stored, const Codec& codec, std::vector<Block> blocks,
+              const DecodeOptions& options);
+  ~BlockSource() override;
+
+  std::optional<std::uint64_t> size() const override { return size_; }
+  bool random_access() const noexcept override { return true; }
+  void seek(std::uint64_t offset) override { position_ = offset; }
+  std::size_t read(MutableBytes into) override;
+  void read_at(std::uint64_t offset, MutableBytes into) const override;
+  std::uint64_t next_cut(std::uint64_t offset) const override;
+
+  /// The compressed file again; nothing can be read after that.
+  std::unique_ptr<Source> take_stored() { return std::move(stored_); }
+
+ private:
+  struct Decoding;
+  struct Kept;
+
+  const Block& block_at(std::uint64_t offset) const;
+  void decode(const Block& block, MutableBytes plain) const;
+  void read_whole(const Block& block, MutableBytes into) const;
+  void read_part(const Block& block, std::size_t skip, MutableBytes into) const;
+  Kept* find(const Block& block) const noexcept;
+  Kept* free_place() const noexcept;
+  void decode_kept(Kept& kept, std::unique_lock<std::mutex>& lock) const;
+  void look_ahead(const Block& block) const;
+  void serve() const;
+
+  std::unique_ptr<Source> stored_;
+  const Codec& codec_;
+  const DecodeOptions options_;
+  const std::vector<Block> blocks_;
+  const std::uint64_t size_;
+  std::uint64_t position_ = 0;
+
+  mutable std::mutex idle_mutex_;
+  mutable std::vector<std::unique_ptr<Decoding>> idle_;  // as many as calls ran at once
+
+  mutable std::mutex mutex_;  // guards what follows
+  mutable std::condition_variable changed_;
+  mutable std::vector<std::unique_ptr<Kept>> kept_;
+  mutable const Block* last_ = nullptr;  // of which a part was read
+  mutable std::uint64_t clock_ = 0;
+  mutable bool stopping_ = false;
+  mutable std::vector<std::jthread> helpers_;
+};
+
+/// Whether blocks lie without gaps in the plain bytes, in order in the file and inside it, and are small enough to be
+/// allocated on the word of the file.
+bool usable(std::span<const Block> blocks, std::uint64_t file_size);
+
+}  // namespace stele

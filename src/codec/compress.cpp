@@ -1,0 +1,226 @@
+#include "codec/compress.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/threads.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+/// Until a call is through, it counts as failed, so that nothing follows one that an exception has left.
+class Progress {
+ public:
+  void enter() {
+    if (state_ != State::open) {
+      fail(Errc::io, state_ == State::closed ? "a write to compressed output that is closed"
+                                             : "compressed output is incomplete, as an earlier write has failed");
+    }
+    state_ = State::failed;
+  }
+  void leave() noexcept { state_ = State::open; }
+  void close() noexcept { state_ = State::closed; }
+
+ private:
+  enum class State : std::uint8_t { open, failed, closed };
+  State state_ = State::open;
+};
+
+/// How a large run is cut into blocks: evenly, at multiples of `unit`, and where there are few into an even number, so
+/// that two threads have the same to do. Depends on the sizes alone, so that equal objects give equal files.
+std::uint64_t block_bytes(std::uint64_t run, std::size_t block_size, std::size_t unit) {
+  constexpr std::uint64_t few = 16;
+  std::uint64_t count = (run + block_size - 1) / block_size;
+  if (count < few) {
+    count += count % 2;
+  }
+  const std::uint64_t even = (run + count - 1) / count;
+  return (even + unit - 1) / unit * unit;
+}
+
+/// Cuts what is written into blocks: a large run begins a block of its own and is compressed from where it lies; small
+/// ones gather. Where blocks are of one size, all gather, but whole blocks are still taken from where they lie.
+class BlockSink final : public CompressingSink {
+ public:
+  BlockSink(Sink& to, const Codec& codec, int level, unsigned threads)
+      : writer_(to, codec, level, threads),
+        block_size_(std::max<std::size_t>(codec.block_size(level), 1)),
+        fixed_(codec.fixed_blocks()) {}
+
+  void write(Bytes bytes) override {
+    progress_.enter();
+    if (fixed_) {
+      put_fixed(bytes);
+    } else if (is_large(bytes.size())) {
+      put_gathered();
+      put_run(bytes);
+      writer_.settle();
+    } else {
+      gather(bytes);
+    }
+    progress_.leave();
+  }
+
+  void write_beside(Bytes bytes, const std::function<void()>& task) override {
+    progress_.enter();
+    writer_.put_task(task);
+    if (fixed_) {
+      put_fixed(bytes);
+    } else if (is_large(bytes.size())) {
+      put_gathered();
+      put_run(bytes);
+    } else {
+      gather(bytes);
+    }
+    writer_.settle();
+    progress_.leave();
+  }
+
+  void write_made(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                  const std::function<void()>& task) override {
+    progress_.enter();
+    writer_.put_task(task);
+    if (fixed_ || !is_large(size)) {
+      std::vector<std::byte> made;
+      const std::uint64_t step = std::max<std::uint64_t>(block_size_ / unit * unit, unit);
+      for (std::uint64_t at = 0; at < size; at += step) {
+        made.resize(static_cast<std::size_t>(std::min(step, size - at)));
+        make(at, made);
+        gather(made);
+      }
+    } else {
+      put_gathered();
+      const std::uint64_t step = block_bytes(size, block_size_, unit);
+      for (std::uint64_t at = 0; at < size; at += step) {
+        writer_.put_made(make, at, static_cast<std::size_t>(std::min(step, size - at)));
+      }
+    }
+    writer_.settle();
+    progress_.leave();
+  }
+
+  void close() override {
+    progress_.enter();
+    put_gathered();
+    writer_.finish();
+    progress_.close();
+  }
+
+ private:
+  bool is_large(std::uint64_t size) const noexcept { return size > 0 && size >= block_size_ / 2; }
+
+  void put_run(Bytes bytes) {
+    constexpr std::size_t unit = 64;  // so that elements are whole
+    const auto step = static_cast<std::size_t>(block_bytes(bytes.size(), block_size_, unit));
+    while (!bytes.empty()) {
+      const std::size_t count = std::min(step, bytes.size());
+      writer_.put(bytes.first(count));
+      bytes = bytes.subspan(count);
+    }
+  }
+
+  void put_fixed(Bytes bytes) {
+    if (bytes.size() >= block_size_ - gathered_.size()) {
+      if (!gathered_.empty()) {
+        const std::size_t missing = block_size_ - gathered_.size();
+        gather(bytes.first(missing));
+        bytes = bytes.subspan(missing);
+      }
+      const bool any = bytes.size() >= block_size_;
+      for (; bytes.size() >= block_size_; bytes = bytes.subspan(block_size_)) {
+        writer_.put(bytes.first(block_size_));
+      }
+      if (any) {
+        writer_.settle();
+      }
+    }
+    gather(bytes);
+  }
+
+  void gather(Bytes bytes) {
+    while (!bytes.empty()) {
+      const std::size_t count = std::min(bytes.size(), block_size_ - gathered_.size());
+      const std::size_t need = gathered_.size() + count;
+      if (need > gathered_.capacity()) {
+        gathered_.reserve(std::min(block_size_, std::max<std::size_t>({need, 2 * gathered_.capacity(), 4096})));
+      }
+      gathered_.insert(gathered_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+      if (gathered_.size() == block_size_) {
+        put_gathered();
+      }
+      bytes = bytes.subspan(count);
+    }
+  }
+  void put_gathered() {
+    if (!gathered_.empty()) {
+      writer_.put_owned(gathered_);
+    }
+  }
+
+  std::vector<std::byte> gathered_;  // never more than a block
+  BlockWriter writer_;
+  const std::size_t block_size_;
+  const bool fixed_;
+  Progress progress_;
+};
+
+/// For formats without blocks.
+class StreamSink final : public CompressingSink {
+ public:
+  explicit StreamSink(std::unique_ptr<Sink> stream) : stream_(std::move(stream)) {}
+
+  void write(Bytes bytes) override {
+    progress_.enter();
+    stream_->write(bytes);
+    progress_.leave();
+  }
+  void write_beside(Bytes bytes, const std::function<void()>& task) override {
+    task();
+    write(bytes);
+  }
+  void write_made(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                  const std::function<void()>& task) override {
+    task();
+    constexpr std::size_t piece = std::size_t{1} << 20;
+    const std::uint64_t step = std::max(piece / unit * unit, unit);
+    std::vector<std::byte> made;
+    for (std::uint64_t at = 0; at < size; at += step) {
+      made.resize(static_cast<std::size_t>(std::min(step, size - at)));
+      make(at, made);
+      write(made);
+    }
+  }
+  void close() override {
+    progress_.enter();
+    stream_->close();
+    progress_.close();
+  }
+
+ private:
+  const std::unique_ptr<Sink> stream_;
+  Progress progress_;
+};
+
+}  // namespace
+
+std::unique_ptr<CompressingSink> make_compressing_sink(Sink& to, const Codec& codec, std::optional<int> level,
+                                                       unsigned threads) {
+  const LevelRange levels = codec.levels();
+  const int chosen = level.value_or(levels.standard);
+  if (chosen < levels.lowest || chosen > levels.highest) {
+    fail(Errc::invalid_argument, std::string(codec.name()) + " has levels " + std::to_string(levels.lowest) + " to " +
+                                     std::to_string(levels.highest) + ", not " + std::to_string(chosen));
+  }
+  if (auto stream = codec.in_order_sink(to, chosen)) {
+    return std::make_unique<StreamSink>(std::move(stream));
+  }
+  return std::make_unique<BlockSink>(to, codec, chosen, thread_count(threads));
+}
+
+std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level, unsigned threads) {
+  return make_compressing_sink(to, codec, level, threads);
+}
+
+}  // namespace stele

@@ -1,0 +1,19 @@
+#pragma once
+// What is behind decompressing_source().
+
+#include <memory>
+
+#include "stele/codec.hpp"
+
+namespace stele {
+
+/// `stored` read block by block, or null where it cannot be; then `stored` is left as it was. `certain` is false where
+/// the sizes of blocks are a guess to be confirmed; BlockSource::take_stored() gives the file back.
+class BlockSource;
+std::unique_ptr<BlockSource> block_source(std::unique_ptr<Source>& stored, const Codec& codec,
+                                          const DecodeOptions& options, bool& certain);
+/// `stored` read in order.
+std::unique_ptr<Source> in_order_source(std::unique_ptr<Source> stored, const Codec& codec,
+                                        const DecodeOptions& options);
+
+}  // namespace stele
