@@ -4,8 +4,6 @@
 #include <cstring>
 #include <vector>
 
-#include "archive/pieces.hpp"
-
 namespace stele {
 namespace {
 
@@ -281,15 +279,23 @@ void Input::payload(MutableBytes to) {
     payload_parallel(to);
     return;
   }
-  const bool hash = options_.hash_payloads;
+  while (!to.empty()) {
+    const MutableBytes piece = to.first(std::min(piece_bytes, to.size()));
+    fill(piece);
+    if (options_.hash_payloads) {
+      payload_.update(piece);
+    }
+    to = to.subspan(piece.size());
+  }
+}
+
+/// Bytes of an array: what the window holds, the rest past it.
+void Input::fill(MutableBytes to) {
   const std::byte* last = memory_.empty() ? end_ : memory_.data() + memory_.size();
   const std::size_t here = std::min(to.size(), static_cast<std::size_t>(last - at_));
   if (here > 0) {
     std::memcpy(to.data(), at_, here);
     at_ += here;
-    if (hash) {
-      payload_.update(to.first(here));
-    }
     to = to.subspan(here);
   }
   hashed_ = at_;
@@ -297,28 +303,64 @@ void Input::payload(MutableBytes to) {
   if (to.empty()) {
     return;
   }
-  // The window is used up: the rest bypasses it.
   if (!memory_.empty()) {
     ended();
   }
-  window_at_ = position();
-  window_ = at_ = end_ = hashed_ = buffer_.get();
-  check_expansion();
+  pass_window(position());
   while (!to.empty()) {
-    const MutableBytes piece = to.first(std::min(piece_bytes, to.size()));
-    std::size_t got = 0;
-    while (got < piece.size()) {
-      const std::size_t n = fetch(piece.subspan(got), 1);
-      if (n == 0) {
-        ended();
-      }
-      got += n;
-      window_at_ += n;
+    const std::size_t got = fetch(to, 1);
+    if (got == 0) {
+      ended();
     }
-    if (hash) {
-      payload_.update(piece);
+    window_at_ += got;
+    to = to.subspan(got);
+  }
+}
+
+/// Goes on at `offset` with an empty window.
+void Input::pass_window(std::uint64_t offset) noexcept {
+  window_at_ = offset;
+  window_ = at_ = end_ = hashed_ = buffer_.get();
+}
+
+void Input::encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBytes to) {
+  check_expansion();
+  const auto place = [&](std::uint64_t begin, std::uint64_t end) {
+    const auto first = static_cast<std::size_t>(begin / run.stored_unit * run.unit);
+    const auto last = end == size ? to.size() : static_cast<std::size_t>(end / run.stored_unit * run.unit);
+    return to.subspan(first, last - first);
+  };
+  const auto arrived = [&](std::uint64_t begin, std::uint64_t end) {
+    if (options_.hash_payloads) {
+      payload_.update(place(begin, end));
     }
-    to = to.subspan(piece.size());
+  };
+  if (in_parallel(size)) {
+    const std::uint64_t from = options_.start + position();
+    share({.size = size,
+           .end_of =
+               [&](std::uint64_t begin) {
+                 const std::uint64_t end = source_.next_cut(from + begin) - from;
+                 return (end + run.stored_unit - 1) / run.stored_unit * run.stored_unit;
+               },
+           .read =
+               [&](std::uint64_t begin, std::uint64_t end) {
+                 const auto stored = pieces_.take();
+                 stored->resize(static_cast<std::size_t>(end - begin));
+                 source_.read_at(from + begin, *stored);
+                 run.decode(*stored, place(begin, end));
+               },
+           .arrived = arrived});
+    return;
+  }
+  const std::uint64_t step = std::max<std::uint64_t>(piece_bytes / run.stored_unit, 1) * run.stored_unit;
+  const auto stored = pieces_.take();
+  for (std::uint64_t begin = 0; begin < size; begin += step) {
+    const std::uint64_t end = std::min(begin + step, size);
+    stored->resize(static_cast<std::size_t>(end - begin));
+    fill(*stored);
+    run.decode(*stored, place(begin, end));
+    arrived(begin, end);
   }
 }
 
@@ -339,22 +381,25 @@ void Input::payload_parallel(MutableBytes to) {
   const auto part = [&](std::uint64_t begin, std::uint64_t end) {
     return to.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
   };
+  share({.size = to.size(),
+         .end_of = [&](std::uint64_t begin) { return source_.next_cut(from + begin) - from; },
+         .read = [&](std::uint64_t begin, std::uint64_t end) { source_.read_at(from + begin, part(begin, end)); },
+         .arrived =
+             [&](std::uint64_t begin, std::uint64_t end) {
+               if (options_.hash_payloads) {
+                 payload_.update(part(begin, end));
+               }
+             }});
+}
+
+/// Reads pieces on all threads and goes on behind them.
+void Input::share(const Pieces& pieces) {
   try {
-    read_pieces(crew_, {.size = to.size(),
-                        .end_of = [&](std::uint64_t begin) { return source_.next_cut(from + begin) - from; },
-                        .read = [&](std::uint64_t begin,
-                                    std::uint64_t end) { source_.read_at(from + begin, part(begin, end)); },
-                        .arrived =
-                            [&](std::uint64_t begin, std::uint64_t end) {
-                              if (options_.hash_payloads) {
-                                payload_.update(part(begin, end));
-                              }
-                            }});
+    read_pieces(crew_, pieces);
   } catch (const Error& error) {
     rethrow_here(error);
   }
-  window_at_ = position() + to.size();
-  window_ = at_ = end_ = hashed_ = buffer_.get();
+  pass_window(position() + pieces.size);
   if (!options_.random) {
     source_.seek(options_.start + window_at_);
   }

@@ -2,12 +2,15 @@
 // The bytes of an archive on their way from a Source. Structure is read through a window, arrays straight to where they
 // belong; everything is hashed on the way, and no byte behind the archive is taken.
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 
+#include "archive/pieces.hpp"
 #include "base/checksum.hpp"
 #include "base/crew.hpp"
+#include "base/pool.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"
@@ -103,6 +106,15 @@ class Input {
   void begin_payload();
   void payload(MutableBytes to);
   std::uint64_t end_payload() noexcept;
+  /// How the bytes of an array are stored otherwise than they are: `stored_unit` bytes become `unit` bytes, and at the
+  /// end of an array what is left the rest. `decode` does that for whole units; called by several threads at once.
+  struct EncodedRun {
+    std::uint64_t stored_unit = 1;
+    std::uint64_t unit = 1;
+    std::function<void(Bytes stored, MutableBytes to)> decode;
+  };
+  /// A piece of an array of which `size` bytes are stored, whole units or the rest of the array. What is hashed is `to`.
+  void encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBytes to);
   /// Skips an array's bytes; hashes them if `hash`.
   std::uint64_t skip_payload(std::uint64_t size, bool hash);
   /// The payload's bytes where the Source lies in memory, else empty.
@@ -130,12 +142,16 @@ class Input {
   [[noreturn]] void rethrow_here(const Error& error) const;
   bool in_parallel(std::uint64_t size) const;
   void payload_parallel(MutableBytes to);
+  void share(const Pieces& pieces);
+  void fill(MutableBytes to);
+  void pass_window(std::uint64_t offset) noexcept;
   [[noreturn]] void reserved_head() const;
   [[noreturn]] void ended() const;
 
   Source& source_;
   Options options_;
   Crew crew_;
+  Pool<std::vector<std::byte>> pieces_;  // of encoded arrays
   Bytes memory_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t capacity_ = 0;

@@ -32,12 +32,6 @@ bool usable(std::span<const Block> blocks, std::uint64_t file_size) {
   return true;
 }
 
-/// What one call in progress needs to decode.
-struct BlockSource::Decoding {
-  std::unique_ptr<BlockDecoder> decoder;
-  std::vector<std::byte> stored;
-};
-
 /// A block of which a part was asked for, or will be.
 struct BlockSource::Kept {
   enum class State : std::uint8_t { empty, waiting, decoding, ready };
@@ -109,18 +103,11 @@ std::uint64_t BlockSource::next_cut(std::uint64_t offset) const {
 }
 
 void BlockSource::decode(const Block& block, MutableBytes plain) const {
-  std::unique_ptr<Decoding> decoding;
-  {
-    const std::lock_guard lock(idle_mutex_);
-    if (!idle_.empty()) {
-      decoding = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (decoding == nullptr) {
-    decoding = std::make_unique<Decoding>();
-    decoding->decoder = codec_.decoder(options_);
-  }
+  const auto decoding = decodings_.take([&] {
+    auto made = std::make_unique<Decoding>();
+    made->decoder = codec_.decoder(options_);
+    return made;
+  });
   const auto size = static_cast<std::size_t>(block.stored_size);
   Bytes stored = stored_->memory();
   if (!stored.empty()) {
@@ -139,8 +126,6 @@ void BlockSource::decode(const Block& block, MutableBytes plain) const {
     fail(error.code(), std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " +
                            error.message());
   }
-  const std::lock_guard lock(idle_mutex_);
-  idle_.push_back(std::move(decoding));
 }
 
 // ---- kept blocks ----

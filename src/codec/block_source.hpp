@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/pool.hpp"
 #include "stele/codec.hpp"
 
 namespace stele {
@@ -32,7 +33,11 @@ class BlockSource final : public Source {
   std::unique_ptr<Source> take_stored() { return std::move(stored_); }
 
  private:
-  struct Decoding;
+  /// What one call in progress needs to decode.
+  struct Decoding {
+    std::unique_ptr<BlockDecoder> decoder;
+    std::vector<std::byte> stored;
+  };
   struct Kept;
 
   const Block& block_at(std::uint64_t offset) const;
@@ -52,8 +57,7 @@ class BlockSource final : public Source {
   const std::uint64_t size_;
   std::uint64_t position_ = 0;
 
-  mutable std::mutex idle_mutex_;
-  mutable std::vector<std::unique_ptr<Decoding>> idle_;  // as many as calls ran at once
+  mutable Pool<Decoding> decodings_;
 
   mutable std::mutex mutex_;  // guards what follows
   mutable std::condition_variable changed_;
