@@ -1,0 +1,223 @@
+// The choice of an encoding by trial. A few places of the array are encoded in the ways that what they look like
+// suggests, and compressed; all together is about a twentieth of the work of compressing a large array.
+
+#include "codec/encoding_choice.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "codec/encoding_elements.hpp"
+#include "codec/encoding_palette.hpp"
+#include "codec/encoding_scalar.hpp"
+
+namespace stele {
+namespace {
+
+using First = Encoding::First;
+using Last = Encoding::Last;
+using CompressedSize = std::function<std::size_t(Bytes)>;
+
+constexpr std::uint64_t least_size = std::uint64_t{16} << 10;  // of an array for which a trial pays
+constexpr std::uint64_t least_sample = std::uint64_t{8} << 10;
+constexpr std::uint64_t most_sample = std::uint64_t{192} << 10;
+constexpr std::uint64_t sample_share = 96;  // of an array, one part in so many
+constexpr std::uint64_t places = 4;
+constexpr std::size_t most_looked_at = 4096;  // elements of the sample, for statistics
+
+/// Elements from several places of an array.
+class Sample {
+ public:
+  explicit Sample(const Elements& elements) : elements_(elements) {
+    const std::uint64_t size = elements.count * elements.item_size;
+    const std::uint64_t wanted = std::clamp(size / sample_share, least_sample, most_sample) / elements.item_size;
+    const std::uint64_t part = std::max<std::uint64_t>(1, wanted / places);
+    const std::uint64_t count = std::min(elements.count, part * places);
+    bytes_.resize(static_cast<std::size_t>(count * elements.item_size));
+    for (std::uint64_t at = 0; at < count; at += part) {
+      const std::uint64_t place = at / part;
+      const std::uint64_t items = std::min(part, count - at);
+      const std::uint64_t first = (elements.count - items) * (2 * place + 1) / (2 * places);
+      copy_elements(elements, first, items, bytes_.data() + at * elements.item_size);
+    }
+    elements_.count = count;
+    elements_.dense = bytes_;
+    elements_.gather = nullptr;
+  }
+  Sample(const Sample&) = delete;
+  Sample& operator=(const Sample&) = delete;
+
+  const Elements& elements() const noexcept { return elements_; }
+  const std::byte* data() const noexcept { return bytes_.data(); }
+  std::size_t count() const noexcept { return static_cast<std::size_t>(elements_.count); }
+  std::size_t size() const noexcept { return bytes_.size(); }
+
+ private:
+  Elements elements_;
+  std::vector<std::byte> bytes_;
+};
+
+/// How many bits fewer the difference to the element before takes than that to one far away; near 0 where the order of
+/// the elements means nothing.
+template <class T>
+double bits_saved_by_delta(const Sample& sample) {
+  const std::size_t count = sample.count();
+  const std::size_t stride = std::max<std::size_t>(1, count / most_looked_at);
+  const auto at = [&](std::size_t i) { return load_le<T>(sample.data() + i * sizeof(T)); };
+  const auto bits = [](T from, T to) { return std::bit_width(scalar::zigzag(static_cast<T>(to - from))); };
+  std::int64_t saved = 0;
+  std::int64_t looked_at = 0;
+  for (std::size_t i = 1; i < count; i += stride) {
+    const T value = at(i);
+    saved += static_cast<std::int64_t>(bits(at((i + count / 2) % count), value)) -
+             static_cast<std::int64_t>(bits(at(i - 1), value));
+    ++looked_at;
+  }
+  return looked_at == 0 ? 0 : static_cast<double>(saved) / static_cast<double>(looked_at);
+}
+double bits_saved_by_delta(const Sample& sample) {
+  if (sample.elements().element_class == ElementClass::other) {
+    return 0;
+  }
+  switch (sample.elements().item_size) {
+    case 1:
+      return bits_saved_by_delta<std::uint8_t>(sample);
+    case 2:
+      return bits_saved_by_delta<std::uint16_t>(sample);
+    case 4:
+      return bits_saved_by_delta<std::uint32_t>(sample);
+    case 8:
+      return bits_saved_by_delta<std::uint64_t>(sample);
+    default:
+      return 0;
+  }
+}
+
+/// About how many distinct patterns the whole array has, from how often one comes again in the sample: among n of d
+/// patterns, about n² / 2d do.
+std::uint64_t estimated_patterns(const Sample& sample) {
+  const std::uint32_t item_size = sample.elements().item_size;
+  const std::size_t stride = std::max<std::size_t>(1, sample.count() / most_looked_at);
+  std::vector<std::byte> some;
+  for (std::size_t i = 0; i < sample.count(); i += stride) {
+    some.insert(some.end(), sample.data() + i * item_size, sample.data() + (i + 1) * item_size);
+  }
+  const std::uint64_t n = some.size() / item_size;
+  Elements elements{.count = n, .item_size = item_size, .dense = some};
+  const std::uint64_t distinct = Palette::collect(elements, some.size())->count();
+  return distinct <= n / 2 ? distinct : n * n / (2 * (n - distinct) + 1);
+}
+
+/// Tries encodings on a sample and keeps the best.
+class Trial {
+ public:
+  Trial(const Sample& sample, const Elements& elements, const CompressedSize& compressed_size)
+      : sample_(sample), elements_(elements), compressed_size_(compressed_size), best_(raw_encoding(elements)) {
+    raw_size_ = compressed_size_({sample_.data(), sample_.size()});
+    raw_cost_ = cost(best_, raw_size_);
+    best_cost_ = raw_cost_ - raw_cost_ / 20;  // what is not 5 % better is not worth its time
+  }
+
+  /// Whether raw elements compress so well that nothing is left to gain.
+  bool hopeless() const noexcept { return 256 * raw_size_ < sample_.size(); }
+  const Encoding& best() const noexcept { return best_; }
+
+  /// Returns the compressed size of the sample.
+  std::size_t add(Encoding encoding, bool delta, Last last) {
+    encoding.delta = delta;
+    encoding.last = last;
+    Encoding whole = encoding;
+    whole.block_items = sample_.count();  // the sample is one block
+    encoded_.resize(static_cast<std::size_t>(encoding.stored_size(sample_.count())));
+    encode_block(whole, sample_.data(), sample_.count(), encoded_.data(), scratch_);
+    const std::size_t size = compressed_size_(encoded_);
+    const std::uint64_t its_cost = cost(encoding, size);
+    if (its_cost < best_cost_ && size <= raw_size_ + raw_size_ / 20) {
+      best_cost_ = its_cost;
+      best_ = std::move(encoding);
+    }
+    return size;
+  }
+
+ private:
+  /// Compressed size in thousandths of a byte, and what time is worth: 2 % of the bytes to compress, and less than 1 %
+  /// for slow stages, so that they win only by size.
+  std::uint64_t cost(const Encoding& encoding, std::uint64_t size) const {
+    const std::uint64_t stages = (encoding.first == First::narrow    ? 1U
+                                  : encoding.first == First::palette ? 3U
+                                                                     : 0U) +
+                                 (encoding.delta ? 2U : 0U) +
+                                 (encoding.last == Last::shuffle      ? 1U
+                                  : encoding.last == Last::bitshuffle ? 3U
+                                                                      : 0U);
+    const std::uint64_t table = 1000 * encoding.table().size() * sample_.count() / elements_.count;
+    return 1000 * size + table + 20 * encoding.stored_size(sample_.count()) + stages * sample_.size();
+  }
+
+  const Sample& sample_;
+  const Elements& elements_;
+  const CompressedSize& compressed_size_;
+  Encoding best_;
+  std::size_t raw_size_ = 0;
+  std::uint64_t raw_cost_ = 0;
+  std::uint64_t best_cost_ = 0;
+  std::vector<std::byte> encoded_;
+  EncodingScratch scratch_;
+};
+
+/// Tries what may follow a first stage.
+void try_last_stages(Trial& trial, const Encoding& encoding, double saved_by_delta) {
+  constexpr double some = 0.5;  // bits of an element
+  constexpr double much = 1.5;
+  const bool bytes = encoding.stored_item_size == 1;
+  std::size_t shuffled = 0;
+  std::size_t bitshuffled = 0;
+  if (saved_by_delta < much || bytes) {
+    if (encoding.first != First::none) {
+      trial.add(encoding, false, Last::none);
+    }
+    shuffled = bytes ? 0 : trial.add(encoding, false, Last::shuffle);
+    bitshuffled = trial.add(encoding, false, Last::bitshuffle);
+  }
+  if (saved_by_delta >= some && is_number_width(encoding.stored_item_size)) {
+    trial.add(encoding, true, Last::bitshuffle);
+    // Where bits beat bytes without delta they do with it.
+    if (bitshuffled >= shuffled) {
+      trial.add(encoding, true, bytes ? Last::none : Last::shuffle);
+    }
+  }
+}
+
+}  // namespace
+
+Encoding choose_encoding(const Elements& elements, const CompressedSize& compressed_size) {
+  if (elements.item_size == 0 || elements.item_size > most_encoded_item_size ||
+      elements.count < least_size / elements.item_size) {
+    return raw_encoding(elements);
+  }
+  const Sample sample(elements);
+  Trial trial(sample, elements, compressed_size);
+  if (trial.hopeless()) {
+    return trial.best();
+  }
+  const double saved_by_delta = bits_saved_by_delta(sample);
+  // What the sample cannot have, the array cannot either.
+  const std::optional<Encoding> narrow = narrowed(sample.elements()) ? narrowed(elements) : std::nullopt;
+  const Encoding whole = narrow.value_or(raw_encoding(elements));
+  try_last_stages(trial, whole, saved_by_delta);
+  if (whole.stored_item_size > 1 && is_number_width(elements.item_size)) {
+    // The table may take an eighth of the array; indices have to be smaller than what there is.
+    const std::uint64_t limit = std::min<std::uint64_t>(elements.count / 8, whole.stored_item_size == 2
+                                                                                ? Palette::most_small
+                                                                                : Palette::most);
+    if (estimated_patterns(sample) <= limit) {
+      if (const std::optional<Encoding> palette = with_palette(elements, limit)) {
+        try_last_stages(trial, *palette, saved_by_delta);
+      }
+    }
+  }
+  return trial.best();
+}
+
+}  // namespace stele
