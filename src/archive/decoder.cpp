@@ -9,6 +9,7 @@
 #include "archive/decoder_state.hpp"
 #include "base/bytes.hpp"
 #include "format/path.hpp"
+#include "format/typed_array.hpp"
 
 namespace stele {
 
@@ -103,11 +104,9 @@ void Decoder::prepare() {
     if (tag == frozen::tag_shareable) {
       pending_shared_.push_back(new_shared(in_->position()));
     } else if (tag == frozen::tag_shared_reference || tag == frozen::tag_generic_object ||
-               tag == frozen::tag_row_major || tag == frozen::tag_column_major ||
-               (tag >= frozen::tag_typed_first && tag <= frozen::tag_typed_last) ||
                tag == frozen::tag_record_definition ||
-               (tag >= frozen::tag_record_first && tag <= frozen::tag_record_last) ||
-               tag == frozen::tag_dtype_array || tag == frozen::tag_growing_rows || tag == frozen::tag_array_view) {
+               (tag >= frozen::tag_record_first && tag <= frozen::tag_record_last) || is_array_tag(tag) ||
+               tag == frozen::tag_array_view) {
       return;
     }
     in_->advance(size);  // the no-op tag, and tags that say nothing about the form of what follows
@@ -207,7 +206,7 @@ std::string Decoder::found_text() {
 void Decoder::begin_listed(const ArrayEntry& entry) {
   ArrayItem item;
   item.header = {entry.dtype, entry.shape, entry.order};
-  item.bytes = entry.length;
+  item.stored_bytes = item.bytes = entry.length;
   item.data_offset = entry.offset;
   if (entry.shape.count() * entry.dtype.item_size() != entry.length) {
     error(Errc::damaged, "the directory contradicts the array's shape");

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "archive/encoded_reader.hpp"
 #include "archive/input.hpp"
 #include "stele/visitor.hpp"
 
@@ -86,7 +87,9 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool view = false;        // of another array
     bool plain = false;       // a byte string without a tag: counts as uint8, is never listed
     bool growing = false;     // the first extent follows from the bytes
-    std::uint64_t bytes = 0;  // definite only
+    std::uint64_t bytes = 0;  // of the elements; definite only
+    std::uint64_t stored_bytes = 0;  // in the file: others than `bytes` where encoded
+    std::shared_ptr<const Encoding> encoding;  // null: the elements as they are
     std::uint64_t data_offset = 0;
     std::deque<std::uint64_t> shared;  // the indices it is stored under
 
@@ -150,6 +153,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   ArrayItem read_array_header();
   Shape read_shape();
   void read_dtype(ArrayItem& item);
+  std::optional<std::uint64_t> read_encoding(ArrayItem& item);
   void check_strict_record(const DType& stored, const DType& wanted);
   void check_limit(std::uint64_t bytes);
   bool is_listed(const ArrayItem& item) const noexcept;
@@ -192,6 +196,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::deque<std::vector<std::string>> definitions_;
   std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
   std::vector<Reference> references_;
+  std::unique_ptr<EncodedReader> encoded_;  // between begin_data() and end_data() of an encoded array
   std::optional<ArrayItem> listed_;  // begin_listed(): the header is known, the elements are next
   std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
   std::size_t items_depth_ = 0;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "archive/any_array.hpp"
 #include "archive/convert.hpp"
 #include "archive/decoder.hpp"
 #include "archive/decoder_state.hpp"
 #include "base/bytes.hpp"
+#include "format/encoded_array.hpp"
 #include "format/typed_array.hpp"
 
 namespace stele {
@@ -50,6 +52,7 @@ Decoder::ArrayItem Decoder::read_array_header() {
   item.shared = std::move(pending_shared_);
   pending_shared_.clear();
   std::optional<Shape> extents;
+  std::optional<std::uint64_t> items;  // of an encoded array
   Head head = in_->head();
   if (head.major == Major::tag && (head.value == frozen::tag_row_major || head.value == frozen::tag_column_major ||
                                    head.value == frozen::tag_growing_rows)) {
@@ -83,6 +86,12 @@ Decoder::ArrayItem Decoder::read_array_header() {
     }
     read_dtype(item);
     head = in_->head();
+  } else if (head.major == Major::tag && head.value == frozen::tag_encoded_array && !item.growing) {
+    items = read_encoding(item);
+    head = in_->head();
+    if (head.indefinite()) {
+      error(Errc::malformed, "an encoded array in pieces");
+    }
   } else if (head.major == Major::bytes && !extents) {
     item.header.dtype = DType(DType::Kind::uint8);
     item.plain = true;
@@ -103,9 +112,17 @@ Decoder::ArrayItem Decoder::read_array_header() {
     error(Errc::malformed, "the elements of a typed array are a byte string");
   }
   item.definite = !head.indefinite();
-  item.bytes = item.definite ? head.value : 0;
+  item.stored_bytes = item.bytes = item.definite ? head.value : 0;
   item.data_offset = in_->position();
   const std::uint64_t size = item.header.dtype.item_size();
+  if (items) {
+    item.bytes = checked_multiply(*items, size).value_or(~std::uint64_t{0});
+    if (item.stored_bytes != item.encoding->stored_size(*items * components_of(item.header.dtype).per_item) ||
+        item.bytes > std::numeric_limits<std::uint64_t>::max() / 2) {
+      error(Errc::malformed, "an encoded array of " + std::to_string(*items) + " items in " +
+                                 std::to_string(item.stored_bytes) + " bytes");
+    }
+  }
   if (!item.definite) {
     if (extents) {
       item.header.shape = *extents;
@@ -146,8 +163,8 @@ Decoder::ArrayItem Decoder::read_array_header() {
   if (item.header.shape.rank() < 2) {
     item.header.order = Order::row_major;
   }
-  if (!in_->may_hold(item.bytes)) {
-    error(Errc::truncated, "an array of " + std::to_string(item.bytes) + " bytes goes beyond the end of the input");
+  if (!in_->may_hold(item.stored_bytes)) {
+    error(Errc::truncated, "an array of " + std::to_string(item.stored_bytes) + " bytes goes beyond the end of the input");
   }
   return item;
 }
@@ -166,8 +183,33 @@ void Decoder::read_dtype(ArrayItem& item) {
   }
 }
 
+/// [dtype, items, description, bytes] up to the bytes. Returns the number of items.
+std::optional<std::uint64_t> Decoder::read_encoding(ArrayItem& item) {
+  const Head parts = in_->head();
+  if (parts.major != Major::array || parts.indefinite() || parts.value != 4) {
+    error(Errc::malformed, "an encoded array has a dtype, a number of items, a description and bytes");
+  }
+  read_dtype(item);
+  if (item.big_endian) {
+    error(Errc::unsupported, "an encoded array of big-endian elements");
+  }
+  const Head items = in_->head();
+  if (items.major != Major::natural || items.value > std::numeric_limits<std::uint64_t>::max() / 2) {
+    error(Errc::malformed, "an encoded array without the number of its items");
+  }
+  const std::uint64_t at = in_->position();
+  const std::vector<std::byte> description = capture();
+  cbor::Cursor cursor(description, at);
+  try {
+    item.encoding = std::make_shared<Encoding>(get_encoding(cursor, components_of(item.header.dtype)));
+  } catch (const Error& failed) {
+    error(failed.code(), failed.message());
+  }
+  return items.value;
+}
+
 bool Decoder::is_listed(const ArrayItem& item) const noexcept {
-  return item.definite && !item.plain && item.bytes >= frozen::listed_array_bytes;
+  return item.definite && !item.plain && item.stored_bytes >= frozen::listed_array_bytes;
 }
 
 // --- Data ------------------------------------------------------------------------------------------------------------
@@ -176,10 +218,16 @@ void Decoder::begin_data(const ArrayItem& item) {
   if (is_listed(item)) {
     in_->begin_payload();
   }
+  if (item.encoding != nullptr) {
+    encoded_ = std::make_unique<EncodedReader>(*in_, *item.encoding, is_listed(item),
+                                               item.bytes / components_of(item.header.dtype).size);
+  }
 }
 
 void Decoder::read_data(const ArrayItem& item, MutableBytes to) {
-  if (is_listed(item)) {
+  if (encoded_ != nullptr) {
+    encoded_->read(to);
+  } else if (is_listed(item)) {
     in_->payload(to);
   } else {
     in_->read(to);
@@ -187,9 +235,10 @@ void Decoder::read_data(const ArrayItem& item, MutableBytes to) {
 }
 
 void Decoder::end_data(const ArrayItem& item) {
+  encoded_.reset();
   if (is_listed(item)) {
     const bool hashed = in_->hashes_payloads();
-    note_listed(item.data_offset, item.bytes, hashed ? in_->end_payload() : 0, hashed);
+    note_listed(item.data_offset, item.stored_bytes, hashed ? in_->end_payload() : 0, hashed);
   }
 }
 
@@ -205,13 +254,21 @@ void Decoder::skip_data(const ArrayItem& item) {
     return;
   }
   if (!is_listed(item)) {
-    in_->skip(item.bytes);
+    in_->skip(item.stored_bytes);
     return;
   }
   // In order, every array counts; where one value is looked for, what lies beside it does not.
   const bool hash = in_->hashing() && context_.verify == Verify::full;
-  const std::uint64_t checksum = in_->skip_payload(item.bytes, hash);
-  note_listed(item.data_offset, item.bytes, checksum, hash);
+  std::uint64_t checksum = 0;
+  if (hash && item.encoding != nullptr) {
+    begin_data(item);
+    encoded_->skip();
+    encoded_.reset();
+    checksum = in_->end_payload();
+  } else {
+    checksum = in_->skip_payload(item.stored_bytes, hash);
+  }
+  note_listed(item.data_offset, item.stored_bytes, checksum, hash);
 }
 
 void Decoder::note_listed(std::uint64_t offset, std::uint64_t length, std::uint64_t checksum, bool hashed) {
@@ -321,7 +378,7 @@ void Decoder::deliver(ArrayItem& item, ArrayTarget& target) {
     }
     return;
   }
-  check_allocation(0, item.bytes);
+  check_allocation(0, item.stored_bytes);
   const std::uint64_t total = wanted.shape.count() * wanted.dtype.item_size();
   check_limit(total);
   if (same && (wanted.shape.rank() < 2 || target.order(wanted) == item.header.order)) {
@@ -339,7 +396,7 @@ void Decoder::check_limit(std::uint64_t bytes) {
 
 void Decoder::deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target) {
   const std::uint64_t total = item.bytes;
-  const bool trusted = in_->surely_holds(total);
+  const bool trusted = in_->surely_holds(item.stored_bytes);
   std::byte* to = target.memory(wanted, 0, total, trusted);
   begin_data(item);
   for (std::uint64_t have = 0; have < total;) {
@@ -363,7 +420,7 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
   const std::uint64_t count = wanted.shape.count();
   const std::uint64_t per_chunk = std::max<std::uint64_t>(1, chunk_bytes / std::max(stored_size, size));
   const bool turned = wanted.shape.rank() > 1 && target.order(wanted) != item.header.order;
-  const bool trusted = in_->surely_holds(item.bytes);
+  const bool trusted = in_->surely_holds(item.stored_bytes);
   if (turned && !trusted && item.bytes > ArrayItem::step_claimed) {
     // The places of all elements are needed at once, so let the data come first.
     ArrayItem rest = item;

@@ -19,6 +19,10 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
   if (context_.mapping == nullptr || !is_listed(item)) {
     return nullptr;
   }
+  if (item.encoding != nullptr) {
+    error(Errc::not_mappable, "the array is stored encoded (" + item.encoding->name() +
+                                  ") and cannot be mapped; load it, or save the file again without a filter");
+  }
   const Bytes bytes = in_->in_place(item.data_offset, item.bytes);
   const std::uint64_t alignment = item.header.dtype.is_record() ? 8 : std::min<std::uint64_t>(8, item.header.dtype.item_size());
   if (bytes.size() != item.bytes || reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
@@ -49,9 +53,10 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
   }
   std::shared_ptr<KnownArray> known = item.big_endian ? nullptr : load_in_place(item);
   if (known == nullptr) {
-    check_allocation(0, item.bytes);
+    check_allocation(0, item.stored_bytes);
+    check_limit(item.bytes);
     AnyTarget target;
-    const bool trusted = in_->surely_holds(item.bytes);
+    const bool trusted = in_->surely_holds(item.stored_bytes);
     std::byte* to = target.memory(item.header, item.bytes == 0 ? 0 : 1, item.bytes, trusted);
     begin_data(item);
     for (std::uint64_t have = 0; have < item.bytes;) {

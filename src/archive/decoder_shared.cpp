@@ -5,6 +5,7 @@
 
 #include "archive/decoder.hpp"
 #include "archive/decoder_state.hpp"
+#include "format/typed_array.hpp"
 
 namespace stele {
 
@@ -105,8 +106,7 @@ void Decoder::skip_value() {
         if (head.indefinite()) {
           error(Errc::malformed, "a tag of indefinite length");
         }
-        if ((tag >= frozen::tag_typed_first && tag <= frozen::tag_typed_last) || tag == frozen::tag_dtype_array ||
-            tag == frozen::tag_row_major || tag == frozen::tag_column_major || tag == frozen::tag_growing_rows) {
+        if (is_array_tag(tag)) {
           skip_data(read_array_header());
           break;
         }

@@ -23,7 +23,7 @@ constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by d
 }  // namespace
 
 Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options)
-    : out_(sink, compressor, thread_count(options.threads)), sink_(sink), options_(options) {
+    : out_(sink, compressor, thread_count(options.threads)), sink_(sink), compressor_(compressor), options_(options) {
   canonical_ = options.canonical;
   types_ = options.types;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "archive/output.hpp"
+#include "codec/encoding.hpp"
 #include "format/directory.hpp"
 #include "stele/options.hpp"
 #include "stele/visitor.hpp"
@@ -115,10 +116,16 @@ class Encoder final : public OutVisitor {
   void array_body(const ArrayView& value, bool shareable, std::string_view path_suffix = {});
   void array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new);
   /// The bytes before an array's data: tags, extents and the byte string's head, wide ones where they change later.
-  void array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable, bool wide);
+  void array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable, bool wide,
+                    const Encoding* encoding = nullptr);
+  /// How to encode an array for the compressor; nothing: as it is.
+  std::optional<Encoding> choose_encoding_of(const ArrayView& value, Order order);
+  /// Writes the encoded bytes; returns the XXH3-64 of the elements.
+  std::uint64_t encoded_payload(const Encoding& encoding, const ArrayView& value, Order order);
 
   Output out_;
   Sink& sink_;
+  CompressingSink* compressor_;
   SaveOptions options_;
   Rewalk rewalk_;
   std::vector<Frame> frames_;

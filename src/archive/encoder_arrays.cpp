@@ -5,6 +5,7 @@
 #include "archive/encoder.hpp"
 #include "archive/encoder_state.hpp"
 #include "archive/shared_buffers.hpp"
+#include "format/encoded_array.hpp"
 #include "format/frozen.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
@@ -41,7 +42,7 @@ void for_each_piece(const ArrayView& value, Order order, std::vector<std::byte>&
 // --- Arrays ----------------------------------------------------------------------------------------------------------
 
 void Encoder::array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable,
-                           bool wide) {
+                           bool wide, const Encoding* encoding) {
   scratch_.clear();
   cbor::Builder header(scratch_);
   if (shareable) {
@@ -60,7 +61,13 @@ void Encoder::array_header(const DType& dtype, const Shape& shape, Order order, 
       put_shape(header, shape);
     }
   }
-  if (const auto tag = typed_array_tag(dtype.kind())) {
+  if (encoding != nullptr) {
+    header.tag(frozen::tag_encoded_array);
+    header.array(4);
+    put_dtype(header, dtype);
+    header.natural(shape.count());
+    put_encoding(header, *encoding, components_of(dtype));
+  } else if (const auto tag = typed_array_tag(dtype.kind())) {
     header.tag(*tag);
   } else {
     header.tag(frozen::tag_dtype_array);
@@ -130,8 +137,9 @@ void Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint
 
 void Encoder::array_body(const ArrayView& value, bool shareable, std::string_view path_suffix) {
   const Order order = stored_order(value);
-  const std::uint64_t bytes = value.byte_size();
-  array_header(value.dtype, value.shape, order, bytes, shareable, false);
+  const std::optional<Encoding> encoding = choose_encoding_of(value, order);
+  const std::uint64_t bytes = encoding ? encoding->stored_size(value.byte_size() / encoding->item_size) : value.byte_size();
+  array_header(value.dtype, value.shape, order, bytes, shareable, false, encoding ? &*encoding : nullptr);
   if (bytes < frozen::listed_array_bytes) {
     if (shareable) {
       define_shared();
@@ -144,11 +152,12 @@ void Encoder::array_body(const ArrayView& value, bool shareable, std::string_vie
   cbor::Builder pad(padding);
   put_padding(pad, padding_before(out_.position(), scratch_.size()));
   out_.structure(padding);
+  ArrayEntry entry;
+  entry.header = encoding ? out_.position() : 0;
   if (shareable) {
     define_shared();
   }
   out_.structure(scratch_);
-  ArrayEntry entry;
   entry.path = path();
   if (!path_suffix.empty()) {
     append_step(entry.path, path_suffix);
@@ -158,7 +167,10 @@ void Encoder::array_body(const ArrayView& value, bool shareable, std::string_vie
   entry.order = order;
   entry.offset = out_.position();
   entry.length = bytes;
-  if (value.is_dense(order)) {
+  if (encoding) {
+    entry.encoding = encoding->name();
+    entry.checksum = encoded_payload(*encoding, value, order);
+  } else if (value.is_dense(order)) {
     entry.checksum = out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes)));
   } else {
     out_.begin_payload();

@@ -34,6 +34,9 @@ class WritableMapping {
     bool changed = false;
     for (std::size_t i = 0; i < tail_.directory.arrays.size(); ++i) {
       ArrayEntry& entry = tail_.directory.arrays[i];
+      if (!entry.is_raw()) {
+        continue;  // is not mapped
+      }
       const std::uint64_t checksum = xxh3_64(part(all, entry.offset, entry.length));
       if (checksum != entry.checksum) {
         patch_checksum(directory, i, checksum);
@@ -139,8 +142,10 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
   };
   const Parts parts(*state_->opened.source, state_->parts);
   if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
-    Parts::Part part = parts.at(entry->offset, path);
-    part.decoder->begin_listed(*entry);
+    Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
+    if (entry->is_raw()) {
+      part.decoder->begin_listed(*entry);
+    }
     return std::make_unique<Found>(std::move(part));
   }
   const auto offset = parts.locate(path);

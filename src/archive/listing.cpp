@@ -73,10 +73,10 @@ class Lister {
     entry.dtype = item.header.dtype;
     entry.shape = item.header.shape;
     entry.order = item.header.order;
-    entry.encoding = item.view ? "view" : item.definite ? "raw" : "pieces";
-    entry.bytes = item.bytes;
+    entry.encoding = item.view ? "view" : !item.definite ? "pieces" : item.encoding != nullptr ? item.encoding->name() : "raw";
+    entry.bytes = item.view ? item.bytes : item.stored_bytes;
     entry.offset = item.data_offset;
-    entry.listed = item.definite && !item.plain && item.bytes >= frozen::listed_array_bytes;
+    entry.listed = item.definite && !item.plain && item.stored_bytes >= frozen::listed_array_bytes;
   }
 
   std::string text() {

@@ -44,7 +44,6 @@ class Output {
   /// The bytes that `make` makes for a compressor, in pieces as by write_made(); returns what `checksum` does.
   std::uint64_t made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
                              const std::function<std::uint64_t()>& checksum);
-  bool compresses() const noexcept { return compressor_ != nullptr; }
   /// The same in pieces: begin, any number of pieces, end.
   void begin_payload();
   void payload_piece(Bytes bytes);

@@ -33,6 +33,16 @@ void check_level(const SaveOptions& options, const Codec* codec) {
   }
 }
 
+void check_filter(const SaveOptions& options, const Codec* codec) {
+  if (options.filter == "auto" || options.filter == "none") {
+    return;
+  }
+  plan_encoding({}, options.filter);  // throws for a name that is none
+  if (codec == nullptr) {
+    fail(Errc::invalid_argument, "a plain archive has no filter: its arrays are stored as they are");
+  }
+}
+
 }  // namespace
 
 struct Writer::State {
@@ -43,6 +53,7 @@ struct Writer::State {
     }
     codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, path);
     check_level(options, codec);
+    check_filter(options, codec);
     start();
   }
   /// Each archive is a compressed file of its own, so that each can be read without the others.

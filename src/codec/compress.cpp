@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/threads.hpp"
+#include "codec/builtin.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -28,6 +29,30 @@ class Progress {
   State state_ = State::open;
 };
 
+/// Compresses samples. Slow formats are stood in for by deflate, as what it makes of one array and another mostly tells
+/// what they do.
+class Trial {
+ public:
+  Trial(const Codec& codec, int level) {
+    if (codec.name() == "lz4" || codec.name() == "zstd") {
+      encoder_ = codec.encoder(std::min(level, codec.levels().standard));
+    } else {
+      stand_in_ = gzip_codec();
+      encoder_ = stand_in_->encoder(stand_in_->levels().lowest);
+    }
+  }
+  std::size_t operator()(Bytes sample) {
+    out_.clear();
+    encoder_->encode(sample, out_);
+    return out_.size();
+  }
+
+ private:
+  std::shared_ptr<const Codec> stand_in_;
+  std::unique_ptr<BlockEncoder> encoder_;
+  std::vector<std::byte> out_;
+};
+
 /// How a large run is cut into blocks: evenly, at multiples of `unit`, and where there are few into an even number, so
 /// that two threads have the same to do. Depends on the sizes alone, so that equal objects give equal files.
 std::uint64_t block_bytes(std::uint64_t run, std::size_t block_size, std::size_t unit) {
@@ -45,7 +70,9 @@ std::uint64_t block_bytes(std::uint64_t run, std::size_t block_size, std::size_t
 class BlockSink final : public CompressingSink {
  public:
   BlockSink(Sink& to, const Codec& codec, int level, unsigned threads)
-      : writer_(to, codec, level, threads),
+      : codec_(codec),
+        level_(level),
+        writer_(to, codec, level, threads),
         block_size_(std::max<std::size_t>(codec.block_size(level), 1)),
         fixed_(codec.fixed_blocks()) {}
 
@@ -99,6 +126,13 @@ class BlockSink final : public CompressingSink {
     }
     writer_.settle();
     progress_.leave();
+  }
+
+  std::size_t trial(Bytes sample) override {
+    if (!trial_) {
+      trial_.emplace(codec_, level_);
+    }
+    return (*trial_)(sample);
   }
 
   void close() override {
@@ -159,7 +193,10 @@ class BlockSink final : public CompressingSink {
     }
   }
 
+  const Codec& codec_;
+  const int level_;
   std::vector<std::byte> gathered_;  // never more than a block
+  std::optional<Trial> trial_;
   BlockWriter writer_;
   const std::size_t block_size_;
   const bool fixed_;
@@ -169,7 +206,8 @@ class BlockSink final : public CompressingSink {
 /// For formats without blocks.
 class StreamSink final : public CompressingSink {
  public:
-  explicit StreamSink(std::unique_ptr<Sink> stream) : stream_(std::move(stream)) {}
+  StreamSink(std::unique_ptr<Sink> stream, const Codec& codec, int level)
+      : stream_(std::move(stream)), trial_(codec, level) {}
 
   void write(Bytes bytes) override {
     progress_.enter();
@@ -192,6 +230,7 @@ class StreamSink final : public CompressingSink {
       write(made);
     }
   }
+  std::size_t trial(Bytes sample) override { return trial_(sample); }
   void close() override {
     progress_.enter();
     stream_->close();
@@ -200,6 +239,7 @@ class StreamSink final : public CompressingSink {
 
  private:
   const std::unique_ptr<Sink> stream_;
+  Trial trial_;
   Progress progress_;
 };
 
@@ -214,7 +254,7 @@ std::unique_ptr<CompressingSink> make_compressing_sink(Sink& to, const Codec& co
                                      std::to_string(levels.highest) + ", not " + std::to_string(chosen));
   }
   if (auto stream = codec.in_order_sink(to, chosen)) {
-    return std::make_unique<StreamSink>(std::move(stream));
+    return std::make_unique<StreamSink>(std::move(stream), codec, chosen);
   }
   return std::make_unique<BlockSink>(to, codec, chosen, thread_count(threads));
 }

@@ -18,6 +18,8 @@ class CompressingSink : public Sink {
   /// at others or at the end of the run; and does `task` beside.
   virtual void write_made(std::uint64_t size, std::size_t unit, const MakeBytes& make,
                           const std::function<void()>& task) = 0;
+  /// The size of a sample compressed about as the format does it, but quickly: to compare ways of writing the same.
+  virtual std::size_t trial(Bytes sample) = 0;
 };
 
 /// As compressing_sink().

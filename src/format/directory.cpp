@@ -51,9 +51,14 @@ ArrayEntry get_array(Cursor& in) {
     in.bad("an array order other than C or F");
   }
   entry.order = order == "C" ? Order::row_major : Order::column_major;
-  const std::string_view encoding = in.text();
-  if (encoding != "raw") {
-    fail(Errc::unsupported, "array encoding " + std::string(encoding), {entry.path, in.position()});
+  if (in.next_is(Major::array)) {
+    if (in.array() != 2) {
+      in.bad("the encoding of an array has a name and the place of its header");
+    }
+    entry.encoding = in.text();
+    entry.header = in.natural();
+  } else if (in.text() != "raw") {
+    in.bad("an array without its encoding");
   }
   entry.offset = in.natural();
   entry.length = in.natural();
@@ -65,7 +70,7 @@ void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
   std::uint64_t end = frozen::label.size();
   for (const ArrayEntry& entry : arrays) {
     if (entry.offset < end || entry.length > limit || entry.offset > limit - entry.length ||
-        entry.length < frozen::listed_array_bytes) {
+        entry.length < frozen::listed_array_bytes || entry.header > entry.offset) {
       fail(Errc::damaged, "the directory lists an array outside its place", {entry.path, entry.offset});
     }
     end = entry.offset + entry.length;
@@ -91,7 +96,13 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
     put_dtype(out, entry.dtype);
     put_shape(out, entry.shape);
     out.text(entry.order == Order::row_major ? "C" : "F");
-    out.text("raw");
+    if (entry.is_raw()) {
+      out.text("raw");
+    } else {
+      out.array(2);
+      out.text(entry.encoding);
+      out.natural(entry.header);
+    }
     out.natural(entry.offset);
     out.natural(entry.length);
     out.wide(Major::natural, entry.checksum);

@@ -29,6 +29,7 @@ inline constexpr std::uint64_t tag_no_op = 55799;
 inline constexpr std::uint64_t tag_dtype_array = 0x53544501;  // [dtype, bytes]
 inline constexpr std::uint64_t tag_growing_rows = 0x53544502;  // [extents behind the first, typed array]
 inline constexpr std::uint64_t tag_array_view = 0x53544503;    // [base array, first element, extents, element strides]
+inline constexpr std::uint64_t tag_encoded_array = 0x53544504;  // [dtype, items, description of the encoding, bytes]
 
 inline constexpr std::size_t array_alignment = 64;
 inline constexpr std::uint64_t listed_array_bytes = 4096;  // arrays of this size or more are aligned and listed

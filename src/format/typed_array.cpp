@@ -28,6 +28,12 @@ std::optional<std::uint64_t> typed_array_tag(Kind kind) noexcept {
   }
 }
 
+bool is_array_tag(std::uint64_t tag) noexcept {
+  return (tag >= frozen::tag_typed_first && tag <= frozen::tag_typed_last) || tag == frozen::tag_row_major ||
+         tag == frozen::tag_column_major || tag == frozen::tag_dtype_array || tag == frozen::tag_growing_rows ||
+         tag == frozen::tag_encoded_array;
+}
+
 TypedArrayTag typed_array_type(std::uint64_t tag) noexcept {
   // 64 to 87: bits 0b010'f's'e'll, f float, s signed, e little-endian, ll width
   static constexpr std::array<Kind, 24> kinds = {

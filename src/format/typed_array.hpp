@@ -12,6 +12,9 @@ namespace stele {
 /// The RFC 8746 tag of little-endian arrays of a kind, or nothing.
 std::optional<std::uint64_t> typed_array_tag(DType::Kind kind) noexcept;
 
+/// Whether a tag begins an array with its elements: those of RFC 8746 and stele's own, but for views.
+bool is_array_tag(std::uint64_t tag) noexcept;
+
 /// The element type of an RFC 8746 tag. Kind none for those without a C++ type (float128).
 struct TypedArrayTag {
   DType::Kind kind = DType::Kind::none;
