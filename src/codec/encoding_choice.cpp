@@ -63,7 +63,7 @@ class Sample {
 template <class T>
 double bits_saved_by_delta(const Sample& sample) {
   const std::size_t count = sample.count();
-  const std::size_t stride = std::max<std::size_t>(1, count / most_looked_at);
+  const std::size_t stride = count / most_looked_at + 1;
   const auto at = [&](std::size_t i) { return load_le<T>(sample.data() + i * sizeof(T)); };
   const auto bits = [](T from, T to) { return std::bit_width(scalar::zigzag(static_cast<T>(to - from))); };
   std::int64_t saved = 0;
@@ -94,19 +94,35 @@ double bits_saved_by_delta(const Sample& sample) {
   }
 }
 
-/// About how many distinct patterns the whole array has, from how often one comes again in the sample: among n of d
-/// patterns, about n² / 2d do.
+/// About how many distinct patterns the whole array has, from how many occur once and twice in the sample (A. Chao,
+/// Nonparametric estimation of the number of classes in a population, 1984).
 std::uint64_t estimated_patterns(const Sample& sample) {
+  struct Slot {
+    std::uint64_t pattern = 0;
+    std::uint32_t times = 0;
+  };
+  constexpr unsigned slot_bits = 14;
   const std::uint32_t item_size = sample.elements().item_size;
-  const std::size_t stride = std::max<std::size_t>(1, sample.count() / most_looked_at);
-  std::vector<std::byte> some;
+  const std::size_t stride = sample.count() / most_looked_at + 1;
+  std::vector<Slot> slots(std::size_t{1} << slot_bits);
+  std::uint64_t distinct = 0;
+  std::uint64_t once = 0;
+  std::uint64_t twice = 0;
   for (std::size_t i = 0; i < sample.count(); i += stride) {
-    some.insert(some.end(), sample.data() + i * item_size, sample.data() + (i + 1) * item_size);
+    const std::uint64_t pattern = load_le(sample.data() + i * item_size, item_size);
+    std::size_t at = static_cast<std::size_t>((pattern * 0x9e3779b97f4a7c15U) >> (64 - slot_bits));
+    while (slots[at].times > 0 && slots[at].pattern != pattern) {
+      at = (at + 1) % slots.size();
+    }
+    slots[at].pattern = pattern;
+    const std::uint32_t times = ++slots[at].times;
+    distinct += times == 1 ? 1 : 0;
+    once += times == 1 ? 1 : 0;
+    once -= times == 2 ? 1 : 0;
+    twice += times == 2 ? 1 : 0;
+    twice -= times == 3 ? 1 : 0;
   }
-  const std::uint64_t n = some.size() / item_size;
-  Elements elements{.count = n, .item_size = item_size, .dense = some};
-  const std::uint64_t distinct = Palette::collect(elements, some.size())->count();
-  return distinct <= n / 2 ? distinct : n * n / (2 * (n - distinct) + 1);
+  return distinct + once * once / (2 * twice + 1);
 }
 
 /// Tries encodings on a sample and keeps the best.
@@ -114,14 +130,20 @@ class Trial {
  public:
   Trial(const Sample& sample, const Elements& elements, const CompressedSize& compressed_size)
       : sample_(sample), elements_(elements), compressed_size_(compressed_size), best_(raw_encoding(elements)) {
+    encoded_.resize(sample_.size());
     raw_size_ = compressed_size_({sample_.data(), sample_.size()});
     raw_cost_ = cost(best_, raw_size_);
-    best_cost_ = raw_cost_ - raw_cost_ / 20;  // what is not 5 % better is not worth its time
+    best_cost_ = raw_cost_ - raw_cost_ / 32;  // what is not 3 % better is not worth its time
   }
 
   /// Whether raw elements compress so well that nothing is left to gain.
-  bool hopeless() const noexcept { return 256 * raw_size_ < sample_.size(); }
+  bool hopeless() const noexcept { return 200 * raw_size_ < sample_.size(); }
   const Encoding& best() const noexcept { return best_; }
+  /// About what the whole array takes as it is.
+  std::uint64_t raw_size() const noexcept {
+    return static_cast<std::uint64_t>(static_cast<double>(raw_size_) * static_cast<double>(elements_.count) /
+                                      static_cast<double>(sample_.count()));
+  }
 
   /// Returns the compressed size of the sample.
   std::size_t add(Encoding encoding, bool delta, Last last) {
@@ -129,9 +151,8 @@ class Trial {
     encoding.last = last;
     Encoding whole = encoding;
     whole.block_items = sample_.count();  // the sample is one block
-    encoded_.resize(static_cast<std::size_t>(encoding.stored_size(sample_.count())));
     encode_block(whole, sample_.data(), sample_.count(), encoded_.data(), scratch_);
-    const std::size_t size = compressed_size_(encoded_);
+    const std::size_t size = compressed(encoding);
     const std::uint64_t its_cost = cost(encoding, size);
     if (its_cost < best_cost_ && size <= raw_size_ + raw_size_ / 20) {
       best_cost_ = its_cost;
@@ -141,6 +162,17 @@ class Trial {
   }
 
  private:
+  /// What a stage brings together is to be compressed by itself, as it is where a block's planes are as long as the
+  /// compressor's own blocks; in a sample they are not.
+  std::size_t compressed(const Encoding& encoding) const {
+    const Bytes all(encoded_.data(), static_cast<std::size_t>(encoding.stored_size(sample_.count())));
+    if (encoding.last == Last::none || encoding.stored_item_size == 1) {
+      return compressed_size_(all);
+    }
+    const std::size_t half = all.size() / 2;
+    return compressed_size_(all.first(half)) + compressed_size_(all.subspan(half));
+  }
+
   /// Compressed size in thousandths of a byte, and what time is worth: 2 % of the bytes to compress, and less than 1 %
   /// for slow stages, so that they win only by size.
   std::uint64_t cost(const Encoding& encoding, std::uint64_t size) const {
@@ -207,10 +239,9 @@ Encoding choose_encoding(const Elements& elements, const CompressedSize& compres
   const Encoding whole = narrow.value_or(raw_encoding(elements));
   try_last_stages(trial, whole, saved_by_delta);
   if (whole.stored_item_size > 1 && is_number_width(elements.item_size)) {
-    // The table may take an eighth of the array; indices have to be smaller than what there is.
-    const std::uint64_t limit = std::min<std::uint64_t>(elements.count / 8, whole.stored_item_size == 2
-                                                                                ? Palette::most_small
-                                                                                : Palette::most);
+    // Indices have to be smaller than what there is, and the table is to be a small part of the result.
+    const std::uint64_t limit = std::min<std::uint64_t>(
+        trial.raw_size() / 4 / elements.item_size, whole.stored_item_size == 2 ? Palette::most_small : Palette::most);
     if (estimated_patterns(sample) <= limit) {
       if (const std::optional<Encoding> palette = with_palette(elements, limit)) {
         try_last_stages(trial, *palette, saved_by_delta);

@@ -84,7 +84,8 @@ class Palette::Collector {
     if (patterns_.size() == limit_) {
       return false;
     }
-    if (2 * patterns_.size() >= slots_.size()) {
+    // Small tables are kept sparse, so that the first slot is nearly always the right one.
+    if (patterns_.size() * (slots_.size() <= 8192 ? 8 : 2) >= slots_.size()) {
       grow();
       slot = find(pattern);
     }
@@ -112,8 +113,8 @@ class Palette::Collector {
 
   std::size_t limit_;
   std::vector<std::uint64_t> patterns_;
-  std::vector<Slot> slots_ = std::vector<Slot>(512);
-  unsigned shift_ = 64 - 9;
+  std::vector<Slot> slots_ = std::vector<Slot>(2048);
+  unsigned shift_ = 64 - 11;
 };
 
 std::shared_ptr<const Palette> Palette::collect(const Elements& elements, std::size_t limit) {

@@ -16,7 +16,7 @@ constexpr std::size_t step = 16 * Vector::lanes;
 
 /// 16 items for each lane, in w vectors, to their w planes.
 template <std::size_t w>
-void split_planes(const Bits* items, Bits* planes) {
+[[gnu::always_inline]] inline void split_planes(const Bits* items, Bits* planes) {
   if constexpr (w == 2) {
     planes[0] = Vector::even_bytes(items[0], items[1]);
     planes[1] = Vector::odd_bytes(items[0], items[1]);
@@ -38,7 +38,7 @@ void split_planes(const Bits* items, Bits* planes) {
   }
 }
 template <std::size_t w>
-void join_planes(const Bits* planes, Bits* items) {
+[[gnu::always_inline]] inline void join_planes(const Bits* planes, Bits* items) {
   if constexpr (w == 2) {
     items[0] = Vector::interleave_low<1>(planes[0], planes[1]);
     items[1] = Vector::interleave_high<1>(planes[0], planes[1]);
@@ -108,13 +108,13 @@ void unshuffle(const std::byte* from, std::size_t count, std::byte* to) {
 
 /// Exchanges the bits of `a` under mask << shift with those of `b` under mask.
 template <int shift>
-void exchange_bits(Bits& a, Bits& b, std::uint8_t mask) {
+[[gnu::always_inline]] inline void exchange_bits(Bits& a, Bits& b, std::uint8_t mask) {
   const Bits t = Vector::bit_and(Vector::bit_xor(Vector::shift_right<2, shift>(a), b), Vector::fill<1>(mask));
   b = Vector::bit_xor(b, t);
   a = Vector::bit_xor(a, Vector::shift_left<2, shift>(t));
 }
 /// Bit b of every byte of x[k] becomes bit k of that byte of x[b].
-void transpose_bits(Bits* x) {
+[[gnu::always_inline]] inline void transpose_bits(Bits* x) {
   for (std::size_t k = 0; k < 4; ++k) {
     exchange_bits<4>(x[k], x[k + 4], 0x0f);
   }
@@ -207,7 +207,7 @@ void undelta(const std::byte* from, std::size_t count, std::byte* to) {
 
 /// Keeps the low halves of items of w bytes, again and again until they have s bytes; 2 * n vectors make n.
 template <std::size_t w, std::size_t s>
-Bits narrowed(const Bits* items) {
+[[gnu::always_inline]] inline Bits narrowed(const Bits* items) {
   if constexpr (w == s) {
     return items[0];
   } else {
@@ -221,7 +221,7 @@ Bits narrowed(const Bits* items) {
 }
 /// Fills items of s bytes up with zeros, again and again until they have w bytes.
 template <std::size_t s, std::size_t w>
-void widened(Bits narrow_items, Bits* items) {
+[[gnu::always_inline]] inline void widened(Bits narrow_items, Bits* items) {
   if constexpr (s == w) {
     items[0] = narrow_items;
   } else {
