@@ -241,6 +241,7 @@ void StreamInflate::begin() {
   inflateReset(stream_.get());
   starved_ = true;
   ended_ = false;
+  between_blocks_ = false;
 }
 
 std::optional<StreamInflate::Step> StreamInflate::operator()(Bytes stored, MutableBytes into) {
@@ -258,17 +259,15 @@ std::optional<StreamInflate::Step> StreamInflate::operator()(Bytes stored, Mutab
   const Step step{stored.size() - stream_->avail_in, into.size() - stream_->avail_out};
   ended_ = result == Z_STREAM_END;
   starved_ = !ended_ && stream_->avail_in == 0 && stream_->avail_out > 0;
-  if (!ended_ && !starved_ && step.made == 0 && step.used == 0) {
+  if (step.made > 0 || step.used > 0) {
+    constexpr int just_ended = 128;
+    constexpr int in_last = 64;
+    constexpr int bits_left = 7;
+    between_blocks_ = (stream_->data_type & (just_ended | in_last | bits_left)) == just_ended;
+  } else if (!ended_ && !starved_) {
     return std::nullopt;
   }
   return step;
-}
-
-bool StreamInflate::between_blocks() const noexcept {
-  constexpr int just_ended = 128;
-  constexpr int in_last = 64;
-  constexpr int bits_left = 7;
-  return (stream_->data_type & (just_ended | in_last | bits_left)) == just_ended;
 }
 
 std::string StreamInflate::error() const {

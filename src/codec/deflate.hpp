@@ -83,7 +83,7 @@ class StreamInflate {
   bool starved() const noexcept { return starved_; }
   bool ended() const noexcept { return ended_; }
   /// Whether a deflate block has ended at the last bit of a byte and another one follows.
-  bool between_blocks() const noexcept;
+  bool between_blocks() const noexcept { return between_blocks_; }
   /// What was wrong.
   std::string error() const;
 
@@ -91,6 +91,7 @@ class StreamInflate {
   const std::unique_ptr<z_stream_s> stream_;
   bool starved_ = true;
   bool ended_ = false;
+  bool between_blocks_ = false;
 };
 
 /// The libraries and their versions.
