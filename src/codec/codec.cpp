@@ -27,6 +27,9 @@ Codecs::Codecs() {
   auto list = std::make_shared<List>();
   list->push_back(gzip_codec());
   list->push_back(zlib_codec());
+#if STELE_WITH_LZ4
+  list->push_back(lz4_codec());
+#endif
 #if STELE_WITH_ZSTD
   list->push_back(zstd_codec());
 #endif
