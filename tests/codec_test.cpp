@@ -11,12 +11,12 @@ namespace {
 
 class EveryCodec : public testing::TestWithParam<std::string> {
  protected:
-  const Codecs codecs_;
+  const Codecs codecs_ = all_codecs();
   const Codec& codec_ = *codecs_.find(GetParam());
 };
 
 std::vector<std::string> names() {
-  const Codecs codecs;
+  const Codecs codecs = all_codecs();
   std::vector<std::string> list;
   for (const auto& codec : codecs.all()) {
     list.emplace_back(codec->name());
