@@ -64,7 +64,7 @@ Data joined(const std::vector<Part>& list) {
 
 class Pipeline : public testing::TestWithParam<std::string> {
  protected:
-  const Codecs codecs_;
+  const Codecs codecs_ = all_codecs();
   const Codec& codec_ = *codecs_.find(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(, Pipeline, testing::ValuesIn(codec_names()), [](const auto& name) { return name.param; });

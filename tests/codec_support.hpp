@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "stele/block_codec.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
 
@@ -55,6 +57,41 @@ inline Data bytes_of(std::string_view text) {
 inline Data operator+(Data a, const Data& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
+}
+
+// ---- codecs ----
+
+/// A codec of the program's own, made of zlib's two functions.
+inline BlockFunctions own_functions() {
+  return {.name = "own",
+          .extensions = {".own"},
+          .magic = "own codec",
+          .compress =
+              [](Bytes plain, int level, std::vector<std::byte>& out) {
+                uLongf size = compressBound(plain.size());
+                const std::size_t start = out.size();
+                out.resize(start + size);
+                compress2(reinterpret_cast<Bytef*>(out.data() + start), &size,
+                          reinterpret_cast<const Bytef*>(plain.data()), plain.size(), level);
+                out.resize(start + size);
+              },
+          .decompress =
+              [](Bytes stored, MutableBytes plain) {
+                uLongf size = plain.size();
+                return uncompress(reinterpret_cast<Bytef*>(plain.data()), &size,
+                                  reinterpret_cast<const Bytef*>(stored.data()), stored.size()) == Z_OK &&
+                       size == plain.size();
+              },
+          .levels = {.lowest = 1, .highest = 3, .standard = 1},
+          .block_size = mib / 2,
+          .library = "zlib"};
+}
+
+/// The codecs of the build, and that one.
+inline Codecs all_codecs() {
+  Codecs codecs;
+  codecs.add(block_codec(own_functions()));
+  return codecs;
 }
 
 // ---- Sinks and Sources ----
@@ -280,9 +317,9 @@ inline Data small_blocks(const Codec& codec, std::initializer_list<Data> blocks)
   return out;
 }
 
-/// The codecs of this build.
+/// The codecs of this build, and one of two functions.
 inline std::vector<std::string> codec_names() {
-  const Codecs codecs;
+  const Codecs codecs = all_codecs();
   std::vector<std::string> list;
   for (const auto& codec : codecs.all()) {
     list.emplace_back(codec->name());

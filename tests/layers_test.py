@@ -15,7 +15,7 @@ import sys
 LAYERS = [
     (0, "include/stele/version.hpp include/stele/error.hpp src/base/*"),
     (1, "include/stele/dtype.hpp include/stele/array.hpp include/stele/io.hpp src/io/*"),
-    (2, "include/stele/codec.hpp src/codec/*"),
+    (2, "include/stele/codec.hpp include/stele/block_codec.hpp src/codec/*"),
     (3, "include/stele/visitor.hpp include/stele/reflect*.hpp include/stele/walk*.hpp include/stele/types.hpp "
         "src/format/*"),
     (4, "include/stele/archive.hpp include/stele/options.hpp include/stele/hash.hpp include/stele/describe.hpp "

@@ -6,6 +6,8 @@
 
 namespace stele {
 
+std::uint32_t xxh32(std::span<const std::byte> bytes) noexcept { return XXH32(bytes.data(), bytes.size(), 0); }
+
 std::uint64_t xxh3_64(std::span<const std::byte> bytes) noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
 
 Hash128 xxh3_128(std::span<const std::byte> bytes) noexcept {
@@ -47,5 +49,24 @@ Hash128 Xxh3::digest128() const noexcept {
   const XXH128_hash_t hash = XXH3_128bits_digest(state_);
   return {hash.high64, hash.low64};
 }
+
+Xxh32::Xxh32() : state_(XXH32_createState()) {
+  if (state_ == nullptr) {
+    throw std::bad_alloc();
+  }
+  reset();
+}
+
+Xxh32::~Xxh32() { XXH32_freeState(state_); }
+
+void Xxh32::reset() noexcept { XXH32_reset(state_, 0); }
+
+void Xxh32::update(std::span<const std::byte> bytes) noexcept {
+  if (!bytes.empty()) {
+    XXH32_update(state_, bytes.data(), bytes.size());
+  }
+}
+
+std::uint32_t Xxh32::digest() const noexcept { return XXH32_digest(state_); }
 
 }  // namespace stele

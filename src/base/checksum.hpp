@@ -1,5 +1,6 @@
 #pragma once
-// XXH3, the checksum and content hash of the format (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
+// The checksums of the formats: XXH3, also the content hash (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md), and
+// XXH32.
 
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <span>
 
 struct XXH3_state_s;
+struct XXH32_state_s;
 
 namespace stele {
 
@@ -17,6 +19,8 @@ struct Hash128 {
   friend bool operator==(const Hash128&, const Hash128&) = default;
 };
 
+/// The older hash of 32 bits that the LZ4 frame format has.
+std::uint32_t xxh32(std::span<const std::byte> bytes) noexcept;
 std::uint64_t xxh3_64(std::span<const std::byte> bytes) noexcept;
 Hash128 xxh3_128(std::span<const std::byte> bytes) noexcept;
 
@@ -37,6 +41,22 @@ class Xxh3 {
  private:
   XXH3_state_s* state_;
   Width width_;
+};
+
+/// XXH32 of bytes that arrive in pieces.
+class Xxh32 {
+ public:
+  Xxh32();
+  ~Xxh32();
+  Xxh32(const Xxh32&) = delete;
+  Xxh32& operator=(const Xxh32&) = delete;
+
+  void reset() noexcept;
+  void update(std::span<const std::byte> bytes) noexcept;
+  std::uint32_t digest() const noexcept;
+
+ private:
+  XXH32_state_s* state_;
 };
 
 }  // namespace stele

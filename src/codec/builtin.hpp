@@ -8,8 +8,13 @@
 
 namespace stele {
 
-/// RFC 1952. A member per block; FEXTRA says how long it is. libdeflate where it is there, else zlib.
+/// RFC 1952. A member per block; FEXTRA says how long it is. ISA-L and libdeflate where they
+/// are there, else zlib.
 std::shared_ptr<const Codec> gzip_codec();
+/// RFC 1950. One stream; a block of no bytes before each block says how long it is. ISA-L where it is there, and zlib.
+std::shared_ptr<const Codec> zlib_codec();
+/// The LZ4 frame format. One frame of independent blocks, and a skippable frame with the block index.
+std::shared_ptr<const Codec> lz4_codec();
 /// RFC 8878. A frame per block, and the seek table of zstd's contrib/seekable_format behind them.
 std::shared_ptr<const Codec> zstd_codec();
 

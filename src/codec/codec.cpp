@@ -1,5 +1,7 @@
 #include "stele/codec.hpp"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "codec/builtin.hpp"
@@ -12,11 +14,22 @@ void Codec::epilogue(std::span<const Block> /*blocks*/, std::vector<std::byte>& 
 
 std::unique_ptr<Sink> Codec::in_order_sink(Sink& /*to*/, int /*level*/) const { return nullptr; }
 
+namespace {
+
+/// The formats that begin with a few bits of no meaning rather than a magic number, the better one first.
+constexpr std::array<std::string_view, 2> weakly_recognised = {"lzma", "zlib"};
+
+}  // namespace
+
 struct Codecs::List : std::vector<std::shared_ptr<const Codec>> {};
 
 Codecs::Codecs() {
   auto list = std::make_shared<List>();
   list->push_back(gzip_codec());
+  list->push_back(zlib_codec());
+#if STELE_WITH_LZ4
+  list->push_back(lz4_codec());
+#endif
 #if STELE_WITH_ZSTD
   list->push_back(zstd_codec());
 #endif
@@ -53,8 +66,14 @@ const Codec* Codecs::by_extension(std::string_view path) const& noexcept {
 
 const Codec* Codecs::by_magic(Bytes first) const& noexcept {
   for (const auto& codec : *codecs_) {
-    if (codec->recognises(first)) {
+    if (std::find(weakly_recognised.begin(), weakly_recognised.end(), codec->name()) == weakly_recognised.end() &&
+        codec->recognises(first)) {
       return codec.get();
+    }
+  }
+  for (std::string_view name : weakly_recognised) {
+    if (const Codec* codec = find(name); codec != nullptr && codec->recognises(first)) {
+      return codec;
     }
   }
   return nullptr;

@@ -1,0 +1,72 @@
+#pragma once
+// The LZ4 frame format, version 1.6 (https://github.com/lz4/lz4, doc/lz4_Frame_format.md): what lz4.cpp, which writes
+// frames and finds their blocks, and lz4_source.cpp, which reads them in order, share.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
+#include "stele/io.hpp"
+
+namespace stele::lz4 {
+
+constexpr std::uint32_t frame_magic = 0x184d2204;
+constexpr std::uint32_t legacy_magic = 0x184c2102;
+constexpr std::uint32_t skippable_magic = 0x184d2a50;  // to 0x184d2a5f
+constexpr std::uint32_t table_magic = 0x184d2a5d;      // the skippable frame with stele's block index
+constexpr std::uint32_t stored_plain = 0x80000000;     // in the size of a block: it is not compressed
+
+constexpr bool is_skippable(std::uint32_t magic) { return (magic & 0xfffffff0) == skippable_magic; }
+
+/// What stands between the magic number and the first block.
+struct Descriptor {
+  bool independent = false;  // no block looks back to the one before
+  bool block_checksum = false;
+  bool content_checksum = false;
+  bool dictionary = false;
+  std::optional<std::uint64_t> content_size;
+  std::size_t block_size = 0;  // plain, at most
+};
+
+constexpr std::size_t least_descriptor_size = 3;
+constexpr std::size_t most_descriptor_size = 15;
+
+/// The size of a descriptor by its first byte.
+constexpr std::size_t descriptor_size(std::byte flags) {
+  return least_descriptor_size + ((flags & std::byte{0x08}) != std::byte{0} ? 8 : 0) +
+         ((flags & std::byte{0x01}) != std::byte{0} ? 4 : 0);
+}
+
+/// Reads a whole descriptor. Returns nothing for one of another version or with a wrong checksum.
+inline std::optional<Descriptor> read_descriptor(Bytes bytes) {
+  const auto flags = std::to_integer<unsigned>(bytes[0]);
+  const auto sizes = std::to_integer<unsigned>(bytes[1]);
+  const unsigned size_code = sizes >> 4;
+  if (flags >> 6 != 1 || (flags & 0x02) != 0 || (sizes & 0x8f) != 0 || size_code < 4 ||
+      std::byte{static_cast<unsigned char>(xxh32(bytes.first(bytes.size() - 1)) >> 8)} != bytes.back()) {
+    return std::nullopt;
+  }
+  Descriptor descriptor{.independent = (flags & 0x20) != 0,
+                        .block_checksum = (flags & 0x10) != 0,
+                        .content_checksum = (flags & 0x04) != 0,
+                        .dictionary = (flags & 0x01) != 0,
+                        .content_size = std::nullopt,
+                        .block_size = std::size_t{1} << (8 + 2 * size_code)};
+  if ((flags & 0x08) != 0) {
+    descriptor.content_size = load_le<std::uint64_t>(bytes.data() + 2);
+  }
+  return descriptor;
+}
+
+/// Whether a frame is as stele writes it, so that a block index follows unless it is empty.
+constexpr bool may_have_table(const Descriptor& frame) {
+  return frame.independent && frame.block_checksum && !frame.content_checksum && !frame.content_size;
+}
+
+/// Codec::in_order().
+std::unique_ptr<Source> in_order(Source& stored);
+
+}  // namespace stele::lz4

@@ -1,0 +1,218 @@
+// zlib, RFC 1950, read in order.
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "codec/deflate.hpp"
+#include "codec/stored.hpp"
+#include "codec/zlib_marker.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::size_t trailer_size = 4;
+/// What is still to come where inflate asks for more: a byte of deflate and the checksum.
+constexpr std::size_t least_left = 1 + trailer_size;
+
+/// Reads streams in order: inflates with zlib in bounded memory. At the start of each block it looks for a marker, a few
+/// bytes at a time; a block that has one is then taken in large pieces. In any other it takes five bytes at a time where
+/// the Source cannot go back.
+class ZlibSource final : public Source {
+ public:
+  explicit ZlibSource(Source& stored) : in_(stored, std::size_t{64} << 10) {}
+
+  std::size_t read(MutableBytes into) override {
+    while (!into.empty()) {
+      switch (state_) {
+        case State::between:
+          if (!begin_stream()) {
+            return 0;
+          }
+          break;
+        case State::inflating:
+          if (const std::size_t count = inflate_some(into); count > 0) {
+            return count;
+          }
+          break;
+        case State::trailer:
+          end_stream();
+          break;
+        case State::ended:
+          return 0;
+        case State::failed:
+          failed(Errc::damaged, "cannot be read on after an error");
+      }
+    }
+    return 0;
+  }
+
+  void finish() override {
+    if (state_ == State::failed) {
+      failed(Errc::damaged, "cannot be read on after an error");
+    }
+    if (state_ == State::inflating) {
+      std::byte extra{};
+      if (inflate_some({&extra, 1}) > 0) {
+        failed(Errc::damaged, "data behind the end of the archive");
+      }
+    }
+    if (state_ == State::trailer) {
+      end_stream();
+    }
+    in_.settle(in_.position());
+  }
+
+ private:
+  enum class State : std::uint8_t { between, inflating, trailer, ended, failed };
+
+  [[noreturn]] void failed(Errc code, const std::string& message) {
+    state_ = State::failed;
+    fail(code, "zlib stream at byte " + std::to_string(stream_offset_) + ": " + message);
+  }
+  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
+  [[noreturn]] void wrong_marker() { failed(Errc::damaged, "a block marker is wrong"); }
+
+  /// Returns false at the end of the input.
+  bool begin_stream() {
+    stream_offset_ = in_.position();
+    std::array<std::byte, 2> header{};
+    const std::size_t count = in_.take(header);
+    if (count == 0 && stream_offset_ > 0) {
+      state_ = State::ended;
+      return false;
+    }
+    if (count > 0 && (header[0] & std::byte{0x0f}) != std::byte{8}) {
+      not_zlib();
+    }
+    if (count < header.size()) {
+      ended_early();
+    }
+    if (!zlib::is_header(header[0], header[1])) {
+      if (zlib::is_header(header[0], header[1] & ~std::byte{0x3f})) {
+        failed(Errc::unsupported, "it needs a preset dictionary");
+      }
+      not_zlib();
+    }
+    inflate_.begin();
+    adler_ = 1;
+    block_.reset();
+    looking_ = true;
+    state_ = State::inflating;
+    return true;
+  }
+  [[noreturn]] void not_zlib() {
+    failed(Errc::damaged, stream_offset_ == 0 ? "not zlib" : "bytes that are not zlib follow the last stream");
+  }
+
+  /// Takes a marker, or as many bytes as show that there is none. A stream that may still have one goes on for
+  /// least_left bytes or more, as a marker is no last block. What was taken is inflated next.
+  void look_for_marker() {
+    looking_ = false;
+    begin_ = end_ = 0;
+    while (end_ < taken_.size() && zlib::begins_marker(taken())) {
+      const std::size_t want = std::min(least_left, taken_.size() - end_);
+      const std::size_t count = in_.take(MutableBytes(taken_).subspan(end_, want));
+      end_ += count;
+      if (count < want) {
+        return;  // inflate says what is missing
+      }
+    }
+    if (end_ == taken_.size()) {
+      block_ = zlib::read_marker(taken());
+    }
+    if (block_) {
+      stored_left_ = block_->stored_size;
+      plain_left_ = block_->plain_size;
+    }
+  }
+  Bytes taken() const { return Bytes(taken_).subspan(begin_, end_ - begin_); }
+
+  /// Returns the number of plain bytes, 0 only at the end of the stream.
+  std::size_t inflate_some(MutableBytes into) {
+    while (true) {
+      if (looking_) {
+        look_for_marker();
+      }
+      const bool from_taken = begin_ < end_;
+      if (!from_taken && block_ && stored_left_ == 0 && inflate_.starved()) {
+        if (plain_left_ > 0 || !inflate_.between_blocks()) {
+          wrong_marker();
+        }
+        block_.reset();
+        looking_ = true;
+        continue;
+      }
+      if (!from_taken && inflate_.starved() && in_.ready().empty() && !in_.fill(block_ ? stored_left_ : least_left)) {
+        ended_early();
+      }
+      Bytes piece = from_taken ? taken() : in_.ready();
+      if (!from_taken && block_) {
+        piece = piece.first(static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), stored_left_)));
+      }
+      const auto step = inflate_(piece, into);
+      if (!step) {
+        failed(Errc::damaged, inflate_.error());
+      }
+      if (from_taken) {
+        begin_ += step->used;
+      } else {
+        in_.consume(step->used);
+      }
+      adler_ = adler32_of(adler_, into.first(step->made));
+      if (block_) {
+        stored_left_ -= from_taken ? 0 : step->used;
+        if (step->made > plain_left_ || inflate_.ended()) {
+          wrong_marker();
+        }
+        plain_left_ -= step->made;
+      }
+      if (inflate_.ended()) {
+        state_ = State::trailer;
+        return step->made;
+      }
+      if (step->made > 0) {
+        return step->made;
+      }
+    }
+  }
+
+  void end_stream() {
+    std::array<std::byte, trailer_size> trailer{};
+    const Bytes there = taken().first(std::min(trailer_size, end_ - begin_));
+    std::copy(there.begin(), there.end(), trailer.begin());
+    begin_ += there.size();
+    const MutableBytes rest = MutableBytes(trailer).subspan(there.size());
+    if (in_.take(rest) < rest.size()) {
+      ended_early();
+    }
+    if (load_be<std::uint32_t>(trailer.data()) != adler_) {
+      failed(Errc::damaged, "its checksum is wrong");
+    }
+    state_ = State::between;
+  }
+
+  Intake in_;
+  StreamInflate inflate_;
+  State state_ = State::between;
+  std::uint64_t stream_offset_ = 0;
+  std::uint32_t adler_ = 1;
+
+  bool looking_ = false;  // for a marker, before the next byte
+  std::array<std::byte, zlib::marker_size> taken_{};  // when looking; inflated before what follows in in_
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::optional<zlib::Marker> block_;  // that of the block being read
+  std::uint64_t stored_left_ = 0;
+  std::uint64_t plain_left_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> zlib::in_order(Source& stored) { return std::make_unique<ZlibSource>(stored); }
+
+}  // namespace stele
