@@ -10,6 +10,12 @@ namespace stele {
 
 /// RFC 1952. A member per block; FEXTRA says how long it is. libdeflate where it is there, else zlib.
 std::shared_ptr<const Codec> gzip_codec();
+/// A stream per block, all of the same plain size but the last. libbz2.
+std::shared_ptr<const Codec> bzip2_codec();
+/// The legacy format of LZMA Utils: no blocks, no checksum. liblzma.
+std::shared_ptr<const Codec> lzma_codec();
+/// The .xz format, with its own blocks and index. liblzma.
+std::shared_ptr<const Codec> xz_codec();
 /// RFC 8878. A frame per block, and the seek table of zstd's contrib/seekable_format behind them.
 std::shared_ptr<const Codec> zstd_codec();
 

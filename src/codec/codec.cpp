@@ -17,6 +17,13 @@ struct Codecs::List : std::vector<std::shared_ptr<const Codec>> {};
 Codecs::Codecs() {
   auto list = std::make_shared<List>();
   list->push_back(gzip_codec());
+#if STELE_WITH_BZIP2
+  list->push_back(bzip2_codec());
+#endif
+#if STELE_WITH_LIBLZMA
+  list->push_back(lzma_codec());
+  list->push_back(xz_codec());
+#endif
 #if STELE_WITH_ZSTD
   list->push_back(zstd_codec());
 #endif
