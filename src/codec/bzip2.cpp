@@ -129,9 +129,9 @@ class Bzip2Encoder final : public BlockEncoder {
     auto size = static_cast<unsigned>(plain.size() + plain.size() / 100 + 600);  // the bound of bzip2's manual
     out.resize(start + size);
     const std::byte none{};  // bzip2 takes no null pointer
-    const int result = BZ2_bzBuffToBuffCompress(chars(out.data() + start), &size,
-                                                chars(plain.empty() ? &none : plain.data()),
-                                                static_cast<unsigned>(plain.size()), level_, 0, 0);
+    const int result =
+        BZ2_bzBuffToBuffCompress(chars(out.data() + start), &size, chars(plain.empty() ? &none : plain.data()),
+                                 static_cast<unsigned>(plain.size()), level_, 0, 0);
     if (result == BZ_MEM_ERROR) {
       fail(Errc::limit_exceeded, "bzip2: no memory for a compressor");
     }
@@ -184,7 +184,8 @@ class StreamEnd {
   void see(Bytes bytes) {
     for (std::byte byte : bytes) {
       for (int bit = 7; bit >= 0; --bit) {
-        last_ = (last_ << 1 | (std::to_integer<std::uint64_t>(byte) >> bit & 1)) & ((std::uint64_t{1} << end_magic_bits) - 1);
+        last_ = (last_ << 1 | (std::to_integer<std::uint64_t>(byte) >> bit & 1)) &
+                ((std::uint64_t{1} << end_magic_bits) - 1);
         ++seen_;
         if (last_ == end_magic && seen_ >= end_magic_bits) {
           end_ = seen_ + end_check_bits;
@@ -199,7 +200,8 @@ class StreamEnd {
     std::uint64_t end = end_;
     if (end <= seen_) {
       unsigned begun = end_magic_bits - 1;
-      while (begun > 0 && (seen_ < begun || (last_ & ((std::uint64_t{1} << begun) - 1)) != end_magic >> (end_magic_bits - begun))) {
+      while (begun > 0 &&
+             (seen_ < begun || (last_ & ((std::uint64_t{1} << begun) - 1)) != end_magic >> (end_magic_bits - begun))) {
         --begun;
       }
       end = seen_ - begun + end_magic_bits + end_check_bits;

@@ -109,7 +109,8 @@ class LzmaSink final : public Sink {
   State state_ = State::open;
 };
 
-/// Reads streams in order. Nothing says how long one is: where the Source cannot go back, it takes byte after byte.
+/// Reads streams in order. Nothing says how long one is: where the Source cannot go back, it takes byte after byte. (So
+/// liblzma 5.4 takes a file of known size that marks its end as well for damaged; no common tool writes one.)
 class LzmaSource final : public StreamsSource {
  public:
   LzmaSource(Source& stored, std::uint64_t window)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <string>
@@ -23,7 +24,7 @@ constexpr std::array<std::byte, 6> magic = {std::byte{0xfd}, std::byte{'7'}, std
                                             std::byte{'X'},  std::byte{'Z'}, std::byte{0}};
 constexpr std::size_t header_size = LZMA_STREAM_HEADER_SIZE;  // of a stream, and of its footer
 constexpr std::size_t least_index_size = 8;
-constexpr std::size_t least_dictionary = 4096;  // LZMA_DICT_SIZE_MIN
+constexpr std::size_t least_dictionary = LZMA_DICT_SIZE_MIN;
 constexpr std::uint64_t index_memory = std::uint64_t{16} << 20;  // about a million blocks
 
 // Block::check holds the size of a block without its padding, and the kind of its checksum.
@@ -240,8 +241,8 @@ class XzSource final : public StreamsSource {
       const Step step = advance(decoder_, into, [this] { return to_come(); });
       if (step.ended) {
         in_block_ = false;
-        check(lzma_index_hash_append(sizes_, lzma_block_unpadded_size(header_.get()),
-                                     header_.get()->uncompressed_size));
+        check(
+            lzma_index_hash_append(sizes_, lzma_block_unpadded_size(header_.get()), header_.get()->uncompressed_size));
       }
       if (step.made > 0) {
         return step.made;
@@ -250,7 +251,8 @@ class XzSource final : public StreamsSource {
     return 0;
   }
 
-  /// How many bytes are to come at least, in a block: what is left of it as far as that is known, an index and a footer.
+  /// How many bytes are to come at least, in a block: what is left of it as far as that is known, an index and a
+  /// footer.
   std::uint64_t to_come() const {
     const std::uint64_t behind = least_index_size + header_size;
     const std::uint64_t at = in_.position();
@@ -291,7 +293,8 @@ class XzSource final : public StreamsSource {
       if (in_.ready().empty() && !in_.fill(left)) {
         ended_early();
       }
-      const Bytes piece = in_.ready().first(static_cast<std::size_t>(std::min<std::uint64_t>(in_.ready().size(), left)));
+      const Bytes piece =
+          in_.ready().first(static_cast<std::size_t>(std::min<std::uint64_t>(in_.ready().size(), left)));
       used = 0;
       result = lzma_index_hash_decode(sizes_, lzma_bytes(piece.data()), &used, piece.size());
       in_.consume(used);
