@@ -299,9 +299,17 @@ inline void expect_exact(const Codec& codec, const Data& stored, const Data& pla
   EXPECT_EQ(file.position(), stored.size());
 }
 
-/// A file of several blocks that is small enough to damage every bit of it.
+/// A file of several blocks, where the format has them, that is small enough to damage every bit of it.
 inline Data small_blocks(const Codec& codec, std::initializer_list<Data> blocks) {
   Data out;
+  const auto to = memory_sink(out);
+  if (const auto sink = codec.in_order_sink(*to, codec.levels().standard)) {
+    for (const Data& data : blocks) {
+      sink->write(data);
+    }
+    sink->close();
+    return out;
+  }
   std::vector<Block> list;
   codec.prologue(codec.levels().standard, out);
   const auto encoder = codec.encoder(codec.levels().standard);

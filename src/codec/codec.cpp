@@ -27,6 +27,13 @@ Codecs::Codecs() {
   auto list = std::make_shared<List>();
   list->push_back(gzip_codec());
   list->push_back(zlib_codec());
+#if STELE_WITH_BZIP2
+  list->push_back(bzip2_codec());
+#endif
+#if STELE_WITH_LIBLZMA
+  list->push_back(lzma_codec());
+  list->push_back(xz_codec());
+#endif
 #if STELE_WITH_LZ4
   list->push_back(lz4_codec());
 #endif
