@@ -50,16 +50,16 @@ struct Everything {
 Everything everything() {
   std::mt19937 random(3);
   Everything all;
-  all.weights = weights(1'300'001);
+  all.weights = weights(600'001);
   all.name = "all";
-  for (int i = 0; i < 200'003; ++i) {
+  for (int i = 0; i < 60'003; ++i) {
     all.prices.push_back(0.01 * static_cast<double>(random() % 300));
     all.counts.push_back(static_cast<std::int64_t>(random() % 100) + 1'000'000'000'000);
     all.times.push_back((i > 0 ? all.times.back() : 0) + static_cast<std::int32_t>(random() % 1000));
     all.waves.emplace_back(std::sin(static_cast<float>(i) / 100), std::cos(static_cast<float>(i) / 50));
     all.flags.push_back(random() % 10 == 0);
   }
-  all.columns.resize(3001, 47);
+  all.columns.resize(1001, 23);
   for (Eigen::Index i = 0; i < all.columns.size(); ++i) {
     all.columns.data()[i] = std::sin(static_cast<double>(i) / 1000) + 1e-9 * static_cast<double>(random() % 1000);
   }
@@ -67,7 +67,7 @@ Everything everything() {
   for (std::size_t i = 0; i < all.volume.size(); ++i) {
     all.volume.data()[i] = static_cast<std::uint16_t>(random() % 4000);
   }
-  all.noise.resize(100'000);
+  all.noise.resize(50'000);
   for (auto& value : all.noise) {
     value = static_cast<std::uint8_t>(random());
   }

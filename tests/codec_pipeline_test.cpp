@@ -17,12 +17,18 @@ struct Part {
   bool made = false;
 };
 
-std::vector<Part> parts() {
+/// Slow codecs are given one part in so many of what others are; that still makes some blocks.
+std::size_t share_of(const std::string& codec) {
+  return codec == "bzip2" || codec == "lzma" ? 8 : codec == "xz" ? 2 : 1;
+}
+
+std::vector<Part> parts(const std::string& codec) {
+  const std::size_t share = share_of(codec);
   std::vector<Part> list;
   unsigned seed = 1;
-  for (std::size_t size : {std::size_t{5}, 3 * mib + 17, std::size_t{0}, std::size_t{700'000}, std::size_t{40},
-                           18 * mib, std::size_t{100'000}, mib, 2 * mib - 1}) {
-    list.push_back({text_data(size, seed), seed % 2 == 0});
+  for (std::size_t size : {std::size_t{5}, 2 * mib + 17, std::size_t{0}, std::size_t{700'000}, std::size_t{40},
+                           10 * mib, std::size_t{100'000}, mib, 2 * mib - 1}) {
+    list.push_back({text_data((size + share - 1) / share, seed), seed % 2 == 0});
     ++seed;
   }
   return list;
@@ -70,7 +76,7 @@ class Pipeline : public testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(, Pipeline, testing::ValuesIn(codec_names()), [](const auto& name) { return name.param; });
 
 TEST_P(Pipeline, WritesTheSameBytesOnAnyNumberOfThreads) {
-  const std::vector<Part> list = parts();
+  const std::vector<Part> list = parts(GetParam());
   const Data one = written(codec_, list, 1);
   for (unsigned threads : {2U, 5U}) {
     EXPECT_TRUE(written(codec_, list, threads) == one) << threads;
@@ -79,7 +85,7 @@ TEST_P(Pipeline, WritesTheSameBytesOnAnyNumberOfThreads) {
 }
 
 TEST_P(Pipeline, ReadsTheSameBytesOnAnyNumberOfThreads) {
-  const std::vector<Part> list = parts();
+  const std::vector<Part> list = parts(GetParam());
   const Data plain = joined(list);
   const Data stored = written(codec_, list, 3, 4096);
   for (unsigned threads : {1U, 2U, 5U}) {
@@ -91,7 +97,7 @@ TEST_P(Pipeline, ReadsTheSameBytesOnAnyNumberOfThreads) {
 }
 
 TEST_P(Pipeline, ReadsFromManyThreadsAtOnce) {
-  const std::vector<Part> list = parts();
+  const std::vector<Part> list = parts(GetParam());
   const Data plain = joined(list);
   const Data stored = written(codec_, list, 2);
   const auto source = decompressing_source(std::make_unique<FileLike>(stored), codec_, {.threads = 3});
@@ -123,7 +129,7 @@ TEST_P(Pipeline, ReadsFromManyThreadsAtOnce) {
 }
 
 TEST_P(Pipeline, EndsAtTheFirstFailedWrite) {
-  const Data plain = text_data(8 * mib);
+  const Data plain = text_data(8 * mib / share_of(GetParam()));
   for (int writes : {0, 1, 2}) {
     FailingSink to(writes);
     const auto sink = make_compressing_sink(to, codec_, codec_.levels().lowest, 4);
@@ -140,7 +146,7 @@ TEST_P(Pipeline, EndsAtTheFirstFailedWrite) {
 }
 
 TEST_P(Pipeline, GivesUpWithWorkUnfinished) {
-  const Data plain = text_data(9 * mib);
+  const Data plain = text_data(9 * mib / share_of(GetParam()));
   Data out;
   const auto to = memory_sink(out);
   const auto sink = make_compressing_sink(*to, codec_, codec_.levels().lowest, 4);
