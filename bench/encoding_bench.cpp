@@ -60,15 +60,16 @@ void add_blocks(const std::string& filter, std::uint32_t w, std::uint64_t distin
     const std::uint64_t value = 1000 + i * i / 7 % distinct;
     std::memcpy(elements->data() + i * w, &value, w);
   }
-  const auto encoding = stele::plan_encoding(
-      {.count = size / w,
-       .item_size = w,
-       .element_class = real ? stele::ElementClass::real : stele::ElementClass::natural,
-       .dense = *elements},
-      filter);
-  const std::string what = encoding.name() + (encoding.first == stele::Encoding::First::none ? "" : "-") +
-                           (encoding.first == stele::Encoding::First::none ? "" : std::to_string(encoding.stored_item_size)) +
-                           "/" + std::to_string(w);
+  const auto encoding =
+      stele::plan_encoding({.count = size / w,
+                            .item_size = w,
+                            .element_class = real ? stele::ElementClass::real : stele::ElementClass::natural,
+                            .dense = *elements},
+                           filter);
+  const std::string what =
+      encoding.name() + (encoding.first == stele::Encoding::First::none ? "" : "-") +
+      (encoding.first == stele::Encoding::First::none ? "" : std::to_string(encoding.stored_item_size)) + "/" +
+      std::to_string(w);
   const auto scratch = std::make_shared<stele::EncodingScratch>();
   const auto stored = std::make_shared<std::vector<std::byte>>(size);
   add("encode/" + what, [=](auto, auto t) { encode_block(encoding, elements->data(), size / w, t, *scratch); });

@@ -83,7 +83,8 @@ inline std::vector<ExampleArray> example_arrays(std::size_t size) {
   }
   std::poisson_distribution<std::int64_t> few(4);
   all.push_back(example<std::int64_t>("int64 counts", size / 8, [&] { return few(random); }));
-  all.push_back(example<std::int64_t>("int64 skewed counts", size / 8, [&] { return std::exp(2 + 2 * normal(random)); }));
+  all.push_back(
+      example<std::int64_t>("int64 skewed counts", size / 8, [&] { return std::exp(2 + 2 * normal(random)); }));
   double walk = 100;
   all.push_back(example<double>("float64 walk", size / 8, [&] { return walk += 0.01 * normal(random); }));
   walk = 0;
@@ -97,10 +98,10 @@ inline std::vector<ExampleArray> example_arrays(std::size_t size) {
   std::int64_t time = 1'700'000'000'000;
   all.push_back(example<std::int64_t>("int64 timestamps", size / 8,
                                       [&] { return time += static_cast<std::int64_t>(random() % 2000); }));
-  all.push_back(example<double>("float64 2 decimals", size / 8,
-                                [&] { return std::round(10'000 * uniform(random)) / 100; }));
-  all.push_back(example<double>("float64 3 decimals", size / 8,
-                                [&] { return std::round(1'000'000 * uniform(random)) / 1000; }));
+  all.push_back(
+      example<double>("float64 2 decimals", size / 8, [&] { return std::round(10'000 * uniform(random)) / 100; }));
+  all.push_back(
+      example<double>("float64 3 decimals", size / 8, [&] { return std::round(1'000'000 * uniform(random)) / 1000; }));
   walk = 100;
   all.push_back(example<double>("float64 prices", size / 8,
                                 [&] { return std::round(100 * (walk += 0.02 * normal(random))) / 100; }));
@@ -108,8 +109,8 @@ inline std::vector<ExampleArray> example_arrays(std::size_t size) {
   time = 0;
   all.push_back(example<std::int32_t>("int32 sorted indices", size / 4,
                                       [&] { return time += 1 + static_cast<std::int64_t>(random() % 50); }));
-  all.push_back(example<float>("float32 mostly 0", size / 4,
-                               [&] { return random() % 20 == 0 ? normal(random) : 0.0; }));
+  all.push_back(
+      example<float>("float32 mostly 0", size / 4, [&] { return random() % 20 == 0 ? normal(random) : 0.0; }));
   all.push_back(example<float>("float32 zeros", size / 4, [] { return 0.0; }));
   place = 0;
   all.push_back(example<std::int16_t>("int16 audio", size / 2, [&] {
@@ -117,8 +118,9 @@ inline std::vector<ExampleArray> example_arrays(std::size_t size) {
     return 8000 * std::sin(0.01 * t) * std::sin(0.00037 * t) + 40 * normal(random);
   }));
   all.push_back(as(example<std::uint8_t>("bool mask", size, [&] { return random() % 10 == 0; }), ElementClass::other));
-  const std::vector<std::string> words = {"stone ", "slab ", "inscription ", "was ", "found ", "the ", "in ", "a ",
-                                          "of ", "field ", "and ", "carved ", "river ", "with ", "letters. "};
+  const std::vector<std::string> words = {"stone ", "slab ",   "inscription ", "was ",  "found ",
+                                          "the ",   "in ",     "a ",           "of ",   "field ",
+                                          "and ",   "carved ", "river ",       "with ", "letters. "};
   std::string word;
   all.push_back(as(example<std::uint8_t>("text", size,
                                          [&] {

@@ -1,5 +1,5 @@
-// Encodings of arrays: every stage against its definition, every set of kernels against the portable one, what a file may
-// say, and the choice by name. encoding_choice_test.cpp has the choice by trial.
+// Encodings of arrays: every stage against its definition, every set of kernels against the portable one, what a file
+// may say, and the choice by name. encoding_choice_test.cpp has the choice by trial.
 
 #include "src/codec/encoding.hpp"
 
@@ -60,7 +60,8 @@ Data reference_bitshuffle(const Data& in, std::size_t w) {
       }
     }
   }
-  std::copy(in.begin() + static_cast<std::ptrdiff_t>(n * w), in.end(), out.begin() + static_cast<std::ptrdiff_t>(n * w));
+  std::copy(in.begin() + static_cast<std::ptrdiff_t>(n * w), in.end(),
+            out.begin() + static_cast<std::ptrdiff_t>(n * w));
   return out;
 }
 
@@ -130,7 +131,8 @@ TEST_P(EncodingKernelsTest, Shuffle) {
       const Data plain = random_bytes(count * w);
       const Data stored = reference_shuffle(plain, w);
       const std::size_t at = width_index(w);
-      EXPECT_EQ(run_unaligned(plain, plain.size(), [&](auto f, auto t) { kernels().shuffle[at](f, count, t); }), stored);
+      EXPECT_EQ(run_unaligned(plain, plain.size(), [&](auto f, auto t) { kernels().shuffle[at](f, count, t); }),
+                stored);
       EXPECT_EQ(run_unaligned(stored, plain.size(), [&](auto f, auto t) { kernels().unshuffle[at](f, count, t); }),
                 plain);
     }
@@ -157,7 +159,8 @@ TEST_P(EncodingKernelsTest, Delta) {
       const Data stored = reference_delta(plain, w);
       const std::size_t at = width_index(w);
       EXPECT_EQ(run_unaligned(plain, plain.size(), [&](auto f, auto t) { kernels().delta[at](f, count, t); }), stored);
-      EXPECT_EQ(run_unaligned(stored, plain.size(), [&](auto f, auto t) { kernels().undelta[at](f, count, t); }), plain);
+      EXPECT_EQ(run_unaligned(stored, plain.size(), [&](auto f, auto t) { kernels().undelta[at](f, count, t); }),
+                plain);
       Data in_place = stored;
       kernels().undelta[at](in_place.data(), count, in_place.data());
       EXPECT_EQ(in_place, plain);
@@ -222,7 +225,8 @@ Elements dense(const Data& bytes, std::uint32_t item_size, ElementClass element_
 Elements gathered(const Elements& elements) {
   Elements copied = elements;
   copied.dense = {};
-  copied.gather = [all = elements.dense, w = elements.item_size](std::uint64_t first, std::uint64_t count, std::byte* to) {
+  copied.gather = [all = elements.dense, w = elements.item_size](std::uint64_t first, std::uint64_t count,
+                                                                 std::byte* to) {
     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(first * w), count * w, to);
   };
   return copied;
@@ -351,8 +355,8 @@ TEST(Encoding, BlocksAreWhatTheDefinitionSays) {
           Data expected;
           for (std::size_t at = 0; at < plain.size(); at += encoding.block_size()) {
             const auto begin = plain.begin() + static_cast<std::ptrdiff_t>(at);
-            const auto size = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(encoding.block_size(),
-                                                                                  plain.size() - at));
+            const auto size =
+                static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(encoding.block_size(), plain.size() - at));
             const Data block = reference_block(encoding, Data(begin, begin + size));
             expected.insert(expected.end(), block.begin(), block.end());
           }
@@ -362,6 +366,22 @@ TEST(Encoding, BlocksAreWhatTheDefinitionSays) {
       }
     }
   }
+}
+
+TEST(Encoding, TheExampleOfTheFormatPage) {
+  Data plain(20);
+  for (std::size_t i = 0; const std::uint32_t value : {1000U, 1001U, 999U, 1000U, 1003U}) {
+    store_le(plain.data() + 4 * i++, value);
+  }
+  const Encoding encoding =
+      checked_encoding({.name = "narrow+delta+shuffle", .block_items = 64, .stored_item_size = 2, .base = 700}, 4,
+                       ElementClass::integer);
+  Data expected;
+  for (int byte : {0x58, 0x02, 0x03, 0x02, 0x06, 0x02, 0x00, 0x00, 0x00, 0x00}) {
+    expected.push_back(static_cast<std::byte>(byte));
+  }
+  EXPECT_EQ(encoded(encoding, plain), expected);
+  EXPECT_EQ(decoded(encoding, expected), plain);
 }
 
 TEST(Encoding, UsualBlocksOfEveryWidth) {
@@ -467,8 +487,12 @@ TEST(Encoding, PaletteHasUpTo65536Patterns) {
 }
 
 TEST(Encoding, PaletteTellsEveryPatternApart) {
-  const std::vector<double> values = {0.0, -0.0, 1.5, std::numeric_limits<double>::infinity(),
-                                      std::bit_cast<double>(0x7ff8000000000001), std::bit_cast<double>(0x7ff8000000000002)};
+  const std::vector<double> values = {0.0,
+                                      -0.0,
+                                      1.5,
+                                      std::numeric_limits<double>::infinity(),
+                                      std::bit_cast<double>(0x7ff8000000000001),
+                                      std::bit_cast<double>(0x7ff8000000000002)};
   Data plain(8 * 600);
   for (std::size_t i = 0; i < 600; ++i) {
     store_le(plain.data() + 8 * i, std::bit_cast<std::uint64_t>(values[i * i % values.size()]));
@@ -485,9 +509,8 @@ TEST(Encoding, UnknownNames) {
     SCOPED_TRACE(name);
     expect_error(Errc::invalid_argument, [&] { plan_encoding(dense(plain, 8, ElementClass::real), name); });
     if (std::string_view(name) != "raw") {
-      expect_error(Errc::unsupported, [&] {
-        checked_encoding({.name = name, .block_items = 64}, 8, ElementClass::real);
-      });
+      expect_error(Errc::unsupported,
+                   [&] { checked_encoding({.name = name, .block_items = 64}, 8, ElementClass::real); });
     }
   }
 }
@@ -537,7 +560,8 @@ TEST(Encoding, ImpossibleParametersAreErrors) {
            {bad, checked({.name = "palette", .block_items = 64, .table = equal}, 2, integer)},
            {bad, checked({.name = "palette", .block_items = 64, .table = descending}, 2, integer)},
            {bad, checked({.name = "palette", .block_items = 64, .table = long_table}, 4, integer)},
-           {bad, checked({.name = "palette", .block_items = 64, .table = Bytes(long_table).first(2 * 257)}, 2, integer)}}) {
+           {bad,
+            checked({.name = "palette", .block_items = 64, .table = Bytes(long_table).first(2 * 257)}, 2, integer)}}) {
     expect_error(code, attempt);
   }
 }

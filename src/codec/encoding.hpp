@@ -3,8 +3,8 @@
 // every stage; here is the choice of one and the work on blocks.
 //
 // An encoding has up to three stages, in this order: `narrow` or `palette`, which make elements smaller; `delta`;
-// `shuffle` or `bitshuffle`, which bring bytes or bits of equal weight together. It works on blocks of a fixed number of
-// elements, each by itself, so that several threads can work on one array and a part can be decoded alone.
+// `shuffle` or `bitshuffle`, which bring bytes or bits of equal weight together. It works on blocks of a fixed number
+// of elements, each by itself, so that several threads can work on one array and a part can be decoded alone.
 
 #include <cstddef>
 #include <cstdint>
@@ -36,10 +36,10 @@ struct Encoding {
   First first = First::none;
   bool delta = false;
   Last last = Last::none;
-  std::uint32_t item_size = 1;              // of an element
-  std::uint32_t stored_item_size = 1;       // behind the first stage; item_size without one
-  std::uint64_t block_items = 64;           // elements of a block, a multiple of 64
-  std::uint64_t base = 0;                   // narrow: the least element, as its bits
+  std::uint32_t item_size = 1;               // of an element
+  std::uint32_t stored_item_size = 1;        // behind the first stage; item_size without one
+  std::uint64_t block_items = 64;            // elements of a block, a multiple of 64
+  std::uint64_t base = 0;                    // narrow: the least element, as its bits
   std::shared_ptr<const Palette> palette{};  // palette: what the indices stand for
 
   bool is_raw() const noexcept { return first == First::none && !delta && last == Last::none; }
@@ -68,8 +68,8 @@ struct StoredEncoding {
   Bytes table{};                       // palette only
 };
 /// The encoding that a file describes, for elements of `item_size` bytes.
-/// Throws: Error(unsupported) for an unknown name and sizes beyond the limits above; Error(malformed) for parameters that
-/// contradict each other or the elements.
+/// Throws: Error(unsupported) for an unknown name and sizes beyond the limits above; Error(malformed) for parameters
+/// that contradict each other or the elements.
 Encoding checked_encoding(const StoredEncoding& stored, std::uint64_t item_size, ElementClass element_class);
 
 /// The elements of an array, in stored order. Of complex numbers these are the components.
@@ -81,14 +81,14 @@ struct Elements {
   std::function<void(std::uint64_t first, std::uint64_t count, std::byte* to)> gather{};
 };
 
-/// The encoding of a name: "none", or stages as in "delta+shuffle". Stages that cannot help these elements are left out:
-/// narrow unless integers fit fewer bytes, palette unless it makes the array smaller, delta of anything but numbers,
-/// shuffle of single bytes. Reads the whole array for narrow and palette.
-/// Throws: Error(invalid_argument) for an unknown name.
+/// The encoding of a name: "none", or stages as in "delta+shuffle". Stages that cannot help these elements are left
+/// out: narrow unless integers fit fewer bytes, palette unless it makes the array smaller, delta of anything but
+/// numbers, shuffle of single bytes. Reads the whole array for narrow and palette. Throws: Error(invalid_argument) for
+/// an unknown name.
 Encoding plan_encoding(const Elements& elements, std::string_view name);
 
-/// The encoding that a trial on samples finds best. `compressed_size` compresses bytes as the array will be and says how
-/// many remain; it is given at most 192 KiB at once. Deterministic.
+/// The encoding that a trial on samples finds best. `compressed_size` compresses bytes as the array will be and says
+/// how many remain; it is given at most 192 KiB at once. Deterministic.
 Encoding choose_encoding(const Elements& elements, const std::function<std::size_t(Bytes)>& compressed_size);
 
 /// Memory that encoding and decoding take; each thread has its own.

@@ -1,4 +1,5 @@
-// The kernels for AVX2. Only what stands between the pragmas is compiled for it: a header's inline functions must not be.
+// The kernels for AVX2. Only what stands between the pragmas is compiled for it: a header's inline functions must not
+// be.
 
 #include "codec/encoding_kernels.hpp"
 
@@ -137,7 +138,7 @@ struct Vector {
       return even_bytes(a, b);
     } else if constexpr (w == 4) {
       return _mm256_packs_epi32(_mm256_srai_epi32(_mm256_slli_epi32(a, 16), 16),
-                             _mm256_srai_epi32(_mm256_slli_epi32(b, 16), 16));
+                                _mm256_srai_epi32(_mm256_slli_epi32(b, 16), 16));
     } else {
       return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88));
     }

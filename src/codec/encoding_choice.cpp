@@ -24,7 +24,7 @@ constexpr std::uint64_t least_sample = std::uint64_t{8} << 10;
 constexpr std::uint64_t most_sample = std::uint64_t{192} << 10;
 constexpr std::uint64_t sample_share = 96;  // of an array, one part in so many
 constexpr std::uint64_t places = 4;
-constexpr std::size_t most_looked_at = 4096;  // elements of the sample, for statistics
+constexpr std::uint64_t compressor_block = std::uint64_t{128} << 10;  // what zstd finds one set of statistics for
 
 /// Elements from several places of an array.
 class Sample {
@@ -63,7 +63,7 @@ class Sample {
 template <class T>
 double bits_saved_by_delta(const Sample& sample) {
   const std::size_t count = sample.count();
-  const std::size_t stride = count / most_looked_at + 1;
+  const std::size_t stride = count / 4096 + 1;
   const auto at = [&](std::size_t i) { return load_le<T>(sample.data() + i * sizeof(T)); };
   const auto bits = [](T from, T to) { return std::bit_width(scalar::zigzag(static_cast<T>(to - from))); };
   std::int64_t saved = 0;
@@ -101,9 +101,10 @@ std::uint64_t estimated_patterns(const Sample& sample) {
     std::uint64_t pattern = 0;
     std::uint32_t times = 0;
   };
-  constexpr unsigned slot_bits = 14;
   const std::uint32_t item_size = sample.elements().item_size;
-  const std::size_t stride = sample.count() / most_looked_at + 1;
+  const std::size_t stride = sample.count() / 16384 + 1;
+  const std::size_t looked_at = (sample.count() + stride - 1) / stride;
+  const auto slot_bits = static_cast<unsigned>(std::bit_width(2 * looked_at));
   std::vector<Slot> slots(std::size_t{1} << slot_bits);
   std::uint64_t distinct = 0;
   std::uint64_t once = 0;
@@ -137,7 +138,7 @@ class Trial {
   }
 
   /// Whether raw elements compress so well that nothing is left to gain.
-  bool hopeless() const noexcept { return 200 * raw_size_ < sample_.size(); }
+  bool hopeless() const noexcept { return 100 * raw_size_ < sample_.size(); }
   const Encoding& best() const noexcept { return best_; }
   /// About what the whole array takes as it is.
   std::uint64_t raw_size() const noexcept {
@@ -162,11 +163,12 @@ class Trial {
   }
 
  private:
-  /// What a stage brings together is to be compressed by itself, as it is where a block's planes are as long as the
-  /// compressor's own blocks; in a sample they are not.
+  /// In blocks of a large array, high and low bytes lie so far apart that compressors treat them by themselves. In a
+  /// sample they do not, and are given one half after the other.
   std::size_t compressed(const Encoding& encoding) const {
     const Bytes all(encoded_.data(), static_cast<std::size_t>(encoding.stored_size(sample_.count())));
-    if (encoding.last == Last::none || encoding.stored_item_size == 1) {
+    if (encoding.last == Last::none || encoding.stored_item_size == 1 ||
+        encoding.stored_size(elements_.count) <= compressor_block) {
       return compressed_size_(all);
     }
     const std::size_t half = all.size() / 2;
@@ -225,7 +227,7 @@ void try_last_stages(Trial& trial, const Encoding& encoding, double saved_by_del
 
 Encoding choose_encoding(const Elements& elements, const CompressedSize& compressed_size) {
   if (elements.item_size == 0 || elements.item_size > most_encoded_item_size ||
-      elements.count < least_size / elements.item_size) {
+      elements.count * elements.item_size < least_size) {
     return raw_encoding(elements);
   }
   const Sample sample(elements);
@@ -239,9 +241,9 @@ Encoding choose_encoding(const Elements& elements, const CompressedSize& compres
   const Encoding whole = narrow.value_or(raw_encoding(elements));
   try_last_stages(trial, whole, saved_by_delta);
   if (whole.stored_item_size > 1 && is_number_width(elements.item_size)) {
-    // Indices have to be smaller than what there is, and the table is to be a small part of the result.
-    const std::uint64_t limit = std::min<std::uint64_t>(
-        trial.raw_size() / 4 / elements.item_size, whole.stored_item_size == 2 ? Palette::most_small : Palette::most);
+    // The table is to be a small part of the result. Behind narrow only indices of a byte have something to gain.
+    const std::uint64_t limit = std::min<std::uint64_t>(trial.raw_size() / 4 / elements.item_size,
+                                                        narrow ? Palette::most_small : Palette::most);
     if (estimated_patterns(sample) <= limit) {
       if (const std::optional<Encoding> palette = with_palette(elements, limit)) {
         try_last_stages(trial, *palette, saved_by_delta);

@@ -1,6 +1,6 @@
 #pragma once
-// The loops of the encodings, once in portable C++ and once for each instruction set that makes them faster. All give the
-// same bytes. Pointers need no alignment.
+// The loops of the encodings, once in portable C++ and once for each instruction set that makes them faster. All give
+// the same bytes. Pointers need no alignment.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,9 +14,7 @@ template <class Function>
 using ByWidth = Function* [4];
 
 /// The place of an item size in a ByWidth: 0 for 1, 1 for 2, 2 for 4, 3 for 8.
-constexpr std::size_t width_index(std::size_t item_size) noexcept {
-  return item_size == 8 ? 3 : item_size / 2;
-}
+constexpr std::size_t width_index(std::size_t item_size) noexcept { return item_size == 8 ? 3 : item_size / 2; }
 
 struct EncodingKernels {
   using Convert = void(const std::byte* from, std::size_t count, std::byte* to);

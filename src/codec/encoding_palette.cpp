@@ -1,6 +1,8 @@
 #include "codec/encoding_palette.hpp"
 
 #include <algorithm>
+#include <cassert>
+#include <cstring>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -143,6 +145,7 @@ void Palette::encode_as(const std::byte* elements, std::size_t count, std::byte*
 }
 
 void Palette::encode(const std::byte* elements, std::size_t count, std::byte* indices) const noexcept {
+  assert(!slots_.empty());
   const bool small = index_size() == 1;
   switch (item_size_) {
     case 2:

@@ -114,17 +114,14 @@ struct Vector {
     const Bits low = _mm_set1_epi16(0xff);
     return _mm_packus_epi16(bit_and(a, low), bit_and(b, low));
   }
-  static Bits odd_bytes(Bits a, Bits b) {
-    return _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8));
-  }
+  static Bits odd_bytes(Bits a, Bits b) { return _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8)); }
   /// The lower halves of integers of w bytes.
   template <std::size_t w>
   static Bits low_halves(Bits a, Bits b) {
     if constexpr (w == 2) {
       return even_bytes(a, b);
     } else if constexpr (w == 4) {
-      return _mm_packs_epi32(_mm_srai_epi32(_mm_slli_epi32(a, 16), 16),
-                             _mm_srai_epi32(_mm_slli_epi32(b, 16), 16));
+      return _mm_packs_epi32(_mm_srai_epi32(_mm_slli_epi32(a, 16), 16), _mm_srai_epi32(_mm_slli_epi32(b, 16), 16));
     } else {
       return _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0x88));
     }

@@ -1,8 +1,8 @@
-// The kernels over the vectors of one instruction set. Included once by each file that defines such a `Vector`, behind it
-// and compiled for its instructions; hence the unnamed namespace, and no #pragma once.
+// The kernels over the vectors of one instruction set. Included once by each file that defines such a `Vector`, behind
+// it and compiled for its instructions; hence the unnamed namespace, and no #pragma once.
 //
-// A Vector has lanes of 16 bytes. Its operations work in each lane alone; loading and storing lanes a distance apart lets
-// each lane do the work of a neighbouring part of the array, so that nothing has to cross lanes.
+// A Vector has lanes of 16 bytes. Its operations work in each lane alone; loading and storing lanes a distance apart
+// lets each lane do the work of a neighbouring part of the array, so that nothing has to cross lanes.
 
 namespace stele {
 namespace {
@@ -23,6 +23,7 @@ template <std::size_t w>
   } else {
     Bits even[w / 2];
     Bits odd[w / 2];
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < w / 2; ++i) {
       even[i] = Vector::even_bytes(items[2 * i], items[2 * i + 1]);
       odd[i] = Vector::odd_bytes(items[2 * i], items[2 * i + 1]);
@@ -31,6 +32,7 @@ template <std::size_t w>
     Bits odd_planes[w / 2];
     split_planes<w / 2>(even, even_planes);
     split_planes<w / 2>(odd, odd_planes);
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < w / 2; ++i) {
       planes[2 * i] = even_planes[i];
       planes[2 * i + 1] = odd_planes[i];
@@ -45,6 +47,7 @@ template <std::size_t w>
   } else {
     Bits even_planes[w / 2];
     Bits odd_planes[w / 2];
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < w / 2; ++i) {
       even_planes[i] = planes[2 * i];
       odd_planes[i] = planes[2 * i + 1];
@@ -53,6 +56,7 @@ template <std::size_t w>
     Bits odd[w / 2];
     join_planes<w / 2>(even_planes, even);
     join_planes<w / 2>(odd_planes, odd);
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < w / 2; ++i) {
       items[2 * i] = Vector::interleave_low<1>(even[i], odd[i]);
       items[2 * i + 1] = Vector::interleave_high<1>(even[i], odd[i]);
@@ -70,10 +74,12 @@ void shuffle(const std::byte* from, std::size_t count, std::byte* to) {
     for (; i + step <= count; i += step) {
       Bits items[w];
       Bits planes[w];
+#pragma GCC unroll 8
       for (std::size_t k = 0; k < w; ++k) {
         items[k] = Vector::load_lanes(from + i * w + 16 * k, 16 * w);
       }
       split_planes<w>(items, planes);
+#pragma GCC unroll 8
       for (std::size_t j = 0; j < w; ++j) {
         Vector::store(to + j * count + i, planes[j]);
       }
@@ -92,10 +98,12 @@ void unshuffle(const std::byte* from, std::size_t count, std::byte* to) {
     for (; i + step <= count; i += step) {
       Bits items[w];
       Bits planes[w];
+#pragma GCC unroll 8
       for (std::size_t j = 0; j < w; ++j) {
         planes[j] = Vector::load(from + j * count + i);
       }
       join_planes<w>(planes, items);
+#pragma GCC unroll 8
       for (std::size_t k = 0; k < w; ++k) {
         Vector::store_lanes(to + i * w + 16 * k, 16 * w, items[k]);
       }
@@ -115,13 +123,16 @@ template <int shift>
 }
 /// Bit b of every byte of x[k] becomes bit k of that byte of x[b].
 [[gnu::always_inline]] inline void transpose_bits(Bits* x) {
+#pragma GCC unroll 8
   for (std::size_t k = 0; k < 4; ++k) {
     exchange_bits<4>(x[k], x[k + 4], 0x0f);
   }
+#pragma GCC unroll 8
   for (std::size_t k = 0; k < 8; k += 4) {
     exchange_bits<2>(x[k], x[k + 2], 0x33);
     exchange_bits<2>(x[k + 1], x[k + 3], 0x33);
   }
+#pragma GCC unroll 8
   for (std::size_t k = 0; k < 8; k += 2) {
     exchange_bits<1>(x[k], x[k + 1], 0x55);
   }
@@ -132,11 +143,13 @@ void to_bit_rows(const std::byte* from, std::size_t groups, std::byte* rows, std
   for (; i + step <= groups; i += step) {
     Bits bytes[8];
     Bits row[8];
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < 8; ++k) {
       bytes[k] = Vector::load_lanes(from + 8 * i + 16 * k, 128);
     }
     split_planes<8>(bytes, row);
     transpose_bits(row);
+#pragma GCC unroll 8
     for (std::size_t b = 0; b < 8; ++b) {
       Vector::store(rows + b * stride + i, row[b]);
     }
@@ -149,11 +162,13 @@ void from_bit_rows(const std::byte* rows, std::size_t stride, std::size_t groups
   for (; i + step <= groups; i += step) {
     Bits bytes[8];
     Bits row[8];
+#pragma GCC unroll 8
     for (std::size_t b = 0; b < 8; ++b) {
       row[b] = Vector::load(rows + b * stride + i);
     }
     transpose_bits(row);
     join_planes<8>(row, bytes);
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < 8; ++k) {
       Vector::store_lanes(to + 8 * i + 16 * k, 128, bytes[k]);
     }
@@ -213,6 +228,7 @@ template <std::size_t w, std::size_t s>
   } else {
     constexpr std::size_t n = w / s / 2;
     Bits halves[n];
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < n; ++i) {
       halves[i] = Vector::low_halves<w>(items[2 * i], items[2 * i + 1]);
     }
@@ -239,6 +255,7 @@ void narrow(const std::byte* from, std::size_t count, std::uint64_t base, std::b
   std::size_t i = 0;
   for (; i + step / s <= count; i += step / s) {
     Bits items[w / s];
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < w / s; ++k) {
       items[k] = Vector::sub<w>(Vector::load_lanes(from + i * w + 16 * k, 16 * w / s), bases);
     }
@@ -256,6 +273,7 @@ void widen(const std::byte* from, std::size_t count, std::uint64_t base, std::by
   for (; i + step / s <= count; i += step / s) {
     Bits items[w / s];
     widened<s, w>(Vector::load(from + i * s), items);
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < w / s; ++k) {
       Vector::store_lanes(to + i * w + 16 * k, 16 * w / s, Vector::add<w>(items[k], bases));
     }
@@ -292,9 +310,13 @@ constexpr EncodingKernels vector_kernels = {
     .from_bit_rows = from_bit_rows,
     .delta = {delta<U8>, delta<U16>, delta<U32>, delta<U64>},
     .undelta = {undelta<U8>, undelta<U16>, undelta<U32>, undelta<U64>},
-    .narrow = {{}, {narrow<U16, U8>}, {narrow<U32, U8>, narrow<U32, U16>},
+    .narrow = {{},
+               {narrow<U16, U8>},
+               {narrow<U32, U8>, narrow<U32, U16>},
                {narrow<U64, U8>, narrow<U64, U16>, narrow<U64, U32>}},
-    .widen = {{}, {widen<U16, U8>}, {widen<U32, U8>, widen<U32, U16>},
+    .widen = {{},
+              {widen<U16, U8>},
+              {widen<U32, U8>, widen<U32, U16>},
               {widen<U64, U8>, widen<U64, U16>, widen<U64, U32>}},
     .largest = {largest<U8>, largest<U16>},
 };
