@@ -111,6 +111,14 @@ TEST_F(Lzma, ReadsFilesThatSayTheirSize) {
 }
 #endif
 
+TEST_F(Lzma, LeavesThePipeBehindStreamsOfAllKinds) {
+  for (unsigned seed = 1; seed < 100; ++seed) {
+    for (const Data& plain : {text_data(37 * seed, seed), random_data(seed, seed), Data(1000 * seed)}) {
+      expect_exact(codec(), compressed(codec(), plain, static_cast<int>(seed % 4)), plain);
+    }
+  }
+}
+
 TEST_F(Lzma, HasNoBlocks) {
   const Data stored = compressed(codec(), text_data(5000));
   EXPECT_FALSE(codec().index(*memory_source(stored)));

@@ -214,7 +214,8 @@ TEST_P(EveryCodec, ReadsOneArchiveAfterAnother) {
   const Data first = text_data(2 * mib + 9);
   const Data second = random_data(1000);
   const Data third = text_data(mib + mib / 2, 5);
-  const Data stored = compressed(codec_, first, fast_) + compressed(codec_, second, fast_) + compressed(codec_, third, fast_);
+  const Data stored =
+      compressed(codec_, first, fast_) + compressed(codec_, second, fast_) + compressed(codec_, third, fast_);
   Pipe pipe(stored);
   for (const Data& plain : {first, second, third}) {  // a decoder for each
     const auto source = codec_.in_order(pipe, {});

@@ -244,9 +244,11 @@ class Bzip2Source final : public StreamsSource {
     if (count < start.size()) {
       ended_early();
     }
-    decoder_.begin();
     std::byte none{};  // so early, no plain bytes come
-    ended_ = step_of(decoder_, start, {&none, 1}).ended;
+    ended_ = guarded([&] {
+      decoder_.begin();
+      return decoder_.step(start, {&none, 1}).ended;
+    });
     return true;
   }
 

@@ -109,12 +109,52 @@ class LzmaSink final : public Sink {
   State state_ = State::open;
 };
 
-/// Reads streams in order. Nothing says how long one is: where the Source cannot go back, it takes byte after byte. (So
-/// liblzma 5.4 takes a file of known size that marks its end as well for damaged; no common tool writes one.)
+/// Decodes a stream. Where it is `careful`, it takes one byte at a time, so that it knows how many must still come: a
+/// stream of unstated size ends with a match of an impossible distance, whose 26 direct bits alone make the range coder
+/// take three bytes; and where the last byte completed a symbol, that match has not taken any of them yet.
+class LzmaDecoder {
+ public:
+  explicit LzmaDecoder(bool careful) : careful_(careful) {}
+
+  void begin(Bytes header, std::uint64_t memory_limit) {
+    if (const lzma_ret result = lzma_alone_decoder(coder_.get(), memory_limit); result != LZMA_OK) {
+      fail_lzma(result);
+    }
+    size_is_stated_ = std::any_of(header.begin() + 5, header.end(), [](std::byte b) { return b != std::byte{0xff}; });
+    between_symbols_ = false;
+    std::byte none{};  // from a header, no plain bytes come
+    coder_.step(header, {&none, 1});
+  }
+
+  Step step(Bytes in, MutableBytes out) {
+    if (!careful_) {
+      return coder_.step(in, out);
+    }
+    Step step = coder_.step({}, out);  // what the bytes before still give
+    if (step.made == 0 && !step.ended && !in.empty()) {
+      step = coder_.step(in.first(1), out);
+      between_symbols_ = false;
+    }
+    between_symbols_ = between_symbols_ || step.made > 0;
+    return step;
+  }
+
+  std::uint64_t to_come() const { return between_symbols_ && !size_is_stated_ ? 3 : 1; }
+
+ private:
+  LzmaCoder coder_;
+  const bool careful_;
+  bool size_is_stated_ = false;
+  bool between_symbols_ = false;
+};
+
+/// Reads streams in order. Nothing says how long one is: where the Source cannot go back, it takes one to three bytes
+/// at a time. (So liblzma 5.4 takes a file of stated size that marks its end as well for damaged; no common tool writes
+/// one.)
 class LzmaSource final : public StreamsSource {
  public:
   LzmaSource(Source& stored, std::uint64_t window)
-      : StreamsSource(stored, "lzma"), memory_limit_(lzma_memory_limit(window)) {}
+      : StreamsSource(stored, "lzma"), memory_limit_(lzma_memory_limit(window)), decoder_(!in_.random_access()) {}
 
  private:
   bool begin() override {
@@ -133,11 +173,8 @@ class LzmaSource final : public StreamsSource {
     if (!is_header(header)) {
       not_a_stream();
     }
-    if (const lzma_ret result = lzma_alone_decoder(coder_.get(), memory_limit_); result != LZMA_OK) {
-      fail_lzma(result);
-    }
-    std::byte none{};  // from a header, no plain bytes come
-    ended_ = step_of(coder_, header, {&none, 1}).ended;
+    guarded([&] { decoder_.begin(header, memory_limit_); });
+    ended_ = false;
     return true;
   }
 
@@ -145,13 +182,13 @@ class LzmaSource final : public StreamsSource {
     if (ended_) {
       return 0;
     }
-    const Step step = advance(coder_, into, [] { return std::uint64_t{1}; });
+    const Step step = advance(decoder_, into, [this] { return decoder_.to_come(); });
     ended_ = step.ended;
     return step.made;
   }
 
   const std::uint64_t memory_limit_;
-  LzmaCoder coder_;
+  LzmaDecoder decoder_;
   bool ended_ = false;
 };
 

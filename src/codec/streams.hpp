@@ -36,11 +36,11 @@ class StreamsSource : public Source {
   /// then taken and nothing of what follows.
   virtual std::size_t decode(MutableBytes into) = 0;
 
-  /// One step of `coder`, with this stream's name before its message.
-  template <class Coder>
-  Step step_of(Coder& coder, Bytes piece, MutableBytes into) const {
+  /// Calls `action`, and names this stream before the message of its Error.
+  template <class Action>
+  auto guarded(const Action& action) const {
     try {
-      return coder.step(piece, into);
+      return action();
     } catch (const Error& error) {
       failed(error.code(), error.message());
     }
@@ -52,7 +52,7 @@ class StreamsSource : public Source {
   Step advance(Coder& coder, MutableBytes into, const ToCome& to_come) {
     while (true) {
       const Bytes piece = in_.ready();
-      const Step step = step_of(coder, piece, into);
+      const Step step = guarded([&] { return coder.step(piece, into); });
       in_.consume(step.used);
       if (step.made > 0 || step.ended) {
         return step;

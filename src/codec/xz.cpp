@@ -269,12 +269,10 @@ class XzSource final : public StreamsSource {
       return false;
     }
     need(MutableBytes(bytes).subspan(1, BlockHeader::size_at(bytes.data()) - 1));
-    try {
+    guarded([&] {
       header_.decode(bytes.data(), flags_.check, memory_limit_);
       succeed(lzma_block_decoder(decoder_.coder.get(), header_.get()));
-    } catch (const Error& error) {
-      failed(error.code(), error.message());
-    }
+    });
     const lzma_vli size = lzma_block_total_size(header_.get());
     block_end_ = size != LZMA_VLI_UNKNOWN ? offset + size : 0;
     decoder_.chunks.begin();
@@ -313,11 +311,7 @@ class XzSource final : public StreamsSource {
   }
 
   void check(lzma_ret result) const {
-    try {
-      succeed(result);
-    } catch (const Error& error) {
-      failed(error.code(), error.message());
-    }
+    guarded([&] { succeed(result); });
   }
 
   struct Watched {
