@@ -31,7 +31,7 @@ bool begins_marker(Bytes bytes);
 /// Codec::in_order().
 std::unique_ptr<Source> in_order(Source& stored);
 
-/// Whether these are the two bytes that begin a zlib stream without a preset dictionary.
-bool is_header(std::byte first, std::byte second) noexcept;
+/// Whether these are the two bytes that begin a zlib stream, one with a preset dictionary or one without.
+bool is_header(std::byte first, std::byte second, bool dictionary = false) noexcept;
 
 }  // namespace stele::zlib

@@ -93,7 +93,7 @@ class ZlibSource final : public Source {
       ended_early();
     }
     if (!zlib::is_header(header[0], header[1])) {
-      if (zlib::is_header(header[0], header[1] & ~std::byte{0x3f})) {
+      if (stream_offset_ == 0 && zlib::is_header(header[0], header[1], true)) {
         failed(Errc::unsupported, "it needs a preset dictionary");
       }
       not_zlib();
