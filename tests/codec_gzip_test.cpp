@@ -26,16 +26,21 @@ TEST_F(Gzip, IsReadByOtherTools) {
       }
     }
     if (has_tool("python3")) {
-      EXPECT_TRUE(folder.run("python3 -c \"import gzip; a = gzip.open('a.gz').read(); b = open('plain', 'rb').read(); "
-                             "assert a == b and gzip.decompress(open('a.gz', 'rb').read()) == b\""));
+      EXPECT_TRUE(
+          folder.run("python3 -c \"import gzip; a = gzip.open('a.gz').read(); b = open('plain', 'rb').read(); "
+                     "assert a == b and gzip.decompress(open('a.gz', 'rb').read()) == b\""));
     }
   }
 }
 
 TEST_F(Gzip, ReadsOtherTools) {
   const Data plain = text_data(mib + 5000) + random_data(100'000);
-  std::vector<std::string> commands = {"gzip -1 -c in", "gzip -9 -c in", "gzip -N -c in", "gzip -n -c in",
-                                       "gzip -c in; head -c 5000 in | gzip", "gzip -c in; gzip -c /dev/null"};
+  std::vector<std::string> commands = {"gzip -1 -c in",
+                                       "gzip -9 -c in",
+                                       "gzip -N -c in",
+                                       "gzip -n -c in",
+                                       "gzip -c in; head -c 5000 in | gzip",
+                                       "gzip -c in; gzip -c /dev/null"};
   if (has_tool("igzip")) {
     commands.insert(commands.end(), {"igzip -0 -c in", "igzip -3 -c in"});
   }
@@ -53,7 +58,8 @@ TEST_F(Gzip, ReadsOtherTools) {
     }
     SCOPED_TRACE(command);
     expect_reads(codec_, stored, expected);
-    if (command.find("/dev/null") == std::string::npos && command.find("bgzip") == std::string::npos) {  // a last one is empty
+    if (command.find("/dev/null") == std::string::npos &&
+        command.find("bgzip") == std::string::npos) {  // a last one is empty
       expect_exact(codec_, stored, expected);
     }
     expect_reads(codec_, stored + Data(1000), expected);  // padded with zeros, as on tapes

@@ -56,7 +56,8 @@ TEST_F(Lz4, IsReadByOtherTools) {
   if (!has_tool("lz4")) {
     GTEST_SKIP() << "no lz4";
   }
-  for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{5000}, std::size_t{70'000}, mib, 2 * mib, 3 * mib + 5}) {
+  for (std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{5000}, std::size_t{70'000}, mib, 2 * mib, 3 * mib + 5}) {
     for (const Data& plain : {text_data(size), random_data(size)}) {
       for (int level : {1, 9}) {
         const Folder folder;
@@ -76,9 +77,9 @@ TEST_F(Lz4, ReadsOtherTools) {
   }
   const Data plain = text_data(mib + 5000) + random_data(100'000) + Data(100'000);
   for (const char* command : {"lz4 -c in", "lz4 -9 -c in", "lz4 -BD -c in", "lz4 -BD -9 -B4 -c in", "lz4 -B4 -c in",
-                              "lz4 -B5 -c in", "lz4 -B6 -c in", "lz4 -B7 -c in", "lz4 -BX -c in", "lz4 --no-frame-crc -c in",
-                              "lz4 -BX -B4 --no-frame-crc -c in", "lz4 --content-size -c in", "lz4 --favor-decSpeed -12 -B6 -c in",
-                              "lz4 -c < in"}) {
+                              "lz4 -B5 -c in", "lz4 -B6 -c in", "lz4 -B7 -c in", "lz4 -BX -c in",
+                              "lz4 --no-frame-crc -c in", "lz4 -BX -B4 --no-frame-crc -c in",
+                              "lz4 --content-size -c in", "lz4 --favor-decSpeed -12 -B6 -c in", "lz4 -c < in"}) {
     SCOPED_TRACE(command);
     const Data stored = made_by(command, plain);
     expect_reads(codec_, stored, plain);
@@ -178,12 +179,12 @@ TEST_F(Lz4, HasNoIndexForOtherFiles) {
   EXPECT_TRUE(codec_.index(FileLike(frame)));
   Data short_block = frame;  // a block that cannot be full stands before another one
   short_block.insert(short_block.begin() + 7, {std::byte{1}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}});
-  Data wrong_size = framed(plain, info_of(LZ4F_blockIndependent, LZ4F_noContentChecksum, LZ4F_noBlockChecksum,
-                                          plain.size()));
+  Data wrong_size =
+      framed(plain, info_of(LZ4F_blockIndependent, LZ4F_noContentChecksum, LZ4F_noBlockChecksum, plain.size()));
   store_le<std::uint64_t>(wrong_size.data() + 6, plain.size() + 1);
   fix_header(wrong_size, 11);
-  for (const Data& stored : {Data{}, ours + ours, ours + frame, frame + ours, frame + frame, ours + Data(1), frame + Data(8),
-                             Data(frame.begin(), frame.end() - 1), short_block, wrong_size}) {
+  for (const Data& stored : {Data{}, ours + ours, ours + frame, frame + ours, frame + frame, ours + Data(1),
+                             frame + Data(8), Data(frame.begin(), frame.end() - 1), short_block, wrong_size}) {
     EXPECT_FALSE(codec_.index(FileLike(stored)));
   }
 }

@@ -102,8 +102,9 @@ TEST_F(Zlib, IsReadByOtherTools) {
           EXPECT_TRUE(folder.run("pigz -dzc < a.z | cmp - plain")) << level;
         }
         if (has_tool("python3")) {
-          EXPECT_TRUE(folder.run("python3 -c \"import zlib; assert zlib.decompress(open('a.z', 'rb').read()) == "
-                                 "open('plain', 'rb').read()\""));
+          EXPECT_TRUE(
+              folder.run("python3 -c \"import zlib; assert zlib.decompress(open('a.z', 'rb').read()) == "
+                         "open('plain', 'rb').read()\""));
         }
       }
     }

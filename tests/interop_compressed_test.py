@@ -71,7 +71,8 @@ def check(archive):
             stele("convert", "--level", level, archive, "a.lz4")
             expect("lz4.frame.decompress", lz4.frame.decompress(pathlib.Path("a.lz4").read_bytes()))
             expect("LZ4FrameFile", through(lz4.frame.LZ4FrameFile, "a.lz4"))
-        for options in ({}, {"store_size": False}, {"block_linked": False}, {"block_checksum": True, "content_checksum": True}):
+        for options in ({}, {"store_size": False}, {"block_linked": False},
+                        {"block_checksum": True, "content_checksum": True}):
             expect_back(f"lz4.frame.compress {options}", pathlib.Path("b.lz4"), lz4.frame.compress(plain, **options))
     return sorted(set(done))
 

@@ -1,8 +1,8 @@
-// LZ4. Files of stele are one frame of independent blocks with a checksum each, and the block index (block_table.hpp) in
-// a skippable frame behind it; with that a reader also sees damage to the sizes of blocks, which no checksum of the format
-// covers. The last block holds no bytes, which says that the index follows:
+// LZ4. Files of stele are one frame of independent blocks with a checksum each, and the block index (block_table.hpp)
+// in a skippable frame behind it; with that a reader also sees damage to the sizes of blocks, which no checksum of the
+// format covers. The last block holds no bytes, which says that the index follows:
 //
-//   u32 0x184D2204  70 60 73  { u32 size  block  u32 XXH32 }*  u32 1  00  u32 XXH32  u32 0
+//   u32 0x184D2204  70 60 33  { u32 size  block  u32 XXH32 }*  u32 1  00  u32 XXH32  u32 0
 //   u32 0x184D2A5D  u32 size  block table
 
 #if STELE_WITH_LZ4
@@ -261,8 +261,7 @@ std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
     block.plain_offset += block.plain_size;
     block.stored_offset += block.stored_size;
   }
-  const std::uint64_t frame_end =
-      block.stored_offset + end_mark_size + (frame->content_checksum ? checksum_size : 0);
+  const std::uint64_t frame_end = block.stored_offset + end_mark_size + (frame->content_checksum ? checksum_size : 0);
   if (frame_end > end || !only_skippable(file, frame_end)) {
     return std::nullopt;
   }
@@ -297,9 +296,7 @@ class Lz4 final : public Codec {
     const auto magic = load_le<std::uint32_t>(first.data());
     return magic == lz4::frame_magic || magic == lz4::legacy_magic;
   }
-  LevelRange levels() const noexcept override {
-    return {.lowest = 1, .highest = LZ4HC_CLEVEL_MAX, .standard = 1};
-  }
+  LevelRange levels() const noexcept override { return {.lowest = 1, .highest = LZ4HC_CLEVEL_MAX, .standard = 1}; }
   std::string library() const override { return std::string("lz4 ") + LZ4_versionString(); }
 
   std::size_t block_size(int /*level*/) const noexcept override { return largest_block; }

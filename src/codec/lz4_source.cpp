@@ -196,11 +196,11 @@ class Lz4Source final : public Source {
     if (!frame_.independent) {
       keep_history();
     }
-    const MutableBytes room = direct ? into.first(frame_.block_size)
-                                     : MutableBytes(plain_.get() + history_size, frame_.block_size);
+    const MutableBytes room =
+        direct ? into.first(frame_.block_size) : MutableBytes(plain_.get() + history_size, frame_.block_size);
     const std::size_t stored_size = *size & ~lz4::stored_plain;
-    const Bytes plain = (*size & lz4::stored_plain) != 0 ? take_plain(stored_size, room)
-                                                         : decompress(stored_size, room);
+    const Bytes plain =
+        (*size & lz4::stored_plain) != 0 ? take_plain(stored_size, room) : decompress(stored_size, room);
     table_follows_ = plain.empty() && lz4::may_have_table(frame_);
     if (!plain.empty()) {
       group_.stored_size += 8 + std::uint64_t{stored_size};
@@ -314,7 +314,7 @@ class Lz4Source final : public Source {
   std::uint64_t frame_offset_ = 0;
   lz4::Descriptor frame_;
   bool legacy_ = false;
-  bool last_block_ = false;                   // of a legacy frame
+  bool last_block_ = false;                  // of a legacy frame
   std::optional<std::uint32_t> next_magic_;  // taken where a legacy frame might have gone on
   std::uint64_t frame_plain_ = 0;
   Xxh32 content_;
@@ -325,8 +325,8 @@ class Lz4Source final : public Source {
   std::vector<std::byte> stored_;
   std::unique_ptr<std::byte[]> plain_;  // history_size, and behind it the block
   std::size_t room_ = 0;
-  std::size_t history_ = 0;             // bytes before the block, of linked blocks
-  std::size_t begin_ = history_size;    // what is not yet given of the block
+  std::size_t history_ = 0;           // bytes before the block, of linked blocks
+  std::size_t begin_ = history_size;  // what is not yet given of the block
   std::size_t end_ = history_size;
 };
 

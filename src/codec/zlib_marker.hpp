@@ -1,7 +1,7 @@
 #pragma once
 // Where the blocks of a zlib stream lie, said inside of it. Before each block of stele's stands a marker of 63 bytes: a
-// deflate block that holds nothing but its end and whose code lengths are chosen at will. Any inflate passes over it; who
-// knows it reads 16 bytes from it.
+// deflate block that holds nothing but its end and whose code lengths are chosen at will. Any inflate passes over it;
+// who knows it reads 16 bytes from it.
 
 #include <array>
 #include <cstddef>
