@@ -25,7 +25,8 @@ TEST(BlockCodec, RefusesFunctionsThatCannotServe) {
   EXPECT_EQ(refused([](BlockFunctions& f) { f.block_size = 65 * mib; }), Errc::invalid_argument);
   EXPECT_EQ(refused([](BlockFunctions& f) { f.levels.standard = 4; }), Errc::invalid_argument);
   EXPECT_EQ(refused([](BlockFunctions& f) { f.extensions = {"own"}; }), Errc::invalid_argument);
-  EXPECT_EQ(message_of([] { block_codec({.name = "x", .magic = "xxxx"}); }), "block_codec(\"x\"): it needs both functions");
+  EXPECT_EQ(message_of([] { block_codec({.name = "x", .magic = "xxxx"}); }),
+            "block_codec(\"x\"): it needs both functions");
 }
 
 TEST(BlockCodec, StoresABlockThatDoesNotShrink) {

@@ -52,13 +52,18 @@ class Compiler:
                  if "_LIBRARY" in name and re.search(r"\.(so|a)$", value) and os.path.isfile(value)]
         self.link = [f"-Wl,-rpath,{self.library.parent}", str(self.library), "-Wl,--as-needed", *sorted(set(found)), "-pthread"]
 
-    def compile(self, source, program):
+    def has_header(self, name):
+        preprocessed = subprocess.run([*self.command, *self.include, "-x", "c++", "-E", "-"], input=f"#include <{name}>\n",
+                                      capture_output=True, text=True, check=False)
+        return preprocessed.returncode == 0
+
+    def compile(self, source, program, libraries=()):
         """Returns what the compiler said; raises RuntimeError with it where it failed."""
         compiled = subprocess.run(
             [*self.command, "-Wall", "-Wextra", *self.include, "-c", str(source), "-o", f"{program}.o"],
             capture_output=True, text=True, check=False)
         if compiled.returncode == 0:
-            linked = subprocess.run([*self.command, f"{program}.o", "-o", str(program), *self.link],
+            linked = subprocess.run([*self.command, f"{program}.o", "-o", str(program), *self.link, *libraries],
                                     capture_output=True, text=True, check=False)
             if linked.returncode == 0:
                 return compiled.stderr

@@ -256,7 +256,6 @@ TEST_P(EveryCodec, RejectsOtherBytesBehindIt) {
 TEST_P(EveryCodec, ReportsEveryTruncation) {
   const Data plain = text_data(3000);
   const Data stored = compressed(codec_, plain);
-  std::size_t whole = 0;  // cuts before an index, which is not part of the format
   for (std::size_t size = 0; size < stored.size(); ++size) {
     const Bytes cut = Bytes(stored).first(size);
     const auto exactly = [&] {  // the consumer that knows how much it wants
@@ -271,19 +270,10 @@ TEST_P(EveryCodec, ReportsEveryTruncation) {
       source->finish();
       return all;
     };
-    try {
-      EXPECT_EQ(plain_in_order(codec_, cut), plain) << size;
-      EXPECT_EQ(plain_at_random(codec_, cut), plain) << size;
-      EXPECT_EQ(exactly(), plain) << size;
-      ++whole;
-      continue;
-    } catch (const Error&) {
-    }
     EXPECT_EQ(code_of([&] { plain_in_order(codec_, cut); }), Errc::truncated) << size;
     EXPECT_EQ(code_of([&] { plain_at_random(codec_, cut); }), Errc::truncated) << size;
     EXPECT_EQ(code_of(exactly), Errc::truncated) << size;
   }
-  EXPECT_LE(whole, 1U);
 }
 
 TEST_P(EveryCodec, NeverTakesDamageForData) {

@@ -38,6 +38,8 @@ HEADERS = """
 """
 EIGEN = "#include <Eigen/Dense>\n#include <Eigen/SparseCore>\n#include <stele/eigen.hpp>\n"
 
+SNAPPY = "#include <snappy-c.h>"
+
 # What begins a definition at the left margin: a type, a template, a function.
 DEFINITION = re.compile(r"(struct|class|enum|union|template|namespace)\b"
                         r"|(?!(for|if|while|switch|else|do|try)\b)[\w:<>&*, ]+ \w+\([^;=]*\) (const )?\{")
@@ -100,7 +102,8 @@ def check_cpp(compiler, folder, title, examples):
     source.write_text(program(examples), encoding="utf-8")
     errors = []
     try:
-        messages = compiler.compile(source, folder / title)
+        libraries = ["-lsnappy"] if any(SNAPPY in example.text for example in examples) else []
+        messages = compiler.compile(source, folder / title, libraries)
         if re.search(r"\bwarning:", messages):
             errors.append(messages)
     except RuntimeError as error:
@@ -125,6 +128,9 @@ def cpp_examples(folder):
         for name, line, text in blocks(page, "cpp", "//"):
             count += 1
             if "Eigen::" in text and not compiler.has_eigen:
+                continue
+            if SNAPPY in text and not compiler.has_header("snappy-c.h"):
+                print(f"{page.relative_to(SOURCE_DIR)}: example {name}: left out, as snappy was not found")
                 continue
             example = Example(page, name, line, text)
             title = page.stem.replace("-", "_") + (f"_{name}" if example.is_alone() else "")

@@ -1,6 +1,6 @@
 #pragma once
-// A codec of one's own from two functions: one that compresses a block of bytes and one that decompresses it. The library
-// makes a file format of them: docs/format.md, "A codec of one's own".
+// A codec of one's own from two functions: one that compresses a block of bytes and one that decompresses it. The
+// library makes a file format of them: docs/format.md, "A codec of one's own".
 
 #include <cstddef>
 #include <functional>

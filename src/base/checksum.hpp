@@ -1,6 +1,6 @@
 #pragma once
-// The checksums of the formats: XXH3, also the content hash (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md), and
-// XXH32.
+// The checksums of the formats: XXH3, also the content hash (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md),
+// and XXH32.
 
 #include <cstddef>
 #include <cstdint>

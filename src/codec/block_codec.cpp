@@ -188,8 +188,8 @@ class FunctionsSource final : public Source {
     return count;
   }
 
-  /// Decodes the next block, or ends the file. Memory for the plain bytes, at most 64 MiB, is taken once all stored ones
-  /// have arrived.
+  /// Decodes the next block, or ends the file. Memory for the plain bytes, at most 64 MiB, is taken once all stored
+  /// ones have arrived.
   void read_block() {
     std::array<std::byte, block_header_size> bytes{};
     const MutableBytes sizes = MutableBytes(bytes).first(end_mark_size);

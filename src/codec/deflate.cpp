@@ -137,8 +137,7 @@ class BlockInflate final : public Inflate {
   ~BlockInflate() override { libdeflate_free_decompressor(decompressor_); }
 
   bool operator()(Bytes stored, MutableBytes plain) override {
-    const auto decompress =
-        format_ == Format::gzip ? libdeflate_gzip_decompress_ex : libdeflate_deflate_decompress_ex;
+    const auto decompress = format_ == Format::gzip ? libdeflate_gzip_decompress_ex : libdeflate_deflate_decompress_ex;
     std::size_t used = 0;
     return decompress(decompressor_, stored.data(), stored.size(), plain.data(), plain.size(), &used, nullptr) ==
                LIBDEFLATE_SUCCESS &&
@@ -270,9 +269,7 @@ std::optional<StreamInflate::Step> StreamInflate::operator()(Bytes stored, Mutab
   return step;
 }
 
-std::string StreamInflate::error() const {
-  return stream_->msg != nullptr ? stream_->msg : "not a deflate stream";
-}
+std::string StreamInflate::error() const { return stream_->msg != nullptr ? stream_->msg : "not a deflate stream"; }
 
 std::string deflate_libraries() {
   std::string text;

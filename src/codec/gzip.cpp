@@ -20,13 +20,13 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t header_size = 24;       // of a member of stele's
+constexpr std::size_t header_size = 24;        // of a member of stele's
 constexpr std::size_t empty_deflate_size = 2;  // in so few bits no symbol has room beside the end
 
 /// The header of a member with stele's subfield.
 void store_header(std::byte* to, std::uint32_t member_size, std::uint32_t plain_size) {
-  constexpr std::array<unsigned char, 16> fixed = {0x1f, 0x8b, 8,  4,  0,   0,   0, 0,  // deflate, FEXTRA, no time
-                                                   0,    255,  12, 0,  'S', 't', 8, 0};  // no hint, no system, XLEN
+  constexpr std::array<unsigned char, 16> fixed = {0x1f, 0x8b, 8,  4, 0,   0,   0, 0,   // deflate, FEXTRA, no time
+                                                   0,    255,  12, 0, 'S', 't', 8, 0};  // no hint, no system, XLEN
   std::transform(fixed.begin(), fixed.end(), to, [](unsigned char c) { return std::byte{c}; });
   store_le<std::uint32_t>(to + 16, member_size);
   store_le<std::uint32_t>(to + 20, plain_size);
@@ -74,8 +74,8 @@ class GzipDecoder final : public BlockDecoder {
   const std::unique_ptr<Inflate> gunzip_ = make_inflate(Inflate::Format::gzip);
 };
 
-/// The size of the member at `offset` by the subfield of mgzip and pgzip ("IG") or of MiGz ("MZ"), which count the whole
-/// member or its deflate stream alone: what follows tells which. `before` is the header's size.
+/// The size of the member at `offset` by the subfield of mgzip and pgzip ("IG") or of MiGz ("MZ"), which count the
+/// whole member or its deflate stream alone: what follows tells which. `before` is the header's size.
 std::optional<std::uint64_t> size_by_other_tools(Peek& file, std::uint64_t offset, Bytes extra, std::size_t before) {
   const std::byte* value = gzip::find_subfield(extra, 'I', 'G', 4);
   if (value == nullptr) {

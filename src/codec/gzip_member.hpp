@@ -1,6 +1,6 @@
 #pragma once
-// The members of gzip files: what gzip.cpp, which writes and finds them, and gzip_source.cpp, which reads them in order,
-// share.
+// The members of gzip files: what gzip.cpp, which writes and finds them, and gzip_source.cpp, which reads them in
+// order, share.
 
 #include <cstddef>
 #include <cstdint>

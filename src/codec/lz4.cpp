@@ -1,8 +1,9 @@
-// LZ4. Files of stele are one frame of independent blocks with a checksum each. Behind it stands the block index
-// (block_table.hpp) in a skippable frame; with that a reader also sees damage to the sizes of blocks, which no checksum of
-// the format covers:
+// LZ4. Files of stele are one frame of independent blocks with a checksum each, and the block index (block_table.hpp)
+// in a skippable frame behind it; with that a reader also sees damage to the sizes of blocks, which no checksum of the
+// format covers. The last block holds no bytes, which says that the index follows:
 //
-//   u32 0x184D2204  70 60 73  { u32 size  block  u32 XXH32 }*  u32 0     u32 0x184D2A5D  u32 size  block table
+//   u32 0x184D2204  70 60 33  { u32 size  block  u32 XXH32 }*  u32 1  00  u32 XXH32  u32 0
+//   u32 0x184D2A5D  u32 size  block table
 
 #if STELE_WITH_LZ4
 
@@ -30,8 +31,10 @@ constexpr std::uint64_t most_lz4_expansion = 255;
 constexpr std::size_t magic_size = 4;
 constexpr std::size_t block_header_size = 4;
 constexpr std::size_t checksum_size = 4;
+constexpr std::size_t around_block = block_header_size + checksum_size;
 constexpr std::size_t end_mark_size = 4;
 constexpr std::size_t skippable_header_size = 8;
+constexpr std::size_t before_table_size = 5 + checksum_size + end_mark_size + skippable_header_size;
 
 constexpr std::uint64_t with_checksum = 1;  // in Block::check
 
@@ -43,6 +46,16 @@ std::array<std::byte, magic_size + lz4::least_descriptor_size> frame_header() {
   header[5] = std::byte{0x60};
   header[6] = std::byte{static_cast<unsigned char>(xxh32(Bytes(header).subspan(4, 2)) >> 8)};
   return header;
+}
+
+/// What stands between the last block that holds bytes and a table of `table_size` bytes.
+std::array<std::byte, before_table_size> before_table(std::uint64_t table_size) {
+  std::array<std::byte, before_table_size> bytes{};
+  bytes[0] = std::byte{1};  // the size of the empty block, which is one 0
+  store_le<std::uint32_t>(bytes.data() + 5, xxh32(Bytes(bytes).subspan(4, 1)));
+  store_le<std::uint32_t>(bytes.data() + 13, lz4::table_magic);
+  store_le<std::uint32_t>(bytes.data() + 17, static_cast<std::uint32_t>(table_size));
+  return bytes;
 }
 
 const char* chars(const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); }
@@ -60,23 +73,36 @@ class Lz4Encoder final : public BlockEncoder {
       fail(Errc::invalid_argument, "an lz4 block of " + std::to_string(plain.size()) + " bytes; 1 MiB is the most");
     }
     const std::size_t start = out.size();
-    out.resize(start + block_header_size + plain.size() + checksum_size);
-    std::byte* block = out.data() + start + block_header_size;
-    const int room = static_cast<int>(plain.size()) - 1;  // otherwise it is stored as it is
-    const int size = room > 0 ? compress(plain, block, room) : 0;
-    auto header = static_cast<std::uint32_t>(size);
-    if (size <= 0) {
-      header = static_cast<std::uint32_t>(plain.size()) | lz4::stored_plain;
-      std::copy(plain.begin(), plain.end(), block);
+    const Bytes last = plain.size() > lz4::large_block ? plain.last(1) : Bytes();
+    const Bytes first = plain.first(plain.size() - last.size());
+    out.resize(start + around_block + plain.size());
+    std::byte* data = out.data() + start + block_header_size;
+    const int room = static_cast<int>(first.size()) - static_cast<int>(last.empty() ? 1 : around_block);
+    const int size = room > 0 ? compress(first, data, room) : 0;
+    if (size <= 0) {  // it does not shrink
+      out.resize(start);
+      append_plain(plain, out);
+      return with_checksum;
     }
-    const std::size_t stored_size = header & ~lz4::stored_plain;
-    store_le<std::uint32_t>(out.data() + start, header);
-    store_le<std::uint32_t>(block + stored_size, xxh32({block, stored_size}));
-    out.resize(start + block_header_size + stored_size + checksum_size);
+    const auto stored_size = static_cast<std::size_t>(size);
+    store_le<std::uint32_t>(out.data() + start, static_cast<std::uint32_t>(stored_size));
+    store_le<std::uint32_t>(data + stored_size, xxh32({data, stored_size}));
+    out.resize(start + around_block + stored_size);
+    if (!last.empty()) {
+      append_plain(last, out);
+    }
     return with_checksum;
   }
 
  private:
+  static void append_plain(Bytes plain, std::vector<std::byte>& out) {
+    const std::size_t start = out.size();
+    out.resize(start + block_header_size);
+    store_le<std::uint32_t>(out.data() + start, static_cast<std::uint32_t>(plain.size()) | lz4::stored_plain);
+    out.insert(out.end(), plain.begin(), plain.end());
+    out.resize(out.size() + checksum_size);
+    store_le<std::uint32_t>(out.data() + out.size() - checksum_size, xxh32(plain));
+  }
   int compress(Bytes plain, std::byte* into, int room) {
     const int size = static_cast<int>(plain.size());
     return level_ == 1
@@ -88,35 +114,47 @@ class Lz4Encoder final : public BlockEncoder {
   std::vector<std::uint64_t> state_;
 };
 
+/// Decodes what the index lists as one block: a block of the format, or two.
 class Lz4Decoder final : public BlockDecoder {
  public:
   void decode(const Block& block, Bytes stored, MutableBytes plain) override {
+    const std::size_t plain_size = plain.size();
     const std::size_t around = block_header_size + (block.check == with_checksum ? checksum_size : 0);
-    if (stored.size() <= around) {
-      fail(Errc::damaged, "too short");
-    }
-    const Bytes data = stored.subspan(block_header_size, stored.size() - around);
-    const auto header = load_le<std::uint32_t>(stored.data());
-    if ((header & ~lz4::stored_plain) != data.size()) {
-      fail(Errc::damaged, "its size is not the one in the index");
-    }
-    if (block.check == with_checksum && load_le<std::uint32_t>(data.data() + data.size()) != xxh32(data)) {
-      fail(Errc::damaged, "its checksum is wrong");
-    }
-    if ((header & lz4::stored_plain) != 0) {
-      if (data.size() != plain.size()) {
-        wrong_size(plain.size());
+    while (!stored.empty()) {
+      const std::uint32_t header =
+          stored.size() > around ? load_le<std::uint32_t>(stored.data()) : lz4::stored_plain - 1;
+      const std::size_t size = header & ~lz4::stored_plain;
+      if (size > stored.size() - std::min(stored.size(), around)) {
+        fail(Errc::damaged, "its size is not the one in the index");
       }
-      std::copy(data.begin(), data.end(), plain.begin());
-    } else if (LZ4_decompress_safe(chars(data.data()), chars(plain.data()), static_cast<int>(data.size()),
-                                   static_cast<int>(plain.size())) != static_cast<int>(plain.size())) {
-      wrong_size(plain.size());
+      const Bytes data = stored.subspan(block_header_size, size);
+      if (block.check == with_checksum && load_le<std::uint32_t>(data.data() + size) != xxh32(data)) {
+        fail(Errc::damaged, "its checksum is wrong");
+      }
+      const std::size_t count = (header & lz4::stored_plain) != 0 ? copy(data, plain) : decompress(data, plain);
+      plain = plain.subspan(count);
+      stored = stored.subspan(around + size);
+    }
+    if (!plain.empty()) {
+      fail(Errc::damaged, "not an lz4 block of " + std::to_string(plain_size) + " bytes");
     }
   }
 
  private:
-  [[noreturn]] static void wrong_size(std::size_t size) {
-    fail(Errc::damaged, "not an lz4 block of " + std::to_string(size) + " bytes");
+  static std::size_t copy(Bytes data, MutableBytes plain) {
+    if (data.size() > plain.size()) {
+      fail(Errc::damaged, "more bytes than the index says");
+    }
+    std::copy(data.begin(), data.end(), plain.begin());
+    return data.size();
+  }
+  static std::size_t decompress(Bytes data, MutableBytes plain) {
+    const int size = LZ4_decompress_safe(chars(data.data()), chars(plain.data()), static_cast<int>(data.size()),
+                                         static_cast<int>(plain.size()));
+    if (size < 0) {
+      fail(Errc::damaged, "not lz4, or more bytes than the index says");
+    }
+    return static_cast<std::size_t>(size);
   }
 };
 
@@ -131,16 +169,13 @@ std::optional<BlockIndex> index_by_table(Peek& file) {
     return std::nullopt;
   }
   const std::uint64_t blocks_end = table->blocks.back().stored_offset + table->blocks.back().stored_size;
-  if (table->offset - blocks_end != end_mark_size + skippable_header_size) {
-    return std::nullopt;
-  }
-  const std::byte* between = file.at(blocks_end, end_mark_size + skippable_header_size);
-  if (load_le<std::uint32_t>(between) != 0 || load_le<std::uint32_t>(between + 4) != lz4::table_magic ||
-      load_le<std::uint32_t>(between + 8) != file.size() - table->offset) {
+  const auto between = before_table(file.size() - table->offset);
+  if (table->offset < blocks_end || table->offset - blocks_end != between.size() ||
+      !std::equal(between.begin(), between.end(), file.at(blocks_end, between.size()))) {
     return std::nullopt;
   }
   for (Block& block : table->blocks) {
-    if (block.plain_size > largest_block || block.stored_size <= block_header_size + checksum_size) {
+    if (block.plain_size > largest_block || block.stored_size <= around_block) {
       return std::nullopt;
     }
     block.check = with_checksum;
@@ -148,7 +183,7 @@ std::optional<BlockIndex> index_by_table(Peek& file) {
   return BlockIndex{std::move(table->blocks)};
 }
 
-/// Whether nothing but skippable frames lies between `offset` and the end.
+/// Whether nothing but skippable frames, and none with a block index, lies between `offset` and the end.
 bool only_skippable(Peek& file, std::uint64_t offset) {
   while (offset < file.size()) {
     const std::uint64_t left = file.size() - offset;
@@ -157,7 +192,8 @@ bool only_skippable(Peek& file, std::uint64_t offset) {
     }
     const std::byte* header = file.at(offset, skippable_header_size);
     const std::uint64_t size = skippable_header_size + load_le<std::uint32_t>(header + 4);
-    if (!lz4::is_skippable(load_le<std::uint32_t>(header)) || size > left) {
+    const auto magic = load_le<std::uint32_t>(header);
+    if (!lz4::is_skippable(magic) || magic == lz4::table_magic || size > left) {
       return false;
     }
     offset += size;
@@ -225,8 +261,7 @@ std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
     block.plain_offset += block.plain_size;
     block.stored_offset += block.stored_size;
   }
-  const std::uint64_t frame_end =
-      block.stored_offset + end_mark_size + (frame->content_checksum ? checksum_size : 0);
+  const std::uint64_t frame_end = block.stored_offset + end_mark_size + (frame->content_checksum ? checksum_size : 0);
   if (frame_end > end || !only_skippable(file, frame_end)) {
     return std::nullopt;
   }
@@ -261,9 +296,7 @@ class Lz4 final : public Codec {
     const auto magic = load_le<std::uint32_t>(first.data());
     return magic == lz4::frame_magic || magic == lz4::legacy_magic;
   }
-  LevelRange levels() const noexcept override {
-    return {.lowest = 1, .highest = LZ4HC_CLEVEL_MAX, .standard = 1};
-  }
+  LevelRange levels() const noexcept override { return {.lowest = 1, .highest = LZ4HC_CLEVEL_MAX, .standard = 1}; }
   std::string library() const override { return std::string("lz4 ") + LZ4_versionString(); }
 
   std::size_t block_size(int /*level*/) const noexcept override { return largest_block; }
@@ -277,14 +310,12 @@ class Lz4 final : public Codec {
     out.insert(out.end(), header.begin(), header.end());
   }
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
-    out.resize(out.size() + end_mark_size);
     if (blocks.empty() || blocks.size() > most_table_blocks) {
+      out.resize(out.size() + end_mark_size);
       return;
     }
-    const std::size_t start = out.size();
-    out.resize(start + skippable_header_size);
-    store_le<std::uint32_t>(out.data() + start, lz4::table_magic);
-    store_le<std::uint32_t>(out.data() + start + 4, static_cast<std::uint32_t>(block_table_size(blocks.size())));
+    const auto between = before_table(block_table_size(blocks.size()));
+    out.insert(out.end(), between.begin(), between.end());
     append_block_table(blocks, out);
   }
 

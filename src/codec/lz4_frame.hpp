@@ -61,10 +61,15 @@ inline std::optional<Descriptor> read_descriptor(Bytes bytes) {
   return descriptor;
 }
 
-/// Whether a frame is as stele writes it, so that a block index follows unless it is empty.
+/// Whether a frame is as stele writes it. If it then ends with a block of no bytes, the block index follows.
 constexpr bool may_have_table(const Descriptor& frame) {
   return frame.independent && frame.block_checksum && !frame.content_checksum && !frame.content_size;
 }
+
+/// Behind a compressed block of so many plain bytes or more, the last byte of stele's block stands in a block of its
+/// own, which is not compressed. Otherwise the lz4 tool, 1.9.4 at least, takes four bytes too many behind a frame that
+/// ends with a block checksum: LZ4F_decompress() counts that twice where it asks for the rest of a compressed block.
+constexpr std::size_t large_block = std::size_t{32} << 10;
 
 /// Codec::in_order().
 std::unique_ptr<Source> in_order(Source& stored);

@@ -71,10 +71,13 @@ class Lz4Source final : public Source {
       in_.settle(in_.position() - 4);
       next_magic_.reset();
     }
-    const std::uint64_t end = in_.position();
-    const bool other_follows = expects_table() && !skip_table();
-    in_.settle(other_follows ? end : in_.position());
-    tally_.reset();
+    if (std::exchange(table_follows_, false)) {
+      if (need_u32() != lz4::table_magic) {
+        failed(Errc::damaged, "bytes that are not its block index follow");
+      }
+      compare_table();
+    }
+    in_.settle(in_.position());
   }
 
  private:
@@ -112,12 +115,19 @@ class Lz4Source final : public Source {
       frame_offset_ = in_.position() - (next_magic_ ? 4 : 0);
       const auto magic = next_magic_ ? std::exchange(next_magic_, std::nullopt) : take_u32();
       if (!magic) {
-        if (frame_offset_ == 0) {
+        if (frame_offset_ == 0 || table_follows_) {
           ended_early();
         }
         state_ = State::ended;
         return false;
       }
+      if (*magic == lz4::table_magic && lz4::may_have_table(frame_) && tally_.count() > 0) {
+        compare_table();
+        tally_.reset();
+        table_follows_ = false;
+        continue;
+      }
+      table_follows_ = false;
       if (*magic == lz4::frame_magic) {
         read_descriptor();
         break;
@@ -132,14 +142,12 @@ class Lz4Source final : public Source {
       if (!lz4::is_skippable(*magic)) {
         failed(Errc::damaged, frame_offset_ == 0 ? "not lz4" : "bytes that are not lz4 follow the last frame");
       }
-      if (*magic == lz4::table_magic && expects_table()) {
-        compare_table();
-      } else if (!in_.skip(need_u32())) {
+      if (!in_.skip(need_u32())) {
         ended_early();
       }
-      tally_.reset();
     }
     tally_.reset();
+    group_ = {};
     if (history_size + frame_.block_size > room_) {
       room_ = history_size + frame_.block_size;
       plain_ = std::make_unique_for_overwrite<std::byte[]>(room_);
@@ -188,13 +196,19 @@ class Lz4Source final : public Source {
     if (!frame_.independent) {
       keep_history();
     }
-    const MutableBytes room = direct ? into.first(frame_.block_size)
-                                     : MutableBytes(plain_.get() + history_size, frame_.block_size);
+    const MutableBytes room =
+        direct ? into.first(frame_.block_size) : MutableBytes(plain_.get() + history_size, frame_.block_size);
     const std::size_t stored_size = *size & ~lz4::stored_plain;
-    const Bytes plain = (*size & lz4::stored_plain) != 0 ? take_plain(stored_size, room)
-                                                         : decompress(stored_size, room);
-    if (lz4::may_have_table(frame_)) {
-      tally_.add(8 + std::uint64_t{stored_size}, plain.size());
+    const Bytes plain =
+        (*size & lz4::stored_plain) != 0 ? take_plain(stored_size, room) : decompress(stored_size, room);
+    table_follows_ = plain.empty() && lz4::may_have_table(frame_);
+    if (!plain.empty()) {
+      group_.stored_size += 8 + std::uint64_t{stored_size};
+      group_.plain_size += plain.size();
+      if ((*size & lz4::stored_plain) != 0 || plain.size() < lz4::large_block) {
+        tally_.add(group_.stored_size, group_.plain_size);
+        group_ = {};
+      }
     }
     if (frame_.content_checksum) {
       content_.update(plain);
@@ -279,24 +293,7 @@ class Lz4Source final : public Source {
     state_ = State::between;
   }
 
-  /// Reads the block index of the last frame and compares. Returns false where something else follows, which the Source
-  /// can be given back.
-  bool skip_table() {
-    const auto magic = take_u32();
-    if (!magic) {
-      return true;
-    }
-    if (*magic != lz4::table_magic) {
-      if (!in_.random_access()) {
-        failed(Errc::damaged, "bytes that are not its block index follow");
-      }
-      return false;
-    }
-    compare_table();
-    return true;
-  }
-  /// Whether the frame before is one that stele may have written.
-  bool expects_table() const { return tally_.count() > 0 && tally_.count() <= most_table_blocks; }
+  /// Reads the block index of the last frame, behind its magic number.
   void compare_table() {
     if (need_u32() != block_table_size(tally_.count())) {
       wrong_table();
@@ -317,17 +314,19 @@ class Lz4Source final : public Source {
   std::uint64_t frame_offset_ = 0;
   lz4::Descriptor frame_;
   bool legacy_ = false;
-  bool last_block_ = false;                   // of a legacy frame
-  std::optional<std::uint32_t> next_magic_;   // taken where a legacy frame might have gone on
+  bool last_block_ = false;                  // of a legacy frame
+  std::optional<std::uint32_t> next_magic_;  // taken where a legacy frame might have gone on
   std::uint64_t frame_plain_ = 0;
   Xxh32 content_;
   BlockTally tally_;  // of the last frame
+  Block group_;       // a large block, until its last byte is there
+  bool table_follows_ = false;
 
   std::vector<std::byte> stored_;
   std::unique_ptr<std::byte[]> plain_;  // history_size, and behind it the block
   std::size_t room_ = 0;
-  std::size_t history_ = 0;             // bytes before the block, of linked blocks
-  std::size_t begin_ = history_size;    // what is not yet given of the block
+  std::size_t history_ = 0;           // bytes before the block, of linked blocks
+  std::size_t begin_ = history_size;  // what is not yet given of the block
   std::size_t end_ = history_size;
 };
 

@@ -36,8 +36,8 @@ class ZlibEncoder final : public BlockEncoder {
     out.resize(start + zlib::marker_size + bound);
     const std::size_t size = (*deflate_)(plain, {out.data() + start + zlib::marker_size, bound});
     const std::uint32_t adler = adler32_of(1, plain);
-    const auto marker = zlib::make_marker(
-        {static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(plain.size()), adler});
+    const auto marker =
+        zlib::make_marker({static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(plain.size()), adler});
     std::copy(marker.begin(), marker.end(), out.begin() + static_cast<std::ptrdiff_t>(start));
     out.resize(start + zlib::marker_size + size);
     return adler;
@@ -136,9 +136,10 @@ class Zlib final : public Codec {
   }
 
   void prologue(int level, std::vector<std::byte>& out) const override {
-    const std::byte flags{level <= 1 ? std::uint8_t{0x01} : level <= 5 ? std::uint8_t{0x5e}
-                                                        : level == 6   ? std::uint8_t{0x9c}
-                                                                       : std::uint8_t{0xda}};
+    const std::byte flags{level <= 1   ? std::uint8_t{0x01}
+                          : level <= 5 ? std::uint8_t{0x5e}
+                          : level == 6 ? std::uint8_t{0x9c}
+                                       : std::uint8_t{0xda}};
     out.insert(out.end(), {std::byte{0x78}, flags});  // a window of 32 KiB
   }
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {

@@ -106,10 +106,11 @@ bool begins_marker(Bytes bytes) {
   return std::equal(bytes.begin(), bytes.end(), expected.begin());
 }
 
-bool is_header(std::byte first, std::byte second) noexcept {
+bool is_header(std::byte first, std::byte second, bool dictionary) noexcept {
   const auto method = std::to_integer<unsigned>(first);
   const auto flags = std::to_integer<unsigned>(second);
-  return (method & 0x0f) == 8 && method >> 4 <= 7 && (flags & 0x20) == 0 && (method * 256 + flags) % 31 == 0;
+  return (method & 0x0f) == 8 && method >> 4 <= 7 && ((flags & 0x20) != 0) == dictionary &&
+         (method * 256 + flags) % 31 == 0;
 }
 
 }  // namespace stele::zlib

@@ -1,7 +1,7 @@
 #pragma once
 // Where the blocks of a zlib stream lie, said inside of it. Before each block of stele's stands a marker of 63 bytes: a
-// deflate block that holds nothing but its end and whose code lengths are chosen at will. Any inflate passes over it; who
-// knows it reads 16 bytes from it.
+// deflate block that holds nothing but its end and whose code lengths are chosen at will. Any inflate passes over it;
+// who knows it reads 16 bytes from it.
 
 #include <array>
 #include <cstddef>
@@ -31,7 +31,7 @@ bool begins_marker(Bytes bytes);
 /// Codec::in_order().
 std::unique_ptr<Source> in_order(Source& stored);
 
-/// Whether these are the two bytes that begin a zlib stream without a preset dictionary.
-bool is_header(std::byte first, std::byte second) noexcept;
+/// Whether these are the two bytes that begin a zlib stream, one with a preset dictionary or one without.
+bool is_header(std::byte first, std::byte second, bool dictionary = false) noexcept;
 
 }  // namespace stele::zlib

@@ -19,9 +19,9 @@ constexpr std::size_t trailer_size = 4;
 /// What is still to come where inflate asks for more: a byte of deflate and the checksum.
 constexpr std::size_t least_left = 1 + trailer_size;
 
-/// Reads streams in order: inflates with zlib in bounded memory. At the start of each block it looks for a marker, a few
-/// bytes at a time; a block that has one is then taken in large pieces. In any other it takes five bytes at a time where
-/// the Source cannot go back.
+/// Reads streams in order: inflates with zlib in bounded memory. At the start of each block it looks for a marker, a
+/// few bytes at a time; a block that has one is then taken in large pieces. In any other it takes five bytes at a time
+/// where the Source cannot go back.
 class ZlibSource final : public Source {
  public:
   explicit ZlibSource(Source& stored) : in_(stored, std::size_t{64} << 10) {}
@@ -93,7 +93,7 @@ class ZlibSource final : public Source {
       ended_early();
     }
     if (!zlib::is_header(header[0], header[1])) {
-      if (zlib::is_header(header[0], header[1] & ~std::byte{0x3f})) {
+      if (stream_offset_ == 0 && zlib::is_header(header[0], header[1], true)) {
         failed(Errc::unsupported, "it needs a preset dictionary");
       }
       not_zlib();
@@ -202,7 +202,7 @@ class ZlibSource final : public Source {
   std::uint64_t stream_offset_ = 0;
   std::uint32_t adler_ = 1;
 
-  bool looking_ = false;  // for a marker, before the next byte
+  bool looking_ = false;                              // for a marker, before the next byte
   std::array<std::byte, zlib::marker_size> taken_{};  // when looking; inflated before what follows in in_
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

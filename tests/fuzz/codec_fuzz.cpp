@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fuzz.hpp"
+#include "stele/block_codec.hpp"
 #include "stele/codec.hpp"
 #include "stele/io.hpp"
 
@@ -51,12 +52,32 @@ void decompress(Bytes bytes, const Codec& codec) {
   });
 }
 
+/// The codecs of the build, and one of functions: a block of one value is stored as that.
+Codecs all_codecs() {
+  Codecs codecs;
+  codecs.add(block_codec({.name = "runs",
+                          .extensions = {".runs"},
+                          .magic = "runs",
+                          .compress =
+                              [](Bytes plain, int, std::vector<std::byte>& out) {
+                                const bool one = std::count(plain.begin(), plain.end(), plain[0]) ==
+                                                 static_cast<std::ptrdiff_t>(plain.size());
+                                out.insert(out.end(), plain.begin(), one ? plain.begin() + 1 : plain.end());
+                              },
+                          .decompress =
+                              [](Bytes stored, MutableBytes plain) {
+                                std::fill(plain.begin(), plain.end(), stored[0]);
+                                return stored.size() == 1;
+                              }}));
+  return codecs;
+}
+
 }  // namespace
 }  // namespace stele
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stele;
-  static const Codecs codecs;
+  static const Codecs codecs = all_codecs();
   const Bytes bytes = std::as_bytes(std::span(data, size));
   for (const auto& codec : codecs.all()) {
     if (codec->recognises(bytes.first(std::min<std::size_t>(size, 12)))) {
