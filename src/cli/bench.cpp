@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
 #include <thread>
+#include <tuple>
 
 #include <nlohmann/json.hpp>
 
@@ -157,7 +159,9 @@ Row try_candidate(const BenchObject& object, const Candidate& candidate, const B
       const Measurement tried = measure(sample, candidate, once, waiting);
       const double whole_seconds = (tried.save_seconds + tried.load_seconds) * plain / tried_bytes;
       if (whole_seconds > options.seconds && tried_bytes < plain) {
-        part = part_of(object.value, std::max(options.seconds / whole_seconds, sample_bytes / plain));
+        // A half, a quarter …, so that ways of about the same speed have the same part and can be compared.
+        const double share = std::exp2(std::floor(std::log2(options.seconds / whole_seconds)));
+        part = part_of(object.value, std::max(share, sample_bytes / plain));
         part_bytes = static_cast<double>(plain_size(part));
       }
     }
@@ -359,9 +363,11 @@ int bench(const BenchOptions& options) {
   if (plot != nullptr) {
     write_plot(*plot, options, object, rows);
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return std::pair(!a.failure.empty(), -a.point.ratio) < std::pair(!b.failure.empty(), -b.point.ratio);
-  });
+  const auto place = [](const Row& row) {
+    const Candidate& candidate = row.point.candidate;
+    return std::tuple(!row.failure.empty(), -row.point.ratio, candidate.codec, candidate.level, candidate.filter);
+  };
+  std::sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) { return place(a) < place(b); });
   if (options.json) {
     print_document(options, object, rows);
   } else {

@@ -87,13 +87,16 @@ std::string mark(std::size_t form, double x, double y, double radius, std::strin
   return "<polygon points=\"" + corners + "\"" + paint;
 }
 
-/// Ticks at 1, 2 and 5 times powers of ten.
+/// Ticks at powers of ten; nearer ones where few of these are in sight.
 std::vector<double> log_ticks(double low, double high) {
   std::vector<double> ticks;
-  const bool wide = std::log10(high / low) > 2.2;
+  const double decades = std::log10(high / low);
+  const std::vector<double> steps = decades > 2.2   ? std::vector{1.0}
+                                    : decades > 0.9 ? std::vector{1.0, 2.0, 5.0}
+                                                    : std::vector{1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0};
   for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10) {
-    for (const double step : {1.0, 2.0, 5.0}) {
-      if (power * step >= low * 0.999 && power * step <= high * 1.001 && (!wide || step == 1)) {
+    for (const double step : steps) {
+      if (power * step >= low * 0.999 && power * step <= high * 1.001) {
         ticks.push_back(power * step);
       }
     }
@@ -121,9 +124,11 @@ class Style {
       add(filters_, point.candidate.filter);
       most_memory_ = std::max({most_memory_, point.save_memory, point.load_memory});
     }
-    const auto rank = [](const std::string& filter) { return filter == "auto" ? 0 : filter == "none" ? 1 : 2; };
-    std::stable_sort(filters_.begin(), filters_.end(),
-                     [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+    const auto place = [](const std::string& filter) {
+      return std::pair(filter == "auto" ? 0 : filter == "none" ? 1 : 2, filter);
+    };
+    std::sort(filters_.begin(), filters_.end(),
+              [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
   }
   const std::vector<std::string>& codecs() const noexcept { return codecs_; }
   const std::vector<std::string>& filters() const noexcept { return filters_; }
