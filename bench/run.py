@@ -2,7 +2,8 @@
 
 Each group is a module beside this file with PROGRAMS, versions(), tables(results, table) and bars(results). Its
 programs run in turn, round after round, every other round in the reverse order; what is told are medians over all
-rounds. scripts/bench builds the programs and starts this.
+rounds. A group may have ROUNDS (3 without), ONCE (programs that only the first round runs) and picture(results, path),
+which draws what its tables show as bench/<group>.svg. scripts/bench builds the programs and starts this.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-GROUPS = ["archive"]
+GROUPS = ["archive", "compression"]
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 
@@ -104,10 +105,14 @@ def run_program(program, repetitions, arguments, first):
     if program == "compile":
         return compile_cost(repetitions, first)
     environment = dict(os.environ, STELE_BENCH_FOLDER=str(arguments.folder))
-    if program.endswith("_bench"):
+    if arguments.quick:
+        environment["STELE_BENCH_QUICK"] = "1"
+    script, _, part = program.partition(" ")
+    if script.endswith("_bench"):  # the part is a regular expression that chooses benchmarks
         report = arguments.folder / "report.json"
         command = [
-            arguments.programs / program,
+            arguments.programs / script,
+            f"--benchmark_filter={part or '.'}",
             f"--benchmark_repetitions={repetitions}",
             "--benchmark_enable_random_interleaving=true",
             "--benchmark_min_time=0.1",
@@ -117,7 +122,6 @@ def run_program(program, repetitions, arguments, first):
         if done.returncode != 0:
             sys.exit(f"bench: {program} failed\n{done.stdout}{done.stderr}")
         return json.loads(report.read_text())
-    script, part = program.split()
     command = [sys.executable, HERE / f"{script}.py", part, str(repetitions)]
     done = subprocess.run([*first, *command], check=True, env=environment, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
@@ -126,10 +130,12 @@ def run_program(program, repetitions, arguments, first):
 def measure(group, rounds, arguments, first):
     results = Results()
     for turn in range(rounds):
-        programs = list(group.PROGRAMS.items())
+        programs = [p for p in group.PROGRAMS.items() if turn == 0 or p[0] not in getattr(group, "ONCE", ())]
         for program, repetitions in programs if turn % 2 == 0 else reversed(programs):
-            print(f"[bench] round {turn + 1} of {rounds}: {program}", flush=True)
+            print(f"[bench] round {turn + 1} of {rounds}: {program}", end="", flush=True)
+            begin = time.monotonic()
             results.add(run_program(program, repetitions, arguments, first))
+            print(f" ({time.monotonic() - begin:.0f} s)", flush=True)
     return results
 
 
@@ -195,13 +201,15 @@ def main():
     if unknown:
         sys.exit(f"bench: no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
     first = priority()
-    rounds = 1 if arguments.quick else 3
     for name in arguments.groups or GROUPS:
         group = importlib.import_module(name)
+        rounds = 1 if arguments.quick else getattr(group, "ROUNDS", 3)
         load = os.getloadavg()[0]
         results = measure(group, rounds, arguments, first)
         text = section(name, group, results, rounds, first, load)
         print("\n" + text)
+        if hasattr(group, "picture"):
+            group.picture(results, (arguments.folder if arguments.quick else HERE) / f"{name}.svg")
         if not arguments.quick:
             update(HERE / "results.md", name, text)
             print(f"[bench] bench/results.md: {name}")

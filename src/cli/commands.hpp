@@ -57,6 +57,7 @@ struct ExtractOptions {
   bool raw = false;
   std::string codec;
   std::optional<int> level;
+  std::string filter = "auto";
   unsigned threads = 0;
   Sync sync = Sync::none;
   bool json = false;
@@ -75,10 +76,26 @@ struct ConvertOptions {
   std::string output;
   std::string codec;
   std::optional<int> level;
+  std::string filter;  // empty: arrays stay encoded as they are
   unsigned threads = 0;
   Sync sync = Sync::none;
   bool json = false;
 };
 int convert(const ConvertOptions& options);
+
+struct BenchOptions {
+  std::string file;
+  bool bytes = false;
+  std::vector<std::string> codecs;  // none: all
+  std::vector<int> levels;          // none: some of each codec
+  std::vector<std::string> filters = {"none", "auto"};
+  unsigned threads = 0;
+  double seconds = 2;
+  std::string folder;  // empty: the system's for temporary files
+  bool memory = false;
+  std::string plot;
+  bool json = false;
+};
+int bench(const BenchOptions& options);
 
 }  // namespace stele::cli

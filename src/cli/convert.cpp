@@ -1,6 +1,8 @@
 // stele convert
 
 #include <filesystem>
+#include <map>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -9,26 +11,62 @@
 #include "cli/output.hpp"
 #include "cli/pass.hpp"
 #include "cli/report.hpp"
+#include "stele/archive.hpp"
 #include "stele/codec.hpp"
+#include "stele/value.hpp"
 
 namespace stele::cli {
+
+namespace {
+
+/// The same plain bytes under another codec.
+Passed pass_on(const ConvertOptions& options, const Codec* codec, Output& output) {
+  std::unique_ptr<Sink> compressor;
+  if (codec != nullptr) {
+    compressor = compressing_sink(output, *codec, options.level, options.threads);
+  }
+  Passed passed = pass_archives(open_input(options.input), compressor != nullptr ? compressor.get() : &output,
+                                {.threads = options.threads,
+                                 .label = std::filesystem::path(options.input).filename().string(),
+                                 .progress = !options.json});
+  if (compressor != nullptr) {
+    compressor->close();
+  }
+  return passed;
+}
+
+/// The same values saved anew, one archive in memory at a time.
+Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& output) {
+  SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+                     .level = options.level,
+                     .filter = options.filter,
+                     .threads = options.threads};
+  std::optional<Writer> writer;
+  const auto save = [&](const Value& value, const std::map<std::string, std::string>& metadata) {
+    if (!writer) {
+      saving.metadata = metadata;
+      writer.emplace(output, saving);
+    } else if (metadata != saving.metadata) {
+      fail(Errc::unsupported, "archives of different metadata can be converted only without --filter");
+    }
+    writer->write(value);
+  };
+  Passed passed = pass_archives(open_input(options.input), nullptr,
+                                {.threads = options.threads,
+                                 .label = std::filesystem::path(options.input).filename().string(),
+                                 .progress = !options.json,
+                                 .take = save});
+  writer->close();
+  return passed;
+}
+
+}  // namespace
 
 int convert(const ConvertOptions& options) {
   const Codecs codecs;
   const Codec* codec = choose_codec(codecs, options.codec, options.output, options.level);
-  std::unique_ptr<Source> input = open_input(options.input);
   Output output(options.output, options.sync, options.json);
-  std::unique_ptr<Sink> compressor;
-  if (codec != nullptr) {
-    compressor = compressing_sink(output, *codec, options.level);
-  }
-  const Passed passed = pass_archives(std::move(input), compressor != nullptr ? compressor.get() : &output,
-                                      {.threads = options.threads,
-                                       .label = std::filesystem::path(options.input).filename().string(),
-                                       .progress = !options.json});
-  if (compressor != nullptr) {
-    compressor->close();
-  }
+  const Passed passed = options.filter.empty() ? pass_on(options, codec, output) : save_anew(options, codec, output);
   output.close();
   if (options.json) {
     const auto side = [](const std::string& file, std::string_view name, std::uint64_t bytes) {

@@ -76,6 +76,7 @@ int extract(const ExtractOptions& options) {
     save(output, value,
          {.codec = std::string(codec != nullptr ? codec->name() : "plain"),
           .level = options.level,
+          .filter = options.filter,
           .threads = options.threads,
           .metadata = file.info().metadata});
   }

@@ -1,4 +1,4 @@
-// stele: looks at archives, checks them, takes them apart and converts them.
+// stele: looks at archives, checks them, takes them apart, converts them and measures how best to save them.
 
 #include <algorithm>
 #include <csignal>
@@ -54,6 +54,7 @@ class CommandLine {
     add_extract();
     add_verify();
     add_convert();
+    add_bench();
     add_codecs();
   }
 
@@ -120,6 +121,10 @@ class CommandLine {
     return command.add_option("--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
   }
 
+  static CLI::Option* add_filter(CLI::App& command, std::string& filter, const char* about) {
+    return command.add_option("--filter", filter, about)->type_name("NAME");
+  }
+
   void add_info() {
     CLI::App& command = add_command("info", "What is known of an archive as a whole", info_, info);
     add_file(command, info_.file);
@@ -165,6 +170,7 @@ class CommandLine {
                          "Only the elements of an array (little-endian, row-major), or a text or bytes as they are");
     add_codec(command, extract_.codec)->excludes(raw);
     add_level(command, extract_.level)->excludes(raw);
+    add_filter(command, extract_.filter, "How arrays are encoded before they are compressed [auto]")->excludes(raw);
     add_threads(command, extract_.threads);
     add_sync(command, extract_.sync);
     add_offset(command, extract_.offset);
@@ -187,14 +193,44 @@ class CommandLine {
     command.parse_complete_callback([this] { file_ = &convert_.input; });
     add_codec(command, convert_.codec);
     add_level(command, convert_.level);
+    add_filter(command, convert_.filter,
+               "Load and save anew, arrays encoded so: auto, none, … [the same archives, byte for byte]");
     add_threads(command, convert_.threads);
     add_sync(command, convert_.sync);
+  }
+  void add_bench() {
+    CLI::App& command =
+        add_command("bench", "An object saved and loaded in many ways: sizes, speeds, memory", bench_, bench);
+    add_file(command, bench_.file);
+    std::vector<std::string> names = codecs_;
+    names.insert(names.begin(), "plain");
+    command.add_flag("--bytes", bench_.bytes, "Take FILE as bytes even if it is an archive");
+    command.add_option("--codecs", bench_.codecs, "Only these, as in gzip,zstd [all]")
+        ->delimiter(',')
+        ->check(CLI::IsMember(names))
+        ->type_name("NAMES");
+    command.add_option("--levels", bench_.levels, "Only these, as in 1,3,9, where a codec has them [up to 4 of each]")
+        ->delimiter(',')
+        ->type_name("LIST");
+    command.add_option("--filters", bench_.filters, "Filters to try [none,auto]")->delimiter(',')->type_name("NAMES");
+    add_threads(command, bench_.threads);
+    command
+        .add_option("--seconds", bench_.seconds, "What is slower is measured on a part that takes about so long [2]")
+        ->check(CLI::Range(0.01, 1e6))
+        ->type_name("N");
+    CLI::Option* folder =
+        command.add_option("--folder", bench_.folder, "Where files are written [the system's for temporary files]")
+            ->type_name("FOLDER");
+    command.add_flag("--memory", bench_.memory, "Files in memory instead")->excludes(folder);
+    command.add_option("--plot", bench_.plot, "Draws a picture as well")->type_name("OUT.svg");
   }
   void add_codecs() {
     add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs);
   }
 
-  CLI::App app_{"Looks at stele archives, checks them, takes them apart and converts them.", "stele"};
+  CLI::App app_{
+      "Looks at stele archives, checks them, takes them apart, converts them and measures how best to save them.",
+      "stele"};
   std::vector<std::string> codecs_;
   InfoOptions info_;
   LsOptions ls_;
@@ -202,6 +238,7 @@ class CommandLine {
   ExtractOptions extract_;
   VerifyOptions verify_;
   ConvertOptions convert_;
+  BenchOptions bench_;
   CodecsOptions codecs_options_;
   bool json_ = false;
   const std::string none_;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "archive/output.hpp"
 #include "cli/progress.hpp"
 #include "format/frozen.hpp"
 #include "stele/archive.hpp"
@@ -171,7 +172,12 @@ void pass_plain(PassingSource& source, const PassOptions& options, Passed& passe
     }
     passed.archives.push_back({offset, 0});
     try {
-      reader.read<Unread>();
+      if (options.take) {
+        const auto value = reader.read<Value>();
+        options.take(value, reader.metadata());
+      } else {
+        reader.read<Unread>();
+      }
     } catch (const Error& error) {
       rethrow_of(error, passed);
     }
@@ -199,7 +205,7 @@ Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions&
   const Codec* codec = may_be_archive(stored.first()) ? nullptr : codecs.by_magic(stored.first());
   std::unique_ptr<Source> plain = std::make_unique<BorrowedSource>(stored);
   if (codec != nullptr) {
-    plain = decompressing_source(std::move(plain), *codec);
+    plain = decompressing_source(std::move(plain), *codec, {.threads = thread_count(options.threads)});
   }
   Passed passed;
   passed.codec = codec == nullptr ? "plain" : codec->name();

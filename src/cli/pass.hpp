@@ -3,11 +3,14 @@
 // `convert` do. The memory it takes does not depend on their size.
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "stele/io.hpp"
+#include "stele/value.hpp"
 
 namespace stele::cli {
 
@@ -15,6 +18,8 @@ struct PassOptions {
   unsigned threads = 0;
   std::string label;      // of the progress bar
   bool progress = false;  // whether there may be one
+  /// If set, every value is loaded and given to it, together with its metadata, once it is checked.
+  std::function<void(const Value&, const std::map<std::string, std::string>&)> take = {};
 };
 
 /// What has passed.

@@ -30,6 +30,11 @@ Progress::~Progress() {
   }
 }
 
+void Progress::describe(std::string what) {
+  label_ = std::move(what);
+  bytes_ = false;
+}
+
 void Progress::update(std::uint64_t done) noexcept {
   done_ = done;
   if (!visible_) {
@@ -51,7 +56,7 @@ void Progress::draw(Clock::time_point now) noexcept {
     line += "[" + std::string(filled, '#') + std::string(bar_width - filled, '.') + "] ";
     line += std::to_string(static_cast<int>(part * 100)) + " %  ";
   }
-  line += size_text(done_) + "  " + size_text(rate) + "/s\x1b[K";
+  line += (bytes_ ? size_text(done_) + "  " + size_text(rate) + "/s" : "") + "\x1b[K";
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
   drawn_ = true;

@@ -17,19 +17,22 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done`: the bytes so far.
+  /// Replaces the label and, from now on, the bytes and their rate: what is counted is no bytes.
+  void describe(std::string what);
+  /// `done`: how much so far.
   void update(std::uint64_t done) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
   void draw(Clock::time_point now) noexcept;
 
-  const std::string label_;
+  std::string label_;
   const std::optional<std::uint64_t> total_;
   const bool visible_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point next_draw_;
   std::uint64_t done_ = 0;
+  bool bytes_ = true;
   bool drawn_ = false;
 };
 
