@@ -40,7 +40,7 @@ struct BlockIndex {
 
 /// What decompressing may take.
 struct DecodeOptions {
-  /// Threads that decode blocks at once.
+  /// Threads that decode blocks at once; 0: as many as the machine has, at most 16.
   unsigned threads = 1;
   /// Bytes of memory that a file may ask its decoder to look back on (window, dictionary).
   std::uint64_t window = std::uint64_t{128} << 20;

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstring>
 
-#include "archive/output.hpp"
 #include "cli/progress.hpp"
 #include "format/frozen.hpp"
 #include "stele/archive.hpp"
@@ -205,7 +204,7 @@ Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions&
   const Codec* codec = may_be_archive(stored.first()) ? nullptr : codecs.by_magic(stored.first());
   std::unique_ptr<Source> plain = std::make_unique<BorrowedSource>(stored);
   if (codec != nullptr) {
-    plain = decompressing_source(std::move(plain), *codec, {.threads = thread_count(options.threads)});
+    plain = decompressing_source(std::move(plain), *codec, {.threads = options.threads});
   }
   Passed passed;
   passed.codec = codec == nullptr ? "plain" : codec->name();
