@@ -106,7 +106,8 @@ TEST_F(Lz4, ReadsTheLegacyFormat) {
       expect_exact(codec_, stored, plain);
       continue;
     }
-    FileLike file(stored + compressed(codec_, plain));
+    const Data two = stored + compressed(codec_, plain);
+    FileLike file(two);
     const auto source = codec_.in_order(file, {});
     EXPECT_EQ(read_exactly(*source, plain.size()), plain);
     source->finish();
