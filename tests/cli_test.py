@@ -537,6 +537,28 @@ class Convert(Case):
             self.assertEqual(self.ok("extract", f"every.{codec}", "layers/0/weights", "--raw", "-o", "-").out,
                              WEIGHTS.tobytes())
 
+    def test_filters(self):
+        self.ok("convert", "model.stele", "filtered.gz", "--filter", "shuffle")
+        listed = {entry["path"]: entry for entry in self.ok("ls", "filtered.gz", "--json").json["entries"]}
+        self.assertEqual(listed["layers/0/weights"]["encoding"], "shuffle")
+        self.assertGreater(self.ok("info", "filtered.gz", "--json").json["encoded_arrays"], 0)
+        self.assertIn("filter", self.ok("info", "filtered.gz").text)
+        self.ok("verify", "filtered.gz")
+        self.assertEqual(self.ok("extract", "filtered.gz", "layers/0/weights", "--raw", "-o", "-").out,
+                         WEIGHTS.tobytes())
+        # Another codec keeps them; a plain file is decoded, unless it comes from standard input.
+        self.ok("convert", "filtered.gz", "filtered.z")
+        self.assertEqual(self.ok("info", "filtered.z", "--json").json["encoded_arrays"],
+                         self.ok("info", "filtered.gz", "--json").json["encoded_arrays"])
+        self.ok("convert", "filtered.gz", "decoded.stele")
+        self.assertEqual(self.ok("info", "decoded.stele", "--json").json["encoded_arrays"], 0)
+        self.assertEqual(self.ok("extract", "decoded.stele", "layers/0/weights", "--raw", "-o", "-").out,
+                         WEIGHTS.tobytes())
+        encoded = self.ok("convert", "-", "-", stdin=pathlib.Path("filtered.gz").read_bytes()).out
+        self.assertEqual(encoded, gzip.open("filtered.gz").read())
+        self.fails(2, "convert", "model.stele", "x.gz", "--filter", "nonsense", says="nonsense")
+        self.fails(2, "convert", "model.stele", "x.stele", "--filter", "shuffle", says="filter")
+
     def test_standard_input_and_output(self):
         packed = self.ok("convert", "-", "-", "--codec", "gzip", "--level", 1, stdin=PLAIN + OTHER).out
         self.assertEqual(gzip.decompress(packed), PLAIN + OTHER)

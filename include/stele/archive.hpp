@@ -300,7 +300,8 @@ struct Info {
   std::uint64_t stored_bytes = 0;  // of the file
   std::uint64_t plain_bytes = 0;   // of the archive
   std::uint64_t arrays = 0;        // listed ones
-  std::uint64_t array_bytes = 0;
+  std::uint64_t array_bytes = 0;     // stored ones of these
+  std::uint64_t encoded_arrays = 0;  // those that were stored with a filter and cannot be mapped
   std::uint64_t format = 0;
   std::string writer;
   std::map<std::string, std::string> metadata;

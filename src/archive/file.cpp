@@ -179,6 +179,7 @@ Info File::info() const {
   info.arrays = directory.arrays.size();
   for (const ArrayEntry& entry : directory.arrays) {
     info.array_bytes += entry.length;
+    info.encoded_arrays += entry.is_raw() ? 0 : 1;
   }
   info.format = directory.format;
   info.writer = directory.writer;

@@ -76,7 +76,7 @@ struct ConvertOptions {
   std::string output;
   std::string codec;
   std::optional<int> level;
-  std::string filter;  // empty: arrays stay encoded as they are
+  std::string filter;  // empty: arrays stay as they are, but decoded where the output is plain
   unsigned threads = 0;
   Sync sync = Sync::none;
   bool json = false;

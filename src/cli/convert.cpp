@@ -16,7 +16,6 @@
 #include "stele/value.hpp"
 
 namespace stele::cli {
-
 namespace {
 
 /// The same plain bytes under another codec.
@@ -60,13 +59,30 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
   return passed;
 }
 
+/// Whether a file is one archive with encoded arrays.
+bool has_encoded_arrays(const std::string& file) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(file, ignored)) {
+    return false;
+  }
+  try {
+    return open(file).info().encoded_arrays > 0;
+  } catch (const Error&) {  // passing it on will tell what is wrong, if anything
+    return false;
+  }
+}
+
 }  // namespace
 
 int convert(const ConvertOptions& options) {
   const Codecs codecs;
   const Codec* codec = choose_codec(codecs, options.codec, options.output, options.level);
+  ConvertOptions chosen = options;
+  if (codec == nullptr && options.filter.empty() && has_encoded_arrays(options.input)) {
+    chosen.filter = "none";  // a plain file is there to be mapped
+  }
   Output output(options.output, options.sync, options.json);
-  const Passed passed = options.filter.empty() ? pass_on(options, codec, output) : save_anew(options, codec, output);
+  const Passed passed = chosen.filter.empty() ? pass_on(chosen, codec, output) : save_anew(chosen, codec, output);
   output.close();
   if (options.json) {
     const auto side = [](const std::string& file, std::string_view name, std::uint64_t bytes) {

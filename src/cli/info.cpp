@@ -48,6 +48,9 @@ void print_info(const std::string& file, const Info& info) {
   table.add({"format", std::to_string(info.format)});
   table.add({"writer", printable(info.writer)});
   table.add({"arrays", std::to_string(info.arrays) + " of 4 KiB or more, " + exact_size(info.array_bytes)});
+  if (info.encoded_arrays > 0) {
+    table.add({"encoded", std::to_string(info.encoded_arrays) + " of them, by a filter"});
+  }
   std::string text = table.text();
   if (!info.metadata.empty()) {
     Table metadata;
@@ -78,6 +81,7 @@ int info(const InfoOptions& options) {
   document["writer"] = info.writer;
   document["arrays"] = info.arrays;
   document["array_bytes"] = info.array_bytes;
+  document["encoded_arrays"] = info.encoded_arrays;
   document["metadata"] = info.metadata;
   print_json(document);
   return exit_fine;

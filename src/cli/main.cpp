@@ -194,7 +194,7 @@ class CommandLine {
     add_codec(command, convert_.codec);
     add_level(command, convert_.level);
     add_filter(command, convert_.filter,
-               "Load and save anew, arrays encoded so: auto, none, … [the same archives, byte for byte]");
+               "Load and save anew, arrays encoded so: auto, none, … [the same bytes; encoded arrays decoded for a plain file]");
     add_threads(command, convert_.threads);
     add_sync(command, convert_.sync);
   }

@@ -207,14 +207,14 @@ std::uint32_t adler32_of_both(std::uint32_t first, std::uint32_t second, std::ui
 
 LevelRange deflate_levels(DeflateEnd end) noexcept {
   if (end == DeflateEnd::final_block && STELE_WITH_LIBDEFLATE) {
-    return {.lowest = 1, .highest = 12, .standard = 6};
+    return {.lowest = 1, .highest = 12, .standard = 3};
   }
-  return {.lowest = 1, .highest = 9, .standard = 6};
+  return {.lowest = 1, .highest = 9, .standard = 3};
 }
 
 std::unique_ptr<Deflate> make_deflate(int level, DeflateEnd end) {
 #if STELE_WITH_ISAL
-  if (level <= (end == DeflateEnd::full_flush ? 3 : 1)) {
+  if (level <= 3) {
     return std::make_unique<IsalDeflate>(level, end);
   }
 #endif
