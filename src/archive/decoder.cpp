@@ -34,6 +34,14 @@ void Decoder::begin() {
 }
 
 void Decoder::finish() {
+  if (context_.trailer != nullptr) {
+    pass_tail();
+  } else {
+    read_tail();
+  }
+}
+
+void Decoder::read_tail() {
   const std::uint64_t directory_at = in_->position();
   tail_bytes_ = frozen::trailer_bytes;
   const std::vector<std::byte> item = capture();
@@ -53,17 +61,38 @@ void Decoder::finish() {
   if (context_.verify != Verify::none && xxh3_64(item) != trailer_.directory_checksum) {
     fail(Errc::damaged, "the checksum of the directory does not match", {{}, directory_at});
   }
-  if (in_->hashing() && structure != trailer_.structure_checksum) {
+  check_tail(structure);
+}
+
+/// Goes over a directory and a trailer that are known, so that they are hashed.
+void Decoder::pass_tail() {
+  if (in_->position() != trailer().directory_offset) {
+    fail(Errc::damaged, "the trailer names another place for the directory", {{}, in_->position()});
+  }
+  in_->skip(trailer().directory_length);
+  prepare();  // the padding
+  const std::uint64_t structure = in_->structure_checksum();
+  if (in_->position() != trailer().total_length - frozen::trailer_bytes) {
+    fail(Errc::damaged, "other bytes than padding follow the directory", {{}, in_->position()});
+  }
+  in_->skip(frozen::trailer_bytes);
+  check_tail(structure);
+}
+
+void Decoder::check_tail(std::uint64_t structure) {
+  const std::uint64_t directory_at = trailer().directory_offset;
+  if (in_->hashing() && structure != trailer().structure_checksum) {
     fail(Errc::damaged, "a checksum does not match: the bytes between the arrays have changed", {{}, directory_at});
   }
+  const std::vector<ArrayEntry>& arrays = directory().arrays;
   const auto same_place = [](const Seen& seen, const ArrayEntry& entry) {
     return seen.offset == entry.offset && seen.length == entry.length;
   };
-  if (!std::equal(seen_.begin(), seen_.end(), directory_.arrays.begin(), directory_.arrays.end(), same_place)) {
+  if (!std::equal(seen_.begin(), seen_.end(), arrays.begin(), arrays.end(), same_place)) {
     fail(Errc::damaged, "the directory lists other arrays than the archive has", {{}, directory_at});
   }
   for (std::size_t i = 0; i < seen_.size(); ++i) {
-    const ArrayEntry& entry = directory_.arrays[i];
+    const ArrayEntry& entry = arrays[i];
     if (seen_[i].hashed && seen_[i].checksum != entry.checksum) {
       fail(Errc::damaged, "the array's checksum does not match: its bytes have changed", {entry.path, entry.offset});
     }

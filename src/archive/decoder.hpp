@@ -16,8 +16,8 @@ namespace stele {
 /// What the decoder may know beforehand, from a directory read first.
 struct DecoderContext {
   const Directory* directory = nullptr;      // null: in order, the directory comes last
+  const Trailer* trailer = nullptr;          // set: finish() need not read the directory, which was checked
   std::shared_ptr<Mapping> mapping;          // set: arrays are mapped
-  std::uint64_t archive_in_mapping = 0;      // where the archive begins in it
   Verify verify = Verify::full;              // none, directory or full
   bool strict = false;
   const TypeRegistry* types = nullptr;
@@ -34,9 +34,9 @@ class Decoder final : public InVisitor, private Input::Reader {
   void begin();
   /// Behind the root: reads the directory and the trailer and checks all that was read against them.
   void finish();
-  /// The metadata and other parts of the directory that finish() read.
-  const Directory& directory() const noexcept { return directory_; }
-  const Trailer& trailer() const noexcept { return trailer_; }
+  /// The directory and the trailer, once finish() has checked them.
+  const Directory& directory() const noexcept { return context_.trailer != nullptr ? *context_.directory : directory_; }
+  const Trailer& trailer() const noexcept { return context_.trailer != nullptr ? *context_.trailer : trailer_; }
 
   Kind kind() override;
   void null() override;
@@ -109,6 +109,10 @@ class Decoder final : public InVisitor, private Input::Reader {
   enum class Form : std::uint8_t { sequence, map, record_map, record_tuple };
   std::uint64_t bytes_to_come() const noexcept override;
   std::string current_path() const override { return path(); }
+
+  void read_tail();
+  void pass_tail();
+  void check_tail(std::uint64_t structure);
 
   // heads and items
   cbor::Head peek_head(std::size_t& size);

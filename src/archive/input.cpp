@@ -93,10 +93,14 @@ Input::Input(Source& source, const Options& options) : source_(source), options_
   if (options_.random) {
     const Bytes all = source.memory();
     if (!all.empty()) {
-      memory_ = all.subspan(static_cast<std::size_t>(options_.start));
+      whole_ = all.subspan(static_cast<std::size_t>(options_.start));
       if (options_.end) {
-        memory_ = memory_.first(static_cast<std::size_t>(*options_.end - options_.start));
+        whole_ = whole_.first(static_cast<std::size_t>(*options_.end - options_.start));
       }
+      if (options_.mapped != nullptr) {
+        return;
+      }
+      memory_ = whole_;
       window_ = at_ = hashed_ = memory_.data();
       end_ = options_.segments != nullptr ? window_ : window_ + memory_.size();
     }
@@ -197,6 +201,8 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   if (!options_.random) {
     const std::uint64_t sure = reader_ != nullptr ? reader_->bytes_to_come() : 0;
     wanted = std::min<std::uint64_t>(room, missing + std::min<std::uint64_t>(more, capacity_) + std::min<std::uint64_t>(sure, capacity_));
+  } else if (options_.mapped != nullptr) {
+    wanted = std::min<std::uint64_t>(room, std::max<std::uint64_t>(missing, structure_left(window_at_ + kept)));
   }
   check_expansion();
   const std::size_t got = fetch({buffer_.get() + kept, static_cast<std::size_t>(wanted)}, missing);
@@ -207,6 +213,14 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   if (got < missing) {
     ended();
   }
+}
+
+/// How many bytes there are from `offset` to the next listed array.
+std::uint64_t Input::structure_left(std::uint64_t offset) const noexcept {
+  const auto& arrays = options_.mapped->arrays;
+  const auto next = std::lower_bound(arrays.begin(), arrays.end(), offset,
+                                     [](const ArrayEntry& entry, std::uint64_t at) { return entry.offset < at; });
+  return next == arrays.end() ? ~std::uint64_t{0} : next->offset - offset;
 }
 
 /// Opens the window further over memory whose segments are checked first.
@@ -424,10 +438,10 @@ std::uint64_t Input::skip_payload(std::uint64_t size, bool hash) {
 }
 
 Bytes Input::in_place(std::uint64_t offset, std::uint64_t size) const noexcept {
-  if (memory_.empty() || offset > memory_.size() || size > memory_.size() - offset) {
+  if (whole_.empty() || offset > whole_.size() || size > whole_.size() - offset) {
     return {};
   }
-  return memory_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+  return whole_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
 }
 
 std::uint64_t Input::structure_checksum() {
