@@ -110,24 +110,17 @@ std::uint64_t Decoder::bytes_to_come() const noexcept {
   return bytes;
 }
 
-Head Decoder::peek_head(std::size_t& size) {
-  const auto first = static_cast<std::uint8_t>(in_->peek());
-  const std::uint8_t info = first & 31;
-  size = cbor::head_bytes(info);
-  if (size == 0) {
-    error(Errc::malformed, "a reserved CBOR head");
-  }
-  const std::byte* at = in_->need(size);
-  return {static_cast<Major>(first >> 5), info, cbor::argument(at, size, info)};
-}
-
-void Decoder::prepare() {
-  while (static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(Major::tag)) {
+void Decoder::prepare_tags() {
+  while (at_tag()) {
     std::size_t size = 0;
     const Head head = peek_head(size);
     const std::uint64_t tag = head.value;
     if (head.indefinite()) {
       error(Errc::malformed, "a tag of indefinite length");
+    }
+    if (tag == frozen::tag_no_op) {
+      in_->advance(size);
+      continue;
     }
     if (tag == frozen::tag_shareable) {
       pending_shared_.push_back(new_shared(in_->position()));
@@ -139,20 +132,16 @@ void Decoder::prepare() {
                tag == frozen::tag_dtype_array || tag == frozen::tag_growing_rows || tag == frozen::tag_array_view) {
       return;
     }
-    in_->advance(size);  // the no-op tag, and tags that say nothing about the form of what follows
+    in_->advance(size);  // tags that say nothing about the form of what follows
   }
 }
 
 bool Decoder::next_is_tag(std::uint64_t tag) {
   std::size_t size = 0;
-  if (static_cast<std::uint8_t>(in_->peek()) >> 5 != static_cast<std::uint8_t>(Major::tag)) {
-    return false;
-  }
-  return peek_head(size).value == tag;
+  return at_tag() && peek_head(size).value == tag;
 }
 
-/// Stands before a value that is about to be read; true if a reference was followed to it.
-bool Decoder::take() {
+bool Decoder::take_tagged() {
   if (listed_) {
     item_at_ = listed_->data_offset;
     mismatch("another value");
@@ -175,12 +164,6 @@ bool Decoder::take() {
     error(Errc::malformed, "a reference to a reference");
   }
   return true;
-}
-
-void Decoder::done(bool followed) {
-  if (followed) {
-    leave_shared();
-  }
 }
 
 Head Decoder::expect(Major major, const char* wanted) {

@@ -88,7 +88,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool growing = false;     // the first extent follows from the bytes
     std::uint64_t bytes = 0;  // definite only
     std::uint64_t data_offset = 0;
-    std::deque<std::uint64_t> shared;  // the indices it is stored under
+    std::vector<std::uint64_t> shared;  // the indices it is stored under
 
     static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
     static constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // allocated before any of it has come
@@ -115,11 +115,39 @@ class Decoder final : public InVisitor, private Input::Reader {
   void check_tail(std::uint64_t structure);
 
   // heads and items
-  cbor::Head peek_head(std::size_t& size);
-  void prepare();
+  cbor::Head peek_head(std::size_t& size) {
+    const std::uint8_t info = static_cast<std::uint8_t>(in_->peek()) & 31;
+    size = cbor::head_bytes(info);
+    if (size == 0) {
+      error(Errc::malformed, "a reserved CBOR head");
+    }
+    const std::byte* at = in_->need(size);
+    return {static_cast<cbor::Major>(static_cast<std::uint8_t>(*at) >> 5), info, cbor::argument(at, size, info)};
+  }
+  bool at_tag() { return static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(cbor::Major::tag); }
+  /// Passes the tags that mean nothing and notes marks of shared values.
+  void prepare() {
+    if (at_tag()) {
+      prepare_tags();
+    }
+  }
+  void prepare_tags();
   bool next_is_tag(std::uint64_t tag);
-  bool take();
-  void done(bool followed);
+  /// Stands before a value that is about to be read; true if a reference was followed to it.
+  bool take() {
+    if (listed_ || at_tag()) {
+      return take_tagged();
+    }
+    item_at_ = in_->position();
+    pending_shared_.clear();
+    return false;
+  }
+  bool take_tagged();
+  void done(bool followed) {
+    if (followed) {
+      leave_shared();
+    }
+  }
   cbor::Head expect(cbor::Major major, const char* wanted);
   [[noreturn]] void mismatch(const char* wanted);
   std::string found_text();
@@ -186,7 +214,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t item_at_ = 0;
   std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
   std::uint64_t referred_bytes_ = 0;  // read again through references
-  std::deque<std::uint64_t> pending_shared_;  // the marks before the value that comes next
+  std::vector<std::uint64_t> pending_shared_;  // the marks before the value that comes next
   std::uint64_t shared_count_ = 0;
   bool shared_count_known_ = true;
   bool shared_offsets_complete_ = true;  // they begin with the archive's first

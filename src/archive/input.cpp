@@ -215,11 +215,15 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   }
 }
 
-/// How many bytes there are from `offset` to the next listed array.
+/// How many bytes there are from `offset` to the next listed array that is not read over.
 std::uint64_t Input::structure_left(std::uint64_t offset) const noexcept {
+  constexpr std::uint64_t worth_a_call = std::uint64_t{16} << 10;
   const auto& arrays = options_.mapped->arrays;
-  const auto next = std::lower_bound(arrays.begin(), arrays.end(), offset,
-                                     [](const ArrayEntry& entry, std::uint64_t at) { return entry.offset < at; });
+  auto next = std::lower_bound(arrays.begin(), arrays.end(), offset,
+                               [](const ArrayEntry& entry, std::uint64_t at) { return entry.offset < at; });
+  while (next != arrays.end() && next->length < worth_a_call && next->offset - offset < capacity_) {
+    ++next;
+  }
   return next == arrays.end() ? ~std::uint64_t{0} : next->offset - offset;
 }
 
