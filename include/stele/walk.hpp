@@ -34,7 +34,9 @@ enum class Family : std::uint8_t {
   null, boolean, integer, enumeration, half, brain_float, tiny_float, real, long_real, complex,        // walk/scalars.hpp
   text, path, bits, duration, time_point, optional, variant, tuple,                                    // walk/values.hpp
   unique_pointer, shared_pointer, weak_pointer,                                                        // walk/pointers.hpp
-  array, fixed, contiguous, booleans, sequence, set, map,                                              // walk/containers.hpp
+  array,                                                                                               // walk/arrays.hpp
+  fixed, contiguous, booleans, sequence,                                                               // walk/containers.hpp
+  set, map,                                                                                            // walk/keyed.hpp
   visited, aggregate,                                                                                  // walk/records.hpp
   raw_pointer, unknown,
 };
@@ -266,3 +268,5 @@ void read_whole(InVisitor& in, T& value, F&& finish) {
 #include "stele/walk/pointers.hpp"
 #include "stele/walk/records.hpp"
 #include "stele/walk/containers.hpp"
+#include "stele/walk/keyed.hpp"
+#include "stele/walk/arrays.hpp"

@@ -47,6 +47,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::optional<std::uint64_t> begin_sequence() override;
   std::optional<std::uint64_t> begin_map() override;
   bool next() override;
+  std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) override;
+  void take_plain_items(std::size_t count) override;
   std::uint64_t expected_items(std::uint64_t count) const override;
   void begin_record() override;
   bool next_field(std::string_view& name) override;
@@ -165,6 +167,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t read_definition();
   const std::vector<std::string>& record_names(std::uint64_t id);
   bool items_closed(bool more);
+  std::size_t scan_plain(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
 
   // skipping
   void skip_value();
@@ -224,6 +227,13 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::deque<std::vector<std::string>> definitions_;
   std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
   std::vector<Reference> references_;
+  struct PlainRun {  // what peek_plain_items() found
+    std::span<const PlainItem::Kind> kinds;
+    std::span<PlainItem> items;
+    std::size_t count = 0;
+    const std::byte* end = nullptr;
+  };
+  PlainRun run_;
   std::optional<ArrayItem> listed_;  // begin_listed(): the header is known, the elements are next
   std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
   std::size_t items_depth_ = 0;

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "stele/walk/containers.hpp"
+#include "stele/walk/cells.hpp"
 
 namespace stele::walk {
 
