@@ -8,6 +8,7 @@
 #include "stele/walk.hpp"
 #include "stele/walk/containers.hpp"
 #include "stele/walk/hashed.hpp"
+#include "stele/walk/ordered.hpp"
 
 namespace stele::walk {
 
@@ -63,6 +64,12 @@ void for_each_item(OutVisitor& out, const C& container, F&& write_item) {
   if constexpr (Bucketed<C>) {
     if (container.size() >= many_items) {
       for_each_hashed(container, write_item);
+      return;
+    }
+  }
+  if constexpr (Sorted<C>) {
+    if (container.size() >= many_sorted_items) {
+      for_each_sorted(container, write_item);
       return;
     }
   }
