@@ -21,8 +21,8 @@ constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by d
 
 }  // namespace
 
-Encoder::Encoder(Sink& sink, const SaveOptions& options)
-    : out_(sink, thread_count(options.threads)), sink_(sink), options_(options) {
+Encoder::Encoder(Sink& sink, const SaveOptions& options, bool behind)
+    : out_(sink, thread_count(options.threads), behind), sink_(sink), options_(options) {
   canonical_ = options.canonical;
   types_ = options.types;
 }
@@ -317,7 +317,8 @@ void Encoder::plain_items(std::span<const PlainItem> items) {
     if (out_.position() - frame.stepped >= frozen::step_bytes) {
       note_step(frame);
     }
-    const bool is_key = is_map && frame.index++ % 2 == 0;
+    ++frame.index;
+    const bool is_key = is_map && frame.index % 2 == 1;
     if (plain.text != nullptr) {
       const std::string_view text = plain.view();
       if (is_key) {
@@ -348,9 +349,7 @@ void Encoder::plain_items(std::span<const PlainItem> items) {
         put_float(cbor::info_64, plain.bits);
     }
   }
-  if (!is_map) {
-    frame.index += items.size();
-  } else if (last_key.data() != frame.key.data()) {
+  if (last_key.data() != frame.key.data()) {
     frame.key.assign(last_key);
   }
 }

@@ -23,7 +23,8 @@ class SharedBuffers;
 
 class Encoder final : public OutVisitor {
  public:
-  Encoder(Sink& sink, const SaveOptions& options);
+  /// `behind`: another thread may write to `sink` while the encoder is there, one at a time.
+  Encoder(Sink& sink, const SaveOptions& options, bool behind);
   ~Encoder() override;
 
   /// One archive: begin(), the events of one value, finish().

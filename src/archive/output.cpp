@@ -4,12 +4,14 @@
 #include <array>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 namespace stele {
 namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread costs more than it saves
+constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
 
 }  // namespace
 
@@ -19,8 +21,8 @@ unsigned thread_count(unsigned wanted) noexcept {
   return wanted != 0 ? std::min(wanted, 256U) : machine;
 }
 
-Output::Output(Sink& sink, unsigned threads)
-    : sink_(sink), threads_(threads), buffer_(new std::byte[capacity]) {}
+Output::Output(Sink& sink, unsigned threads, bool behind)
+    : sink_(sink), threads_(threads), may_be_behind_(behind && threads > 1), buffer_(new std::byte[capacity]) {}
 
 void Output::restart() noexcept {
   used_ = 0;
@@ -45,15 +47,43 @@ void Output::hash_structure(Bytes bytes) {
 }
 
 void Output::flush() {
+  pass_on();
+  if (behind_ != nullptr) {
+    behind_->drain();
+  }
+}
+
+/// Has what has gathered hashed and written, by now or soon.
+void Output::pass_on() {
   if (used_ == 0) {
     return;
   }
-  const Bytes bytes(buffer_.get(), used_);
+  const Bytes bytes(buffer_.get(), std::exchange(used_, 0));
+  flushed_ += bytes.size();
+  sent_ += bytes.size();
+  if (behind_ == nullptr && (!may_be_behind_ || flushed_ < behind_bytes)) {
+    write_structure(bytes, flushed_);
+    return;
+  }
+  if (behind_ == nullptr) {
+    behind_ = std::make_unique<Behind>();
+  }
+  behind_->run([this, bytes, end = flushed_] { write_structure(bytes, end); });
+  filled_.push_back(std::move(buffer_));
+  if (filled_.size() > Behind::most_jobs) {
+    buffer_ = std::move(filled_.front());
+    filled_.erase(filled_.begin());
+  } else {
+    buffer_.reset(new std::byte[capacity]);
+  }
+}
+
+/// Bytes that end at `end`.
+void Output::write_structure(Bytes bytes, std::uint64_t end) {
   hash_structure(bytes);
-  send(bytes);
-  used_ = 0;
+  sink_.write(bytes);
   if (segment_bytes_ >= frozen::step_bytes) {
-    segments_.push_back({flushed_, segment_.digest64()});
+    segments_.push_back({end, segment_.digest64()});
     segment_.reset();
     segment_bytes_ = 0;
   }
@@ -71,7 +101,7 @@ void Output::structure(Bytes bytes) {
   // a long string: through the buffer, so that segments stay short
   while (!bytes.empty()) {
     if (used_ == capacity) {
-      flush();
+      pass_on();
     }
     const std::size_t size = std::min(bytes.size(), capacity - used_);
     std::memcpy(buffer_.get() + used_, bytes.data(), size);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "archive/behind.hpp"
 #include "base/checksum.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
@@ -17,7 +18,8 @@ unsigned thread_count(unsigned wanted) noexcept;
 
 class Output {
  public:
-  Output(Sink& sink, unsigned threads);
+  /// `behind`: long structure may be hashed and written by another thread while more is made.
+  Output(Sink& sink, unsigned threads, bool behind);
 
   /// Starts an archive at the Sink's current place.
   void restart() noexcept;
@@ -27,7 +29,7 @@ class Output {
   /// Room for `size` bytes (at most 512); commit() tells how many were used.
   std::byte* room(std::size_t size) {
     if (capacity - used_ < size) {
-      flush();
+      pass_on();
     }
     return buffer_.get() + used_;
   }
@@ -61,11 +63,14 @@ class Output {
 
  private:
   static constexpr std::size_t capacity = std::size_t{64} << 10;
+  void pass_on();
+  void write_structure(Bytes bytes, std::uint64_t end);
   void hash_structure(Bytes bytes);
   void send(Bytes bytes);
 
   Sink& sink_;
   unsigned threads_;
+  bool may_be_behind_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t used_ = 0;
   std::uint64_t flushed_ = 0;        // of this archive
@@ -76,6 +81,8 @@ class Output {
   Xxh3 payload_;
   std::uint64_t segment_bytes_ = 0;
   std::vector<SegmentEntry> segments_;
+  std::vector<std::unique_ptr<std::byte[]>> filled_;  // passed on, the oldest first
+  std::unique_ptr<Behind> behind_;
 };
 
 }  // namespace stele

@@ -36,7 +36,7 @@ void check_level(const SaveOptions& options, const Codec* codec) {
 
 struct Writer::State {
   State(std::unique_ptr<Sink> owned, Sink* borrowed, const SaveOptions& given, std::string_view path)
-      : options(given), own(std::move(owned)), sink(borrowed != nullptr ? *borrowed : *own) {
+      : options(given), own(std::move(owned)), sink(borrowed != nullptr ? *borrowed : *own), is_path(!path.empty()) {
     if (options.codecs == nullptr) {
       builtin = std::make_unique<Codecs>();
     }
@@ -49,9 +49,10 @@ struct Writer::State {
     if (codec != nullptr) {
       encoder.reset();
       compressor = compressing_sink(sink, *codec, options.level);
-      encoder = std::make_unique<Encoder>(*compressor, options);
+      encoder = std::make_unique<Encoder>(*compressor, options, false);
     } else if (encoder == nullptr) {
-      encoder = std::make_unique<Encoder>(sink, options);
+      // what is given to a user's own Sink comes from the user's own thread
+      encoder = std::make_unique<Encoder>(sink, options, is_path);
     }
   }
   void require_usable() const {
@@ -64,6 +65,7 @@ struct Writer::State {
   std::unique_ptr<Codecs> builtin;
   std::unique_ptr<Sink> own;
   Sink& sink;
+  bool is_path;
   const Codec* codec = nullptr;
   std::unique_ptr<Sink> compressor;
   std::unique_ptr<Encoder> encoder;
