@@ -44,6 +44,7 @@ void Encoder::begin(const Rewalk& rewalk) {
   continued_ = false;
   depth_ = 0;
   if (frames_.empty()) {
+    frames_.reserve(8);
     frames_.emplace_back();
   }
   frames_[0] = Frame{};
@@ -68,6 +69,7 @@ void Encoder::finish() {
   out_.structure(item);
   // Whole multiples of 64, so that arrays are aligned too in an archive that follows another.
   std::vector<std::byte> padding;
+  padding.reserve(2 * frozen::array_alignment);
   cbor::Builder pad(padding);
   put_padding(pad, padding_before(out_.position(), frozen::trailer_bytes));
   out_.structure(padding);

@@ -7,13 +7,10 @@
 namespace stele {
 namespace {
 
-/// The codec that options and path ask for; null for plain.
+/// The codec that options or the path ask for; null where that means none.
 const Codec* choose_codec(const SaveOptions& options, const Codecs& codecs, std::string_view path) {
-  if (options.codec == "plain") {
-    return nullptr;
-  }
   if (options.codec.empty()) {
-    return path.empty() ? nullptr : codecs.by_extension(path);
+    return codecs.by_extension(path);
   }
   const Codec* codec = codecs.find(options.codec);
   if (codec == nullptr) {
@@ -37,10 +34,13 @@ void check_level(const SaveOptions& options, const Codec* codec) {
 struct Writer::State {
   State(std::unique_ptr<Sink> owned, Sink* borrowed, const SaveOptions& given, std::string_view path)
       : options(given), own(std::move(owned)), sink(borrowed != nullptr ? *borrowed : *own), is_path(!path.empty()) {
-    if (options.codecs == nullptr) {
-      builtin = std::make_unique<Codecs>();
+    const bool may_compress = options.codec.empty() ? is_path : options.codec != "plain";
+    if (may_compress) {
+      if (options.codecs == nullptr) {
+        builtin = std::make_unique<Codecs>();
+      }
+      codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, path);
     }
-    codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, path);
     check_level(options, codec);
     start();
   }

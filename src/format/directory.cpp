@@ -75,6 +75,7 @@ void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
 
 std::vector<std::byte> encode_directory(const Directory& directory) {
   std::vector<std::byte> bytes;
+  bytes.reserve(256);  // enough for most
   Builder out(bytes);
   const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
   out.map(2 + present(directory.arrays) + present(directory.nodes) + present(directory.steps) +

@@ -2,7 +2,6 @@
 // What can be an element of an array: numbers, and records of numbers without padding. What lies in memory as such
 // crosses the seam as one array event.
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>

@@ -2,7 +2,6 @@
 // Sorted containers of many items whose nodes lie all over memory: going from one to the next waits for memory each
 // time. Here short ranges are gone through side by side, so that several waits pass at once, and used in their order.
 
-#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
