@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "io/huge_pages.hpp"
+
 namespace stele {
 namespace {
 
@@ -341,10 +343,12 @@ void Input::payload(MutableBytes to) {
   }
 }
 
-/// Several threads read pieces; each piece is hashed, in order, by the thread that has it in its cache.
+/// Several threads read pieces; each piece is hashed, in order, by the thread that has it in its cache. A piece is a huge
+/// page of the memory, so that no two threads wait for the same page to be cleared: that takes a fifth of the time.
 void Input::payload_parallel(MutableBytes to) {
   const std::uint64_t from = options_.start + window_at_;
-  const std::size_t pieces = (to.size() + piece_bytes - 1) / piece_bytes;
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(to.data()) % huge_page_size;  // of the first page
+  const std::size_t pieces = (before + to.size() + huge_page_size - 1) / huge_page_size;
   std::mutex mutex;
   std::condition_variable turn_came;
   std::size_t next_piece = 0;
@@ -360,11 +364,11 @@ void Input::payload_parallel(MutableBytes to) {
         }
         piece = next_piece++;
       }
-      const MutableBytes part =
-          to.subspan(piece * piece_bytes, std::min(piece_bytes, to.size() - piece * piece_bytes));
+      const std::size_t first = piece == 0 ? 0 : piece * huge_page_size - before;
+      const MutableBytes part = to.subspan(first, std::min((piece + 1) * huge_page_size - before, to.size()) - first);
       std::exception_ptr failed;
       try {
-        source_.read_at(from + piece * piece_bytes, part);
+        source_.read_at(from + first, part);
       } catch (...) {
         failed = std::current_exception();
       }
