@@ -213,7 +213,8 @@ TEST(Runs, SortedContainersOfAnyKeysAndPlaces) {
   std::multimap<std::string, std::uint32_t> few_keys;
   std::set<std::string> prefixed;
   std::set<std::string> lopsided = {std::string(), std::string(1, '\0'), "\xff\xff\xff\xff\xff\xff\xff\xff\xff"};
-  std::set<std::int64_t> integers = {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
+  std::set<std::int64_t> integers = {std::numeric_limits<std::int64_t>::min(),
+                                     std::numeric_limits<std::int64_t>::max()};
   std::set<double> reals = {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   std::set<double> finite = {std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max()};
   for (std::size_t i = 0; i < count; ++i) {

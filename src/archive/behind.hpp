@@ -15,7 +15,7 @@ namespace stele {
 class Behind {
  public:
   /// Jobs given and not done: where run() returns there are no more.
-  static constexpr std::size_t most_jobs = 4;
+  static constexpr std::size_t most_jobs = 2;
 
   Behind();
   /// Drops the jobs that have not begun.

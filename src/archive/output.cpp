@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread costs more than it saves
 constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
+constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
 
 }  // namespace
 
@@ -22,10 +23,15 @@ unsigned thread_count(unsigned wanted) noexcept {
 }
 
 Output::Output(Sink& sink, unsigned threads, bool behind)
-    : sink_(sink), threads_(threads), may_be_behind_(behind && threads > 1), buffer_(new std::byte[capacity]) {}
+    : sink_(sink),
+      threads_(threads),
+      may_be_behind_(behind && threads > 1),
+      chunk_(new std::byte[capacity]),
+      buffer_(chunk_.get()) {}
 
 void Output::restart() noexcept {
   used_ = 0;
+  run_bytes_ = 0;
   flushed_ = 0;
   archive_start_ = sent_;
   segment_bytes_ = 0;
@@ -36,8 +42,12 @@ void Output::restart() noexcept {
 
 void Output::send(Bytes bytes) {
   sink_.write(bytes);
-  flushed_ += bytes.size();
-  sent_ += bytes.size();
+  count(bytes.size());
+}
+
+void Output::count(std::uint64_t sent) noexcept {
+  flushed_ += sent;
+  sent_ += sent;
 }
 
 void Output::hash_structure(Bytes bytes) {
@@ -46,42 +56,8 @@ void Output::hash_structure(Bytes bytes) {
   segment_bytes_ += bytes.size();
 }
 
-void Output::flush() {
-  pass_on();
-  if (behind_ != nullptr) {
-    behind_->drain();
-  }
-}
-
-/// Has what has gathered hashed and written, by now or soon.
-void Output::pass_on() {
-  if (used_ == 0) {
-    return;
-  }
-  const Bytes bytes(buffer_.get(), std::exchange(used_, 0));
-  flushed_ += bytes.size();
-  sent_ += bytes.size();
-  if (behind_ == nullptr && (!may_be_behind_ || flushed_ < behind_bytes)) {
-    write_structure(bytes, flushed_);
-    return;
-  }
-  if (behind_ == nullptr) {
-    behind_ = std::make_unique<Behind>();
-  }
-  behind_->run([this, bytes, end = flushed_] { write_structure(bytes, end); });
-  filled_.push_back(std::move(buffer_));
-  if (filled_.size() > Behind::most_jobs) {
-    buffer_ = std::move(filled_.front());
-    filled_.erase(filled_.begin());
-  } else {
-    buffer_.reset(new std::byte[capacity]);
-  }
-}
-
-/// Bytes that end at `end`.
-void Output::write_structure(Bytes bytes, std::uint64_t end) {
-  hash_structure(bytes);
-  sink_.write(bytes);
+/// A segment may end where a piece of structure does.
+void Output::end_piece(std::uint64_t end) {
   if (segment_bytes_ >= frozen::step_bytes) {
     segments_.push_back({end, segment_.digest64()});
     segment_.reset();
@@ -89,12 +65,81 @@ void Output::write_structure(Bytes bytes, std::uint64_t end) {
   }
 }
 
+void Output::flush() {
+  if (behind_ != nullptr) {
+    give_chunk();
+    behind_->drain();
+  }
+  write_through();
+  buffer_ = chunk_.get();
+  run_bytes_ = 0;
+}
+
+/// Hashes and writes what has gathered.
+void Output::write_through() {
+  if (used_ == 0) {
+    return;
+  }
+  const Bytes bytes(buffer_, std::exchange(used_, 0));
+  hash_structure(bytes);
+  send(bytes);
+  end_piece(flushed_);
+}
+
+/// The buffer is full: has it hashed and written, where structure is long by another thread and soon.
+void Output::pass_on() {
+  run_bytes_ += used_;
+  if (!may_be_behind_ || run_bytes_ < behind_bytes) {
+    write_through();
+    return;
+  }
+  if (behind_ == nullptr) {
+    write_through();
+    behind_ = std::make_unique<Behind>();
+    chunk_.reset(new std::byte[chunk_bytes]);
+    buffer_ = chunk_.get();
+    return;
+  }
+  pieces_.push_back(used_);
+  count(used_);
+  buffer_ += std::exchange(used_, 0);
+  if (static_cast<std::size_t>(chunk_.get() + chunk_bytes - buffer_) >= capacity) {
+    return;
+  }
+  give_chunk();
+  given_.push_back(std::move(chunk_));
+  if (given_.size() > Behind::most_jobs) {
+    chunk_ = std::move(given_.front());
+    given_.erase(given_.begin());
+  } else {
+    chunk_.reset(new std::byte[chunk_bytes]);
+  }
+  buffer_ = chunk_.get();
+}
+
+/// To the other thread; to wake it for each piece would take longer than what it does.
+void Output::give_chunk() {
+  if (pieces_.empty()) {
+    return;
+  }
+  const Bytes bytes(chunk_.get(), buffer_);
+  behind_->run([this, bytes, pieces = std::exchange(pieces_, {}), begin = flushed_ - bytes.size()] {
+    std::size_t at = 0;
+    for (const std::size_t size : pieces) {
+      hash_structure(bytes.subspan(at, size));
+      at += size;
+      end_piece(begin + at);
+    }
+    sink_.write(bytes);
+  });
+}
+
 void Output::structure(Bytes bytes) {
   if (bytes.empty()) {
     return;
   }
   if (bytes.size() <= capacity - used_) {
-    std::memcpy(buffer_.get() + used_, bytes.data(), bytes.size());
+    std::memcpy(buffer_ + used_, bytes.data(), bytes.size());
     used_ += bytes.size();
     return;
   }
@@ -104,7 +149,7 @@ void Output::structure(Bytes bytes) {
       pass_on();
     }
     const std::size_t size = std::min(bytes.size(), capacity - used_);
-    std::memcpy(buffer_.get() + used_, bytes.data(), size);
+    std::memcpy(buffer_ + used_, bytes.data(), size);
     used_ += size;
     bytes = bytes.subspan(size);
   }

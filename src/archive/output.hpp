@@ -31,9 +31,9 @@ class Output {
     if (capacity - used_ < size) {
       pass_on();
     }
-    return buffer_.get() + used_;
+    return buffer_ + used_;
   }
-  void commit(const std::byte* end) noexcept { used_ = static_cast<std::size_t>(end - buffer_.get()); }
+  void commit(const std::byte* end) noexcept { used_ = static_cast<std::size_t>(end - buffer_); }
   void byte(std::byte value) {
     *room(1) = value;
     ++used_;
@@ -64,14 +64,18 @@ class Output {
  private:
   static constexpr std::size_t capacity = std::size_t{64} << 10;
   void pass_on();
-  void write_structure(Bytes bytes, std::uint64_t end);
+  void write_through();
+  void give_chunk();
   void hash_structure(Bytes bytes);
+  void end_piece(std::uint64_t end);
   void send(Bytes bytes);
+  void count(std::uint64_t sent) noexcept;
 
   Sink& sink_;
   unsigned threads_;
   bool may_be_behind_;
-  std::unique_ptr<std::byte[]> buffer_;
+  std::unique_ptr<std::byte[]> chunk_;
+  std::byte* buffer_;  // in chunk_; room for `capacity` bytes, of which used_ are used
   std::size_t used_ = 0;
   std::uint64_t flushed_ = 0;        // of this archive
   std::uint64_t archive_start_ = 0;  // in the Sink
@@ -81,7 +85,9 @@ class Output {
   Xxh3 payload_;
   std::uint64_t segment_bytes_ = 0;
   std::vector<SegmentEntry> segments_;
-  std::vector<std::unique_ptr<std::byte[]>> filled_;  // passed on, the oldest first
+  std::uint64_t run_bytes_ = 0;                      // of structure since flush()
+  std::vector<std::size_t> pieces_;                  // sizes of those in chunk_ before buffer_, to be given
+  std::vector<std::unique_ptr<std::byte[]>> given_;  // chunks, the oldest first
   std::unique_ptr<Behind> behind_;
 };
 

@@ -18,8 +18,8 @@ class MappedFile {
              std::optional<std::uint64_t> length = std::nullopt);
 
   const std::shared_ptr<Mapping>& mapping() const noexcept { return mapping_; }
-  /// What is mapped: memory() is the mapping, read_at() reads the file. A few bytes here and there are read at a fraction
-  /// of what touching a mapped page for the first time costs. Takes the file; called once.
+  /// What is mapped: memory() is the mapping, read_at() reads the file. A few bytes here and there are read at a
+  /// fraction of what touching a mapped page for the first time costs. Takes the file; called once.
   std::unique_ptr<Source> source() &&;
 
  private:

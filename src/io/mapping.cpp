@@ -56,7 +56,8 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   const int protection = mode == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
   // Private pages are reserved as they change, so that a file larger than the memory can be mapped.
   const int flags = mode == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
-  void* base = system_calls().mmap(nullptr, mapped, protection, flags, file_.get(), static_cast<off_t>(offset - before));
+  void* base =
+      system_calls().mmap(nullptr, mapped, protection, flags, file_.get(), static_cast<off_t>(offset - before));
   if (base == MAP_FAILED) {
     if (errno == ENODEV) {
       fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");

@@ -163,8 +163,7 @@ struct As<T, Family::map> {
                   std::is_move_assignable_v<Value>) {
       if (count.value_or(0) >= many_items) {
         Batch batch(in, value);
-        read_rest(
-            in, true, [&](const PlainItem* stored) { return batch.take(stored); }, [&] { batch.one(); });
+        read_rest(in, true, [&](const PlainItem* stored) { return batch.take(stored); }, [&] { batch.one(); });
         batch.insert();
         return;
       }

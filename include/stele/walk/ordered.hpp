@@ -83,20 +83,19 @@ std::vector<typename C::const_iterator> range_starts(const C& container, std::si
   return starts;
 }
 
-/// Whether most neighbours lie on other pages.
+/// Whether many neighbours lie on different pages.
 template <Sorted C>
-bool is_scattered(const std::vector<typename C::const_iterator>& starts, const C& container) {
-  constexpr std::size_t samples = 64;
+bool is_scattered(const C& container) {
+  const auto places = range_starts(container, 64);
   std::size_t far = 0;
-  for (std::size_t i = 0; i < samples; ++i) {
-    auto place = starts[starts.size() * i / samples];
+  for (auto place : places) {
     const auto here = reinterpret_cast<std::uintptr_t>(&*place);
     if (++place != container.end()) {
       const auto next = reinterpret_cast<std::uintptr_t>(&*place);
       far += next - here > 4096 && here - next > 4096 ? 1 : 0;
     }
   }
-  return far > samples / 4;
+  return far > places.size() / 4;
 }
 
 /// Calls `use` for each item in the container's order.
@@ -105,13 +104,13 @@ void for_each_sorted(const C& container, F&& use) {
   constexpr std::size_t range_items = 1024;
   constexpr std::size_t most_ranges = std::size_t{1} << 16;
   constexpr std::size_t side_by_side = 12;
-  const auto starts = range_starts(container, std::min(container.size() / range_items, most_ranges));
-  if (!is_scattered(starts, container)) {
+  if (!is_scattered(container)) {
     for (const auto& item : container) {
       use(item);
     }
     return;
   }
+  const auto starts = range_starts(container, std::min(container.size() / range_items, most_ranges));
   struct Range {
     typename C::const_iterator at;
     typename C::const_iterator end;

@@ -14,9 +14,9 @@ namespace stele::walk {
 
 /// What a PlainItem can stand for.
 template <class T>
-inline constexpr bool is_plain = std::is_same_v<T, std::string> ||
-                                 (family<T>() == Family::integer && !std::is_same_v<T, char>) ||
-                                 family<T>() == Family::real;
+inline constexpr bool is_plain =
+    std::is_same_v<T, std::string> || (family<T>() == Family::integer && !std::is_same_v<T, char>) ||
+    family<T>() == Family::real;
 
 /// Below it a run costs more than it saves.
 inline constexpr std::size_t shortest_run = 8;
@@ -31,7 +31,8 @@ PlainItem plain_item(const T& value) noexcept {
     return {nullptr, __builtin_bit_cast(std::uint32_t, value), Number::Type::float32};
   } else if constexpr (std::is_signed_v<T>) {
     const auto bits = static_cast<std::uint64_t>(static_cast<std::int64_t>(value));
-    return value < 0 ? PlainItem{nullptr, ~bits, Number::Type::negative} : PlainItem{nullptr, bits, Number::Type::natural};
+    return value < 0 ? PlainItem{nullptr, ~bits, Number::Type::negative}
+                     : PlainItem{nullptr, bits, Number::Type::natural};
   } else {
     return {nullptr, static_cast<std::uint64_t>(value), Number::Type::natural};
   }
@@ -80,8 +81,8 @@ class Run {
   PlainItem items_[most];
 };
 
-/// Reads what is left of a sequence, or with two kinds of a map: in runs, which `take` uses entry by entry until it says
-/// false, and else by `one`, which reads the entry that next() went to.
+/// Reads what is left of a sequence, or with two kinds of a map: in runs, which `take` uses entry by entry until it
+/// says false, and else by `one`, which reads the entry that next() went to.
 template <std::size_t N, class Take, class One>
 void read_entries(InVisitor& in, const std::array<PlainItem::Kind, N>& kinds, Take&& take, One&& one) {
   PlainItem run[64 * N];
