@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "stele/walk/cells.hpp"
+#include "stele/walk/family.hpp"
 
 namespace stele::walk {
 

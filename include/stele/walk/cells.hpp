@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "stele/walk.hpp"
+#include "stele/walk/family.hpp"
 
 namespace stele::walk {
 

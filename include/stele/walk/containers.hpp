@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "stele/walk.hpp"
 #include "stele/walk/cells.hpp"
+#include "stele/walk/family.hpp"
 #include "stele/walk/runs.hpp"
 
 namespace stele::walk {

@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "stele/walk.hpp"
 #include "stele/walk/containers.hpp"
+#include "stele/walk/family.hpp"
 #include "stele/walk/hashed.hpp"
 #include "stele/walk/ordered.hpp"
 

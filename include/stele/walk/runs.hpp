@@ -8,7 +8,7 @@
 #include <string>
 #include <type_traits>
 
-#include "stele/walk.hpp"
+#include "stele/walk/family.hpp"
 
 namespace stele::walk {
 
