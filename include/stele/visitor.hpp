@@ -178,9 +178,9 @@ class InVisitor {
   /// Opens a map; next() before each key; the value follows the key.
   virtual std::optional<std::uint64_t> begin_map() = 0;
   virtual bool next() = 0;
-  /// Looks at what follows in the innermost sequence or map, where next() would go on: the entries that lie ready and are
-  /// made of `kinds`, one kind for a sequence and two for a map, as many as fit into `out`. Returns their number, 0 where
-  /// they must be read one by one. They stay next until take_plain_items(), and the texts are valid as long.
+  /// Looks at what follows in the innermost sequence or map, where next() would go on: the entries that lie ready and
+  /// are made of `kinds`, one kind for a sequence and two for a map, as many as fit into `out`. Returns their number, 0
+  /// where they must be read one by one. They stay next until take_plain_items(), and the texts are valid as long.
   virtual std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
   /// Goes behind the first `count` entries looked at last.
   virtual void take_plain_items(std::size_t count);

@@ -343,8 +343,8 @@ void Input::payload(MutableBytes to) {
   }
 }
 
-/// Several threads read pieces; each piece is hashed, in order, by the thread that has it in its cache. A piece is a huge
-/// page of the memory, so that no two threads wait for the same page to be cleared: that takes a fifth of the time.
+/// Several threads read pieces; each piece is hashed, in order, by the thread that has it in its cache. A piece is a
+/// huge page of the memory, so that no two threads wait for the same page to be cleared: that takes a fifth of the time.
 void Input::payload_parallel(MutableBytes to) {
   const std::uint64_t from = options_.start + window_at_;
   const std::size_t before = reinterpret_cast<std::uintptr_t>(to.data()) % huge_page_size;  // of the first page

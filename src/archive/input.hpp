@@ -46,8 +46,8 @@ class Input {
     Limits limits;
     std::optional<std::uint64_t> stored_size;  // of the compressed file, for the expansion limit
     SegmentCheck* segments = nullptr;
-    // Set for a mapping: its structure is read by read_at, up to each array listed here. Touching a page of a mapping for
-    // the first time costs several times as much.
+    // Set for a mapping: its structure is read by read_at, up to the arrays listed here. Touching a page of a mapping
+    // for the first time costs several times as much.
     const Directory* mapped = nullptr;
   };
 
