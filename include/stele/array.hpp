@@ -60,6 +60,7 @@ class Buffer {
   bool writable() const noexcept { return writable_; }
 
  private:
+  struct Made;
   Buffer() = default;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;

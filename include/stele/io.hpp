@@ -97,6 +97,8 @@ enum class MapMode : std::uint8_t {
   read_write,     // writable; changes reach the file, checksums on File::flush()
 };
 
+class MappedFile;  // the library's own
+
 /// A file, or a part of one, mapped into memory. Shared by everything that points into it; unmapped by the last.
 class Mapping {
  public:
@@ -117,6 +119,7 @@ class Mapping {
   void sync();
 
  private:
+  friend class MappedFile;
   Mapping() = default;
   void* base_ = nullptr;  // page aligned
   std::size_t mapped_ = 0;

@@ -29,6 +29,23 @@ struct RecordInfo {
   const void* type_id = nullptr;  // equal for records of one type with these very names; null: compare the names
 };
 
+/// A stored number, exactly.
+struct Number {
+  enum class Type : std::uint8_t { natural, negative, float16, float32, float64 };
+  Type type = Type::natural;
+  std::uint64_t bits = 0;  // the value; for negative: -1 - value; for floats: the bits
+};
+
+/// A text or a number among many.
+struct PlainItem {
+  enum class Kind : std::uint8_t { text, number };
+  const char* text;    // null: a number
+  std::uint64_t bits;  // the text's length, or Number::bits
+  Number::Type type;   // of a number
+
+  std::string_view view() const noexcept { return {text, static_cast<std::size_t>(bits)}; }
+};
+
 /// Takes the events of one value. Events nest: a sequence is followed by its items, a map by key, value, key, value …,
 /// a record by the values of its fields, each closed by end(). Not thread-safe.
 class OutVisitor {
@@ -48,6 +65,9 @@ class OutVisitor {
   /// Text as UTF-8; what is not valid UTF-8 is kept as bytes.
   virtual void text(std::string_view value) = 0;
   virtual void bytes(Bytes value) = 0;
+  /// Items of the innermost sequence, or keys and values of the innermost map: as many calls of text(), integer() and
+  /// the like would do the same.
+  virtual void plain_items(std::span<const PlainItem> items);
   /// A numeric array of any rank, strided or dense.
   virtual void array(const ArrayView& value) = 0;
   virtual void begin_sequence(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
@@ -74,13 +94,6 @@ class OutVisitor {
 /// What a stored value is.
 enum class Kind : std::uint8_t { null, boolean, integer, real, text, bytes, array, sequence, map, record };
 std::string_view to_string(Kind kind) noexcept;
-
-/// A stored number, exactly.
-struct Number {
-  enum class Type : std::uint8_t { natural, negative, float16, float32, float64 };
-  Type type = Type::natural;
-  std::uint64_t bits = 0;  // the value; for negative: -1 - value; for floats: the bits
-};
 
 /// What is stored of an array.
 struct ArrayHeader {
@@ -165,6 +178,12 @@ class InVisitor {
   /// Opens a map; next() before each key; the value follows the key.
   virtual std::optional<std::uint64_t> begin_map() = 0;
   virtual bool next() = 0;
+  /// Looks at what follows in the innermost sequence or map, where next() would go on: the entries that lie ready and
+  /// are made of `kinds`, one kind for a sequence and two for a map, as many as fit into `out`. Returns their number, 0
+  /// where they must be read one by one. They stay next until take_plain_items(), and the texts are valid as long.
+  virtual std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
+  /// Goes behind the first `count` entries looked at last.
+  virtual void take_plain_items(std::size_t count);
   /// Of the `count` items of a container just opened, those to reserve memory for before any of them has come.
   virtual std::uint64_t expected_items(std::uint64_t count) const { return count; }
   /// Opens a record, or a map with text keys; next_field() until it says false, which closes it. `name` is valid until

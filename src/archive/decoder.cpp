@@ -35,6 +35,14 @@ void Decoder::begin() {
 }
 
 void Decoder::finish() {
+  if (context_.trailer != nullptr) {
+    pass_tail();
+  } else {
+    read_tail();
+  }
+}
+
+void Decoder::read_tail() {
   const std::uint64_t directory_at = in_->position();
   tail_bytes_ = frozen::trailer_bytes;
   const std::vector<std::byte> item = capture();
@@ -54,17 +62,38 @@ void Decoder::finish() {
   if (context_.verify != Verify::none && xxh3_64(item) != trailer_.directory_checksum) {
     fail(Errc::damaged, "the checksum of the directory does not match", {{}, directory_at});
   }
-  if (in_->hashing() && structure != trailer_.structure_checksum) {
+  check_tail(structure);
+}
+
+/// Goes over a directory and a trailer that are known, so that they are hashed.
+void Decoder::pass_tail() {
+  if (in_->position() != trailer().directory_offset) {
+    fail(Errc::damaged, "the trailer names another place for the directory", {{}, in_->position()});
+  }
+  in_->skip(trailer().directory_length);
+  prepare();  // the padding
+  const std::uint64_t structure = in_->structure_checksum();
+  if (in_->position() != trailer().total_length - frozen::trailer_bytes) {
+    fail(Errc::damaged, "other bytes than padding follow the directory", {{}, in_->position()});
+  }
+  in_->skip(frozen::trailer_bytes);
+  check_tail(structure);
+}
+
+void Decoder::check_tail(std::uint64_t structure) {
+  const std::uint64_t directory_at = trailer().directory_offset;
+  if (in_->hashing() && structure != trailer().structure_checksum) {
     fail(Errc::damaged, "a checksum does not match: the bytes between the arrays have changed", {{}, directory_at});
   }
+  const std::vector<ArrayEntry>& arrays = directory().arrays;
   const auto same_place = [](const Seen& seen, const ArrayEntry& entry) {
     return seen.offset == entry.offset && seen.length == entry.length;
   };
-  if (!std::equal(seen_.begin(), seen_.end(), directory_.arrays.begin(), directory_.arrays.end(), same_place)) {
+  if (!std::equal(seen_.begin(), seen_.end(), arrays.begin(), arrays.end(), same_place)) {
     fail(Errc::damaged, "the directory lists other arrays than the archive has", {{}, directory_at});
   }
   for (std::size_t i = 0; i < seen_.size(); ++i) {
-    const ArrayEntry& entry = directory_.arrays[i];
+    const ArrayEntry& entry = arrays[i];
     if (seen_[i].hashed && seen_[i].checksum != entry.checksum) {
       fail(Errc::damaged, "the array's checksum does not match: its bytes have changed", {entry.path, entry.offset});
     }
@@ -82,24 +111,17 @@ std::uint64_t Decoder::bytes_to_come() const noexcept {
   return bytes;
 }
 
-Head Decoder::peek_head(std::size_t& size) {
-  const auto first = static_cast<std::uint8_t>(in_->peek());
-  const std::uint8_t info = first & 31;
-  size = cbor::head_bytes(info);
-  if (size == 0) {
-    error(Errc::malformed, "a reserved CBOR head");
-  }
-  const std::byte* at = in_->need(size);
-  return {static_cast<Major>(first >> 5), info, cbor::argument(at, size, info)};
-}
-
-void Decoder::prepare() {
-  while (static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(Major::tag)) {
+void Decoder::prepare_tags() {
+  while (at_tag()) {
     std::size_t size = 0;
     const Head head = peek_head(size);
     const std::uint64_t tag = head.value;
     if (head.indefinite()) {
       error(Errc::malformed, "a tag of indefinite length");
+    }
+    if (tag == frozen::tag_no_op) {
+      in_->advance(size);
+      continue;
     }
     if (tag == frozen::tag_shareable) {
       pending_shared_.push_back(new_shared(in_->position()));
@@ -109,20 +131,16 @@ void Decoder::prepare() {
                tag == frozen::tag_array_view) {
       return;
     }
-    in_->advance(size);  // the no-op tag, and tags that say nothing about the form of what follows
+    in_->advance(size);  // tags that say nothing about the form of what follows
   }
 }
 
 bool Decoder::next_is_tag(std::uint64_t tag) {
   std::size_t size = 0;
-  if (static_cast<std::uint8_t>(in_->peek()) >> 5 != static_cast<std::uint8_t>(Major::tag)) {
-    return false;
-  }
-  return peek_head(size).value == tag;
+  return at_tag() && peek_head(size).value == tag;
 }
 
-/// Stands before a value that is about to be read; true if a reference was followed to it.
-bool Decoder::take() {
+bool Decoder::take_tagged() {
   if (listed_) {
     item_at_ = listed_->data_offset;
     mismatch("another value");
@@ -145,12 +163,6 @@ bool Decoder::take() {
     error(Errc::malformed, "a reference to a reference");
   }
   return true;
-}
-
-void Decoder::done(bool followed) {
-  if (followed) {
-    leave_shared();
-  }
 }
 
 Head Decoder::expect(Major major, const char* wanted) {

@@ -17,8 +17,8 @@ namespace stele {
 /// What the decoder may know beforehand, from a directory read first.
 struct DecoderContext {
   const Directory* directory = nullptr;      // null: in order, the directory comes last
+  const Trailer* trailer = nullptr;          // set: finish() need not read the directory, which was checked
   std::shared_ptr<Mapping> mapping;          // set: arrays are mapped
-  std::uint64_t archive_in_mapping = 0;      // where the archive begins in it
   Verify verify = Verify::full;              // none, directory or full
   bool strict = false;
   const TypeRegistry* types = nullptr;
@@ -35,9 +35,9 @@ class Decoder final : public InVisitor, private Input::Reader {
   void begin();
   /// Behind the root: reads the directory and the trailer and checks all that was read against them.
   void finish();
-  /// The metadata and other parts of the directory that finish() read.
-  const Directory& directory() const noexcept { return directory_; }
-  const Trailer& trailer() const noexcept { return trailer_; }
+  /// The directory and the trailer, once finish() has checked them.
+  const Directory& directory() const noexcept { return context_.trailer != nullptr ? *context_.directory : directory_; }
+  const Trailer& trailer() const noexcept { return context_.trailer != nullptr ? *context_.trailer : trailer_; }
 
   Kind kind() override;
   void null() override;
@@ -48,6 +48,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::optional<std::uint64_t> begin_sequence() override;
   std::optional<std::uint64_t> begin_map() override;
   bool next() override;
+  std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) override;
+  void take_plain_items(std::size_t count) override;
   std::uint64_t expected_items(std::uint64_t count) const override;
   void begin_record() override;
   bool next_field(std::string_view& name) override;
@@ -91,7 +93,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     std::uint64_t stored_bytes = 0;  // in the file: others than `bytes` where encoded
     std::shared_ptr<const Encoding> encoding;  // null: the elements as they are
     std::uint64_t data_offset = 0;
-    std::deque<std::uint64_t> shared;  // the indices it is stored under
+    std::vector<std::uint64_t> shared;  // the indices it is stored under
 
     static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
     static constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // allocated before any of it has come
@@ -113,12 +115,44 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t bytes_to_come() const noexcept override;
   std::string current_path() const override { return path(); }
 
+  void read_tail();
+  void pass_tail();
+  void check_tail(std::uint64_t structure);
+
   // heads and items
-  cbor::Head peek_head(std::size_t& size);
-  void prepare();
+  cbor::Head peek_head(std::size_t& size) {
+    const std::uint8_t info = static_cast<std::uint8_t>(in_->peek()) & 31;
+    size = cbor::head_bytes(info);
+    if (size == 0) {
+      error(Errc::malformed, "a reserved CBOR head");
+    }
+    const std::byte* at = in_->need(size);
+    return {static_cast<cbor::Major>(static_cast<std::uint8_t>(*at) >> 5), info, cbor::argument(at, size, info)};
+  }
+  bool at_tag() { return static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(cbor::Major::tag); }
+  /// Passes the tags that mean nothing and notes marks of shared values.
+  void prepare() {
+    if (at_tag()) {
+      prepare_tags();
+    }
+  }
+  void prepare_tags();
   bool next_is_tag(std::uint64_t tag);
-  bool take();
-  void done(bool followed);
+  /// Stands before a value that is about to be read; true if a reference was followed to it.
+  bool take() {
+    if (listed_ || at_tag()) {
+      return take_tagged();
+    }
+    item_at_ = in_->position();
+    pending_shared_.clear();
+    return false;
+  }
+  bool take_tagged();
+  void done(bool followed) {
+    if (followed) {
+      leave_shared();
+    }
+  }
   cbor::Head expect(cbor::Major major, const char* wanted);
   [[noreturn]] void mismatch(const char* wanted);
   std::string found_text();
@@ -136,6 +170,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t read_definition();
   const std::vector<std::string>& record_names(std::uint64_t id);
   bool items_closed(bool more);
+  std::size_t scan_plain(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
 
   // skipping
   void skip_value();
@@ -186,7 +221,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t item_at_ = 0;
   std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
   std::uint64_t referred_bytes_ = 0;  // read again through references
-  std::deque<std::uint64_t> pending_shared_;  // the marks before the value that comes next
+  std::vector<std::uint64_t> pending_shared_;  // the marks before the value that comes next
   std::uint64_t shared_count_ = 0;
   bool shared_count_known_ = true;
   bool shared_offsets_complete_ = true;  // they begin with the archive's first
@@ -197,6 +232,13 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
   std::vector<Reference> references_;
   std::unique_ptr<EncodedReader> encoded_;  // between begin_data() and end_data() of an encoded array
+  struct PlainRun {  // what peek_plain_items() found
+    std::span<const PlainItem::Kind> kinds;
+    std::span<PlainItem> items;
+    std::size_t count = 0;
+    const std::byte* end = nullptr;
+  };
+  PlainRun run_;
   std::optional<ArrayItem> listed_;  // begin_listed(): the header is known, the elements are next
   std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
   std::size_t items_depth_ = 0;

@@ -132,6 +132,99 @@ bool Decoder::next() {
   return true;
 }
 
+namespace {
+
+/// Reads a text or number that lies whole in [at, end); returns its end, or null where it is anything else.
+inline const std::byte* plain_item(const std::byte* at, const std::byte* end, PlainItem::Kind kind, PlainItem& item) {
+  if (at == end) {
+    return nullptr;
+  }
+  const auto first = static_cast<std::uint8_t>(*at);
+  const std::uint8_t info = first & 31;
+  const std::size_t size = cbor::head_bytes(info);
+  if (size == 0 || info == cbor::info_indefinite || static_cast<std::size_t>(end - at) < size) {
+    return nullptr;
+  }
+  const auto major = static_cast<Major>(first >> 5);
+  const std::uint64_t value = cbor::argument(at, size, info);
+  at += size;
+  item.bits = value;
+  if (kind == PlainItem::Kind::text) {
+    if ((major != Major::text && major != Major::bytes) || value > static_cast<std::size_t>(end - at)) {
+      return nullptr;
+    }
+    item.text = reinterpret_cast<const char*>(at);
+    return at + value;
+  }
+  item.text = nullptr;
+  if (major == Major::natural || major == Major::negative) {
+    item.type = major == Major::natural ? Number::Type::natural : Number::Type::negative;
+    return at;
+  }
+  if (major != Major::simple || info < cbor::info_16) {
+    return nullptr;
+  }
+  item.type = info == cbor::info_64   ? Number::Type::float64
+              : info == cbor::info_32 ? Number::Type::float32
+                                      : Number::Type::float16;
+  return at;
+}
+
+}  // namespace
+
+/// From the window as it is; `out` holds whole entries.
+std::size_t Decoder::scan_plain(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) {
+  const Bytes here = in_->available();
+  const std::byte* at = here.data();
+  // longer texts are looked at one by one
+  const std::byte* end = at + std::min<std::uint64_t>(here.size(), in_->options().limits.allocation);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < out.size(); i += kinds.size(), ++count) {
+    const std::byte* next = at;
+    for (std::size_t k = 0; k < kinds.size() && next != nullptr; ++k) {
+      next = plain_item(next, end, kinds[k], out[i + k]);
+    }
+    if (next == nullptr) {
+      break;
+    }
+    at = next;
+  }
+  run_ = {kinds, out, count, at};
+  return count;
+}
+
+std::size_t Decoder::peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) {
+  run_.count = 0;
+  if (items_ != nullptr || depth_ == 0) {
+    return 0;
+  }
+  const Frame& frame = frames_[depth_ - 1];
+  if (frame.indefinite || frame.names != nullptr || frame.form != (kinds.size() == 2 ? Form::map : Form::sequence)) {
+    return 0;
+  }
+  const std::uint64_t most = std::min<std::uint64_t>(out.size() / kinds.size(), frame.remaining);
+  return scan_plain(kinds, out.first(static_cast<std::size_t>(most) * kinds.size()));
+}
+
+void Decoder::take_plain_items(std::size_t count) {
+  if (count == 0) {
+    return;
+  }
+  if (count < run_.count) {
+    scan_plain(run_.kinds, run_.items.first(count * run_.kinds.size()));
+  }
+  Frame& frame = frames_[depth_ - 1];
+  frame.remaining -= count;
+  frame.index += count;
+  open_items_ -= count;
+  if (frame.form == Form::map) {
+    const PlainItem& key = run_.items[(count - 1) * 2];
+    key.text != nullptr ? note_key(key.view()) : note_key(Number{key.type, key.bits});
+  }
+  in_->advance(static_cast<std::size_t>(run_.end - in_->available().data()));
+  item_at_ = in_->position();
+}
+
 std::uint64_t Decoder::expected_items(std::uint64_t count) const {
   constexpr std::uint64_t most_unseen = 4096;  // where nothing tells how much is to come
   return in_->options().end ? count : std::min(count, most_unseen);

@@ -269,7 +269,7 @@ SharedIn Decoder::begin_shared() {
   if (!pending_shared_.empty()) {
     // A pointer to an array that is shared itself has two marks; the first is the pointer's.
     const std::uint64_t index = pending_shared_.front();
-    pending_shared_.pop_front();
+    pending_shared_.erase(pending_shared_.begin());
     return {SharedIn::State::first, index};
   }
   if (!next_is_tag(frozen::tag_shared_reference)) {

@@ -22,8 +22,11 @@ constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by d
 
 }  // namespace
 
-Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options)
-    : out_(sink, compressor, thread_count(options.threads)), sink_(sink), compressor_(compressor), options_(options) {
+Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options, bool behind)
+    : out_(sink, compressor, thread_count(options.threads), behind),
+      sink_(sink),
+      compressor_(compressor),
+      options_(options) {
   canonical_ = options.canonical;
   types_ = options.types;
 }
@@ -45,6 +48,7 @@ void Encoder::begin(const Rewalk& rewalk) {
   continued_ = false;
   depth_ = 0;
   if (frames_.empty()) {
+    frames_.reserve(8);
     frames_.emplace_back();
   }
   frames_[0] = Frame{};
@@ -69,6 +73,7 @@ void Encoder::finish() {
   out_.structure(item);
   // Whole multiples of 64, so that arrays are aligned too in an archive that follows another.
   std::vector<std::byte> padding;
+  padding.reserve(2 * frozen::array_alignment);
   cbor::Builder pad(padding);
   put_padding(pad, padding_before(out_.position(), frozen::trailer_bytes));
   out_.structure(padding);
@@ -135,16 +140,22 @@ void Encoder::note_step(Frame& frame) {
 
 void Encoder::key_text(std::string_view key) {
   Frame& frame = frames_[depth_];
-  const bool first = frame.index == 1;
-  if (frame.sorted && !first && !(std::string_view(frame.key) < key)) {
-    drop_steps(frame);
-  }
+  order_key(frame, frame.key, key);
   frame.key.assign(key);
   frame.key_form = Frame::Key::text;
-  if (frame.sorted && frame.steps != 0) {
-    StepEntry::Step& last = directory_.steps[frame.steps - 1].steps.back();
-    if (last.index == frame.index / 2 && last.key.empty()) {
-      last.key.assign(key);
+}
+
+/// The current key is a text that follows `last`, if it is not the first.
+void Encoder::order_key(Frame& frame, std::string_view last, std::string_view key) {
+  if (!frame.sorted) {
+    return;
+  }
+  if (frame.index > 1 && !(last < key)) {
+    drop_steps(frame);
+  } else if (frame.steps != 0) {
+    StepEntry::Step& step = directory_.steps[frame.steps - 1].steps.back();
+    if (step.index == frame.index / 2 && step.key.empty()) {
+      step.key.assign(key);
     }
   }
 }
@@ -239,37 +250,58 @@ void Encoder::integer(std::int64_t value) {
 
 void Encoder::natural(std::uint64_t value) { scalar(Major::natural, value); }
 
+void Encoder::put_text(std::string_view value) {
+  if (value.size() <= 256) {
+    std::byte* const head = out_.room(value.size() + cbor::max_head);
+    std::byte* const at = cbor::put_head(head, Major::text, value.size());
+    if (!copy_ascii(at, value) && !is_utf8(value)) {
+      cbor::put_head(head, Major::bytes, value.size());
+    }
+    out_.commit(at + value.size());
+    return;
+  }
+  out_.head(is_utf8(value) ? Major::text : Major::bytes, value.size());
+  out_.structure(std::as_bytes(std::span(value)));
+}
+
+void Encoder::put_float(std::uint8_t info, std::uint64_t bits) {
+  const std::size_t size = cbor::head_bytes(info);
+  std::byte* at = out_.room(size);
+  *at = cbor::first_byte(Major::simple, info);
+  if (info == cbor::info_64) {
+    store_be<std::uint64_t>(at + 1, bits);
+  } else if (info == cbor::info_32) {
+    store_be<std::uint32_t>(at + 1, static_cast<std::uint32_t>(bits));
+  } else {
+    store_be<std::uint16_t>(at + 1, static_cast<std::uint16_t>(bits));
+  }
+  out_.commit(at + size);
+}
+
 void Encoder::real(float16 value) {
   item();
   if (at_key()) {
     key_number(Number::Type::float16, value.bits);
   }
-  std::byte* at = out_.room(3);
-  *at = cbor::first_byte(Major::simple, cbor::info_16);
-  store_be<std::uint16_t>(at + 1, value.bits);
-  out_.commit(at + 3);
+  put_float(cbor::info_16, value.bits);
 }
 
 void Encoder::real(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
   item();
   if (at_key()) {
-    key_number(Number::Type::float32, std::bit_cast<std::uint32_t>(value));
+    key_number(Number::Type::float32, bits);
   }
-  std::byte* at = out_.room(5);
-  *at = cbor::first_byte(Major::simple, cbor::info_32);
-  store_be<std::uint32_t>(at + 1, std::bit_cast<std::uint32_t>(value));
-  out_.commit(at + 5);
+  put_float(cbor::info_32, bits);
 }
 
 void Encoder::real(double value) {
+  const auto bits = std::bit_cast<std::uint64_t>(value);
   item();
   if (at_key()) {
-    key_number(Number::Type::float64, std::bit_cast<std::uint64_t>(value));
+    key_number(Number::Type::float64, bits);
   }
-  std::byte* at = out_.room(9);
-  *at = cbor::first_byte(Major::simple, cbor::info_64);
-  store_be<std::uint64_t>(at + 1, std::bit_cast<std::uint64_t>(value));
-  out_.commit(at + 9);
+  put_float(cbor::info_64, bits);
 }
 
 void Encoder::text(std::string_view value) {
@@ -277,15 +309,55 @@ void Encoder::text(std::string_view value) {
   if (at_key()) {
     key_text(value);
   }
-  const Major major = is_utf8(value) ? Major::text : Major::bytes;
-  if (value.size() <= 256) {
-    std::byte* at = cbor::put_head(out_.room(value.size() + cbor::max_head), major, value.size());
-    std::memcpy(at, value.data(), value.size());
-    out_.commit(at + value.size());
-    return;
+  put_text(value);
+}
+
+void Encoder::plain_items(std::span<const PlainItem> items) {
+  Frame& frame = frames_[depth_];
+  const bool is_map = frame.form == Form::map;
+  if (continued_ || (!is_map && frame.form != Form::sequence)) {
+    return OutVisitor::plain_items(items);
   }
-  out_.head(major, value.size());
-  out_.structure(std::as_bytes(std::span(value)));
+  std::string_view last_key = frame.key;
+  for (const PlainItem& plain : items) {
+    if (out_.position() - frame.stepped >= frozen::step_bytes) {
+      note_step(frame);
+    }
+    ++frame.index;
+    const bool is_key = is_map && frame.index % 2 == 1;
+    if (plain.text != nullptr) {
+      const std::string_view text = plain.view();
+      if (is_key) {
+        frame.key_form = Frame::Key::text;
+        order_key(frame, last_key, text);
+        last_key = text;
+      }
+      put_text(text);
+      continue;
+    }
+    if (is_key) {
+      key_number(plain.type, plain.bits);
+    }
+    switch (plain.type) {
+      case Number::Type::natural:
+        out_.head(Major::natural, plain.bits);
+        break;
+      case Number::Type::negative:
+        out_.head(Major::negative, plain.bits);
+        break;
+      case Number::Type::float16:
+        put_float(cbor::info_16, plain.bits);
+        break;
+      case Number::Type::float32:
+        put_float(cbor::info_32, plain.bits);
+        break;
+      case Number::Type::float64:
+        put_float(cbor::info_64, plain.bits);
+    }
+  }
+  if (last_key.data() != frame.key.data()) {
+    frame.key.assign(last_key);
+  }
 }
 
 void Encoder::bytes(Bytes value) {

@@ -24,8 +24,9 @@ class SharedBuffers;
 
 class Encoder final : public OutVisitor {
  public:
-  /// `compressor` is `sink`, if that compresses.
-  Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options);
+  /// `compressor` is `sink`, if that compresses. `behind`: another thread may write to `sink` while the encoder is there,
+  /// one at a time.
+  Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options, bool behind);
   ~Encoder() override;
 
   /// One archive: begin(), the events of one value, finish().
@@ -41,6 +42,7 @@ class Encoder final : public OutVisitor {
   void real(double value) override;
   void text(std::string_view value) override;
   void bytes(Bytes value) override;
+  void plain_items(std::span<const PlainItem> items) override;
   void array(const ArrayView& value) override;
   void begin_sequence(std::uint64_t count, Ordering ordering) override;
   void begin_map(std::uint64_t count, Ordering ordering) override;
@@ -104,10 +106,13 @@ class Encoder final : public OutVisitor {
   void put_name(Frame& frame);
   void note_step(Frame& frame);
   void key_text(std::string_view key);
+  void order_key(Frame& frame, std::string_view last, std::string_view key);
   void key_number(Number::Type type, std::uint64_t bits);
   void key_other();
   void drop_steps(Frame& frame);
   void scalar(cbor::Major major, std::uint64_t value);
+  void put_text(std::string_view value);
+  void put_float(std::uint8_t info, std::uint64_t bits);
   std::string path() const;
   std::size_t definition_of(const RecordInfo& info, bool& is_new);
   std::uint64_t define_shared();

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "io/huge_pages.hpp"
+
 namespace stele {
 namespace {
 
@@ -90,10 +92,14 @@ Input::Input(Source& source, const Options& options)
   if (options_.random) {
     const Bytes all = source.memory();
     if (!all.empty()) {
-      memory_ = all.subspan(static_cast<std::size_t>(options_.start));
+      whole_ = all.subspan(static_cast<std::size_t>(options_.start));
       if (options_.end) {
-        memory_ = memory_.first(static_cast<std::size_t>(*options_.end - options_.start));
+        whole_ = whole_.first(static_cast<std::size_t>(*options_.end - options_.start));
       }
+      if (options_.mapped != nullptr) {
+        return;
+      }
+      memory_ = whole_;
       window_ = at_ = hashed_ = memory_.data();
       end_ = options_.segments != nullptr ? window_ : window_ + memory_.size();
     }
@@ -194,6 +200,8 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   if (!options_.random) {
     const std::uint64_t sure = reader_ != nullptr ? reader_->bytes_to_come() : 0;
     wanted = std::min<std::uint64_t>(room, missing + std::min<std::uint64_t>(more, capacity_) + std::min<std::uint64_t>(sure, capacity_));
+  } else if (options_.mapped != nullptr) {
+    wanted = std::min<std::uint64_t>(room, std::max<std::uint64_t>(missing, structure_left(window_at_ + kept)));
   }
   check_expansion();
   const std::size_t got = fetch({buffer_.get() + kept, static_cast<std::size_t>(wanted)}, missing);
@@ -204,6 +212,18 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   if (got < missing) {
     ended();
   }
+}
+
+/// How many bytes there are from `offset` to the next listed array that is not read over.
+std::uint64_t Input::structure_left(std::uint64_t offset) const noexcept {
+  constexpr std::uint64_t worth_a_call = std::uint64_t{16} << 10;
+  const auto& arrays = options_.mapped->arrays;
+  auto next = std::lower_bound(arrays.begin(), arrays.end(), offset,
+                               [](const ArrayEntry& entry, std::uint64_t at) { return entry.offset < at; });
+  while (next != arrays.end() && next->length < worth_a_call && next->offset - offset < capacity_) {
+    ++next;
+  }
+  return next == arrays.end() ? ~std::uint64_t{0} : next->offset - offset;
 }
 
 /// Opens the window further over memory whose segments are checked first.
@@ -376,13 +396,20 @@ bool Input::in_parallel(std::uint64_t size) const {
   return size >= parallel_bytes && options_.trusted_size;
 }
 
+/// Plain files are read by huge pages of the memory they go to, so that no two threads wait for the same page to be
+/// cleared: that takes a fifth of the time.
 void Input::payload_parallel(MutableBytes to) {
   const std::uint64_t from = options_.start + position();
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(to.data()) % huge_page_size;
+  const auto end_of = [&](std::uint64_t begin) -> std::uint64_t {
+    return options_.stored_size ? source_.next_cut(from + begin) - from
+                                : begin + huge_page_size - (before + begin) % huge_page_size;
+  };
   const auto part = [&](std::uint64_t begin, std::uint64_t end) {
     return to.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
   };
   share({.size = to.size(),
-         .end_of = [&](std::uint64_t begin) { return source_.next_cut(from + begin) - from; },
+         .end_of = end_of,
          .read = [&](std::uint64_t begin, std::uint64_t end) { source_.read_at(from + begin, part(begin, end)); },
          .arrived =
              [&](std::uint64_t begin, std::uint64_t end) {
@@ -439,10 +466,10 @@ std::uint64_t Input::skip_payload(std::uint64_t size, bool hash) {
 }
 
 Bytes Input::in_place(std::uint64_t offset, std::uint64_t size) const noexcept {
-  if (memory_.empty() || offset > memory_.size() || size > memory_.size() - offset) {
+  if (whole_.empty() || offset > whole_.size() || size > whole_.size() - offset) {
     return {};
   }
-  return memory_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+  return whole_.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
 }
 
 std::uint64_t Input::structure_checksum() {

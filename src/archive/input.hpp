@@ -50,6 +50,9 @@ class Input {
     Limits limits;
     std::optional<std::uint64_t> stored_size;  // of the compressed file, for the expansion limit
     SegmentCheck* segments = nullptr;
+    // Set for a mapping: its structure is read by read_at, up to the arrays listed here. Touching a page of a mapping
+    // for the first time costs several times as much.
+    const Directory* mapped = nullptr;
   };
 
   Input(Source& source, const Options& options);
@@ -134,6 +137,7 @@ class Input {
   /// `more`: bytes known to follow right behind `size`.
   void refill(std::size_t size, std::uint64_t more = 0);
   void extend_memory(std::size_t size);
+  std::uint64_t structure_left(std::uint64_t offset) const noexcept;
   void hash_window() noexcept;
   std::size_t fetch(MutableBytes to, std::size_t least);
   std::size_t try_fetch(MutableBytes to, std::size_t least);
@@ -152,7 +156,8 @@ class Input {
   Options options_;
   Crew crew_;
   Pool<std::vector<std::byte>> pieces_;  // of encoded arrays
-  Bytes memory_;
+  Bytes whole_;   // where the Source lies in memory
+  Bytes memory_;  // the same if it serves as the window
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t capacity_ = 0;
   const std::byte* window_ = nullptr;

@@ -8,6 +8,9 @@
 #include <array>
 #include <cstring>
 
+#include "archive/output.hpp"
+#include "io/mapped_file.hpp"
+
 namespace stele {
 namespace {
 
@@ -248,14 +251,14 @@ Opened open_path(const Path& path, const LoadOptions& options) {
     Opened opened;
     opened.options = options;
     opened.embedded = options.offset != 0;
-    opened.mapping = Mapping::open(path, options.map, options.offset);
-    const Bytes bytes = opened.mapping->bytes();
-    if (const Codec* codec = sniff(bytes.first(std::min(bytes.size(), frozen::label.size())), opened)) {
+    MappedFile file(path, options.map, options.offset);
+    opened.mapping = file.mapping();
+    opened.stored_bytes = opened.mapping->bytes().size();
+    opened.source = std::move(file).source();
+    if (const Codec* codec = sniff(first_bytes(*opened.source), opened)) {
       fail(Errc::not_mappable, path.text() + " is compressed (" + std::string(codec->name()) +
                                    ") and cannot be mapped; convert it to a plain archive first");
     }
-    opened.stored_bytes = bytes.size();
-    opened.source = mapping_source(opened.mapping);
     return opened;
   }
   std::unique_ptr<Source> source = file_source(path);
@@ -296,8 +299,8 @@ std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
     fail(Errc::limit_exceeded, "the directory is beyond the allocation limit", {{}, tail.trailer.directory_offset});
   }
   std::vector<std::byte> copy;
-  Bytes item = source.memory();
-  if (item.empty()) {
+  Bytes item;
+  if (opened.mapping != nullptr || source.memory().empty()) {
     // As much as is really there: a compressed file may claim anything.
     std::uint64_t left = tail.trailer.directory_length;
     std::uint64_t at = start + tail.trailer.directory_offset;
@@ -310,8 +313,8 @@ std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
     }
     item = copy;
   } else {
-    item = item.subspan(static_cast<std::size_t>(start + tail.trailer.directory_offset),
-                        static_cast<std::size_t>(tail.trailer.directory_length));
+    item = source.memory().subspan(static_cast<std::size_t>(start + tail.trailer.directory_offset),
+                                   static_cast<std::size_t>(tail.trailer.directory_length));
   }
   if (opened.verify() != Verify::none && xxh3_64(item) != tail.trailer.directory_checksum) {
     fail(Errc::damaged, "the checksum of the directory does not match", {{}, tail.trailer.directory_offset});

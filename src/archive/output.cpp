@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 namespace stele {
 namespace {
@@ -11,14 +12,22 @@ namespace {
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread costs more than it saves
 constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that is there
+constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
+constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
 
 }  // namespace
 
-Output::Output(Sink& sink, CompressingSink* compressor, unsigned threads)
-    : sink_(sink), compressor_(compressor), threads_(threads), buffer_(new std::byte[capacity]) {}
+Output::Output(Sink& sink, CompressingSink* compressor, unsigned threads, bool behind)
+    : sink_(sink),
+      compressor_(compressor),
+      threads_(threads),
+      may_be_behind_(behind && threads > 1),
+      chunk_(new std::byte[capacity]),
+      buffer_(chunk_.get()) {}
 
 void Output::restart() noexcept {
   used_ = 0;
+  run_bytes_ = 0;
   flushed_ = 0;
   archive_start_ = sent_;
   segment_bytes_ = 0;
@@ -43,19 +52,82 @@ void Output::hash_structure(Bytes bytes) {
   segment_bytes_ += bytes.size();
 }
 
-void Output::flush() {
-  if (used_ == 0) {
-    return;
-  }
-  const Bytes bytes(buffer_.get(), used_);
-  hash_structure(bytes);
-  send(bytes);
-  used_ = 0;
+/// A segment may end where a piece of structure does.
+void Output::end_piece(std::uint64_t end) {
   if (segment_bytes_ >= frozen::step_bytes) {
-    segments_.push_back({flushed_, segment_.digest64()});
+    segments_.push_back({end, segment_.digest64()});
     segment_.reset();
     segment_bytes_ = 0;
   }
+}
+
+void Output::flush() {
+  if (behind_ != nullptr) {
+    give_chunk();
+    behind_->drain();
+  }
+  write_through();
+  buffer_ = chunk_.get();
+  run_bytes_ = 0;
+}
+
+/// Hashes and writes what has gathered.
+void Output::write_through() {
+  if (used_ == 0) {
+    return;
+  }
+  const Bytes bytes(buffer_, std::exchange(used_, 0));
+  hash_structure(bytes);
+  send(bytes);
+  end_piece(flushed_);
+}
+
+/// The buffer is full: has it hashed and written, where structure is long by another thread and soon.
+void Output::pass_on() {
+  run_bytes_ += used_;
+  if (!may_be_behind_ || run_bytes_ < behind_bytes) {
+    write_through();
+    return;
+  }
+  if (behind_ == nullptr) {
+    write_through();
+    behind_ = std::make_unique<Behind>();
+    chunk_.reset(new std::byte[chunk_bytes]);
+    buffer_ = chunk_.get();
+    return;
+  }
+  pieces_.push_back(used_);
+  count(used_);
+  buffer_ += std::exchange(used_, 0);
+  if (static_cast<std::size_t>(chunk_.get() + chunk_bytes - buffer_) >= capacity) {
+    return;
+  }
+  give_chunk();
+  given_.push_back(std::move(chunk_));
+  if (given_.size() > Behind::most_jobs) {
+    chunk_ = std::move(given_.front());
+    given_.erase(given_.begin());
+  } else {
+    chunk_.reset(new std::byte[chunk_bytes]);
+  }
+  buffer_ = chunk_.get();
+}
+
+/// To the other thread; to wake it for each piece would take longer than what it does.
+void Output::give_chunk() {
+  if (pieces_.empty()) {
+    return;
+  }
+  const Bytes bytes(chunk_.get(), buffer_);
+  behind_->run([this, bytes, pieces = std::exchange(pieces_, {}), begin = flushed_ - bytes.size()] {
+    std::size_t at = 0;
+    for (const std::size_t size : pieces) {
+      hash_structure(bytes.subspan(at, size));
+      at += size;
+      end_piece(begin + at);
+    }
+    sink_.write(bytes);
+  });
 }
 
 void Output::structure(Bytes bytes) {
@@ -63,17 +135,17 @@ void Output::structure(Bytes bytes) {
     return;
   }
   if (bytes.size() <= capacity - used_) {
-    std::memcpy(buffer_.get() + used_, bytes.data(), bytes.size());
+    std::memcpy(buffer_ + used_, bytes.data(), bytes.size());
     used_ += bytes.size();
     return;
   }
   // a long string: through the buffer, so that segments stay short
   while (!bytes.empty()) {
     if (used_ == capacity) {
-      flush();
+      pass_on();
     }
     const std::size_t size = std::min(bytes.size(), capacity - used_);
-    std::memcpy(buffer_.get() + used_, bytes.data(), size);
+    std::memcpy(buffer_ + used_, bytes.data(), size);
     used_ += size;
     bytes = bytes.subspan(size);
   }

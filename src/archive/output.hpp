@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "archive/behind.hpp"
 #include "base/checksum.hpp"
 #include "codec/compress.hpp"
 #include "format/cbor.hpp"
@@ -15,8 +16,9 @@ namespace stele {
 
 class Output {
  public:
-  /// `compressor` is `sink`, if that compresses.
-  Output(Sink& sink, CompressingSink* compressor, unsigned threads);
+  /// `compressor` is `sink`, if that compresses. `behind`: long structure may be hashed and written by another thread
+  /// while more is made.
+  Output(Sink& sink, CompressingSink* compressor, unsigned threads, bool behind);
 
   /// Starts an archive at the Sink's current place.
   void restart() noexcept;
@@ -26,11 +28,11 @@ class Output {
   /// Room for `size` bytes (at most 512); commit() tells how many were used.
   std::byte* room(std::size_t size) {
     if (capacity - used_ < size) {
-      flush();
+      pass_on();
     }
-    return buffer_.get() + used_;
+    return buffer_ + used_;
   }
-  void commit(const std::byte* end) noexcept { used_ = static_cast<std::size_t>(end - buffer_.get()); }
+  void commit(const std::byte* end) noexcept { used_ = static_cast<std::size_t>(end - buffer_); }
   void byte(std::byte value) {
     *room(1) = value;
     ++used_;
@@ -63,14 +65,20 @@ class Output {
 
  private:
   static constexpr std::size_t capacity = std::size_t{64} << 10;
+  void pass_on();
+  void write_through();
+  void give_chunk();
   void hash_structure(Bytes bytes);
+  void end_piece(std::uint64_t end);
   void send(Bytes bytes);
   void count(std::uint64_t sent) noexcept;
 
   Sink& sink_;
   CompressingSink* compressor_;
   unsigned threads_;
-  std::unique_ptr<std::byte[]> buffer_;
+  bool may_be_behind_;
+  std::unique_ptr<std::byte[]> chunk_;
+  std::byte* buffer_;  // in chunk_; room for `capacity` bytes, of which used_ are used
   std::size_t used_ = 0;
   std::uint64_t flushed_ = 0;        // of this archive
   std::uint64_t archive_start_ = 0;  // in the Sink
@@ -80,6 +88,10 @@ class Output {
   Xxh3 payload_;
   std::uint64_t segment_bytes_ = 0;
   std::vector<SegmentEntry> segments_;
+  std::uint64_t run_bytes_ = 0;                      // of structure since flush()
+  std::vector<std::size_t> pieces_;                  // sizes of those in chunk_ before buffer_, to be given
+  std::vector<std::unique_ptr<std::byte[]>> given_;  // chunks, the oldest first
+  std::unique_ptr<Behind> behind_;
 };
 
 }  // namespace stele

@@ -122,11 +122,18 @@ InVisitor& Reader::begin() {
     if (state.position != 0) {
       fail(Errc::not_mappable, "only the first archive of a file can be mapped to be written");
     }
-    opened.mapping = updating_mapping(opened.mapping, find_tail(opened, 0));
+    opened.mapping = updating_mapping(opened.mapping, state.tail ? *state.tail : find_tail(opened, 0));
   }
-  state.input = std::make_unique<Input>(*opened.source, opened.input_options(state.position));
+  Input::Options input = opened.input_options(state.position);
+  if (opened.mapping != nullptr && state.tail && opened.verify() != Verify::full) {
+    input.mapped = &state.tail->directory;
+  }
+  state.input = std::make_unique<Input>(*opened.source, input);
   DecoderContext context;
-  context.directory = state.tail ? &state.tail->directory : nullptr;
+  if (state.tail) {
+    context.directory = &state.tail->directory;
+    context.trailer = &state.tail->trailer;
+  }
   context.mapping = opened.mapping;
   context.verify = opened.verify();
   context.strict = state.options.strict;

@@ -8,13 +8,10 @@
 namespace stele {
 namespace {
 
-/// The codec that options and path ask for; null for plain.
+/// The codec that options or the path ask for; null where that means none.
 const Codec* choose_codec(const SaveOptions& options, const Codecs& codecs, std::string_view path) {
-  if (options.codec == "plain") {
-    return nullptr;
-  }
   if (options.codec.empty()) {
-    return path.empty() ? nullptr : codecs.by_extension(path);
+    return codecs.by_extension(path);
   }
   const Codec* codec = codecs.find(options.codec);
   if (codec == nullptr) {
@@ -47,11 +44,14 @@ void check_filter(const SaveOptions& options, const Codec* codec) {
 
 struct Writer::State {
   State(std::unique_ptr<Sink> owned, Sink* borrowed, const SaveOptions& given, std::string_view path)
-      : options(given), own(std::move(owned)), sink(borrowed != nullptr ? *borrowed : *own) {
-    if (options.codecs == nullptr) {
-      builtin = std::make_unique<Codecs>();
+      : options(given), own(std::move(owned)), sink(borrowed != nullptr ? *borrowed : *own), is_path(!path.empty()) {
+    const bool may_compress = options.codec.empty() ? is_path : options.codec != "plain";
+    if (may_compress) {
+      if (options.codecs == nullptr) {
+        builtin = std::make_unique<Codecs>();
+      }
+      codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, path);
     }
-    codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, path);
     check_level(options, codec);
     check_filter(options, codec);
     start();
@@ -61,9 +61,10 @@ struct Writer::State {
     if (codec != nullptr) {
       encoder.reset();
       compressor = make_compressing_sink(sink, *codec, options.level, options.threads);
-      encoder = std::make_unique<Encoder>(*compressor, compressor.get(), options);
+      encoder = std::make_unique<Encoder>(*compressor, compressor.get(), options, false);
     } else if (encoder == nullptr) {
-      encoder = std::make_unique<Encoder>(sink, nullptr, options);
+      // what is given to a user's own Sink comes from the user's own thread
+      encoder = std::make_unique<Encoder>(sink, nullptr, options, is_path);
     }
   }
   void require_usable() const {
@@ -76,6 +77,7 @@ struct Writer::State {
   std::unique_ptr<Codecs> builtin;
   std::unique_ptr<Sink> own;
   Sink& sink;
+  bool is_path;
   const Codec* codec = nullptr;
   std::unique_ptr<CompressingSink> compressor;
   std::unique_ptr<Encoder> encoder;

@@ -43,13 +43,13 @@ class Cursor {
     return head;
   }
 
-  std::uint64_t natural() { return expect(Major::natural, "an unsigned integer").value; }
+  std::uint64_t natural() { return expect(Major::natural, "an unsigned integer"); }
   /// The number of items; each takes at least one byte, so it is never more than the bytes left.
   std::uint64_t array() { return counted(Major::array, 1); }
   std::uint64_t map() { return counted(Major::map, 2); }
   /// Text, or the bytes that stand for text that is not UTF-8.
   std::string_view text() {
-    const std::uint64_t size = expect(next_is(Major::bytes) ? Major::bytes : Major::text, "a text string").value;
+    const std::uint64_t size = expect(next_is(Major::bytes) ? Major::bytes : Major::text, "a text string");
     const Bytes bytes = take(size);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
@@ -71,15 +71,24 @@ class Cursor {
 
  private:
   [[noreturn]] void short_input() const { fail(Errc::truncated, "the input ends inside a value", {{}, position()}); }
-  Head expect(Major major, const char* what) {
+  /// The argument of a head of `major`.
+  std::uint64_t expect(Major major, const char* what) {
+    if (at_ != end_) {
+      const unsigned value = static_cast<unsigned>(*at_) - (static_cast<unsigned>(major) << 5);
+      if (value < info_8) {
+        ++at_;
+        return value;
+      }
+    }
     const Head found = head();
     if (found.major != major || found.indefinite()) {
-      bad(std::string("expected ") + what);
+      unexpected(what);
     }
-    return found;
+    return found.value;
   }
+  [[noreturn]] void unexpected(const char* what) const { bad(std::string("expected ") + what); }
   std::uint64_t counted(Major major, std::uint64_t least) {
-    const std::uint64_t count = expect(major, major == Major::array ? "an array" : "a map").value;
+    const std::uint64_t count = expect(major, major == Major::array ? "an array" : "a map");
     if (count > left() / least) {
       short_input();
     }

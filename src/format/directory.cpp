@@ -30,7 +30,8 @@ template <class Entry, class F>
 std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
   const std::uint64_t count = in.array();
   std::vector<Entry> entries;
-  entries.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, 1 << 16)));
+  const std::uint64_t most = in.left() / (parts + 1);  // each part takes a byte or more
+  entries.reserve(static_cast<std::size_t>(std::min<std::uint64_t>({count, most, 1 << 16})));
   for (std::uint64_t i = 0; i < count; ++i) {
     if (in.array() != parts) {
       in.bad("a directory entry has another number of parts");
@@ -40,8 +41,7 @@ std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
   return entries;
 }
 
-ArrayEntry get_array(Cursor& in) {
-  ArrayEntry entry;
+void get_array(Cursor& in, ArrayEntry& entry) {
   bool big_endian = false;
   entry.path = in.text();
   entry.dtype = get_dtype(in, big_endian);
@@ -63,7 +63,6 @@ ArrayEntry get_array(Cursor& in) {
   entry.offset = in.natural();
   entry.length = in.natural();
   entry.checksum = in.natural();
-  return entry;
 }
 
 void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
@@ -81,6 +80,7 @@ void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
 
 std::vector<std::byte> encode_directory(const Directory& directory) {
   std::vector<std::byte> bytes;
+  bytes.reserve(256);  // enough for most
   Builder out(bytes);
   const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
   out.map(2 + present(directory.arrays) + present(directory.nodes) + present(directory.steps) +
@@ -167,13 +167,7 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
     } else if (key == "writer") {
       directory.writer = in.text();
     } else if (key == "arrays") {
-      const std::uint64_t entries = in.array();
-      for (std::uint64_t k = 0; k < entries; ++k) {
-        if (in.array() != 8) {
-          in.bad("a directory entry has another number of parts");
-        }
-        directory.arrays.push_back(get_array(in));
-      }
+      directory.arrays = get_list<ArrayEntry>(in, 8, [&](ArrayEntry& entry) { get_array(in, entry); });
     } else if (key == "nodes") {
       directory.nodes = get_list<NodeEntry>(in, 3, [&](NodeEntry& entry) {
         entry.path = in.text();

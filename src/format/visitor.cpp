@@ -16,6 +16,34 @@ std::string_view to_string(Kind kind) noexcept {
   return names[static_cast<std::size_t>(kind)];
 }
 
+void OutVisitor::plain_items(std::span<const PlainItem> items) {
+  for (const PlainItem& item : items) {
+    if (item.text != nullptr) {
+      text(item.view());
+      continue;
+    }
+    switch (item.type) {
+      case Number::Type::natural:
+        natural(item.bits);
+        break;
+      case Number::Type::negative:
+        integer(static_cast<std::int64_t>(~item.bits));
+        break;
+      case Number::Type::float16:
+        real(std::bit_cast<float16>(static_cast<std::uint16_t>(item.bits)));
+        break;
+      case Number::Type::float32:
+        real(std::bit_cast<float>(static_cast<std::uint32_t>(item.bits)));
+        break;
+      case Number::Type::float64:
+        real(std::bit_cast<double>(item.bits));
+    }
+  }
+}
+
+std::size_t InVisitor::peek_plain_items(std::span<const PlainItem::Kind>, std::span<PlainItem>) { return 0; }
+void InVisitor::take_plain_items(std::size_t) {}
+
 namespace {
 
 using Type = Number::Type;

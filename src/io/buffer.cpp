@@ -49,10 +49,13 @@ void advise_huge_pages(void* data, std::size_t bytes) noexcept {
   system_calls().madvise(first, (bytes - before) / huge_page_size * huge_page_size, MADV_HUGEPAGE);
 }
 
+/// What std::make_shared can make.
+struct Buffer::Made : Buffer {};
+
 std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
   std::shared_ptr<Buffer> buffer;
   try {
-    buffer.reset(new Buffer);
+    buffer = std::make_shared<Made>();
     buffer->size_ = bytes;
     if (bytes == 0) {
       return buffer;
@@ -84,7 +87,7 @@ std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
 }
 
 std::shared_ptr<Buffer> Buffer::wrap(std::byte* data, std::size_t bytes, bool writable, std::shared_ptr<void> owner) {
-  std::shared_ptr<Buffer> buffer(new Buffer);
+  const std::shared_ptr<Buffer> buffer = std::make_shared<Made>();
   buffer->data_ = data;
   buffer->size_ = bytes;
   buffer->writable_ = writable;

@@ -201,7 +201,9 @@ DType DType::from_numpy(std::string_view text, bool& big_endian) {
   }
   for (const KindName& kind : kind_names) {
     const bool has_order = kind.numpy.front() == '<' || kind.numpy.front() == '|';
-    if (has_order ? code == kind.numpy.substr(1) : text == kind.numpy) {
+    const std::string_view wanted = has_order ? kind.numpy.substr(1) : kind.numpy;
+    const std::string_view found = has_order ? code : text;
+    if (!found.empty() && found.front() == wanted.front() && found == wanted) {
       return DType(kind.kind);
     }
   }

@@ -3,25 +3,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
-#include "src/io/descriptor.hpp"
+#include "src/io/mapped_file.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 
 namespace stele {
 
-std::shared_ptr<Mapping> Mapping::open(const Path& path, MapMode mode, std::uint64_t offset,
-                                       std::optional<std::uint64_t> length) {
-  const std::string& name = path.text();
+MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std::optional<std::uint64_t> length)
+    : name_(path.text()), offset_(offset) {
+  const std::string& name = name_;
   if (mode == MapMode::none) {
     fail(Errc::invalid_argument, "cannot map " + name + ": no mode of mapping was given");
   }
   // O_NONBLOCK: a FIFO, which is refused below, must not wait for its other end.
   const int access = mode == MapMode::read_write ? O_RDWR : O_RDONLY;
-  const Descriptor file = open_descriptor(name, access | O_NONBLOCK | O_NOCTTY);
-  if (!file.is_open()) {
+  file_ = open_descriptor(name, access | O_NONBLOCK | O_NOCTTY);
+  if (!file_.is_open()) {
     if (errno == ENOENT) {
       fail(Errc::not_found, "cannot map " + name + ": there is no such file");
     }
@@ -31,7 +33,7 @@ std::shared_ptr<Mapping> Mapping::open(const Path& path, MapMode mode, std::uint
     fail_call("map", name, errno);
   }
   struct stat status;
-  if (system_calls().fstat(file.get(), &status) != 0) {
+  if (system_calls().fstat(file_.get(), &status) != 0) {
     fail_call("map", name, errno);
   }
   if (!S_ISREG(status.st_mode)) {
@@ -42,18 +44,20 @@ std::shared_ptr<Mapping> Mapping::open(const Path& path, MapMode mode, std::uint
     fail_truncated(name, file_size, offset, length.value_or(0));
   }
 
-  std::shared_ptr<Mapping> mapping(new Mapping);
+  mapping_.reset(new Mapping);
+  Mapping* const mapping = mapping_.get();
   mapping->mode_ = mode;
   mapping->size_ = static_cast<std::size_t>(length.value_or(file_size - offset));
   if (mapping->size_ == 0) {
-    return mapping;
+    return;
   }
   const auto before = static_cast<std::size_t>(offset % static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
   const std::size_t mapped = before + mapping->size_;
   const int protection = mode == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
   // Private pages are reserved as they change, so that a file larger than the memory can be mapped.
   const int flags = mode == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
-  void* base = system_calls().mmap(nullptr, mapped, protection, flags, file.get(), static_cast<off_t>(offset - before));
+  void* base =
+      system_calls().mmap(nullptr, mapped, protection, flags, file_.get(), static_cast<off_t>(offset - before));
   if (base == MAP_FAILED) {
     if (errno == ENODEV) {
       fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");
@@ -63,7 +67,55 @@ std::shared_ptr<Mapping> Mapping::open(const Path& path, MapMode mode, std::uint
   mapping->base_ = base;
   mapping->mapped_ = mapped;
   mapping->data_ = static_cast<std::byte*>(base) + before;
-  return mapping;
+}
+
+namespace {
+
+class MappedSource final : public Source {
+ public:
+  MappedSource(Descriptor file, std::string name, std::uint64_t offset, std::shared_ptr<Mapping> mapping)
+      : file_(std::move(file)), name_(std::move(name)), offset_(offset), mapping_(std::move(mapping)) {}
+
+  std::size_t read(MutableBytes into) override {
+    const std::uint64_t size = mapping_->bytes().size();
+    const std::uint64_t left = size - std::min(position_, size);
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left));
+    read_at(position_, into.first(count));
+    position_ += count;
+    return count;
+  }
+  std::optional<std::uint64_t> size() const override { return mapping_->bytes().size(); }
+  bool random_access() const noexcept override { return true; }
+  void seek(std::uint64_t offset) override { position_ = offset; }
+  void read_at(std::uint64_t offset, MutableBytes into) const override {
+    const std::uint64_t size = mapping_->bytes().size();
+    if (into.empty()) {
+      return;
+    }
+    if (offset > size || into.size() > size - offset) {
+      fail_truncated(name_, size, offset, into.size());
+    }
+    read_all_at(file_.get(), offset_ + offset, into, name_);
+  }
+  Bytes memory() const noexcept override { return mapping_->bytes(); }
+
+ private:
+  Descriptor file_;
+  std::string name_;
+  std::uint64_t offset_;
+  std::shared_ptr<Mapping> mapping_;
+  std::uint64_t position_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> MappedFile::source() && {
+  return std::make_unique<MappedSource>(std::move(file_), std::move(name_), offset_, mapping_);
+}
+
+std::shared_ptr<Mapping> Mapping::open(const Path& path, MapMode mode, std::uint64_t offset,
+                                       std::optional<std::uint64_t> length) {
+  return MappedFile(path, mode, offset, length).mapping();
 }
 
 Mapping::~Mapping() {

@@ -11,7 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "stele/walk/containers.hpp"
+#include "stele/walk/cells.hpp"
+#include "stele/walk/family.hpp"
 
 namespace stele::walk {
 

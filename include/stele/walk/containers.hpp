@@ -1,147 +1,16 @@
 #pragma once
-// Containers. What lies in memory as numbers, or as records without padding, is one array event; the rest is
-// a sequence or map of its items.
+// Sequences: vectors, spans, fixed arrays, lists. What lies in memory as numbers, or as records without padding, is one
+// array event; the rest is a sequence of its items.
 
 #include <array>
 #include <string>
 #include <vector>
 
-#include "stele/walk.hpp"
-#include "stele/walk/hashed.hpp"
+#include "stele/walk/cells.hpp"
+#include "stele/walk/family.hpp"
+#include "stele/walk/runs.hpp"
 
 namespace stele::walk {
-
-// --- What can be an element of an array ------------------------------------------------------------------------------
-
-/// An aggregate of numbers whose memory has no padding, so that a vector of it is one structured array.
-template <class T>
-consteval bool is_plain_record();
-
-/// What T is as the item of a dense array: an element type and, for nested fixed arrays, further extents.
-template <class T>
-struct Cell {
-  static constexpr bool is_cell = Element<T> || is_plain_record<T>();
-  using ElementType = T;
-  static void extents(Shape&) {}
-};
-template <class T, std::size_t N>
-struct Cell<T[N]> : Cell<T> {
-  static constexpr bool is_cell = Cell<T>::is_cell && N > 0;
-  static void extents(Shape& shape) {
-    shape.push_back(N);
-    Cell<T>::extents(shape);
-  }
-};
-template <class T, std::size_t N>
-struct Cell<std::array<T, N>> : Cell<T[N]> {};
-template <class T>
-struct Cell<std::array<T, 0>> {
-  static constexpr bool is_cell = false;
-};
-template <class T>
-inline constexpr bool is_cell = Cell<T>::is_cell;
-
-template <class... Ts>
-consteval std::size_t cell_bytes(TypeList<Ts...>) {
-  return (std::size_t{0} + ... + (is_cell<Ts> ? sizeof(Ts) : std::size_t{1} << 40));
-}
-template <class T>
-consteval bool is_plain_record() {
-  if constexpr (!std::is_class_v<T> || !std::is_aggregate_v<T> || !std::is_trivially_copyable_v<T> ||
-                std::is_empty_v<T> || Element<T>) {
-    return false;
-  } else if constexpr (family<T>() != Family::aggregate || requires { T::stele_version; }) {
-    return false;
-  } else if constexpr (requires { typename Walk<T>::not_a_record; }) {
-    return false;
-  } else {
-    return field_count<T> > 0 && cell_bytes(field_types<T>{}) == sizeof(T);
-  }
-}
-
-/// The DType of an element or plain record.
-template <class T>
-DType dtype_of() {
-  if constexpr (Element<T>) {
-    return DType(DTypeOf<T>::kind);
-  } else {
-    static const DType type = [] {
-      std::vector<DType::Field> fields;
-      std::uint32_t offset = 0;
-      const auto add = [&]<class F>(std::string_view name) {
-        Shape extents;
-        Cell<F>::extents(extents);
-        fields.push_back({std::string(name), dtype_of<typename Cell<F>::ElementType>(), offset,
-                          static_cast<std::uint32_t>(extents.count())});
-        offset += static_cast<std::uint32_t>(sizeof(F));
-      };
-      [&]<class... Ts>(TypeList<Ts...>) {
-        std::size_t i = 0;
-        (add.template operator()<Ts>(field_names<T>[i++]), ...);
-      }(field_types<T>{});
-      return DType::record(std::move(fields), sizeof(T));
-    }();
-    return type;
-  }
-}
-
-/// The dense array of `count` items of type T at `data`.
-template <class T>
-ArrayView cells_view(const T* data, std::size_t count) {
-  using E = typename Cell<T>::ElementType;
-  Shape shape{count};
-  Cell<T>::extents(shape);
-  return ArrayView(dtype_of<E>(), data, shape, Order::row_major);
-}
-
-/// The extents behind the first one must be `inner`; the first may be anything, or must be `fixed_count`.
-bool accepts_cells(const Shape& stored, const Shape& inner, std::optional<std::uint64_t> fixed_count) noexcept;
-std::string expected_cells(const Shape& inner, std::optional<std::uint64_t> fixed_count);
-/// Tells the kernel that fresh memory will be filled from end to end.
-void prepare_memory(void* data, std::size_t bytes) noexcept;
-
-/// Receives an array into a container that grows by resize() or, with a fixed count, into memory that is there.
-template <class C, class T>
-class CellTarget final : public ArrayTarget {
- public:
-  CellTarget(C& container, std::optional<std::uint64_t> fixed_count)
-      : ArrayTarget(dtype_of<typename Cell<T>::ElementType>()), container_(container), fixed_count_(fixed_count) {
-    Cell<T>::extents(inner_);
-  }
-  bool accepts(const ArrayHeader& stored) override { return accepts_cells(stored.shape, inner_, fixed_count_); }
-  std::string expected() const override { return expected_cells(inner_, fixed_count_); }
-  Order order(const ArrayHeader&) override { return Order::row_major; }
-  std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override {
-    if constexpr (requires { container_.resize(std::size_t{}); }) {
-      if (bytes == 0 || bytes == total) {
-        const auto count = static_cast<std::size_t>(stored.shape[0]);
-        if (bytes == 0) {
-          container_.clear();
-          if (trusted) {
-            container_.reserve(count);
-            prepare_memory(container_.data(), count * sizeof(T));
-          }
-        } else {
-          container_.resize(count);
-        }
-      } else {
-        container_.resize(
-            std::max<std::size_t>(container_.size(), static_cast<std::size_t>((bytes + sizeof(T) - 1) / sizeof(T))));
-      }
-    } else {
-      (void)stored, (void)bytes, (void)total, (void)trusted;
-    }
-    return reinterpret_cast<std::byte*>(std::data(container_));
-  }
-  bool share(const ArrayView&, const std::shared_ptr<Buffer>&) override { return false; }
-
- private:
-  C& container_;
-  std::optional<std::uint64_t> fixed_count_;
-  Shape inner_;
-};
-
-// --- Items one by one ------------------------------------------------------------------------------------------------
 
 /// A count from the input, cut to what is safe to reserve.
 inline std::size_t reservable(const InVisitor& in, const std::optional<std::uint64_t>& count, std::size_t item_size) {
@@ -149,71 +18,51 @@ inline std::size_t reservable(const InVisitor& in, const std::optional<std::uint
   return static_cast<std::size_t>(std::min(in.expected_items(count.value_or(0)), most));
 }
 
-/// Orders the items of an unordered container by the stored bytes of their keys.
-class CanonicalOrder {
- public:
-  CanonicalOrder();
-  ~CanonicalOrder();
-  CanonicalOrder(const CanonicalOrder&) = delete;
-  CanonicalOrder& operator=(const CanonicalOrder&) = delete;
-  /// The visitor to write the next item's key to; add() then takes the item's address.
-  OutVisitor& key();
-  void add(const void* item);
-  std::vector<const void*> sorted();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
+/// Whether going through C meets objects that stay where they are, so that a run of them can be gathered.
 template <class C>
-concept Hashed = requires { typename C::hasher; };
-/// Containers where one key may have several items: insert() does not tell whether there was one.
-template <class C>
-concept Multiple = requires(C& c, const typename C::value_type& item) {
-  { c.insert(item) } -> std::same_as<typename C::iterator>;
-};
+concept Lasting = std::is_reference_v<decltype(*std::declval<const C&>().begin())>;
 
-/// Calls `write_item` for each item of an unordered container in canonical order, of another in its own.
-template <class C, class F>
-void for_each_item(OutVisitor& out, const C& container, F&& write_item) {
-  if constexpr (Hashed<C>) {
-    if (out.canonical()) {
-      CanonicalOrder order;
-      for (const auto& item : container) {
-        if constexpr (MapLike<C>) {
-          OutVisitor& key = order.key();
-          stele::write(key, item.first);
-          if constexpr (Multiple<C>) {
-            stele::write(key, item.second);
-          }
-        } else {
-          stele::write(order.key(), item);
-        }
-        order.add(&item);
+/// Writes the items of an open sequence.
+template <class C>
+void write_each(OutVisitor& out, const C& items) {
+  if constexpr (Lasting<C> && is_plain<typename C::value_type>) {
+    if (items.size() >= shortest_run) {
+      Run run(out);
+      for (const auto& item : items) {
+        run.add(item);
       }
-      for (const void* item : order.sorted()) {
-        write_item(*static_cast<const typename C::value_type*>(item));
-      }
+      run.flush();
       return;
     }
   }
-  if constexpr (Bucketed<C>) {
-    if (container.size() >= many_items) {
-      for_each_hashed(container, write_item);
-      return;
-    }
-  }
-  for (const auto& item : container) {
-    write_item(item);
+  for (const auto& item : items) {
+    stele::write(out, item);
   }
 }
 
+/// Reads the items of an open sequence of `count` behind those in `items`.
 template <class C>
-void write_items(OutVisitor& out, const C& container) {
-  out.begin_sequence(container.size(), Hashed<C> ? Ordering::unordered : Ordering::ordered);
-  for_each_item(out, container, [&](const auto& item) { stele::write(out, item); });
-  out.end();
+void read_each(InVisitor& in, const std::optional<std::uint64_t>& count, C& items) {
+  using Item = typename C::value_type;
+  const auto one = [&] { stele::read(in, items.emplace_back()); };
+  if constexpr (is_plain<Item>) {
+    if (count.value_or(0) >= shortest_run) {
+      constexpr std::array kinds = {plain_kind<Item>};
+      const auto take = [&](const PlainItem* item) {
+        if constexpr (std::is_same_v<Item, std::string>) {
+          items.emplace_back(item->view());
+          return true;
+        } else {
+          Item value;
+          return take_plain(*item, value) && (items.emplace_back(value), true);
+        }
+      };
+      return read_entries(in, kinds, take, one);
+    }
+  }
+  while (in.next()) {
+    one();
+  }
 }
 
 /// Vectors, spans and their like.
@@ -227,9 +76,7 @@ struct As<T, Family::contiguous> {
       out.array(cells_view<Item>(value.data(), value.size()));
     } else {
       out.begin_sequence(value.size());
-      for (std::size_t i = 0; i < value.size(); ++i) {
-        stele::write(out, value.data()[i]);
-      }
+      write_each(out, std::span<const Item>(value.data(), value.size()));
       out.end();
     }
   }
@@ -247,9 +94,7 @@ struct As<T, Family::contiguous> {
       const auto count = in.begin_sequence();
       value.clear();
       value.reserve(reservable(in, count, sizeof(Item)));
-      while (in.next()) {
-        stele::read(in, value.emplace_back());
-      }
+      read_each(in, count, value);
     } else {
       read_exactly(in, value.size(), [&](std::size_t i) { stele::read(in, value.data()[i]); });
     }
@@ -335,98 +180,16 @@ struct As<T, Family::booleans> {
 /// Deques, lists and other containers of items in a meaningful order.
 template <class T>
 struct As<T, Family::sequence> {
-  static void write(OutVisitor& out, const T& value) { write_items(out, value); }
-  static void read(InVisitor& in, T& value) {
-    in.begin_sequence();
-    value.clear();
-    while (in.next()) {
-      stele::read(in, value.emplace_back());
-    }
-  }
-};
-
-template <class T>
-struct As<T, Family::set> {
-  static void write(OutVisitor& out, const T& value) { write_items(out, value); }
-  static void read(InVisitor& in, T& value) {
-    const auto count = in.begin_sequence();
-    value.clear();
-    if constexpr (Hashed<T>) {
-      value.reserve(reservable(in, count, sizeof(typename T::value_type)));
-    }
-    while (in.next()) {
-      typename T::value_type item{};
-      stele::read(in, item);
-      const std::size_t before = value.size();
-      value.insert(value.end(), std::move(item));
-      if (value.size() == before) {
-        in.error(Errc::malformed, "an item of a set is stored twice");
-      }
-    }
-  }
-};
-
-template <class T>
-struct As<T, Family::map> {
   static void write(OutVisitor& out, const T& value) {
-    out.begin_map(value.size(), Hashed<T> ? Ordering::unordered : Ordering::ordered);
-    for_each_item(out, value, [&](const auto& item) {
-      stele::write(out, item.first);
-      stele::write(out, item.second);
-    });
+    out.begin_sequence(value.size());
+    write_each(out, value);
     out.end();
   }
   static void read(InVisitor& in, T& value) {
-    const auto count = in.begin_map();
+    const auto count = in.begin_sequence();
     value.clear();
-    if constexpr (Hashed<T>) {
-      value.reserve(reservable(in, count, sizeof(typename T::value_type)));
-    }
-    if constexpr (Bucketed<T> && sizeof(typename T::value_type) <= 256 &&
-                  std::is_move_assignable_v<typename T::key_type> &&
-                  std::is_move_assignable_v<typename T::mapped_type>) {
-      if (count.value_or(0) >= many_items) {
-        read_many(in, value);
-        return;
-      }
-    }
-    while (in.next()) {
-      typename T::key_type key{};
-      stele::read(in, key);
-      const std::size_t before = value.size();
-      const auto place = value.emplace_hint(value.end(), std::move(key), typename T::mapped_type{});
-      if (value.size() == before) {
-        in.error(Errc::malformed, "a key of a map is stored twice");
-      }
-      stele::read(in, place->second);
-    }
-  }
-
- private:
-  /// A batch of entries is read, its places are asked for, and only then it is inserted.
-  static void read_many(InVisitor& in, T& value) {
-    std::array<std::pair<typename T::key_type, typename T::mapped_type>, 16> batch;
-    for (bool more = true; more;) {
-      std::size_t count = 0;
-      while (count < batch.size() && (more = in.next())) {
-        batch[count] = {};
-        stele::read(in, batch[count].first);
-        stele::read(in, batch[count++].second);
-      }
-      for (std::size_t i = 0; i < count; ++i) {
-        prefetch_bucket(value, batch[i].first);
-      }
-      for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t before = value.size();
-        value.emplace_hint(value.end(), std::move(batch[i].first), std::move(batch[i].second));
-        if (value.size() == before) {
-          in.error(Errc::malformed, "a key of a map is stored twice");
-        }
-      }
-    }
+    read_each(in, count, value);
   }
 };
 
 }  // namespace stele::walk
-
-#include "stele/walk/arrays.hpp"  // uses what is above

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "stele/walk/ordered.hpp"
+
 namespace stele::walk {
 
 /// Below it the nodes are in the cache.
@@ -23,16 +25,6 @@ concept Bucketed = requires(const C& c, const typename C::key_type& key) {
   c.begin(c.bucket_count());
   c.find(key);
 };
-
-/// The key of a set's or a map's item.
-template <class C>
-const typename C::key_type& key_of(const typename C::value_type& item) noexcept {
-  if constexpr (requires { typename C::mapped_type; }) {
-    return item.first;
-  } else {
-    return item;
-  }
-}
 
 /// Calls `use` for each item, in an order that depends on the container only: from several places at a time up to where
 /// the next one began.

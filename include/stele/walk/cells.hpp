@@ -1,0 +1,142 @@
+#pragma once
+// What can be an element of an array: numbers, and records of numbers without padding. What lies in memory as such
+// crosses the seam as one array event.
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stele/walk/family.hpp"
+
+namespace stele::walk {
+
+/// An aggregate of numbers whose memory has no padding, so that a vector of it is one structured array.
+template <class T>
+consteval bool is_plain_record();
+
+/// What T is as the item of a dense array: an element type and, for nested fixed arrays, further extents.
+template <class T>
+struct Cell {
+  static constexpr bool is_cell = Element<T> || is_plain_record<T>();
+  using ElementType = T;
+  static void extents(Shape&) {}
+};
+template <class T, std::size_t N>
+struct Cell<T[N]> : Cell<T> {
+  static constexpr bool is_cell = Cell<T>::is_cell && N > 0;
+  static void extents(Shape& shape) {
+    shape.push_back(N);
+    Cell<T>::extents(shape);
+  }
+};
+template <class T, std::size_t N>
+struct Cell<std::array<T, N>> : Cell<T[N]> {};
+template <class T>
+struct Cell<std::array<T, 0>> {
+  static constexpr bool is_cell = false;
+};
+template <class T>
+inline constexpr bool is_cell = Cell<T>::is_cell;
+
+template <class... Ts>
+consteval std::size_t cell_bytes(TypeList<Ts...>) {
+  return (std::size_t{0} + ... + (is_cell<Ts> ? sizeof(Ts) : std::size_t{1} << 40));
+}
+template <class T>
+consteval bool is_plain_record() {
+  if constexpr (!std::is_class_v<T> || !std::is_aggregate_v<T> || !std::is_trivially_copyable_v<T> ||
+                std::is_empty_v<T> || Element<T>) {
+    return false;
+  } else if constexpr (family<T>() != Family::aggregate || requires { T::stele_version; }) {
+    return false;
+  } else if constexpr (requires { typename Walk<T>::not_a_record; }) {
+    return false;
+  } else {
+    return field_count<T> > 0 && cell_bytes(field_types<T>{}) == sizeof(T);
+  }
+}
+
+/// The DType of an element or plain record.
+template <class T>
+DType dtype_of() {
+  if constexpr (Element<T>) {
+    return DType(DTypeOf<T>::kind);
+  } else {
+    static const DType type = [] {
+      std::vector<DType::Field> fields;
+      std::uint32_t offset = 0;
+      const auto add = [&]<class F>(std::string_view name) {
+        Shape extents;
+        Cell<F>::extents(extents);
+        fields.push_back({std::string(name), dtype_of<typename Cell<F>::ElementType>(), offset,
+                          static_cast<std::uint32_t>(extents.count())});
+        offset += static_cast<std::uint32_t>(sizeof(F));
+      };
+      [&]<class... Ts>(TypeList<Ts...>) {
+        std::size_t i = 0;
+        (add.template operator()<Ts>(field_names<T>[i++]), ...);
+      }(field_types<T>{});
+      return DType::record(std::move(fields), sizeof(T));
+    }();
+    return type;
+  }
+}
+
+/// The dense array of `count` items of type T at `data`.
+template <class T>
+ArrayView cells_view(const T* data, std::size_t count) {
+  using E = typename Cell<T>::ElementType;
+  Shape shape{count};
+  Cell<T>::extents(shape);
+  return ArrayView(dtype_of<E>(), data, shape, Order::row_major);
+}
+
+/// The extents behind the first one must be `inner`; the first may be anything, or must be `fixed_count`.
+bool accepts_cells(const Shape& stored, const Shape& inner, std::optional<std::uint64_t> fixed_count) noexcept;
+std::string expected_cells(const Shape& inner, std::optional<std::uint64_t> fixed_count);
+/// Tells the kernel that fresh memory will be filled from end to end.
+void prepare_memory(void* data, std::size_t bytes) noexcept;
+
+/// Receives an array into a container that grows by resize() or, with a fixed count, into memory that is there.
+template <class C, class T>
+class CellTarget final : public ArrayTarget {
+ public:
+  CellTarget(C& container, std::optional<std::uint64_t> fixed_count)
+      : ArrayTarget(dtype_of<typename Cell<T>::ElementType>()), container_(container), fixed_count_(fixed_count) {
+    Cell<T>::extents(inner_);
+  }
+  bool accepts(const ArrayHeader& stored) override { return accepts_cells(stored.shape, inner_, fixed_count_); }
+  std::string expected() const override { return expected_cells(inner_, fixed_count_); }
+  Order order(const ArrayHeader&) override { return Order::row_major; }
+  std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override {
+    if constexpr (requires { container_.resize(std::size_t{}); }) {
+      if (bytes == 0 || bytes == total) {
+        const auto count = static_cast<std::size_t>(stored.shape[0]);
+        if (bytes == 0) {
+          container_.clear();
+          if (trusted) {
+            container_.reserve(count);
+            prepare_memory(container_.data(), count * sizeof(T));
+          }
+        } else {
+          container_.resize(count);
+        }
+      } else {
+        container_.resize(
+            std::max<std::size_t>(container_.size(), static_cast<std::size_t>((bytes + sizeof(T) - 1) / sizeof(T))));
+      }
+    } else {
+      (void)stored, (void)bytes, (void)total, (void)trusted;
+    }
+    return reinterpret_cast<std::byte*>(std::data(container_));
+  }
+  bool share(const ArrayView&, const std::shared_ptr<Buffer>&) override { return false; }
+
+ private:
+  C& container_;
+  std::optional<std::uint64_t> fixed_count_;
+  Shape inner_;
+};
+
+}  // namespace stele::walk

@@ -1,0 +1,32 @@
+#pragma once
+// A file that is mapped and can be read as well.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "src/io/descriptor.hpp"
+#include "stele/io.hpp"
+
+namespace stele {
+
+/// Both of one open file, so that they are of the same even where its name is given to another.
+class MappedFile {
+ public:
+  /// As Mapping::open.
+  MappedFile(const Path& path, MapMode mode, std::uint64_t offset = 0,
+             std::optional<std::uint64_t> length = std::nullopt);
+
+  const std::shared_ptr<Mapping>& mapping() const noexcept { return mapping_; }
+  /// What is mapped: memory() is the mapping, read_at() reads the file. A few bytes here and there are read at a
+  /// fraction of what touching a mapped page for the first time costs. Takes the file; called once.
+  std::unique_ptr<Source> source() &&;
+
+ private:
+  std::string name_;
+  std::uint64_t offset_;
+  Descriptor file_;
+  std::shared_ptr<Mapping> mapping_;
+};
+
+}  // namespace stele
