@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "codec/block_source.hpp"
+#include "codec/decompress.hpp"
 #include "stele/block_codec.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
@@ -325,12 +327,22 @@ inline Data small_blocks(const Codec& codec, std::initializer_list<Data> blocks)
   return out;
 }
 
-/// The codecs of this build, and one of two functions.
-inline std::vector<std::string> codec_names() {
+/// The plain bytes by blocks, also where the library would ask first whether an archive comes out.
+inline std::unique_ptr<Source> by_blocks(std::unique_ptr<Source> stored, const Codec& codec, unsigned threads = 1) {
+  bool certain = false;
+  auto source = block_source(stored, codec, {.threads = threads}, certain);
+  EXPECT_NE(source, nullptr);
+  return source;
+}
+
+/// The codecs of this build, and one of two functions: those that `which` holds of.
+inline std::vector<std::string> codec_names(bool (*which)(const Codec&) = [](const Codec&) { return true; }) {
   const Codecs codecs = all_codecs();
   std::vector<std::string> list;
   for (const auto& codec : codecs.all()) {
-    list.emplace_back(codec->name());
+    if (which(*codec)) {
+      list.emplace_back(codec->name());
+    }
   }
   return list;
 }

@@ -369,6 +369,56 @@ TEST(Golden, Stream) {
   EXPECT_FALSE(in.more());
 }
 
+struct Encoded {
+  std::vector<std::int64_t> counts;
+  std::vector<double> prices;
+  std::vector<std::complex<float>> waves;
+};
+
+Encoded encoded() {
+  Encoded e;
+  for (int i = 0; i < 4200; ++i) {
+    e.counts.push_back(1'000'000'000'000 + i * i % 251);
+    e.prices.push_back(0.25 * (i * 7 % 100));
+  }
+  for (int i = 0; i < 2048; ++i) {
+    e.waves.emplace_back(static_cast<float>(i) / 8, static_cast<float>(-i));
+  }
+  return e;
+}
+
+/// What gunzip makes of a file that was saved with a filter.
+Data encoded_file(const std::string& filter) {
+  const Codecs codecs;
+  const auto source = decompressing_source(
+      std::make_unique<test::OwnedSource>(to_bytes(encoded(), {.codec = "gzip", .filter = filter})),
+      *codecs.find("gzip"));
+  Data plain(static_cast<std::size_t>(source->size().value_or(0)));
+  source->read_at(0, plain);
+  return plain;
+}
+
+class GoldenEncoded : public testing::TestWithParam<std::string> {};
+
+TEST_P(GoldenEncoded, Loads) {
+  std::string name = "encoded_" + GetParam() + ".stele";
+  std::replace(name.begin(), name.end(), '+', '_');
+  const Data made = encoded_file(GetParam());
+  const Data file = golden_file(name, made);
+  expect_same(file, made);
+  const Encoded all = from_bytes<Encoded>(file);
+  EXPECT_EQ(all.counts, encoded().counts);
+  EXPECT_EQ(all.prices, encoded().prices);
+  EXPECT_EQ(all.waves, encoded().waves);
+  const File opened = open(golden_path(name));
+  opened.verify();
+  EXPECT_EQ(opened.info().encoded_arrays, 3U);
+  EXPECT_EQ(opened.load<std::vector<double>>("prices"), encoded().prices);
+}
+
+INSTANTIATE_TEST_SUITE_P(Filters, GoldenEncoded, testing::Values("narrow+delta+bitshuffle", "palette+shuffle"),
+                         [](const auto& given) { return std::string(given.param, 0, given.param.find('+')); });
+
 class GoldenCompressed : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenCompressed, Loads) {
@@ -384,7 +434,7 @@ TEST_P(GoldenCompressed, Loads) {
   EXPECT_EQ(columns, arrays().columns);
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, GoldenCompressed, testing::Values("gzip", "zlib", "lz4", "zstd"),
+INSTANTIATE_TEST_SUITE_P(Codecs, GoldenCompressed, testing::Values("gzip", "zlib", "bzip2", "lzma", "xz", "lz4", "zstd"),
                          [](const auto& given) { return given.param; });
 
 }  // namespace

@@ -137,6 +137,21 @@ inline std::vector<std::string> codecs() {
   return names;
 }
 
+/// Memory of its own, with random access.
+class OwnedSource final : public Source {
+ public:
+  explicit OwnedSource(Data bytes) : bytes_(std::move(bytes)), source_(memory_source(bytes_)) {}
+  std::size_t read(MutableBytes into) override { return source_->read(into); }
+  std::optional<std::uint64_t> size() const override { return bytes_.size(); }
+  bool random_access() const noexcept override { return true; }
+  void seek(std::uint64_t offset) override { source_->seek(offset); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override { source_->read_at(offset, into); }
+
+ private:
+  const Data bytes_;
+  const std::unique_ptr<Source> source_;
+};
+
 /// Gives at most `piece` bytes at a time and nothing beyond reading in order.
 class TrickleSource final : public Source {
  public:
