@@ -149,6 +149,33 @@ TEST(Encoding, EveryNameRoundTripsForEveryType) {
   }
 }
 
+struct Point {
+  double x = 0;
+  double y = 0;
+  double z = 0;
+  bool operator==(const Point&) const = default;
+};
+
+TEST(Encoding, BlocksOfItemsOf24BytesAreNotTooLargeForTheCodec) {
+  const Codecs codecs;
+  for (const std::size_t bytes : {std::size_t{1} << 20, std::size_t{8} << 20, std::size_t{33} << 20}) {
+    std::vector<Point> points(bytes / sizeof(Point) + 1);
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      points[i] = {static_cast<double>(i), static_cast<double>(i / 2), 1};
+    }
+    for (const char* codec : {"lz4", "zlib", "zstd", "bzip2"}) {
+      const bool slow = std::string_view(codec) == "bzip2" && bytes > std::size_t{1} << 20;
+      if (slow || codecs.find(codec) == nullptr) {
+        continue;
+      }
+      for (const unsigned threads : {1U, 3U}) {
+        save(points, "points", {.codec = codec, .level = 1, .filter = "shuffle", .threads = threads});
+        EXPECT_EQ(load<std::vector<Point>>("points", {.threads = threads}), points) << codec << " " << bytes;
+      }
+    }
+  }
+}
+
 TEST(Encoding, StridedInputsAreEncodedAsIfDense) {
   Eigen::MatrixXf whole(400, 300);
   for (Eigen::Index i = 0; i < whole.size(); ++i) {
@@ -332,6 +359,17 @@ TEST(Encoding, RefusesWhatContradictsItself) {
   EXPECT_EQ(code(encoded_item("<u2", 3, odd_table, test::hex("00 01 00"))), Errc::malformed);
   const Data wide = array_item({text_item("narrow"), natural_item(64), natural_item(4), natural_item(0)});
   EXPECT_EQ(code(encoded_item("<u2", 1, wide, test::hex("00 00 00 00"))), Errc::malformed);
+  // No stage, a parameter too few, parameters that its stages do not have.
+  EXPECT_EQ(code(encoded_item("<u2", 3, array_item({text_item("raw"), natural_item(64)}), six)), Errc::unsupported);
+  EXPECT_EQ(code(encoded_item("<u2", 3, array_item({text_item(""), natural_item(64)}), six)), Errc::unsupported);
+  EXPECT_EQ(code(encoded_item("<u2", 3, array_item({text_item("narrow"), natural_item(64)}), test::hex("00 01 02"))),
+            Errc::malformed);
+  EXPECT_EQ(code(encoded_item(
+                "<u2", 3, array_item({text_item("shuffle"), natural_item(64), natural_item(1), natural_item(0)}), six)),
+            Errc::malformed);
+  EXPECT_EQ(code(encoded_item(
+                "<u2", 3, array_item({text_item("shuffle"), natural_item(64), bytes_item(test::hex("0100"))}), six)),
+            Errc::malformed);
   // A shape of other elements.
   const Data matrix = tag(frozen::tag_row_major, array_item({array_item({natural_item(2), natural_item(2)}),
                                                              encoded_item("<u2", 3, shuffle, six)}));

@@ -9,6 +9,8 @@
 #include <variant>
 
 #include "cost.hpp"
+#include "src/format/typed_array.hpp"
+#include "stele/value.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -455,6 +457,36 @@ TEST(Hostile, ViewsThatMultiply) {
   EXPECT_LT(cost.seconds(), 10);
 }
 
+struct Floats {
+  std::array<float, 65'536> values;
+};
+struct Doubles {
+  std::array<double, 65'536> values;
+};
+
+TEST(Hostile, AViewWhoseBytesWrapIsRefused) {
+  // 2^45 elements over three of 2^18 bytes, which would take 2^64 bytes as doubles.
+  constexpr std::size_t rank = 23;
+  static_assert(sizeof(Doubles) == std::uint64_t{1} << 19);
+  Data dtype;
+  cbor::Builder builder(dtype);
+  put_dtype(builder, walk::dtype_of<Floats>());
+  const Data elements(3 * sizeof(Floats));
+  const Data base = tag(frozen::tag_dtype_array, array_item({dtype, bytes_item(elements)}));
+  Data extents = head(Major::array, rank);
+  Data strides = extents;
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    extents += natural_item(axis == 0 ? 2 : 4);
+    strides += natural_item(0);
+  }
+  const Data root = tag(frozen::tag_array_view, array_item({base, natural_item(0), extents, strides}));
+  const std::uint64_t offset =
+      frozen::label.size() + tag(frozen::tag_array_view).size() + 1 + base.size() - elements.size();
+  const Data archive = wrap(root, {{"base", walk::dtype_of<Floats>(), Shape{3}, Order::row_major, offset,
+                                    elements.size(), xxh3_64(elements)}});
+  EXPECT_EQ(error_of([&] { (void)from_bytes<Array<Doubles, rank>>(archive); }).code(), Errc::limit_exceeded);
+}
+
 // --- Records ---------------------------------------------------------------------------------------------------------
 
 struct Pair {
@@ -659,6 +691,17 @@ TEST(Hostile, DirectoriesThatLie) {
   (void)with([](ArrayEntry& e) { e.shape = Shape{2, 625}; });
   (void)with([](ArrayEntry& e) { e.shape = Shape{0}; });
   (void)with([](ArrayEntry& e) { e.order = Order::column_major; });
+}
+
+TEST(Hostile, AListedShapeWhoseBytesWrapIsRefused) {
+  const Data root = tag(85, bytes_item(Data(8192)));
+  constexpr std::uint64_t third = 0x5555555555556000;  // times 3 is 8192 modulo 2^64
+  static_assert(third * 3 == 8192);
+  const Data archive =
+      wrap(array_item({root}), {{"0", DType::fixed_bytes(3), Shape{third}, Order::row_major,
+                                 frozen::label.size() + 1 + root.size() - 8192, 8192, xxh3_64(Data(8192))}});
+  const File file = open(memory_source(archive));
+  EXPECT_EQ(error_of([&] { (void)file.load<stele::Value>("0"); }).code(), Errc::damaged);
 }
 
 TEST(Hostile, NewerFormatsAreUnsupported) {

@@ -121,11 +121,19 @@ class ArrayTarget {
   /// The first byte of memory for at least the first `bytes` of the array's `total`. Called with growing `bytes` as
   /// data arrives, the last time with the total; what was filled before stays. `trusted`: the input holds `total`.
   virtual std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) = 0;
+  /// What an input that is not trusted may get memory for before any of it has come. For more, memory() had better take
+  /// the total at once: to grow would copy and hold the data twice, and memory that is not touched costs nothing.
+  static constexpr std::uint64_t claimed_bytes = std::uint64_t{4} << 20;
   /// Takes the elements where they lie instead of memory(): in a mapping, or in a buffer that another array has. False
   /// if it cannot. `view` has the wanted dtype and lies in `buffer`.
   virtual bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) = 0;
   /// Whether share() is worth calling.
   virtual bool can_share() const noexcept { return false; }
+
+ protected:
+  /// For memory() in a Buffer: `buffer`, null at first, or a larger one with its bytes.
+  static std::shared_ptr<Buffer> grown(std::shared_ptr<Buffer> buffer, std::uint64_t bytes, std::uint64_t total,
+                                       bool trusted);
 
  private:
   DType dtype_;

@@ -9,15 +9,7 @@
 namespace stele {
 
 std::byte* AnyTarget::memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) {
-  const std::uint64_t wanted = trusted ? total : bytes;
-  if (buffer_ == nullptr || buffer_->size() < wanted) {
-    const std::uint64_t doubled = buffer_ == nullptr ? 0 : 2 * std::uint64_t{buffer_->size()};
-    auto larger = Buffer::allocate(static_cast<std::size_t>(std::min(total, std::max(wanted, doubled))));
-    if (buffer_ != nullptr && buffer_->size() > 0) {
-      std::memcpy(larger->data(), buffer_->data(), buffer_->size());
-    }
-    buffer_ = std::move(larger);
-  }
+  buffer_ = grown(std::move(buffer_), bytes, total, trusted);
   if (bytes == total) {
     view_ = ArrayView(stored.dtype, buffer_->data(), stored.shape, stored.order);
     view_.buffer = buffer_.get();

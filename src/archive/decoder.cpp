@@ -220,7 +220,7 @@ void Decoder::begin_listed(const ArrayEntry& entry) {
   item.header = {entry.dtype, entry.shape, entry.order};
   item.stored_bytes = item.bytes = entry.length;
   item.data_offset = entry.offset;
-  if (entry.shape.count() * entry.dtype.item_size() != entry.length) {
+  if (checked_multiply(entry.shape.count(), entry.dtype.item_size()) != entry.length) {
     error(Errc::damaged, "the directory contradicts the array's shape");
   }
   listed_ = item;

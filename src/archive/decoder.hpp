@@ -96,7 +96,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     std::vector<std::uint64_t> shared;  // the indices it is stored under
 
     static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
-    static constexpr std::uint64_t step_claimed = std::uint64_t{4} << 20;   // allocated before any of it has come
+    static constexpr std::uint64_t step_claimed = ArrayTarget::claimed_bytes;  // allocated before any of it has come
     /// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
     static std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) noexcept {
       const std::uint64_t step = trusted ? step_trusted : have > step_claimed ? have : step_claimed;
@@ -191,6 +191,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::optional<std::uint64_t> read_encoding(ArrayItem& item);
   void check_strict_record(const DType& stored, const DType& wanted);
   void check_limit(std::uint64_t bytes);
+  std::uint64_t checked_bytes(const ArrayHeader& wanted);
   bool is_listed(const ArrayItem& item) const noexcept;
   void check_type(const ArrayHeader& stored, ArrayTarget& target);
   void deliver(ArrayItem& item, ArrayTarget& target);

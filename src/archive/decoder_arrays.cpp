@@ -218,6 +218,7 @@ void Decoder::begin_data(const ArrayItem& item) {
   if (is_listed(item)) {
     in_->begin_payload();
   }
+  encoded_.reset();  // one that an exception has left
   if (item.encoding != nullptr) {
     encoded_ = std::make_unique<EncodedReader>(*in_, *item.encoding, is_listed(item),
                                                item.bytes / components_of(item.header.dtype).size);
@@ -379,8 +380,7 @@ void Decoder::deliver(ArrayItem& item, ArrayTarget& target) {
     return;
   }
   check_allocation(0, item.stored_bytes);
-  const std::uint64_t total = wanted.shape.count() * wanted.dtype.item_size();
-  check_limit(total);
+  checked_bytes(wanted);
   if (same && (wanted.shape.rank() < 2 || target.order(wanted) == item.header.order)) {
     deliver_direct(item, wanted, target);
   } else {
@@ -392,6 +392,16 @@ void Decoder::check_limit(std::uint64_t bytes) {
   if (bytes > in_->options().limits.allocation) {
     error(Errc::limit_exceeded, "an array of " + std::to_string(bytes) + " bytes is beyond the allocation limit");
   }
+}
+
+/// What an array takes in memory, within the limit.
+std::uint64_t Decoder::checked_bytes(const ArrayHeader& wanted) {
+  const auto bytes = checked_multiply(wanted.shape.count(), wanted.dtype.item_size());
+  if (!bytes) {
+    error(Errc::limit_exceeded, "an array " + wanted.dtype.name() + wanted.shape.text() + " is beyond all memory");
+  }
+  check_limit(*bytes);
+  return *bytes;
 }
 
 void Decoder::deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target) {
@@ -474,7 +484,7 @@ void Decoder::check_repeats(const KnownArray& known, std::uint64_t bytes) {
 void Decoder::check_rows(const KnownArray& known) {
   const Shape& shape = known.view.shape;
   if (shape.count() > 0) {
-    check_repeats(known, shape.count() * known.view.dtype.item_size());
+    check_repeats(known, checked_bytes({known.view.dtype, shape, Order::row_major}));
     return;
   }
   std::uint64_t rows = 1;
@@ -496,8 +506,7 @@ void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
     return;
   }
   const std::uint64_t count = wanted.shape.count();
-  const std::uint64_t total = count * wanted.dtype.item_size();
-  check_limit(total);
+  const std::uint64_t total = checked_bytes(wanted);
   check_repeats(known, total);
   target.memory(wanted, 0, total, true);
   std::byte* to = target.memory(wanted, total, total, true);

@@ -153,7 +153,8 @@ std::vector<std::byte> Decoder::capture() {
     std::size_t size = 0;
     const Head head = peek_head(size);
     if (head.indefinite()) {
-      error(Errc::malformed, "a directory has items of definite length only");
+      error(Errc::malformed,
+            "a directory, a dtype and the description of an encoding have items of definite length only");
     }
     take_bytes(size);
     switch (head.major) {

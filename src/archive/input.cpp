@@ -360,7 +360,7 @@ void Input::encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBy
     share({.size = size,
            .end_of =
                [&](std::uint64_t begin) {
-                 const std::uint64_t end = source_.next_cut(from + begin) - from;
+                 const std::uint64_t end = std::min(source_.next_cut(from + begin) - from, size);
                  return (end + run.stored_unit - 1) / run.stored_unit * run.stored_unit;
                },
            .read =

@@ -257,7 +257,7 @@ void BlockSource::look_ahead(const Block& block) const {
     if (helpers_.size() + 1 < options_.threads) {
       try {
         helpers_.emplace_back([this] { serve(); });
-      } catch (const std::system_error&) {  // what waits is decoded when it is asked for
+      } catch (const std::exception&) {  // no thread is to be had: what waits is decoded when it is asked for
       }
     }
     changed_.notify_all();

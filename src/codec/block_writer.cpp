@@ -111,13 +111,13 @@ void BlockWriter::submit() {
 }
 
 void BlockWriter::start_helper() {
-  auto worker = std::make_unique<Worker>();
   try {
+    helpers_.reserve(threads_);
+    auto worker = std::make_unique<Worker>();
     worker->thread = std::jthread([this, &worker = *worker] { serve(worker); });
-  } catch (const std::system_error&) {
-    return;  // no thread is to be had: those that are there do the work
+    helpers_.push_back(std::move(worker));
+  } catch (const std::exception&) {  // no thread or no memory is to be had: those that are there do the work
   }
-  helpers_.push_back(std::move(worker));
 }
 
 void BlockWriter::serve(Worker& worker) {
@@ -251,7 +251,6 @@ void BlockWriter::retire_all() {
   }
 }
 
-/// Lets go of all that was put: what has not begun is dropped, what runs is waited for.
 void BlockWriter::abandon() noexcept {
   std::unique_lock lock(mutex_);
   for (std::uint64_t i = retired_; i < submitted_; ++i) {

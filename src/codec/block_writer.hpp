@@ -38,6 +38,8 @@ class BlockWriter {
   void put_task(const std::function<void()>& task);
   /// Returns once nothing that was put is needed any more. Throws what a worker has thrown.
   void settle();
+  /// Lets go of all that was put: what has not begun is dropped, what runs is waited for. After an exception.
+  void abandon() noexcept;
   /// Writes all that is left and what stands behind the last block.
   void finish();
 
@@ -51,7 +53,6 @@ class BlockWriter {
   void run(Job& job, Worker& worker) noexcept;
   void retire();
   void retire_all();
-  void abandon() noexcept;
   void start_helper();
   void serve(Worker& worker);
   void begin();

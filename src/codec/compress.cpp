@@ -54,10 +54,12 @@ class Trial {
 };
 
 /// How a large run is cut into blocks: evenly, at multiples of `unit`, and where there are few into an even number, so
-/// that two threads have the same to do. Depends on the sizes alone, so that equal objects give equal files.
+/// that two threads have the same to do. No larger than `block_size`. Depends on the sizes alone, so that equal objects
+/// give equal files.
 std::uint64_t block_bytes(std::uint64_t run, std::size_t block_size, std::size_t unit) {
   constexpr std::uint64_t few = 16;
-  std::uint64_t count = (run + block_size - 1) / block_size;
+  const std::uint64_t most = std::max<std::uint64_t>(block_size / unit * unit, unit);
+  std::uint64_t count = (run + most - 1) / most;
   if (count < few) {
     count += count % 2;
   }
@@ -77,55 +79,38 @@ class BlockSink final : public CompressingSink {
         fixed_(codec.fixed_blocks()) {}
 
   void write(Bytes bytes) override {
-    progress_.enter();
-    if (fixed_) {
-      put_fixed(bytes);
-    } else if (is_large(bytes.size())) {
-      put_gathered();
-      put_run(bytes);
-      writer_.settle();
-    } else {
-      gather(bytes);
-    }
-    progress_.leave();
+    guarded([&] { put_any(bytes); });
   }
 
   void write_beside(Bytes bytes, const std::function<void()>& task) override {
-    progress_.enter();
-    writer_.put_task(task);
-    if (fixed_) {
-      put_fixed(bytes);
-    } else if (is_large(bytes.size())) {
-      put_gathered();
-      put_run(bytes);
-    } else {
-      gather(bytes);
-    }
-    writer_.settle();
-    progress_.leave();
+    guarded([&] {
+      writer_.put_task(task);
+      put_any(bytes);
+      writer_.settle();
+    });
   }
 
   void write_made(std::uint64_t size, std::size_t unit, const MakeBytes& make,
                   const std::function<void()>& task) override {
-    progress_.enter();
-    writer_.put_task(task);
-    if (fixed_ || !is_large(size)) {
-      std::vector<std::byte> made;
-      const std::uint64_t step = std::max<std::uint64_t>(block_size_ / unit * unit, unit);
-      for (std::uint64_t at = 0; at < size; at += step) {
-        made.resize(static_cast<std::size_t>(std::min(step, size - at)));
-        make(at, made);
-        gather(made);
+    guarded([&] {
+      writer_.put_task(task);
+      if (fixed_ || unit > block_size_ || !is_large(size)) {
+        std::vector<std::byte> made;
+        const std::uint64_t step = std::max<std::uint64_t>(block_size_ / unit * unit, unit);
+        for (std::uint64_t at = 0; at < size; at += step) {
+          made.resize(static_cast<std::size_t>(std::min(step, size - at)));
+          make(at, made);
+          gather(made);
+        }
+      } else {
+        put_gathered();
+        const std::uint64_t step = block_bytes(size, block_size_, unit);
+        for (std::uint64_t at = 0; at < size; at += step) {
+          writer_.put_made(make, at, static_cast<std::size_t>(std::min(step, size - at)));
+        }
       }
-    } else {
-      put_gathered();
-      const std::uint64_t step = block_bytes(size, block_size_, unit);
-      for (std::uint64_t at = 0; at < size; at += step) {
-        writer_.put_made(make, at, static_cast<std::size_t>(std::min(step, size - at)));
-      }
-    }
-    writer_.settle();
-    progress_.leave();
+      writer_.settle();
+    });
   }
 
   std::size_t trial(Bytes sample) override {
@@ -143,7 +128,32 @@ class BlockSink final : public CompressingSink {
   }
 
  private:
+  /// What `f` has put refers to the caller's memory, so that none of it may be left when an exception passes.
+  template <class F>
+  void guarded(F&& f) {
+    progress_.enter();
+    try {
+      f();
+    } catch (...) {
+      writer_.abandon();
+      throw;
+    }
+    progress_.leave();
+  }
+
   bool is_large(std::uint64_t size) const noexcept { return size > 0 && size >= block_size_ / 2; }
+
+  void put_any(Bytes bytes) {
+    if (fixed_) {
+      put_fixed(bytes);
+    } else if (is_large(bytes.size())) {
+      put_gathered();
+      put_run(bytes);
+      writer_.settle();
+    } else {
+      gather(bytes);
+    }
+  }
 
   void put_run(Bytes bytes) {
     constexpr std::size_t unit = 64;  // so that elements are whole

@@ -63,7 +63,17 @@ Encoding get_encoding(cbor::Cursor& in, const Components& components) {
   } else if (parts != 2) {
     in.bad("an encoding has two to four parts");
   }
-  return checked_encoding(stored, components.size, components.element_class);
+  const Encoding encoding = checked_encoding(stored, components.size, components.element_class);
+  const std::uint64_t fits = encoding.first == Encoding::First::narrow    ? 4
+                             : encoding.first == Encoding::First::palette ? 3
+                                                                          : 2;
+  if (encoding.is_raw()) {
+    fail(Errc::unsupported, "an encoding without a stage", {{}, in.position()});
+  }
+  if (parts != fits) {
+    in.bad("encoding " + encoding.name() + " in " + std::to_string(parts) + " parts");
+  }
+  return encoding;
 }
 
 }  // namespace stele

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "stele/walk.hpp"
@@ -14,6 +15,32 @@ std::string_view to_string(Kind kind) noexcept {
   static constexpr std::array<std::string_view, 10> names = {"null",  "boolean", "integer",  "real", "text",
                                                              "bytes", "array",   "sequence", "map",  "record"};
   return names[static_cast<std::size_t>(kind)];
+}
+
+std::shared_ptr<Buffer> ArrayTarget::grown(std::shared_ptr<Buffer> buffer, std::uint64_t bytes, std::uint64_t total,
+                                           bool trusted) {
+  const std::uint64_t have = buffer == nullptr ? 0 : buffer->size();
+  if (buffer != nullptr && have >= (trusted ? total : bytes)) {
+    return buffer;
+  }
+  std::shared_ptr<Buffer> larger;
+  if (trusted || bytes > claimed_bytes) {
+    try {
+      larger = Buffer::allocate(static_cast<std::size_t>(total));
+    } catch (const Error&) {
+      if (trusted || bytes == total) {
+        throw;
+      }
+      // no memory for what is claimed; it may never come
+    }
+  }
+  if (larger == nullptr) {
+    larger = Buffer::allocate(static_cast<std::size_t>(std::min(total, std::max(bytes, 2 * have))));
+  }
+  if (have > 0) {
+    std::memcpy(larger->data(), buffer->data(), static_cast<std::size_t>(have));
+  }
+  return larger;
 }
 
 void OutVisitor::plain_items(std::span<const PlainItem> items) {

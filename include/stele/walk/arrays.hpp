@@ -31,18 +31,14 @@ class BufferTarget final : public ArrayTarget {
   }
   Order order(const ArrayHeader& stored) override { return stored.order; }
   std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override {
-    const std::uint64_t wanted = trusted ? total : bytes;
-    if (buffer_ == nullptr || buffer_->size() < wanted) {
-      auto larger = Buffer::allocate(static_cast<std::size_t>(
-          std::min(total, std::max(wanted, buffer_ == nullptr ? wanted : 2 * std::uint64_t{buffer_->size()}))));
-      if constexpr (!requires { DTypeOf<Element>::kind; } && !std::is_trivially_default_constructible_v<Element>) {
-        // Where the stored records lack a field, the default stands.
-        std::uninitialized_fill_n(reinterpret_cast<Element*>(larger->data()), larger->size() / sizeof(Element), Element{});
+    const std::uint64_t count = (bytes + sizeof(Element) - 1) / sizeof(Element);  // whole ones
+    buffer_ = grown(std::move(buffer_), count * sizeof(Element), total, trusted);
+    if constexpr (!requires { DTypeOf<Element>::kind; } && !std::is_trivially_default_constructible_v<Element>) {
+      // Where the stored records lack a field, the default stands.
+      if (filled_ < count) {
+        std::uninitialized_fill_n(reinterpret_cast<Element*>(buffer_->data()) + filled_, count - filled_, Element{});
+        filled_ = count;
       }
-      if (buffer_ != nullptr && buffer_->size() > 0) {
-        std::memcpy(larger->data(), buffer_->data(), buffer_->size());
-      }
-      buffer_ = std::move(larger);
     }
     if (bytes == total) {
       std::array<std::uint64_t, Rank> shape{};
@@ -76,6 +72,7 @@ class BufferTarget final : public ArrayTarget {
  private:
   Array<T, Rank>& array_;
   std::shared_ptr<Buffer> buffer_;
+  std::uint64_t filled_ = 0;  // elements that have their defaults
 };
 
 template <class T, std::size_t Rank>

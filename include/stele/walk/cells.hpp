@@ -3,7 +3,9 @@
 // crosses the seam as one array event.
 
 #include <array>
+#include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -123,6 +125,10 @@ class CellTarget final : public ArrayTarget {
           container_.resize(count);
         }
       } else {
+        if (bytes > claimed_bytes && !reserved_) {
+          reserved_ = true;
+          reserve_claimed(static_cast<std::size_t>(stored.shape[0]));
+        }
         container_.resize(
             std::max<std::size_t>(container_.size(), static_cast<std::size_t>((bytes + sizeof(T) - 1) / sizeof(T))));
       }
@@ -134,9 +140,19 @@ class CellTarget final : public ArrayTarget {
   bool share(const ArrayView&, const std::shared_ptr<Buffer>&) override { return false; }
 
  private:
+  void reserve_claimed(std::size_t count) {
+    try {
+      container_.reserve(count);
+      prepare_memory(container_.data(), container_.capacity() * sizeof(T));
+    } catch (const std::bad_alloc&) {  // it may never come
+    } catch (const std::length_error&) {
+    }
+  }
+
   C& container_;
   std::optional<std::uint64_t> fixed_count_;
   Shape inner_;
+  bool reserved_ = false;
 };
 
 }  // namespace stele::walk
