@@ -11,14 +11,6 @@
 #include "stele/value.hpp"
 #include "test_support.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STELE_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STELE_TEST_SANITIZED 1
-#endif
-#endif
-
 namespace stele {
 namespace {
 
