@@ -256,6 +256,161 @@ TEST(Encoding, SharedBuffersStayShared) {
   EXPECT_EQ(back.a(76), 76);
 }
 
+struct Layer {
+  std::string name;
+  std::vector<std::complex<double>> waves;
+  Eigen::MatrixXf columns;
+  bool operator==(const Layer&) const = default;
+};
+struct Model {
+  std::vector<Layer> layers;
+  Array<std::int32_t, 2> whole;
+  Array<std::int32_t, 2> part;  // of `whole`
+  Array<std::int32_t, 2> turned;
+  std::shared_ptr<std::vector<float>> first;
+  std::shared_ptr<std::vector<float>> second;
+  std::vector<float> plain;  // too small to be encoded
+};
+
+Model model() {
+  Model made;
+  for (int layer = 0; layer < 3; ++layer) {
+    Layer& one = made.layers.emplace_back();
+    one.name = "layer " + std::to_string(layer);
+    for (int i = 0; i < 20'001; ++i) {
+      one.waves.emplace_back(std::sin(i / 100.0 + layer), i);
+    }
+    one.columns = Eigen::VectorXf::LinSpaced(301 * 101, 0, 1).reshaped(301, 101);
+  }
+  made.whole = Array<std::int32_t, 2>({500, 301});
+  for (std::size_t i = 0; i < made.whole.size(); ++i) {
+    made.whole.data()[i] = static_cast<std::int32_t>(i % 1000);
+  }
+  made.part = made.whole.slice(10, 490);
+  made.turned = made.whole.transposed();
+  made.first = made.second = std::make_shared<std::vector<float>>(weights(70'000));
+  made.plain = {1, 2, 3};
+  return made;
+}
+
+bool same(const Array<std::int32_t, 2>& a, const Array<std::int32_t, 2>& b) {
+  if (a.shape() != b.shape()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < a.shape()[0]; ++i) {
+    for (std::size_t j = 0; j < a.shape()[1]; ++j) {
+      if (a(i, j) != b(i, j)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+/// Every array of a model, each by its path.
+void expect_parts(const File& file, const Model& made) {
+  for (int layer = 2; layer >= 0; --layer) {
+    const Layer& one = made.layers[static_cast<std::size_t>(layer)];
+    const std::string path = "layers/" + std::to_string(layer);
+    EXPECT_EQ(file.load<std::vector<std::complex<double>>>(path + "/waves"), one.waves);
+    EXPECT_EQ(file.load<Eigen::MatrixXf>(path + "/columns"), one.columns);
+    EXPECT_EQ(file.load<Eigen::MatrixXd>(path + "/columns"), one.columns.cast<double>());
+    EXPECT_EQ(file.load<Layer>(path), one);
+    EXPECT_EQ(from_bytes<std::vector<std::complex<double>>>(to_bytes(file.load<Value>(path + "/waves"))), one.waves);
+  }
+  EXPECT_EQ(*file.load<std::shared_ptr<std::vector<float>>>("second"), *made.second);
+  EXPECT_EQ(file.load<std::vector<float>>("first"), *made.first);
+  EXPECT_TRUE(same(file.load<Array<std::int32_t, 2>>("turned"), made.turned));
+  EXPECT_TRUE(same(file.load<Array<std::int32_t, 2>>("part"), made.part));
+  EXPECT_TRUE(same(file.load<Array<std::int32_t, 2>>("whole"), made.whole));
+  EXPECT_EQ(file.load<std::vector<float>>("plain"), made.plain);
+}
+
+void expect_same(const Model& a, const Model& b) {
+  EXPECT_EQ(a.layers, b.layers);
+  EXPECT_TRUE(same(a.whole, b.whole));
+  EXPECT_TRUE(same(a.part, b.part));
+  EXPECT_TRUE(same(a.turned, b.turned));
+  EXPECT_EQ(a.part.data(), a.whole.data() + std::ptrdiff_t{10} * 301);
+  EXPECT_EQ(*a.first, *b.first);
+  EXPECT_EQ(a.first, a.second);
+}
+
+TEST(Encoding, PartsOfEverythingLoadWithEveryCheckOnAnyNumberOfThreads) {
+  const Model made = model();
+  save(made, "model.gz", {.filter = "delta+shuffle"});
+  decompress_to("model.gz", "model.stele");
+  for (const auto& [path, encoding] : encodings("model.gz")) {
+    const bool encoded = path != "plain" && path != "part" && path != "turned" && path != "second";
+    EXPECT_EQ(encoding == "delta+shuffle", encoded) << path << " " << encoding;
+  }
+  for (const char* file : {"model.gz", "model.stele"}) {
+    for (const Verify verify : {Verify::automatic, Verify::none, Verify::directory, Verify::full}) {
+      for (const unsigned threads : {1U, 4U}) {
+        SCOPED_TRACE(file);
+        const LoadOptions options{.verify = verify, .threads = threads};
+        expect_same(load<Model>(file, options), made);
+        expect_parts(open(file, options), made);
+        open(file, options).verify();
+        std::ifstream stream(file, std::ios::binary);
+        expect_same(load<Model>(stream, options), made);
+        // A Value keeps all and gives it back.
+        save(load<Value>(file, options), "value.gz", {.filter = "bitshuffle"});
+        expect_same(load<Model>("value.gz", options), made);
+      }
+    }
+  }
+}
+
+TEST(Encoding, ArchivesOneBehindTheOther) {
+  const Model made = model();
+  for (const std::string codec : {"gzip", "plain"}) {
+    std::ofstream out("several", std::ios::binary);
+    {
+      Writer writer(out, {.codec = codec, .filter = codec == "plain" ? "auto" : "shuffle"});
+      for (int i = 0; i < 3; ++i) {
+        writer.write(made);
+      }
+      writer.close();
+    }
+    out << "behind";
+    out.close();
+    std::ifstream in("several", std::ios::binary);
+    Reader reader(in);
+    for (int i = 0; i < 3; ++i) {
+      expect_same(reader.read<Model>(), made);
+    }
+    std::string rest;
+    in >> rest;
+    EXPECT_EQ(rest, "behind") << codec;
+  }
+}
+
+TEST(Encoding, MappedForWritingOneCanBeReadAndUpdated) {
+  struct Both {
+    std::vector<float> encoded;
+    Array<std::uint8_t, 1> raw;
+  };
+  Both both{weights(50'000), Array<std::uint8_t, 1>({10'000})};
+  std::mt19937 random(9);
+  std::generate_n(both.raw.data(), both.raw.size(), [&] { return static_cast<std::uint8_t>(random()); });
+  save(both, "both.gz");
+  decompress_to("both.gz", "both.stele");
+  EXPECT_NE(encodings("both.stele").at("encoded"), "raw");
+  EXPECT_EQ(encodings("both.stele").at("raw"), "raw");
+  {
+    File file = open("both.stele", {.map = MapMode::read_write});
+    auto raw = file.load<Array<std::uint8_t, 1>>("raw");
+    raw.data()[77] ^= 1;
+    EXPECT_EQ(test::error_of([&] { (void)file.load<Array<float, 1>>("encoded"); }).code(), Errc::not_mappable);
+    file.flush();
+  }
+  open("both.stele").verify();
+  const Both back = load<Both>("both.stele");
+  EXPECT_EQ(back.encoded, both.encoded);
+  EXPECT_EQ(back.raw(77), both.raw(77) ^ 1);
+}
+
 TEST(Encoding, ValuesAndDescriptionsSeeTheElements) {
   const std::vector<std::int64_t> numbers(50'000, 7);
   save(numbers, "numbers.gz", {.filter = "narrow"});

@@ -11,14 +11,6 @@
 #include "stele/value.hpp"
 #include "test_support.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STELE_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STELE_TEST_SANITIZED 1
-#endif
-#endif
-
 namespace stele {
 namespace {
 
@@ -45,9 +37,9 @@ double beyond(double object, F&& action) {
   return status("VmHWM") - before - object;
 }
 
-class Memory : public testing::TestWithParam<const char*> {};
+class MemoryOf : public testing::TestWithParam<const char*> {};
 
-TEST_P(Memory, OfALoadFromAPipeIsThatOfTheObject) {
+TEST_P(MemoryOf, ALoadFromAPipeIsThatOfTheObject) {
 #ifdef STELE_TEST_SANITIZED
   GTEST_SKIP() << "sanitizers take memory themselves";
 #endif
@@ -75,7 +67,49 @@ TEST_P(Memory, OfALoadFromAPipeIsThatOfTheObject) {
   EXPECT_LT(beyond(2 * object, [&] { load_as(static_cast<Array<double>*>(nullptr)); }), 16);
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, Memory, testing::Values("plain", "gzip", "zlib", "lz4", "zstd"),
+/// A gzip file of members that no index leads through: each 1 MiB of zeros.
+std::vector<std::byte> foreign_gzip(std::size_t members) {
+  constexpr std::size_t header = 24;  // with the place of the next member; a plain one has 10
+  std::vector<std::byte> one;
+  const Codecs codecs;
+  {
+    const auto to = memory_sink(one);
+    const auto sink = compressing_sink(*to, *codecs.find("gzip"), std::nullopt);
+    sink->write(std::vector<std::byte>(std::size_t{1} << 20));
+    sink->close();
+  }
+  std::vector<std::byte> plain(one.begin(), one.begin() + 10);
+  plain[3] = std::byte{0};
+  plain.insert(plain.end(), one.begin() + header, one.end());
+  std::vector<std::byte> all;
+  for (std::size_t i = 0; i < members; ++i) {
+    all.insert(all.end(), plain.begin(), plain.end());
+  }
+  return all;
+}
+
+TEST(Memory, AFileThatExpandsTooMuchIsNotHeld) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "takes long with a sanitizer";
+#endif
+  const std::vector<std::byte> bomb = foreign_gzip(1200);
+  const Error error = test::error_of([&] { (void)open(memory_source(bomb), {.limits = {.expansion = 100}}); });
+  EXPECT_EQ(error.code(), Errc::limit_exceeded);
+  EXPECT_NE(error.message().find("100 times"), std::string::npos) << error.message();
+}
+
+TEST(Memory, OfAFileHeldWholeIsThatOfItsPlainBytes) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "sanitizers take memory themselves";
+#endif
+  const std::vector<std::byte> file = foreign_gzip(140);  // just beyond 128 MiB
+  EXPECT_LT(
+      beyond(140,
+             [&] { EXPECT_EQ(test::error_of([&] { (void)open(memory_source(file)); }).code(), Errc::not_an_archive); }),
+      16);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codecs, MemoryOf, testing::Values("plain", "gzip", "zlib", "lz4", "zstd"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

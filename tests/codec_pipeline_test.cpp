@@ -202,8 +202,8 @@ TEST(PipelineErrors, ReportsTheFirstErrorOfTheWorkers) {
     Data bad(30'000);
     bad[20'500] = std::byte{'x'};
     bad[25'000] = std::byte{'x'};
-    EXPECT_EQ(message_of([&] { sink->write(bad); }), "fragile, the block of 1024 bytes from byte 50480: an x") << threads;
-    EXPECT_LE(out.size(), 50'480U);
+    EXPECT_EQ(message_of([&] { sink->write(bad); }), "fragile, the block of 960 bytes from byte 50160: an x") << threads;
+    EXPECT_LE(out.size(), 50'160U);
     EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](std::byte b) { return b == std::byte{0}; }));
     EXPECT_EQ(code_of([&] { sink->close(); }), Errc::io);
   }

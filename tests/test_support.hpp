@@ -27,6 +27,15 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 }  // namespace stele
 
+/// Whether a sanitizer has its own memory and threads beside those of the program.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STELE_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define STELE_TEST_SANITIZED 1
+#endif
+#endif
+
 namespace stele::test {
 
 /// Whether sanitizers make everything several times slower.

@@ -87,6 +87,10 @@ std::uint64_t SegmentCheck::checksum(std::uint64_t begin, std::uint64_t end) con
 
 // --- Input -----------------------------------------------------------------------------------------------------------
 
+bool expands_too_much(std::uint64_t plain, std::uint64_t stored, const Limits& limits) noexcept {
+  return plain > free_expansion && plain / std::max<std::uint64_t>(limits.expansion, 1) > stored;
+}
+
 Input::Input(Source& source, const Options& options)
     : source_(source), options_(options), crew_(options.threads) {
   if (options_.random) {
@@ -281,8 +285,7 @@ bool Input::surely_holds(std::uint64_t size) const noexcept {
 }
 
 void Input::check_expansion() const {
-  if (options_.stored_size && position() > free_expansion &&
-      position() / options_.limits.expansion > *options_.stored_size) {
+  if (options_.stored_size && expands_too_much(position(), *options_.stored_size, options_.limits)) {
     fail_here(Errc::limit_exceeded,
               "the compressed data expands more than " + std::to_string(options_.limits.expansion) + " times");
   }

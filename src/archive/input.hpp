@@ -36,6 +36,9 @@ class SegmentCheck {
   std::vector<bool> checked_;
 };
 
+/// Whether plain bytes are more than the limit allows for a compressed file's.
+bool expands_too_much(std::uint64_t plain, std::uint64_t stored, const Limits& limits) noexcept;
+
 class Input {
  public:
   struct Options {

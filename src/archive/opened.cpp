@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "archive/output.hpp"
@@ -42,7 +43,8 @@ class PrefixSource final : public Source {
 
 class OwnedMemory final : public Source {
  public:
-  explicit OwnedMemory(std::vector<std::byte> bytes) : bytes_(std::move(bytes)), source_(memory_source(bytes_)) {}
+  OwnedMemory(Bytes bytes, std::shared_ptr<void> owner)
+      : owner_(std::move(owner)), bytes_(bytes), source_(memory_source(bytes)) {}
   std::size_t read(MutableBytes into) override { return source_->read(into); }
   std::optional<std::uint64_t> size() const override { return bytes_.size(); }
   bool random_access() const noexcept override { return true; }
@@ -51,8 +53,41 @@ class OwnedMemory final : public Source {
   Bytes memory() const noexcept override { return bytes_; }
 
  private:
-  std::vector<std::byte> bytes_;
+  std::shared_ptr<void> owner_;
+  Bytes bytes_;
   std::unique_ptr<Source> source_;
+};
+
+std::unique_ptr<Source> owned_memory(std::vector<std::byte> bytes) {
+  const auto owner = std::make_shared<std::vector<std::byte>>(std::move(bytes));
+  return std::make_unique<OwnedMemory>(*owner, owner);
+}
+
+/// Memory that grows without a copy, as the C library moves pages.
+class GrowingMemory {
+ public:
+  GrowingMemory() = default;
+  GrowingMemory(const GrowingMemory&) = delete;
+  GrowingMemory& operator=(const GrowingMemory&) = delete;
+  ~GrowingMemory() { std::free(data_); }
+
+  /// At least `size` bytes; those that were there before stay.
+  MutableBytes hold(std::size_t size) {
+    if (size > size_) {
+      const std::size_t larger = std::max(size, 2 * size_);
+      void* const data = std::realloc(data_, larger);
+      if (data == nullptr) {
+        fail(Errc::limit_exceeded, "cannot allocate " + std::to_string(larger) + " bytes");
+      }
+      data_ = data;
+      size_ = larger;
+    }
+    return {static_cast<std::byte*>(data_), size_};
+  }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 class BorrowedSource final : public Source {
@@ -109,11 +144,10 @@ std::vector<std::byte> first_bytes(Source& source) {
 
 void hold_plain(Opened& opened) {
   constexpr std::size_t step = std::size_t{1} << 20;
-  std::vector<std::byte> plain;
+  const auto plain = std::make_shared<GrowingMemory>();
   std::size_t used = 0;
   for (;;) {
-    plain.resize(used + step);
-    const std::size_t got = opened.source->read(std::span(plain).subspan(used));
+    const std::size_t got = opened.source->read(plain->hold(used + step).subspan(used, step));
     used += got;
     if (got == 0) {
       break;
@@ -121,10 +155,14 @@ void hold_plain(Opened& opened) {
     if (used > opened.options.limits.allocation) {
       fail(Errc::limit_exceeded, "the decompressed archive is beyond the allocation limit", {{}, used});
     }
+    if (opened.stored_bytes != 0 && expands_too_much(used, opened.stored_bytes, opened.options.limits)) {
+      fail(Errc::limit_exceeded,
+           "the compressed data expands more than " + std::to_string(opened.options.limits.expansion) + " times",
+           {{}, used});
+    }
   }
-  plain.resize(used);
   opened.source->finish();
-  opened.source = std::make_unique<OwnedMemory>(std::move(plain));
+  opened.source = std::make_unique<OwnedMemory>(plain->hold(used).first(used), plain);
 }
 
 Verify Opened::verify() const noexcept {
@@ -271,7 +309,7 @@ Opened open_path(const Path& path, const LoadOptions& options) {
   if (source->random_access() && *source->size() <= small_file) {
     std::vector<std::byte> all(static_cast<std::size_t>(*source->size()));
     source->read_at(0, all);
-    source = std::make_unique<OwnedMemory>(std::move(all));
+    source = owned_memory(std::move(all));
   }
   Opened opened = open_source(std::move(source), options);
   opened.embedded = options.offset != 0;

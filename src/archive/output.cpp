@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -91,7 +92,12 @@ void Output::pass_on() {
   }
   if (behind_ == nullptr) {
     write_through();
-    behind_ = std::make_unique<Behind>();
+    try {
+      behind_ = std::make_unique<Behind>();
+    } catch (const std::system_error&) {
+      may_be_behind_ = false;  // no thread is to be had
+      return;
+    }
     chunk_.reset(new std::byte[chunk_bytes]);
     buffer_ = chunk_.get();
     return;
@@ -168,9 +174,15 @@ std::uint64_t Output::payload(Bytes bytes) {
   }
   flush();
   std::uint64_t checksum = 0;
-  {
-    const std::jthread hasher([&] { checksum = xxh3_64(bytes); });
-    send(bytes);
+  std::jthread hasher;
+  try {
+    hasher = std::jthread([&] { checksum = xxh3_64(bytes); });
+  } catch (const std::system_error&) {  // no thread is to be had
+    checksum = xxh3_64(bytes);
+  }
+  send(bytes);
+  if (hasher.joinable()) {
+    hasher.join();
   }
   return checksum;
 }
