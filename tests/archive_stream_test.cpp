@@ -421,6 +421,35 @@ TEST(Streams, TheCodecComesFromTheExtensionAndIsFoundByTheMagicNumber) {
   }
 }
 
+TEST(Streams, SkippableFramesMayStandInFront) {
+  const Record wanted = record(2000);
+  Data front = data_of(std::string_view("\x50\x2a\x4d\x18\5\0\0\0hello", 13));
+  front += data_of(std::string_view("\x5f\x2a\x4d\x18\0\0\0\0", 8));
+  Data large = data_of(std::string_view("\x53\x2a\x4d\x18\0\x20\0\0", 8));
+  large += Data(0x2000);
+  const Folder folder;
+  const Codecs known;
+  for (const std::string codec : {"lz4", "zstd"}) {
+    if (known.find(codec) == nullptr) {
+      continue;
+    }
+    for (const Data& first : {front, large}) {
+      SCOPED_TRACE(codec);
+      Data stored = first;
+      stored += to_bytes(wanted, {.codec = codec});
+      EXPECT_TRUE(from_bytes<Record>(stored) == wanted);
+      EXPECT_TRUE(open(memory_source(stored)).load<std::vector<float>>("values") == wanted.values);
+      TrickleSource pipe(stored);
+      EXPECT_TRUE(load<Record>(pipe) == wanted);
+      test::put(folder / "file", stored);
+      EXPECT_TRUE(load<Record>(folder / "file") == wanted);
+      EXPECT_EQ(error_of([&] { load<Record>(folder / "file", {.map = MapMode::read_only}); }).code(),
+                Errc::not_mappable);
+    }
+  }
+  EXPECT_EQ(error_of([&] { from_bytes<Record>(front); }).code(), Errc::not_an_archive);
+}
+
 TEST(Streams, BytesBehindAnArchiveInAFileOrInMemoryAreErrors) {
   const Folder folder;
   for (const std::string& codec : codecs()) {

@@ -282,7 +282,7 @@ bool Input::surely_holds(std::uint64_t size) const noexcept {
 
 void Input::check_expansion() const {
   if (options_.stored_size && position() > free_expansion &&
-      position() / options_.limits.expansion > *options_.stored_size) {
+      position() / std::max<std::uint64_t>(options_.limits.expansion, 1) > *options_.stored_size) {
     fail_here(Errc::limit_exceeded,
               "the compressed data expands more than " + std::to_string(options_.limits.expansion) + " times");
   }

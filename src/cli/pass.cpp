@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cli/progress.hpp"
+#include "codec/first_bytes.hpp"
 #include "format/frozen.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
@@ -21,23 +22,13 @@ struct Unread {};
 /// Counts what is read of another Source, which outlives it, and begins with bytes that were taken from it.
 class StoredSource final : public Source {
  public:
-  explicit StoredSource(Source& source) : source_(source) {
-    first_.resize(frozen::label.size());
-    std::size_t got = 0;
-    while (got < first_.size()) {
-      const std::size_t n = source_.read(MutableBytes(first_).subspan(got));
-      if (n == 0) {
-        break;
-      }
-      got += n;
-    }
-    first_.resize(got);
+  explicit StoredSource(Source& source) : source_(source), first_(first_bytes(source)) {
     if (source_.random_access()) {
       source_.seek(0);
       at_ = first_.size();
     }
   }
-  /// The first twelve bytes, or all if there are fewer.
+  /// The bytes by which its format is recognised.
   Bytes first() const noexcept { return first_; }
   std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
@@ -64,7 +55,7 @@ class StoredSource final : public Source {
 
  private:
   Source& source_;
-  std::vector<std::byte> first_;
+  const std::vector<std::byte> first_;
   std::size_t at_ = 0;  // in first_
   mutable std::atomic<std::uint64_t> count_{0};
 };

@@ -19,6 +19,7 @@
 #include "base/bytes.hpp"
 #include "codec/block_table.hpp"
 #include "codec/builtin.hpp"
+#include "codec/first_bytes.hpp"
 #include "codec/lz4_frame.hpp"
 #include "codec/stored.hpp"
 #include "stele/error.hpp"
@@ -290,6 +291,7 @@ class Lz4 final : public Codec {
     return list;
   }
   bool recognises(Bytes first) const noexcept override {
+    first = behind_skippable(first);
     if (first.size() < magic_size) {
       return false;
     }
