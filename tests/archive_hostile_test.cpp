@@ -1,5 +1,6 @@
 // Archives made to harm, with checksums that are valid: an Error or an object, within bounded time and memory.
 
+#include <cstdlib>
 #include <list>
 #include <map>
 #include <memory>
@@ -746,11 +747,34 @@ TEST(Hostile, AnythingButAnArchive) {
   EXPECT_THROW(open(memory_source({})), Error);
 }
 
+TEST(Hostile, OpeningOtherThingsThatAreCompressedHoldsNoneOfThem) {
+  if (std::system("command -v gzip >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "no gzip";
+  }
+  const test::Folder folder;
+  const std::string path = folder / "zeros.gz";
+  ASSERT_EQ(std::system(("head -c 20000000 /dev/zero | gzip -1 > '" + path + "'").c_str()), 0);
+  LoadOptions options;
+  options.limits.allocation = 3'000'000;  // what holding it would exceed
+  EXPECT_EQ(error_of([&] { open(path, options); }).code(), Errc::not_an_archive);
+}
+
 TEST(Hostile, MessagesShowControlCharacters) {
   const Data archive = wrap(hex("a1 64 1b5b3200 6161"));  // {"\x1b[2\0": "a"}
   const Error error = error_of([&] { (from_bytes<std::map<std::string, int>>(archive)); });
   EXPECT_EQ(error.path(), std::string("\x1b[2\0", 4));
   EXPECT_EQ(std::string_view(error.what()).substr(0, 12), "\\x1b[2\\x00: ");
+}
+
+TEST(Hostile, MessagesAreShortHoweverLongTheNames) {
+  const std::string name = std::string(50'000, 'x') + "é" + std::string(50'001, 'y');
+  const Data archive = to_bytes(std::map<std::string, std::string>{{name, "a"}});
+  const Error error = error_of([&] { (from_bytes<std::map<std::string, int>>(archive)); });
+  EXPECT_EQ(error.path(), name);
+  EXPECT_LT(std::string_view(error.what()).size(), 300U);
+  EXPECT_EQ(std::string_view(error.what()).substr(0, 110), std::string(100, 'x') + " … " + std::string(5, 'y'));
+  const Error characters(Errc::damaged, "cut", {.path = std::string(99, 'x') + "éééé" + std::string(200, 'y')});
+  EXPECT_EQ(std::string(characters.what()).substr(0, 105), std::string(99, 'x') + " … y");
 }
 
 TEST(Hostile, LimitsAreObserved) {

@@ -444,6 +444,31 @@ TEST(Codecs, RefusesBlocksThatCannotBe) {
   EXPECT_FALSE(opens({{0, (std::uint64_t{64} << 20) + 1, 0, 50, 0}}));  // too large to believe
 }
 
+TEST(Codecs, EndALongExpansionHoweverTheFileIsRead) {
+  const Codecs codecs;
+  const Codec& codec = *codecs.find("gzip");
+  Data stored;
+  const auto to = memory_sink(stored);
+  const auto sink = compressing_sink(*to, codec, std::nullopt, 2);
+  const Data zeros(4 * mib);
+  for (int i = 0; i < 257; ++i) {
+    sink->write(zeros);
+  }
+  sink->close();
+  const DecodeOptions limited{.threads = 2, .expansion = 100};
+  const auto read = [&](std::unique_ptr<Source> from, const DecodeOptions& options) {
+    const auto source = decompressing_source(std::move(from), codec, options);
+    Data piece(4 * mib);
+    while (source->read(piece) > 0) {
+    }
+  };
+  EXPECT_EQ(code_of([&] { read(memory_source(stored), limited); }), Errc::limit_exceeded);
+  EXPECT_EQ(code_of([&] { read(std::make_unique<Pipe>(stored), limited); }), Errc::limit_exceeded);
+  stored.push_back(std::byte{});  // no index then
+  EXPECT_EQ(code_of([&] { read(memory_source(stored), limited); }), Errc::limit_exceeded);
+  EXPECT_NO_THROW(read(memory_source(stored), {}));
+}
+
 TEST(Codecs, KnowsNothingOfOtherNames) {
   const Codecs codecs;
   EXPECT_EQ(codecs.find("zip"), nullptr);

@@ -79,7 +79,8 @@ def check(archive):
 
 def main():
     source = pathlib.Path(os.environ["STELE_SOURCE_DIR"])
-    archives = sorted((source / "tests" / "golden").glob("*.stele"))
+    archives = sorted(path for path in (source / "tests" / "golden").glob("*.stele")
+                      if not path.name.startswith("encoded"))  # becoming plain, these are decoded
     if not archives:
         sys.exit("no archives in tests/golden")
     large = pathlib.Path("large.stele")

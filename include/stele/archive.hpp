@@ -27,7 +27,8 @@ class Writer {
  public:
   /// To a file that appears at close(). Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
   explicit Writer(const Path& path, const SaveOptions& options = {});
-  /// To a stream, descriptor or Sink, which must outlive the Writer; never seeks.
+  /// To a stream, descriptor or Sink, which must outlive the Writer; never seeks. A Sink is not closed: that is its
+  /// owner's, who may write more.
   explicit Writer(std::ostream& stream, const SaveOptions& options = {});
   explicit Writer(Descriptor descriptor, const SaveOptions& options = {});
   explicit Writer(Sink& sink, const SaveOptions& options = {});

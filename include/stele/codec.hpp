@@ -44,6 +44,9 @@ struct DecodeOptions {
   unsigned threads = 1;
   /// Bytes of memory that a file may ask its decoder to look back on (window, dictionary).
   std::uint64_t window = std::uint64_t{128} << 20;
+  /// Plain bytes per stored byte, once there has been 1 GiB of them. Beyond it decompressing_source() and its read()
+  /// throw Error(limit_exceeded).
+  std::uint64_t expansion = 50'000;
 };
 
 /// Compresses blocks, one at a time; each worker has its own.
@@ -76,7 +79,8 @@ class Codec {
   virtual std::string_view name() const noexcept = 0;
   /// File name extensions with the dot, the usual one first.
   virtual std::span<const std::string_view> extensions() const noexcept = 0;
-  /// Whether a file that begins with these bytes (at least 12, if the file has them) is of this format.
+  /// Whether a file that begins with these bytes is of this format: at least 12, if the file has them, and 12 behind
+  /// skippable frames as lz4 and zstd have them, if it begins with such.
   virtual bool recognises(Bytes first) const noexcept = 0;
   virtual LevelRange levels() const noexcept = 0;
   /// The library behind it and its version, as `stele codecs` prints it.

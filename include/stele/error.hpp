@@ -40,7 +40,8 @@ struct Where {
   std::optional<std::uint64_t> offset = std::nullopt;  // from the start of the plain archive
 };
 
-/// Every failure of the library. `what()` reads "path: message (offset n)".
+/// Every failure of the library. `what()` reads "path: message (offset n)" on one line; of what is very long, the
+/// middle is left out.
 class Error : public std::runtime_error {
  public:
   Error(Errc code, std::string message, Where where = {});

@@ -3,11 +3,13 @@
 #include "base/threads.hpp"
 #include "codec/block_source.hpp"
 #include "codec/decompress.hpp"
+#include "codec/first_bytes.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "archive/output.hpp"
 #include "io/mapped_file.hpp"
@@ -121,25 +123,6 @@ const Codec* sniff(Bytes first, Opened& opened) {
   return opened.codecs->by_magic(first);
 }
 
-std::vector<std::byte> first_bytes(Source& source) {
-  std::vector<std::byte> first(frozen::label.size());
-  std::size_t got = 0;
-  if (source.random_access()) {
-    got = static_cast<std::size_t>(std::min<std::uint64_t>(first.size(), *source.size()));
-    source.read_at(0, std::span(first).first(got));
-  } else {
-    while (got < first.size()) {
-      const std::size_t n = source.read(std::span(first).subspan(got));
-      if (n == 0) {
-        break;
-      }
-      got += n;
-    }
-  }
-  first.resize(got);
-  return first;
-}
-
 }  // namespace
 
 void hold_plain(Opened& opened) {
@@ -151,6 +134,9 @@ void hold_plain(Opened& opened) {
     used += got;
     if (got == 0) {
       break;
+    }
+    if (used - got < frozen::label.size() && !may_be_label(plain->hold(used).first(std::min(used, frozen::label.size())))) {
+      fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, 0});
     }
     if (used > opened.options.limits.allocation) {
       fail(Errc::limit_exceeded, "the decompressed archive is beyond the allocation limit", {{}, used});
@@ -259,7 +245,8 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool
   }
   opened.codec = codec->name();
   opened.compressed = true;
-  const DecodeOptions decode{.threads = options.threads, .window = options.limits.window};
+  const DecodeOptions decode{
+      .threads = options.threads, .window = options.limits.window, .expansion = options.limits.expansion};
   bool certain = false;
   std::unique_ptr<BlockSource> blocks = in_order ? nullptr : block_source(source, *codec, decode, certain);
   if (blocks != nullptr && !certain && !ends_with_archive(*blocks)) {

@@ -19,13 +19,37 @@ void append_visible(std::string& text, std::string_view part) {
   }
 }
 
+constexpr std::size_t most_path = 200;
+constexpr std::size_t most_message = 1000;
+
+bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }  // of UTF-8
+
+/// Names from a damaged or hostile file may be of any length: no more than `most` bytes of them, without the middle.
+void append_bounded(std::string& text, std::string_view part, std::size_t most) {
+  if (part.size() <= most) {
+    append_visible(text, part);
+    return;
+  }
+  std::size_t head = most / 2;
+  while (head > 0 && continues_character(part[head])) {
+    --head;
+  }
+  std::size_t tail = part.size() - most / 2;
+  while (tail < part.size() && continues_character(part[tail])) {
+    ++tail;
+  }
+  append_visible(text, part.substr(0, head));
+  text += " … ";
+  append_visible(text, part.substr(tail));
+}
+
 std::string compose(const std::string& message, Where where) {
   std::string text;
   if (!where.path.empty()) {
-    append_visible(text, where.path);
+    append_bounded(text, where.path, most_path);
     text += ": ";
   }
-  append_visible(text, message);
+  append_bounded(text, message, most_message);
   if (where.offset) {
     text += " (offset " + std::to_string(*where.offset) + ")";
   }

@@ -1,25 +1,72 @@
 #include "codec/decompress.hpp"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/threads.hpp"
 #include "codec/block_source.hpp"
+#include "stele/error.hpp"
 
 namespace stele {
 namespace {
+
+constexpr std::uint64_t free_expansion = std::uint64_t{1} << 30;
+
+void check_expansion(std::uint64_t plain, std::uint64_t stored, std::uint64_t limit) {
+  if (plain > free_expansion && plain / std::max<std::uint64_t>(limit, 1) > stored) {
+    fail(Errc::limit_exceeded, "the compressed data expands more than " + std::to_string(limit) + " times");
+  }
+}
+
+/// Counts what is read of a Source without random access.
+class CountedSource final : public Source {
+ public:
+  explicit CountedSource(std::unique_ptr<Source> source) : source_(std::move(source)) {}
+  std::size_t read(MutableBytes into) override {
+    const std::size_t count = source_->read(into);
+    count_ += count;
+    return count;
+  }
+  void finish() override { source_->finish(); }
+  std::uint64_t count() const noexcept { return count_; }
+
+ private:
+  const std::unique_ptr<Source> source_;
+  std::uint64_t count_ = 0;
+};
 
 /// A codec's Source in order together with the compressed one it reads.
 class InOrderSource final : public Source {
  public:
   InOrderSource(std::unique_ptr<Source> stored, const Codec& codec, const DecodeOptions& options)
-      : stored_(std::move(stored)), plain_(codec.in_order(*stored_, options)) {}
+      : expansion_(options.expansion) {
+    if (stored->random_access()) {
+      stored_size_ = stored->size().value_or(0);
+      stored_ = std::move(stored);
+    } else {
+      auto counted = std::make_unique<CountedSource>(std::move(stored));
+      counted_ = counted.get();
+      stored_ = std::move(counted);
+    }
+    plain_ = codec.in_order(*stored_, options);
+  }
 
-  std::size_t read(MutableBytes into) override { return plain_->read(into); }
+  std::size_t read(MutableBytes into) override {
+    const std::size_t count = plain_->read(into);
+    given_ += count;
+    check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
+    return count;
+  }
   void finish() override { plain_->finish(); }
 
  private:
-  const std::unique_ptr<Source> stored_;
-  const std::unique_ptr<Source> plain_;
+  const std::uint64_t expansion_;
+  std::unique_ptr<Source> stored_;
+  const CountedSource* counted_ = nullptr;  // `stored_`, where its size is not known
+  std::uint64_t stored_size_ = 0;
+  std::unique_ptr<Source> plain_;
+  std::uint64_t given_ = 0;
 };
 
 }  // namespace
@@ -46,9 +93,11 @@ std::unique_ptr<Source> in_order_source(std::unique_ptr<Source> stored, const Co
 
 std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
                                              const DecodeOptions& options) {
+  const std::uint64_t stored_size = stored->size().value_or(0);
   bool certain = false;
   auto blocks = block_source(stored, codec, options, certain);
   if (blocks != nullptr && certain) {
+    check_expansion(blocks->size().value_or(0), stored_size, options.expansion);
     return blocks;
   }
   if (blocks != nullptr) {

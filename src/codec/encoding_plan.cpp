@@ -126,7 +126,9 @@ Encoding plan_encoding(const Elements& elements, std::string_view name) {
   }
   const std::optional<EncodingStages> stages = parse_stages(name);
   if (!stages) {
-    fail(Errc::invalid_argument, "unknown filter \"" + std::string(name) + "\"");
+    fail(Errc::invalid_argument, "no filter is named \"" + std::string(name) +
+                                     "\"; there are auto, none, and narrow or palette, delta, and " +
+                                     "shuffle or bitshuffle, joined by + in this order");
   }
   if (elements.count == 0 || elements.item_size > most_encoded_item_size) {
     return encoding;

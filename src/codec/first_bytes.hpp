@@ -9,9 +9,9 @@
 
 namespace stele {
 
-/// The first 12 bytes of a Source, or all if it has fewer; where skippable frames stand there, these and 12 bytes behind
-/// them, unless they are longer than 64 KiB. Reads from offset 0 without moving the position where there is random
-/// access; else takes the bytes.
+/// The first 12 bytes of a Source, or all if it has fewer; where skippable frames stand there, these and 12 bytes
+/// behind them, unless they are longer than 64 KiB. Reads from offset 0 without moving the position where there is
+/// random access; else takes the bytes.
 std::vector<std::byte> first_bytes(Source& source);
 
 /// `first` without the whole skippable frames at its start.

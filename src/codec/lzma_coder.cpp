@@ -13,7 +13,7 @@ void fail_lzma(lzma_ret result) {
     case LZMA_MEM_ERROR:
       fail(Errc::limit_exceeded, "no memory for liblzma");
     case LZMA_MEMLIMIT_ERROR:
-      fail(Errc::limit_exceeded, "its dictionary is larger than may be");
+      fail(Errc::limit_exceeded, "its dictionary is larger than limits.window allows");
     case LZMA_OPTIONS_ERROR:
       fail(Errc::unsupported, "it has options that " + liblzma_text() + " does not know");
     case LZMA_BUF_ERROR:

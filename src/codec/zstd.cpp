@@ -17,6 +17,7 @@
 
 #include "base/bytes.hpp"
 #include "codec/builtin.hpp"
+#include "codec/first_bytes.hpp"
 #include "codec/stored.hpp"
 #include "stele/error.hpp"
 
@@ -238,9 +239,10 @@ class ZstdSource final : public Source {
   void check(std::size_t result) {
     if (ZSTD_isError(result)) {
       const ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
-      const bool too_large =
-          code == ZSTD_error_frameParameter_windowTooLarge || code == ZSTD_error_memory_allocation;
-      failed(too_large ? Errc::limit_exceeded : Errc::damaged, ZSTD_getErrorName(result));
+      if (code == ZSTD_error_frameParameter_windowTooLarge) {
+        failed(Errc::limit_exceeded, "its window is larger than limits.window allows");
+      }
+      failed(code == ZSTD_error_memory_allocation ? Errc::limit_exceeded : Errc::damaged, ZSTD_getErrorName(result));
     }
   }
 
@@ -454,10 +456,11 @@ class Zstd final : public Codec {
     static constexpr std::array<std::string_view, 2> list = {".zst", ".zstd"};
     return list;
   }
-  /// Also the frame of four bytes that pzstd puts before its first.
+  /// Also by the frame of four bytes that pzstd puts before its first, if nothing is known of what follows.
   bool recognises(Bytes first) const noexcept override {
-    return (first.size() >= 4 && load_le<std::uint32_t>(first.data()) == frame_magic) ||
-           (first.size() >= 12 && load_le<std::uint32_t>(first.data()) == skippable_magic &&
+    const Bytes frame = behind_skippable(first);
+    return (frame.size() >= 4 && load_le<std::uint32_t>(frame.data()) == frame_magic) ||
+           (frame.empty() && first.size() == 12 && load_le<std::uint32_t>(first.data()) == skippable_magic &&
             load_le<std::uint32_t>(first.data() + 4) == 4);
   }
   LevelRange levels() const noexcept override { return {.lowest = 1, .highest = 19, .standard = 3}; }
