@@ -74,10 +74,14 @@ std::uint64_t bytes_of(const Model& model) {
                                     model.softmax.weights.size() + model.softmax.bias.size());
 }
 
-/// Rows of the table for an object: plain, which View can be mapped from, and compressed.
+/// Rows of the table for an object: plain, which View can be mapped from, and compressed by what this build has.
 template <class View, class T>
 void add_files(std::vector<File>& files, const std::string& name, const T& object) {
-  for (const std::string extension : {"", ".gz", ".zst"}) {
+  const stele::Codecs codecs;
+  for (const std::string extension : {"", ".lz4", ".zst", ".gz"}) {
+    if (!extension.empty() && codecs.by_extension(extension) == nullptr) {
+      continue;
+    }
     File file{name + extension, bytes_of(object), {}, {}, {}};
     file.save = [&object](const std::string& path) { stele::save(object, path); };
     file.load = [](const std::string& path) { stele::load<T>(path); };
