@@ -207,6 +207,11 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   } else if (options_.mapped != nullptr) {
     wanted = std::min<std::uint64_t>(room, std::max<std::uint64_t>(missing, structure_left(window_at_ + kept)));
   }
+  if (options_.random && options_.stored_size) {
+    // Not into the next compressed block, which may be an array's, to be decoded where it belongs and by all threads.
+    const std::uint64_t at = options_.start + window_at_ + kept;
+    wanted = std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(missing, source_.next_cut(at) - at));
+  }
   check_expansion();
   const std::size_t got = fetch({buffer_.get() + kept, static_cast<std::size_t>(wanted)}, missing);
   if (options_.segments != nullptr && got > 0) {
