@@ -345,7 +345,7 @@ TEST(Disk, AFileThatMayNotGrowIsAnError) {
   for (const rlim_t size : {rlim_t{0}, rlim_t{100}, rlim_t{50'000}, rlim_t{300'000}}) {
     const rlimit limit{size, before.rlim_max};
     setrlimit(RLIMIT_FSIZE, &limit);
-    for (const char* codec : {"plain", "gzip"}) {
+    for (const std::string& codec : test::codecs()) {
       try {
         save(next, folder / "v.stele", {.codec = codec});
         setrlimit(RLIMIT_FSIZE, &before);
