@@ -1,17 +1,15 @@
 #include "archive/opened.hpp"
 
-#include "base/threads.hpp"
-#include "codec/block_source.hpp"
-#include "codec/decompress.hpp"
-#include "codec/first_bytes.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
-#include "archive/output.hpp"
+#include "base/threads.hpp"
+#include "codec/block_source.hpp"
+#include "codec/decompress.hpp"
+#include "codec/first_bytes.hpp"
 #include "io/mapped_file.hpp"
 
 namespace stele {
