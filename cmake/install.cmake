@@ -12,6 +12,12 @@ install(TARGETS stele EXPORT stele-targets INCLUDES DESTINATION "${CMAKE_INSTALL
 install(EXPORT stele-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
 install(TARGETS stele_eigen EXPORT stele-eigen-targets)
 install(EXPORT stele-eigen-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
+foreach(service IN ITEMS compact store)
+  if(TARGET stele_${service})
+    install(TARGETS stele_${service} EXPORT stele-${service}-targets)
+    install(EXPORT stele-${service}-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
+  endif()
+endforeach()
 if(TARGET stele_cli)
   install(TARGETS stele_cli)
 endif()
@@ -29,7 +35,7 @@ install(FILES "${PROJECT_BINARY_DIR}/stele-config.cmake" "${PROJECT_BINARY_DIR}/
         DESTINATION "${stele_package_dir}")
 if(STELE_STATIC)
   install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake cmake/Findisal.cmake
-                cmake/Findlz4.cmake
+                cmake/Findlz4.cmake cmake/FindLMDB.cmake
           DESTINATION "${stele_package_dir}")
 endif()
 
