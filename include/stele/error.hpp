@@ -29,6 +29,7 @@ enum class Errc : std::uint8_t {
   unknown_codec,     // no codec of that name, or it was left out of this build
   unknown_type,      // a polymorphic type that the registry does not know
   invalid_argument,  // an option or argument makes no sense
+  busy,              // another writer holds the lock
 };
 
 /// The enumerator's name, as in "type_mismatch".

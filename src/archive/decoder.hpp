@@ -69,6 +69,8 @@ class Decoder final : public InVisitor, private Input::Reader {
     shared_count_known_ = false;
     shared_offsets_complete_ = false;
   }
+  /// Reading begins at a value that stands alone: nothing follows it.
+  void begin_bare() noexcept { tail_bytes_ = 0; }
   /// The next value is the elements of a listed array, where the input stands.
   void begin_listed(const ArrayEntry& entry);
   /// The index, if the next value is a reference; it stays next.

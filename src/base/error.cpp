@@ -59,10 +59,11 @@ std::string compose(const std::string& message, Where where) {
 }  // namespace
 
 std::string_view to_string(Errc code) noexcept {
-  static constexpr std::array<std::string_view, 18> names = {
+  static constexpr std::array<std::string_view, 19> names = {
       "io",           "not_found",      "not_an_archive", "truncated",    "damaged",         "malformed",
       "type_mismatch", "out_of_range",  "missing_field",  "unknown_field", "duplicate_field", "limit_exceeded",
-      "not_mappable", "read_only",      "unsupported",    "unknown_codec", "unknown_type",    "invalid_argument"};
+      "not_mappable", "read_only",      "unsupported",    "unknown_codec", "unknown_type",    "invalid_argument",
+      "busy"};
   const auto index = static_cast<std::size_t>(code);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }

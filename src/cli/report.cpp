@@ -54,6 +54,7 @@ ExitCode exit_code(Errc code) noexcept {
   switch (code) {
     case Errc::io:
     case Errc::read_only:
+    case Errc::busy:
       return exit_io;
     case Errc::not_found:
       return exit_not_found;

@@ -21,14 +21,14 @@ namespace stele {
                                  std::uint64_t wanted);
 
 /// Owns an open descriptor.
-class Descriptor {
+class OwnedDescriptor {
  public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  Descriptor& operator=(Descriptor&& other) noexcept;
+  OwnedDescriptor() = default;
+  explicit OwnedDescriptor(int fd) noexcept : fd_(fd) {}
+  OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept;
   /// Closes without a word; use close() where the result counts.
-  ~Descriptor();
+  ~OwnedDescriptor();
 
   int get() const noexcept { return fd_; }
   bool is_open() const noexcept { return fd_ >= 0; }
@@ -40,7 +40,7 @@ class Descriptor {
 };
 
 /// open(2) with O_CLOEXEC; not open on failure, errno tells why.
-Descriptor open_descriptor(const std::string& path, int flags, mode_t mode = 0) noexcept;
+OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode = 0) noexcept;
 
 /// Writes all of `bytes`. Throws: Error(io).
 void write_all(int fd, Bytes bytes, const std::string& name);

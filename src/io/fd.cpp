@@ -62,7 +62,7 @@ void fail_truncated(const std::string& name, std::uint64_t size, std::uint64_t o
                             std::to_string(offset) + " on are needed");
 }
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+OwnedDescriptor& OwnedDescriptor::operator=(OwnedDescriptor&& other) noexcept {
   if (this != &other) {
     if (is_open()) {
       system_calls().close(fd_);
@@ -73,13 +73,13 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   return *this;
 }
 
-Descriptor::~Descriptor() {
+OwnedDescriptor::~OwnedDescriptor() {
   if (is_open()) {
     system_calls().close(fd_);
   }
 }
 
-void Descriptor::close(const std::string& name) {
+void OwnedDescriptor::close(const std::string& name) {
   const int fd = fd_;
   fd_ = -1;
   // After EINTR Linux has closed the descriptor; a second close could hit one that another thread has just opened.
@@ -88,8 +88,8 @@ void Descriptor::close(const std::string& name) {
   }
 }
 
-Descriptor open_descriptor(const std::string& path, int flags, mode_t mode) noexcept {
-  return Descriptor(retry([&] { return system_calls().open(path.c_str(), flags | O_CLOEXEC, mode); }));
+OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode) noexcept {
+  return OwnedDescriptor(retry([&] { return system_calls().open(path.c_str(), flags | O_CLOEXEC, mode); }));
 }
 
 void write_all(int fd, Bytes bytes, const std::string& name) {

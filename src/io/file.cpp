@@ -118,7 +118,7 @@ class FileSink final : public Sink {
   }
   void close() override {
     require_open();
-    Descriptor folder;
+    OwnedDescriptor folder;
     guarded([&] {
       if (sync_ != Sync::none) {
         synchronize(file_.get(), name_);
@@ -202,7 +202,7 @@ class FileSink final : public Sink {
     }
   }
   void undo() noexcept {
-    file_ = Descriptor();
+    file_ = OwnedDescriptor();
     if (!temporary_.empty()) {
       system_calls().unlink(temporary_.c_str());
       temporary_.clear();
@@ -213,7 +213,7 @@ class FileSink final : public Sink {
   std::string target_;     // with links followed; empty where the file is written directly
   std::string temporary_;  // empty once it is gone
   Sync sync_;
-  Descriptor file_;
+  OwnedDescriptor file_;
   std::uint64_t written_ = 0;
   bool closed_ = false;
 };
@@ -271,7 +271,7 @@ class FileSource final : public Source {
 
  private:
   std::string name_;
-  Descriptor file_;
+  OwnedDescriptor file_;
   std::optional<std::uint64_t> size_;  // set for a regular file
   std::uint64_t position_ = 0;
 };

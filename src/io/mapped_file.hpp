@@ -17,15 +17,20 @@ class MappedFile {
   MappedFile(const Path& path, MapMode mode, std::uint64_t offset = 0,
              std::optional<std::uint64_t> length = std::nullopt);
 
+  /// A read-only mapping of the first `length` bytes of an open file, however many it has by now: those that it gets
+  /// later appear there. Touching what lies behind its end ends the program. Throws: Error(io), Error(not_mappable).
+  static std::shared_ptr<Mapping> reserve(int file, const std::string& name, std::uint64_t length);
+
   const std::shared_ptr<Mapping>& mapping() const noexcept { return mapping_; }
   /// What is mapped: memory() is the mapping, read_at() reads the file. A few bytes here and there are read at a
   /// fraction of what touching a mapped page for the first time costs. Takes the file; called once.
   std::unique_ptr<Source> source() &&;
 
  private:
+  static void map(Mapping& mapping, int file, const std::string& name, std::uint64_t offset);
   std::string name_;
   std::uint64_t offset_;
-  Descriptor file_;
+  OwnedDescriptor file_;
   std::shared_ptr<Mapping> mapping_;
 };
 

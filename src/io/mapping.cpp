@@ -51,29 +51,43 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   if (mapping->size_ == 0) {
     return;
   }
+  map(*mapping, file_.get(), name, offset);
+}
+
+std::shared_ptr<Mapping> MappedFile::reserve(int file, const std::string& name, std::uint64_t length) {
+  std::shared_ptr<Mapping> mapping(new Mapping);
+  mapping->mode_ = MapMode::read_only;
+  mapping->size_ = static_cast<std::size_t>(length);
+  if (length > 0) {
+    map(*mapping, file, name, 0);
+  }
+  return mapping;
+}
+
+void MappedFile::map(Mapping& mapping, int file, const std::string& name, std::uint64_t offset) {
   const auto before = static_cast<std::size_t>(offset % static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
-  const std::size_t mapped = before + mapping->size_;
-  const int protection = mode == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+  const std::size_t mapped = before + mapping.size_;
+  const int protection = mapping.mode_ == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
   // Private pages are reserved as they change, so that a file larger than the memory can be mapped.
-  const int flags = mode == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
+  const int flags = mapping.mode_ == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
   void* base =
-      system_calls().mmap(nullptr, mapped, protection, flags, file_.get(), static_cast<off_t>(offset - before));
+      system_calls().mmap(nullptr, mapped, protection, flags, file, static_cast<off_t>(offset - before));
   if (base == MAP_FAILED) {
     if (errno == ENODEV) {
       fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");
     }
     fail_call("map", name, errno);
   }
-  mapping->base_ = base;
-  mapping->mapped_ = mapped;
-  mapping->data_ = static_cast<std::byte*>(base) + before;
+  mapping.base_ = base;
+  mapping.mapped_ = mapped;
+  mapping.data_ = static_cast<std::byte*>(base) + before;
 }
 
 namespace {
 
 class MappedSource final : public Source {
  public:
-  MappedSource(Descriptor file, std::string name, std::uint64_t offset, std::shared_ptr<Mapping> mapping)
+  MappedSource(OwnedDescriptor file, std::string name, std::uint64_t offset, std::shared_ptr<Mapping> mapping)
       : file_(std::move(file)), name_(std::move(name)), offset_(offset), mapping_(std::move(mapping)) {}
 
   std::size_t read(MutableBytes into) override {
@@ -100,7 +114,7 @@ class MappedSource final : public Source {
   Bytes memory() const noexcept override { return mapping_->bytes(); }
 
  private:
-  Descriptor file_;
+  OwnedDescriptor file_;
   std::string name_;
   std::uint64_t offset_;
   std::shared_ptr<Mapping> mapping_;

@@ -20,9 +20,11 @@ struct SystemCalls {
   int (*fstat)(int fd, struct stat* out);
   int (*stat)(const char* path, struct stat* out);
   int (*fchmod)(int fd, mode_t mode);
+  int (*ftruncate)(int fd, off_t length);
   int (*fsync)(int fd);
   int (*rename)(const char* from, const char* to);
   int (*unlink)(const char* path);
+  int (*mkdir)(const char* path, mode_t mode);
   void* (*mmap)(void* address, std::size_t length, int protection, int flags, int fd, off_t offset);
   int (*munmap)(void* address, std::size_t length);
   int (*msync)(void* address, std::size_t length, int flags);

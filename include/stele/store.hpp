@@ -1,0 +1,216 @@
+#pragma once
+// The store: a key-value store in a folder. Values lie in data files that only grow and are read by mapping; an index
+// leads from keys to them. One process writes, many read. docs/store.md says what is guaranteed.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "stele/archive.hpp"
+#include "stele/store/items.hpp"
+#include "stele/store/key.hpp"
+#include "stele/store/options.hpp"
+#include "stele/store/value.hpp"
+
+namespace stele {
+
+class StoreBatch;
+struct StoreCore;  // the library's own
+
+/// A key-value store. All members may be called by several threads at once; writes go one after another. It must not be
+/// used in a child after fork(): open it there anew.
+class Store {
+ public:
+  /// Opens a folder, or read_only a file that compact_to() wrote. Nothing is locked before the first write.
+  /// Throws: Error(not_found), Error(io), Error(damaged) where the index is: then recover().
+  static Store open(const Path& path, StoreMode mode = StoreMode::create, const StoreOptions& options = {});
+  /// Commits what was put and not committed, without a way to tell of failure: call close().
+  ~Store();
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+
+  // --- Writing. Throws: Error(read_only), Error(busy) while another process or Store writes, Error(io),
+  // Error(invalid_argument) for a key that is too long. ---
+
+  /// Stores any value that save() takes; text and bytes as they are. Seen by this Store at once, by others after
+  /// commit().
+  template <class T>
+  void put(const Key& key, const T& value) {
+    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      put_text(key, std::string_view(value));
+    } else if constexpr (std::is_convertible_v<const T&, Bytes>) {
+      put_bytes(key, Bytes(value));
+    } else {
+      put_object(key, {[](Writer& out, const void* v) { out.write(*static_cast<const T*>(v)); }, &value});
+    }
+  }
+  /// Whether there was such a key.
+  bool erase(const Key& key);
+  /// Reads a value, lets `change` alter it and stores it, with no other write between; false where there is none.
+  template <class T, class F>
+  bool update(const Key& key, F&& change) {
+    const Exclusive exclusive(*this);
+    const std::optional<StoreValue> old = view(key);
+    if (!old) {
+      return false;
+    }
+    T value = old->as<T>(load_options());
+    change(value);
+    put(key, value);
+    return true;
+  }
+  /// Writes that other processes see all or none of. One at a time; while it is there, write through it alone.
+  StoreBatch batch();
+  /// Makes what was put and erased visible to others; as durable as the options ask.
+  void commit();
+  /// Commits and waits until everything is on the device, whatever the options ask.
+  void flush();
+  /// Commits, and lets others write. The Store can be used on, and takes the lock again at its next write.
+  void release();
+  /// Commits and closes. Items and values handed out stay valid, ranges do not.
+  void close();
+
+  // --- Reading. Throws: Error(damaged), Error(io). ---
+
+  /// Throws: Error(not_found), and what load() throws.
+  template <class T>
+  T get(const Key& key) const {
+    const std::optional<StoreValue> found = view(key);
+    if (!found) {
+      fail_missing(key);
+    }
+    return found->as<T>(load_options());
+  }
+  template <class T>
+  std::optional<T> find(const Key& key) const {
+    const std::optional<StoreValue> found = view(key);
+    return found ? std::optional<T>(found->as<T>(load_options())) : std::nullopt;
+  }
+  /// The value where it lies.
+  std::optional<StoreValue> view(const Key& key) const;
+  bool contains(const Key& key) const;
+  std::uint64_t size() const;
+  bool empty() const { return size() == 0; }
+  /// Many values in one go, read in the order in which they lie and asked from the device ahead; in the order of `keys`.
+  template <class T>
+  std::vector<std::optional<T>> get_many(std::span<const Key> keys) const {
+    std::vector<std::optional<T>> values(keys.size());
+    view_many(keys, [&](std::size_t i, const StoreValue& value) { values[i] = value.as<T>(load_options()); });
+    return values;
+  }
+  /// The same for views: calls `found` for each key that is there, in the order in which the values lie.
+  void view_many(std::span<const Key> keys,
+                 const std::function<void(std::size_t index, const StoreValue& value)>& found) const;
+
+  // --- Going through it. What was put and not committed is committed first. ---
+
+  StoreItems items(const KeyRange& range = {}) const;
+  StoreKeys keys(const KeyRange& range = {}) const;
+  /// In the order in which keys were last put.
+  StoreItems by_insertion() const;
+  /// From the smallest to the largest; takes 24 bytes of memory a value.
+  StoreItems by_size(bool reverse = false) const;
+  /// In a secondary order. Throws: Error(not_found) where the store has none of that name.
+  StoreItems by_order(std::string_view name, bool reverse = false) const;
+  /// Every item once, in an order drawn from `seed`, the same for the same keys on every machine. Takes 24 bytes of
+  /// memory a value.
+  StoreItems shuffled(std::uint64_t seed) const;
+  /// `count` different items at random, or all where there are fewer.
+  StoreItems sample(std::uint64_t count, std::uint64_t seed) const;
+
+  // --- Care ---
+
+  StoreStats stats() const;
+  /// Reads everything and checks it. Does not throw for damage: the report tells.
+  StoreReport verify(const StoreProgress& progress = {}) const;
+  /// Writes shards with dead bytes anew, without them, while others read and this process writes. Returns the bytes of
+  /// files that went. A crash leaves the store as it was or with a part done.
+  std::uint64_t vacuum(const VacuumOptions& options = {});
+  /// Makes a dictionary of zstd from up to `samples` values, with which small values are compressed from then on.
+  /// Throws: Error(unsupported) for other codecs, Error(invalid_argument) where there is too little to learn from.
+  void train_dictionary(std::uint64_t samples = 10'000, std::size_t bytes = 112'640);
+  void drop_order(std::string_view name);
+  /// Writes everything to one file that is opened read_only, as an archive of its own: live values in the order of their
+  /// keys, and their index. Appears when it is complete. Secondary orders are left out.
+  void compact_to(const Path& file, const StoreProgress& progress = {}) const;
+  /// Makes the index of a folder anew from its shards. Keys lead to the last whole value of a commit that is found.
+  /// Secondary orders are dropped. Throws: Error(busy), Error(io), Error(not_found) where there are no shards.
+  static StoreReport recover(const Path& folder, const StoreProgress& progress = {});
+
+ private:
+  friend class StoreBatch;
+  struct Object {
+    void (*write)(Writer& out, const void* value);
+    const void* value;
+  };
+  /// Holds the lock of writers; may be nested.
+  class Exclusive {
+   public:
+    explicit Exclusive(Store& store);
+    ~Exclusive();
+    Exclusive(const Exclusive&) = delete;
+    Exclusive& operator=(const Exclusive&) = delete;
+
+   private:
+    StoreCore* state_;
+  };
+  explicit Store(std::unique_ptr<StoreCore> state);
+  void put_text(const Key& key, std::string_view text);
+  void put_bytes(const Key& key, Bytes bytes);
+  void put_object(const Key& key, const Object& object);
+  LoadOptions load_options() const;
+  [[noreturn]] static void fail_missing(const Key& key);
+  std::unique_ptr<StoreCore> state_;
+};
+
+/// Puts and erasures that become visible together at commit(). The destructor of an uncommitted one undoes them. Must
+/// not outlive the Store.
+class StoreBatch {
+ public:
+  StoreBatch(StoreBatch&& other) noexcept : store_(std::exchange(other.store_, nullptr)) {}
+  StoreBatch& operator=(StoreBatch&&) = delete;
+  ~StoreBatch();
+  template <class T>
+  void put(const Key& key, const T& value) {
+    store().put(key, value);
+  }
+  bool erase(const Key& key) { return store().erase(key); }
+  /// Throws: Error(io); the batch is then undone.
+  void commit();
+
+ private:
+  friend class Store;
+  explicit StoreBatch(Store& store) : store_(&store) {}
+  Store& store() const;
+  Store* store_;
+};
+
+/// A store of values of one type, by a serialiser of one's own: `Serialiser::write(const T&)` gives bytes (a string or a
+/// vector of std::byte), `Serialiser::read(Bytes)` a T.
+template <class T, class Serialiser>
+class SerialisedStore {
+ public:
+  explicit SerialisedStore(Store& store) : store_(store) {}
+  void put(const Key& key, const T& value) { store_.put(key, Serialiser::write(value)); }
+  T get(const Key& key) const {
+    std::optional<T> found = find(key);
+    if (!found) {
+      fail(Errc::not_found, "the store has no key " + key.describe());
+    }
+    return std::move(*found);
+  }
+  std::optional<T> find(const Key& key) const {
+    const std::optional<StoreValue> value = store_.view(key);
+    return value ? std::optional<T>(Serialiser::read(value->bytes())) : std::nullopt;
+  }
+
+ private:
+  Store& store_;
+};
+
+}  // namespace stele

@@ -1,0 +1,99 @@
+#pragma once
+// Going through a Store: ranges of items or keys, each read when it is reached.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+
+#include "stele/store/key.hpp"
+#include "stele/store/value.hpp"
+
+namespace stele {
+
+/// A key and its value.
+struct StoreItem {
+  Key key;
+  StoreValue value;
+};
+
+/// Steps through items of one state of a store.
+class StoreCursor {
+ public:
+  virtual ~StoreCursor() = default;
+  /// The next item; false at the end. `with_value` false leaves the value alone. Throws: Error(damaged), Error(io).
+  virtual bool next(StoreItem& item, bool with_value) = 0;
+};
+
+/// A range to go through once, `for (const StoreItem& item : store.items())`. What it shows is the state of the store
+/// when it was made, whatever is written, erased or moved meanwhile. It holds a read transaction: while it is there the
+/// index cannot use space again that writes free. Must not outlive the Store; one thread at a time.
+template <class T>
+class StoreRange {
+ public:
+  explicit StoreRange(std::unique_ptr<StoreCursor> cursor) : cursor_(std::move(cursor)) {}
+
+  class iterator {
+   public:
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using iterator_category = std::input_iterator_tag;
+    iterator() = default;
+    explicit iterator(StoreRange* range) : range_(range) { ++*this; }
+    const T& operator*() const noexcept { return range_->current(); }
+    const T* operator->() const noexcept { return &range_->current(); }
+    iterator& operator++() {
+      if (!range_->cursor_->next(range_->item_, std::is_same_v<T, StoreItem>)) {
+        range_ = nullptr;
+      }
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator& a, std::default_sentinel_t) noexcept { return a.range_ == nullptr; }
+
+   private:
+    StoreRange* range_ = nullptr;
+  };
+  iterator begin() { return iterator(this); }
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+ private:
+  const T& current() const noexcept {
+    if constexpr (std::is_same_v<T, StoreItem>) {
+      return item_;
+    } else {
+      return item_.key;
+    }
+  }
+  std::unique_ptr<StoreCursor> cursor_;
+  StoreItem item_;
+};
+
+using StoreItems = StoreRange<StoreItem>;
+using StoreKeys = StoreRange<Key>;
+
+/// What a secondary order sorts by: an integer, a float or the first 24 bytes of a text. Integers come before floats and
+/// these before texts; NaN comes behind all other floats.
+class OrderValue {
+ public:
+  template <std::integral I>
+  OrderValue(I value) : OrderValue(static_cast<std::int64_t>(value), 0) {}
+  OrderValue(double value);
+  OrderValue(std::string_view text);
+  const std::string& sortable() const noexcept { return sortable_; }
+
+ private:
+  OrderValue(std::int64_t value, int);
+  std::string sortable_;
+};
+
+/// A secondary order: its name, and what items are sorted by. The function must give the same for the same item, for
+/// as long as the order is kept.
+struct StoreOrder {
+  std::string name;
+  std::function<OrderValue(const Key& key, const StoreValue& value)> by;
+};
+
+}  // namespace stele

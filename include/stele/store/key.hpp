@@ -1,0 +1,79 @@
+#pragma once
+// Keys of a Store: integers, byte strings and texts.
+
+#include <compare>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "stele/io.hpp"
+
+namespace stele {
+
+/// A key. Integers come first, in the order of their values; then byte strings, then texts, in the order of their
+/// bytes. A text that is no UTF-8 is a byte string. Thread-safe as any value.
+class Key {
+ public:
+  enum class Kind : std::uint8_t { integer, bytes, text };
+  /// Bytes of the longest byte string or text; what is longer is refused by the Store.
+  static constexpr std::size_t max_size = 480;
+
+  /// The empty text.
+  Key() : Key(std::string_view{}) {}
+  template <std::integral I>
+    requires(!std::same_as<I, bool> && !std::same_as<I, char>)
+  Key(I value) {
+    if constexpr (std::signed_integral<I>) {
+      set_signed(value);
+    } else {
+      set_unsigned(value);
+    }
+  }
+  Key(std::string_view text);
+  Key(const std::string& text) : Key(std::string_view(text)) {}
+  Key(const char* text) : Key(std::string_view(text)) {}
+  Key(Bytes bytes);
+
+  Kind kind() const noexcept;
+  /// The bytes of a text or byte string. Throws: Error(type_mismatch) for an integer.
+  std::string_view text() const&;
+  std::string_view text() const&& = delete;
+  Bytes bytes() const&;
+  Bytes bytes() const&& = delete;
+  /// The value of an integer. Throws: Error(type_mismatch), Error(out_of_range).
+  std::int64_t integer() const;
+  std::uint64_t natural() const;
+  /// For people and messages: 12, "abc", 0x00ff.
+  std::string describe() const;
+
+  friend bool operator==(const Key&, const Key&) = default;
+  friend std::strong_ordering operator<=>(const Key& a, const Key& b) noexcept {
+    return a.sortable_.compare(b.sortable_) <=> 0;
+  }
+
+  /// The key as bytes whose order is that of the keys: what the index holds (docs/store.md).
+  const std::string& sortable() const noexcept { return sortable_; }
+  /// The reverse. Throws: Error(damaged) for what no key gives.
+  static Key from_sortable(std::string_view sortable);
+
+ private:
+  void set_signed(std::int64_t value);
+  void set_unsigned(std::uint64_t value);
+  std::string sortable_;  // a byte for the kind, then big-endian or the bytes themselves
+};
+
+/// Which keys an iteration visits. All bounds together must hold.
+struct KeyRange {
+  /// The first key, itself included.
+  std::optional<Key> from = std::nullopt;
+  /// Where it ends; this key is not included.
+  std::optional<Key> to = std::nullopt;
+  /// Texts that begin with this text, or byte strings that begin with these bytes. An integer is no prefix.
+  std::optional<Key> prefix = std::nullopt;
+  /// From the last to the first.
+  bool reverse = false;
+};
+
+}  // namespace stele

@@ -1,0 +1,38 @@
+#pragma once
+// The numbers of a store's files. None of them may ever change; docs/store.md lists the same numbers, golden files pin
+// them.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace stele::store_frozen {
+
+/// The first item of a shard: tag 55800 (RFC 9277) of tag "STES" of the bytes "BOR".
+inline constexpr std::array<std::uint8_t, 12> label = {0xd9, 0xd9, 0xf8, 0xda, 0x53, 0x54,
+                                                       0x45, 0x53, 0x43, 0x42, 0x4f, 0x52};
+inline constexpr std::uint64_t format = 1;
+inline constexpr std::size_t header_bytes = 128;  // label and header, filled up: where the first record begins
+
+// Records are CBOR arrays, told apart by the number of their items.
+inline constexpr std::uint64_t record_commit = 1;   // [check and number]
+inline constexpr std::uint64_t record_erased = 2;   // [check, key]
+inline constexpr std::uint64_t record_plain = 3;    // [check, key, value]
+inline constexpr std::uint64_t record_packed = 4;   // [check, key, dictionary, [size, compressed value]]
+inline constexpr std::uint64_t record_large = 5;    // [check, key, value's check, dictionary + 1 or 0, value]
+inline constexpr std::byte filler{0xf7};            // undefined, between records
+
+inline constexpr std::uint64_t tag_item = 24;     // a CBOR item in a byte string (RFC 8949, section 3.4.5.1)
+inline constexpr std::uint64_t tag_archive = 63;   // a CBOR sequence in a byte string (registry of CBOR tags)
+inline constexpr std::size_t alignment = 64;
+inline constexpr std::size_t aligned_value = 4096;                      // payloads of this size or more are aligned
+inline constexpr std::size_t large_value = std::size_t{64} << 10;       // values of more bytes have a check of their own
+inline constexpr std::size_t compressed_least = 32;                     // smaller values are never compressed
+
+// Keys in the index, the first byte of each.
+inline constexpr char index_state = 1;  // one entry
+inline constexpr char index_shard = 2;  // and the shard's number
+inline constexpr char index_order = 3;  // and the order's number, the value to sort by, the key
+inline constexpr char index_block = 4;  // and the first key it may hold
+
+}  // namespace stele::store_frozen

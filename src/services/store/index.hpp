@@ -1,0 +1,162 @@
+#pragma once
+// The index of a store in LMDB: one database of blocks, the table of shards, the store's state and secondary orders,
+// told apart by the first byte of the key (frozen.hpp).
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/store/key_block.hpp"
+#include "stele/store/options.hpp"
+
+struct MDB_cursor;
+struct MDB_txn;
+
+namespace stele {
+
+/// What is known of a store as a whole.
+struct StoreState {
+  std::uint64_t store = 0;  // the number drawn when it was made
+  std::string codec;
+  std::optional<int> level;
+  std::uint64_t shard_bytes = 0;
+  std::uint64_t values = 0;
+  std::uint64_t commits = 0;
+  std::uint64_t table = 0;       // changes when shards come or go
+  std::uint32_t next_shard = 1;
+  std::uint64_t next_rank = 1;
+  std::uint64_t dictionary = 0;  // the newest; 0: none
+  struct Order {
+    std::uint64_t number = 0;
+    std::string name;
+  };
+  std::vector<Order> orders;
+  std::uint64_t next_order = 1;
+};
+
+/// A shard as the index knows it.
+struct ShardEntry {
+  std::uint32_t number = 0;
+  std::uint64_t rank = 0;         // what shards are sorted by: of records of one key the last counts
+  std::uint64_t length = 0;       // bytes that are committed
+  std::uint64_t live_values = 0;
+  std::uint64_t live_bytes = 0;   // of their records
+  std::uint64_t other_bytes = 0;  // header, fillers, commits, erasures: neither live nor to be had back
+  friend bool operator==(const ShardEntry&, const ShardEntry&) = default;
+  std::uint64_t dead_bytes() const noexcept { return length - std::min(length, live_bytes + other_bytes); }
+};
+
+/// Blocks in the order of keys, of one state of the index. What is given is valid until the next call.
+class BlockReader {
+ public:
+  virtual ~BlockReader() = default;
+  /// The block that covers a key. Throws: Error(damaged) where there is none.
+  virtual KeyBlock covering(std::string_view key) = 0;
+  /// The block that ends where `low` begins. `low` is no block's first; not for lowest_key.
+  virtual KeyBlock before(std::string_view low) = 0;
+  /// The number of values. Throws: Error(damaged).
+  virtual std::uint64_t values() = 0;
+};
+
+class IndexRead;
+class IndexWrite;
+
+/// An open index. Thread-safe; one per folder and process, whoever opens it, as LMDB asks.
+class Index {
+ public:
+  /// `make`: where there is none. Throws: Error(not_found), Error(io), Error(damaged).
+  static std::shared_ptr<Index> open(const std::string& folder, bool make, bool writable,
+                                     const std::string& name = "index.lmdb");
+  /// Gives a new index of another name, which must be open no more than by the caller, its own; what had that goes.
+  static void rename(const std::string& folder, const std::string& from);
+  ~Index();
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  /// A transaction that sees the last commit. Must not outlive the Index.
+  std::unique_ptr<IndexRead> read();
+  /// Waits for another writer. `durable`: commit() waits for the device.
+  std::unique_ptr<IndexWrite> write();
+  void sync();
+  std::uint64_t bytes() const;
+  bool writable() const noexcept;
+
+ private:
+  friend class IndexRead;
+  friend class IndexWrite;
+  struct Environment;
+  struct Reader;
+  explicit Index(std::unique_ptr<Environment> environment);
+  std::unique_ptr<Environment> environment_;
+};
+
+/// One thread at a time.
+class IndexRead final : public BlockReader {
+ public:
+  ~IndexRead() override;
+  /// Tells states apart.
+  std::uint64_t id() const noexcept;
+  KeyBlock covering(std::string_view key) override;
+  KeyBlock before(std::string_view low) override;
+  std::uint64_t values() override { return state().values; }
+  StoreState state();
+  /// In the order of their ranks.
+  std::vector<ShardEntry> shards();
+  /// Goes through a secondary order from one entry to the next: its key, or nothing at the end.
+  std::optional<std::string> first_of_order(std::uint64_t order, bool reverse);
+  std::optional<std::string> next_of_order(bool reverse);
+
+ private:
+  friend class Index;
+  IndexRead(Index& index, std::unique_ptr<Index::Reader> reader);
+  std::optional<std::string> order_entry(bool found) const;
+  Index& index_;
+  std::unique_ptr<Index::Reader> reader_;
+  std::string scratch_;
+  MDB_cursor* order_cursor_ = nullptr;
+  std::uint64_t order_ = 0;
+};
+
+/// The write transaction; undone unless commit() has returned. One thread.
+class IndexWrite {
+ public:
+  ~IndexWrite();
+  StoreState state();
+  std::vector<ShardEntry> shards();
+  void put_state(const StoreState& state);
+  void put_shard(const ShardEntry& shard);
+  void erase_shard(std::uint32_t number);
+
+  /// A key that is to lead to another place, or to none; if `only_from` is set, only where it leads there by now.
+  struct Change {
+    std::string_view key;
+    std::optional<Position> position;
+    std::optional<Position> only_from = std::nullopt;
+  };
+  /// Applies changes, sorted by their keys, no key twice. `was` is told of each that is applied where it led before.
+  void apply(const std::vector<Change>& changes,
+             const std::function<void(const Change& change, const std::optional<Position>& old)>& was);
+  /// Makes the block of an index without any.
+  void make_first_block();
+  void put_order(std::uint64_t order, std::string_view value, std::string_view key);
+  void erase_order(std::uint64_t order, std::string_view value, std::string_view key);
+  void clear_order(std::uint64_t order);
+  void commit(bool durable);
+
+ private:
+  friend class Index;
+  IndexWrite(Index& index, MDB_txn* transaction);
+  void put(std::string_view key, Bytes value, bool append = false);
+  void erase(std::string_view key);
+  Index& index_;
+  MDB_txn* transaction_;
+  MDB_cursor* cursor_ = nullptr;
+  std::string scratch_;
+};
+
+}  // namespace stele

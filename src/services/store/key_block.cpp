@@ -1,0 +1,310 @@
+#include "services/store/key_block.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+// A block, all numbers little-endian:
+//
+//   check u64         XXH3-64 of what follows and of the low, the latter's turned by 32 bits, combined by exclusive or
+//   count u16, size of high u16 (0xffff: none), size of prefix u16, size of each suffix u16 (0xffff: they differ)
+//   widths of the columns: shard u8, offset u8, length u8; 0 u8
+//   bases of the columns: shard u32, offset u64, length u64
+//   high, prefix
+//   ends of the suffixes, u16 each, if their sizes differ; suffixes
+//   columns: the difference to the base, each in the column's width
+constexpr std::size_t check_size = 8;
+constexpr std::size_t head_size = 8 + 4 * 2 + 4 + 4 + 8 + 8;
+constexpr std::uint16_t none = 0xffff;
+constexpr std::size_t target_size = 1000;  // about; four to a page of the index
+
+std::uint64_t check_of(std::string_view low, Bytes stored) {
+  const std::uint64_t of_low = xxh3_64(std::as_bytes(std::span(low)));
+  return xxh3_64(stored.subspan(check_size)) ^ std::rotl(of_low, 32);
+}
+
+[[noreturn]] void damaged(const char* what) { fail(Errc::damaged, std::string("the store's index: a block ") + what); }
+
+std::size_t width_of(std::uint64_t value) { return (static_cast<std::size_t>(std::bit_width(value)) + 7) / 8; }
+
+std::size_t common_prefix(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+struct Range {
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t most = 0;
+  void add(std::uint64_t value) {
+    least = std::min(least, value);
+    most = std::max(most, value);
+  }
+  std::size_t width() const { return width_of(most - least); }
+};
+
+}  // namespace
+
+KeyBlock::KeyBlock(std::string_view low, Bytes stored) : low_(low) {
+  if (stored.size() < head_size || load_le<std::uint64_t>(stored.data()) != check_of(low, stored)) {
+    damaged("does not match its checksum");
+  }
+  // The check agrees, so what follows was written so; lengths are compared all the same.
+  const std::byte* at = stored.data() + check_size;
+  count_ = load_le<std::uint16_t>(at);
+  const std::size_t high_size = load_le<std::uint16_t>(at + 2);
+  const std::size_t prefix_size = load_le<std::uint16_t>(at + 4);
+  suffix_size_ = load_le<std::uint16_t>(at + 6);
+  shard_.width = std::to_integer<std::size_t>(at[8]);
+  offset_.width = std::to_integer<std::size_t>(at[9]);
+  length_.width = std::to_integer<std::size_t>(at[10]);
+  shard_.base = load_le<std::uint32_t>(at + 12);
+  offset_.base = load_le<std::uint64_t>(at + 16);
+  length_.base = load_le<std::uint64_t>(at + 24);
+  const char* bytes = reinterpret_cast<const char*>(stored.data());
+  std::size_t used = head_size;
+  const auto take = [&](std::size_t size) {
+    if (size > stored.size() - used) {
+      damaged("is shorter than it says");
+    }
+    used += size;
+    return used - size;
+  };
+  if (high_size != none) {
+    high_ = std::string_view(bytes + take(high_size), high_size);
+  }
+  prefix_ = std::string_view(bytes + take(prefix_size), prefix_size);
+  if (suffix_size_ == none) {
+    ends_ = stored.data() + take(2 * count_);
+    std::size_t before = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const std::size_t end = load_le<std::uint16_t>(ends_ + 2 * i);
+      if (end < before) {
+        damaged("has keys out of order");
+      }
+      before = end;
+    }
+    suffixes_ = stored.data() + take(before);
+  } else {
+    suffixes_ = stored.data() + take(suffix_size_ * count_);
+  }
+  if (shard_.width > 4 || offset_.width > 8 || length_.width > 8) {
+    damaged("has columns that are too wide");
+  }
+  for (Column* column : {&shard_, &offset_, &length_}) {
+    column->values = stored.data() + take(column->width * count_);
+  }
+}
+
+std::uint64_t KeyBlock::Column::operator[](std::size_t i) const noexcept {
+  return base + (width == 0 ? 0 : load_le(values + i * width, width));
+}
+
+std::string_view KeyBlock::suffix(std::size_t i) const noexcept {
+  const char* from = reinterpret_cast<const char*>(suffixes_);
+  if (ends_ == nullptr) {
+    return {from + i * suffix_size_, suffix_size_};
+  }
+  const std::size_t begin = i == 0 ? 0 : load_le<std::uint16_t>(ends_ + 2 * (i - 1));
+  return {from + begin, load_le<std::uint16_t>(ends_ + 2 * i) - begin};
+}
+
+std::size_t KeyBlock::lower_bound(std::string_view key) const noexcept {
+  const std::string_view head = key.substr(0, prefix_.size());
+  const int order = head.compare(prefix_);
+  if (order != 0) {
+    return order < 0 ? 0 : count_;
+  }
+  const std::string_view rest = key.substr(prefix_.size());
+  std::size_t first = 0;
+  std::size_t left = count_;
+  while (left > 0) {
+    const std::size_t half = left / 2;
+    if (suffix(first + half) < rest) {
+      first += half + 1;
+      left -= half + 1;
+    } else {
+      left = half;
+    }
+  }
+  return first;
+}
+
+std::optional<Position> KeyBlock::find(std::string_view key) const noexcept {
+  const std::size_t i = lower_bound(key);
+  if (i == count_ || key.size() < prefix_.size() || key.substr(0, prefix_.size()) != prefix_ ||
+      suffix(i) != key.substr(prefix_.size())) {
+    return std::nullopt;
+  }
+  return position(i);
+}
+
+void KeyBlock::key(std::size_t i, std::string& out) const {
+  out = prefix_;
+  out += suffix(i);
+}
+
+void KeyBlock::entries(std::vector<BlockEntry>& out, std::string& arena) const {
+  out.clear();
+  out.reserve(count_);
+  arena.clear();
+  std::size_t bytes = count_ * prefix_.size();
+  for (std::size_t i = 0; i < count_; ++i) {
+    bytes += suffix(i).size();
+  }
+  arena.reserve(bytes);  // so that the keys stay where they are
+  for (std::size_t i = 0; i < count_; ++i) {
+    const std::size_t at = arena.size();
+    arena += prefix_;
+    arena += suffix(i);
+    out.push_back({std::string_view(arena).substr(at), position(i)});
+  }
+}
+
+Position KeyBlock::position(std::size_t i) const noexcept {
+  return {static_cast<std::uint32_t>(shard_[i]), offset_[i], length_[i]};
+}
+
+namespace {
+
+/// What a run of entries takes as a block.
+class Measure {
+ public:
+  void add(const BlockEntry& entry) {
+    const std::string_view key = entry.key;
+    if (count_ == 0) {
+      first_ = key;
+      prefix_size_ = shortest_ = longest_ = key.size();
+    } else {
+      prefix_size_ = common_prefix(first_.substr(0, prefix_size_), key);
+      shortest_ = std::min(shortest_, key.size());
+      longest_ = std::max(longest_, key.size());
+    }
+    keys_ += key.size();
+    ++count_;
+    shards.add(entry.position.shard);
+    offsets.add(entry.position.offset);
+    lengths.add(entry.position.length);
+  }
+  std::size_t count() const { return count_; }
+  std::string_view prefix() const { return first_.substr(0, prefix_size_); }
+  /// The size of all suffixes, if they have one.
+  std::uint16_t suffix_size() const {
+    return shortest_ == longest_ ? static_cast<std::uint16_t>(longest_ - prefix_size_) : none;
+  }
+  std::size_t size() const {
+    return head_size + prefix_size_ + keys_ - count_ * prefix_size_ + (shortest_ == longest_ ? 0 : 2 * count_) +
+           count_ * (shards.width() + offsets.width() + lengths.width());
+  }
+  Range shards, offsets, lengths;
+
+ private:
+  std::size_t count_ = 0;
+  std::string_view first_;
+  std::size_t prefix_size_ = 0;
+  std::size_t keys_ = 0;  // bytes
+  std::size_t shortest_ = 0;
+  std::size_t longest_ = 0;
+};
+
+void write_block(std::string_view low, std::optional<std::string_view> high, std::span<const BlockEntry> entries,
+                 const Measure& measure, std::vector<std::byte>& out) {
+  const std::string_view prefix = measure.prefix();
+  const std::uint16_t suffix_size = measure.suffix_size();
+  out.assign(head_size, std::byte{0});
+  out.reserve(measure.size() + (high ? high->size() : 0));
+  std::byte* head = out.data() + check_size;
+  store_le<std::uint16_t>(head, static_cast<std::uint16_t>(entries.size()));
+  store_le<std::uint16_t>(head + 2, high ? static_cast<std::uint16_t>(high->size()) : none);
+  store_le<std::uint16_t>(head + 4, static_cast<std::uint16_t>(prefix.size()));
+  store_le<std::uint16_t>(head + 6, suffix_size);
+  if (!entries.empty()) {
+    head[8] = static_cast<std::byte>(measure.shards.width());
+    head[9] = static_cast<std::byte>(measure.offsets.width());
+    head[10] = static_cast<std::byte>(measure.lengths.width());
+    store_le<std::uint32_t>(head + 12, static_cast<std::uint32_t>(measure.shards.least));
+    store_le<std::uint64_t>(head + 16, measure.offsets.least);
+    store_le<std::uint64_t>(head + 24, measure.lengths.least);
+  }
+  const auto append = [&](std::string_view text) {
+    const Bytes bytes = std::as_bytes(std::span(text));
+    out.insert(out.end(), bytes.begin(), bytes.end());
+  };
+  append(high.value_or(std::string_view{}));
+  append(prefix);
+  if (suffix_size == none) {
+    std::size_t end = 0;
+    for (const BlockEntry& entry : entries) {
+      end += entry.key.size() - prefix.size();
+      out.resize(out.size() + 2);
+      store_le<std::uint16_t>(out.data() + out.size() - 2, static_cast<std::uint16_t>(end));
+    }
+  }
+  for (const BlockEntry& entry : entries) {
+    append(std::string_view(entry.key).substr(prefix.size()));
+  }
+  const auto column = [&](const Range& range, auto&& value_of) {
+    const std::size_t width = entries.empty() ? 0 : range.width();
+    std::size_t at = out.size();
+    out.resize(out.size() + width * entries.size());
+    for (const BlockEntry& entry : entries) {
+      store_le(out.data() + at, value_of(entry.position) - range.least, width);
+      at += width;
+    }
+  };
+  column(measure.shards, [](const Position& p) { return std::uint64_t{p.shard}; });
+  column(measure.offsets, [](const Position& p) { return p.offset; });
+  column(measure.lengths, [](const Position& p) { return p.length; });
+  store_le<std::uint64_t>(out.data(), check_of(low, out));
+}
+
+/// The shortest text that is behind `before` and not behind `first`: what tells two blocks apart.
+std::string_view separator(std::string_view before, std::string_view first) {
+  return first.substr(0, common_prefix(before, first) + 1);
+}
+
+}  // namespace
+
+void write_blocks(std::string_view low, std::optional<std::string_view> high, const std::vector<BlockEntry>& entries,
+                  bool filling, const std::function<void(std::string_view low, Bytes block)>& put) {
+  std::size_t limit = target_size;
+  if (!filling) {  // what is cut into parts of one size has room for keys to come
+    Measure all;
+    for (const BlockEntry& entry : entries) {
+      all.add(entry);
+    }
+    const std::size_t blocks = (all.size() + target_size - 1) / target_size;
+    limit = std::min(target_size, all.size() / blocks + head_size + 16);
+  }
+  std::vector<std::byte> bytes;
+  std::string_view block_low = low;
+  std::size_t first = 0;
+  do {
+    Measure measure;
+    std::size_t last = first;
+    while (last < entries.size()) {
+      Measure longer = measure;
+      longer.add(entries[last]);
+      if (measure.count() > 0 && longer.size() > limit) {
+        break;
+      }
+      measure = longer;
+      ++last;
+    }
+    const std::optional<std::string_view> block_high =
+        last < entries.size() ? std::optional(separator(entries[last - 1].key, entries[last].key)) : high;
+    write_block(block_low, block_high, std::span(entries).subspan(first, last - first), measure, bytes);
+    put(block_low, bytes);
+    block_low = block_high.value_or(std::string_view{});
+    first = last;
+  } while (first < entries.size());
+}
+
+}  // namespace stele

@@ -1,0 +1,68 @@
+#pragma once
+// A shard as readers see it: an open file of records, mapped beyond its end so that what is appended appears.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "services/store/record.hpp"
+#include "src/io/descriptor.hpp"
+#include "stele/options.hpp"
+
+namespace stele {
+
+/// Thread-safe. Values keep the mapping alive, not the Shard.
+class Shard {
+ public:
+  /// Opens a shard's file and checks its header. `reserve`: how many bytes the file may grow to without another mapping.
+  /// Throws: Error(not_found), Error(io), Error(damaged).
+  static std::shared_ptr<Shard> open(const std::string& path, std::uint32_t number, std::uint64_t reserve);
+  /// Records that lie in a mapping, `base` bytes behind its beginning.
+  Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number);
+
+  std::uint32_t number() const noexcept { return number_; }
+  const std::string& path() const noexcept { return path_; }
+  const ShardHeader& header() const noexcept { return header_; }
+
+  /// `length` bytes from `offset` on, and the mapping that they lie in. Throws: Error(truncated) where the file ends
+  /// before.
+  struct Part {
+    std::shared_ptr<Mapping> mapping;
+    Bytes bytes;
+  };
+  Part part(std::uint64_t offset, std::uint64_t length) const;
+  /// The record at a position. Throws: Error(damaged) unless it fills the position, is whole and has a value.
+  /// `verify`: how much of a large value is checked: automatic up to 1 MiB.
+  struct Found {
+    std::shared_ptr<Mapping> mapping;
+    Record record;
+  };
+  Found record(const Position& position, Verify verify) const;
+  /// The bytes in the file now.
+  std::uint64_t size() const;
+  /// Asks the system to read a part ahead.
+  void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
+
+  [[noreturn]] void fail_damaged(const std::string& what, std::uint64_t offset) const;
+
+ private:
+  Shard() = default;
+  bool was_checked(std::uint64_t offset) const noexcept;
+  void note_checked(std::uint64_t offset) const noexcept;
+
+  std::uint32_t number_ = 0;
+  std::string path_;
+  OwnedDescriptor file_;
+  ShardHeader header_;
+  std::uint64_t base_ = 0;
+  mutable std::mutex mutex_;  // guards mapping_ and what grows with it
+  mutable std::shared_ptr<Mapping> mapping_;
+  mutable std::atomic<std::uint64_t> known_size_{0};  // that the file surely has
+  // A bit for each 2 KiB in which a record begins that was found whole; shorter records are checked each time.
+  mutable std::vector<std::atomic<std::uint64_t>> checked_;
+};
+
+}  // namespace stele

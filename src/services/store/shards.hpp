@@ -1,0 +1,40 @@
+#pragma once
+// The open shards of a store, by number.
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "services/store/index.hpp"
+#include "services/store/shard.hpp"
+
+namespace stele {
+
+/// Thread-safe.
+class Shards {
+ public:
+  /// `reserve`: bytes that a shard may grow to, usually.
+  Shards(std::string folder, std::uint64_t reserve) : folder_(std::move(folder)), reserve_(reserve) {}
+
+  std::string path(std::uint32_t number) const;
+  /// Opens it if need be. Throws: Error(not_found) and what Shard::open() throws.
+  std::shared_ptr<Shard> get(std::uint32_t number);
+  void add(std::shared_ptr<Shard> shard);
+  /// Closes those that are not in the table, so that files which are gone give back their space.
+  void keep(const std::vector<ShardEntry>& table);
+  void forget(std::uint32_t number);
+
+ private:
+  std::string folder_;
+  std::uint64_t reserve_;
+  std::mutex mutex_;  // guards open_
+  std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> open_;
+};
+
+/// The number in the name of a shard's file, or nothing where it is no shard's.
+std::optional<std::uint32_t> shard_number(const std::string& file_name);
+
+}  // namespace stele

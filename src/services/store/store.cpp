@@ -1,0 +1,470 @@
+#include "stele/store.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <random>
+
+#include "base/bytes.hpp"
+#include "format/cbor.hpp"
+#include "format/utf8.hpp"
+#include "services/store/store_record.hpp"
+#include "services/store/store_core.hpp"
+#include "src/io/system.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+constexpr int most_attempts = 100;  // to read while shards are replaced all the time
+constexpr std::uint64_t least_shard = std::uint64_t{64} << 10;
+
+void check_key(const Key& key) {
+  if (key.sortable().size() > Key::max_size + 1) {
+    fail(Errc::invalid_argument, "a key of " + std::to_string(key.sortable().size() - 1) + " bytes; at most " +
+                                     std::to_string(Key::max_size) + " are possible");
+  }
+}
+
+/// A number that stores made at different times or places do not share.
+std::uint64_t new_store_number() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random();
+}
+
+}  // namespace
+
+// --- Opening ---------------------------------------------------------------------------------------------------------
+
+StoreCore::StoreCore(std::string where, StoreMode how, StoreOptions given)
+    : path(std::move(where)), mode(how), options(std::move(given)) {
+  load.types = options.types;
+  struct stat status;
+  const bool is_file = system_calls().stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+  if (!is_file) {
+    open_folder();
+    return;
+  }
+  if (mode != StoreMode::read_only) {
+    fail(Errc::read_only, path + " is a store in one file, which is only read");
+  }
+  packed = std::make_unique<PackedStore>(path);
+  codec = std::make_unique<ValueCodec>(packed->root().codec, std::nullopt,
+                                       [this](std::uint64_t number) { return dictionary(number); });
+}
+
+StoreCore::~StoreCore() = default;
+
+void StoreCore::open_folder() {
+  const bool writable = mode != StoreMode::read_only;
+  const auto has_index = [&] {
+    struct stat status;
+    return system_calls().stat((path + "/index.lmdb").c_str(), &status) == 0;
+  };
+  StoreState state;
+  if (has_index()) {
+    index = Index::open(path, false, writable);
+  } else {
+    if (mode != StoreMode::create) {
+      fail(Errc::not_found, "there is no store in " + path);
+    }
+    ValueCodec(options.codec, options.level, nullptr);  // throws for what makes no sense
+    if (options.shard_bytes < least_shard) {
+      fail(Errc::invalid_argument, "shards of less than " + std::to_string(least_shard) + " bytes");
+    }
+    if (system_calls().mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+      fail_call("create", path, errno);
+    }
+    const WriterLock lock(path, options.wait_ms);
+    std::error_code error;
+    for (const auto& file : std::filesystem::directory_iterator(path, error)) {
+      if (shard_number(file.path().filename().string())) {
+        fail(Errc::damaged, path + " has shards and no index; Store::recover() makes it anew");
+      }
+    }
+    if (!has_index()) {  // another may have been faster
+      const std::string name = "index.new";
+      system_calls().unlink((path + '/' + name).c_str());
+      const std::shared_ptr<Index> made = Index::open(path, true, true, name);
+      state.store = new_store_number();
+      state.codec = options.codec;
+      state.level = options.level;
+      state.shard_bytes = options.shard_bytes;
+      const std::unique_ptr<IndexWrite> write = made->write();
+      write->put_state(state);
+      write->make_first_block();
+      write->commit(options.durability != Durability::none);
+      Index::rename(path, name);
+    }
+    index = Index::open(path, false, true);
+  }
+  {
+    const std::unique_ptr<IndexRead> read = index->read();
+    state = read->state();
+    seen = read->id();
+  }
+  codec = std::make_unique<ValueCodec>(state.codec, state.level,
+                                       [this](std::uint64_t number) { return dictionary(number); });
+  shards = std::make_unique<Shards>(path, state.shard_bytes + (state.shard_bytes >> 3));
+}
+
+std::string StoreCore::dictionary_path(std::uint64_t number) const {
+  return path + "/dictionary-" + std::to_string(number) + ".zdict";
+}
+
+std::vector<std::byte> StoreCore::dictionary(std::uint64_t number) const {
+  if (packed != nullptr) {
+    if (number == 0 || number > packed->root().dictionaries.size()) {
+      fail(Errc::damaged, "the store lacks its dictionary " + std::to_string(number));
+    }
+    return packed->root().dictionaries[static_cast<std::size_t>(number - 1)];
+  }
+  return stele::load<std::vector<std::byte>>(dictionary_path(number));
+}
+
+Store::Store(std::unique_ptr<StoreCore> state) : state_(std::move(state)) {}
+Store::Store(Store&&) noexcept = default;
+Store& Store::operator=(Store&&) noexcept = default;
+
+Store Store::open(const Path& path, StoreMode mode, const StoreOptions& options) {
+  return Store(std::make_unique<StoreCore>(path.text(), mode, options));
+}
+
+Store::~Store() {
+  if (state_ != nullptr && !state_->closed) {
+    try {
+      close();
+    } catch (...) {  // close() is the way to hear of it
+    }
+  }
+}
+
+void StoreCore::require_open() const {
+  if (closed) {
+    fail(Errc::invalid_argument, "the store is closed");
+  }
+}
+
+// --- Reading ---------------------------------------------------------------------------------------------------------
+
+const Shard& StoreSnapshot::shard(std::uint32_t number) const {
+  const auto found = shards.find(number);
+  if (found == shards.end()) {
+    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which is not in its table");
+  }
+  return *found->second;
+}
+
+std::unique_ptr<BlockReader> StoreCore::read() const {
+  require_open();
+  if (packed != nullptr) {
+    return packed->read();
+  }
+  return index->read();
+}
+
+/// Closes shards that have gone since the last time.
+void StoreCore::refresh(IndexRead& read) {
+  const std::uint64_t id = read.id();
+  if (seen.exchange(id) != id) {
+    shards->keep(read.shards());
+  }
+}
+
+StoreSnapshot StoreCore::snapshot() {
+  for (int attempt = 0;; ++attempt) {
+    StoreSnapshot snapshot;
+    snapshot.blocks = read();
+    if (packed != nullptr) {
+      snapshot.shards.emplace(0, packed->shard());
+      return snapshot;
+    }
+    snapshot.index = static_cast<IndexRead*>(snapshot.blocks.get());
+    snapshot.table = snapshot.index->shards();
+    try {
+      for (const ShardEntry& entry : snapshot.table) {
+        snapshot.shards.emplace(entry.number, shards->get(entry.number));
+      }
+      return snapshot;
+    } catch (const Error& error) {
+      if (error.code() != Errc::not_found || attempt >= most_attempts) {
+        throw;
+      }  // a vacuum has replaced it since
+    }
+  }
+}
+
+StoreValue StoreCore::value(const Shard& shard, const Position& position, const Key* key) const {
+  Shard::Found found = shard.record(position, options.verify);
+  if (key != nullptr && !found.record.is_key(*key)) {
+    shard.fail_damaged("is of another key than the index says", position.offset);
+  }
+  return StoreRecord::value(std::move(found), *codec, load.limits);
+}
+
+std::shared_ptr<StoreWriter> StoreCore::writer() const {
+  if (!has_writer) {
+    return nullptr;
+  }
+  const std::lock_guard lock(writer_mutex);
+  return writer_;
+}
+
+std::optional<Position> StoreCore::locate(BlockReader& blocks, const Key& key) const {
+  return blocks.covering(key.sortable()).find(key.sortable());
+}
+
+std::optional<StoreValue> StoreCore::view(const Key& key) {
+  for (int attempt = 0;; ++attempt) {
+    require_open();
+    if (const std::shared_ptr<StoreWriter> pending = writer()) {
+      if (const auto found = pending->find_pending(key.sortable())) {
+        if (!*found) {
+          return std::nullopt;
+        }
+        const Position position = **found;
+        if (!pending->is_written(position)) {
+          const std::lock_guard lock(write_mutex);
+          pending->flush_buffer();
+        }
+        return value(*shards->get(position.shard), position, &key);
+      }
+    }
+    const std::unique_ptr<BlockReader> blocks = read();
+    const std::optional<Position> position = locate(*blocks, key);
+    if (!position) {
+      return std::nullopt;
+    }
+    if (packed != nullptr) {
+      return value(*packed->shard(), *position, &key);
+    }
+    refresh(static_cast<IndexRead&>(*blocks));
+    try {
+      return value(*shards->get(position->shard), *position, &key);
+    } catch (const Error& error) {
+      if (error.code() != Errc::not_found || attempt >= most_attempts) {
+        throw;
+      }  // a vacuum has replaced the shard since
+    }
+  }
+}
+
+bool StoreCore::contains(const Key& key) {
+  if (const std::shared_ptr<StoreWriter> pending = writer()) {
+    if (const auto found = pending->find_pending(key.sortable())) {
+      return found->has_value();
+    }
+  }
+  const std::unique_ptr<BlockReader> blocks = read();
+  return locate(*blocks, key).has_value();
+}
+
+std::optional<StoreValue> Store::view(const Key& key) const { return state_->view(key); }
+bool Store::contains(const Key& key) const { return state_->contains(key); }
+
+std::uint64_t Store::size() const {
+  state_->commit_waiting();
+  return state_->read()->values();
+}
+
+void Store::view_many(std::span<const Key> keys,
+                      const std::function<void(std::size_t, const StoreValue&)>& found) const {
+  state_->commit_waiting();
+  const StoreSnapshot snapshot = state_->snapshot();
+  struct Wanted {
+    Position position;
+    std::size_t index;
+  };
+  std::vector<Wanted> wanted;
+  wanted.reserve(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (const std::optional<Position> position = state_->locate(*snapshot.blocks, keys[i])) {
+      wanted.push_back({*position, i});
+    }
+  }
+  std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) {
+    return a.position.shard != b.position.shard ? a.position.shard < b.position.shard
+                                                : a.position.offset < b.position.offset;
+  });
+  constexpr std::size_t ahead = 64;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (i % ahead == 0) {
+      for (std::size_t next = i; next < std::min(i + 2 * ahead, wanted.size()); ++next) {
+        const Position& position = wanted[next].position;
+        if (next >= i + ahead || i == 0) {
+          snapshot.shard(position.shard).prefetch(position.offset, position.length);
+        }
+      }
+    }
+    const Position& position = wanted[i].position;
+    found(wanted[i].index, state_->value(snapshot.shard(position.shard), position, &keys[wanted[i].index]));
+  }
+}
+
+LoadOptions Store::load_options() const { return state_->load; }
+
+void Store::fail_missing(const Key& key) { fail(Errc::not_found, "the store has no key " + key.describe()); }
+
+// --- Writing ---------------------------------------------------------------------------------------------------------
+
+StoreWriter& StoreCore::writing() {
+  require_open();
+  if (writer_ != nullptr) {
+    return *writer_;
+  }
+  if (mode == StoreMode::read_only) {
+    fail(Errc::read_only, "the store in " + path + " was opened read_only");
+  }
+  const auto value_at = [this](const Position& position) {
+    return value(*shards->get(position.shard), position, nullptr);
+  };
+  auto made = std::make_shared<StoreWriter>(
+      StoreWriter::Shared{path, options, *index, *shards, *codec, value_at});
+  const std::lock_guard lock(writer_mutex);
+  writer_ = std::move(made);
+  has_writer = true;
+  return *writer_;
+}
+
+void StoreCore::commit_waiting() {
+  require_open();
+  if (!has_writer) {
+    return;
+  }
+  const std::lock_guard lock(write_mutex);
+  if (writer_ != nullptr && !writer_->in_batch() && writer_->has_pending()) {
+    writer_->commit(options.durability != Durability::none);
+  }
+}
+
+void StoreCore::end_writing() {
+  const std::lock_guard vacuum_lock(vacuum_mutex);
+  const std::lock_guard lock(write_mutex);
+  if (writer_ == nullptr) {
+    return;
+  }
+  if (writer_->in_batch()) {
+    writer_->discard();
+  }
+  writer_->commit(options.durability != Durability::none);
+  const std::lock_guard writer_lock(writer_mutex);
+  has_writer = false;
+  writer_ = nullptr;
+}
+
+Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) { state_->write_mutex.lock(); }
+Store::Exclusive::~Exclusive() { state_->write_mutex.unlock(); }
+
+void Store::put_text(const Key& key, std::string_view text) {
+  check_key(key);
+  std::array<std::byte, cbor::max_head> head;
+  const bool valid = is_utf8(text);
+  std::byte* const end = cbor::put_head(head.data(), valid ? cbor::Major::text : cbor::Major::bytes, text.size());
+  const std::lock_guard lock(state_->write_mutex);
+  state_->writing().put(key, std::span(head).first(static_cast<std::size_t>(end - head.data())),
+                        std::as_bytes(std::span(text)));
+}
+
+void Store::put_bytes(const Key& key, Bytes bytes) {
+  check_key(key);
+  std::array<std::byte, cbor::max_head> head;
+  std::byte* const end = cbor::put_head(head.data(), cbor::Major::bytes, bytes.size());
+  const std::lock_guard lock(state_->write_mutex);
+  state_->writing().put(key, std::span(head).first(static_cast<std::size_t>(end - head.data())), bytes);
+}
+
+void Store::put_object(const Key& key, const Object& object) {
+  check_key(key);
+  const std::lock_guard lock(state_->write_mutex);
+  state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); });
+}
+
+bool Store::erase(const Key& key) {
+  check_key(key);
+  const std::lock_guard lock(state_->write_mutex);
+  StoreWriter& writer = state_->writing();
+  return state_->contains(key) && writer.erase(key);
+}
+
+void Store::commit() {
+  const std::lock_guard lock(state_->write_mutex);
+  StoreWriter& writer = state_->writing();
+  if (writer.in_batch()) {
+    fail(Errc::invalid_argument, "a batch is open; commit that");
+  }
+  writer.commit(state_->options.durability != Durability::none);
+}
+
+void Store::flush() {
+  const std::lock_guard lock(state_->write_mutex);
+  StoreWriter& writer = state_->writing();
+  if (writer.in_batch()) {
+    fail(Errc::invalid_argument, "a batch is open; commit that");
+  }
+  writer.commit(true);
+}
+
+void Store::release() {
+  state_->require_open();
+  state_->end_writing();
+}
+
+void Store::close() {
+  if (state_->closed) {
+    return;
+  }
+  state_->end_writing();
+  state_->closed = true;
+}
+
+StoreBatch Store::batch() {
+  const std::lock_guard lock(state_->write_mutex);
+  StoreWriter& writer = state_->writing();
+  if (writer.in_batch()) {
+    fail(Errc::invalid_argument, "a batch is open already");
+  }
+  writer.commit(state_->options.durability != Durability::none);
+  writer.set_batch(true);
+  return StoreBatch(*this);
+}
+
+Store& StoreBatch::store() const {
+  if (store_ == nullptr) {
+    fail(Errc::invalid_argument, "the batch has ended");
+  }
+  return *store_;
+}
+
+StoreBatch::~StoreBatch() {
+  if (store_ == nullptr) {
+    return;
+  }
+  StoreCore& state = *store_->state_;
+  const std::lock_guard lock(state.write_mutex);
+  if (const std::shared_ptr<StoreWriter> writer = state.writer(); writer != nullptr && writer->in_batch()) {
+    try {
+      writer->set_batch(false);
+      writer->discard();
+    } catch (...) {  // the next write reads the state of the index again, or fails likewise
+    }
+  }
+}
+
+void StoreBatch::commit() {
+  StoreCore& state = *store().state_;
+  const std::lock_guard lock(state.write_mutex);
+  StoreWriter& writer = state.writing();
+  store_ = nullptr;
+  writer.set_batch(false);
+  try {
+    writer.commit(state.options.durability != Durability::none);
+  } catch (...) {
+    writer.discard();
+    throw;
+  }
+}
+
+}  // namespace stele

@@ -1,0 +1,74 @@
+#pragma once
+// What a Store is behind its interface.
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "services/store/index.hpp"
+#include "services/store/packed.hpp"
+#include "services/store/shards.hpp"
+#include "services/store/value_codec.hpp"
+#include "services/store/writer.hpp"
+#include "stele/store.hpp"
+
+namespace stele {
+
+/// One state of a store, with all its shards open, so that nothing of it can go away. One thread at a time.
+struct StoreSnapshot {
+  std::unique_ptr<BlockReader> blocks;
+  IndexRead* index = nullptr;  // `blocks`, but for a store in one file
+  std::vector<ShardEntry> table;
+  std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> shards;
+
+  const Shard& shard(std::uint32_t number) const;
+};
+
+struct StoreCore {
+  StoreCore(std::string path, StoreMode mode, StoreOptions options);
+  ~StoreCore();
+
+  std::unique_ptr<BlockReader> read() const;
+  StoreSnapshot snapshot();
+  /// The value at a position, which must be `key`'s if that is not null.
+  StoreValue value(const Shard& shard, const Position& position, const Key* key) const;
+  std::optional<StoreValue> view(const Key& key);
+  bool contains(const Key& key);
+  /// Where a key leads by what is committed.
+  std::optional<Position> locate(BlockReader& blocks, const Key& key) const;
+
+  /// The writer, made at the first call. `write_mutex` is held.
+  StoreWriter& writing();
+  std::shared_ptr<StoreWriter> writer() const;
+  /// Commits what waits, unless a batch is open. Nothing to do for a reader.
+  void commit_waiting();
+  /// Commits what waits, undoes an open batch, lets others write.
+  void end_writing();
+  void require_open() const;
+  std::vector<std::byte> dictionary(std::uint64_t number) const;
+  std::string dictionary_path(std::uint64_t number) const;
+
+  std::string path;
+  StoreMode mode;
+  StoreOptions options;
+  std::shared_ptr<Index> index;         // a folder
+  std::unique_ptr<PackedStore> packed;  // or a file
+  std::unique_ptr<ValueCodec> codec;
+  std::unique_ptr<Shards> shards;
+  LoadOptions load;
+  std::atomic<bool> closed{false};
+
+  std::recursive_mutex write_mutex;   // held while something is written
+  std::mutex vacuum_mutex;            // held by a vacuum, and to end writing
+  mutable std::mutex writer_mutex;    // guards writer_
+  std::atomic<bool> has_writer{false};
+  std::atomic<std::uint64_t> seen{0};  // the state of the index that the open shards are of
+
+ private:
+  void open_folder();
+  void refresh(IndexRead& read);
+  std::shared_ptr<StoreWriter> writer_;
+};
+
+}  // namespace stele

@@ -1,0 +1,22 @@
+#pragma once
+// From a record of a shard to the value that users see.
+
+#include "services/store/shard.hpp"
+#include "services/store/value_codec.hpp"
+#include "stele/store/value.hpp"
+
+namespace stele {
+
+class StoreRecord {
+ public:
+  /// Throws: Error(damaged), and what decompressing does.
+  static StoreValue value(Shard::Found found, const ValueCodec& codec, const Limits& limits);
+
+  /// The CBOR item that a value is.
+  static Bytes item(const StoreValue& value) noexcept { return value.item_; }
+
+ private:
+  static void take_item(StoreValue& value, Bytes item);
+};
+
+}  // namespace stele

@@ -1,0 +1,95 @@
+#include "stele/store/value.hpp"
+
+#include "archive/item.hpp"
+#include "base/checksum.hpp"
+#include "format/cursor.hpp"
+#include "services/store/store_record.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+
+bool StoreValue::is_text() const noexcept { return form_ == Form::text; }
+bool StoreValue::is_bytes() const noexcept { return form_ == Form::bytes; }
+
+Bytes StoreValue::bytes() const& {
+  if (form_ == Form::item || form_ == Form::archive) {
+    fail(Errc::type_mismatch, "the value is an object, not text or bytes");
+  }
+  return payload_;
+}
+
+std::string_view StoreValue::text() const& {
+  const Bytes all = bytes();
+  return {reinterpret_cast<const char*>(all.data()), all.size()};
+}
+
+void StoreValue::check() const {
+  if (unchecked_ && xxh3_64(payload_) != *unchecked_) {
+    fail(Errc::damaged, "the value does not match its checksum");
+  }
+}
+
+std::unique_ptr<StoreValue::Part> StoreValue::open(const LoadOptions& options) const {
+  class Opened final : public Part {
+   public:
+    explicit Opened(std::unique_ptr<ItemReader> reader) : reader_(std::move(reader)) {}
+    InVisitor& visitor() override { return reader_->visitor(); }
+    void finish() override { reader_->finish(); }
+
+   private:
+    std::unique_ptr<ItemReader> reader_;
+  };
+  switch (form_) {
+    case Form::text:
+    case Form::bytes:
+      check();
+      return std::make_unique<Opened>(read_item(item_, options));
+    case Form::item:
+      return std::make_unique<Opened>(read_item(payload_, options));
+    case Form::archive:
+      break;
+  }
+  const bool is_plain = !payload_.empty() && payload_[0] == std::byte{0xd9};
+  if (mapping_ != nullptr && is_plain && options.map == MapMode::none) {
+    const auto offset = static_cast<std::uint64_t>(payload_.data() - mapping_->bytes().data());
+    return std::make_unique<Opened>(read_mapped_archive(mapping_, offset, payload_.size(), options));
+  }
+  return std::make_unique<Opened>(read_archive(payload_, options));
+}
+
+StoreValue StoreRecord::value(Shard::Found found, const ValueCodec& codec, const Limits& limits) {
+  const Record& record = found.record;
+  StoreValue value;
+  value.stored_bytes_ = record.value.size();
+  if (record.dictionary) {
+    value.memory_ = std::make_shared<const std::vector<std::byte>>(
+        codec.decompress(record.payload(), record.plain_size, *record.dictionary, limits));
+    take_item(value, *value.memory_);
+    return value;
+  }
+  take_item(value, record.value);
+  value.mapping_ = std::move(found.mapping);
+  if (record.value_check) {
+    value.unchecked_ = record.value_check;
+  }
+  return value;
+}
+
+void StoreRecord::take_item(StoreValue& value, Bytes item) {
+  cbor::Cursor cursor(item);
+  cbor::Head head = cursor.head();
+  value.item_ = item;
+  value.form_ = StoreValue::Form::item;
+  if (head.major == cbor::Major::tag) {
+    value.form_ = head.value == store_frozen::tag_archive ? StoreValue::Form::archive : StoreValue::Form::item;
+    head = cursor.head();
+    value.payload_ = cursor.take(head.value);
+  } else if (head.major == cbor::Major::bytes || head.major == cbor::Major::text) {
+    value.form_ = head.major == cbor::Major::text ? StoreValue::Form::text : StoreValue::Form::bytes;
+    value.payload_ = cursor.take(head.value);
+  } else {
+    value.payload_ = item;
+  }
+}
+
+}  // namespace stele

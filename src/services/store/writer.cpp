@@ -1,0 +1,535 @@
+#include "services/store/writer.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "archive/item.hpp"
+#include "format/cbor.hpp"
+#include "format/cursor.hpp"
+#include "src/io/system.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+using namespace store_frozen;
+
+constexpr std::size_t kept_object = large_value + (std::size_t{8} << 10);  // with what an archive has besides
+constexpr std::size_t commit_bytes = 18;
+
+void sync_path(const std::string& path, int flags) {
+  OwnedDescriptor file = open_descriptor(path, flags);
+  if (!file.is_open()) {
+    fail_call("open", path, errno);
+  }
+  if (system_calls().fsync(file.get()) != 0) {
+    fail_call("write", path, errno);
+  }
+}
+
+}  // namespace
+
+StoreWriter::StoreWriter(Shared shared)
+    : shared_(std::move(shared)), lock_(shared_.folder, shared_.options.wait_ms), process_(::getpid()) {
+  load();
+  remove_strangers();
+  build_orders();
+}
+
+StoreWriter::~StoreWriter() = default;
+
+void StoreWriter::load() {
+  const std::unique_ptr<IndexRead> read = shared_.index.read();
+  state_ = read->state();
+  table_ = read->shards();
+}
+
+/// Files of a writer that died before they were committed, or after a vacuum had replaced them.
+void StoreWriter::remove_strangers() {
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(shared_.folder, error)) {
+    const std::optional<std::uint32_t> number = shard_number(file.path().filename().string());
+    if (number && find_entry(table_, *number) == nullptr) {
+      shared_.shards.forget(*number);
+      system_calls().unlink(file.path().c_str());  // where it fails, it is only space
+      state_.next_shard = std::max(state_.next_shard, *number + 1);
+    }
+  }
+}
+
+const StoreOrder& StoreWriter::order_function(const std::string& name) const {
+  for (const StoreOrder& order : shared_.options.orders) {
+    if (order.name == name) {
+      return order;
+    }
+  }
+  fail(Errc::invalid_argument, "the store keeps an order \"" + name +
+                                   "\", and its function is not among the options; a writer needs it");
+}
+
+std::string StoreWriter::order_value(const StoreState::Order& order, std::string_view key,
+                                     const Position& position) const {
+  return order_function(order.name).by(Key::from_sortable(key), shared_.value(position)).sortable();
+}
+
+void StoreWriter::build_orders() {
+  for (const StoreOrder& wanted : shared_.options.orders) {
+    const auto same = [&](const StoreState::Order& order) { return order.name == wanted.name; };
+    if (std::any_of(state_.orders.begin(), state_.orders.end(), same)) {
+      continue;
+    }
+    const StoreState::Order order{state_.next_order++, wanted.name};
+    state_.orders.push_back(order);
+    const std::unique_ptr<IndexRead> read = shared_.index.read();
+    const std::unique_ptr<IndexWrite> write = shared_.index.write();
+    std::string low(lowest_key);
+    std::string key;
+    for (bool more = true; more;) {
+      const KeyBlock block = read->covering(low);
+      for (std::size_t i = 0; i < block.size(); ++i) {
+        block.key(i, key);
+        write->put_order(order.number, order_value(order, key, block.position(i)), key);
+      }
+      more = block.high().has_value();
+      if (more) {
+        low = *block.high();
+      }
+    }
+    write->put_state(state_);
+    write->commit(shared_.options.durability != Durability::none);
+  }
+}
+
+ShardEntry* StoreWriter::entry(std::uint32_t number) { return find_entry(table_, number); }
+
+// --- Records ---------------------------------------------------------------------------------------------------------
+
+void StoreWriter::note_written() noexcept {
+  written_ = appender_ ? appender_->written() : 0;
+  written_shard_ = appender_ ? active_ : 0;
+}
+
+ShardHeader StoreWriter::header_of(const ShardEntry& shard) const {
+  return {state_.store, shard.number, shard.rank, state_.shard_bytes, state_.codec, state_.level};
+}
+
+/// Makes sure that there is a shard to append to, with room for a record.
+void StoreWriter::open_shard(std::uint64_t record_bytes) {
+  const std::uint64_t limit = state_.shard_bytes;
+  const auto has_room = [&](std::uint64_t length) {
+    return length <= header_bytes || length + record_bytes + alignment + commit_bytes <= limit;
+  };
+  if (appender_) {
+    if (has_room(appender_->position())) {
+      return;
+    }
+    seal();
+  }
+  const auto is_reserved = [&](std::uint32_t number) {
+    return std::find(reserved_.begin(), reserved_.end(), number) != reserved_.end();
+  };
+  if (!table_.empty() && !is_reserved(table_.back().number)) {
+    const ShardEntry& last = table_.back();
+    const std::string path = shared_.shards.path(last.number);
+    std::error_code error;
+    const std::uint64_t size = std::filesystem::file_size(path, error);
+    if (!error && size >= last.length && has_room(last.length)) {  // a shorter one has lost bytes: leave it alone
+      appender_.emplace(Appender::open(path, last.length));
+      active_ = last.number;
+      changed_.push_back(active_);
+      note_written();
+      return;
+    }
+  }
+  ShardEntry made;
+  made.number = state_.next_shard;
+  made.rank = state_.next_rank;
+  made.length = header_bytes;
+  made.other_bytes = header_bytes;
+  created_.reserve(created_.size() + 1);
+  table_.reserve(table_.size() + 1);
+  appender_.emplace(Appender::create(shared_.shards.path(made.number),
+                                     header_of(made)));
+  created_.push_back(made.number);
+  table_.push_back(made);
+  ++state_.next_shard;
+  ++state_.next_rank;
+  ++state_.table;
+  active_ = made.number;
+  changed_.push_back(active_);
+  note_written();
+}
+
+void StoreWriter::seal() {
+  if (!appender_) {
+    return;
+  }
+  appender_->flush();
+  entry(active_)->length = appender_->position();
+  touched_.push_back(active_);
+  appender_.reset();
+  active_ = 0;
+  note_written();
+}
+
+Position StoreWriter::append(Bytes record, std::size_t payload_at) {
+  open_shard(record.size());
+  const std::uint64_t before = appender_->position();
+  const std::uint64_t at = appender_->append(record, payload_at);
+  entry(active_)->other_bytes += at - before;
+  note_written();
+  return {active_, at, record.size()};
+}
+
+void StoreWriter::note(const Key& key, std::optional<Position> position) {
+  require_orders();
+  if (position) {
+    pending_bytes_ += position->length;
+  }
+  {
+    const std::lock_guard lock(pending_mutex_);
+    pending_.insert_or_assign(key.sortable(), position);
+  }
+  if (batch_) {
+    return;
+  }
+  const StoreOptions& options = shared_.options;
+  if (options.durability == Durability::put) {
+    commit(true);
+  } else if (pending_.size() >= options.group_values || pending_bytes_ >= options.group_bytes) {
+    commit(options.durability != Durability::none);
+  }
+}
+
+void StoreWriter::require_orders() const {
+  for (const StoreState::Order& order : state_.orders) {
+    order_function(order.name);
+  }
+}
+
+void StoreWriter::put(const Key& key, Bytes head, Bytes payload) {
+  if (shared_.codec.compresses() && head.size() + payload.size() >= compressed_least &&
+      put_compressed(key, head, payload)) {
+    return;
+  }
+  if (payload.size() > large_value) {
+    LargeHead large;
+    const auto major = static_cast<cbor::Major>(static_cast<unsigned>(head[0]) >> 5);
+    large.form = major == cbor::Major::text  ? LargeHead::Form::text
+                 : major == cbor::Major::tag ? LargeHead::Form::archive
+                                             : LargeHead::Form::bytes;
+    put_large(key, large, {}, payload);
+    return;
+  }
+  scratch_.clear();
+  put_plain(scratch_, key, head, payload);
+  note(key, append(scratch_, payload.size() >= aligned_value ? scratch_.size() - payload.size() : 0));
+}
+
+bool StoreWriter::put_compressed(const Key& key, Bytes head, Bytes payload) {
+  plain_.assign(head.begin(), head.end());
+  plain_.insert(plain_.end(), payload.begin(), payload.end());
+  const std::uint64_t dictionary = plain_.size() <= large_value ? state_.dictionary : 0;
+  if (!shared_.codec.compress(plain_, dictionary, compressed_)) {
+    return false;
+  }
+  if (compressed_.size() <= large_value) {
+    scratch_.clear();
+    put_packed(scratch_, key, dictionary, plain_.size(), compressed_);
+    note(key, append(scratch_, 0));
+    return true;
+  }
+  std::array<std::byte, 8> size;
+  store_le<std::uint64_t>(size.data(), plain_.size());
+  LargeHead large;
+  large.dictionary = dictionary;
+  put_large(key, large, size, compressed_);
+  return true;
+}
+
+void StoreWriter::put_large(const Key& key, LargeHead head, Bytes first, Bytes rest) {
+  Xxh3 hash;
+  hash.update(first);
+  hash.update(rest);
+  head.size = first.size() + rest.size();
+  head.value_check = hash.digest64();
+  scratch_.clear();
+  put_large_head(scratch_, key, head);
+  const std::uint64_t length = scratch_.size() + head.size;
+  open_shard(length);
+  const std::uint64_t before = appender_->position();
+  const std::uint64_t at = appender_->begin(scratch_);
+  try {
+    appender_->piece(first);
+    appender_->piece(rest);
+  } catch (...) {
+    appender_->undo(before);
+    throw;
+  }
+  entry(active_)->other_bytes += at - before;
+  note_written();
+  note(key, Position{active_, at, length});
+}
+
+void StoreWriter::put_object(const Key& key, const std::function<void(Writer& out)>& write) {
+  spill_.keep(kept_object);
+  try {
+    if (object_writer_ == nullptr) {
+      SaveOptions options;
+      options.types = shared_.options.types;
+      object_writer_ = std::make_unique<Writer>(spill_, options);
+    }
+    write(*object_writer_);
+  } catch (const Spill::Restart&) {
+    object_writer_ = nullptr;
+    pass_object(key, write);
+    return;
+  } catch (...) {
+    object_writer_ = nullptr;
+    throw;
+  }
+  const Bytes archive = spill_.kept();
+  const std::optional<Bytes> item = root_item(archive, large_value);
+  if (!item) {
+    put_archive(key, archive);
+    return;
+  }
+  const auto major = static_cast<cbor::Major>(static_cast<unsigned>((*item)[0]) >> 5);
+  if (major == cbor::Major::array || major == cbor::Major::map || major == cbor::Major::tag) {
+    std::array<std::byte, 2 * cbor::max_head> head;
+    std::byte* end = cbor::put_head(head.data(), cbor::Major::tag, tag_item);
+    end = cbor::put_head(end, cbor::Major::bytes, item->size());
+    put(key, std::span(head).first(static_cast<std::size_t>(end - head.data())), *item);
+  } else if (major == cbor::Major::bytes || major == cbor::Major::text) {
+    cbor::Cursor cursor(*item);
+    cursor.head();
+    const auto head = static_cast<std::size_t>(cursor.position());
+    put(key, item->first(head), item->subspan(head));
+  } else {
+    put(key, *item, {});
+  }
+}
+
+/// An archive with arrays that can be mapped, unless values are compressed.
+void StoreWriter::put_archive(const Key& key, Bytes archive) {
+  std::array<std::byte, 2 * cbor::max_head> head;
+  std::byte* end = cbor::put_head(head.data(), cbor::Major::tag, tag_archive);
+  end = cbor::put_head(end, cbor::Major::bytes, archive.size());
+  const Bytes head_bytes = std::span(head).first(static_cast<std::size_t>(end - head.data()));
+  if (archive.size() > large_value && !shared_.codec.compresses()) {
+    put_large(key, {.form = LargeHead::Form::archive}, {}, archive);
+  } else {
+    put(key, head_bytes, archive);
+  }
+}
+
+/// An object whose archive is written to the shard as it is made; compressed by blocks, if at all.
+void StoreWriter::pass_object(const Key& key, const std::function<void(Writer& out)>& write) {
+  SaveOptions options;
+  options.types = shared_.options.types;
+  if (shared_.codec.compresses()) {
+    options.codec = shared_.codec.name();
+    options.level = shared_.codec.level();
+  }
+  std::uint64_t before = 0;
+  const auto pass = [&](std::uint64_t most_length) {
+    scratch_.clear();
+    LargeHead head{.form = LargeHead::Form::archive};
+    put_large_head(scratch_, key, head);
+    open_shard(scratch_.size());
+    before = appender_->position();
+    spill_.pass(*appender_, scratch_, most_length);
+    Writer out(spill_, options);
+    write(out);
+    out.close();
+    head.size = spill_.passed();
+    head.value_check = spill_.checksum();
+    scratch_.clear();
+    put_large_head(scratch_, key, head);
+    appender_->end(spill_.record_at(), scratch_);
+  };
+  try {
+    try {
+      open_shard(large_value);
+      const bool alone = appender_->position() <= header_bytes;
+      pass(alone ? ~std::uint64_t{0} : std::max(state_.shard_bytes, appender_->position() + large_value));
+    } catch (const Spill::Restart&) {  // it does not fit this shard, so it gets the next for itself
+      appender_->undo(before);
+      seal();
+      open_shard(state_.shard_bytes);
+      pass(~std::uint64_t{0});
+    }
+  } catch (...) {
+    if (appender_ && before > 0) {
+      appender_->undo(before);
+      note_written();
+    }
+    throw;
+  }
+  const std::uint64_t at = spill_.record_at();
+  entry(active_)->other_bytes += at - before;
+  note_written();
+  note(key, Position{active_, at, scratch_.size() + spill_.passed()});
+}
+
+bool StoreWriter::erase(const Key& key) {
+  scratch_.clear();
+  put_erased(scratch_, key);
+  const Position at = append(scratch_, 0);
+  entry(active_)->other_bytes += at.length;
+  note(key, std::nullopt);
+  return true;
+}
+
+// --- What is not committed -------------------------------------------------------------------------------------------
+
+std::optional<std::optional<Position>> StoreWriter::find_pending(const std::string& key) const {
+  const std::lock_guard lock(pending_mutex_);
+  const auto found = pending_.find(key);
+  if (found == pending_.end()) {
+    return std::nullopt;
+  }
+  return std::optional<std::optional<Position>>(std::in_place, found->second);
+}
+
+bool StoreWriter::is_written(const Position& position) const noexcept {
+  return written_shard_ != position.shard || position.offset + position.length <= written_;
+}
+
+void StoreWriter::flush_buffer() {
+  if (appender_) {
+    appender_->flush();
+    note_written();
+  }
+}
+
+bool StoreWriter::has_pending() const {
+  const std::lock_guard lock(pending_mutex_);
+  return !pending_.empty();
+}
+
+void StoreWriter::sync_touched() {
+  for (const std::uint32_t number : touched_) {
+    sync_path(shared_.shards.path(number), O_RDONLY);
+  }
+  touched_.clear();
+  if (appender_) {
+    appender_->sync();
+  }
+}
+
+void StoreWriter::sync_folder() const { sync_path(shared_.folder, O_RDONLY | O_DIRECTORY); }
+
+void StoreWriter::commit(bool durable) {
+  if (process_ != ::getpid()) {
+    fail(Errc::invalid_argument, "a store was used in a child after fork(); open it there anew");
+  }
+  if (!has_pending()) {
+    if (durable) {
+      sync_touched();
+      shared_.index.sync();
+    }
+    return;
+  }
+  scratch_.clear();
+  put_commit(scratch_, state_.commits + 1);
+  const Position mark = append(scratch_, 0);
+  entry(mark.shard)->other_bytes += mark.length;
+  appender_->flush();
+  note_written();
+  entry(active_)->length = appender_->position();
+  if (durable) {
+    sync_touched();
+    if (!created_.empty()) {
+      sync_folder();
+    }
+  }
+
+  std::vector<IndexWrite::Change> changes;
+  changes.reserve(pending_.size());
+  for (const auto& [key, position] : pending_) {
+    changes.push_back({key, position});
+  }
+  std::sort(changes.begin(), changes.end(),
+            [](const IndexWrite::Change& a, const IndexWrite::Change& b) { return a.key < b.key; });
+  Tally next{state_, table_};
+  ++next.state.commits;
+  const std::unique_ptr<IndexWrite> write = shared_.index.write();
+  std::vector<Tally::Moved> moved;
+  next.apply(*write, changes, next.state.orders.empty() ? nullptr : &moved);
+  for (const StoreState::Order& order : next.state.orders) {
+    for (const Tally::Moved& change : moved) {
+      if (change.from) {
+        try {
+          write->erase_order(order.number, order_value(order, change.key, *change.from), change.key);
+        } catch (const Error& error) {
+          if (error.code() != Errc::damaged) {
+            throw;
+          }  // what was there cannot be read, so its place in the order is not known; going through it passes it over
+        }
+      }
+      if (change.to) {
+        write->put_order(order.number, order_value(order, change.key, *change.to), change.key);
+      }
+    }
+  }
+  next.write(*write, changed_);
+  write->commit(durable);
+  adopt(std::move(next));
+  created_.clear();
+  changed_.clear();
+  if (appender_) {
+    changed_.push_back(active_);
+  }
+  const std::lock_guard lock(pending_mutex_);
+  pending_.clear();
+  pending_bytes_ = 0;
+}
+
+void StoreWriter::adopt(Tally tally) noexcept {
+  state_ = std::move(tally.state);
+  table_ = std::move(tally.table);
+}
+
+std::uint32_t StoreWriter::reserve_shard(std::uint32_t source) {
+  reserved_ = {source, state_.next_shard};
+  ShardEntry made;
+  made.number = state_.next_shard;
+  made.rank = entry(source)->rank;
+  made.length = header_bytes;
+  made.other_bytes = header_bytes;
+  Tally next{state_, table_};
+  ++next.state.next_shard;
+  ++next.state.table;
+  const auto behind = [](const ShardEntry& a, const ShardEntry& b) { return a.rank < b.rank; };
+  next.table.insert(std::upper_bound(next.table.begin(), next.table.end(), made, behind), made);
+  const std::unique_ptr<IndexWrite> write = shared_.index.write();
+  next.write(*write, {});
+  write->commit(false);
+  adopt(std::move(next));
+  return made.number;
+}
+
+void StoreWriter::discard() {
+  appender_.reset();
+  active_ = 0;
+  note_written();
+  {
+    const std::lock_guard lock(pending_mutex_);
+    pending_.clear();
+    pending_bytes_ = 0;
+  }
+  for (const std::uint32_t number : created_) {
+    shared_.shards.forget(number);
+    system_calls().unlink(shared_.shards.path(number).c_str());
+  }
+  created_.clear();
+  changed_.clear();
+  load();
+}
+
+}  // namespace stele

@@ -1,0 +1,122 @@
+#pragma once
+// What writes to a store: holds its lock, appends records, and leads keys to them when it commits.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "services/store/appender.hpp"
+#include "services/store/index.hpp"
+#include "services/store/shards.hpp"
+#include "services/store/spill.hpp"
+#include "services/store/tally.hpp"
+#include "services/store/value_codec.hpp"
+#include "services/store/writer_lock.hpp"
+#include "stele/store.hpp"
+
+namespace stele {
+
+/// One thread at a time, but for find_pending().
+class StoreWriter {
+ public:
+  /// What the writer shares with readers of the same Store; must outlive it.
+  struct Shared {
+    std::string folder;
+    const StoreOptions& options;
+    Index& index;
+    Shards& shards;
+    const ValueCodec& codec;
+    /// The value at a position, for secondary orders.
+    std::function<StoreValue(const Position& position)> value;
+  };
+  /// Takes the lock, removes what a writer that died has left, builds new orders.
+  /// Throws: Error(busy), Error(io).
+  explicit StoreWriter(Shared shared);
+  ~StoreWriter();
+
+  // Each throws Error(invalid_argument) where an order of the store lacks its function.
+  /// `head` and `payload` are the value's CBOR item.
+  void put(const Key& key, Bytes head, Bytes payload);
+  void put_object(const Key& key, const std::function<void(Writer& out)>& write);
+  /// False where the key leads nowhere.
+  bool erase(const Key& key);
+
+  /// Where a key that was put or erased and not committed leads; nothing where neither was done. Thread-safe.
+  std::optional<std::optional<Position>> find_pending(const std::string& key) const;
+  /// Writes what find_pending() led to, so that it can be read.
+  void flush_buffer();
+  /// Whether a record is in its file. Thread-safe.
+  bool is_written(const Position& position) const noexcept;
+
+  bool has_pending() const;
+  void commit(bool durable);
+  /// Undoes what is not committed.
+  void discard();
+  /// A batch: nothing is committed meanwhile but by commit().
+  void set_batch(bool open) noexcept { batch_ = open; }
+  bool in_batch() const noexcept { return batch_; }
+
+  // For vacuum and other care, which work on what is committed.
+  StoreState& state() noexcept { return state_; }
+  std::vector<ShardEntry>& table() noexcept { return table_; }
+  ShardEntry* entry(std::uint32_t number);
+  /// The shard that is written to, or 0.
+  std::uint32_t active() const noexcept { return appender_ ? active_ : 0; }
+  /// No more is appended to the shard that is written to.
+  void seal();
+  void sync_folder() const;
+  ShardHeader header_of(const ShardEntry& shard) const;
+  /// For a vacuum: nothing is appended to `source`, which is whole, nor to the shard whose number this gives and which
+  /// is to have the source's place, until the end of the reservation. Its file is the caller's to make.
+  std::uint32_t reserve_shard(std::uint32_t source);
+  void end_reservation() noexcept { reserved_.clear(); }
+  /// What a commit made by another than this has changed.
+  void adopt(Tally tally) noexcept;
+  const StoreOrder& order_function(const std::string& name) const;
+
+ private:
+  void load();
+  void remove_strangers();
+  void build_orders();
+  void require_orders() const;
+  void open_shard(std::uint64_t record_bytes);
+  Position append(Bytes record, std::size_t payload_at);
+  void put_large(const Key& key, LargeHead head, Bytes first, Bytes rest);
+  bool put_compressed(const Key& key, Bytes head, Bytes payload);
+  void put_archive(const Key& key, Bytes archive);
+  void pass_object(const Key& key, const std::function<void(Writer& out)>& write);
+  void note(const Key& key, std::optional<Position> position);
+  void note_written() noexcept;
+  void sync_touched();
+  std::string order_value(const StoreState::Order& order, std::string_view key, const Position& position) const;
+
+  Shared shared_;
+  WriterLock lock_;
+  int process_;
+  StoreState state_;
+  std::vector<ShardEntry> table_;
+  std::vector<std::uint32_t> created_;  // shards that no commit knows yet
+  std::vector<std::uint32_t> changed_;  // shards whose entries the index does not have as they are
+  std::vector<std::uint32_t> touched_;  // shards with bytes that may not be on the device
+  std::optional<Appender> appender_;
+  std::uint32_t active_ = 0;
+  std::vector<std::uint32_t> reserved_;
+  mutable std::mutex pending_mutex_;  // guards pending_
+  std::unordered_map<std::string, std::optional<Position>> pending_;
+  std::uint64_t pending_bytes_ = 0;
+  std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
+  std::atomic<std::uint32_t> written_shard_{0};
+  bool batch_ = false;
+  Spill spill_;
+  std::unique_ptr<Writer> object_writer_;
+  std::vector<std::byte> scratch_;
+  std::vector<std::byte> plain_;
+  std::vector<std::byte> compressed_;
+};
+
+}  // namespace stele

@@ -1,0 +1,39 @@
+#include "services/store/writer_lock.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "src/io/system.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+
+WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) {
+  using Clock = std::chrono::steady_clock;
+  const std::string path = folder + "/writer.lock";
+  file_ = open_descriptor(path, O_RDWR | O_CREAT, 0666);
+  if (!file_.is_open()) {
+    fail_call("open", path, errno);
+  }
+  const Clock::time_point until = Clock::now() + std::chrono::milliseconds(wait_ms);
+  for (;;) {
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    if (system_calls().fcntl(file_.get(), F_OFD_SETLK, &lock) == 0) {
+      return;
+    }
+    if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
+      fail_call("lock", path, errno);
+    }
+    if (Clock::now() >= until) {
+      fail(Errc::busy, "another writer has the store in " + folder + " open");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+}  // namespace stele
