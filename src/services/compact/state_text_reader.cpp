@@ -62,11 +62,10 @@ void PayloadReader::begin_decoder() {
 }
 
 void PayloadReader::finish() {
-  const bool all = decoder_ == nullptr || decoder_->here() == item_.size();
-  close();
-  if (!all) {
-    fail(Errc::damaged, "bytes behind the value");
+  if (decoder_ != nullptr && decoder_->here() != item_.size()) {
+    fail(Errc::damaged, "bytes behind the value");  // whoever reads then lets go of what was made
   }
+  close();
 }
 
 void PayloadReader::array(ArrayTarget& target) {
