@@ -105,7 +105,9 @@ std::vector<std::vector<E>> arrays_of() {
         const auto drawn = static_cast<E>(random() >> (64 - bits));
         values[i] = static_cast<E>(drawn + (bits % 2 == 0 ? least : E{}));
         skewed[i] = static_cast<E>(random() % 16 == 0 ? drawn : 3);
-        last = static_cast<E>(std::min<std::uint64_t>(random() % 4, static_cast<std::uint64_t>(most - (last > 0 ? last : 0))) + static_cast<std::uint64_t>(last));
+        last = static_cast<E>(
+            std::min<std::uint64_t>(random() % 4, static_cast<std::uint64_t>(most - (last > 0 ? last : 0))) +
+            static_cast<std::uint64_t>(last));
         ascending[i] = last;
       }
       arrays.insert(arrays.end(), {values, skewed, ascending});
@@ -197,8 +199,15 @@ TEST(StateText, IntegersThatTheTypeDoesNotHaveAreRefused) {
 
 TEST(StateText, ClampsElementsOfArraysAndNothingElse) {
   const std::vector<int> values{-5, 0, 100, 101, 102, 100000};
-  const auto clamped = [&](const TextOptions& options) { return from_text<std::vector<int>>(to_text(values, options)); };
+  const auto clamped = [&](const TextOptions& options) {
+    return from_text<std::vector<int>>(to_text(values, options));
+  };
   EXPECT_EQ(clamped({.max = 101}), (std::vector<int>{-5, 0, 100, 101, 101, 101}));
+  EXPECT_EQ(clamped({.max = -3}), (std::vector<int>{-5, -3, -3, -3, -3, -3}));
+  EXPECT_EQ(clamped({.min = 0, .max = 0}), std::vector<int>(6, 0));
+  EXPECT_EQ(from_text<std::vector<int>>(to_text(std::vector<int>{1, 2, 3}, {.max = -1})), std::vector<int>(3, -1));
+  EXPECT_EQ(from_text<std::vector<int>>(to_text(std::vector<int>{1, 2, 3}, {.max = 0})), std::vector<int>(3, 0));
+  EXPECT_EQ(from_text<std::vector<int>>(to_text(std::vector<int>{1, 2, 3}, {.min = 2})), (std::vector<int>{2, 2, 3}));
   EXPECT_EQ(clamped({.min = 0}), (std::vector<int>{0, 0, 100, 101, 102, 100000}));
   EXPECT_EQ(clamped({.min = 0, .max = 101}), (std::vector<int>{0, 0, 100, 101, 101, 101}));
   EXPECT_EQ(clamped({.min = std::numeric_limits<std::int64_t>::min(), .max = std::numeric_limits<std::int64_t>::max()}),
@@ -280,7 +289,8 @@ struct Everything {
 Everything everything() {
   Everything value;
   for (int i = 0; i < 20; ++i) {
-    value.parts.push_back({"part " + std::to_string(i), {i, i * 1000, -i}, i % 3 == 0 ? std::nullopt : std::optional(0.5 * i)});
+    value.parts.push_back(
+        {"part " + std::to_string(i), {i, i * 1000, -i}, i % 3 == 0 ? std::nullopt : std::optional(0.5 * i)});
   }
   value.lists = {{"empty", {}}, {"one", {1}}, {"many", article_state()}};
   value.weights.assign(5000, 0.25F);  // an array that archives align
@@ -392,8 +402,12 @@ TEST(StateText, EncodersAndDecodersWorkOnAfterAFailure) {
 // ---- base64 ----
 
 TEST(StateTextBase64, TheVectorsOfTheStandard) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                                         {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
                                                          {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, text] : vectors) {
     EXPECT_EQ(base64(std::string_view(plain)), text);
@@ -473,7 +487,8 @@ TEST(StateTextEntropy, ComesBackAndIsNearTheEntropy) {
         bits += n == 0 ? 0 : n * std::log2(static_cast<double>(count) / n);
         distinct += n != 0;
       }
-      EXPECT_LE(static_cast<double>(coded.size()), bits / 8 * 1.03 + 12 + 32 + 1.5 * static_cast<double>(distinct)) << count << " " << mean;
+      EXPECT_LE(static_cast<double>(coded.size()), bits / 8 * 1.03 + 12 + 32 + 1.5 * static_cast<double>(distinct))
+          << count << " " << mean;
       // Too short, too long, and all that differs in a byte: refused, or other bytes.
       if (count <= 100) {
         for (std::size_t cut = 0; cut < coded.size(); ++cut) {
@@ -545,8 +560,9 @@ TEST(StateTextDictionary, OtherValuesHaveOneOfZstandard) {
   std::mt19937 random(4);
   const auto session = [&] {
     const auto n = static_cast<int>(random() % 1000);
-    return Session{"user-" + std::to_string(n), {{"brightness", n / 1000.0}, {"language model weight", n / 7.0},
-                   {"notifications per day", n / 3.0}}, {n % 3, n % 5, n}};
+    return Session{"user-" + std::to_string(n),
+                   {{"brightness", n / 1000.0}, {"language model weight", n / 7.0}, {"notifications per day", n / 3.0}},
+                   {n % 3, n % 5, n}};
   };
   std::vector<Session> sessions(300);
   std::generate(sessions.begin(), sessions.end(), session);
@@ -697,7 +713,8 @@ TEST(StateTextBare, HoldsLittleEndianElements) {
   EXPECT_EQ(raw(std::vector<short>{-2}, {}), "feff");
   EXPECT_EQ(error_of([&] { raw(values, {.item_bytes = 1}); }).code(), Errc::out_of_range);
   EXPECT_EQ(error_of([&] { raw(std::vector<int>{-1}, {.max = 5}); }).code(), Errc::out_of_range);
-  EXPECT_EQ(error_of([&] { raw(std::vector<std::uint64_t>{~std::uint64_t{0}}, {.min = -1}); }).code(), Errc::out_of_range);
+  EXPECT_EQ(error_of([&] { raw(std::vector<std::uint64_t>{~std::uint64_t{0}}, {.min = -1}); }).code(),
+            Errc::out_of_range);
 }
 
 TEST(StateTextBare, RefusesWhatItCannotBe) {
@@ -737,7 +754,8 @@ TEST(StateTextBare, RefusesWhatItCannotBe) {
 // ---- hostile texts ----
 
 TEST(StateTextHostile, AnyChangeOfACharacterIsNoticed) {
-  for (const std::string& text : {to_text(std::vector<int>{1, 2, 3, 400, 5}), to_text(article_state()), to_text(Inner{"x", {1}, 2})}) {
+  for (const std::string& text :
+       {to_text(std::vector<int>{1, 2, 3, 400, 5}), to_text(article_state()), to_text(Inner{"x", {1}, 2})}) {
     for (std::size_t i = 0; i < std::min<std::size_t>(text.size(), 300); ++i) {
       for (const char c : {'A', 'B', '/', 'x'}) {
         std::string changed = text;
@@ -779,7 +797,8 @@ TEST(StateTextHostile, WellSealedNonsenseIsRefusedOrRead) {
   for (const std::string& codec : codecs()) {
     texts.push_back(to_text(std::vector<int>{1, 2, 3, 4, 5, 6, 7, 300, -4, 100}, {.codec = codec}));
     texts.push_back(to_text(std::vector<std::uint64_t>{1, ~std::uint64_t{0}, 3}, {.codec = codec}));
-    texts.push_back(to_text(std::vector<int>(states[0].begin(), states[0].begin() + 60), {.codec = codec, .dictionary = &dictionary}));
+    texts.push_back(to_text(std::vector<int>(states[0].begin(), states[0].begin() + 60),
+                            {.codec = codec, .dictionary = &dictionary}));
     texts.push_back(to_text(Inner{"some name", {1, 2, 300}, 2.5}, {.codec = codec}));
   }
   std::vector<std::int64_t> ascending(40);
@@ -792,7 +811,9 @@ TEST(StateTextHostile, WellSealedNonsenseIsRefusedOrRead) {
     for (std::size_t i = 0; i + text_frozen::checksum_bytes < bytes.size(); ++i) {
       for (int turn = 0; turn < 10; ++turn) {
         std::vector<std::byte> changed = bytes;
-        changed[i] = turn < 8 ? bytes[i] ^ static_cast<std::byte>(1 << turn) : turn == 8 ? std::byte{0xff} : std::byte{0};
+        changed[i] = turn < 8    ? bytes[i] ^ static_cast<std::byte>(1 << turn)
+                     : turn == 8 ? std::byte{0xff}
+                                 : std::byte{0};
         if (random() % 4 == 0) {
           changed[random() % (bytes.size() - text_frozen::checksum_bytes)] = static_cast<std::byte>(random());
         }
@@ -817,6 +838,9 @@ TEST(StateTextHostile, LengthsThatAreNotThereAreRefusedBeforeMemoryIsTaken) {
   const auto code = [](const std::string& t) { return error_of([&] { from_text<std::vector<int>>(t); }).code(); };
   // stored, deflate, zstd and entropy coded integers: 2^63 of them, and 2^40
   for (const unsigned flags : {0x10U, 0x11U, 0x12U, 0x13U, 0x50U, 0x30U}) {
+    if (flags == 0x12U && STELE_WITH_ZSTD == 0) {
+      continue;
+    }
     EXPECT_EQ(code(text({flags, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 8, 0, 0})), Errc::limit_exceeded);
     EXPECT_EQ(code(text({flags, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0, 0, 0})), Errc::limit_exceeded);
   }
@@ -826,11 +850,11 @@ TEST(StateTextHostile, LengthsThatAreNotThereAreRefusedBeforeMemoryIsTaken) {
   EXPECT_EQ(code(text({0x10, 0x85})), Errc::damaged);
   EXPECT_EQ(code(text({0x00, 0xff, 0xff, 0xff, 0xff, 0x0f})), Errc::limit_exceeded);
   EXPECT_EQ(code(text({0x00, 3, 0x80})), Errc::damaged);
-  EXPECT_EQ(code(text({0x20, 1, 0x80})), Errc::damaged);        // differences of what are no integers
-  EXPECT_EQ(code(text({0x53, 1, 1, 0, 0})), Errc::damaged);     // packed and entropy coded
+  EXPECT_EQ(code(text({0x20, 1, 0x80})), Errc::damaged);         // differences of what are no integers
+  EXPECT_EQ(code(text({0x53, 1, 1, 0, 0})), Errc::damaged);      // packed and entropy coded
   EXPECT_EQ(code(text({0x17, 1, 8, 0, 0})), Errc::unsupported);  // no such codec
-  EXPECT_EQ(code(text({0x18, 1})), Errc::damaged);              // no room for the dictionary's id
-  EXPECT_EQ(code(text({0x00, 2, 0x80, 0x80})), Errc::damaged);  // bytes behind the value
+  EXPECT_EQ(code(text({0x18, 1})), Errc::damaged);               // no room for the dictionary's id
+  EXPECT_EQ(code(text({0x00, 2, 0x80, 0x80})), Errc::damaged);   // bytes behind the value
   // An array that claims more than there is.
   EXPECT_EQ(code(text({0x00, 6, 0xd8, 0x40, 0x5a, 0x7f, 0xff, 0xff})), Errc::truncated);
 }
@@ -897,12 +921,15 @@ TEST(StateTextGolden, TextsOfThisVersionAreReadForEver) {
   expect(std::vector<int>{-1, 70'000}, {.codec = "stored"}, "sTACAAHixQh2Rc8w");
   const std::vector<std::vector<int>> states(4, fibonacci);
   const TextDictionary dictionary = TextDictionary::train(std::span<const std::vector<int>>(states));
-  expect(fibonacci, {.codec = "entropy", .dictionary = &dictionary}, "sRsvPDx7DAcAQAAYKgEAUDwBAKLV+DY=");
+  expect(fibonacci, {.codec = "entropy", .dictionary = &dictionary}, "sRsvPDx7DEAYKgEAUDwBACKw14c=");
   // What other libraries compress may change with their versions, but is read.
   EXPECT_EQ(from_text<std::vector<int>>("sRFAAgBjYGRgYmJgZCCXAgDCM3GO"), counters);
   EXPECT_EQ(from_text<std::vector<int>>("sRRAAgB4XmNgZGBiYmBkIJcCAAcbADcY36M5"), counters);
+  const std::string zstd = "sRJAAgAAAG0AADgAAQACAgABAQDWWYxmaV02";
   if (STELE_WITH_ZSTD != 0) {
-    EXPECT_EQ(from_text<std::vector<int>>("sRJAAgAAAG0AADgAAQACAgABAQDWWYxmaV02"), counters);
+    EXPECT_EQ(from_text<std::vector<int>>(zstd), counters);
+  } else {
+    EXPECT_EQ(error_of([&] { from_text<std::vector<int>>(zstd); }).code(), Errc::unknown_codec);
   }
 }
 

@@ -132,8 +132,9 @@ void decode_base64(std::string_view text, TextAlphabet alphabet, std::vector<std
     malformed("the text ends within a byte", last);
   }
   if (padding != 0 && padding != (4 - have) % 4) {
-    malformed("padding of " + std::to_string(padding) + " characters where " + std::to_string((4 - have) % 4) + " belong",
-              at);
+    malformed(
+        "padding of " + std::to_string(padding) + " characters where " + std::to_string((4 - have) % 4) + " belong",
+        at);
   }
   if (have != 0) {
     const unsigned spare = have == 2 ? 4 : 2;

@@ -24,30 +24,30 @@ std::uint64_t cost_of(const Histogram& histogram, const Costs& costs) {
 /// Whether what repeats in `bytes` would save much more than it costs to say where it was before: a rough count, in one
 /// pass, of what an LZ77 codec finds, against the `costs` of an entropy coder, in all `all`.
 bool repeats(Bytes bytes, const Costs& costs, std::uint64_t all) {
-  constexpr std::size_t match = 6;
+  constexpr std::uint64_t match = 0xffffffffffff;  // six bytes
+  constexpr unsigned match_bits = 20;              // length and distance
   constexpr std::size_t most = std::size_t{32} << 10;
-  constexpr unsigned match_bits = 20;  // length and distance
   constexpr unsigned table_bits = 11;
-  if (bytes.size() < 2 * match) {
-    return false;
-  }
   if (bytes.size() > most) {
     return true;  // the trial costs little beside the rest
   }
-  std::array<std::uint16_t, std::size_t{1} << table_bits> last{};  // 1 + the place
+  if (bytes.size() < 16) {
+    return false;
+  }
+  std::array<std::uint16_t, std::size_t{1} << table_bits> last{};
   std::uint64_t saved = 0;
-  const auto first_bytes = [&](std::size_t at) { return load_le<std::uint32_t>(bytes.data() + at); };
-  const auto next_bytes = [&](std::size_t at) { return load_le<std::uint16_t>(bytes.data() + at + 4); };
-  for (std::size_t i = 0; i + match <= bytes.size();) {
-    const std::uint32_t hash = (first_bytes(i) ^ std::uint32_t{next_bytes(i)} * 0x9e37U) * 0x9e3779b1U >> (32 - table_bits);
-    const std::size_t before = last[hash];
-    last[hash] = static_cast<std::uint16_t>(i + 1);
-    if (before == 0 || first_bytes(before - 1) != first_bytes(i) || next_bytes(before - 1) != next_bytes(i)) {
+  const auto at = [&](std::size_t i) { return load_le<std::uint64_t>(bytes.data() + i) & match; };
+  for (std::size_t i = 1; i + 8 <= bytes.size();) {
+    const std::uint64_t here = at(i);
+    const std::uint64_t hash = here * 0x9e3779b97f4a7c15U >> (64 - table_bits);
+    std::size_t from = last[hash];  // the first place of all, where there is none: it is as good a guess
+    last[hash] = static_cast<std::uint16_t>(i);
+    if (at(from) != here) {
       ++i;
       continue;
     }
     std::uint64_t cost = 0;
-    for (std::size_t from = before - 1; i < bytes.size() && bytes[from] == bytes[i]; ++from, ++i) {
+    for (; i < bytes.size() && bytes[from] == bytes[i]; ++from, ++i) {
       cost += costs[std::to_integer<std::size_t>(bytes[i])];
     }
     saved += cost > 256 * match_bits ? cost - 256 * match_bits : 0;
@@ -114,15 +114,18 @@ const Body& Chooser::choose(Bytes bytes, const std::optional<IntegerForm>& form)
     if (has_model(form)) {
       offer(Codec::entropy, true, false, [&](auto& out) { dictionary_->state().model->encode(bytes, room_, out); });
     }
-    // A state that is unlike the others may be better off with frequencies of its own.
-    if (!taken_ || cost_of(sum, costs) / (8 * 256) < best_.bytes.size()) {
+    // A state that is unlike the others may be better off with frequencies of its own, which take some bits for each.
+    const auto distinct = static_cast<std::uint64_t>(256 - std::count(sum.begin(), sum.end(), 0U));
+    if (!taken_ || cost_of(sum, costs) / (8 * 256) + distinct / 2 + 4 < best_.bytes.size()) {
       offer(Codec::entropy, false, false, [&](auto& out) { entropy_encode(bytes, histograms_, room_, out); });
     }
   }
-  if (packs && (wanted(Codec::stored) || thorough) && (!taken_ || thorough || packed_size(*form) < best_.bytes.size())) {
+  if (packs && (wanted(Codec::stored) || thorough) &&
+      (!taken_ || thorough || packed_size(*form) < best_.bytes.size())) {
     pack_offsets(*form, bytes, packed_);
     for (const Codec codec : {Codec::stored, Codec::deflate, Codec::zlib, Codec::zstd}) {
-      if (codec == Codec::stored ? wanted(codec) : thorough && has_library(codec) && (any ? codec != Codec::zlib : wanted(codec))) {
+      if (codec == Codec::stored ? wanted(codec)
+                                 : thorough && has_library(codec) && (any ? codec != Codec::zlib : wanted(codec))) {
         offer_general(codec, packed_, true);
       }
     }
@@ -143,7 +146,9 @@ const Body& Chooser::choose(Bytes bytes, const std::optional<IntegerForm>& form)
     offer_general(Codec::zstd, bytes, false);
   }
   if (coded && (thorough || (!best_.dictionary && repeats(bytes, costs, cost_of(sum, costs))))) {
-    offer_general(Codec::deflate, bytes, false);
+    offer(Codec::deflate, false, false, [&](auto& out) {
+      compressor_.compress(Codec::deflate, bytes, std::max(2, level_), Framing::lean, nullptr, out);
+    });
   }
   return best_;
 }

@@ -35,7 +35,8 @@ class Chooser {
   const ZstdDictionary* zstd_dictionary() const noexcept;
   /// Whether the model knows such states.
   bool has_model(const std::optional<IntegerForm>& form) const noexcept;
-  /// Takes what `make` appends to the bytes it is given if that is less than the best so far, or if nothing was taken yet.
+  /// Takes what `make` appends to the bytes it is given if that is less than the best so far, or if nothing was taken
+  /// yet.
   template <class Make>
   void offer(Codec codec, bool dictionary, bool packed, Make&& make);
   void offer_general(Codec codec, Bytes bytes, bool packed);

@@ -30,7 +30,7 @@ using Levels = std::array<int, 9>;
 int level_of(const Levels& levels, int level) { return levels[static_cast<std::size_t>(std::clamp(level, 1, 9) - 1)]; }
 
 #if STELE_WITH_LIBDEFLATE
-constexpr Levels deflate_levels = {3, 4, 5, 6, 7, 8, 9, 10, 12};
+constexpr Levels deflate_levels = {1, 3, 5, 6, 7, 8, 9, 10, 12};
 #else
 constexpr Levels deflate_levels = {3, 4, 5, 6, 7, 8, 9, 9, 9};
 
@@ -74,11 +74,16 @@ std::size_t checked(std::size_t result) {
 
 std::string_view codec_name(Codec codec) noexcept {
   switch (codec) {
-    case Codec::stored: return "stored";
-    case Codec::deflate: return "deflate";
-    case Codec::zstd: return "zstd";
-    case Codec::entropy: return "entropy";
-    case Codec::zlib: return "zlib";
+    case Codec::stored:
+      return "stored";
+    case Codec::deflate:
+      return "deflate";
+    case Codec::zstd:
+      return "zstd";
+    case Codec::entropy:
+      return "entropy";
+    case Codec::zlib:
+      return "zlib";
   }
   return "?";
 }
@@ -110,8 +115,8 @@ ZstdDictionary::ZstdDictionary(std::vector<std::byte> bytes) : prepared_(std::ma
 
 std::vector<std::byte> ZstdDictionary::train(Bytes samples, const std::vector<std::size_t>& sizes) {
   std::vector<std::byte> bytes(trained_bytes);
-  const std::size_t size =
-      ZDICT_trainFromBuffer(bytes.data(), bytes.size(), samples.data(), sizes.data(), static_cast<unsigned>(sizes.size()));
+  const std::size_t size = ZDICT_trainFromBuffer(bytes.data(), bytes.size(), samples.data(), sizes.data(),
+                                                 static_cast<unsigned>(sizes.size()));
   if (ZDICT_isError(size)) {
     fail(Errc::invalid_argument, std::string("too little to learn a dictionary from: ") + ZDICT_getErrorName(size));
   }
@@ -150,7 +155,7 @@ struct Compressor::State {
 Compressor::Compressor() : state_(std::make_unique<State>()) {}
 Compressor::~Compressor() = default;
 
-void Compressor::compress(Codec codec, Bytes plain, int level, Framing framing,
+void Compressor::compress(Codec codec, Bytes plain, int level, [[maybe_unused]] Framing framing,
                           [[maybe_unused]] const ZstdDictionary* dictionary, std::vector<std::byte>& out) {
   const std::size_t before = out.size();
   if (codec == Codec::zstd) {
@@ -210,7 +215,8 @@ void Compressor::compress(Codec codec, Bytes plain, int level, Framing framing,
   }
 #else
   z_stream stream{};
-  if (deflateInit2(&stream, level_of(deflate_levels, level), Z_DEFLATED, window_bits(codec), 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+  if (deflateInit2(&stream, level_of(deflate_levels, level), Z_DEFLATED, window_bits(codec), 8, Z_DEFAULT_STRATEGY) !=
+      Z_OK) {
     no_memory();
   }
   out.resize(before + deflateBound(&stream, static_cast<uLong>(plain.size())));
@@ -263,7 +269,8 @@ struct Decompressor::State {
 #endif
 };
 
-Decompressor::State::Result Decompressor::State::inflate(Codec codec, Bytes stored, MutableBytes plain, std::size_t& size) {
+Decompressor::State::Result Decompressor::State::inflate(Codec codec, Bytes stored, MutableBytes plain,
+                                                         std::size_t& size) {
 #if STELE_WITH_LIBDEFLATE
   if (deflate == nullptr) {
     deflate.reset(libdeflate_alloc_decompressor());
@@ -338,11 +345,14 @@ bool Decompressor::decompress(Codec codec, Bytes stored, [[maybe_unused]] const 
   return state_->inflate(codec, stored, plain, size) == State::Result::done && size == plain.size();
 }
 
-void Decompressor::decompress_whole(Codec codec, Bytes stored, const ZstdDictionary* dictionary,
-                                    std::uint64_t most, std::vector<std::byte>& plain) {
-  const auto damaged = [&] { fail(Errc::damaged, "the bytes are not what " + std::string(codec_name(codec)) + " makes"); };
+void Decompressor::decompress_whole(Codec codec, Bytes stored, const ZstdDictionary* dictionary, std::uint64_t most,
+                                    std::vector<std::byte>& plain) {
+  const auto damaged = [&] {
+    fail(Errc::damaged, "the bytes are not what " + std::string(codec_name(codec)) + " makes");
+  };
   const auto too_large = [&] {
-    fail(Errc::limit_exceeded, "the text becomes more than the " + std::to_string(most) + " bytes of TextOptions::max_bytes");
+    fail(Errc::limit_exceeded,
+         "the text becomes more than the " + std::to_string(most) + " bytes of TextOptions::max_bytes");
   };
   std::uint64_t room = std::max<std::uint64_t>(state_->last_size, 4 * std::uint64_t{stored.size()} + 64);
   for (;; room *= 4) {

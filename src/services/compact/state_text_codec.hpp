@@ -43,8 +43,8 @@ class Compressor {
  public:
   Compressor();
   ~Compressor();
-  /// Appends what deflate, zlib or zstd make of `plain`; `level` is 1 to 9. `dictionary` may be null and counts for zstd.
-  /// Throws: Error(limit_exceeded) where there is no memory.
+  /// Appends what deflate, zlib or zstd make of `plain`; `level` is 1 to 9. `dictionary` may be null and counts for
+  /// zstd. Throws: Error(limit_exceeded) where there is no memory.
   void compress(Codec codec, Bytes plain, int level, Framing framing, const ZstdDictionary* dictionary,
                 std::vector<std::byte>& out);
 

@@ -42,7 +42,8 @@ struct TextDecoder::State {
     }
   }
   const ZstdDictionary* zstd_dictionary() const noexcept {
-    return options.dictionary != nullptr && options.dictionary->state().zstd ? &*options.dictionary->state().zstd : nullptr;
+    return options.dictionary != nullptr && options.dictionary->state().zstd ? &*options.dictionary->state().zstd
+                                                                             : nullptr;
   }
   /// What a codec has made of `plain`, where that needs no frequencies.
   void restore(Codec codec_there, bool with_dictionary, Bytes stored, MutableBytes plain);
@@ -99,7 +100,8 @@ Codec TextDecoder::State::read_header(Bytes& rest, std::uint8_t& flags) const {
   }
   const auto first = std::to_integer<std::uint8_t>(rest[0]);
   if ((first & 0xf0) != text_frozen::magic) {
-    fail(Errc::not_an_archive, "this is no state text: those begin with \"s\"; one without a header needs TextOptions::bare");
+    fail(Errc::not_an_archive,
+         "this is no state text: those begin with \"s\"; one without a header needs TextOptions::bare");
   }
   if ((first & 0x0f) != text_frozen::version) {
     fail(Errc::unsupported, "a state text of version " + std::to_string(first & 0x0f) + "; this build reads version " +
@@ -119,10 +121,12 @@ Codec TextDecoder::State::read_header(Bytes& rest, std::uint8_t& flags) const {
     fail(Errc::unsupported, "the text has a codec that this build does not know");
   }
   if (!has_library(codec_there)) {
-    fail(Errc::unknown_codec, "the text is compressed with " + std::string(codec_name(codec_there)) + ", which this build lacks");
+    fail(Errc::unknown_codec,
+         "the text is compressed with " + std::string(codec_name(codec_there)) + ", which this build lacks");
   }
   const bool integers = (flags & text_frozen::flag_integers) != 0;
-  if (!integers && (flags & (text_frozen::flag_differences | text_frozen::flag_packed | text_frozen::flag_natural)) != 0) {
+  if (!integers &&
+      (flags & (text_frozen::flag_differences | text_frozen::flag_packed | text_frozen::flag_natural)) != 0) {
     damaged("flags of integers where there are none");
   }
   if ((flags & text_frozen::flag_dictionary) != 0) {
@@ -152,19 +156,26 @@ InVisitor& TextDecoder::State::begin_integers(Codec codec_there, std::uint8_t fl
     return *value;
   };
   form.count = number();
-  if (rest.empty() || std::to_integer<unsigned>(rest[0]) > 64) {
-    damaged("integers of more than 64 bits");
+  const bool with_dictionary = (flags & text_frozen::flag_dictionary) != 0;
+  if (with_dictionary && codec_there == Codec::entropy) {
+    form.bits = 8;  // counters that the model knows
+    if ((flags & (text_frozen::flag_differences | text_frozen::flag_natural)) != 0) {
+      damaged("flags that counters with a dictionary do not have");
+    }
+  } else {
+    if (rest.empty() || std::to_integer<unsigned>(rest[0]) > 64) {
+      damaged("integers of more than 64 bits");
+    }
+    form.bits = std::to_integer<unsigned>(rest[0]);
+    rest = rest.subspan(1);
+    if (form.differences) {
+      form.first = static_cast<std::uint64_t>(unzigzag(number()));
+    }
+    form.base = static_cast<std::uint64_t>(unzigzag(number()));
   }
-  form.bits = std::to_integer<unsigned>(rest[0]);
-  rest = rest.subspan(1);
-  if (form.differences) {
-    form.first = static_cast<std::uint64_t>(unzigzag(number()));
-  }
-  form.base = static_cast<std::uint64_t>(unzigzag(number()));
   check_size(form.count);
   const std::uint64_t plane_bytes = form.offsets() * form.planes();
   check_size(plane_bytes);
-  const bool with_dictionary = (flags & text_frozen::flag_dictionary) != 0;
   if ((flags & text_frozen::flag_packed) != 0) {
     if (codec_there == Codec::entropy) {
       damaged("packed integers are not entropy coded");
@@ -179,7 +190,7 @@ InVisitor& TextDecoder::State::begin_integers(Codec codec_there, std::uint8_t fl
     restore(codec_there, with_dictionary, rest, planes);
   } else if (with_dictionary) {
     const auto& model = options.dictionary->state().model;
-    if (!model || form.differences || form.planes() != 1 || !model->decode(rest, planes)) {
+    if (!model || !model->decode(rest, planes)) {
       damaged("the compressed bytes of the text are damaged");
     }
   } else if (!entropy_decode(rest, std::max(1U, form.planes()), planes)) {
@@ -209,7 +220,7 @@ InVisitor& TextDecoder::State::begin_described() {
   std::uint8_t flags = 0;
   const Codec codec_there = read_header(rest, flags);
   return (flags & text_frozen::flag_integers) != 0 ? begin_integers(codec_there, flags, rest)
-                                              : begin_value(codec_there, flags, rest);
+                                                   : begin_value(codec_there, flags, rest);
 }
 
 TextDecoder::TextDecoder(const TextOptions& options) {

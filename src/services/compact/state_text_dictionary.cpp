@@ -98,8 +98,9 @@ TextDictionary TextTrainer::finish() {
   State& state = *state_;
   TextDictionary::Content content;
   if (state.sizes.empty() && state.model.states() == 0) {
-    fail(Errc::invalid_argument, "there is nothing to learn a dictionary from: no states, or only arrays of numbers "
-                                 "that are negative or more than 255");
+    fail(Errc::invalid_argument,
+         "there is nothing to learn a dictionary from: no states, or only arrays of numbers "
+         "that are negative or more than 255");
   }
   if (!state.sizes.empty()) {
     content.zstd = state_text::ZstdDictionary::train(state.samples, state.sizes);

@@ -33,11 +33,13 @@ struct TextEncoder::State {
     }
     if (form) {
       put_number(bytes, form->count);
-      bytes.push_back(static_cast<std::byte>(form->bits));
-      if (form->differences) {
-        put_number(bytes, zigzag(static_cast<std::int64_t>(form->first)));
+      if (!body.dictionary || body.codec != state_text::Codec::entropy) {  // else they are bytes
+        bytes.push_back(static_cast<std::byte>(form->bits));
+        if (form->differences) {
+          put_number(bytes, zigzag(static_cast<std::int64_t>(form->first)));
+        }
+        put_number(bytes, zigzag(static_cast<std::int64_t>(form->base)));
       }
-      put_number(bytes, zigzag(static_cast<std::int64_t>(form->base)));
     } else {
       put_number(bytes, payload.bytes().size());
     }

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <memory>
 
-#include "base/bytes.hpp"
 #include "services/compact/state_text_bits.hpp"
 
 namespace stele::state_text {
@@ -14,7 +13,8 @@ namespace {
 constexpr std::size_t states_bytes = 8;
 
 // ---- weights ----
-// What is stored of a frequency is a weight with few bits of mantissa. Both sides make the frequencies from the weights.
+// What is stored of a frequency is a weight with few bits of mantissa. Both sides make the frequencies from the
+// weights.
 
 constexpr std::uint32_t absent = 0;  // classes: absent, weight 0, then 1 + the bits of the weight
 
@@ -97,7 +97,8 @@ Weights weigh(const Histogram& histogram) noexcept {
   Weights weights;
   for (std::size_t i = 0; i < histogram.size(); ++i) {
     if (histogram[i] != 0) {
-      const auto target = static_cast<std::uint32_t>((std::uint64_t{histogram[i]} * text_frozen::frequency_total + total / 2) / total);
+      const auto target =
+          static_cast<std::uint32_t>((std::uint64_t{histogram[i]} * text_frozen::frequency_total + total / 2) / total);
       weights[i] = round_weight(std::clamp(target, 1U, text_frozen::frequency_total) - 1);
     }
   }
@@ -180,14 +181,20 @@ Bytes EntropyWriter::finish() noexcept {
   return {at_, end_};
 }
 
-EntropyReader::EntropyReader(Bytes bytes) noexcept : at_(bytes.data()), end_(bytes.data() + bytes.size()) {
-  if (bytes.size() < states_bytes) {
+EntropyReader::EntropyReader(Bytes bytes) noexcept {
+  static constexpr std::array<std::byte, 2> none{};
+  words_ = none.data();
+  if (bytes.size() < states_bytes || bytes.size() % 2 != 0) {
     failed_ = true;
     return;
   }
-  states_ = {load_le<std::uint32_t>(at_), load_le<std::uint32_t>(at_ + 4)};
+  states_ = {load_le<std::uint32_t>(bytes.data()), load_le<std::uint32_t>(bytes.data() + 4)};
   failed_ = states_[0] < text_frozen::state_least || states_[1] < text_frozen::state_least;
-  at_ += states_bytes;
+  count_ = (bytes.size() - states_bytes) / 2;
+  if (count_ > 0) {
+    words_ = bytes.data() + states_bytes;
+    last_ = count_ - 1;
+  }
 }
 
 Histogram histogram_of(Bytes bytes) noexcept {
@@ -245,9 +252,8 @@ void entropy_encode(Bytes plain, std::span<const Histogram> histograms, std::vec
   EntropyWriter writer(room, plain.size());
   for (std::size_t plane = planes; plane-- > 0;) {
     const auto& of_plane = symbols[plane];
-    for (std::size_t i = (plane + 1) * count; i-- > plane * count;) {
-      writer.put(i, of_plane[std::to_integer<std::size_t>(plain[i])]);
-    }
+    writer.put(plane * count, (plane + 1) * count,
+               [&](std::size_t i) -> const EncodedSymbol& { return of_plane[std::to_integer<std::size_t>(plain[i])]; });
   }
   const Bytes words = writer.finish();
   out.insert(out.end(), words.begin(), words.end());
@@ -271,15 +277,11 @@ bool entropy_decode(Bytes coded, std::size_t planes, MutableBytes plain) {
   EntropyReader reader(coded.subspan(bits.used()));
   for (std::size_t plane = 0; plane < planes; ++plane) {
     fill_slots(frequencies[plane], *slots);
-    const std::size_t end = (plane + 1) * count;
-    for (std::size_t i = plane * count; i < end; ++i) {
-      const std::uint32_t entry = (*slots)[reader.slot(i)];
-      reader.advance(i, (entry >> 8 & 4095) + 1, entry >> 20);
+    reader.get(plane * count, (plane + 1) * count, [&](std::size_t i, std::uint32_t slot) -> EntropyReader::Found {
+      const std::uint32_t entry = (*slots)[slot];
       plain[i] = static_cast<std::byte>(entry & 0xff);
-    }
-    if (reader.failed()) {
-      return false;
-    }
+      return {(entry >> 8 & 4095) + 1, entry >> 20};
+    });
   }
   return reader.finish();
 }

@@ -1,13 +1,15 @@
 #pragma once
-// An entropy coder for short texts: rANS (Duda, "Asymmetric numeral systems", arXiv:1311.2540) over the bytes of a state,
-// with the frequencies of the bytes in front, or taken from a dictionary. It has what Deflate and Zstandard leave on the
-// table for a few kilobytes of small counters: codes of fractions of a bit, and tables of a few bytes.
+// An entropy coder for short texts: rANS (Duda, "Asymmetric numeral systems", arXiv:1311.2540) over the bytes of a
+// state, with the frequencies of the bytes in front, or taken from a dictionary. It has what Deflate and Zstandard
+// leave on the table for a few kilobytes of small counters: codes of fractions of a bit, and tables of a few bytes.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "services/compact/state_text_frozen.hpp"
 #include "stele/io.hpp"
 
@@ -30,25 +32,43 @@ EncodedSymbol encoded_symbol(std::uint32_t start, std::uint32_t frequency) noexc
 /// Writes symbols, the last one first. Numbers are little-endian: two states of 32 bits, then words of 16 bits.
 class EntropyWriter {
  public:
-  /// `room` holds the words of `count` symbols: 2 bytes each at most, and the states.
+  /// `room` is made to hold the words of `count` symbols: 2 bytes each at most, and the states.
   EntropyWriter(std::vector<std::byte>& room, std::size_t count);
-  /// Symbol `index`, which counts down to 0.
-  void put(std::size_t index, const EncodedSymbol& symbol) noexcept {
-    std::uint32_t& state = states_[index & 1];
-    if (state >= std::uint64_t{symbol.frequency} << (32 - text_frozen::frequency_bits)) {
-      at_ -= 2;
-      at_[0] = static_cast<std::byte>(state & 0xff);
-      at_[1] = static_cast<std::byte>(state >> 8 & 0xff);
-      state >>= 16;
+  /// The symbols from `first` up to `last`, which symbol(index) gives; called with falling ranges.
+  template <class Symbol>
+  void put(std::size_t first, std::size_t last, Symbol&& symbol) noexcept {
+    // In registers: each step waits for the one before it of the same state.
+    std::uint32_t even = states_[0];
+    std::uint32_t odd = states_[1];
+    std::size_t i = last;
+    if (i > first && i % 2 == 1) {
+      put(even, symbol(--i));
     }
-    const std::uint64_t product = std::uint64_t{state} * symbol.reciprocal >> 32;
-    const auto quotient = static_cast<std::uint32_t>((state + product) >> symbol.shift);
-    state = (quotient << text_frozen::frequency_bits) + (state - quotient * symbol.frequency) + symbol.start;
+    while (i >= first + 2) {
+      put(odd, symbol(--i));
+      put(even, symbol(--i));
+    }
+    if (i > first) {
+      put(odd, symbol(--i));
+    }
+    states_ = {even, odd};
   }
   /// What was written, in `room`.
   Bytes finish() noexcept;
 
  private:
+  /// Whether a word goes out is a matter of chance, so nothing branches on it.
+  void put(std::uint32_t& state, const EncodedSymbol& symbol) noexcept {
+    const bool full = state >= std::uint64_t{symbol.frequency} << (32 - text_frozen::frequency_bits);
+    store_le<std::uint16_t>(at_ - 2, static_cast<std::uint16_t>(state & 0xffff));
+    const unsigned bits = static_cast<unsigned>(full) << 4;
+    at_ -= bits >> 3;
+    state >>= bits;
+    const std::uint64_t product = std::uint64_t{state} * symbol.reciprocal >> 32;
+    const auto quotient = static_cast<std::uint32_t>((state + product) >> symbol.shift);
+    state = (quotient << text_frozen::frequency_bits) + (state - quotient * symbol.frequency) + symbol.start;
+  }
+
   std::array<std::uint32_t, 2> states_ = {text_frozen::state_least, text_frozen::state_least};
   std::byte* at_;
   std::byte* end_;
@@ -57,36 +77,55 @@ class EntropyWriter {
 /// Reads symbols, the first one first.
 class EntropyReader {
  public:
-  /// `bytes` must outlive it. Bytes that are too few are a failure, told by finish().
+  /// What a slot belongs to.
+  struct Found {
+    std::uint32_t frequency;
+    std::uint32_t place;  // of the slot among those of its symbol
+  };
+
+  /// `bytes` must outlive it. Where they are too few or too many, finish() tells.
   explicit EntropyReader(Bytes bytes) noexcept;
-  /// What tells symbol `index`.
-  std::uint32_t slot(std::size_t index) const noexcept {
-    return states_[index & 1] & (text_frozen::frequency_total - 1);
-  }
-  /// Goes on behind symbol `index`; `place` is its slot minus the first slot of the symbol.
-  void advance(std::size_t index, std::uint32_t frequency, std::uint32_t place) noexcept {
-    std::uint32_t& state = states_[index & 1];
-    state = frequency * (state >> text_frozen::frequency_bits) + place;
-    if (state < text_frozen::state_least) {
-      if (end_ - at_ < 2) {
-        failed_ = true;
-        state |= text_frozen::state_least;
-        return;
-      }
-      state = state << 16 | std::to_integer<std::uint32_t>(at_[1]) << 8 | std::to_integer<std::uint32_t>(at_[0]);
-      at_ += 2;
+  /// The symbols from `first` up to `last`: find(index, slot) takes one and returns what was found. Called with rising
+  /// ranges.
+  template <class Find>
+  void get(std::size_t first, std::size_t last, Find&& find) noexcept {
+    std::uint32_t even = states_[0];
+    std::uint32_t odd = states_[1];
+    std::size_t i = first;
+    if (i < last && i % 2 == 1) {
+      get(odd, i++, find);
     }
+    for (; i + 2 <= last; i += 2) {
+      get(even, i, find);
+      get(odd, i + 1, find);
+    }
+    if (i < last) {
+      get(even, i, find);
+    }
+    states_ = {even, odd};
   }
-  bool failed() const noexcept { return failed_; }
-  /// Whether all bytes were read and both states are where the writer began.
+  /// Whether all words were read and no more than there are, and both states are where the writer began.
   bool finish() const noexcept {
-    return !failed_ && at_ == end_ && states_[0] == text_frozen::state_least && states_[1] == text_frozen::state_least;
+    return !failed_ && next_ == count_ && states_[0] == text_frozen::state_least &&
+           states_[1] == text_frozen::state_least;
   }
 
  private:
+  template <class Find>
+  void get(std::uint32_t& state, std::size_t index, Find&& find) noexcept {
+    const Found found = find(index, state & (text_frozen::frequency_total - 1));
+    const std::uint32_t left = found.frequency * (state >> text_frozen::frequency_bits) + found.place;
+    const bool low = left < text_frozen::state_least;
+    const std::uint32_t word = load_le<std::uint16_t>(words_ + 2 * std::min(next_, last_));
+    state = low ? left << 16 | word : left;
+    next_ += low ? 1 : 0;
+  }
+
   std::array<std::uint32_t, 2> states_ = {text_frozen::state_least, text_frozen::state_least};
-  const std::byte* at_;
-  const std::byte* end_;
+  const std::byte* words_;
+  std::size_t next_ = 0;
+  std::size_t count_ = 0;
+  std::size_t last_ = 0;  // the last word, read again where more are wanted
   bool failed_ = false;
 };
 

@@ -13,8 +13,8 @@ inline constexpr std::uint8_t version = 1;
 
 /// The second byte: the codec, and what the bytes behind the header are.
 inline constexpr std::uint8_t codec_mask = 0x07;
-inline constexpr std::uint8_t flag_dictionary = 0x08;  // made with a dictionary, whose id is in the header
-inline constexpr std::uint8_t flag_integers = 0x10;    // one array of integers; else a CBOR item as archives have them
+inline constexpr std::uint8_t flag_dictionary = 0x08;   // made with a dictionary, whose id is in the header
+inline constexpr std::uint8_t flag_integers = 0x10;     // one array of integers; else a CBOR item as archives have them
 inline constexpr std::uint8_t flag_differences = 0x20;  // integers: each but the first is stored as what it adds
 inline constexpr std::uint8_t flag_packed = 0x40;       // integers: in bits, not in bytes
 inline constexpr std::uint8_t flag_natural = 0x80;      // integers: unsigned, as some are 2^63 or more

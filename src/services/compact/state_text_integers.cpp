@@ -21,14 +21,22 @@ using Kind = DType::Kind;
 template <class F>
 auto with_integer(const DType& dtype, F&& use) {
   switch (dtype.kind()) {
-    case Kind::int8: return use(std::int8_t{});
-    case Kind::int16: return use(std::int16_t{});
-    case Kind::int32: return use(std::int32_t{});
-    case Kind::int64: return use(std::int64_t{});
-    case Kind::uint8: return use(std::uint8_t{});
-    case Kind::uint16: return use(std::uint16_t{});
-    case Kind::uint32: return use(std::uint32_t{});
-    default: return use(std::uint64_t{});
+    case Kind::int8:
+      return use(std::int8_t{});
+    case Kind::int16:
+      return use(std::int16_t{});
+    case Kind::int32:
+      return use(std::int32_t{});
+    case Kind::int64:
+      return use(std::int64_t{});
+    case Kind::uint8:
+      return use(std::uint8_t{});
+    case Kind::uint16:
+      return use(std::uint16_t{});
+    case Kind::uint32:
+      return use(std::uint32_t{});
+    default:
+      return use(std::uint64_t{});
   }
 }
 
@@ -147,6 +155,30 @@ class Offsets {
   unsigned number_;
 };
 
+/// The usual case in less time: elements from 0 to 255. False for others.
+template <class E>
+bool split_counters(const E* values, std::size_t count, const Range<E>& range, IntegerForm& form,
+                    std::vector<std::byte>& planes) {
+  using Bits = std::make_unsigned_t<E>;
+  Bits any = 0;                            // the bits that some element has
+  Bits all = static_cast<Bits>(~Bits{0});  // that all have
+  for (std::size_t i = 0; i < count; ++i) {
+    any = static_cast<Bits>(any | static_cast<Bits>(values[i]));
+    all = static_cast<Bits>(all & static_cast<Bits>(values[i]));
+  }
+  if (any > 255 || any == all || E{} < range.lowest || range.highest < E{} ||
+      (std::is_signed_v<E> && static_cast<E>(any) < E{})) {
+    return false;
+  }
+  const auto highest = static_cast<unsigned>(std::min<std::uint64_t>(255, as_bits(range.highest)));
+  form.bits = static_cast<unsigned>(std::bit_width(std::min(static_cast<unsigned>(any), highest)));
+  planes.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    planes[i] = static_cast<std::byte>(std::min(static_cast<unsigned>(values[i]), highest));
+  }
+  return form.bits > 0;
+}
+
 template <class E>
 IntegerForm split(const ArrayView& view, const Bounds& bounds, std::vector<std::byte>& planes) {
   IntegerForm form;
@@ -159,12 +191,16 @@ IntegerForm split(const ArrayView& view, const Bounds& bounds, std::vector<std::
   std::vector<std::byte> scratch;
   const E* values = dense_elements<E>(view, Order::row_major, scratch);
   const Range<E> range = range_of<E>(bounds);
+  if (split_counters(values, count, range, form, planes)) {
+    return form;
+  }
   const auto [least, most] = extremes_of(values, count, range);
   form.natural = std::is_unsigned_v<E> && as_bits(most) >> 63 != 0;
   const std::uint64_t base = as_bits(least);
   form.bits = static_cast<unsigned>(std::bit_width(as_bits(most) - base));
   // Counters that begin at a little above 0 keep their values: a dictionary knows them by these.
-  const bool from_zero = !(least < E{}) && static_cast<unsigned>(std::bit_width(as_bits(most))) <= std::max(8U, form.bits);
+  const bool from_zero =
+      !(least < E{}) && static_cast<unsigned>(std::bit_width(as_bits(most))) <= std::max(8U, form.bits);
   form.base = from_zero && form.bits > 0 ? 0 : base;
   if (from_zero && form.bits > 0) {
     form.bits = static_cast<unsigned>(std::bit_width(as_bits(most)));
@@ -184,9 +220,9 @@ IntegerForm split(const ArrayView& view, const Bounds& bounds, std::vector<std::
       form.first = as_bits(range(values[0]));
       form.base = static_cast<std::uint64_t>(smallest);
       form.bits = static_cast<unsigned>(std::bit_width(step_range));
-      put_planes(count - 1, form.planes(), [&](std::size_t i) {
-        return as_bits(range(values[i + 1])) - as_bits(range(values[i])) - form.base;
-      }, planes);
+      put_planes(
+          count - 1, form.planes(),
+          [&](std::size_t i) { return as_bits(range(values[i + 1])) - as_bits(range(values[i])) - form.base; }, planes);
       return form;
     }
   }
@@ -247,8 +283,8 @@ bool join(const IntegerForm& form, Bytes planes, ArrayTarget& target, std::uint6
     }
     // Neither end may be beyond the type, nor the sum beyond 64 bits.
     const std::uint64_t last = form.base + most;
-    const bool whole = form.natural ? last >= form.base
-                                    : static_cast<std::int64_t>(last) >= static_cast<std::int64_t>(form.base);
+    const bool whole =
+        form.natural ? last >= form.base : static_cast<std::int64_t>(last) >= static_cast<std::int64_t>(form.base);
     if (whole && fits<E>(form.base, form.natural) && fits<E>(last, form.natural)) {
       const E first = static_cast<E>(form.base);
       if (planes.empty()) {
@@ -413,8 +449,8 @@ void raw_integers(const ArrayView& values, const Bounds& bounds, std::size_t wid
       for (std::size_t i = 0; i < count; ++i) {
         const E value = range(elements[i]);
         if (!std::in_range<To>(value)) {
-          fail(Errc::out_of_range, std::to_string(value) + " at index " + std::to_string(i) + " is no " + stored.name() +
-                                       "; set TextOptions::min and max to clamp, or item_bytes");
+          fail(Errc::out_of_range, std::to_string(value) + " at index " + std::to_string(i) + " is no " +
+                                       stored.name() + "; set TextOptions::min and max to clamp, or item_bytes");
         }
         store_le<To>(raw.data() + i * sizeof(To), static_cast<To>(value));
       }
@@ -435,9 +471,9 @@ IntegerForm form_of_raw(Bytes raw, std::size_t width, bool with_sign, std::vecto
   const std::uint64_t half = std::uint64_t{1} << (8 * width - 1);
   form.bits = static_cast<unsigned>(8 * width);
   form.base = with_sign ? ~half + 1 : 0;
-  put_planes(static_cast<std::size_t>(form.count), static_cast<unsigned>(width), [&](std::size_t i) {
-    return load_le(raw.data() + i * width, width) ^ (with_sign ? half : 0);
-  }, planes);
+  put_planes(
+      static_cast<std::size_t>(form.count), static_cast<unsigned>(width),
+      [&](std::size_t i) { return load_le(raw.data() + i * width, width) ^ (with_sign ? half : 0); }, planes);
   return form;
 }
 

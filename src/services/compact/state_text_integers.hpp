@@ -20,8 +20,8 @@ struct Bounds {
 bool is_integer(const DType& dtype) noexcept;
 bool is_signed(const DType& dtype) noexcept;
 
-/// How an array is stored. Element i is base + offset i modulo 2^64; where differences are stored, it is `first` for the
-/// first element, and for each other that sum is what it adds to the one before it.
+/// How an array is stored. Element i is base + offset i modulo 2^64; where differences are stored, it is `first` for
+/// the first element, and for each other that sum is what it adds to the one before it.
 struct IntegerForm {
   std::uint64_t count = 0;
   bool natural = false;      // the elements are unsigned, else signed

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <string>
 
 #include "services/compact/state_text_bits.hpp"
@@ -14,6 +15,7 @@ namespace {
 constexpr int classes_per_octave = 2;
 constexpr int least_shift = -64;
 constexpr int most_shift = 63;
+constexpr int has_escapes = 0x80;  // in the first byte, beside the shift
 
 /// How many classes a number of times `ratio` counters lie apart.
 int steps_of(double ratio) {
@@ -33,8 +35,7 @@ int shift_of(double total, double mean_total) {
 }
 
 std::size_t shifted(std::size_t place_class, int shift, std::size_t classes) {
-  return static_cast<std::size_t>(
-      std::clamp(static_cast<int>(place_class) + shift, 0, static_cast<int>(classes) - 1));
+  return static_cast<std::size_t>(std::clamp(static_cast<int>(place_class) + shift, 0, static_cast<int>(classes) - 1));
 }
 
 [[noreturn]] void damaged(const char* what) { fail(Errc::damaged, std::string("the dictionary's model: ") + what); }
@@ -44,7 +45,8 @@ using Counts = std::array<std::uint64_t, model_symbols>;
 /// Frequencies with a little room for what was not met.
 void put_frequencies(Counts counts, std::vector<std::uint16_t>& out) {
   // A table of slots tells at most 256 symbols apart, of which one is the escape.
-  std::size_t present = static_cast<std::size_t>(256 - std::count(counts.begin(), counts.begin() + 256, std::uint64_t{0}));
+  std::size_t present =
+      static_cast<std::size_t>(256 - std::count(counts.begin(), counts.begin() + 256, std::uint64_t{0}));
   if (present == 256) {
     *std::min_element(counts.begin(), counts.begin() + 256) = 0;
     --present;
@@ -129,19 +131,21 @@ void Model::encode(Bytes counters, std::vector<std::byte>& room, std::vector<std
   const int shift = shift_of(total_of(counters), mean_total_ * static_cast<double>(counters.size()) /
                                                      static_cast<double>(std::max<std::size_t>(1, classes_.size())));
   const Contexts contexts = contexts_of(shift);
-  out.push_back(static_cast<std::byte>(shift - least_shift));
   EntropyWriter writer(room, counters.size());
   std::vector<std::byte> escaped;
-  for (std::size_t i = counters.size(); i-- > 0;) {
+  writer.put(0, counters.size(), [&](std::size_t i) -> const EncodedSymbol& {
     const Context& context = *contexts[classes_[i]];
-    const EncodedSymbol* symbol = &context.encoding[std::to_integer<std::size_t>(counters[i])];
-    if (symbol->frequency == 0) {
+    const EncodedSymbol& symbol = context.encoding[std::to_integer<std::size_t>(counters[i])];
+    if (symbol.frequency == 0) {
       escaped.push_back(counters[i]);
-      symbol = &context.encoding[escape];
+      return context.encoding[escape];
     }
-    writer.put(i, *symbol);
+    return symbol;
+  });
+  out.push_back(static_cast<std::byte>((shift - least_shift) | (escaped.empty() ? 0 : has_escapes)));
+  if (!escaped.empty()) {
+    put_number(out, escaped.size());
   }
-  put_number(out, escaped.size());
   out.insert(out.end(), escaped.rbegin(), escaped.rend());
   const Bytes words = writer.finish();
   out.insert(out.end(), words.begin(), words.end());
@@ -151,31 +155,30 @@ bool Model::decode(Bytes coded, MutableBytes counters) const {
   if (coded.empty() || counters.size() > places()) {
     return false;
   }
-  const auto shift_byte = std::to_integer<int>(coded.front());
+  const auto first = std::to_integer<int>(coded.front());
   coded = coded.subspan(1);
-  const auto escapes = get_number(coded);
-  if (shift_byte > most_shift - least_shift || !escapes || *escapes > coded.size()) {
+  const std::optional<std::uint64_t> escapes = (first & has_escapes) != 0 ? get_number(coded) : 0;
+  if (!escapes || *escapes > coded.size()) {
     return false;
   }
   Bytes escaped = coded.first(static_cast<std::size_t>(*escapes));
   EntropyReader reader(coded.subspan(escaped.size()));
-  const Contexts contexts = contexts_of(shift_byte + least_shift);
-  for (std::size_t i = 0; i < counters.size(); ++i) {
+  const Contexts contexts = contexts_of((first & ~has_escapes) + least_shift);
+  bool enough = true;
+  reader.get(0, counters.size(), [&](std::size_t i, std::uint32_t slot) -> EntropyReader::Found {
     const Context& context = *contexts[classes_[i]];
-    const std::uint32_t slot = reader.slot(i);
     const Symbol& symbol = context.symbols[context.slots[slot]];
-    reader.advance(i, symbol.frequency, slot - symbol.start);
-    if (symbol.value == escape) {
-      if (escaped.empty()) {
-        return false;
-      }
+    if (symbol.value != escape) {
+      counters[i] = static_cast<std::byte>(symbol.value);
+    } else if (escaped.empty()) {
+      enough = false;
+    } else {
       counters[i] = escaped.front();
       escaped = escaped.subspan(1);
-    } else {
-      counters[i] = static_cast<std::byte>(symbol.value);
     }
-  }
-  return escaped.empty() && reader.finish();
+    return {symbol.frequency, slot - symbol.start};
+  });
+  return enough && escaped.empty() && reader.finish();
 }
 
 // ---- training ----
@@ -214,8 +217,9 @@ ModelContent ModelTrainer::finish() const {
   // Two octaves above the largest class, for states with more counters than the average.
   constexpr int above = 2 * classes_per_octave;
   const int highest = levels.empty() ? 0 : *std::max_element(levels.begin(), levels.end());
-  const int lowest = levels.empty() ? 0 : std::max(*std::min_element(levels.begin(), levels.end()),
-                                                   highest + above - static_cast<int>(most_classes) + 1);
+  const int lowest = levels.empty() ? 0
+                                    : std::max(*std::min_element(levels.begin(), levels.end()),
+                                               highest + above - static_cast<int>(most_classes) + 1);
   const auto classes = static_cast<std::size_t>(highest + above - lowest + 1);
   content.classes.resize(levels.size());
   for (std::size_t i = 0; i < levels.size(); ++i) {

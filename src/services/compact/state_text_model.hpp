@@ -1,7 +1,7 @@
 #pragma once
-// What the counters of many states have in common: at each place some values are likely. Places whose counters are alike
-// on average form a class; the classes are half an octave apart, and a state with twice the counters of the average state
-// uses the frequencies of the classes one octave up.
+// What the counters of many states have in common: at each place some values are likely. Places whose counters are
+// alike on average form a class; the classes are half an octave apart, and a state with twice the counters of the
+// average state uses the frequencies of the classes one octave up.
 
 #include <array>
 #include <cstdint>

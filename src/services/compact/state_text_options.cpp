@@ -28,8 +28,8 @@ std::optional<Codec> codec_of(const TextOptions& options) {
       return codec;
     }
   }
-  fail(Errc::unknown_codec, "no codec of texts is named " + options.codec +
-                                "; there are auto, stored, entropy, deflate, zlib, zstd");
+  fail(Errc::unknown_codec,
+       "no codec of texts is named " + options.codec + "; there are auto, stored, entropy, deflate, zlib, zstd");
 }
 
 void check(const TextOptions& options) {
@@ -44,7 +44,8 @@ void check(const TextOptions& options) {
     fail(Errc::invalid_argument, "TextOptions::item_bytes is 1, 2, 4, 8 or 0");
   }
   if (options.bare && (!codec || *codec == Codec::entropy)) {
-    fail(Errc::invalid_argument, "a bare text needs a codec by name, and not \"entropy\", which has sizes in the header");
+    fail(Errc::invalid_argument,
+         "a bare text needs a codec by name, and not \"entropy\", which has sizes in the header");
   }
 }
 
@@ -58,8 +59,10 @@ RawForm raw_form(const TextOptions& options, const Root& root) {
   if (form.width == 0) {
     const auto fits = [&](unsigned bits) {
       const unsigned of_value = form.is_signed ? bits - 1 : bits;
-      const auto most = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(0, *options.max))));
-      const auto least = static_cast<unsigned>(std::bit_width(~static_cast<std::uint64_t>(std::min<std::int64_t>(-1, options.min.value_or(0)))));
+      const auto most =
+          static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(0, *options.max))));
+      const auto least = static_cast<unsigned>(
+          std::bit_width(~static_cast<std::uint64_t>(std::min<std::int64_t>(-1, options.min.value_or(0)))));
       return most <= of_value && least <= of_value;
     };
     form.width = fits(8) ? 1 : fits(16) ? 2 : fits(32) ? 4 : 8;
