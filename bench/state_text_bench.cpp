@@ -18,10 +18,11 @@ constexpr int most = 101;
 using Counters = std::vector<int>;
 using Random = std::mt19937_64;
 
-/// As the article's: no place is like itself in another state, so that there is nothing to learn.
+/// As the article's, whose JSON list takes 9,020 characters, and 1,628 after Python's zlib: geometrically distributed.
+/// No place is like itself in another state, so that there is nothing to learn.
 std::vector<Counters> even_states() {
   Random random(1);
-  std::poisson_distribution<int> counter(4);
+  std::geometric_distribution<int> counter(0.394);
   std::vector<Counters> states(measured + learned, Counters(places));
   for (Counters& state : states) {
     for (int& value : state) {

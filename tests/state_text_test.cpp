@@ -53,7 +53,7 @@ std::string sealed(std::vector<std::byte> bytes) {
 /// 3,000 counters as the article has them: their JSON list takes about 9,020 characters.
 std::vector<int> article_state(unsigned seed = 1) {
   std::mt19937 random(seed);
-  std::poisson_distribution<int> counter(4);
+  std::geometric_distribution<int> counter(0.394);
   std::vector<int> counters(3000);
   for (int& value : counters) {
     value = std::min(counter(random), 101);
