@@ -130,7 +130,6 @@ class TextEncoder {
   }
 
  private:
-  friend class TextTrainer;
   OutVisitor& begin(const state_text::Root& root, const state_text::Again& again);
   void end(std::string& out);
   struct State;
