@@ -64,7 +64,8 @@ class Store {
     put(key, value);
     return true;
   }
-  /// Writes that other processes see all or none of. One at a time; while it is there, write through it alone.
+  /// Writes that other processes see all or none of. While it is there, all that is written belongs to it; another
+  /// thread's batch or vacuum waits for its end.
   StoreBatch batch();
   /// Makes what was put and erased visible to others; as durable as the options ask.
   void commit();

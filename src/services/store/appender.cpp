@@ -24,7 +24,12 @@ Appender Appender::create(const std::string& path, const ShardHeader& header) {
   if (!file.is_open()) {
     fail_call("create", path, errno);
   }
-  write_all_at(file.get(), 0, encode_header(header), path);
+  try {
+    write_all_at(file.get(), 0, encode_header(header), path);
+  } catch (...) {
+    system_calls().unlink(path.c_str());
+    throw;
+  }
   return {std::move(file), path, store_frozen::header_bytes};
 }
 

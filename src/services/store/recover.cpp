@@ -25,12 +25,15 @@ constexpr std::size_t group_changes = 100'000;
 class Scan {
  public:
   Scan(const Shard& shard, StoreReport& report) : shard_(shard), report_(report), all_(shard.part(0, shard.size())) {
-    committed_ = find_last_commit();
+    find_commits();
   }
-  /// Where its last commit ends.
-  std::uint64_t committed() const noexcept { return committed_; }
+  /// The last commit whose mark is here, but for those that are a part.
   std::uint64_t last_commit() const noexcept { return last_commit_; }
+  /// Records count up to the last mark of a commit, or of a part of one that is not behind `last` of all shards.
+  void set_last_commit(std::uint64_t last) noexcept { committed_ = part_ <= last ? std::max(part_end_, end_) : end_; }
+  std::uint64_t committed() const noexcept { return committed_; }
   std::uint64_t other_bytes() const noexcept { return other_bytes_; }
+  const Shard& shard() const noexcept { return shard_; }
 
   /// The next whole record before that; false at the end.
   bool next(Record& record, std::uint64_t& at) {
@@ -81,10 +84,9 @@ class Scan {
     note_problem(report_, shard_.path() + ": " + std::to_string(at_ - from) + " bytes are no record (offset " +
                               std::to_string(from) + ')');
   }
-  /// Commits are looked for from the front, as records are.
-  std::uint64_t find_last_commit() {
+  /// Marks are looked for from the front, as records are.
+  void find_commits() {
     std::uint64_t at = header_bytes;
-    std::uint64_t end = header_bytes;
     Record record;
     while (at < all_.bytes.size()) {
       if (!parse(at, record)) {
@@ -92,20 +94,28 @@ class Scan {
         continue;
       }
       at += record.length;
-      if (record.items == record_commit) {
-        end = at;
+      if (record.items != record_commit) {
+        continue;
+      }
+      if ((record.commit & commit_part) != 0) {  // the last thing in its shard
+        part_ = record.commit & ~commit_part;
+        part_end_ = at;
+      } else {
+        end_ = at;
         last_commit_ = std::max(last_commit_, record.commit);
       }
     }
-    return end;
   }
 
   const Shard& shard_;
   StoreReport& report_;
   Shard::Part all_;
   std::uint64_t at_ = header_bytes;
-  std::uint64_t committed_ = 0;
+  std::uint64_t end_ = header_bytes;  // of the last commit
   std::uint64_t last_commit_ = 0;
+  std::uint64_t part_ = 0;  // the last commit that has a part here, and where that ends
+  std::uint64_t part_end_ = 0;
+  std::uint64_t committed_ = 0;
   std::uint64_t other_bytes_ = header_bytes;
 };
 
@@ -219,20 +229,24 @@ StoreReport Store::recover(const Path& folder, const StoreProgress& progress) {
     write->make_first_block();
     write->commit(false);
   }
-  std::uint64_t done = 0;
+  std::vector<Scan> scans;
   for (const Found& found : shards) {
-    const Shard& shard = *found.shard;
-    if (shard.header().store != state.store) {
-      note_problem(report, shard.path() + " is of another store and was left alone");
+    if (found.shard->header().store != state.store) {
+      note_problem(report, found.shard->path() + " is of another store and was left alone");
       continue;
     }
-    Scan scan(shard, report);
+    scans.emplace_back(*found.shard, report);
+    rebuild.state.commits = std::max(rebuild.state.commits, scans.back().last_commit());
+  }
+  std::uint64_t done = 0;
+  for (Scan& scan : scans) {
+    const Shard& shard = scan.shard();
+    scan.set_last_commit(rebuild.state.commits);
     ShardEntry entry;
     entry.number = shard.number();
-    entry.rank = found.rank;
+    entry.rank = shard.header().rank;
     entry.length = scan.committed();
     rebuild.table.push_back(entry);
-    rebuild.state.commits = std::max(rebuild.state.commits, scan.last_commit());
     Record record;
     std::uint64_t at = 0;
     while (scan.next(record, at)) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "base/bytes.hpp"
 #include "format/cbor.hpp"
@@ -329,6 +330,21 @@ StoreWriter& StoreCore::writing() {
   return *writer_;
 }
 
+std::unique_lock<std::recursive_mutex> StoreCore::without_batch() {
+  for (;;) {
+    std::unique_lock lock(write_mutex);
+    StoreWriter& pending = writing();
+    if (!pending.in_batch()) {
+      return lock;
+    }
+    if (pending.in_batch_of_this_thread()) {
+      fail(Errc::invalid_argument, "a batch is open; commit it first");
+    }
+    lock.unlock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 void StoreCore::commit_waiting() {
   require_open();
   if (!has_writer) {
@@ -421,11 +437,8 @@ void Store::close() {
 }
 
 StoreBatch Store::batch() {
-  const std::lock_guard lock(state_->write_mutex);
+  const std::unique_lock lock = state_->without_batch();
   StoreWriter& writer = state_->writing();
-  if (writer.in_batch()) {
-    fail(Errc::invalid_argument, "a batch is open already");
-  }
   writer.commit(state_->options.durability != Durability::none);
   writer.set_batch(true);
   return StoreBatch(*this);

@@ -41,6 +41,8 @@ struct StoreCore {
   /// The writer, made at the first call. `write_mutex` is held.
   StoreWriter& writing();
   std::shared_ptr<StoreWriter> writer() const;
+  /// The lock of writers once no batch of another thread is open. Throws: Error(invalid_argument) while this thread's is.
+  std::unique_lock<std::recursive_mutex> without_batch();
   /// Commits what waits, unless a batch is open. Nothing to do for a reader.
   void commit_waiting();
   /// Commits what waits, undoes an open batch, lets others write.

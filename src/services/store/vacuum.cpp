@@ -32,11 +32,11 @@ class ShardVacuum {
     std::uint64_t length = 0;
     {
       const std::lock_guard lock(state_.write_mutex);
-      target_ = writer_->reserve_shard(source_);
       length = writer_->entry(source_)->length;
       is_first_ = writer_->table().front().number == source_;
-      appender_.emplace(Appender::create(state_.shards->path(target_), writer_->header_of(*writer_->entry(target_))));
-      writer_->sync_folder();
+      auto [number, appender] = writer_->reserve_shard(source_);
+      target_ = number;
+      appender_.emplace(std::move(appender));
     }
     const Shard::Part part = shard->part(0, length);
     std::uint64_t at = store_frozen::header_bytes;
@@ -106,7 +106,7 @@ class ShardVacuum {
   void commit(const std::vector<Move>& moves) {
     const std::lock_guard lock(state_.write_mutex);
     std::vector<std::byte> mark;
-    put_commit(mark, writer_->state().commits + 1);
+    put_commit(mark, store_frozen::commit_moved);
     appender_->append(mark);
     other_ += mark.size();
     appender_->flush();
@@ -119,7 +119,6 @@ class ShardVacuum {
     std::sort(changes.begin(), changes.end(),
               [](const IndexWrite::Change& a, const IndexWrite::Change& b) { return a.key < b.key; });
     Tally next{writer_->state(), writer_->table()};
-    ++next.state.commits;
     ShardEntry& target = *find_entry(next.table, target_);
     target.length = appender_->position();
     target.other_bytes += std::exchange(other_, 0);
@@ -180,11 +179,8 @@ std::uint64_t Store::vacuum(const VacuumOptions& options) {
   std::shared_ptr<StoreWriter> writer;
   std::uint64_t total = 0;
   {
-    const std::lock_guard lock(state_->write_mutex);
+    const std::unique_lock lock = state_->without_batch();
     StoreWriter& writing = state_->writing();
-    if (writing.in_batch()) {
-      fail(Errc::invalid_argument, "a batch is open; commit it before a vacuum");
-    }
     writing.commit(state_->options.durability != Durability::none);
     writer = state_->writer();
     for (const ShardEntry& entry : writing.table()) {

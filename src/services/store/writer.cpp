@@ -48,8 +48,12 @@ void StoreWriter::load() {
   table_ = read->shards();
 }
 
-/// Files of a writer that died before they were committed, or after a vacuum had replaced them.
+/// What a writer that died has left: shards that were never committed or that a vacuum had replaced, and what stands
+/// behind the last commit in others, which must not be taken for a part of a later one.
 void StoreWriter::remove_strangers() {
+  for (const ShardEntry& shard : table_) {
+    cut(shard);
+  }
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(shared_.folder, error)) {
     const std::optional<std::uint32_t> number = shard_number(file.path().filename().string());
@@ -58,6 +62,14 @@ void StoreWriter::remove_strangers() {
       system_calls().unlink(file.path().c_str());  // where it fails, it is only space
       state_.next_shard = std::max(state_.next_shard, *number + 1);
     }
+  }
+}
+
+void StoreWriter::cut(const ShardEntry& shard) const {
+  const std::string path = shared_.shards.path(shard.number);
+  struct stat status;
+  if (system_calls().stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length) {
+    Appender::open(path, shard.length);
   }
 }
 
@@ -167,6 +179,12 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
 void StoreWriter::seal() {
   if (!appender_) {
     return;
+  }
+  if (has_pending()) {  // so that its part of the commit to come is known, should the index have to be made anew
+    std::vector<std::byte> mark;
+    put_commit(mark, (state_.commits + 1) | commit_part);
+    entry(active_)->other_bytes += mark.size();
+    appender_->append(mark);
   }
   appender_->flush();
   entry(active_)->length = appender_->position();
@@ -495,13 +513,15 @@ void StoreWriter::adopt(Tally tally) noexcept {
   table_ = std::move(tally.table);
 }
 
-std::uint32_t StoreWriter::reserve_shard(std::uint32_t source) {
+std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t source) {
   reserved_ = {source, state_.next_shard};
   ShardEntry made;
   made.number = state_.next_shard;
   made.rank = entry(source)->rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
+  Appender appender = Appender::create(shared_.shards.path(made.number), header_of(made));
+  sync_folder();
   Tally next{state_, table_};
   ++next.state.next_shard;
   ++next.state.table;
@@ -511,7 +531,7 @@ std::uint32_t StoreWriter::reserve_shard(std::uint32_t source) {
   next.write(*write, {});
   write->commit(false);
   adopt(std::move(next));
-  return made.number;
+  return {made.number, std::move(appender)};
 }
 
 void StoreWriter::discard() {
@@ -530,6 +550,12 @@ void StoreWriter::discard() {
   created_.clear();
   changed_.clear();
   load();
+  for (const ShardEntry& shard : table_) {
+    const auto is_reserved = std::find(reserved_.begin(), reserved_.end(), shard.number) != reserved_.end();
+    if (!is_reserved) {
+      cut(shard);
+    }
+  }
 }
 
 }  // namespace stele

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -58,8 +59,12 @@ class StoreWriter {
   /// Undoes what is not committed.
   void discard();
   /// A batch: nothing is committed meanwhile but by commit().
-  void set_batch(bool open) noexcept { batch_ = open; }
+  void set_batch(bool open) noexcept {
+    batch_ = open;
+    batch_thread_ = std::this_thread::get_id();
+  }
   bool in_batch() const noexcept { return batch_; }
+  bool in_batch_of_this_thread() const noexcept { return batch_ && batch_thread_ == std::this_thread::get_id(); }
 
   // For vacuum and other care, which work on what is committed.
   StoreState& state() noexcept { return state_; }
@@ -71,9 +76,9 @@ class StoreWriter {
   void seal();
   void sync_folder() const;
   ShardHeader header_of(const ShardEntry& shard) const;
-  /// For a vacuum: nothing is appended to `source`, which is whole, nor to the shard whose number this gives and which
-  /// is to have the source's place, until the end of the reservation. Its file is the caller's to make.
-  std::uint32_t reserve_shard(std::uint32_t source);
+  /// For a vacuum: makes a shard that is to have the place of `source`. Until the end of the reservation nothing is
+  /// appended to either but by the caller.
+  std::pair<std::uint32_t, Appender> reserve_shard(std::uint32_t source);
   void end_reservation() noexcept { reserved_.clear(); }
   /// What a commit made by another than this has changed.
   void adopt(Tally tally) noexcept;
@@ -82,6 +87,7 @@ class StoreWriter {
  private:
   void load();
   void remove_strangers();
+  void cut(const ShardEntry& shard) const;
   void build_orders();
   void require_orders() const;
   void open_shard(std::uint64_t record_bytes);
@@ -112,6 +118,7 @@ class StoreWriter {
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
   std::atomic<std::uint32_t> written_shard_{0};
   bool batch_ = false;
+  std::thread::id batch_thread_;
   Spill spill_;
   std::unique_ptr<Writer> object_writer_;
   std::vector<std::byte> scratch_;
