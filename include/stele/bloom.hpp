@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <span>
 
-#include "stele/array.hpp"
 #include "stele/key.hpp"
+#include "stele/own_array.hpp"
 #include "stele/walk.hpp"
 
 namespace stele {
@@ -26,7 +26,7 @@ struct BloomOptions {
 
 /// A set of keys without false negatives: contains() is true for each key that was added, and for others with a chance
 /// that the size decides. Copies have bits of their own. Distinct filters may be used by different threads, one by
-/// several that only look up or only call add_atomic().
+/// several that all look up, or all call add_atomic() or add_many_atomic().
 class BloomFilter {
  public:
   /// No capacity: contains nothing, and add() fails.
@@ -38,12 +38,6 @@ class BloomFilter {
   /// Of a given size, rounded up to whole words (blocks), with the number of hashes that is best at `capacity` keys.
   static BloomFilter of_bits(std::uint64_t bits, std::uint64_t capacity, const BloomOptions& options = {});
 
-  BloomFilter(const BloomFilter& other);
-  BloomFilter(BloomFilter&& other) noexcept;
-  BloomFilter& operator=(const BloomFilter& other);
-  BloomFilter& operator=(BloomFilter&& other) noexcept;
-  ~BloomFilter() = default;
-
   /// Adds a key. A filter mapped read-only gets memory of its own first; one mapped for writing changes the mapping.
   /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded).
   void add(Key key);
@@ -51,6 +45,7 @@ class BloomFilter {
   /// The same, for several threads at once, as long as none of them does anything else with the filter. The filter must
   /// be writable(). Throws: Error(invalid_argument), Error(read_only).
   void add_atomic(Key key);
+  void add_many_atomic(std::span<const Key> keys);
   bool contains(Key key) const noexcept {
     const std::uint64_t hash = key.hash();
     std::uint8_t found = 0;
@@ -94,7 +89,7 @@ class BloomFilter {
   static void visit(auto& v, auto& self) {
     v.version(1);
     v("capacity", self.capacity_)("hashes", self.hashes_)("blocked", self.blocked_)("seed", self.seed_)("words",
-                                                                                                        self.words_);
+                                                                                                        self.words_.stored());
   }
 
  private:
@@ -103,13 +98,15 @@ class BloomFilter {
   BloomFilter(std::uint64_t words, unsigned hashes, std::uint64_t capacity, const BloomOptions& options);
   void test(std::span<const std::uint64_t> hashes, std::span<std::uint8_t> found) const noexcept;
   std::uint64_t* own_words();
+  template <class Set>
+  void set_bits(std::span<const Key> keys, const std::uint64_t* words, Set&& set) const;
   const char* fault() const noexcept;
 
   std::uint64_t capacity_ = 0;
   std::uint32_t hashes_ = 1;
   bool blocked_ = false;
   std::uint64_t seed_ = 0;
-  Array<std::uint64_t> words_;  // bit i of the filter is bit i % 64 of word i / 64
+  OwnArray<std::uint64_t> words_;  // bit i of the filter is bit i % 64 of word i / 64
 };
 
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.

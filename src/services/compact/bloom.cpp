@@ -107,7 +107,7 @@ void require_capacity(std::uint64_t words) {
 }  // namespace
 
 BloomFilter::BloomFilter(std::uint64_t words, unsigned hashes, std::uint64_t capacity, const BloomOptions& options)
-    : capacity_(capacity), hashes_(hashes), blocked_(options.blocked), seed_(options.seed), words_({words}) {}
+    : capacity_(capacity), hashes_(hashes), blocked_(options.blocked), seed_(options.seed), words_(Array<std::uint64_t>({words})) {}
 
 BloomFilter::BloomFilter(std::uint64_t capacity, double false_positive_rate, const BloomOptions& options) {
   if (capacity == 0 || !(false_positive_rate > 0 && false_positive_rate < 1)) {
@@ -129,82 +129,50 @@ BloomFilter BloomFilter::of_bits(std::uint64_t bits, std::uint64_t capacity, con
   return {words, bloom::best_hashes(rounded, static_cast<double>(capacity), options.blocked), capacity, options};
 }
 
-BloomFilter::BloomFilter(const BloomFilter& other)
-    : capacity_(other.capacity_),
-      hashes_(other.hashes_),
-      blocked_(other.blocked_),
-      seed_(other.seed_),
-      words_(other.words_.writable() && !other.words_.empty() ? other.words_.clone() : other.words_) {}
-
-BloomFilter::BloomFilter(BloomFilter&& other) noexcept
-    : capacity_(std::exchange(other.capacity_, 0)),
-      hashes_(std::exchange(other.hashes_, 1)),
-      blocked_(other.blocked_),
-      seed_(other.seed_),
-      words_(std::exchange(other.words_, {})) {}
-
-BloomFilter& BloomFilter::operator=(const BloomFilter& other) {
-  if (this != &other) {
-    *this = BloomFilter(other);
-  }
-  return *this;
-}
-
-BloomFilter& BloomFilter::operator=(BloomFilter&& other) noexcept {
-  if (this != &other) {
-    capacity_ = std::exchange(other.capacity_, 0);
-    hashes_ = std::exchange(other.hashes_, 1);
-    blocked_ = other.blocked_;
-    seed_ = other.seed_;
-    words_ = std::exchange(other.words_, {});
-  }
-  return *this;
-}
-
 /// The words, to be changed; copied first where they are mapped read-only.
 std::uint64_t* BloomFilter::own_words() {
   require_capacity(words_.size());
-  if (!words_.writable()) {
-    words_ = words_.clone();
-  }
-  return words_.data();
+  return words_.own();
 }
 
-void BloomFilter::add(Key key) {
-  std::uint64_t* words = own_words();
-  for_each_bit(words_.size(), hashes_, blocked_, mix::seeded(key.hash(), seed_),
-               [&](std::uint64_t at, std::uint64_t mask) { words[at] |= mask; });
-}
+void BloomFilter::add(Key key) { add_many({&key, 1}); }
+void BloomFilter::add_atomic(Key key) { add_many_atomic({&key, 1}); }
 
 void BloomFilter::add_many(std::span<const Key> keys) {
   std::uint64_t* words = own_words();
+  set_bits(keys, words, [words](std::uint64_t at, std::uint64_t mask) { words[at] |= mask; });
+}
+
+void BloomFilter::add_many_atomic(std::span<const Key> keys) {
+  require_capacity(words_.size());
+  std::uint64_t* words = words_.stored().mutable_data();
+  set_bits(keys, words, [words](std::uint64_t at, std::uint64_t mask) {
+    const std::atomic_ref<std::uint64_t> word(words[at]);
+    if ((word.load(std::memory_order_relaxed) & mask) == 0) {  // most often the line need not be taken
+      word.fetch_or(mask, std::memory_order_relaxed);
+    }
+  });
+}
+
+/// Calls set(word index, mask) for the bits of all keys, and asks for their memory a while before.
+template <class Set>
+void BloomFilter::set_bits(std::span<const Key> keys, const std::uint64_t* words, Set&& set) const {
   const std::uint64_t count = words_.size();
   std::uint64_t hashes[batch];
   while (!keys.empty()) {
     const std::size_t size = std::min(batch, keys.size());
     for (std::size_t i = 0; i < size; ++i) {
       hashes[i] = mix::seeded(keys[i].hash(), seed_);
-      for_each_bit(count, blocked_ ? 1 : hashes_, blocked_, hashes[i],
-                   [&](std::uint64_t at, std::uint64_t) { __builtin_prefetch(words + at, 1); });
+      if (size > 1) {
+        for_each_bit(count, blocked_ ? 1 : hashes_, blocked_, hashes[i],
+                     [&](std::uint64_t at, std::uint64_t) { __builtin_prefetch(words + at, 1); });
+      }
     }
     for (std::size_t i = 0; i < size; ++i) {
-      for_each_bit(count, hashes_, blocked_, hashes[i],
-                   [&](std::uint64_t at, std::uint64_t mask) { words[at] |= mask; });
+      for_each_bit(count, hashes_, blocked_, hashes[i], set);
     }
     keys = keys.subspan(size);
   }
-}
-
-void BloomFilter::add_atomic(Key key) {
-  require_capacity(words_.size());
-  std::uint64_t* words = words_.mutable_data();
-  for_each_bit(words_.size(), hashes_, blocked_, mix::seeded(key.hash(), seed_),
-               [&](std::uint64_t at, std::uint64_t mask) {
-                 const std::atomic_ref<std::uint64_t> word(words[at]);
-                 if ((word.load(std::memory_order_relaxed) & mask) == 0) {  // most often the line need not be taken
-                   word.fetch_or(mask, std::memory_order_relaxed);
-                 }
-               });
 }
 
 /// found[i] = whether the key with hash hashes[i] is contained.
@@ -357,7 +325,7 @@ const char* BloomFilter::fault() const noexcept {
   if (hashes_ < 1 || hashes_ > bloom::max_hashes) {
     return "the number of hashes is not between 1 and 64";
   }
-  if (!words_.is_dense() || words_.size() > most_words || (blocked_ && words_.size() % block_words != 0)) {
+  if (!words_.array().is_dense() || words_.size() > most_words || (blocked_ && words_.size() % block_words != 0)) {
     return "the words are not of the form that the other fields tell";
   }
   return nullptr;
