@@ -88,13 +88,14 @@ class BloomFilter {
 
   static void visit(auto& v, auto& self) {
     v.version(1);
-    v("capacity", self.capacity_)("hashes", self.hashes_)("blocked", self.blocked_)("seed", self.seed_)("words",
-                                                                                                        self.words_.stored());
+    v("capacity", self.capacity_)("hashes", self.hashes_)("blocked", self.blocked_)("seed", self.seed_)(
+        "words", self.words_.stored());
   }
 
  private:
   friend struct Walk<BloomFilter>;
   friend class FeatureStore;
+  friend class FeatureBuild;
   BloomFilter(std::uint64_t words, unsigned hashes, std::uint64_t capacity, const BloomOptions& options);
   void test(std::span<const std::uint64_t> hashes, std::span<std::uint8_t> found) const noexcept;
   std::uint64_t* own_words();

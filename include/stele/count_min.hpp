@@ -1,7 +1,8 @@
 #pragma once
 // CountMin: how often each key came, never too low and seldom much too high, in a table of a fixed size (G. Cormode and
-// S. Muthukrishnan, An improved data stream summary: the count-min sketch and its applications, 2005). With conservative
-// updates (C. Estan and G. Varghese, New directions in traffic measurement and accounting, 2002) it errs less.
+// S. Muthukrishnan, An improved data stream summary: the count-min sketch and its applications, 2005). With
+// conservative updates (C. Estan and G. Varghese, New directions in traffic measurement and accounting, 2002) it errs
+// less.
 //
 // The memory form is the file form: save(), load() and mapping need nothing more.
 
@@ -34,8 +35,8 @@ class CountMin {
   /// Of `depth` rows, 1 to 64, of `width` counters each.
   static CountMin of_size(std::uint64_t width, unsigned depth, const CountMinOptions& options = {});
 
-  /// Counts a key. Counters stay at their highest, 2^32 - 1, once they reach it. A sketch mapped read-only gets memory of
-  /// its own first. Throws: Error(invalid_argument) without counters, Error(limit_exceeded).
+  /// Counts a key. Counters stay at their highest, 2^32 - 1, once they reach it. A sketch mapped read-only gets memory
+  /// of its own first. Throws: Error(invalid_argument) without counters, Error(limit_exceeded).
   void add(Key key, std::uint32_t times = 1);
   /// At least as often as the key was added (or 2^32 - 1).
   std::uint32_t estimate(Key key) const noexcept;

@@ -20,8 +20,8 @@ class HyperLogLog {
  public:
   /// No registers: counts 0, and add() fails.
   HyperLogLog() noexcept = default;
-  /// 2^precision registers of a byte each, precision from 4 to 18; the relative standard error is 1.04 / sqrt(registers):
-  /// 1.6 % for 4 KiB (12), 0.8 % for 16 KiB (14). Throws: Error(invalid_argument).
+  /// 2^precision registers of a byte each, precision from 4 to 18; the relative standard error is 1.04 /
+  /// sqrt(registers): 1.6 % for 4 KiB (12), 0.8 % for 16 KiB (14). Throws: Error(invalid_argument).
   explicit HyperLogLog(unsigned precision, std::uint64_t seed = 0);
 
   /// Counts a key, once however often it comes. A sketch mapped read-only gets memory of its own first.

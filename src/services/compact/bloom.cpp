@@ -107,7 +107,11 @@ void require_capacity(std::uint64_t words) {
 }  // namespace
 
 BloomFilter::BloomFilter(std::uint64_t words, unsigned hashes, std::uint64_t capacity, const BloomOptions& options)
-    : capacity_(capacity), hashes_(hashes), blocked_(options.blocked), seed_(options.seed), words_(Array<std::uint64_t>({words})) {}
+    : capacity_(capacity),
+      hashes_(hashes),
+      blocked_(options.blocked),
+      seed_(options.seed),
+      words_(Array<std::uint64_t>({words})) {}
 
 BloomFilter::BloomFilter(std::uint64_t capacity, double false_positive_rate, const BloomOptions& options) {
   if (capacity == 0 || !(false_positive_rate > 0 && false_positive_rate < 1)) {

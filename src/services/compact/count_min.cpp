@@ -17,7 +17,9 @@ constexpr unsigned max_depth = 64;
 constexpr std::uint64_t max_width = std::uint64_t{1} << 36;
 constexpr std::uint32_t highest = std::numeric_limits<std::uint32_t>::max();
 
-std::uint32_t saturated(std::uint64_t sum) noexcept { return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, highest)); }
+std::uint32_t saturated(std::uint64_t sum) noexcept {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, highest));
+}
 
 /// The places of a key, one in each row: h_0 is the seeded hash, h_i+1 = next(h_i), column i is scale(h_i, width).
 class Places {
