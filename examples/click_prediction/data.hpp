@@ -53,9 +53,10 @@ struct Example {
 
 class Data {
  public:
-  std::vector<Event> history;  // distinct
-  std::uint32_t inputs = 0;    // of the model
-  std::size_t trained = 0;     // the first so many examples are for training, the others for the test
+  std::vector<Event> history;     // distinct
+  std::uint32_t inputs = 0;       // of the model
+  std::uint32_t first_count = 0;  // of the inputs that tell how many questions are answered by yes; 0: there are none
+  std::size_t trained = 0;        // the first so many examples are for training, the others for the test
 
   void add(std::uint32_t user, bool clicked, std::span<const std::uint32_t> request,
            std::span<const Question> questions) {

@@ -97,15 +97,21 @@ struct Outcome {
 };
 
 /// The inputs of the model for an example whose questions are answered.
-inline void inputs_of(const Example& example, std::span<const std::uint8_t> found, std::vector<Input>& inputs) {
+inline void inputs_of(const Data& data, const Example& example, std::span<const std::uint8_t> found,
+                      std::vector<Input>& inputs) {
   inputs.clear();
+  std::uint32_t hits = 0;
   for (const std::uint32_t index : example.request) {
     inputs.push_back({index, 1});
   }
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (found[i] != 0) {
       inputs.push_back({example.questions[i].input, example.questions[i].value});
+      ++hits;
     }
+  }
+  if (data.first_count != 0) {
+    inputs.push_back({data.first_count + hits, 1});
   }
 }
 
@@ -134,7 +140,7 @@ Outcome run(const Data& data, const History& history, int epochs) {
     std::size_t at = 0;
     for (std::size_t i = 0; i < data.trained; ++i) {
       const Example example = data[i];
-      inputs_of(example, std::span(answers).subspan(at, example.questions.size()), inputs);
+      inputs_of(data, example, std::span(answers).subspan(at, example.questions.size()), inputs);
       model.learn(inputs, example.clicked);
       at += example.questions.size();
     }
@@ -148,7 +154,7 @@ Outcome run(const Data& data, const History& history, int epochs) {
   const double begin = seconds();
   for (std::size_t i = data.trained; i < data.size(); ++i) {
     const Example example = data[i];
-    inputs_of(example, std::span(answers).subspan(at, example.questions.size()), inputs);
+    inputs_of(data, example, std::span(answers).subspan(at, example.questions.size()), inputs);
     scored.push_back({model.score(inputs), example.clicked});
     at += example.questions.size();
   }

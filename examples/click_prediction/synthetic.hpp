@@ -47,7 +47,8 @@ class Synthetic {
 
   Data make() {
     Data data;
-    data.inputs = first_match + slots * kinds;
+    data.first_count = first_match + slots * kinds;
+    data.inputs = data.first_count + slots + 1;
     data.trained = options_.examples / 3 * 2;
     make_history(data);
     for (std::size_t i = 0; i < options_.examples; ++i) {

@@ -5,8 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <optional>
-#include <string>
-#include <unordered_map>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,16 +46,19 @@ class FeatureBuild {
   }
 
  private:
-  struct Found {
-    std::uint64_t batch = 0;
-    std::size_t place = 0;
-    std::optional<std::int64_t> number;
-    std::string text;
+  /// Where in the stream a feature came first.
+  struct Place {
+    std::uint64_t batch;
+    std::size_t event;
   };
-  using FoundByHash = std::unordered_map<std::uint64_t, Found>;
+  /// The new features that one thread has met.
+  struct Found {
+    KnownFeatures features;
+    std::vector<Place> places;  // of each
+  };
 
   void work() noexcept {
-    FoundByHash found;
+    Found found;
     try {
       FeatureBatch batch;
       std::vector<Key> pairs;
@@ -103,36 +105,42 @@ class FeatureBuild {
     }
   }
 
-  void note(const FeatureBatch& batch, std::size_t place, std::uint64_t number, FoundByHash& found) {
-    const FeatureBatch::Event& event = batch.events_[place];
+  void note(const FeatureBatch& batch, std::size_t event_index, std::uint64_t batch_number, Found& found) {
+    const FeatureBatch::Event& event = batch.events_[event_index];
     if (const auto index = store_.known_.find(event.feature)) {
       store_.known_.mark_atomic(*index, store_.rotations_);
-    } else if (!found.contains(event.feature.hash())) {
-      found.emplace(event.feature.hash(),
-                    Found{number, place, event.is_number ? std::optional(event.number) : std::nullopt,
-                          batch.text_.substr(event.begin, event.length)});
+    } else if (!found.features.find(event.feature)) {
+      found.places.push_back({batch_number, event_index});
+      found.features.add(event.is_number ? Feature(event.number)
+                                         : Feature(std::string_view(batch.text_).substr(event.begin, event.length)));
     }
   }
 
   void add_found() {
-    std::vector<const Found*> in_order;
-    for (const FoundByHash& part : found_) {
-      for (const auto& [hash, one] : part) {
-        in_order.push_back(&one);
+    struct One {
+      Place place;
+      const KnownFeatures* features;
+      std::uint32_t index;
+    };
+    std::vector<One> in_order;
+    for (const Found& part : found_) {
+      for (std::uint32_t i = 0; i < part.features.size(); ++i) {
+        in_order.push_back({part.places[i], &part.features, i});
       }
     }
-    std::sort(in_order.begin(), in_order.end(), [](const Found* a, const Found* b) {
-      return std::pair(a->batch, a->place) < std::pair(b->batch, b->place);
+    std::sort(in_order.begin(), in_order.end(), [](const One& a, const One& b) {
+      return std::pair(a.place.batch, a.place.event) < std::pair(b.place.batch, b.place.event);
     });
-    for (const Found* one : in_order) {
-      store_.known_.add(one->number ? Feature(*one->number) : Feature(one->text), store_.rotations_);
+    for (const One& one : in_order) {
+      const auto number = one.features->number(one.index);
+      store_.known_.add(number ? Feature(*number) : Feature(one.features->name(one.index)), store_.rotations_);
     }
   }
 
   FeatureStore& store_;
   const FeatureSource& source_;
   std::mutex mutex_;
-  std::vector<FoundByHash> found_;
+  std::vector<Found> found_;
   std::exception_ptr error_;
   std::uint64_t batches_ = 0;
   bool ended_ = false;
