@@ -83,7 +83,7 @@ def sweeps(results):
 
 
 def percent(value):
-    return f"{100 * value:.2g} %"
+    return f"{100 * value:.3g} %"
 
 
 def bars(results):

@@ -19,7 +19,7 @@ constexpr std::uint32_t version = 1;
 using bloom::block_words;
 constexpr std::uint64_t most_words = std::uint64_t{1} << 40;
 constexpr std::size_t batch = 64;                               // keys whose memory is asked for before it is used
-constexpr std::uint64_t cached_words = std::uint64_t{1} << 17;  // of a filter that a processor's own cache holds
+constexpr std::uint64_t cached_words = std::uint64_t{1} << 19;  // of a filter of which most is in a cache
 
 // The bits of a key, spread: h_0 is the seeded hash, h_i+1 = next(h_i), and bit i is scale(h_i, bits). Blocked: the
 // block is scale(h_0, blocks), its bits are those of BlockBits(h_0).
