@@ -159,4 +159,5 @@ def picture(results, path):
         axis.legend(loc="center left", frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
-    path.write_text(re.sub(r"(\.\d\d)\d+", r"\1", path.read_text()))  # a hundredth of a point is enough
+    # A hundredth of a point is enough for places; what stands between tags is text.
+    path.write_text(re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag.group()), path.read_text()))

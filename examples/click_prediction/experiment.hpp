@@ -5,9 +5,7 @@
 #include <malloc.h>
 
 #include <chrono>
-#include <memory>
-#include <optional>
-#include <string>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>

@@ -23,7 +23,7 @@ class BasicBinaryFuse {
  public:
   /// No keys.
   BasicBinaryFuse() noexcept = default;
-  /// The set of `keys`, which may repeat. Takes about 25 bytes of memory for each key while it builds. Tries seeds from
+  /// The set of `keys`, which may repeat. Takes about 30 bytes of memory for each key while it builds. Tries seeds from
   /// `seed` on until one fits: almost always the first or second.
   /// Throws: Error(limit_exceeded) for more than 3 * 10^9 keys, where there is no memory, or if no seed of 100 fits.
   explicit BasicBinaryFuse(std::span<const Key> keys, std::uint64_t seed = 0);

@@ -76,7 +76,9 @@ struct FeatureStoreReport {
   double expected_rate = 0;        // of a look-up once the store is full
 };
 
-/// Copies are values. Not thread-safe but for const functions; distinct stores may be used by different threads.
+/// Copies are values. Not thread-safe but for const functions; distinct stores may be used by different threads. To be
+/// changed, a store is loaded or mapped copy_on_write and saved again: of one mapped read_write only bits reach the
+/// file, not the list of features, which grows.
 class FeatureStore {
  public:
   /// No capacity: contains nothing, and add() fails.

@@ -62,18 +62,28 @@ class OwnArray {
     }
     return array_.data();
   }
-  /// Adds elements at the end, in constant time for each over many calls.
-  void append(std::span<const T> more)
+  /// The elements, to be changed where they are. Throws: Error(read_only).
+  T* writable_data() { return array_.mutable_data(); }
+
+  /// Has room made for `more` elements at the end, in constant time for each over many calls.
+  void make_room(std::uint64_t more)
     requires(Rank == 1)
   {
     const std::uint64_t size = array_.size();
-    if (room_ < size + more.size()) {
-      const std::uint64_t room = std::max<std::uint64_t>(size + more.size(), 2 * size);
-      const auto larger = Array<T>::uninitialized({room});
-      std::copy_n(array_.data(), size, const_cast<T*>(larger.data()));
-      array_ = larger;
+    if (room_ < size + more) {
+      const std::uint64_t room = std::max(size + more, 2 * size);
+      auto larger = Array<T>::uninitialized({room});
+      std::copy_n(std::as_const(array_).data(), size, larger.data());
+      array_ = larger.slice(0, size);
       room_ = room;
     }
+  }
+  /// Adds elements at the end; cannot fail where there is room for them.
+  void append(std::span<const T> more)
+    requires(Rank == 1)
+  {
+    make_room(more.size());
+    const std::uint64_t size = array_.size();
     std::copy(more.begin(), more.end(), array_.data() + size);
     array_ = Array<T>(array_.buffer(), array_.data(), {size + more.size()}, {1});
   }

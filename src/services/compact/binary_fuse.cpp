@@ -46,12 +46,14 @@ BasicBinaryFuse<Fingerprint>::BasicBinaryFuse(std::span<const Key> keys, std::ui
     }
     fingerprints_ = OwnArray(Array<Fingerprint>({layout.places()}));
     Fingerprint* fingerprints = fingerprints_.own();
-    for (const fuse::Step& step : *order) {
-      const fuse::Places at = fuse::places_of(step.hash, layout);
-      Fingerprint& free = fingerprints[step.place == 0 ? at.first : step.place == 1 ? at.second : at.third];
+    for (std::size_t i = 0; i < order->hashes.size(); ++i) {
+      const std::uint64_t hash = order->hashes[i];
+      const std::uint8_t place = order->places[i];
+      const fuse::Places at = fuse::places_of(hash, layout);
+      Fingerprint& free = fingerprints[place == 0 ? at.first : place == 1 ? at.second : at.third];
       free = 0;
-      free = static_cast<Fingerprint>(fuse::fingerprint_of(step.hash) ^ fingerprints[at.first] ^
-                                      fingerprints[at.second] ^ fingerprints[at.third]);
+      free = static_cast<Fingerprint>(fuse::fingerprint_of(hash) ^ fingerprints[at.first] ^ fingerprints[at.second] ^
+                                      fingerprints[at.third]);
     }
     return;
   }

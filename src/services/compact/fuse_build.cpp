@@ -58,8 +58,7 @@ std::vector<std::uint64_t> grouped(std::span<const std::uint64_t> hashes, std::u
 
 }  // namespace
 
-std::optional<std::vector<Step>> find_order(std::span<const std::uint64_t> hashes, std::uint64_t seed,
-                                            const Layout& layout) {
+std::optional<Order> find_order(std::span<const std::uint64_t> hashes, std::uint64_t seed, const Layout& layout) {
   Table table(layout.places());
   {
     bool crowded = false;
@@ -86,8 +85,9 @@ std::optional<std::vector<Step>> find_order(std::span<const std::uint64_t> hashe
       alone.push_back(static_cast<std::uint32_t>(at));
     }
   }
-  std::vector<Step> order;
-  order.reserve(hashes.size());
+  Order order;
+  order.hashes.reserve(hashes.size());
+  order.places.reserve(hashes.size());
   while (!alone.empty()) {
     const std::uint32_t at = alone.back();
     alone.pop_back();
@@ -96,7 +96,8 @@ std::optional<std::vector<Step>> find_order(std::span<const std::uint64_t> hashe
     }
     const std::uint64_t hash = table.hashes[at];
     const auto place = static_cast<std::uint8_t>(table.counts[at] & 3);
-    order.push_back({hash, place});
+    order.hashes.push_back(hash);
+    order.places.push_back(place);
     const Places all = places_of(hash, layout);
     const auto take = [&](std::uint64_t from, std::uint8_t as) {
       table.counts[from] = static_cast<std::uint8_t>(table.counts[from] - 4);
@@ -109,10 +110,11 @@ std::optional<std::vector<Step>> find_order(std::span<const std::uint64_t> hashe
     take(all.second, 1);
     take(all.third, 2);
   }
-  if (order.size() != hashes.size()) {
+  if (order.hashes.size() != hashes.size()) {
     return std::nullopt;
   }
-  std::reverse(order.begin(), order.end());
+  std::reverse(order.hashes.begin(), order.hashes.end());
+  std::reverse(order.places.begin(), order.places.end());
   return order;
 }
 

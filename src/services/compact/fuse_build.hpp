@@ -37,14 +37,13 @@ constexpr Places places_of(std::uint64_t hash, const Layout& layout) noexcept {
 /// The fingerprint is the low bits of this.
 constexpr std::uint64_t fingerprint_of(std::uint64_t hash) noexcept { return hash ^ hash >> 32; }
 
-/// A key, and the one of its places (0, 1, 2) that no later key has.
-struct Step {
-  std::uint64_t hash;
-  std::uint8_t place;
+/// Keys in an order in which each has a place that none before it has: which of its three, 0 to 2.
+struct Order {
+  std::vector<std::uint64_t> hashes;  // seeded
+  std::vector<std::uint8_t> places;
 };
 
 /// The order to set fingerprints in, or nothing where there is none for these hashes, as where one repeats.
-std::optional<std::vector<Step>> find_order(std::span<const std::uint64_t> hashes, std::uint64_t seed,
-                                            const Layout& layout);
+std::optional<Order> find_order(std::span<const std::uint64_t> hashes, std::uint64_t seed, const Layout& layout);
 
 }  // namespace stele::fuse

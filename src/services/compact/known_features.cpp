@@ -66,13 +66,19 @@ void KnownFeatures::append(std::uint64_t hash, std::string_view name, bool is_nu
     fail(Errc::damaged, "the table of known features is full");
   }
   const std::uint8_t number = is_number ? 1 : 0;
+  std::uint32_t* slots = slots_.own();  // what may fail comes first
+  text_.make_room(name.size());
+  ends_.make_room(1);
+  are_numbers_.make_room(1);
+  times_.make_room(1);
+  hashes_.make_room(1);
   text_.append({reinterpret_cast<const std::uint8_t*>(name.data()), name.size()});
   const std::uint64_t end = text_.size();
   ends_.append({&end, 1});
   are_numbers_.append({&number, 1});
   times_.append({&time, 1});
   hashes_.append({&hash, 1});
-  slots_.own()[slot] = static_cast<std::uint32_t>(hashes_.size());
+  slots[slot] = static_cast<std::uint32_t>(hashes_.size());
 }
 
 std::uint32_t KnownFeatures::add(const Feature& feature, std::uint32_t time) {
