@@ -287,8 +287,10 @@ double BloomFilter::estimated_count() const noexcept {
   }
   const double unset = std::log1p(-fill());
   if (blocked_) {
-    const double blocks = static_cast<double>(words_.size() / block_words);
-    return unset == 0 ? 0 : blocks * unset / std::expm1(hashes_ * std::log1p(-1.0 / bloom::block_bits));
+    const std::uint64_t blocks = words_.size() / block_words;
+    return unset == 0
+               ? 0
+               : static_cast<double>(blocks) * unset / std::expm1(hashes_ * std::log1p(-1.0 / bloom::block_bits));
   }
   return unset == 0 ? 0 : unset / (hashes_ * std::log1p(-1 / static_cast<double>(bit_count())));
 }
@@ -308,7 +310,8 @@ double BloomFilter::false_positive_rate() const noexcept {
   for (std::uint64_t i = 0; i < words_.size(); i += block_words) {
     sum += of_ones[count_ones(words_.data() + i, block_words)];
   }
-  return sum / static_cast<double>(words_.size() / block_words);
+  const std::uint64_t blocks = words_.size() / block_words;
+  return sum / static_cast<double>(blocks);
 }
 
 double BloomFilter::expected_rate(std::uint64_t bits, unsigned hashes, std::uint64_t keys, bool blocked) {
