@@ -1,0 +1,97 @@
+#pragma once
+// OwnArray: an Array as a member of a value type. An Array's copies share its buffer; a value's copies must not.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "stele/array.hpp"
+
+namespace stele {
+
+/// Copies have elements of their own, unless these are mapped read-only and so cannot change; what was moved from is
+/// empty.
+template <class T, std::size_t Rank = 1>
+class OwnArray {
+ public:
+  OwnArray() noexcept = default;
+  explicit OwnArray(Array<T, Rank> array) noexcept : array_(std::move(array)) {}
+  OwnArray(const OwnArray& other)
+      : array_(other.array_.writable() && !other.array_.empty() ? other.array_.clone() : other.array_) {}
+  OwnArray(OwnArray&& other) noexcept
+      : array_(std::exchange(other.array_, Array<T, Rank>())), room_(std::exchange(other.room_, 0)) {}
+  OwnArray& operator=(const OwnArray& other) {
+    if (this != &other) {
+      *this = OwnArray(other);
+    }
+    return *this;
+  }
+  OwnArray& operator=(OwnArray&& other) noexcept {
+    if (this != &other) {
+      array_ = std::exchange(other.array_, Array<T, Rank>());
+      room_ = std::exchange(other.room_, 0);
+    }
+    return *this;
+  }
+  ~OwnArray() = default;
+
+  std::uint64_t size() const noexcept { return array_.size(); }
+  bool empty() const noexcept { return array_.empty(); }
+  bool writable() const noexcept { return array_.writable(); }
+  const T* data() const noexcept { return array_.data(); }
+  const T& operator[](std::uint64_t i) const noexcept
+    requires(Rank == 1)
+  {
+    return array_.data()[i];
+  }
+  const Array<T, Rank>& array() const noexcept { return array_; }
+  /// What visit() names, and loading reads into.
+  const Array<T, Rank>& stored() const noexcept { return array_; }
+  Array<T, Rank>& stored() noexcept {
+    room_ = 0;
+    return array_;
+  }
+
+  /// The elements, to be changed; copied first where they are mapped read-only.
+  T* own() {
+    if (!array_.writable()) {
+      *this = OwnArray(array_.clone());
+    }
+    return array_.data();
+  }
+  /// The elements, to be changed where they are. Throws: Error(read_only).
+  T* writable_data() { return array_.mutable_data(); }
+
+  /// Has room made for `more` elements at the end, in constant time for each over many calls.
+  void make_room(std::uint64_t more)
+    requires(Rank == 1)
+  {
+    const std::uint64_t size = array_.size();
+    if (room_ < size + more) {
+      const std::uint64_t room = std::max(size + more, 2 * size);
+      auto larger = Array<T>::uninitialized({room});
+      std::copy_n(std::as_const(array_).data(), size, larger.data());
+      array_ = larger.slice(0, size);
+      room_ = room;
+    }
+  }
+  /// Adds elements at the end; cannot fail where there is room for them.
+  void append(std::span<const T> more)
+    requires(Rank == 1)
+  {
+    make_room(more.size());
+    const std::uint64_t size = array_.size();
+    std::copy(more.begin(), more.end(), array_.data() + size);
+    array_ = Array<T>(array_.buffer(), array_.data(), {size + more.size()}, {1});
+  }
+  friend bool operator==(const OwnArray& a, const OwnArray& b) { return a.array_ == b.array_; }
+
+ private:
+  Array<T, Rank> array_;
+  std::uint64_t room_ = 0;  // elements that the buffer holds, where append() has made it
+};
+
+}  // namespace stele
