@@ -1,0 +1,264 @@
+// Damaged shards and damaged indexes: what was committed is found, or it is said that it is not; never other bytes.
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+
+#include "stele/store.hpp"
+#include "test_support.hpp"
+
+namespace stele {
+namespace {
+
+namespace fs = std::filesystem;
+using Model = std::map<int, std::string>;
+
+std::string text_of(int i) {
+  return std::to_string(i) + std::string(static_cast<std::size_t>(i * 31 % 3000), static_cast<char>('a' + i % 26));
+}
+
+Model make(const std::string& path, int count, const std::string& codec = "plain") {
+  fs::remove_all(path);
+  StoreOptions options;
+  options.shard_bytes = 256 << 10;
+  options.codec = codec;
+  Store store = Store::open(path, StoreMode::create, options);
+  Model model;
+  for (int i = 0; i < count; ++i) {
+    store.put(i, model[i] = text_of(i));
+    if (i % 97 == 96) {
+      store.commit();
+    }
+  }
+  store.put(count, model[count] = std::string(200'000, 'L'));
+  store.close();
+  return model;
+}
+
+/// Whether every key gives its value or an Error that tells of damage; `wrong` says what else happened.
+bool gives_values_or_errors(const std::string& path, const Model& model, std::string& wrong, int& errors) {
+  try {
+    const Store store = Store::open(path, StoreMode::read_only);
+    for (const auto& [key, text] : model) {
+      try {
+        const auto found = store.find<std::string>(key);
+        if (!found) {
+          wrong = "key " + std::to_string(key) + " is said not to be there";
+          return false;
+        }
+        if (*found != text) {
+          wrong = "key " + std::to_string(key) + " has another value";
+          return false;
+        }
+      } catch (const Error&) {
+        ++errors;
+      }
+    }
+    try {
+      auto expected = model.begin();
+      for (const StoreItem& item : store.items()) {
+        if (expected == model.end() || item.key.integer() != expected->first || item.value.text() != expected->second) {
+          wrong = "going through it gives other items";
+          return false;
+        }
+        ++expected;
+      }
+      if (expected != model.end()) {
+        wrong = "going through it ends early";
+        return false;
+      }
+    } catch (const Error&) {
+      ++errors;
+    }
+    errors += store.verify().good() ? 0 : 1;
+  } catch (const Error&) {
+    ++errors;
+  }
+  return true;
+}
+
+/// Runs `check` in a child, so that a crash is a failure like another.
+std::string in_child(const std::function<std::string()>& check) {
+  int ends[2];
+  if (::pipe(ends) != 0) {
+    return "no pipe";
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string text = check();
+    [[maybe_unused]] const auto written = ::write(ends[1], text.data(), text.size());
+    std::_Exit(0);
+  }
+  ::close(ends[1]);
+  std::string text;
+  char buffer[512];
+  for (ssize_t got = 0; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;) {
+    text.append(buffer, static_cast<std::size_t>(got));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0
+             ? text
+             : "the program ended with status " + std::to_string(status) + ' ' + text;
+}
+
+std::vector<std::string> shards_of(const std::string& path) {
+  std::vector<std::string> files;
+  for (const auto& file : fs::directory_iterator(path)) {
+    if (file.path().extension() == ".shard") {
+      files.push_back(file.path().string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+class Patch {
+ public:
+  Patch(std::string path, std::uint64_t at, unsigned flip) : path_(std::move(path)), at_(at), flip_(flip) { apply(); }
+  ~Patch() { apply(); }
+  Patch(const Patch&) = delete;
+  Patch& operator=(const Patch&) = delete;
+
+ private:
+  void apply() {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(at_));
+    const int byte = file.get();
+    file.seekp(static_cast<std::streamoff>(at_));
+    file.put(static_cast<char>(byte ^ static_cast<int>(flip_)));
+  }
+  std::string path_;
+  std::uint64_t at_;
+  unsigned flip_;
+};
+
+TEST(StoreDamage, FlippedBytesOfShards) {
+  for (const std::string codec : {"plain", "zstd"}) {
+    if (codec == "zstd" && !test::has_codec(codec)) {
+      continue;
+    }
+    const std::string path = "shards_" + codec;
+    const Model model = make(path, 300, codec);
+    std::mt19937 random(1);
+    int noticed = 0;
+    int tried = 0;
+    for (const std::string& shard : shards_of(path)) {
+      const std::uint64_t size = fs::file_size(shard);
+      for (int i = 0; i < 25; ++i) {
+        const std::uint64_t at = i < 5 ? static_cast<std::uint64_t>(i) * 30 : random() % size;
+        const Patch patch(shard, at, 1U << (random() % 8));
+        std::string wrong;
+        int errors = 0;
+        EXPECT_TRUE(gives_values_or_errors(path, model, wrong, errors)) << shard << " at " << at << ": " << wrong;
+        ++tried;
+        noticed += errors > 0 ? 1 : 0;
+      }
+    }
+    EXPECT_GT(noticed, tried * 3 / 4);  // others hit fillers, marks of commits or the unused part of a header
+  }
+}
+
+TEST(StoreDamage, CutAndMissingShards) {
+  const std::string path = "cut";
+  const Model model = make(path, 300);
+  const std::vector<std::string> shards = shards_of(path);
+  for (const std::string& shard : {shards.front(), shards.back()}) {
+    const std::uint64_t size = fs::file_size(shard);
+    for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{5}, std::uint64_t{128}, size / 2, size - 1}) {
+      fs::copy_file(shard, "whole", fs::copy_options::overwrite_existing);
+      fs::resize_file(shard, length);
+      std::string wrong;
+      int errors = 0;
+      EXPECT_TRUE(gives_values_or_errors(path, model, wrong, errors)) << length << ": " << wrong;
+      if (length + 1 < size) {  // the last byte is of the mark of a commit
+        EXPECT_GT(errors, 0) << length;
+      }
+      fs::copy_file("whole", shard, fs::copy_options::overwrite_existing);
+    }
+    fs::rename(shard, "whole");
+    std::string wrong;
+    int errors = 0;
+    EXPECT_TRUE(gives_values_or_errors(path, model, wrong, errors)) << wrong;
+    EXPECT_GT(errors, 0);
+    fs::rename("whole", shard);
+  }
+}
+
+TEST(StoreDamage, FlippedBytesOfTheIndex) {
+  const std::string path = "index";
+  const Model model = make(path, 3000);
+  const std::string file = path + "/index.lmdb";
+  const std::uint64_t size = fs::file_size(file);
+  std::mt19937 random(2);
+  int noticed = 0;
+  constexpr int tries = test::sanitized ? 100 : 400;
+  for (int i = 0; i < tries; ++i) {
+    const std::uint64_t page = random() % (size / 4096);
+    const std::uint64_t at = page * 4096 + (i % 2 == 0 ? random() % 64 : random() % 4096);  // heads of pages as well
+    const unsigned flip = 1U << (random() % 8);
+    const Patch patch(file, at, flip);
+    const std::string answer = in_child([&] {
+      std::string wrong;
+      int errors = 0;
+      const bool good = gives_values_or_errors(path, model, wrong, errors);
+      return good ? (errors > 0 ? std::string("noticed") : std::string("fine")) : "WRONG: " + wrong;
+    });
+    EXPECT_TRUE(answer == "noticed" || answer == "fine") << "at " << at << " bit " << flip << ": " << answer;
+    noticed += answer == "noticed" ? 1 : 0;
+  }
+  EXPECT_GT(noticed, tries / 20);  // most of the pages of so small an index are free ones
+}
+
+TEST(StoreDamage, CutIndex) {
+  const std::string path = "cut_index";
+  const Model model = make(path, 3000);
+  const std::string file = path + "/index.lmdb";
+  fs::copy_file(file, "whole_index", fs::copy_options::overwrite_existing);
+  const std::uint64_t size = fs::file_size(file);
+  for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{100}, std::uint64_t{4096}, std::uint64_t{8192},
+                                     size / 2, size - 4096, size - 1}) {
+    fs::resize_file(file, length);
+    const std::string answer = in_child([&] {
+      std::string wrong;
+      int errors = 0;
+      return gives_values_or_errors(path, model, wrong, errors) ? std::string("good") : wrong;
+    });
+    EXPECT_EQ(answer, "good") << length;
+    fs::copy_file("whole_index", file, fs::copy_options::overwrite_existing);
+  }
+}
+
+TEST(StoreDamage, RecoveryTellsWhatIsLost) {
+  const std::string path = "recovery";
+  const Model model = make(path, 300);
+  std::mt19937 random(3);
+  for (int i = 0; i < 40; ++i) {
+    const std::vector<std::string> shards = shards_of(path);
+    const std::string shard = shards[random() % shards.size()];
+    const Patch patch(shard, 128 + random() % (fs::file_size(shard) - 128), 1U << (random() % 8));
+    fs::remove(path + "/index.lmdb");
+    const StoreReport report = Store::recover(path);
+    const Store store = Store::open(path, StoreMode::read_only);
+    std::uint64_t missing = 0;
+    for (const auto& [key, text] : model) {
+      const auto found = store.find<std::string>(key);
+      missing += found ? 0 : 1;
+      EXPECT_TRUE(!found || *found == text);
+    }
+    EXPECT_EQ(report.values + missing, model.size());
+    EXPECT_TRUE(missing == 0 || report.lost_bytes > 0 || !report.good()) << missing;
+    EXPECT_LE(missing, 97U);  // a damaged mark takes what was committed with it, in the last shard
+    EXPECT_TRUE(store.verify().good());
+  }
+}
+
+}  // namespace
+}  // namespace stele
