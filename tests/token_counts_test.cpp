@@ -70,7 +70,9 @@ void expect_equal(const TokenCounts& counts, const Model& model, const std::vect
   EXPECT_EQ(listed(counts), order);
   EXPECT_EQ(listed_sorted(counts), Listed(model.begin(), model.end()));
   Listed best = order;
-  std::stable_sort(best.begin(), best.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::sort(best.begin(), best.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : in_lane_order(a.first, b.first);
+  });
   for (const std::size_t k : {std::size_t{0}, std::size_t{1}, std::size_t{10}, std::size_t{most}}) {
     EXPECT_EQ(counts.top(k),
               Listed(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(std::min(k, best.size()))));

@@ -185,7 +185,9 @@ class Gallop {
  private:
   int compare(std::uint64_t place, std::string_view token) const noexcept {
     const Run& run = runs_[run_];
-    return std::memcmp(lane_.tokens + run.offset + (place - run.first) * run.length, token.data(), token.size());
+    return token.empty()
+               ? 0
+               : std::memcmp(lane_.tokens + run.offset + (place - run.first) * run.length, token.data(), token.size());
   }
   const LaneView& lane_;
   const std::vector<Run>& runs_;
