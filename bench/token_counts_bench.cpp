@@ -196,7 +196,8 @@ Set pairs(const Set& words) {
   std::unordered_map<std::string, std::uint32_t> sums;
   const std::size_t wanted = quick ? 400'000 : 4'000'000;
   while (sums.size() < wanted) {
-    ++sums[draw() + " " + draw()];
+    const std::string& first = draw();
+    ++sums[first + " " + draw()];
   }
   Set set{"pairs", {Entries(sums.begin(), sums.end())}, {}};
   shuffle(set.tables.front());

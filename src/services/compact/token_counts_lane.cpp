@@ -43,7 +43,7 @@ LaneView view_of(const std::vector<Run>& runs, const CountWidths& widths, const 
   const std::uint64_t places = part_end(view.size, view.count_width, low);
   const std::uint64_t large_counts = part_end(view.large, view.place_width, places);
   const std::uint64_t samples = part_end(view.large, view.large_width, large_counts);
-  if (part_end(view.sample_total, sample_size, samples) != data.size()) {
+  if (part_end(view.sample_total, view.length, samples) != data.size()) {
     malformed("a lane of " + std::to_string(view.size) + " tokens has " + std::to_string(data.size()) + " bytes");
   }
   view.tokens = reinterpret_cast<const std::byte*>(data.data());
@@ -184,9 +184,8 @@ std::uint64_t TokenCounts::Lane::verify() const {
       damaged("a count is 0 or the total is beyond 2^64 - 1");
     }
     if (view.sample_total != 0 && at.place() % tokens_per_sample == 0) {
-      std::byte sample[sample_size] = {};
-      std::memcpy(sample, before.data(), std::min<std::size_t>(before.size(), sample_size));
-      if (std::memcmp(sample, view.samples + at.place() / tokens_per_sample * sample_size, sample_size) != 0) {
+      const std::byte* sample = view.samples + at.place() / tokens_per_sample * view.length;
+      if (std::memcmp(sample, before.data(), before.size()) != 0) {
         damaged("a sample is not the token's");
       }
     }

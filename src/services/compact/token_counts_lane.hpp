@@ -8,8 +8,8 @@
 //   large places   `large` integers, ascending: the places 0 to n - 1 of tokens whose count is large, each as wide as
 //                  n - 1 needs
 //   large counts   `large` integers of large_width bytes, in the same order
-//   samples        8 bytes for every 64th token, place 0 first: its first 8 bytes, or the token and zeros. Only in a
-//                  lane of one length with more than 64 tokens
+//   samples        every 64th token once more, place 0 first: they are searched first, and stay in the cache. Only in a
+//                  lane of one length, not 0, with more than 64 tokens
 //
 // The width of the low counts is the one that makes the block smallest, the others are the narrowest possible.
 
@@ -26,7 +26,6 @@
 namespace stele {
 
 inline constexpr std::uint64_t tokens_per_sample = 64;
-inline constexpr std::size_t sample_size = 8;
 
 /// The number of samples in a lane of one length.
 constexpr std::uint64_t sample_count(std::uint64_t tokens) noexcept {

@@ -61,7 +61,7 @@ class BlockWriter {
     if (runs_.size() == 1 && last.length != 0) {
       samples_ = sample_count(size_);
     }
-    data_ = Array<std::uint8_t>::uninitialized({samples + samples_ * sample_size});
+    data_ = Array<std::uint8_t>::uninitialized({samples + samples_ * last.length});
     tokens_ = reinterpret_cast<std::byte*>(data_.data());
     low_ = tokens_ + tokens;
     place_ = tokens_ + places;
@@ -95,9 +95,8 @@ class BlockWriter {
     const auto* first = reinterpret_cast<const std::byte*>(data_.data());
     const std::uint64_t length = runs_.front().length;
     for (std::uint64_t i = 0; i < samples_; ++i) {
-      std::memset(sample_, 0, sample_size);
-      std::memcpy(sample_, first + i * tokens_per_sample * length, std::min<std::uint64_t>(length, sample_size));
-      sample_ += sample_size;
+      std::memcpy(sample_, first + i * tokens_per_sample * length, length);
+      sample_ += length;
     }
     if (large_ != widths_.large) {
       changed();

@@ -12,28 +12,41 @@ namespace {
 __extension__ using Wide = unsigned __int128;
 
 struct OneByte {
-  static std::uint64_t load(const std::byte* p, std::size_t) noexcept {
-    return std::to_integer<std::uint64_t>(*p) << 56;
-  }
+  static unsigned load(const std::byte* p, std::size_t) noexcept { return std::to_integer<unsigned>(*p); }
 };
 struct UpTo3 {
-  static std::uint64_t load(const std::byte* p, std::size_t length) noexcept {
-    return std::uint64_t{load_be<std::uint16_t>(p)} << 48 | std::uint64_t{load_be<std::uint16_t>(p + length - 2)}
-                                                                << (64 - 8 * length);
+  static std::uint32_t load(const std::byte* p, std::size_t length) noexcept {
+    return std::uint32_t{load_be<std::uint16_t>(p)} << 16 | load_be<std::uint16_t>(p + length - 2);
   }
 };
 struct UpTo7 {
   static std::uint64_t load(const std::byte* p, std::size_t length) noexcept {
-    return std::uint64_t{load_be<std::uint32_t>(p)} << 32 | std::uint64_t{load_be<std::uint32_t>(p + length - 4)}
-                                                                << (64 - 8 * length);
+    return std::uint64_t{load_be<std::uint32_t>(p)} << 32 | load_be<std::uint32_t>(p + length - 4);
   }
 };
-struct First8 {
+struct Exactly8 {
   static std::uint64_t load(const std::byte* p, std::size_t) noexcept { return load_be<std::uint64_t>(p); }
 };
 struct UpTo16 {
   static Wide load(const std::byte* p, std::size_t length) noexcept {
     return Wide{load_be<std::uint64_t>(p)} << 64 | load_be<std::uint64_t>(p + length - 8);
+  }
+};
+struct UpTo32 {
+  struct Two {
+    Wide high;
+    Wide low;
+    // without branches, unlike the default ones
+    bool operator<=(const Two& other) const noexcept {
+      return (high < other.high) | ((high == other.high) & (low <= other.low));
+    }
+    bool operator<(const Two& other) const noexcept {
+      return (high < other.high) | ((high == other.high) & (low < other.low));
+    }
+    bool operator==(const Two& other) const noexcept { return (high == other.high) & (low == other.low); }
+  };
+  static Two load(const std::byte* p, std::size_t length) noexcept {
+    return {UpTo16::load(p, 16), UpTo16::load(p + length - 16, 16)};
   }
 };
 struct Longer {
@@ -46,6 +59,18 @@ struct Longer {
   };
   static Text load(const std::byte* p, std::size_t length) noexcept { return {p, length}; }
 };
+
+/// Calls `use` with the kind of key for a length of 1 or more.
+template <class F>
+auto with_key(std::size_t length, const F& use) noexcept {
+  return length > 32   ? use(Longer())
+         : length > 16 ? use(UpTo32())
+         : length > 8  ? use(UpTo16())
+         : length == 8 ? use(Exactly8())
+         : length >= 4 ? use(UpTo7())
+         : length >= 2 ? use(UpTo3())
+                       : use(OneByte());
+}
 
 /// The last of `size` keys, at least one, that is not above `key`, 0 if none is; `load(i)` gives the i-th. Three are
 /// looked at side by side, which takes as long as one, and there is no branch that the processor would have to
@@ -68,52 +93,25 @@ inline std::uint64_t last_to(std::uint64_t size, const Key key, const Load load)
   return first + steps;
 }
 
+/// The last of `size` tokens of one length that is not above `token`.
 template <class Key>
-Place find_key(const std::byte* tokens, std::size_t length, std::uint64_t first, std::uint64_t size,
-               const std::byte* token) noexcept {
-  const auto key = Key::load(token, length);
-  const std::byte* from = tokens + first * length;
-  const std::uint64_t at = last_to(size, key, [=](std::uint64_t i) { return Key::load(from + i * length, length); });
-  const auto there = Key::load(from + at * length, length);
-  return {first + at + (there < key ? 1 : 0), there == key};
+std::uint64_t last_token_to(const std::byte* tokens, std::size_t length, std::uint64_t size,
+                            const std::byte* token) noexcept {
+  return last_to(size, Key::load(token, length),
+                 [=](std::uint64_t i) { return Key::load(tokens + i * length, length); });
 }
 
-Place find_in_run(const std::byte* tokens, std::size_t length, std::uint64_t first, std::uint64_t size,
-                  std::string_view token) noexcept {
+Place find_in_run(const std::byte* tokens, std::size_t length, std::uint64_t size, std::string_view token) noexcept {
+  if (length == 0) {
+    return {0, true};  // the empty token is the only one of its length
+  }
   const auto* bytes = reinterpret_cast<const std::byte*>(token.data());
-  if (length > 16) {
-    return find_key<Longer>(tokens, length, first, size, bytes);
-  }
-  if (length > 8) {
-    return find_key<UpTo16>(tokens, length, first, size, bytes);
-  }
-  if (length == 8) {
-    return find_key<First8>(tokens, length, first, size, bytes);
-  }
-  if (length >= 4) {
-    return find_key<UpTo7>(tokens, length, first, size, bytes);
-  }
-  if (length >= 2) {
-    return find_key<UpTo3>(tokens, length, first, size, bytes);
-  }
-  if (length == 1) {
-    return find_key<OneByte>(tokens, length, first, size, bytes);
-  }
-  return {first, true};  // the empty token is the only one of its length
-}
-
-/// A token's first 8 bytes, or the token and zeros.
-std::uint64_t sample_key(const std::byte* token, std::size_t length) noexcept {
-  return length >= 8   ? First8::load(token, length)
-         : length >= 4 ? UpTo7::load(token, length)
-         : length >= 2 ? UpTo3::load(token, length)
-                       : OneByte::load(token, length);
-}
-
-/// The last sample not above `key`, 0 if there is none.
-std::uint64_t last_sample_to(const LaneView& lane, std::uint64_t key) noexcept {
-  return last_to(lane.sample_total, key,
-                 [from = lane.samples](std::uint64_t i) { return load_be<std::uint64_t>(from + i * sample_size); });
+  return with_key(length, [=]<class Key>(Key) -> Place {
+    const std::uint64_t at = last_token_to<Key>(tokens, length, size, bytes);
+    const auto there = Key::load(tokens + at * length, length);
+    const auto key = Key::load(bytes, length);
+    return {at + (there < key ? 1 : 0), there == key};
+  });
 }
 
 }  // namespace
@@ -141,15 +139,13 @@ Window sample_window(const LaneView& lane, std::string_view token) noexcept {
   if (lane.sample_total == 0) {
     return {0, lane.size};
   }
-  const std::uint64_t key = sample_key(reinterpret_cast<const std::byte*>(token.data()), token.size());
-  const std::uint64_t last = last_sample_to(lane, key);
-  std::uint64_t first = last;
-  if (lane.length > sample_size && load_be<std::uint64_t>(lane.samples + last * sample_size) == key) {
-    first = key == 0 ? 0 : last_sample_to(lane, key - 1);  // tokens that begin alike may lie in several blocks
-  }
-  const std::uint64_t begin = first * tokens_per_sample;
-  const std::uint64_t end = (last + 1) * tokens_per_sample;
-  return {begin, (end < lane.size ? end : lane.size) - begin};
+  const auto length = static_cast<std::size_t>(lane.length);
+  const std::uint64_t block = with_key(length, [&]<class Key>(Key) {
+    return last_token_to<Key>(lane.samples, length, lane.sample_total,
+                              reinterpret_cast<const std::byte*>(token.data()));
+  });
+  const std::uint64_t first = block * tokens_per_sample;
+  return {first, std::min(tokens_per_sample, lane.size - first)};
 }
 
 void prefetch(const LaneView& lane, const Window& window) noexcept {
@@ -163,7 +159,10 @@ void prefetch(const LaneView& lane, const Window& window) noexcept {
 }
 
 Place find_in(const LaneView& lane, const Window& window, std::string_view token) noexcept {
-  return find_in_run(lane.tokens, static_cast<std::size_t>(lane.length), window.first, window.size, token);
+  const auto length = static_cast<std::size_t>(lane.length);
+  Place place = find_in_run(lane.tokens + window.first * lane.length, length, window.size, token);
+  place.at += window.first;
+  return place;
 }
 
 Place TokenCounts::Lane::find(std::string_view token) const noexcept {
@@ -180,7 +179,7 @@ Place TokenCounts::Lane::find(std::string_view token) const noexcept {
   if (run == runs.end() || run->length != token.size()) {
     return {run == runs.end() ? view.size : run->first, false};
   }
-  Place place = find_in_run(view.tokens + run->offset, token.size(), 0, run->size, token);
+  Place place = find_in_run(view.tokens + run->offset, token.size(), run->size, token);
   place.at += run->first;
   return place;
 }
