@@ -8,8 +8,8 @@
 //   large places   `large` integers, ascending: the places 0 to n - 1 of tokens whose count is large, each as wide as
 //                  n - 1 needs
 //   large counts   `large` integers of large_width bytes, in the same order
-//   samples        every 64th token once more, place 0 first: they are searched first, and stay in the cache. Only in a
-//                  lane of one length, not 0, with more than 64 tokens
+//   samples        every 32nd token once more, place 0 first: they are searched first, and stay in the cache. Only in a
+//                  lane of one length, not 0, with more than 32 tokens
 //
 // The width of the low counts is the one that makes the block smallest, the others are the narrowest possible.
 
@@ -25,7 +25,7 @@
 
 namespace stele {
 
-inline constexpr std::uint64_t tokens_per_sample = 64;
+inline constexpr std::uint64_t tokens_per_sample = 32;
 
 /// The number of samples in a lane of one length.
 constexpr std::uint64_t sample_count(std::uint64_t tokens) noexcept {

@@ -151,7 +151,7 @@ Window sample_window(const LaneView& lane, std::string_view token) noexcept {
 void prefetch(const LaneView& lane, const Window& window) noexcept {
   const std::byte* tokens = lane.tokens + window.first * lane.length;
   const std::uint64_t bytes = window.size * lane.length;
-  const std::uint64_t step = bytes > 512 ? bytes / 8 : 64;
+  const std::uint64_t step = bytes > 1024 ? bytes / 16 : 64;
   for (std::uint64_t offset = 0; offset < bytes; offset += step) {
     __builtin_prefetch(tokens + offset);
   }
