@@ -107,5 +107,5 @@ def tables(results, table):
         sentences, languages, right = (results.median("counts/classify", key)
                                        for key in ("sentences", "languages", "right"))
         yield "Language identification by a table of words for each language", (
-            f"{languages:.0f} languages, {sentences:.0f} sentences of a web framework's translations: {right / sentences:.1%} "
-            f"right, {1e3 * results.median('counts/classify') / sentences:.1f} µs for a sentence.")
+            f"{languages:.0f} languages, {sentences:.0f} sentences of a web framework's translations: "
+            f"{right / sentences:.1%} right, {1e3 * results.median('counts/classify') / sentences:.1f} µs for a sentence.")

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "words.hpp"
 #include "stele/token_counts.hpp"
+#include "words.hpp"
 
 namespace language_id {
 
