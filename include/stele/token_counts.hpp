@@ -62,7 +62,8 @@ class TokenCounts {
 
   /// Brings all new tokens into the lanes: time linear in the lanes that have some, memory for one lane more.
   void merge();
-  /// Adds the counts of `other`, in linear time. Throws: Error(out_of_range), and changes nothing, as add() does.
+  /// Adds the counts of `other`, in linear time; the sum is made beside both tables. Throws: Error(out_of_range), and
+  /// changes nothing, as add() does.
   void merge_from(const TokenCounts& other);
   /// Removes the tokens counted less than `least` times, in linear time. Returns their number.
   std::uint64_t remove_below(std::uint64_t least);
