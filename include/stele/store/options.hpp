@@ -35,8 +35,9 @@ struct StoreOptions {
   std::uint64_t shard_bytes = std::uint64_t{1} << 30;
   /// Secondary orders to keep up. A writer must be given those that the store has; a new one is built when first written.
   std::vector<StoreOrder> orders = {};
-  /// How much is checked of values that are handed out as views of the mapping. automatic: those of up to 1 MiB whole,
-  /// when they are first handed out; of larger ones their beginning. full: all; none: only forms and lengths. Values that are copied or decompressed are always checked.
+  /// How much is checked. automatic: the pages of an index of up to 64 MiB when it is opened; values of up to 1 MiB when
+  /// they are first handed out, of larger ones that are handed out as views their beginning. full: all of it. none: only
+  /// forms and lengths of values, and of the index what is read of it.
   Verify verify = Verify::automatic;
   /// Milliseconds to wait for another writer to end; then Error(busy).
   unsigned wait_ms = 0;

@@ -301,15 +301,23 @@ StoreItems Store::by_size(bool reverse) const {
 
 StoreItems Store::by_order(std::string_view name, bool reverse) const {
   state_->commit_waiting();
-  StoreSnapshot snapshot = state_->snapshot();
-  if (snapshot.index != nullptr) {
-    for (const StoreState::Order& order : snapshot.index->state().orders) {
-      if (order.name == name) {
-        return StoreItems(std::make_unique<OrderCursor>(*state_, std::move(snapshot), order.number, reverse));
+  const auto is_wanted = [&](const auto& order) { return order.name == name; };
+  for (bool built = false;; built = true) {
+    StoreSnapshot snapshot = state_->snapshot();
+    if (snapshot.index != nullptr) {
+      const std::vector<StoreState::Order> orders = snapshot.index->state().orders;
+      if (const auto found = std::find_if(orders.begin(), orders.end(), is_wanted); found != orders.end()) {
+        return StoreItems(std::make_unique<OrderCursor>(*state_, std::move(snapshot), found->number, reverse));
       }
     }
+    const std::vector<StoreOrder>& given = state_->options.orders;
+    if (built || state_->mode == StoreMode::read_only || std::none_of(given.begin(), given.end(), is_wanted)) {
+      fail(Errc::not_found, "the store keeps no order \"" + std::string(name) + '"');
+    }
+    snapshot = {};
+    const std::lock_guard lock(state_->write_mutex);
+    state_->writing();  // builds the orders that are new
   }
-  fail(Errc::not_found, "the store keeps no order \"" + std::string(name) + '"');
 }
 
 StoreItems Store::shuffled(std::uint64_t seed) const { return sample(~std::uint64_t{0}, seed); }

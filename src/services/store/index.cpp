@@ -12,6 +12,7 @@
 
 #include "base/bytes.hpp"
 #include "services/store/frozen.hpp"
+#include "services/store/index_pages.hpp"
 #include "services/store/state_record.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
@@ -23,6 +24,7 @@ using namespace store_frozen;
 
 constexpr std::size_t largest_map = std::size_t{256} << 30;  // of address space, not of memory
 constexpr std::size_t smallest_map = std::size_t{1} << 30;
+constexpr std::uint64_t checked_size = std::uint64_t{64} << 20;
 constexpr unsigned most_readers = 2048;
 constexpr MDB_dbi database_number = 1;  // the one without a name
 
@@ -231,9 +233,24 @@ void open_database(MDB_env* env) {
   check(code, "open");
 }
 
+void check_pages(MDB_env* env, const std::string& path, std::uint64_t page_size) {
+  constexpr int most_attempts = 10;  // while others commit all the time
+  const std::shared_ptr<Mapping> mapping = Mapping::open(path, MapMode::read_only);
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    MDB_txn* transaction = nullptr;
+    check(::mdb_txn_begin(env, nullptr, MDB_RDONLY, &transaction), "open");
+    const std::unique_ptr<MDB_txn, decltype(&::mdb_txn_abort)> held(transaction, &::mdb_txn_abort);
+    const std::uint64_t id = ::mdb_txn_id(transaction);
+    if (id == 0 || check_index_pages(mapping->bytes(), {id, page_size})) {
+      return;
+    }
+  }
+}
+
 }  // namespace
 
-std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool writable, const std::string& name) {
+std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool writable, const std::string& name,
+                                   Verify verify) {
   const std::string path = folder + '/' + name;
   const std::lock_guard lock(open_indexes().mutex);
   auto& open = open_indexes().indexes;
@@ -271,6 +288,9 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
   int dead = 0;
   ::mdb_reader_check(environment->env, &dead);
   open_database(environment->env);
+  if (verify == Verify::full || (verify != Verify::none && size <= checked_size)) {
+    check_pages(environment->env, path, stat.ms_psize);
+  }
   const std::shared_ptr<Index> index(new Index(std::move(environment)));
   open[*id] = index;
   return index;

@@ -69,9 +69,10 @@ class IndexWrite;
 /// An open index. Thread-safe; one per folder and process, whoever opens it, as LMDB asks.
 class Index {
  public:
-  /// `make`: where there is none. Throws: Error(not_found), Error(io), Error(damaged).
+  /// `make`: where there is none. Its pages are checked unless `verify` is none or, if automatic, they are more than
+  /// 64 MiB. Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Index> open(const std::string& folder, bool make, bool writable,
-                                     const std::string& name = "index.lmdb");
+                                     const std::string& name = "index.lmdb", Verify verify = Verify::automatic);
   /// Gives a new index of another name, which must be open no more than by the caller, its own; what had that goes.
   static void rename(const std::string& folder, const std::string& from);
   ~Index();

@@ -67,7 +67,7 @@ void StoreCore::open_folder() {
   };
   StoreState state;
   if (has_index()) {
-    index = Index::open(path, false, writable);
+    index = Index::open(path, false, writable, "index.lmdb", options.verify);
   } else {
     if (mode != StoreMode::create) {
       fail(Errc::not_found, "there is no store in " + path);

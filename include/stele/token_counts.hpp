@@ -1,0 +1,155 @@
+#pragma once
+// TokenCounts: token -> count for classifiers with millions of tokens, nearly as small as its tokens and counts. Tokens
+// of one length lie packed in one sorted lane, their counts behind them. The lanes are what a file holds, so that a
+// table is saved, loaded and mapped as it lies in memory, and processes that map it share its pages.
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "stele/walk.hpp"
+
+namespace stele {
+
+/// A count for each token. A token is any string of bytes, the empty one included; a count is 1 at least.
+///
+/// Known tokens are counted in place. New ones go to a hash table per lane, which is merged into the lane whenever it
+/// has grown to a quarter of it, and by merge(); look-ups see both. Copies share their lanes, as do mapped tables with
+/// their file: a lane is copied by the first write to it, so neither other copies nor the file ever change.
+///
+/// Const members may be called by several threads at once; copies may be used by different threads. A table that was
+/// moved from may only be assigned to or destroyed.
+class TokenCounts {
+ public:
+  static constexpr std::size_t highest_lane = 255;
+
+  /// Tokens longer than `longest_lane` bytes share an overflow lane, which is searched more slowly.
+  /// Throws: Error(invalid_argument) above highest_lane.
+  explicit TokenCounts(std::size_t longest_lane = 32);
+  ~TokenCounts();
+  TokenCounts(const TokenCounts& other);
+  TokenCounts(TokenCounts&& other) noexcept;
+  TokenCounts& operator=(const TokenCounts& other);
+  TokenCounts& operator=(TokenCounts&& other) noexcept;
+
+  /// Counts a token `n` times; n = 0 does nothing.
+  /// Throws: Error(out_of_range), and changes nothing, where the total would exceed 2^64 - 1.
+  void add(std::string_view token, std::uint64_t n = 1);
+  /// How often a token was counted; 0 for one that was not.
+  std::uint64_t count(std::string_view token) const noexcept;
+  bool contains(std::string_view token) const noexcept { return count(token) != 0; }
+  /// The counts of many tokens: several searches at once, so that they wait for memory together. Throws:
+  /// Error(invalid_argument) unless the spans have one size.
+  void count_many(std::span<const std::string_view> tokens, std::span<std::uint64_t> counts) const;
+
+  /// The number of different tokens.
+  std::uint64_t size() const noexcept;
+  bool empty() const noexcept { return size() == 0; }
+  /// The sum of all counts.
+  std::uint64_t total() const noexcept { return total_; }
+  std::size_t longest_lane() const noexcept { return slots_.size() - 2; }
+  /// Bytes of memory that the table takes, or maps, capacity included.
+  std::uint64_t bytes() const noexcept;
+
+  /// Brings all new tokens into the lanes: time linear in the lanes that have some, memory for one lane more.
+  void merge();
+  /// Adds the counts of `other`, in linear time; the sum is made beside both tables. Throws: Error(out_of_range), and
+  /// changes nothing, as add() does.
+  void merge_from(const TokenCounts& other);
+  /// Removes the tokens counted less than `least` times, in linear time. Returns their number.
+  std::uint64_t remove_below(std::uint64_t least);
+
+  /// The `k` tokens counted most, or all there are, highest count first; of equals the one that for_each() meets first.
+  std::vector<std::pair<std::string, std::uint64_t>> top(std::size_t k) const;
+
+  /// Calls use(std::string_view token, std::uint64_t count) for each token, short ones first, those of one length in
+  /// the order of their bytes: the order of the lanes. The view is valid during the call; the table must not be
+  /// changed.
+  template <class F>
+    requires std::invocable<F&, std::string_view, std::uint64_t>
+  void for_each(F&& use) const {
+    walk_lanes({[](void* f, std::string_view token, std::uint64_t count) {
+                  (*static_cast<std::remove_reference_t<F>*>(f))(token, count);
+                },
+                const_cast<void*>(static_cast<const void*>(std::addressof(use)))});
+  }
+  /// The same in the order of the tokens' bytes, whatever their length: "a", "ab", "b".
+  template <class F>
+    requires std::invocable<F&, std::string_view, std::uint64_t>
+  void for_each_sorted(F&& use) const {
+    walk_sorted({[](void* f, std::string_view token, std::uint64_t count) {
+                   (*static_cast<std::remove_reference_t<F>*>(f))(token, count);
+                 },
+                 const_cast<void*>(static_cast<const void*>(std::addressof(use)))});
+  }
+
+  /// Checks what loading does not, since it would read a mapped file whole: that the lanes are sorted and that counts
+  /// and total fit. A table for which they do not gives wrong counts, but does no harm. Throws: Error(damaged).
+  void verify() const;
+
+  /// The same tokens and counts, whether merged or not, and whatever longest_lane() is.
+  friend bool operator==(const TokenCounts& a, const TokenCounts& b);
+
+  /// One field, so that it is read as a whole; docs/guide/token-counts.md describes it.
+  static void visit(auto& v, auto& self) {
+    if constexpr (std::remove_reference_t<decltype(v)>::loading) {
+      std::optional<Form> form;
+      v("table", form);
+      if (form) {
+        self.adopt(std::move(*form));
+      }
+    } else {
+      v("table", self.form());
+    }
+  }
+
+ private:
+  /// A lane as it lies in memory and in a file: for each length that occurs, shortest first, so many tokens, which a
+  /// lane has one of and the overflow lane may have several. `data` has the tokens one after another, the low
+  /// `count_width` bytes of their counts, and what token_counts_lane.hpp tells.
+  struct PackedLane {
+    std::vector<std::uint64_t> lengths;
+    std::vector<std::uint64_t> tokens;
+    std::uint8_t count_width = 1;
+    std::uint8_t large_width = 0;
+    std::uint64_t large = 0;
+    Array<std::uint8_t> data;
+  };
+  /// What is stored of a table.
+  struct Form {
+    static constexpr unsigned stele_version = 1;
+    std::uint64_t longest_lane = 32;
+    std::uint64_t total = 0;
+    std::vector<PackedLane> lanes;
+    std::map<std::string, std::uint64_t> added;  // since the last merge
+  };
+
+  struct Lane;
+  struct Use {
+    void (*call)(void* f, std::string_view token, std::uint64_t count);
+    void* f;
+  };
+
+  Form form() const;
+  /// Throws: Error(malformed); then the table is as it was.
+  void adopt(Form form);
+  const Lane* find_lane(std::size_t length) const noexcept;
+  Lane& lane_for(std::size_t length);
+  void walk_lanes(const Use& use) const;
+  void walk_sorted(const Use& use) const;
+
+  std::vector<Lane> lanes_;           // those that were needed, by length, the overflow lane last
+  std::vector<std::uint16_t> slots_;  // by length, beyond longest_lane() the overflow's: its place in lanes_, plus 1
+  std::uint64_t total_ = 0;
+};
+
+}  // namespace stele
