@@ -85,7 +85,8 @@ bool move(MDB_cursor* cursor, MDB_cursor_op operation, MDB_val& key, MDB_val& va
 }
 
 /// The block with the greatest low that is `key` or less, or less if `less`.
-KeyBlock seek_block(MDB_cursor* cursor, std::string_view key, bool less, std::string& scratch) {
+KeyBlock seek_block(MDB_cursor* cursor, std::string_view key, bool less, std::string& scratch,
+                    KeyBlock::Check how = KeyBlock::Check::checked) {
   scratch.assign(1, index_block);
   scratch += key;
   MDB_val at = value_of(scratch);
@@ -99,7 +100,7 @@ KeyBlock seek_block(MDB_cursor* cursor, std::string_view key, bool less, std::st
   if (!found || at.mv_size < 2 || text_of(at)[0] != index_block) {
     fail(Errc::damaged, "the store's index has no block for a key");
   }
-  return KeyBlock(text_of(at).substr(1), bytes_of(value));
+  return KeyBlock(text_of(at).substr(1), bytes_of(value), how);
 }
 
 KeyBlock covering_block(MDB_cursor* cursor, std::string_view key, std::string& scratch) {
@@ -138,29 +139,12 @@ std::vector<ShardEntry> read_shards(MDB_cursor* cursor) {
 
 }  // namespace
 
-/// A read transaction, kept for the next reader.
-struct Index::Reader {
-  MDB_txn* transaction = nullptr;
-  MDB_cursor* cursor = nullptr;
-  Reader() = default;
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
-  ~Reader() {
-    if (cursor != nullptr) {
-      ::mdb_cursor_close(cursor);
-    }
-    if (transaction != nullptr) {
-      ::mdb_txn_abort(transaction);
-    }
-  }
-};
-
 struct Index::Environment {
   MDB_env* env = nullptr;
   std::string path;
   bool writable = false;
   std::mutex mutex;  // guards idle
-  std::vector<std::unique_ptr<Reader>> idle;
+  std::vector<std::unique_ptr<IndexRead>> idle;
   ~Environment() {
     idle.clear();
     if (env != nullptr) {
@@ -308,30 +292,31 @@ void Index::rename(const std::string& folder, const std::string& from) {
 Index::Index(std::unique_ptr<Environment> environment) : environment_(std::move(environment)) {}
 Index::~Index() = default;
 
-std::unique_ptr<IndexRead> Index::read() {
-  std::unique_ptr<Reader> reader;
+std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
+  std::unique_ptr<IndexRead> idle;
   {
     const std::lock_guard lock(environment_->mutex);
     if (!environment_->idle.empty()) {
-      reader = std::move(environment_->idle.back());
+      idle = std::move(environment_->idle.back());
       environment_->idle.pop_back();
     }
   }
-  if (reader != nullptr) {
-    check(::mdb_txn_renew(reader->transaction), "read");
-    check(::mdb_cursor_renew(reader->transaction, reader->cursor), "read");
+  if (idle != nullptr) {
+    check(::mdb_txn_renew(idle->transaction_), "read");
+    check(::mdb_cursor_renew(idle->transaction_, idle->cursor_), "read");
   } else {
-    reader = std::make_unique<Reader>();
-    int code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &reader->transaction);
+    MDB_txn* transaction = nullptr;
+    int code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
     if (code == MDB_READERS_FULL) {  // perhaps of programs that are gone
       int dead = 0;
       ::mdb_reader_check(environment_->env, &dead);
-      code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &reader->transaction);
+      code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
     }
     check(code, "read");
-    check(::mdb_cursor_open(reader->transaction, database_number, &reader->cursor), "read");
+    idle.reset(new IndexRead(*this, transaction));
+    check(::mdb_cursor_open(transaction, database_number, &idle->cursor_), "read");
   }
-  return std::unique_ptr<IndexRead>(new IndexRead(*this, std::move(reader)));
+  return std::unique_ptr<IndexRead, BlockReader::Release>(idle.release());
 }
 
 std::unique_ptr<IndexWrite> Index::write() {
@@ -352,40 +337,60 @@ bool Index::writable() const noexcept { return environment_->writable; }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-IndexRead::IndexRead(Index& index, std::unique_ptr<Index::Reader> reader) : index_(index), reader_(std::move(reader)) {}
+IndexRead::IndexRead(Index& index, MDB_txn* transaction) : index_(index), transaction_(transaction) {}
 
 IndexRead::~IndexRead() {
-  if (order_cursor_ != nullptr) {
-    ::mdb_cursor_close(order_cursor_);
+  for (MDB_cursor* const cursor : {cursor_, order_cursor_}) {
+    if (cursor != nullptr) {
+      ::mdb_cursor_close(cursor);
+    }
   }
-  ::mdb_txn_reset(reader_->transaction);
+  ::mdb_txn_abort(transaction_);
+}
+
+/// Keeps it for the next reader.
+void IndexRead::release() noexcept {
+  std::unique_ptr<IndexRead> own(this);
+  if (order_cursor_ != nullptr) {
+    ::mdb_cursor_close(std::exchange(order_cursor_, nullptr));
+  }
+  ::mdb_txn_reset(transaction_);
   const std::lock_guard lock(index_.environment_->mutex);
   try {
-    index_.environment_->idle.push_back(std::move(reader_));
+    index_.environment_->idle.push_back(std::move(own));
   } catch (const std::bad_alloc&) {  // then it is closed
   }
 }
 
-std::uint64_t IndexRead::id() const noexcept { return ::mdb_txn_id(reader_->transaction); }
+std::uint64_t IndexRead::id() const noexcept { return ::mdb_txn_id(transaction_); }
 
-KeyBlock IndexRead::covering(std::string_view key) { return covering_block(reader_->cursor, key, scratch_); }
+KeyBlock IndexRead::covering(std::string_view key) { return covering_block(cursor_, key, scratch_); }
+
+std::optional<Position> IndexRead::find(std::string_view key) {
+  // A record proves that it is the key's; only that there is none has to be proved by the block.
+  const KeyBlock block = seek_block(cursor_, key, false, scratch_, KeyBlock::Check::unchecked);
+  if (const std::optional<Position> position = block.find(key)) {
+    return position;
+  }
+  return covering(key).find(key);
+}
 
 KeyBlock IndexRead::before(std::string_view low) {
-  const KeyBlock block = seek_block(reader_->cursor, low, true, scratch_);
+  const KeyBlock block = seek_block(cursor_, low, true, scratch_);
   if (block.high() != low) {
     fail(Errc::damaged, "the store's index lacks a block");
   }
   return block;
 }
 
-StoreState IndexRead::state() { return read_state(reader_->transaction); }
+StoreState IndexRead::state() { return read_state(transaction_); }
 
-std::vector<ShardEntry> IndexRead::shards() { return read_shards(reader_->cursor); }
+std::vector<ShardEntry> IndexRead::shards() { return read_shards(cursor_); }
 
 std::optional<std::string> IndexRead::first_of_order(std::uint64_t order, bool reverse) {
   order_ = order;
   if (order_cursor_ == nullptr) {
-    check(::mdb_cursor_open(reader_->transaction, database_number, &order_cursor_), "read");
+    check(::mdb_cursor_open(transaction_, database_number, &order_cursor_), "read");
   }
   const std::string bound = order_key(reverse ? order + 1 : order);
   MDB_val key = value_of(bound);

@@ -57,10 +57,21 @@ class BlockReader {
   virtual ~BlockReader() = default;
   /// The block that covers a key. Throws: Error(damaged) where there is none.
   virtual KeyBlock covering(std::string_view key) = 0;
+  /// Where a key leads. Throws: Error(damaged); a position it gives still has to be that of a record of the key.
+  virtual std::optional<Position> find(std::string_view key) { return covering(key).find(key); }
   /// The block that ends where `low` begins. `low` is no block's first; not for lowest_key.
   virtual KeyBlock before(std::string_view low) = 0;
   /// The number of values. Throws: Error(damaged).
   virtual std::uint64_t values() = 0;
+
+  /// Gives it back to where it came from.
+  struct Release {
+    void operator()(BlockReader* reader) const noexcept { reader->release(); }
+  };
+  using Handle = std::unique_ptr<BlockReader, Release>;
+
+ protected:
+  virtual void release() noexcept { delete this; }
 };
 
 class IndexRead;
@@ -80,7 +91,7 @@ class Index {
   Index& operator=(const Index&) = delete;
 
   /// A transaction that sees the last commit. Must not outlive the Index.
-  std::unique_ptr<IndexRead> read();
+  std::unique_ptr<IndexRead, BlockReader::Release> read();
   /// Waits for another writer. `durable`: commit() waits for the device.
   std::unique_ptr<IndexWrite> write();
   void sync();
@@ -91,7 +102,6 @@ class Index {
   friend class IndexRead;
   friend class IndexWrite;
   struct Environment;
-  struct Reader;
   explicit Index(std::unique_ptr<Environment> environment);
   std::unique_ptr<Environment> environment_;
 };
@@ -103,6 +113,7 @@ class IndexRead final : public BlockReader {
   /// Tells states apart.
   std::uint64_t id() const noexcept;
   KeyBlock covering(std::string_view key) override;
+  std::optional<Position> find(std::string_view key) override;
   KeyBlock before(std::string_view low) override;
   std::uint64_t values() override { return state().values; }
   StoreState state();
@@ -114,10 +125,12 @@ class IndexRead final : public BlockReader {
 
  private:
   friend class Index;
-  IndexRead(Index& index, std::unique_ptr<Index::Reader> reader);
+  IndexRead(Index& index, MDB_txn* transaction);
+  void release() noexcept override;
   std::optional<std::string> order_entry(bool found) const;
   Index& index_;
-  std::unique_ptr<Index::Reader> reader_;
+  MDB_txn* transaction_;
+  MDB_cursor* cursor_ = nullptr;
   std::string scratch_;
   MDB_cursor* order_cursor_ = nullptr;
   std::uint64_t order_ = 0;

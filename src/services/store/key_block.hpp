@@ -22,8 +22,10 @@ struct BlockEntry;
 /// A block in the index's memory. Valid as long as that.
 class KeyBlock {
  public:
-  /// Throws: Error(damaged) unless it is whole and is the block that begins at `low`.
-  KeyBlock(std::string_view low, Bytes stored);
+  /// Throws: Error(damaged) unless it is whole and is the block that begins at `low`. `unchecked`: as far as its form
+  /// tells; then all but size() and low() may throw that, and what it leads to proves itself, but not what it lacks.
+  enum class Check : std::uint8_t { checked, unchecked };
+  KeyBlock(std::string_view low, Bytes stored, Check check = Check::checked);
 
   std::size_t size() const noexcept { return count_; }
   std::string_view low() const noexcept { return low_; }
@@ -32,16 +34,15 @@ class KeyBlock {
   /// Whether a key belongs here.
   bool covers(std::string_view key) const noexcept { return key >= low_ && (!high_ || key < *high_); }
   /// The index of the first key that is not less, size() if there is none.
-  std::size_t lower_bound(std::string_view key) const noexcept;
-  std::optional<Position> find(std::string_view key) const noexcept;
+  std::size_t lower_bound(std::string_view key) const;
+  std::optional<Position> find(std::string_view key) const;
   void key(std::size_t i, std::string& out) const;
   /// All entries; their keys lie in `arena`.
   void entries(std::vector<BlockEntry>& out, std::string& arena) const;
   Position position(std::size_t i) const noexcept;
 
  private:
-  std::string_view suffix(std::size_t i) const noexcept;
-  int compare(std::size_t i, std::string_view key_suffix) const noexcept;
+  std::string_view suffix(std::size_t i) const;
   std::string_view low_;
   std::optional<std::string_view> high_;
   std::size_t count_ = 0;
@@ -49,6 +50,7 @@ class KeyBlock {
   std::size_t suffix_size_ = 0;               // of all, if ends_ is null
   const std::byte* ends_ = nullptr;           // u16 each
   const std::byte* suffixes_ = nullptr;
+  std::size_t suffixes_size_ = 0;
   struct Column {
     const std::byte* values = nullptr;
     std::size_t width = 0;

@@ -98,7 +98,7 @@ PackedStore::PackedStore(const std::string& path) {
   shard_ = std::make_shared<Shard>(mapping, records[0].offset, root_.records.size(), 0);
 }
 
-std::unique_ptr<BlockReader> PackedStore::read() const { return std::make_unique<PackedRead>(root_); }
+BlockReader::Handle PackedStore::read() const { return BlockReader::Handle(new PackedRead(root_)); }
 
 void PackedIndex::add(std::string_view key, const Position& position) {
   if (waiting_.size() >= group) {

@@ -31,7 +31,7 @@ class PackedStore {
  public:
   /// Throws: what load() throws, Error(damaged).
   explicit PackedStore(const std::string& path);
-  std::unique_ptr<BlockReader> read() const;
+  BlockReader::Handle read() const;
   const std::shared_ptr<Shard>& shard() const noexcept { return shard_; }
   const PackedRoot& root() const noexcept { return root_; }
   std::uint64_t file_bytes() const noexcept { return file_bytes_; }

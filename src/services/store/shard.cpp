@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 
 #include "src/io/mapped_file.hpp"
 #include "src/io/system.hpp"
@@ -15,7 +16,6 @@
 namespace stele {
 namespace {
 
-constexpr std::uint64_t remembered_least = 2048;
 constexpr std::uint64_t lazy_value = std::uint64_t{1} << 20;
 constexpr std::uint64_t page = 4096;
 
@@ -53,13 +53,13 @@ std::shared_ptr<Shard> Shard::open(const std::string& path, std::uint32_t number
   const std::uint64_t length = std::max(size, reserve);
   shard->mapping_ = MappedFile::reserve(shard->file_.get(), path, length);
   shard->known_size_ = size;
-  shard->checked_ = std::vector<std::atomic<std::uint64_t>>(length / remembered_least / 64 + 1);
+  shard->checked_ = CheckedRecords(length);
   return shard;
 }
 
 Shard::Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number)
     : number_(number), path_("the store's file"), base_(base), mapping_(std::move(mapping)), known_size_(size),
-      checked_(size / remembered_least / 64 + 1) {}
+      checked_(size) {}
 
 std::uint64_t Shard::size() const {
   if (!file_.is_open()) {
@@ -108,8 +108,8 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   if (verify == Verify::none) {
     return found;
   }
-  const bool is_short = record.length < remembered_least;
-  if (!is_short && verify != Verify::full && was_checked(position.offset)) {
+  const bool is_short = record.length < CheckedRecords::least;
+  if (!is_short && verify != Verify::full && checked_.has(position.offset)) {
     return found;
   }
   if (!record.is_whole()) {
@@ -120,7 +120,7 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
     fail_damaged("has a value that does not match its checksum", position.offset);
   }
   if (!is_short && !lazy) {
-    note_checked(position.offset);
+    checked_.add(position.offset);
   }
   return found;
 }
@@ -145,15 +145,26 @@ void Shard::fail_damaged(const std::string& what, std::uint64_t offset) const {
   fail(Errc::damaged, path_ + ": the record " + what, {{}, offset});
 }
 
-bool Shard::was_checked(std::uint64_t offset) const noexcept {
-  const std::uint64_t bit = offset / remembered_least;
-  return bit / 64 < checked_.size() && (checked_[bit / 64].load(std::memory_order_relaxed) >> (bit % 64) & 1) != 0;
+CheckedRecords::CheckedRecords(std::uint64_t bytes) : words_(bytes / least / 64 + 1) {
+  // zeros that take memory only where they are touched
+  bits_.reset(static_cast<std::atomic<std::uint64_t>*>(
+      std::calloc(static_cast<std::size_t>(words_), sizeof(std::atomic<std::uint64_t>))));
+  if (bits_ == nullptr) {
+    words_ = 0;
+  }
 }
 
-void Shard::note_checked(std::uint64_t offset) const noexcept {
-  const std::uint64_t bit = offset / remembered_least;
-  if (bit / 64 < checked_.size()) {
-    checked_[bit / 64].fetch_or(std::uint64_t{1} << (bit % 64), std::memory_order_relaxed);
+void CheckedRecords::Free::operator()(std::atomic<std::uint64_t>* bits) const noexcept { std::free(bits); }
+
+bool CheckedRecords::has(std::uint64_t offset) const noexcept {
+  const std::uint64_t bit = offset / least;
+  return bit / 64 < words_ && (bits_[bit / 64].load(std::memory_order_relaxed) >> (bit % 64) & 1) != 0;
+}
+
+void CheckedRecords::add(std::uint64_t offset) noexcept {
+  const std::uint64_t bit = offset / least;
+  if (bit / 64 < words_) {
+    bits_[bit / 64].fetch_or(std::uint64_t{1} << (bit % 64), std::memory_order_relaxed);
   }
 }
 

@@ -14,6 +14,23 @@
 
 namespace stele {
 
+/// Which records were found whole: a bit for each 64 bytes in which one begins. Shorter ones have none.
+class CheckedRecords {
+ public:
+  static constexpr std::uint64_t least = 64;
+  CheckedRecords() = default;
+  explicit CheckedRecords(std::uint64_t bytes);
+  bool has(std::uint64_t offset) const noexcept;
+  void add(std::uint64_t offset) noexcept;
+
+ private:
+  struct Free {
+    void operator()(std::atomic<std::uint64_t>* bits) const noexcept;
+  };
+  std::unique_ptr<std::atomic<std::uint64_t>[], Free> bits_;
+  std::uint64_t words_ = 0;
+};
+
 /// Thread-safe. Values keep the mapping alive, not the Shard.
 class Shard {
  public:
@@ -50,9 +67,6 @@ class Shard {
 
  private:
   Shard() = default;
-  bool was_checked(std::uint64_t offset) const noexcept;
-  void note_checked(std::uint64_t offset) const noexcept;
-
   std::uint32_t number_ = 0;
   std::string path_;
   OwnedDescriptor file_;
@@ -61,8 +75,7 @@ class Shard {
   mutable std::mutex mutex_;  // guards mapping_ and what grows with it
   mutable std::shared_ptr<Mapping> mapping_;
   mutable std::atomic<std::uint64_t> known_size_{0};  // that the file surely has
-  // A bit for each 2 KiB in which a record begins that was found whole; shorter records are checked each time.
-  mutable std::vector<std::atomic<std::uint64_t>> checked_;
+  mutable CheckedRecords checked_;
 };
 
 }  // namespace stele

@@ -15,7 +15,7 @@ StoreStats Store::stats() const {
     stats.shards.push_back({0, state_->packed->file_bytes(), root.values, root.live_bytes, 0});
     return stats;
   }
-  const std::unique_ptr<IndexRead> read = state_->index->read();
+  const auto read = state_->index->read();
   const StoreState state = read->state();
   stats.values = state.values;
   stats.commits = state.commits;

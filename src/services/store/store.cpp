@@ -103,7 +103,7 @@ void StoreCore::open_folder() {
     index = Index::open(path, false, true);
   }
   {
-    const std::unique_ptr<IndexRead> read = index->read();
+    const auto read = index->read();
     state = read->state();
     seen = read->id();
   }
@@ -159,7 +159,7 @@ const Shard& StoreSnapshot::shard(std::uint32_t number) const {
   return *found->second;
 }
 
-std::unique_ptr<BlockReader> StoreCore::read() const {
+BlockReader::Handle StoreCore::read() const {
   require_open();
   if (packed != nullptr) {
     return packed->read();
@@ -170,7 +170,7 @@ std::unique_ptr<BlockReader> StoreCore::read() const {
 /// Closes shards that have gone since the last time.
 void StoreCore::refresh(IndexRead& read) {
   const std::uint64_t id = read.id();
-  if (seen.exchange(id) != id) {
+  if (seen.load(std::memory_order_relaxed) != id && seen.exchange(id) != id) {
     shards->keep(read.shards());
   }
 }
@@ -215,7 +215,7 @@ std::shared_ptr<StoreWriter> StoreCore::writer() const {
 }
 
 std::optional<Position> StoreCore::locate(BlockReader& blocks, const Key& key) const {
-  return blocks.covering(key.sortable()).find(key.sortable());
+  return blocks.find(key.sortable());
 }
 
 std::optional<StoreValue> StoreCore::view(const Key& key) {
@@ -234,7 +234,7 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
         return value(*shards->get(position.shard), position, &key);
       }
     }
-    const std::unique_ptr<BlockReader> blocks = read();
+    const BlockReader::Handle blocks = read();
     const std::optional<Position> position = locate(*blocks, key);
     if (!position) {
       return std::nullopt;
@@ -259,7 +259,7 @@ bool StoreCore::contains(const Key& key) {
       return found->has_value();
     }
   }
-  const std::unique_ptr<BlockReader> blocks = read();
+  const BlockReader::Handle blocks = read();
   return locate(*blocks, key).has_value();
 }
 

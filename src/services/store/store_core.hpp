@@ -17,7 +17,7 @@ namespace stele {
 
 /// One state of a store, with all its shards open, so that nothing of it can go away. One thread at a time.
 struct StoreSnapshot {
-  std::unique_ptr<BlockReader> blocks;
+  BlockReader::Handle blocks;
   IndexRead* index = nullptr;  // `blocks`, but for a store in one file
   std::vector<ShardEntry> table;
   std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> shards;
@@ -29,7 +29,7 @@ struct StoreCore {
   StoreCore(std::string path, StoreMode mode, StoreOptions options);
   ~StoreCore();
 
-  std::unique_ptr<BlockReader> read() const;
+  BlockReader::Handle read() const;
   StoreSnapshot snapshot();
   /// The value at a position, which must be `key`'s if that is not null.
   StoreValue value(const Shard& shard, const Position& position, const Key* key) const;

@@ -57,7 +57,7 @@ class ShardVacuum {
 
   /// Copies records from `at` on and leads their keys to the copies. Returns where the next group begins.
   std::uint64_t move_group(const Shard& shard, Bytes all, std::uint64_t at) {
-    const std::unique_ptr<IndexRead> read = state_.index->read();
+    const auto read = state_.index->read();
     std::vector<Move> moves;
     const std::uint64_t until = at + group_bytes;
     while (at < all.size() && at < until && moves.size() < group_records) {
@@ -106,7 +106,7 @@ class ShardVacuum {
   void commit(const std::vector<Move>& moves) {
     const std::lock_guard lock(state_.write_mutex);
     std::vector<std::byte> mark;
-    put_commit(mark, store_frozen::commit_moved);
+    put_commit(mark, writer_->state().commits);  // what is copied was committed by then, as was all with lower numbers
     appender_->append(mark);
     other_ += mark.size();
     appender_->flush();
@@ -154,7 +154,7 @@ class ShardVacuum {
       drop(source_);
       gone = length;
     }
-    if (target.live_values == 0 && only_marks_) {
+    if (target.live_values == 0 && only_marks_ && writer_->mark_commit()) {
       drop(target_);
       return gone;
     }

@@ -43,7 +43,7 @@ StoreWriter::StoreWriter(Shared shared)
 StoreWriter::~StoreWriter() = default;
 
 void StoreWriter::load() {
-  const std::unique_ptr<IndexRead> read = shared_.index.read();
+  const auto read = shared_.index.read();
   state_ = read->state();
   table_ = read->shards();
 }
@@ -96,7 +96,7 @@ void StoreWriter::build_orders() {
     }
     const StoreState::Order order{state_.next_order++, wanted.name};
     state_.orders.push_back(order);
-    const std::unique_ptr<IndexRead> read = shared_.index.read();
+    const auto read = shared_.index.read();
     const std::unique_ptr<IndexWrite> write = shared_.index.write();
     std::string low(lowest_key);
     std::string key;
@@ -511,6 +511,32 @@ void StoreWriter::commit(bool durable) {
 void StoreWriter::adopt(Tally tally) noexcept {
   state_ = std::move(tally.state);
   table_ = std::move(tally.table);
+}
+
+bool StoreWriter::mark_commit() {
+  if (has_pending()) {
+    if (batch_) {
+      return false;
+    }
+    commit(true);
+    return true;
+  }
+  scratch_.clear();
+  put_commit(scratch_, state_.commits);
+  const Position mark = append(scratch_, 0);
+  ShardEntry& shard = *entry(mark.shard);
+  shard.other_bytes += mark.length;
+  appender_->flush();
+  note_written();
+  shard.length = appender_->position();
+  sync_touched();
+  sync_folder();
+  const std::unique_ptr<IndexWrite> write = shared_.index.write();
+  write->put_shard(shard);
+  write->put_state(state_);
+  write->commit(true);
+  created_.clear();
+  return true;
 }
 
 std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t source) {

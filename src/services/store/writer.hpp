@@ -75,6 +75,9 @@ class StoreWriter {
   /// No more is appended to the shard that is written to.
   void seal();
   void sync_folder() const;
+  /// Before a shard goes that has the mark of the last commit: puts it where records are appended; false in a batch,
+  /// when it would take in what is not committed.
+  bool mark_commit();
   ShardHeader header_of(const ShardEntry& shard) const;
   /// For a vacuum: makes a shard that is to have the place of `source`. Until the end of the reservation nothing is
   /// appended to either but by the caller.
