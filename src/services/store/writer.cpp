@@ -432,6 +432,9 @@ bool StoreWriter::has_pending() const {
 
 void StoreWriter::sync_touched() {
   for (const std::uint32_t number : touched_) {
+    if (entry(number) == nullptr) {
+      continue;  // a vacuum has replaced it
+    }
     sync_path(shared_.shards.path(number), O_RDONLY);
   }
   touched_.clear();
