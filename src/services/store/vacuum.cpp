@@ -31,7 +31,11 @@ class ShardVacuum {
     const std::shared_ptr<Shard> shard = state_.shards->get(source_);
     std::uint64_t length = 0;
     {
-      const std::lock_guard lock(state_.write_mutex);
+      const std::unique_lock lock = state_.without_batch();
+      writer_->commit(state_.options.durability != Durability::none);
+      if (writer_->active() == source_) {
+        writer_->seal();
+      }
       length = writer_->entry(source_)->length;
       is_first_ = writer_->table().front().number == source_;
       auto [number, appender] = writer_->reserve_shard(source_);
@@ -188,9 +192,6 @@ std::uint64_t Store::vacuum(const VacuumOptions& options) {
       if (dead > 0 && dead >= options.dead_share * static_cast<double>(entry.length)) {
         sources.push_back(entry);
         total += entry.length;
-        if (entry.number == writing.active()) {
-          writing.seal();
-        }
       }
     }
   }
