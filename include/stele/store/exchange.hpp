@@ -42,7 +42,8 @@ struct ImportOptions {
   /// JSON lines: the field whose value, a text or an integer, is the key of an item; the value is then the whole object
   /// as it is. Empty: lines are of the form that an export writes.
   std::string key_field = {};
-  /// JSON lines: bytes of the longest line. Beyond: Error(limit_exceeded).
+  /// JSON lines: bytes of the longest line. Beyond: Error(limit_exceeded). A line of nothing but empty objects takes 40
+  /// times its bytes of memory, one of numbers 25 times.
   std::uint64_t line_bytes = 100'000'000;
 };
 
