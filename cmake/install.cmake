@@ -35,7 +35,7 @@ install(FILES "${PROJECT_BINARY_DIR}/stele-config.cmake" "${PROJECT_BINARY_DIR}/
         DESTINATION "${stele_package_dir}")
 if(STELE_STATIC)
   install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake cmake/Findisal.cmake
-                cmake/Findlz4.cmake cmake/FindLMDB.cmake
+                cmake/Findlz4.cmake cmake/FindLMDB.cmake cmake/Findlibzip.cmake
           DESTINATION "${stele_package_dir}")
 endif()
 

@@ -20,7 +20,8 @@
 namespace stele {
 
 class StoreBatch;
-struct StoreCore;  // the library's own
+class StoreExchange;  // the library's own
+struct StoreCore;
 
 /// A key-value store. All members may be called by several threads at once; writes go one after another. It must not be
 /// used in a child after fork(): open it there anew.
@@ -145,6 +146,7 @@ class Store {
 
  private:
   friend class StoreBatch;
+  friend class StoreExchange;
   struct Object {
     void (*write)(Writer& out, const void* value);
     const void* value;

@@ -10,6 +10,10 @@
 
 #include "stele/options.hpp"
 
+namespace stele {
+class Value;
+}
+
 namespace stele::cli {
 
 struct InfoOptions {
@@ -48,6 +52,8 @@ struct ShowOptions {
   bool json = false;
 };
 int show(const ShowOptions& options);
+/// What show() prints of a value, without a line feed at its end.
+std::string show_text(const Value& value, const ShowOptions& options);
 
 struct ExtractOptions {
   std::string file;

@@ -35,8 +35,10 @@ InterruptGuard::~InterruptGuard() {
   }
 }
 
+bool interrupted() noexcept { return received != 0; }
+
 void check_interrupt() {
-  if (received != 0) {
+  if (interrupted()) {
     throw Interrupted{};
   }
 }

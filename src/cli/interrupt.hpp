@@ -12,6 +12,8 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 };
 
+/// Whether there was a signal.
+bool interrupted() noexcept;
 /// Thrown by check_interrupt() after a signal.
 struct Interrupted {};
 void check_interrupt();

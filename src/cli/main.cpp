@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <functional>
+#include <memory>
 #include <new>
 #include <sstream>
 #include <string>
@@ -17,6 +18,9 @@
 #include "cli/report.hpp"
 #include "stele/codec.hpp"
 #include "stele/version.hpp"
+#if STELE_WITH_STORE
+#include "cli/store_commands.hpp"
+#endif
 
 namespace stele::cli {
 namespace {
@@ -29,8 +33,8 @@ Exit codes:
   0  all is well
   1  the input is damaged or no archive
   2  wrong usage
-  3  no such file, or no such path in the archive
-  4  input or output failed: disk full, no permission
+  3  no such file, no such path in the archive, or no such key in the store
+  4  input or output failed: disk full, no permission, another writer holds the store
   5  unsupported by this version or build, or beyond a limit)";
 
 /// The command line: the options of all commands and which command was given.
@@ -56,6 +60,13 @@ class CommandLine {
     add_convert();
     add_bench();
     add_codecs();
+#if STELE_WITH_STORE
+    const auto choose = [this](const std::string& file, std::function<int()> run) {
+      file_ = &file;
+      run_ = std::move(run);
+    };
+    store_ = std::make_unique<StoreCommands>(app_, json_, codecs_, choose);
+#endif
   }
 
   CLI::App& app() noexcept { return app_; }
@@ -240,6 +251,9 @@ class CommandLine {
   ConvertOptions convert_;
   BenchOptions bench_;
   CodecsOptions codecs_options_;
+#if STELE_WITH_STORE
+  std::unique_ptr<StoreCommands> store_;
+#endif
   bool json_ = false;
   const std::string none_;
   const std::string* file_ = &none_;
@@ -260,6 +274,19 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
     return std::string("there is no command ") + argv[1];
   }
   return error.what();
+}
+
+/// Whether a command line that cannot be understood asks for JSON. `store put` has another option of that name.
+bool asks_for_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--json") {
+      return true;
+    }
+    if (std::string_view(argv[i]) == "put" && std::string_view(argv[i - 1]) == "store") {
+      return false;
+    }
+  }
+  return false;
 }
 
 /// Runs `work` and turns its errors into messages and exit codes.
@@ -300,7 +327,7 @@ int run(int argc, char** argv) {
         print(out.str());
         return exit_fine;
       }
-      const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+      const bool json = asks_for_json(argc, argv);
       const std::string message = usage_message(line.app(), error, argc, argv) + (json ? "" : "; see stele --help");
       report(Error(Errc::invalid_argument, message), "", json);
       return exit_wrong_usage;

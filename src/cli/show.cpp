@@ -37,13 +37,16 @@ std::string array_text(const ArrayView& view, const ShowOptions& options) {
 
 }  // namespace
 
+std::string show_text(const Value& value, const ShowOptions& options) {
+  const bool in_full = value.is_array() && !options.json;
+  return in_full ? array_text(value.array().view(), options) : describe(value, describe_options(options));
+}
+
 int show(const ShowOptions& options) {
   const File file = open_archive(
       options.file,
       {.map = MapMode::read_only, .verify = options.verify, .threads = options.threads, .offset = options.offset});
-  const auto value = file.load<Value>(options.path);
-  const bool in_full = value.is_array() && !options.json;
-  print((in_full ? array_text(value.array().view(), options) : describe(value, describe_options(options))) + "\n");
+  print(show_text(file.load<Value>(options.path), options) + "\n");
   return exit_fine;
 }
 

@@ -15,6 +15,9 @@ class StoreRecord {
   /// The CBOR item that a value is.
   static Bytes item(const StoreValue& value) noexcept { return value.item_; }
 
+  /// Checks what was not when the value was handed out. Throws: Error(damaged).
+  static void check(const StoreValue& value) { value.check(); }
+
  private:
   static void take_item(StoreValue& value, Bytes item);
 };

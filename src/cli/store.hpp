@@ -1,0 +1,112 @@
+#pragma once
+// The commands of `stele store`, one function each, in the manner of commands.hpp.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stele/store/exchange.hpp"
+
+namespace stele::cli {
+
+/// How keys on the command line are meant.
+struct StoreKeyForm {
+  bool integer = false;
+  bool hex = false;
+  /// Throws: Error(invalid_argument).
+  Key key(const std::string& text) const;
+};
+
+struct StoreRangeOptions {
+  std::optional<std::string> prefix;
+  std::optional<std::string> from;
+  std::optional<std::string> to;
+  bool reverse = false;
+  bool any() const noexcept { return prefix || from || to; }
+  KeyRange range(const StoreKeyForm& form) const;
+};
+
+struct StoreLsOptions {
+  std::string store;
+  StoreKeyForm form;
+  StoreRangeOptions range;
+  std::string order = "key";
+  std::optional<std::uint64_t> limit;
+  bool detailed = false;
+  bool json = false;
+};
+int store_ls(const StoreLsOptions& options);
+
+struct StoreGetOptions {
+  std::string store;
+  std::string key;
+  StoreKeyForm form;
+  std::string output;  // empty: standard output, for people
+  std::string codec;
+  std::optional<int> level;
+  std::optional<std::size_t> items;
+  std::optional<std::size_t> depth;
+  bool full = false;
+  bool json = false;
+};
+int store_get(const StoreGetOptions& options);
+
+struct StorePutOptions {
+  std::string store;
+  std::string key;
+  StoreKeyForm form;
+  std::optional<std::string> file;
+  std::optional<std::string> text;
+  std::optional<std::string> value;  // JSON
+  bool archive = false;
+  StoreOptions open;
+  bool json = false;
+};
+int store_put(const StorePutOptions& options);
+
+struct StoreEraseOptions {
+  std::string store;
+  std::vector<std::string> keys;
+  StoreKeyForm form;
+  StoreOptions open;
+  bool json = false;
+};
+int store_erase(const StoreEraseOptions& options);
+
+/// What commands about a whole store are told.
+struct StoreCareOptions {
+  std::string store;
+  std::string output;  // compact
+  double dead_share = VacuumOptions{}.dead_share;
+  StoreOptions open;
+  bool json = false;
+};
+int store_stat(const StoreCareOptions& options);
+int store_verify(const StoreCareOptions& options);
+int store_vacuum(const StoreCareOptions& options);
+int store_recover(const StoreCareOptions& options);
+int store_compact(const StoreCareOptions& options);
+
+struct StoreImportOptions {
+  std::string store;
+  std::string source;
+  std::string format;  // empty: by what the source is
+  ImportOptions import;
+  StoreOptions open;
+  bool json = false;
+};
+int store_import(const StoreImportOptions& options);
+
+struct StoreExportOptions {
+  std::string store;
+  std::string output;
+  std::string format;  // empty: by the output's name
+  StoreKeyForm form;
+  StoreRangeOptions range;
+  ExportOptions export_;
+  bool json = false;
+};
+int store_export(const StoreExportOptions& options);
+
+}  // namespace stele::cli
