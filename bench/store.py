@@ -1,5 +1,6 @@
 """The group `store`: the key-value store beside LMDB, SQLite and RocksDB, and beside stores in Python."""
 
+import importlib
 import importlib.metadata
 import math
 import re
@@ -18,7 +19,16 @@ ONCE = {"store_bench scarce/", "store_bench care/", "store_rivals sizes"}
 SIZES = {100: "100 B", 1000: "1 kB", 10_000: "10 kB", 100_000: "100 kB", 1_000_000: "1 MB"}
 ENGINES = ["stele", "LMDB", "SQLite", "RocksDB", "RocksDB blobs"]
 PYTHON = ["sqlitedict", "diskcache", "nhkv", "shelve"]
+DBM = ["dbm.gnu", "dbm.ndbm", "dbm.dumb"]  # in the order in which shelve looks for them
 SET_RATE = 0.95e6  # LMDB's, handed out, where and when the bar was set
+
+
+def can_import(name):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
 
 
 def versions():
@@ -28,11 +38,7 @@ def versions():
                               check=False)
         found.append(f"{package} {done.stdout or '?'}")
     found += [f"{name} {importlib.metadata.version(name)}" for name in PYTHON if name != "shelve"]
-    try:
-        import dbm.gnu  # noqa: F401
-        found.append("shelve over gdbm")
-    except ImportError:
-        found.append("shelve over the first of dbm.ndbm and dbm.dumb that is there")
+    found.append(f"shelve over {next(name for name in DBM if can_import(name))}")
     return ", ".join(found)
 
 
@@ -87,24 +93,23 @@ def bars(results):
     rows = []
     sizes = [size for size in read.values("sizes") if size >= 1000]
 
-    def each(work, bar, own, needed, number=lambda value: f"{value / 1e6:.2f}", unit=" M/s"):
-        """One row for all sizes: what stele has must be at least what is needed."""
+    def each_size(work, bar, key, needed):
+        """One row for all sizes: stele's rate must be at least what is needed."""
         told, met = [], []
         for size in sizes:
-            mine, other = own(size), needed(size)
+            mine, other = read(f"sizes/{size}/stele", key), needed(size)
             if mine is not None and other is not None:
-                told.append(f"{size_name(size)}: {number(mine)}" + (f" to {number(other)}" if other != SET_RATE else ""))
+                told.append(f"{size_name(size)}: {mine / 1e6:.3f}"
+                            + (f" ({other / 1e6:.3f})" if other != SET_RATE else ""))
                 met.append(mine >= other)
         if met:
-            rows.append((work, bar, "; ".join(told) + unit, all(met)))
+            rows.append((work, bar, "; ".join(told) + " M/s", all(met)))
 
-    def of(engine, key):
-        return lambda size: read(f"sizes/{size}/{engine}", key)
-
-    each("random read, handed out", f"{SET_RATE / 1e6} M/s from 1 kB", of("stele", "handed"), lambda _: SET_RATE)
+    each_size("random read, handed out", f"{SET_RATE / 1e6} M/s from 1 kB", "handed", lambda _: SET_RATE)
     for key, work in (("handed", "random read, handed out"), ("touched", "random read, all bytes"),
                       ("touched_first", "random read, all bytes, each value for the first time")):
-        each(work, "LMDB's rate in this run, from 1 kB", of("stele", key), of("LMDB", key))
+        each_size(work, "LMDB's rate in this run (in brackets), from 1 kB", key,
+                  lambda size, key=key: read(f"sizes/{size}/LMDB", key))
     for size in read.values("sizes"):
         rivals = {name: read(f"sizes/{size}/{name}", "write") for name in ENGINES
                   if name not in ("stele", "LMDB")}
@@ -130,10 +135,12 @@ SPEEDS = {"write": "write", "handed_first": "handed out first", "handed": "hande
 
 SETTINGS = """\
 Values are random bytes; keys are texts of 16 bytes that come in a random order. Thousands of entries a second; one
-thread where nothing is said. Nothing waits for the device. A transaction is 10,000 entries or 64 MiB. "Handed out": a
-pointer to the value, nothing of it read; "all bytes": each is read. "First": each value once, by a process that has just
-opened the store (its files are in the page cache); stele then checks a value's checksum (up to 1 MiB). "Scan": all bytes,
-in the order of the keys, or in the order that is fastest. "Many at once": 1000 keys, or of large values 64 MiB.
+thread where nothing is said. Nothing waits for the device. A transaction is 10,000 entries or 64 MiB, and closing the
+store is part of writing. "Handed out": a pointer to the value, nothing of it read; "all bytes": each is read. "First":
+each value once, by a process that has just opened the store (its files are in the page cache). stele checks the
+checksum of a value of up to 1 MiB when it is handed out first, of one shorter than 2 KiB each time; the others check
+none but RocksDB, when it reads a block. "Scan": all bytes, in the order of the keys, or in the order that is fastest.
+"Many at once": 1000 keys, or of large values 64 MiB.
 
 - stele: `Durability::none`, plain; reads through `view()`, `view_many()`, `items()` and `by_insertion()`.
 - LMDB: `MDB_NOSYNC`; all reads in one read transaction.
@@ -174,9 +181,9 @@ def tables(results, table):
                                                                 "read_anonymous_mib", "read_peak_mib")),
                              fixed(read(at, "open_us"), 0)])
     yield "Disk, memory and opening", (
-        "Disk: blocks of all files, as a share of keys and values, and of values alone. Memory: the peak above what was\n"
-        "there before, in MiB: of the process's own pages, and of all that is resident, mapped files among it. Opening:\n"
-        "µs until a first value was found.\n\n"
+        "Disk: blocks of all files, as a share of keys and values, and of values alone. Memory: the peak above what\n"
+        "was there before, in MiB: of the process's own pages, and of all that is resident, mapped files among it.\n"
+        "Opening: µs until a first value was found.\n\n"
         + table(["", "disk / data", "disk / values", "writing, own", "writing, all", "reading, own", "reading, all",
                  "open µs"], rows))
 
@@ -216,10 +223,11 @@ def scarce_tables(read, table):
         size_mib = next(read(f"{prefix}/{name}", "values_bytes") for name in names
                         if read(f"{prefix}/{name}", "values_bytes")) / 2**20
         yield title, (
-            f"{size_mib:,.0f} MiB of values; a control group limits memory and page cache to a quarter of that. Keys in\n"
-            "a random order; nothing in the page cache before reading. A transaction is 8 MiB; LMDB `MDB_NORDAHEAD`,\n"
-            "SQLite not mapped with 16 MiB of cache, RocksDB with a block cache of 32 MiB. Writing ends after 10 s;\n"
-            "\"written\" says how much was there then. Thousands of entries a second; memory of the process's own in MiB.\n\n"
+            f"{size_mib:,.0f} MiB of values; a control group limits memory and page cache to a quarter of that. Keys\n"
+            "in a random order; nothing in the page cache before reading. A transaction is 8 MiB; LMDB\n"
+            "`MDB_NORDAHEAD`, SQLite not mapped with 16 MiB of cache, RocksDB with a block cache of 32 MiB. Writing\n"
+            "ends after 10 s; \"written\" says how much was there then. Thousands of entries a second; memory of the\n"
+            "process's own in MiB.\n\n"
             + table(["", "write", "written", "read", "read again", "scan", "writing MiB", "reading MiB"], rows))
 
 
@@ -227,8 +235,8 @@ def other_tables(read, table):
     names = [name for name in ENGINES if read(f"beside/1000/{name}", "reads") is not None]
     yield "Commits that wait for the device, and reads beside a writer; 1 kB", (
         "Commits a second of one entry each (stele `Durability::commit`, LMDB without flags, SQLite\n"
-        "`synchronous=FULL`, RocksDB `sync`). Then thousands of reads of all bytes a second in one thread, alone and while\n"
-        "another writes and commits each thousand, and what that one writes.\n\n"
+        "`synchronous=FULL`, RocksDB `sync`). Then thousands of reads of all bytes a second in one thread, alone and\n"
+        "while another writes and commits each thousand, and what that one writes.\n\n"
         + table(["", "durable commits/s", "reads alone", "reads beside", "writes beside"],
                 [[name, fixed(read(f"durable/1000/{name}", "commits"), 0),
                   *(thousands(read(f"beside/1000/{name}", key)) for key in ("alone", "reads", "writes"))]
@@ -248,9 +256,9 @@ def other_tables(read, table):
                          fixed(read(at, "open_us"), 0), fixed(ratio(read(at, "disk_bytes"), read(at, "data_bytes")), 3),
                          *(fixed(read(at, key)) for key in ("write_anonymous_mib", "read_anonymous_mib"))])
     yield "Stores in Python", (
-        "Values are `bytes` that are stored as they are, without pickling where the store allows; at most 10,000 entries\n"
-        "or 100 MB. sqlitedict without autocommit and journal, diskcache without eviction, nhkv with its index in SQLite\n"
-        "and integers as keys. Thousands of entries a second; memory of the process's own in MiB.\n\n"
+        "Values are `bytes` that are stored as they are, without pickling where the store allows; at most 10,000\n"
+        "entries or 100 MB. sqlitedict without autocommit and journal, diskcache without eviction, nhkv with its\n"
+        "index in SQLite and integers as keys. Thousands of entries a second; memory of the process's own in MiB.\n\n"
         + table(["", "write", "read first", "read again", "scan", "open µs", "disk / data", "writing MiB",
                  "reading MiB"], rows))
 
@@ -267,16 +275,16 @@ def picture(results, path):
     import matplotlib
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     read = Reader(results)
     plt.rcParams.update({"svg.hashsalt": "stele", "svg.fonttype": "none", "font.size": 9,
                          "font.family": ["DejaVu Sans"]})
     sizes, counts = read.values("sizes"), read.values("entries")
     panels = [("write", "sizes", "Writing"), ("touched", "sizes", "Random reads, all bytes"),
-              ("scan", "sizes", "Scanning by key, all bytes"), ("write", "entries", "Writing, values of 100 B"),
-              ("handed", "entries", "Random reads, handed out, values of 100 B"),
-              ("handed", "sizes", "Random reads, handed out")]
+              ("scan", "sizes", "Scanning by key, all bytes"), ("handed", "sizes", "Random reads, handed out"),
+              ("write", "entries", "Writing, values of 100 B"),
+              ("handed", "entries", "Random reads, handed out, values of 100 B")]
     figure, axes = plt.subplots(2, 3, figsize=(13, 8.2), layout="constrained")
     seen = {}
     for axis, (key, kind, title) in zip(axes.flat, panels):
@@ -299,7 +307,10 @@ def picture(results, path):
         axis.xaxis.set_major_formatter(FuncFormatter(
             lambda x, _, kind=kind: size_name(round(x)) if kind == "sizes" else f"$10^{round(math.log10(x))}$"))
         axis.xaxis.set_minor_locator(NullLocator())
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,), numticks=20))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+        axis.yaxis.set_minor_locator(NullLocator())
         axis.set_xlabel("size of a value" if kind == "sizes" else "entries")
         axis.set_ylabel("entries a second")
     figure.suptitle("Entries a second: higher is better", fontsize=13, fontweight="bold")

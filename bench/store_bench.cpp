@@ -79,8 +79,8 @@ void add(const std::string& name, const Work& work) {
 
 void count(benchmark::UserCounters& counters, const StoreCase& job) {
   counters["entries"] = static_cast<double>(job.entries);
-  counters["values_bytes"] = static_cast<double>(job.data_bytes());
-  counters["data_bytes"] = static_cast<double>(job.data_bytes() + job.entries * (job.setting.integers ? 8 : 16));
+  counters["values_bytes"] = static_cast<double>(job.values_bytes());
+  counters["data_bytes"] = static_cast<double>(job.values_bytes() + job.entries * (job.setting.integers ? 8 : 16));
 }
 
 /// Fills a store and reads it in all ways. `briefly`: not what takes all of the bytes.

@@ -1,7 +1,7 @@
 """Rivals of the group `store` in Python: store_rivals.py sizes ROUNDS.
 
-Values of bytes under texts of 16 characters, as store_bench has them, but fewer (nhkv: integers). Each store is filled and read in
-processes of its own. Prints a report in Google Benchmark's form with counters of store_bench's names.
+Values of bytes under texts of 16 characters, as store_bench has them, but fewer (nhkv: integers). Each store is filled
+and read in processes of its own. Prints a report in Google Benchmark's form with counters of store_bench's names.
 """
 
 import importlib

@@ -19,7 +19,7 @@ struct StoreCase {
   std::uint64_t entries = 0;
   double most_seconds = 1e9;  // after which a part ends early
 
-  std::uint64_t data_bytes() const { return entries * setting.value_size; }
+  std::uint64_t values_bytes() const { return entries * setting.value_size; }
 };
 
 /// A commit after so many entries or bytes, whichever come first.
