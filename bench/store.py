@@ -226,7 +226,7 @@ def scarce_tables(read, table):
             f"{size_mib:,.0f} MiB of values; a control group limits memory and page cache to a quarter of that. Keys\n"
             "in a random order; nothing in the page cache before reading. A transaction is 8 MiB; LMDB\n"
             "`MDB_NORDAHEAD`, SQLite not mapped with 16 MiB of cache, RocksDB with a block cache of 32 MiB. Writing\n"
-            "ends after 10 s; \"written\" says how much was there then. Thousands of entries a second; memory of the\n"
+            "ends after 6 s; \"written\" says how much was there then. Thousands of entries a second; memory of the\n"
             "process's own in MiB.\n\n"
             + table(["", "write", "written", "read", "read again", "scan", "writing MiB", "reading MiB"], rows))
 

@@ -191,7 +191,7 @@ void add_scarce() {
       job.open = engine.open;
       job.setting = {.scarce = true, .value_size = size};
       job.entries = (quick ? 256 : 1024) * mib / size;
-      job.most_seconds = quick ? 1 : 10;
+      job.most_seconds = quick ? 1 : 6;
       add("scarce/" + std::to_string(size) + "/" + engine.name, [job](benchmark::UserCounters& counters) {
         const bench::MemoryLimit limit((quick ? 64 : 256) * mib);
         counters["limited"] = limit.is_there() ? 1 : 0;
