@@ -23,7 +23,9 @@ class AnonymousPeak {
     thread_.join();
   }
   /// MiB above what was there at the beginning.
-  double above_mib() const { return static_cast<double>(peak_ - base_) / static_cast<double>(mib); }
+  double above_mib() const {
+    return static_cast<double>(std::max<std::uint64_t>(peak_, now()) - base_) / static_cast<double>(mib);
+  }
 
  private:
   static std::uint64_t now() { return status("RssAnon"); }
