@@ -23,7 +23,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-GROUPS = ["archive", "compression", "features"]
+GROUPS = ["archive", "compression", "compact", "features"]
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 
