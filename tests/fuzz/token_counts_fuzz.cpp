@@ -160,7 +160,7 @@ class Operations {
           require_equal(table_, model_);
           break;
         case 7:
-          for (unsigned i = 0; i < 300; ++i) {
+          for (unsigned i = 0; i < 50; ++i) {
             add("t" + std::to_string(i * 7919 % 1000), 1 + i % 3);
           }
           break;
