@@ -19,7 +19,7 @@ using stele::BinaryFuse16;
 using stele::BloomFilter;
 using stele::BloomOptions;
 using stele::FeatureStore;
-using stele::Key;
+using stele::KeyHash;
 
 bool quick() { return std::getenv("STELE_BENCH_QUICK") != nullptr; }
 
@@ -37,7 +37,7 @@ constexpr std::size_t asked_count = std::size_t{1} << 16;
 
 struct Asked {
   std::vector<std::uint64_t> numbers;
-  std::vector<Key> keys;
+  std::vector<KeyHash> keys;
 };
 
 /// Keys to ask for, every other one contained.
@@ -86,7 +86,7 @@ double error_rate(const Filter& filter) {
   const std::vector<std::uint64_t> others = numbers(1'000'000, 999);
   std::size_t hits = 0;
   for (const std::uint64_t other : others) {
-    hits += filter.contains(Key(other)) ? 1 : 0;
+    hits += filter.contains(KeyHash(other)) ? 1 : 0;
   }
   return static_cast<double>(hits) / static_cast<double>(others.size());
 }
@@ -96,7 +96,7 @@ void add_filter(const std::string& name, std::shared_ptr<const Filter> filter, s
                 std::size_t keys) {
   const double rate = error_rate(*filter);
   benchmark::RegisterBenchmark((name + "/one").c_str(), [=](benchmark::State& state) {
-    one_by_one(state, *asked, [&](std::uint64_t number) { return filter->contains(Key(number)); });
+    one_by_one(state, *asked, [&](std::uint64_t number) { return filter->contains(KeyHash(number)); });
     report(state, *filter, keys);
     state.counters["rate"] = rate;
   });
@@ -135,7 +135,7 @@ void add_size(const std::string& size, std::size_t count) {
   const auto bloom = [&](bool blocked, double rate) {
     auto filter = std::make_shared<BloomFilter>(count, rate, BloomOptions{.blocked = blocked});
     for (const std::uint64_t number : *contained) {
-      filter->add(Key(number));
+      filter->add(KeyHash(number));
     }
     return std::shared_ptr<const BloomFilter>(filter);
   };
@@ -143,7 +143,7 @@ void add_size(const std::string& size, std::size_t count) {
   add_filter<BloomFilter>("filters/" + size + "/bloom blocked", bloom(true, 0.01), questions, count);
   add_filter<BloomFilter>("filters/" + size + "/bloom 0.4 %", bloom(false, 1.0 / 256), questions, count);
   add_filter<BloomFilter>("filters/" + size + "/bloom blocked 0.4 %", bloom(true, 1.0 / 256), questions, count);
-  const auto keys = std::make_shared<std::vector<Key>>(contained->begin(), contained->end());
+  const auto keys = std::make_shared<std::vector<KeyHash>>(contained->begin(), contained->end());
   add_filter<BinaryFuse>("filters/" + size + "/binary fuse", std::make_shared<const BinaryFuse>(*keys), questions,
                          count);
   add_filter<BinaryFuse16>("filters/" + size + "/binary fuse 16", std::make_shared<const BinaryFuse16>(*keys),
@@ -203,7 +203,7 @@ void add_ranking(const std::string& size, std::uint64_t pairs) {
     }
   }
   benchmark::RegisterBenchmark(("filters/ranking a thousand/" + size).c_str(), [=](benchmark::State& state) {
-    std::vector<Key> candidates;
+    std::vector<KeyHash> candidates;
     std::vector<float> weights;
     for (std::uint64_t i = 0; i < 1000; ++i) {
       candidates.emplace_back(i * 97 % features);

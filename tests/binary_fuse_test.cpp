@@ -10,10 +10,10 @@ namespace {
 using test::error_of;
 using test::Folder;
 
-Key key_of(std::uint64_t i) { return i % 2 == 0 ? Key(i) : Key("key " + std::to_string(i)); }
+KeyHash key_of(std::uint64_t i) { return i % 2 == 0 ? KeyHash(i) : KeyHash("key " + std::to_string(i)); }
 
-std::vector<Key> keys_of(std::uint64_t count, std::uint64_t first = 0) {
-  std::vector<Key> keys;
+std::vector<KeyHash> keys_of(std::uint64_t count, std::uint64_t first = 0) {
+  std::vector<KeyHash> keys;
   for (std::uint64_t i = 0; i < count; ++i) {
     keys.push_back(key_of(first + i));
   }
@@ -30,14 +30,14 @@ TYPED_TEST(Fuse, HasNoFalseNegativesWhateverTheSize) {
     const auto keys = keys_of(count);
     const TypeParam filter(keys);
     EXPECT_EQ(filter.size(), count);
-    for (const Key key : keys) {
+    for (const KeyHash key : keys) {
       ASSERT_TRUE(filter.contains(key)) << count;
     }
   }
   for (const std::uint64_t count : {1000U, 12'345U, 100'000U, 400'000U}) {
     const auto keys = keys_of(count);
     const TypeParam filter(keys, count);
-    for (const Key key : keys) {
+    for (const KeyHash key : keys) {
       ASSERT_TRUE(filter.contains(key)) << count;
     }
   }
@@ -48,7 +48,7 @@ TYPED_TEST(Fuse, ErrsAtItsRate) {
   constexpr std::uint64_t asked = test::sanitized ? 300'000 : 3'000'000;
   std::uint64_t hits = 0;
   for (std::uint64_t i = 0; i < asked; ++i) {
-    hits += filter.contains(Key(1'000'000'000 + i)) ? 1 : 0;
+    hits += filter.contains(KeyHash(1'000'000'000 + i)) ? 1 : 0;
   }
   const double mean = filter.false_positive_rate() * static_cast<double>(asked);
   EXPECT_NEAR(static_cast<double>(hits), mean, 5 * std::sqrt(mean) + 1);
@@ -71,10 +71,10 @@ TYPED_TEST(Fuse, KeysMayRepeat) {
   const TypeParam filter(keys, 0);
   EXPECT_EQ(filter.size(), 5000U);
   EXPECT_EQ(filter.byte_count(), once.byte_count());
-  for (const Key key : keys) {
+  for (const KeyHash key : keys) {
     ASSERT_TRUE(filter.contains(key));
   }
-  const std::vector<Key> same(1000, Key("one"));
+  const std::vector<KeyHash> same(1000, KeyHash("one"));
   const TypeParam one(same);
   EXPECT_EQ(one.size(), 1U);
   EXPECT_TRUE(one.contains("one"));
@@ -83,7 +83,7 @@ TYPED_TEST(Fuse, KeysMayRepeat) {
 TYPED_TEST(Fuse, WithoutKeysContainsNothing) {
   const TypeParam none;
   EXPECT_FALSE(none.contains("a"));
-  EXPECT_EQ(none, TypeParam(std::span<const Key>()));
+  EXPECT_EQ(none, TypeParam(std::span<const KeyHash>()));
   EXPECT_EQ(none.byte_count(), 0U);
   EXPECT_EQ(none.false_positive_rate(), 0);
 }
@@ -119,7 +119,8 @@ TYPED_TEST(Fuse, IsSavedLoadedAndMapped) {
 
 // The form of docs/guide/filters.md, written down once more: other programs may read the file so.
 template <class Fingerprint>
-bool look_up(const std::vector<Fingerprint>& fingerprints, std::uint64_t segment_length, std::uint64_t seed, Key key) {
+bool look_up(const std::vector<Fingerprint>& fingerprints, std::uint64_t segment_length, std::uint64_t seed,
+             KeyHash key) {
   const auto product = [](std::uint64_t a, std::uint64_t b) {  // high and low half
     const std::uint64_t low = (a & 0xffffffff) * (b & 0xffffffff);
     const std::uint64_t one = (a >> 32) * (b & 0xffffffff) + (low >> 32);

@@ -19,7 +19,7 @@ using test::error_of;
 using test::Folder;
 
 /// Keys of both kinds, distinct for distinct i.
-Key key_of(std::uint64_t i) { return i % 2 == 0 ? Key(i) : Key("key " + std::to_string(i)); }
+KeyHash key_of(std::uint64_t i) { return i % 2 == 0 ? KeyHash(i) : KeyHash("key " + std::to_string(i)); }
 
 std::vector<BloomOptions> layouts() { return {{.blocked = false}, {.blocked = true}, {.blocked = true, .seed = 99}}; }
 
@@ -27,7 +27,7 @@ std::vector<BloomOptions> layouts() { return {{.blocked = false}, {.blocked = tr
 std::uint64_t false_positives(const BloomFilter& filter, std::uint64_t count) {
   std::uint64_t hits = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
-    hits += filter.contains(Key(1'000'000'000'000 + i)) ? 1 : 0;
+    hits += filter.contains(KeyHash(1'000'000'000'000 + i)) ? 1 : 0;
   }
   return hits;
 }
@@ -86,7 +86,7 @@ TEST(Bloom, SmallFiltersKeepTheRate) {
       for (std::uint64_t seed = 0; seed < filters; ++seed) {
         BloomFilter filter(keys, 0.02, {.blocked = blocked, .seed = seed});
         for (std::uint64_t i = 0; i < keys; ++i) {
-          filter.add(Key(i));
+          filter.add(KeyHash(i));
         }
         hits += false_positives(filter, asked);
         expected = BloomFilter::expected_rate(filter.bit_count(), filter.hash_count(), keys, blocked);
@@ -133,12 +133,12 @@ TEST(Bloom, SeedsErrOnDifferentKeys) {
   BloomFilter one(1000, 0.1, {.seed = 1});
   BloomFilter two(1000, 0.1, {.seed = 2});
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    one.add(Key(i));
-    two.add(Key(i));
+    one.add(KeyHash(i));
+    two.add(KeyHash(i));
   }
   std::uint64_t both = 0;
   for (std::uint64_t i = 0; i < 100'000; ++i) {
-    both += one.contains(Key(1'000'000 + i)) && two.contains(Key(1'000'000 + i)) ? 1 : 0;
+    both += one.contains(KeyHash(1'000'000 + i)) && two.contains(KeyHash(1'000'000 + i)) ? 1 : 0;
   }
   expect_rate(both, 100'000, one.false_positive_rate() * two.false_positive_rate(), "of both");
 }
@@ -147,7 +147,7 @@ TEST(Bloom, ManyAtOnceAnswersAsOneByOne) {
   for (const BloomOptions& options : layouts()) {
     for (const std::uint64_t capacity : {std::uint64_t{100}, std::uint64_t{3'000'000}}) {  // the larger is beyond 1 MiB
       BloomFilter filter(capacity, 0.05, options);
-      std::vector<Key> keys;
+      std::vector<KeyHash> keys;
       for (std::uint64_t i = 0; i < 3000; ++i) {
         keys.push_back(key_of(i));
       }
@@ -169,7 +169,7 @@ TEST(Bloom, ManyAtOnceAnswersAsOneByOne) {
     }
   }
   std::vector<std::uint8_t> found(2);
-  const std::vector<Key> three(3);
+  const std::vector<KeyHash> three(3);
   EXPECT_EQ(error_of([&] { (void)BloomFilter(1, 0.1).contains_many(three, found); }).code(), Errc::invalid_argument);
 }
 
@@ -215,8 +215,8 @@ TEST(Bloom, EstimatesCountFillAndRate) {
     EXPECT_EQ(filter.estimated_count(), 0);
     EXPECT_EQ(filter.false_positive_rate(), 0);
     for (std::uint64_t i = 0; i < 100'000; ++i) {
-      filter.add(Key(i));
-      filter.add(Key(i / 2));  // again
+      filter.add(KeyHash(i));
+      filter.add(KeyHash(i / 2));  // again
     }
     EXPECT_NEAR(filter.estimated_count(), 100'000, 1000);
     EXPECT_NEAR(filter.false_positive_rate(), 0.01, 0.0008);
@@ -228,7 +228,7 @@ TEST(Bloom, EstimatesCountFillAndRate) {
   }
   BloomFilter full = BloomFilter::of_bits(64, 10);
   for (std::uint64_t i = 0; i < 10'000; ++i) {
-    full.add(Key(i));
+    full.add(KeyHash(i));
   }
   EXPECT_EQ(full.fill(), 1);
   EXPECT_EQ(full.false_positive_rate(), 1);
@@ -297,13 +297,13 @@ TEST(Bloom, ThreadsAddTogether) {
     BloomFilter alone(40'000, 0.01, options);
     BloomFilter together(40'000, 0.01, options);
     for (std::uint64_t i = 0; i < 40'000; ++i) {
-      alone.add(Key(i));
+      alone.add(KeyHash(i));
     }
     std::vector<std::jthread> threads;
     for (std::uint64_t t = 0; t < 4; ++t) {
       threads.emplace_back([&together, t] {
         for (std::uint64_t i = t; i < 40'000; i += 4) {
-          together.add_atomic(Key(i));
+          together.add_atomic(KeyHash(i));
         }
       });
     }
@@ -388,6 +388,23 @@ TEST(Bloom, MappedForWritingChangesTheFile) {
   EXPECT_TRUE(changed.contains("new"));
 }
 
+TEST(Bloom, CopiesOfAMappedFilterStayApartWhenSavedAndLoaded) {
+  const Folder folder;
+  BloomFilter filter = BloomFilter::of_bits(100'000, 5000, {.blocked = true});
+  filter.add("old");
+  save(filter, folder / "filter.stele");
+  const auto mapped = load<BloomFilter>(folder / "filter.stele", {.map = MapMode::read_only});
+  auto pair = from_bytes<std::vector<BloomFilter>>(to_bytes(std::vector{mapped, mapped}));
+  pair[0].add("new");
+  EXPECT_TRUE(pair[0].contains("new"));
+  EXPECT_EQ(pair[1], filter);
+  EXPECT_EQ(error_of([&] {
+              auto again = from_bytes<std::vector<BloomFilter>>(to_bytes(std::vector{mapped, mapped}));
+              again[0].add_atomic("new");
+            }).code(),
+            Errc::read_only);
+}
+
 /// The form of the file, to write what a BloomFilter would not.
 struct Stored {
   std::uint32_t version = 1;
@@ -444,9 +461,9 @@ TEST(Bloom, NoDamagedByteCrashes) {
       try {
         auto filter = from_bytes<BloomFilter>(bytes, {.verify = Verify::none});
         for (std::uint64_t k = 0; k < 10; ++k) {
-          (void)filter.contains(Key(k));
+          (void)filter.contains(KeyHash(k));
           if (filter.bit_count() != 0) {
-            filter.add(Key(k));
+            filter.add(KeyHash(k));
           }
         }
       } catch (const Error&) {

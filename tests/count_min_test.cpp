@@ -36,7 +36,7 @@ struct Errors {
 Errors check(const CountMin& sketch, const std::unordered_map<std::uint64_t, std::uint32_t>& exact, double epsilon) {
   Errors errors;
   for (const auto& [key, count] : exact) {
-    const std::uint32_t estimate = sketch.estimate(Key(key));
+    const std::uint32_t estimate = sketch.estimate(KeyHash(key));
     EXPECT_GE(estimate, count) << key;
     errors.mean += static_cast<double>(estimate - count) / static_cast<double>(exact.size());
     errors.beyond_epsilon += estimate - count > epsilon * static_cast<double>(sketch.total()) ? 1 : 0;
@@ -52,8 +52,8 @@ TEST(CountMin, ErrsWithinItsBound) {
   CountMin conservative(epsilon, delta, {.conservative = true});
   for (const std::uint64_t key : skewed(200'000, 1)) {
     ++exact[key];
-    plain.add(Key(key));
-    conservative.add(Key(key));
+    plain.add(KeyHash(key));
+    conservative.add(KeyHash(key));
   }
   EXPECT_EQ(plain.total(), 200'000U);
   EXPECT_EQ(plain.width(), 1360U);  // e / 0.002, rounded up
@@ -99,8 +99,8 @@ TEST(CountMin, MergedCountsAreThoseOfBoth) {
   CountMin one(0.01, 0.01, {.seed = 4});
   CountMin two(0.01, 0.01, {.seed = 4});
   for (const std::uint64_t key : skewed(5000, 2)) {
-    all.add(Key(key));
-    (key % 2 == 0 ? one : two).add(Key(key));
+    all.add(KeyHash(key));
+    (key % 2 == 0 ? one : two).add(KeyHash(key));
   }
   one.merge(two);
   EXPECT_EQ(one, all);
@@ -118,7 +118,7 @@ TEST(CountMin, MergedConservativeSketchesAreNeverTooLow) {
   std::size_t i = 0;
   for (const std::uint64_t key : skewed(20'000, 3)) {
     ++exact[key];
-    (i++ % 2 == 0 ? one : two).add(Key(key));
+    (i++ % 2 == 0 ? one : two).add(KeyHash(key));
   }
   one.merge(two);
   (void)check(one, exact, 0.01);
@@ -142,7 +142,7 @@ TEST(CountMin, IsSavedLoadedAndMapped) {
   for (const bool conservative : {false, true}) {
     CountMin sketch(0.001, 0.01, {.conservative = conservative, .seed = 3});
     for (const std::uint64_t key : skewed(5000, 5)) {
-      sketch.add(Key(key));
+      sketch.add(KeyHash(key));
     }
     test::expect_same(sketch);
     save(sketch, folder / "sketch.stele");
@@ -159,7 +159,7 @@ TEST(CountMin, IsSavedLoadedAndMapped) {
 TEST(CountMin, CountersAreFrozen) {
   CountMin sketch = CountMin::of_size(100, 4, {.seed = 9});
   for (std::uint64_t i = 0; i < 500; ++i) {
-    sketch.add(Key(i * i));
+    sketch.add(KeyHash(i * i));
   }
   const auto archive = to_bytes(sketch);
   const auto counts = open(memory_source(archive)).load<Array<std::uint32_t, 2>>("counts");

@@ -125,7 +125,7 @@ TEST(FeatureStore, ListsTheFeaturesOfAnEntity) {
   EXPECT_EQ(known.number(2), -3);
   EXPECT_EQ(known.find(7), 1U);
   EXPECT_EQ(known.find("7"), std::nullopt);
-  EXPECT_EQ(known.key(0), Key("likes=tea"));
+  EXPECT_EQ(known.key(0), KeyHash("likes=tea"));
   EXPECT_EQ(error_of([&] { (void)known.name(3); }).code(), Errc::out_of_range);
 }
 
@@ -138,8 +138,8 @@ TEST(FeatureStore, ManyAtOnceAnswersAsOneByOne) {
     }
     with_feature(all[i].feature, [&](const Feature& feature) { store.add(all[i].entity, feature); });
   }
-  std::vector<Key> features;
-  std::vector<Key> entities;
+  std::vector<KeyHash> features;
+  std::vector<KeyHash> entities;
   for (int i = 0; i < 1000; ++i) {
     features.emplace_back(3 * i);
     entities.emplace_back(i);
@@ -237,7 +237,7 @@ TEST(FeatureStore, CountsWhatIsAddedTogether) {
   EXPECT_EQ(store.together("coffee", "milk"), 1U);
   EXPECT_EQ(store.together("coffee", "tea"), 0U);
   EXPECT_EQ(store.together("tea", "tea"), 0U);
-  const std::vector<Key> people{"ann", "bob", "eve"};
+  const std::vector<KeyHash> people{"ann", "bob", "eve"};
   EXPECT_EQ(store.count_with_both(people, "tea", "milk"), 2U);
   EXPECT_EQ(store.count_with_both(people, "coffee", "sugar"), 1U);
   store.rotate();
@@ -377,6 +377,62 @@ TEST(FeatureStore, RefusesDamagedFiles) {
   EXPECT_EQ(code({.filters = {blocked, BloomFilter()}}), Errc::damaged);
   EXPECT_EQ(code({.filters = {blocked}, .together = {CountMin(), CountMin()}}), Errc::damaged);
   EXPECT_EQ(code({.filters = std::vector(65, blocked)}), Errc::damaged);
+}
+
+/// The form of a list of features, to write what a KnownFeatures would not.
+struct StoredFeatures {
+  std::vector<std::uint64_t> hashes = {};
+  std::vector<std::uint32_t> times = {};
+  std::vector<std::uint8_t> are_numbers = {};
+  std::vector<std::uint64_t> ends = {};
+  std::vector<std::uint8_t> text = {};
+  std::vector<std::uint32_t> slots = {};
+  static void visit(auto& v, auto& self) {
+    v.version(1);
+    v("hashes", self.hashes)("times", self.times)("are_numbers", self.are_numbers)("ends", self.ends);
+    v("text", self.text)("slots", self.slots);
+  }
+};
+
+TEST(FeatureStore, ARotationThatFailsChangesNothing) {
+  // The name of the feature that would stay lies outside the text.
+  const StoredFeatures features{
+      {KeyHash("old").hash(), KeyHash("new").hash()}, {0, 1}, {0, 0}, {1, 99}, {'o'}, std::vector<std::uint32_t>(16)};
+  BloomFilter filter = BloomFilter::of_bits(512, 10, {.blocked = true});
+  filter.add("something");
+  FeatureStore store =
+      from_bytes<FeatureStore>(to_bytes(Stored{.rotations = 1,
+                                               .filters = {filter, BloomFilter(filter)},
+                                               .known = from_bytes<KnownFeatures>(to_bytes(features))}));
+  const auto before = to_bytes(store);
+  EXPECT_EQ(error_of([&] { store.rotate(); }).code(), Errc::damaged);
+  EXPECT_EQ(to_bytes(store), before);
+  EXPECT_EQ(store.rotations(), 1U);
+}
+
+TEST(FeatureStore, RotationsAreNotCountedRoundToZero) {
+  const BloomFilter filter = BloomFilter::of_bits(512, 10, {.blocked = true});
+  FeatureStore store = from_bytes<FeatureStore>(to_bytes(Stored{.rotations = 0xfffffffe, .filters = {filter, filter}}));
+  store.add("user", "a");
+  store.rotate();
+  EXPECT_EQ(store.age("user", "a"), 1U);
+  EXPECT_EQ(error_of([&] { store.rotate(); }).code(), Errc::limit_exceeded);
+  EXPECT_EQ(store.rotations(), 0xffffffffU);
+  EXPECT_EQ(store.age("user", "a"), 1U);
+}
+
+TEST(FeatureStore, RotatedManyTimesItKeepsTheYoungest) {
+  FeatureStore store({.capacity = 300, .generations = 3, .together_epsilon = 0.1});
+  for (int i = 0; i < 200; ++i) {
+    store.add_together("user", std::vector<Feature>{i, i + 1'000'000});
+    for (int k = 0; k < 3 && k <= i; ++k) {
+      ASSERT_TRUE(store.contains("user", i - k));
+      ASSERT_LE(store.age("user", i - k), static_cast<unsigned>(k));
+      ASSERT_GE(store.together(i - k, i - k + 1'000'000), 1U);
+    }
+    ASSERT_EQ(store.known().size(), 2 * static_cast<std::size_t>(std::min(i + 1, 3)));
+    store.rotate();
+  }
 }
 
 TEST(FeatureStore, NoDamagedByteCrashes) {

@@ -21,7 +21,7 @@ TEST(HyperLogLog, ErrsAsItsStandardErrorSays) {
       for (std::uint64_t seed = 0; seed < sketches; ++seed) {
         HyperLogLog sketch(precision, seed);
         for (std::uint64_t i = 0; i < keys; ++i) {
-          sketch.add(Key(i));
+          sketch.add(KeyHash(i));
         }
         const double error = sketch.estimate() / static_cast<double>(keys) - 1;
         sum += error;
@@ -39,8 +39,8 @@ TEST(HyperLogLog, CountsMillions) {
   HyperLogLog sketch(14);
   constexpr std::uint64_t keys = test::sanitized ? 300'000 : 3'000'000;
   for (std::uint64_t i = 0; i < keys; ++i) {
-    sketch.add(Key(i));
-    sketch.add(Key(i / 2));
+    sketch.add(KeyHash(i));
+    sketch.add(KeyHash(i / 2));
   }
   EXPECT_NEAR(sketch.estimate() / static_cast<double>(keys), 1, 5 * sketch.standard_error());
 }

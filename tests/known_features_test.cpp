@@ -12,7 +12,7 @@ using test::error_of;
 using test::Folder;
 
 struct Stored {
-  std::vector<std::uint64_t> hashes = {Key("ab").hash(), Key(12).hash()};
+  std::vector<std::uint64_t> hashes = {KeyHash("ab").hash(), KeyHash(12).hash()};
   std::vector<std::uint32_t> times = {0, 0};
   std::vector<std::uint8_t> are_numbers = {0, 1};
   std::vector<std::uint64_t> ends = {2, 4};

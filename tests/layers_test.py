@@ -25,7 +25,7 @@ LAYERS = [
     (5, "include/stele/eigen.hpp"),
     (5, "include/stele/eigen/*"),
     (5, "include/stele/cache.hpp include/stele/checkpoint.hpp include/stele/store.hpp include/stele/store/* "
-        "include/stele/token_counts.hpp include/stele/key.hpp include/stele/own_array.hpp include/stele/bloom.hpp "
+        "include/stele/token_counts.hpp include/stele/key_hash.hpp include/stele/own_array.hpp include/stele/bloom.hpp "
         "include/stele/binary_fuse.hpp include/stele/count_min.hpp include/stele/hyper_log_log.hpp "
         "include/stele/feature_store.hpp include/stele/known_features.hpp include/stele/state_text.hpp src/services/*"),
     (5, "include/stele/interop.hpp src/interop/*"),

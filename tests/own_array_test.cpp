@@ -81,5 +81,37 @@ TEST(OwnArray, IsCopiedFromAReadOnlyMappingBeforeItChanges) {
   EXPECT_EQ(load<Array<int>>(folder / "array.stele"), saved.array());
 }
 
+struct Two {
+  OwnArray<int> one, other;
+  static void visit(auto& v, auto& self) { v("one", self.one.stored())("other", self.other.stored()); }
+};
+
+TEST(OwnArray, ThoseThatShareElementsInAFileDoNotShareChanges) {
+  const Folder folder;
+  const OwnArray<int> saved = counting(5000);
+  save(saved.array(), folder / "array.stele");
+  Two two;
+  two.one = two.other = OwnArray<int>(load<Array<int>>(folder / "array.stele", {.map = MapMode::read_only}));
+  const auto bytes = to_bytes(two);
+  EXPECT_LT(bytes.size(), 6000 * sizeof(int));  // stored once
+  for (const bool growing : {false, true}) {
+    Two loaded = from_bytes<Two>(bytes);
+    EXPECT_EQ(loaded.one.data(), loaded.other.data());
+    EXPECT_FALSE(loaded.one.writable());
+    EXPECT_EQ(error_of([&] { (void)loaded.one.writable_data(); }).code(), Errc::read_only);
+    if (growing) {
+      loaded.one.append(std::vector<int>{1});
+    } else {
+      loaded.one.own()[0] = 9;
+    }
+    EXPECT_EQ(loaded.other, saved);
+    EXPECT_NE(loaded.one, saved);
+    EXPECT_TRUE(loaded.other.writable());  // nobody else is left
+    const int* before = loaded.other.data();
+    loaded.other.own()[1] = 8;
+    EXPECT_EQ(loaded.other.data(), before);
+  }
+}
+
 }  // namespace
 }  // namespace stele

@@ -859,6 +859,36 @@ TEST(StateTextHostile, LengthsThatAreNotThereAreRefusedBeforeMemoryIsTaken) {
   EXPECT_EQ(code(text({0x00, 6, 0xd8, 0x40, 0x5a, 0x7f, 0xff, 0xff})), Errc::truncated);
 }
 
+TEST(StateTextHostile, WithoutALimitNoLengthIsBelieved) {
+  const auto code = [](std::initializer_list<unsigned> content, auto wanted) {
+    std::vector<std::byte> bytes{std::byte{0xb1}};
+    for (const unsigned b : content) {
+      bytes.push_back(static_cast<std::byte>(b));
+    }
+    bytes.resize(bytes.size() + text_frozen::checksum_bytes);
+    const TextOptions options{.max_bytes = ~std::uint64_t{0}};
+    return error_of([&] { from_text<decltype(wanted)>(sealed(bytes), options); }).code();
+  };
+  for (const unsigned flags : {0x10U, 0x13U, 0x50U}) {
+    // 2^61 integers of 64 bits: 2^64 bytes
+    EXPECT_EQ(code({flags, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 64, 0}, Value()),
+              Errc::limit_exceeded);
+    EXPECT_EQ(code({flags, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 64, 0}, std::vector<double>()),
+              Errc::limit_exceeded);
+  }
+  // A value of 2^64 - 4 bytes
+  EXPECT_EQ(code({0x00, 0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, Value()), Errc::limit_exceeded);
+}
+
+TEST(StateTextHostile, EqualIntegersReadAsAnotherTypeKeepTheLimit) {
+  const std::string text = to_text(std::vector<std::int64_t>(1000, std::int64_t{1} << 40));
+  EXPECT_LT(text.size(), 40U);
+  using Deque = std::deque<std::int64_t>;
+  EXPECT_EQ(from_text<Deque>(text, {.max_bytes = 8000}), Deque(1000, std::int64_t{1} << 40));
+  EXPECT_EQ(error_of([&] { from_text<Deque>(text, {.max_bytes = 7999}); }).code(), Errc::limit_exceeded);
+  EXPECT_EQ(error_of([&] { from_text<Value>(text, {.max_bytes = 7999}); }).code(), Errc::limit_exceeded);
+}
+
 // ---- the batch form ----
 
 TEST(StateTextBatch, GivesWhatOneByOneGives) {

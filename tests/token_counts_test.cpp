@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "src/base/checksum.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -334,6 +335,21 @@ TEST(TokenCounts, MergingWithItself) {
   EXPECT_EQ(counts.total(), 16U);
 }
 
+TEST(TokenCounts, CopiesOfAMappedTableStayApartWhenSavedAndLoaded) {
+  const Folder folder;
+  TokenCounts counts;
+  for (int i = 0; i < 2000; ++i) {
+    counts.add("token" + std::to_string(1000 + i), 3);
+  }
+  counts.merge();
+  save(counts, folder / "counts.stele");
+  const auto mapped = load<TokenCounts>(folder / "counts.stele", {.map = MapMode::read_only});
+  auto pair = from_bytes<std::vector<TokenCounts>>(to_bytes(std::vector{mapped, mapped}));
+  pair[0].add("token1500");
+  EXPECT_EQ(pair[0].count("token1500"), 4U);
+  EXPECT_EQ(pair[1], counts);
+}
+
 TEST(TokenCounts, WholeLanesVanish) {
   TokenCounts counts;
   for (const char* token : {"", "a", "bb", "cc"}) {
@@ -542,6 +558,26 @@ TEST(TokenCounts, PartsThatDoNotFitAreRefused) {
   refused([](HandMadeTable& t) { t.added = {{"a", 0}}; });
   refused([](HandMadeTable& t) { t.added = {{"a", 1008}}; });
   refused([](HandMadeTable& t) { t.added = {{"a", 1000}, {"b", 8}}; });
+}
+
+TEST(TokenCounts, NewTokensThatWereChosenToCollideAreRefused) {
+  HandMade chosen;
+  for (std::uint64_t i = 0; chosen.table.added.size() < 2500; ++i) {
+    const std::string token = std::to_string(100'000'000 + i);
+    if ((xxh3_64(std::as_bytes(std::span(token))) & 4095) == 0) {
+      chosen.table.added[token] = 1;
+    }
+  }
+  chosen.table.total = 2500;
+  const Error error = error_of([&] { (void)from_bytes<TokenCounts>(to_bytes(chosen)); });
+  EXPECT_EQ(error.code(), Errc::malformed);
+  EXPECT_NE(std::string(error.what()).find("collide"), std::string::npos);
+  HandMade any;
+  for (int i = 0; i < 20'000; ++i) {
+    any.table.added[std::to_string(100'000'000 + i)] = 1;
+  }
+  any.table.total = 20'000;
+  EXPECT_EQ(from_bytes<TokenCounts>(to_bytes(any)).size(), 20'000U);
 }
 
 TEST(TokenCounts, AFailedLoadChangesNothing) {

@@ -77,7 +77,7 @@ class FilteredHistory {
 
  private:
   stele::FeatureStore store_;
-  mutable std::vector<stele::Key> keys_;
+  mutable std::vector<stele::KeyHash> keys_;
 };
 
 struct NoHistory {

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-#include "stele/key.hpp"
+#include "stele/key_hash.hpp"
 #include "stele/own_array.hpp"
 #include "stele/walk.hpp"
 
@@ -26,16 +26,16 @@ class BasicBinaryFuse {
   /// The set of `keys`, which may repeat. Takes about 30 bytes of memory for each key while it builds. Tries seeds from
   /// `seed` on until one fits: almost always the first or second.
   /// Throws: Error(limit_exceeded) for more than 3 * 10^9 keys, where there is no memory, or if no seed of 100 fits.
-  explicit BasicBinaryFuse(std::span<const Key> keys, std::uint64_t seed = 0);
+  explicit BasicBinaryFuse(std::span<const KeyHash> keys, std::uint64_t seed = 0);
 
-  bool contains(Key key) const noexcept {
+  bool contains(KeyHash key) const noexcept {
     std::uint8_t found = 0;
     test({&key, 1}, {&found, 1});
     return found != 0;
   }
   /// Sets found[i] to 1 where keys[i] is contained and to 0 where not; returns how many are. Several times faster than
   /// one by one where the filter is larger than the cache. Throws: Error(invalid_argument) for different lengths.
-  std::size_t contains_many(std::span<const Key> keys, std::span<std::uint8_t> found) const;
+  std::size_t contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const;
 
   /// The number of distinct keys.
   std::uint64_t size() const noexcept { return count_; }
@@ -56,7 +56,7 @@ class BasicBinaryFuse {
 
  private:
   friend struct Walk<BasicBinaryFuse>;
-  void test(std::span<const Key> keys, std::span<std::uint8_t> found) const noexcept;
+  void test(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const noexcept;
   const char* fault() const noexcept;
 
   std::uint32_t bits_ = 8 * sizeof(Fingerprint);

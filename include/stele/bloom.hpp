@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-#include "stele/key.hpp"
+#include "stele/key_hash.hpp"
 #include "stele/own_array.hpp"
 #include "stele/walk.hpp"
 
@@ -40,13 +40,13 @@ class BloomFilter {
 
   /// Adds a key. A filter mapped read-only gets memory of its own first; one mapped for writing changes the mapping.
   /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded).
-  void add(Key key);
-  void add_many(std::span<const Key> keys);
+  void add(KeyHash key);
+  void add_many(std::span<const KeyHash> keys);
   /// The same, for several threads at once, as long as none of them does anything else with the filter. The filter must
   /// be writable(). Takes about twice the time of add(). Throws: Error(invalid_argument), Error(read_only).
-  void add_atomic(Key key);
-  void add_many_atomic(std::span<const Key> keys);
-  bool contains(Key key) const noexcept {
+  void add_atomic(KeyHash key);
+  void add_many_atomic(std::span<const KeyHash> keys);
+  bool contains(KeyHash key) const noexcept {
     const std::uint64_t hash = key.hash();
     std::uint8_t found = 0;
     test({&hash, 1}, {&found, 1});
@@ -54,7 +54,7 @@ class BloomFilter {
   }
   /// Sets found[i] to 1 where keys[i] is contained and to 0 where not; returns how many are. Several times faster than
   /// one by one where the filter is larger than the cache. Throws: Error(invalid_argument) for different lengths.
-  std::size_t contains_many(std::span<const Key> keys, std::span<std::uint8_t> found) const;
+  std::size_t contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const;
 
   /// Adds what the other contains. Both need the same bit_count(), hash_count(), seed() and layout.
   /// Throws: Error(invalid_argument) that names the difference.
@@ -70,7 +70,7 @@ class BloomFilter {
   unsigned hash_count() const noexcept { return hashes_; }
   bool blocked() const noexcept { return blocked_; }
   std::uint64_t seed() const noexcept { return seed_; }
-  /// False where the bits are mapped read-only.
+  /// False where the bits are mapped read-only, or shared with another filter that was loaded with this one.
   bool writable() const noexcept { return words_.writable(); }
 
   /// The share of bits that are set; reads the whole filter, as the next two do.
@@ -100,7 +100,7 @@ class BloomFilter {
   void test(std::span<const std::uint64_t> hashes, std::span<std::uint8_t> found) const noexcept;
   std::uint64_t* own_words();
   template <class Set>
-  void set_bits(std::span<const Key> keys, const std::uint64_t* words, Set&& set) const;
+  void set_bits(std::span<const KeyHash> keys, const std::uint64_t* words, Set&& set) const;
   const char* fault() const noexcept;
 
   std::uint64_t capacity_ = 0;

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "stele/key.hpp"
+#include "stele/key_hash.hpp"
 #include "stele/own_array.hpp"
 #include "stele/walk.hpp"
 
@@ -37,9 +37,9 @@ class CountMin {
 
   /// Counts a key. Counters stay at their highest, 2^32 - 1, once they reach it. A sketch mapped read-only gets memory
   /// of its own first. Throws: Error(invalid_argument) without counters, Error(limit_exceeded).
-  void add(Key key, std::uint32_t times = 1);
+  void add(KeyHash key, std::uint32_t times = 1);
   /// At least as often as the key was added (or 2^32 - 1).
-  std::uint32_t estimate(Key key) const noexcept;
+  std::uint32_t estimate(KeyHash key) const noexcept;
 
   /// Adds the other's counts. Both need the same width, depth and seed. Throws: Error(invalid_argument).
   void merge(const CountMin& other);
@@ -63,6 +63,7 @@ class CountMin {
 
  private:
   friend struct Walk<CountMin>;
+  friend class FeatureStore;
   CountMin(std::uint64_t width, unsigned depth, const CountMinOptions& options);
   std::uint32_t* own_counts();
 

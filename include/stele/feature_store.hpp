@@ -17,7 +17,7 @@
 
 #include "stele/bloom.hpp"
 #include "stele/count_min.hpp"
-#include "stele/key.hpp"
+#include "stele/key_hash.hpp"
 #include "stele/known_features.hpp"
 #include "stele/walk.hpp"
 
@@ -43,15 +43,15 @@ struct FeatureStoreOptions {
 class FeatureBatch {
  public:
   /// Copies the feature's text.
-  void add(Key entity, const Feature& feature);
+  void add(KeyHash entity, const Feature& feature);
   std::size_t size() const noexcept { return events_.size(); }
   void clear() noexcept;
 
  private:
   friend class FeatureBuild;
   struct Event {
-    Key entity;
-    Key feature;
+    KeyHash entity;
+    KeyHash feature;
     std::int64_t number = 0;
     std::size_t begin = 0;  // of the text
     std::size_t length = 0;
@@ -91,9 +91,9 @@ class FeatureStore {
   /// Adds a feature to an entity, in the youngest generation. More pairs than the capacity only raise the rate. A store
   /// mapped read-only gets memory of its own first. Throws: Error(invalid_argument) without a capacity,
   /// Error(limit_exceeded).
-  void add(Key entity, const Feature& feature);
+  void add(KeyHash entity, const Feature& feature);
   /// Adds several, and counts each pair of distinct ones among them as together once.
-  void add_together(Key entity, std::span<const Feature> features);
+  void add_together(KeyHash entity, std::span<const Feature> features);
   /// Adds all events of a stream by `threads` threads; 0: as many as the machine has, at most 16. Gives the same store
   /// as add() for each in turn. What the source throws comes through; the events before are in the store.
   void build(const FeatureSource& source, unsigned threads = 0);
@@ -101,28 +101,29 @@ class FeatureStore {
   /// Throws: Error(invalid_argument).
   void merge(const FeatureStore& other);
   /// Drops the oldest generation, with the features last seen in it, and begins a new one. The time it takes depends on
-  /// the size of a generation only. Indices of known features change.
+  /// the size of a generation and the number of known features only. Indices of known features change. Throws:
+  /// Error(invalid_argument) without a capacity, Error(limit_exceeded), Error(damaged); then nothing has changed.
   void rotate();
 
   /// Whether the entity has the feature, in any generation.
-  bool contains(Key entity, Key feature) const noexcept;
+  bool contains(KeyHash entity, KeyHash feature) const noexcept;
   /// Sets found[i] to whether the entity has features[i], as 1 or 0; returns how many it has. A thousand at once take a
   /// few microseconds. Throws: Error(invalid_argument) for different lengths.
-  std::size_t contains_many(Key entity, std::span<const Key> features, std::span<std::uint8_t> found) const;
+  std::size_t contains_many(KeyHash entity, std::span<const KeyHash> features, std::span<std::uint8_t> found) const;
   /// Sets found[i] to whether entities[i] has the feature.
-  std::size_t contains_many(std::span<const Key> entities, Key feature, std::span<std::uint8_t> found) const;
+  std::size_t contains_many(std::span<const KeyHash> entities, KeyHash feature, std::span<std::uint8_t> found) const;
   /// How many rotations ago the entity got the feature last; nothing where it has it in no generation.
-  std::optional<unsigned> age(Key entity, Key feature) const noexcept;
+  std::optional<unsigned> age(KeyHash entity, KeyHash feature) const noexcept;
   /// The indices in known() of the features that the entity has, ascending; those it does not have are among them at
   /// the rate of false positives.
-  std::vector<std::uint32_t> features(Key entity) const;
+  std::vector<std::uint32_t> features(KeyHash entity) const;
   /// The features met.
   const KnownFeatures& known() const noexcept { return known_; }
 
   /// How often the two features were added together; 0 where this is not counted.
-  std::uint64_t together(Key one, Key two) const noexcept;
+  std::uint64_t together(KeyHash one, KeyHash two) const noexcept;
   /// How many of the entities have both features.
-  std::size_t count_with_both(std::span<const Key> entities, Key one, Key two) const;
+  std::size_t count_with_both(std::span<const KeyHash> entities, KeyHash one, KeyHash two) const;
 
   unsigned generations() const noexcept { return static_cast<unsigned>(filters_.size()); }
   /// How often the store was rotated.

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "stele/key.hpp"
+#include "stele/key_hash.hpp"
 #include "stele/own_array.hpp"
 #include "stele/walk.hpp"
 
@@ -26,7 +26,7 @@ class HyperLogLog {
 
   /// Counts a key, once however often it comes. A sketch mapped read-only gets memory of its own first.
   /// Throws: Error(invalid_argument) without registers, Error(limit_exceeded).
-  void add(Key key);
+  void add(KeyHash key);
   /// About how many distinct keys were added.
   double estimate() const noexcept;
   /// Counts what the other counted: the result is that of one sketch for all keys. Both need the same precision and

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "stele/key.hpp"
+#include "stele/key_hash.hpp"
 #include "stele/own_array.hpp"
 #include "stele/walk.hpp"
 
@@ -26,13 +26,13 @@ class Feature {
     requires std::convertible_to<const T&, std::string_view>
   Feature(const T& text) : key_(text), text_(text) {}
 
-  Key key() const noexcept { return key_; }
+  KeyHash key() const noexcept { return key_; }
   bool is_number() const noexcept { return is_number_; }
   std::int64_t number() const noexcept { return number_; }
   std::string_view text() const noexcept { return text_; }
 
  private:
-  Key key_;
+  KeyHash key_;
   std::string_view text_;
   std::int64_t number_ = 0;
   bool is_number_ = false;
@@ -45,13 +45,13 @@ class KnownFeatures {
   /// The index of a feature, which is added where it is new, and marked as seen at `time`.
   /// Throws: Error(limit_exceeded) beyond 2^31 features.
   std::uint32_t add(const Feature& feature, std::uint32_t time = 0);
-  std::optional<std::uint32_t> find(Key feature) const noexcept;
+  std::optional<std::uint32_t> find(KeyHash feature) const noexcept;
 
   std::uint64_t size() const noexcept { return hashes_.size(); }
   /// The hashes of all features' keys, by index. Valid until the list changes.
   std::span<const std::uint64_t> hashes() const& noexcept { return {hashes_.data(), hashes_.size()}; }
   std::span<const std::uint64_t> hashes() && = delete;
-  Key key(std::uint32_t index) const { return Key::of_hash(hashes_[checked(index)]); }
+  KeyHash key(std::uint32_t index) const { return KeyHash::of_hash(hashes_[checked(index)]); }
   /// Text as it was added, a number in decimal digits. Valid until the list changes.
   /// Throws: Error(out_of_range), Error(damaged) where a file contradicts itself.
   std::string_view name(std::uint32_t index) const&;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,7 +14,8 @@
 namespace stele {
 
 /// Copies have elements of their own, unless these are mapped read-only and so cannot change; what was moved from is
-/// empty.
+/// empty. Arrays that shared their elements when they were saved share them again once loaded: as those of a mapping,
+/// they are copied before the first change.
 template <class T, std::size_t Rank = 1>
 class OwnArray {
  public:
@@ -22,7 +24,9 @@ class OwnArray {
   OwnArray(const OwnArray& other)
       : array_(other.array_.writable() && !other.array_.empty() ? other.array_.clone() : other.array_) {}
   OwnArray(OwnArray&& other) noexcept
-      : array_(std::exchange(other.array_, Array<T, Rank>())), room_(std::exchange(other.room_, 0)) {}
+      : array_(std::exchange(other.array_, Array<T, Rank>())),
+        room_(std::exchange(other.room_, 0)),
+        loaded_(std::exchange(other.loaded_, false)) {}
   OwnArray& operator=(const OwnArray& other) {
     if (this != &other) {
       *this = OwnArray(other);
@@ -33,6 +37,7 @@ class OwnArray {
     if (this != &other) {
       array_ = std::exchange(other.array_, Array<T, Rank>());
       room_ = std::exchange(other.room_, 0);
+      loaded_ = std::exchange(other.loaded_, false);
     }
     return *this;
   }
@@ -40,7 +45,7 @@ class OwnArray {
 
   std::uint64_t size() const noexcept { return array_.size(); }
   bool empty() const noexcept { return array_.empty(); }
-  bool writable() const noexcept { return array_.writable(); }
+  bool writable() const noexcept { return array_.writable() && !shared(); }
   const T* data() const noexcept { return array_.data(); }
   const T& operator[](std::uint64_t i) const noexcept
     requires(Rank == 1)
@@ -52,18 +57,27 @@ class OwnArray {
   const Array<T, Rank>& stored() const noexcept { return array_; }
   Array<T, Rank>& stored() noexcept {
     room_ = 0;
+    loaded_ = true;
     return array_;
   }
 
-  /// The elements, to be changed; copied first where they are mapped read-only.
+  /// The elements, to be changed; copied first where they are mapped read-only, or shared.
   T* own() {
-    if (!array_.writable()) {
+    if (!writable()) {
       *this = OwnArray(array_.clone());
+    } else if (loaded_) {
+      std::atomic_thread_fence(std::memory_order_acquire);  // what the last other owner read, it has read
+      loaded_ = false;
     }
     return array_.data();
   }
   /// The elements, to be changed where they are. Throws: Error(read_only).
-  T* writable_data() { return array_.mutable_data(); }
+  T* writable_data() {
+    if (shared()) {
+      fail(Errc::read_only, "the array shares its elements with another that was loaded with it; own() copies them");
+    }
+    return array_.mutable_data();
+  }
 
   /// Has room made for `more` elements at the end, in constant time for each over many calls.
   void make_room(std::uint64_t more)
@@ -90,8 +104,11 @@ class OwnArray {
   friend bool operator==(const OwnArray& a, const OwnArray& b) { return a.array_ == b.array_; }
 
  private:
+  bool shared() const noexcept { return loaded_ && array_.buffer().use_count() > 1; }
+
   Array<T, Rank> array_;
   std::uint64_t room_ = 0;  // elements that the buffer holds, where append() has made it
+  bool loaded_ = false;     // others may hold the buffer
 };
 
 }  // namespace stele

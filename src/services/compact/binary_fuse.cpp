@@ -22,12 +22,12 @@ constexpr std::size_t batch = 64;  // keys whose memory is asked for before it i
 }  // namespace
 
 template <class Fingerprint>
-BasicBinaryFuse<Fingerprint>::BasicBinaryFuse(std::span<const Key> keys, std::uint64_t seed) {
+BasicBinaryFuse<Fingerprint>::BasicBinaryFuse(std::span<const KeyHash> keys, std::uint64_t seed) {
   if (keys.size() > most_keys) {
     fail(Errc::limit_exceeded, "a binary fuse filter of " + std::to_string(keys.size()) + " keys");
   }
   std::vector<std::uint64_t> hashes(keys.size());
-  std::transform(keys.begin(), keys.end(), hashes.begin(), [](Key key) { return key.hash(); });
+  std::transform(keys.begin(), keys.end(), hashes.begin(), [](KeyHash key) { return key.hash(); });
   for (std::uint64_t attempt = 0; attempt < attempts; ++attempt) {
     if (attempt == 1) {  // a key that comes twice never fits
       std::sort(hashes.begin(), hashes.end());
@@ -62,7 +62,7 @@ BasicBinaryFuse<Fingerprint>::BasicBinaryFuse(std::span<const Key> keys, std::ui
 }
 
 template <class Fingerprint>
-void BasicBinaryFuse<Fingerprint>::test(std::span<const Key> keys, std::span<std::uint8_t> found) const noexcept {
+void BasicBinaryFuse<Fingerprint>::test(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const noexcept {
   if (fingerprints_.empty()) {
     std::fill_n(found.begin(), keys.size(), std::uint8_t{0});
     return;
@@ -98,7 +98,7 @@ void BasicBinaryFuse<Fingerprint>::test(std::span<const Key> keys, std::span<std
 }
 
 template <class Fingerprint>
-std::size_t BasicBinaryFuse<Fingerprint>::contains_many(std::span<const Key> keys,
+std::size_t BasicBinaryFuse<Fingerprint>::contains_many(std::span<const KeyHash> keys,
                                                         std::span<std::uint8_t> found) const {
   if (keys.size() != found.size()) {
     fail(Errc::invalid_argument,

@@ -139,15 +139,15 @@ std::uint64_t* BloomFilter::own_words() {
   return words_.own();
 }
 
-void BloomFilter::add(Key key) { add_many({&key, 1}); }
-void BloomFilter::add_atomic(Key key) { add_many_atomic({&key, 1}); }
+void BloomFilter::add(KeyHash key) { add_many({&key, 1}); }
+void BloomFilter::add_atomic(KeyHash key) { add_many_atomic({&key, 1}); }
 
-void BloomFilter::add_many(std::span<const Key> keys) {
+void BloomFilter::add_many(std::span<const KeyHash> keys) {
   std::uint64_t* words = own_words();
   set_bits(keys, words, [words](std::uint64_t at, std::uint64_t mask) { words[at] |= mask; });
 }
 
-void BloomFilter::add_many_atomic(std::span<const Key> keys) {
+void BloomFilter::add_many_atomic(std::span<const KeyHash> keys) {
   require_capacity(words_.size());
   std::uint64_t* words = words_.writable_data();
   set_bits(keys, words, [words](std::uint64_t at, std::uint64_t mask) {
@@ -160,7 +160,7 @@ void BloomFilter::add_many_atomic(std::span<const Key> keys) {
 
 /// Calls set(word index, mask) for the bits of all keys, and asks for their memory a while before.
 template <class Set>
-void BloomFilter::set_bits(std::span<const Key> keys, const std::uint64_t* words, Set&& set) const {
+void BloomFilter::set_bits(std::span<const KeyHash> keys, const std::uint64_t* words, Set&& set) const {
   const std::uint64_t count = words_.size();
   std::uint64_t hashes[batch];
   while (!keys.empty()) {
@@ -225,7 +225,7 @@ void BloomFilter::test(std::span<const std::uint64_t> hashes, std::span<std::uin
   }
 }
 
-std::size_t BloomFilter::contains_many(std::span<const Key> keys, std::span<std::uint8_t> found) const {
+std::size_t BloomFilter::contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const {
   if (keys.size() != found.size()) {
     fail(Errc::invalid_argument,
          std::to_string(found.size()) + " places for the answers to " + std::to_string(keys.size()) + " keys");

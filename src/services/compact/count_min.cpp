@@ -24,7 +24,7 @@ std::uint32_t saturated(std::uint64_t sum) noexcept {
 /// The places of a key, one in each row: h_0 is the seeded hash, h_i+1 = next(h_i), column i is scale(h_i, width).
 class Places {
  public:
-  Places(Key key, std::uint64_t seed, std::uint64_t width) noexcept
+  Places(KeyHash key, std::uint64_t seed, std::uint64_t width) noexcept
       : hash_(mix::seeded(key.hash(), seed)), width_(width) {}
   std::uint64_t next() noexcept {
     const std::uint64_t place = row_ + mix::scale(hash_, width_);
@@ -73,7 +73,7 @@ std::uint32_t* CountMin::own_counts() {
   return counts_.own();
 }
 
-void CountMin::add(Key key, std::uint32_t times) {
+void CountMin::add(KeyHash key, std::uint32_t times) {
   std::uint32_t* counts = own_counts();
   const unsigned rows = depth();
   total_ += std::min(std::uint64_t{times}, ~total_);
@@ -85,7 +85,7 @@ void CountMin::add(Key key, std::uint32_t times) {
   }
 }
 
-std::uint32_t CountMin::estimate(Key key) const noexcept {
+std::uint32_t CountMin::estimate(KeyHash key) const noexcept {
   if (counts_.empty()) {
     return 0;
   }

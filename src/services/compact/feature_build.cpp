@@ -16,7 +16,7 @@
 
 namespace stele {
 
-void FeatureBatch::add(Key entity, const Feature& feature) {
+void FeatureBatch::add(KeyHash entity, const Feature& feature) {
   events_.push_back(
       {entity, feature.key(), feature.number(), text_.size(), feature.text().size(), feature.is_number()});
   text_ += feature.text();
@@ -61,7 +61,7 @@ class FeatureBuild {
     Found found;
     try {
       FeatureBatch batch;
-      std::vector<Key> pairs;
+      std::vector<KeyHash> pairs;
       while (const auto number = take(batch)) {
         pairs.clear();
         for (std::size_t i = 0; i < batch.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "services/compact/checked_read.hpp"
@@ -61,23 +62,23 @@ void FeatureStore::require_capacity() const {
   }
 }
 
-void FeatureStore::add(Key entity, const Feature& feature) {
+void FeatureStore::add(KeyHash entity, const Feature& feature) {
   require_capacity();
   known_.add(feature, rotations_);
   filters_.front().add(entity_with(entity, feature.key().hash()));
 }
 
-void FeatureStore::add_together(Key entity, std::span<const Feature> features) {
+void FeatureStore::add_together(KeyHash entity, std::span<const Feature> features) {
   for (const Feature& feature : features) {
     add(entity, feature);
   }
   if (together_.empty()) {
     return;
   }
-  std::vector<Key> keys;
+  std::vector<KeyHash> keys;
   for (const Feature& feature : features) {
     if (std::find(keys.begin(), keys.end(), feature.key()) == keys.end()) {
-      for (const Key other : keys) {
+      for (const KeyHash other : keys) {
         together_.front().add(both_of(feature.key(), other));
       }
       keys.push_back(feature.key());
@@ -107,25 +108,32 @@ void FeatureStore::merge(const FeatureStore& other) {
 
 void FeatureStore::rotate() {
   require_capacity();
+  if (rotations_ == std::numeric_limits<std::uint32_t>::max()) {
+    fail(Errc::limit_exceeded, "a feature store rotated 2^32 times");
+  }
+  (void)filters_.back().own_words();  // what may fail comes first
+  if (!together_.empty()) {
+    (void)together_.back().own_counts();
+  }
+  if (rotations_ + 1 >= generations()) {
+    known_.forget_before(rotations_ + 1 - generations() + 1);
+  }
+  ++rotations_;
   std::rotate(filters_.begin(), filters_.end() - 1, filters_.end());
   filters_.front().clear();
   if (!together_.empty()) {
     std::rotate(together_.begin(), together_.end() - 1, together_.end());
     together_.front().clear();
   }
-  ++rotations_;
-  if (rotations_ >= generations()) {
-    known_.forget_before(rotations_ - generations() + 1);
-  }
 }
 
-bool FeatureStore::contains(Key entity, Key feature) const noexcept {
-  const Key pair = entity_with(entity, feature.hash());
+bool FeatureStore::contains(KeyHash entity, KeyHash feature) const noexcept {
+  const KeyHash pair = entity_with(entity, feature.hash());
   return std::any_of(filters_.begin(), filters_.end(), [&](const BloomFilter& f) { return f.contains(pair); });
 }
 
-std::optional<unsigned> FeatureStore::age(Key entity, Key feature) const noexcept {
-  const Key pair = entity_with(entity, feature.hash());
+std::optional<unsigned> FeatureStore::age(KeyHash entity, KeyHash feature) const noexcept {
+  const KeyHash pair = entity_with(entity, feature.hash());
   const auto youngest =
       std::find_if(filters_.begin(), filters_.end(), [&](const BloomFilter& f) { return f.contains(pair); });
   return youngest == filters_.end() ? std::nullopt : std::optional(static_cast<unsigned>(youngest - filters_.begin()));
@@ -157,21 +165,21 @@ std::size_t FeatureStore::test_all(std::size_t count, std::span<std::uint8_t> fo
   return hits;
 }
 
-std::size_t FeatureStore::contains_many(Key entity, std::span<const Key> features,
+std::size_t FeatureStore::contains_many(KeyHash entity, std::span<const KeyHash> features,
                                         std::span<std::uint8_t> found) const {
   require_lengths(features.size(), found.size());
   return test_all(features.size(), found,
                   [&](std::size_t i) { return entity_with(entity, features[i].hash()).hash(); });
 }
 
-std::size_t FeatureStore::contains_many(std::span<const Key> entities, Key feature,
+std::size_t FeatureStore::contains_many(std::span<const KeyHash> entities, KeyHash feature,
                                         std::span<std::uint8_t> found) const {
   require_lengths(entities.size(), found.size());
   return test_all(entities.size(), found,
                   [&](std::size_t i) { return entity_with(entities[i], feature.hash()).hash(); });
 }
 
-std::vector<std::uint32_t> FeatureStore::features(Key entity) const {
+std::vector<std::uint32_t> FeatureStore::features(KeyHash entity) const {
   const std::span<const std::uint64_t> hashes = known_.hashes();
   std::vector<std::uint32_t> indices;
   std::uint8_t found[batch];
@@ -187,7 +195,7 @@ std::vector<std::uint32_t> FeatureStore::features(Key entity) const {
   return indices;
 }
 
-std::uint64_t FeatureStore::together(Key one, Key two) const noexcept {
+std::uint64_t FeatureStore::together(KeyHash one, KeyHash two) const noexcept {
   std::uint64_t sum = 0;
   for (const CountMin& generation : together_) {
     sum += generation.estimate(both_of(one, two));
@@ -195,7 +203,7 @@ std::uint64_t FeatureStore::together(Key one, Key two) const noexcept {
   return sum;
 }
 
-std::size_t FeatureStore::count_with_both(std::span<const Key> entities, Key one, Key two) const {
+std::size_t FeatureStore::count_with_both(std::span<const KeyHash> entities, KeyHash one, KeyHash two) const {
   std::uint8_t first[batch];
   std::uint8_t second[batch];
   std::size_t both = 0;

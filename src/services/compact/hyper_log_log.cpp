@@ -67,7 +67,7 @@ std::uint8_t* HyperLogLog::own_registers() {
   return registers_.own();
 }
 
-void HyperLogLog::add(Key key) {
+void HyperLogLog::add(KeyHash key) {
   // The upper bits of the hash choose the register; the rank is the place of the first 1 in the others, from 1 on.
   std::uint8_t* registers = own_registers();
   const std::uint64_t hash = mix::seeded(key.hash(), seed_);

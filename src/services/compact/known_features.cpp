@@ -40,7 +40,7 @@ std::uint64_t KnownFeatures::slot_of(std::uint64_t hash) const noexcept {
   return slots;
 }
 
-std::optional<std::uint32_t> KnownFeatures::find(Key feature) const noexcept {
+std::optional<std::uint32_t> KnownFeatures::find(KeyHash feature) const noexcept {
   const std::uint64_t slot = slot_of(feature.hash());
   return slot == slots_.size() || slots_[slot] == 0 ? std::nullopt : std::optional(slots_[slot] - 1);
 }

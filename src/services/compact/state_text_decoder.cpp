@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "archive/decoder.hpp"
@@ -36,9 +37,10 @@ struct TextDecoder::State {
   InVisitor& begin_integers(Codec codec_there, std::uint8_t flags, Bytes rest);
   InVisitor& begin_value(Codec codec_there, std::uint8_t flags, Bytes rest);
   void check_size(std::uint64_t size) const {
-    if (size > options.max_bytes) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 48;  // whatever the options say: sums and products stay small
+    if (size > options.max_bytes || size > most) {
       fail(Errc::limit_exceeded, "the text becomes " + std::to_string(size) + " bytes, more than the " +
-                                     std::to_string(options.max_bytes) + " of TextOptions::max_bytes");
+                                     std::to_string(std::min(options.max_bytes, most)) + " of TextOptions::max_bytes");
     }
   }
   const ZstdDictionary* zstd_dictionary() const noexcept {

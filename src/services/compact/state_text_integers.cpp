@@ -398,7 +398,7 @@ bool join_integers(const IntegerForm& form, Bytes planes, ArrayTarget& target, s
   return with_integer(target.dtype(), [&]<class E>(E) { return join<E>(form, planes, target, misfit); });
 }
 
-void join_typed_array(const IntegerForm& form, Bytes planes, std::vector<std::byte>& item) {
+void join_typed_array(const IntegerForm& form, Bytes planes, std::uint64_t most_bytes, std::vector<std::byte>& item) {
   std::int64_t least = 0;
   std::uint64_t most = 0;
   for_each_element(form, planes, [&](std::size_t, std::uint64_t bits) {
@@ -414,10 +414,14 @@ void join_typed_array(const IntegerForm& form, Bytes planes, std::vector<std::by
   const auto of_least = static_cast<unsigned>(std::bit_width(~static_cast<std::uint64_t>(least)));
   const unsigned needed = negative ? 1 + std::max(of_most, of_least) : of_most;
   const std::size_t width = needed <= 8 ? 1 : needed <= 16 ? 2 : needed <= 32 ? 4 : 8;
+  if (form.count > most_bytes / width) {
+    fail(Errc::limit_exceeded, std::to_string(form.count) + " integers of " + std::to_string(width) +
+                                   " bytes are more than the " + std::to_string(most_bytes) +
+                                   " bytes of TextOptions::max_bytes");
+  }
   constexpr Kind signed_kinds[] = {Kind::int8, Kind::int16, Kind::int32, Kind::int64};
   constexpr Kind unsigned_kinds[] = {Kind::uint8, Kind::uint16, Kind::uint32, Kind::uint64};
   const auto index = static_cast<std::size_t>(std::countr_zero(width));
-  item.clear();
   cbor::Builder out(item);
   out.tag(*typed_array_tag(negative ? signed_kinds[index] : unsigned_kinds[index]));
   out.head(cbor::Major::bytes, form.count * width);

@@ -46,8 +46,9 @@ void unpack_offsets(const IntegerForm& form, Bytes packed, std::vector<std::byte
 
 /// Puts the elements into `target`, which wants integers. False if one does not fit; `misfit` then tells which.
 bool join_integers(const IntegerForm& form, Bytes planes, ArrayTarget& target, std::uint64_t& misfit);
-/// The elements as a typed array (RFC 8746) of the narrowest type, a CBOR item.
-void join_typed_array(const IntegerForm& form, Bytes planes, std::vector<std::byte>& item);
+/// Appends the elements as a typed array (RFC 8746) of the narrowest type, a CBOR item. Throws: Error(limit_exceeded)
+/// where they take more than `most` bytes.
+void join_typed_array(const IntegerForm& form, Bytes planes, std::uint64_t most, std::vector<std::byte>& item);
 
 /// Little-endian elements of `width` bytes, clamped: what texts without a header hold. Throws: Error(out_of_range).
 void raw_integers(const ArrayView& values, const Bounds& bounds, std::size_t width, bool is_signed,

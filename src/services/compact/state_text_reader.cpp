@@ -40,10 +40,8 @@ InVisitor& PayloadReader::begin_value() {
 
 void PayloadReader::begin_decoder() {
   if (form_) {
-    std::vector<std::byte> array;
-    join_typed_array(*form_, planes_, array);
     item_.resize(frozen::label.size());
-    item_.insert(item_.end(), array.begin(), array.end());
+    join_typed_array(*form_, planes_, options_.max_bytes, item_);
   }
   std::memcpy(item_.data(), frozen::label.data(), frozen::label.size());
   source_ = memory_source(item_);

@@ -20,7 +20,8 @@ bool FreshTokens::add(std::string_view token, std::uint64_t n) {
   const auto hash = static_cast<std::uint32_t>(hash_of(token));
   const std::size_t mask = slots_.size() - 1;
   std::size_t at = hash & mask;
-  for (; slots_[at].number != 0; at = (at + 1) & mask) {
+  for (std::size_t slots = 1; slots_[at].number != 0; at = (at + 1) & mask, ++slots) {
+    longest_search_ = std::max(longest_search_, slots);
     if (slots_[at].hash == hash && this->token(slots_[at].number - 1) == token) {
       std::uint64_t& count = entries_[slots_[at].number - 1].count;
       count = saturated_sum(count, n);

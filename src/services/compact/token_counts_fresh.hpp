@@ -30,6 +30,8 @@ class FreshTokens {
     return {text_.data() + begin, entries_[i].end - begin};
   }
   std::uint64_t count_of(std::size_t i) const noexcept { return entries_[i].count; }
+  /// The most slots that a token was looked for in.
+  std::size_t longest_search() const noexcept { return longest_search_; }
   /// The numbers of all tokens, sorted by length and then by bytes.
   std::vector<std::uint32_t> sorted() const;
   /// So many that sorted() can number them.
@@ -49,6 +51,7 @@ class FreshTokens {
   std::vector<char> text_;
   std::vector<Entry> entries_;
   std::vector<Slot> slots_;  // a power of two, at most three quarters in use
+  std::size_t longest_search_ = 0;
 };
 
 }  // namespace stele

@@ -27,25 +27,25 @@ constexpr std::uint64_t integer_hash(std::uint64_t value) noexcept {
 }
 
 /// A key, as filters and sketches take them: made of an integer, an enumerator, text or bytes without a word.
-class Key {
+class KeyHash {
  public:
-  constexpr Key() noexcept : Key(0) {}
+  constexpr KeyHash() noexcept : KeyHash(0) {}
   template <class T>
     requires(std::integral<T> || std::is_enum_v<T>)
-  constexpr Key(T value) noexcept : hash_(integer_hash(static_cast<std::uint64_t>(value))) {}
+  constexpr KeyHash(T value) noexcept : hash_(integer_hash(static_cast<std::uint64_t>(value))) {}
   template <class T>
     requires std::convertible_to<const T&, std::string_view>
-  Key(const T& text) : Key(std::as_bytes(std::span(std::string_view(text)))) {}
-  Key(std::span<const std::byte> bytes) noexcept;
+  KeyHash(const T& text) : KeyHash(std::as_bytes(std::span(std::string_view(text)))) {}
+  KeyHash(std::span<const std::byte> bytes) noexcept;
 
   /// The key that has this hash, made by another program or kept from before.
-  static constexpr Key of_hash(std::uint64_t hash) noexcept {
-    Key key;
+  static constexpr KeyHash of_hash(std::uint64_t hash) noexcept {
+    KeyHash key;
     key.hash_ = hash;
     return key;
   }
   constexpr std::uint64_t hash() const noexcept { return hash_; }
-  friend bool operator==(const Key&, const Key&) = default;
+  friend bool operator==(const KeyHash&, const KeyHash&) = default;
 
  private:
   std::uint64_t hash_ = 0;

@@ -1,0 +1,9 @@
+#include "stele/key_hash.hpp"
+
+#include "base/checksum.hpp"
+
+namespace stele {
+
+KeyHash::KeyHash(std::span<const std::byte> bytes) noexcept : hash_(xxh3_64(bytes)) {}
+
+}  // namespace stele
