@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "services/store/packed.hpp"
+#include "services/store/prefetch.hpp"
 #include "services/store/store_core.hpp"
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
@@ -83,8 +84,15 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
     std::string low(lowest_key);
     std::string key;
     std::uint64_t told = 0;
+    Prefetcher prefetcher;
+    std::vector<Position> next;
     for (bool more = true; more;) {
       const KeyBlock block = snapshot.blocks->covering(low);
+      next.clear();
+      for (std::size_t i = 0; i < block.size(); ++i) {
+        next.push_back(block.position(i));
+      }
+      prefetcher.ahead(snapshot, next);
       for (std::size_t i = 0; i < block.size(); ++i) {
         const Position position = block.position(i);
         const Shard& shard = snapshot.shard(position.shard);

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "services/store/positions.hpp"
+#include "services/store/prefetch.hpp"
 #include "services/store/store_core.hpp"
 #include "stele/error.hpp"
 
@@ -50,6 +51,7 @@ class KeyCursor final : public StoreCursor {
     index_ = reverse_ ? end_of(block_) : block_.lower_bound(bounds_.from);
   }
   bool next(StoreItem& item, bool with_value) override {
+    with_values_ = with_value;
     if (!(reverse_ ? step_back() : step())) {
       return false;
     }
@@ -82,6 +84,7 @@ class KeyCursor final : public StoreCursor {
       }
       block_ = snapshot_.blocks->covering(*block_.high());
       index_ = 0;
+      prefetch();
     }
     block_.key(index_, key_);
     return !bounds_.to || key_ < *bounds_.to;
@@ -93,14 +96,36 @@ class KeyCursor final : public StoreCursor {
       }
       block_ = snapshot_.blocks->before(block_.low());
       index_ = end_of(block_);
+      prefetch();
     }
     --index_;
     block_.key(index_, key_);
     return key_ >= bounds_.from;
   }
 
+  /// Of this block and the next, every other block.
+  void prefetch() {
+    if (!with_values_ || blocks_++ % 2 != 0) {
+      return;
+    }
+    std::vector<Position> next;
+    const auto add = [&](const KeyBlock& block) {
+      for (std::size_t i = 0; i < block.size(); ++i) {
+        next.push_back(block.position(i));
+      }
+    };
+    add(block_);
+    if (!reverse_ && block_.high()) {
+      add(snapshot_.blocks->covering(*block_.high()));
+    }
+    prefetcher_.ahead(snapshot_, next);
+  }
+
   const StoreCore& state_;
   StoreSnapshot snapshot_;
+  Prefetcher prefetcher_;
+  std::size_t blocks_ = 0;
+  bool with_values_ = false;
   Bounds bounds_;
   bool reverse_;
   KeyBlock block_;
@@ -123,6 +148,10 @@ class InsertionCursor final : public StoreCursor {
       }
       while (at_ < part_.bytes.size()) {
         const std::uint64_t at = at_;
+        if (at >= asked_ || at_ == store_frozen::header_bytes) {
+          shard.prefetch(at, 2 * read_ahead);
+          asked_ = at + read_ahead;
+        }
         if (part_.bytes[static_cast<std::size_t>(at)] == store_frozen::filler) {
           ++at_;
           continue;
@@ -158,8 +187,10 @@ class InsertionCursor final : public StoreCursor {
   }
   const StoreCore& state_;
   StoreSnapshot snapshot_;
+  static constexpr std::uint64_t read_ahead = std::uint64_t{8} << 20;
   std::size_t shard_ = 0;
   std::uint64_t at_ = 0;
+  std::uint64_t asked_ = 0;  // up to here the device was asked
   Shard::Part part_;
 };
 
@@ -173,9 +204,7 @@ class PositionCursor final : public StoreCursor {
       return false;
     }
     if (at_ % ahead == 0) {
-      for (std::size_t i = at_ == 0 ? 0 : at_ + ahead; i < std::min(at_ + 2 * ahead, positions_.size()); ++i) {
-        snapshot_.shard(positions_[i].shard).prefetch(positions_[i].offset, positions_[i].length);
-      }
+      prefetcher_.ahead(snapshot_, std::span(positions_).subspan(at_, std::min(2 * ahead, positions_.size() - at_)));
     }
     const Position& position = positions_[at_++];
     const Shard& shard = snapshot_.shard(position.shard);
@@ -190,6 +219,7 @@ class PositionCursor final : public StoreCursor {
   static constexpr std::size_t ahead = 64;
   const StoreCore& state_;
   StoreSnapshot snapshot_;
+  Prefetcher prefetcher_;
   std::vector<Position> positions_;
   std::size_t at_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "base/bytes.hpp"
 #include "services/store/frozen.hpp"
@@ -143,10 +144,17 @@ struct Index::Environment {
   MDB_env* env = nullptr;
   std::string path;
   bool writable = false;
-  std::mutex mutex;  // guards idle
-  std::vector<std::unique_ptr<IndexRead>> idle;
+  /// Readers for the next to come. Threads have different ones, mostly, so that they do not wait for each other.
+  struct alignas(64) Idle {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<IndexRead>> readers;
+  };
+  std::array<Idle, 8> idle;
+  Idle& mine() noexcept { return idle[std::hash<std::thread::id>{}(std::this_thread::get_id()) % idle.size()]; }
   ~Environment() {
-    idle.clear();
+    for (Idle& some : idle) {
+      some.readers.clear();
+    }
     if (env != nullptr) {
       ::mdb_env_close(env);
     }
@@ -295,10 +303,11 @@ Index::~Index() = default;
 std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
   std::unique_ptr<IndexRead> idle;
   {
-    const std::lock_guard lock(environment_->mutex);
-    if (!environment_->idle.empty()) {
-      idle = std::move(environment_->idle.back());
-      environment_->idle.pop_back();
+    Environment::Idle& mine = environment_->mine();
+    const std::lock_guard lock(mine.mutex);
+    if (!mine.readers.empty()) {
+      idle = std::move(mine.readers.back());
+      mine.readers.pop_back();
     }
   }
   if (idle != nullptr) {
@@ -326,6 +335,15 @@ std::unique_ptr<IndexWrite> Index::write() {
 }
 
 void Index::sync() { check(::mdb_env_sync(environment_->env, 1), "write"); }
+
+void Index::clear_caches() {
+  for (Environment::Idle& some : environment_->idle) {
+    const std::lock_guard lock(some.mutex);
+    for (const std::unique_ptr<IndexRead>& reader : some.readers) {
+      reader->cache().clear();
+    }
+  }
+}
 
 std::uint64_t Index::bytes() const {
   std::uint64_t size = 0;
@@ -355,9 +373,10 @@ void IndexRead::release() noexcept {
     ::mdb_cursor_close(std::exchange(order_cursor_, nullptr));
   }
   ::mdb_txn_reset(transaction_);
-  const std::lock_guard lock(index_.environment_->mutex);
+  Index::Environment::Idle& mine = index_.environment_->mine();
+  const std::lock_guard lock(mine.mutex);
   try {
-    index_.environment_->idle.push_back(std::move(own));
+    mine.readers.push_back(std::move(own));
   } catch (const std::bad_alloc&) {  // then it is closed
   }
 }

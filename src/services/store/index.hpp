@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "services/store/key_block.hpp"
+#include "services/store/shard_cache.hpp"
 #include "stele/store/options.hpp"
 
 struct MDB_cursor;
@@ -95,6 +96,8 @@ class Index {
   /// Waits for another writer. `durable`: commit() waits for the device.
   std::unique_ptr<IndexWrite> write();
   void sync();
+  /// Lets go of shards that readers have kept for the next.
+  void clear_caches();
   std::uint64_t bytes() const;
   bool writable() const noexcept;
 
@@ -110,6 +113,8 @@ class Index {
 class IndexRead final : public BlockReader {
  public:
   ~IndexRead() override;
+  /// Kept from one reader to the next.
+  ShardCache& cache() noexcept { return cache_; }
   /// Tells states apart.
   std::uint64_t id() const noexcept;
   KeyBlock covering(std::string_view key) override;
@@ -131,6 +136,7 @@ class IndexRead final : public BlockReader {
   Index& index_;
   MDB_txn* transaction_;
   MDB_cursor* cursor_ = nullptr;
+  ShardCache cache_;
   std::string scratch_;
   MDB_cursor* order_cursor_ = nullptr;
   std::uint64_t order_ = 0;

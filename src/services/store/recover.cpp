@@ -20,6 +20,7 @@ namespace {
 using namespace store_frozen;
 
 constexpr std::size_t group_changes = 100'000;
+constexpr std::uint64_t read_ahead = std::uint64_t{8} << 20;
 
 /// The records of one shard, up to its last commit, past what is damaged.
 class Scan {
@@ -88,7 +89,12 @@ class Scan {
   void find_commits() {
     std::uint64_t at = header_bytes;
     Record record;
+    std::uint64_t asked = 0;
     while (at < all_.bytes.size()) {
+      if (at >= asked) {
+        shard_.prefetch(at, 2 * read_ahead);
+        asked = at + read_ahead;
+      }
       if (!parse(at, record)) {
         ++at;
         continue;

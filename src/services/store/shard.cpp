@@ -51,15 +51,26 @@ std::shared_ptr<Shard> Shard::open(const std::string& path, std::uint32_t number
   }
   const std::uint64_t size = shard->size();
   const std::uint64_t length = std::max(size, reserve);
-  shard->mapping_ = MappedFile::reserve(shard->file_.get(), path, length);
+  shard->add_mapping(MappedFile::reserve(shard->file_.get(), path, length));
   shard->known_size_ = size;
   shard->checked_ = CheckedRecords(length);
   return shard;
 }
 
 Shard::Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number)
-    : number_(number), path_("the store's file"), base_(base), mapping_(std::move(mapping)), known_size_(size),
-      checked_(size) {}
+    : number_(number), path_("the store's file"), base_(base), known_size_(size), checked_(size) {
+  add_mapping(std::move(mapping));
+}
+
+void Shard::add_mapping(std::shared_ptr<Mapping> mapping) const {
+  const Bytes bytes = mapping->bytes();
+  if (!bytes.empty()) {
+    // Single values are read here and there; what is read in order is asked for ahead.
+    system_calls().madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_RANDOM);
+  }
+  mapped_.push_back(std::make_unique<const Mapped>(Mapped{std::move(mapping)}));
+  current_.store(mapped_.back().get(), std::memory_order_release);
+}
 
 std::uint64_t Shard::size() const {
   if (!file_.is_open()) {
@@ -80,17 +91,14 @@ Shard::Part Shard::part(std::uint64_t offset, std::uint64_t length) const {
     }
     known_size_ = now;
   }
-  std::shared_ptr<Mapping> mapping;
-  {
+  if (base_ + offset + length > mapping()->bytes().size()) {
     const std::lock_guard lock(mutex_);
-    if (base_ + offset + length > mapping_->bytes().size()) {
-      mapping_ = MappedFile::reserve(file_.get(), path_, std::max(known_size_.load(), offset + length));
+    if (base_ + offset + length > mapping()->bytes().size()) {
+      add_mapping(MappedFile::reserve(file_.get(), path_, std::max(known_size_.load(), offset + length)));
     }
-    mapping = mapping_;
   }
-  const Bytes bytes =
-      mapping->bytes().subspan(static_cast<std::size_t>(base_ + offset), static_cast<std::size_t>(length));
-  return {std::move(mapping), bytes};
+  const std::shared_ptr<Mapping>& now = mapping();
+  return {now, now->bytes().subspan(static_cast<std::size_t>(base_ + offset), static_cast<std::size_t>(length))};
 }
 
 Shard::Found Shard::record(const Position& position, Verify verify) const {
@@ -112,6 +120,9 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   if (!is_short && verify != Verify::full && checked_.has(position.offset)) {
     return found;
   }
+  if (record.length > 4 * page) {  // not page by page, should it have to come from the device
+    prefetch(position.offset, std::min(record.length, lazy_value));
+  }
   if (!record.is_whole()) {
     fail_damaged("does not match its checksum", position.offset);
   }
@@ -126,15 +137,11 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
 }
 
 void Shard::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
-  std::shared_ptr<Mapping> mapping;
-  {
-    const std::lock_guard lock(mutex_);
-    mapping = mapping_;
-  }
-  const std::uint64_t size = std::min<std::uint64_t>(mapping->bytes().size(), base_ + known_size_);
+  const Bytes all = mapping()->bytes();
+  const std::uint64_t size = std::min<std::uint64_t>(all.size(), base_ + known_size_);
   std::uint64_t first = base_ + offset;
   const std::uint64_t last = std::min(first + length, size);
-  auto* const data = const_cast<std::byte*>(mapping->bytes().data());
+  auto* const data = const_cast<std::byte*>(all.data());
   first -= std::min<std::uint64_t>(first, (reinterpret_cast<std::uintptr_t>(data) + first) % page);
   if (first < last) {
     system_calls().madvise(data + first, static_cast<std::size_t>(last - first), MADV_WILLNEED);

@@ -72,8 +72,15 @@ class Shard {
   OwnedDescriptor file_;
   ShardHeader header_;
   std::uint64_t base_ = 0;
-  mutable std::mutex mutex_;  // guards mapping_ and what grows with it
-  mutable std::shared_ptr<Mapping> mapping_;
+  /// Mappings of the file, of which the last is the longest. Earlier ones stay, as others may be reading them.
+  struct Mapped {
+    std::shared_ptr<Mapping> mapping;
+  };
+  const std::shared_ptr<Mapping>& mapping() const noexcept { return current_.load(std::memory_order_acquire)->mapping; }
+  void add_mapping(std::shared_ptr<Mapping> mapping) const;
+  mutable std::mutex mutex_;  // guards mapped_
+  mutable std::vector<std::unique_ptr<const Mapped>> mapped_;
+  mutable std::atomic<const Mapped*> current_{nullptr};
   mutable std::atomic<std::uint64_t> known_size_{0};  // that the file surely has
   mutable CheckedRecords checked_;
 };

@@ -1,5 +1,6 @@
 #include "services/store/shards.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -41,25 +42,43 @@ std::shared_ptr<Shard> Shards::get(std::uint32_t number) {
   return shard;
 }
 
+const Shard& Shards::get(std::uint32_t number, ShardCache& cache) {
+  const std::uint64_t version = version_;
+  if (cache.version != version) {
+    cache.clear();
+    cache.version = version;
+  }
+  std::shared_ptr<Shard>& shard = cache.shards[number];
+  if (shard == nullptr) {
+    try {
+      shard = get(number);
+    } catch (...) {
+      cache.shards.erase(number);
+      throw;
+    }
+  }
+  return *shard;
+}
+
 void Shards::add(std::shared_ptr<Shard> shard) {
   const std::lock_guard lock(mutex_);
   open_[shard->number()] = shard;
 }
 
-void Shards::keep(const std::vector<ShardEntry>& table) {
-  std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> kept;
+bool Shards::keep(const std::vector<ShardEntry>& table) {
   const std::lock_guard lock(mutex_);
-  for (const ShardEntry& entry : table) {
-    if (const auto found = open_.find(entry.number); found != open_.end()) {
-      kept.insert(*found);
-    }
-  }
-  open_.swap(kept);
+  const std::size_t gone = std::erase_if(open_, [&](const auto& open) {
+    return std::none_of(table.begin(), table.end(),
+                        [&](const ShardEntry& entry) { return entry.number == open.first; });
+  });
+  version_ += gone > 0 ? 1 : 0;
+  return gone > 0;
 }
 
 void Shards::forget(std::uint32_t number) {
   const std::lock_guard lock(mutex_);
   open_.erase(number);
+  ++version_;
 }
 
 }  // namespace stele

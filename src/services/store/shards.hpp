@@ -1,6 +1,7 @@
 #pragma once
 // The open shards of a store, by number.
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "services/store/index.hpp"
 #include "services/store/shard.hpp"
+#include "services/store/shard_cache.hpp"
 
 namespace stele {
 
@@ -22,15 +24,18 @@ class Shards {
   std::string path(std::uint32_t number) const;
   /// Opens it if need be. Throws: Error(not_found) and what Shard::open() throws.
   std::shared_ptr<Shard> get(std::uint32_t number);
+  /// The same for a reader with a cache of its own; valid as long as the cache holds it.
+  const Shard& get(std::uint32_t number, ShardCache& cache);
   void add(std::shared_ptr<Shard> shard);
-  /// Closes those that are not in the table, so that files which are gone give back their space.
-  void keep(const std::vector<ShardEntry>& table);
+  /// Closes those that are not in the table, so that files which are gone give back their space. True if there were.
+  bool keep(const std::vector<ShardEntry>& table);
   void forget(std::uint32_t number);
 
  private:
   std::string folder_;
   std::uint64_t reserve_;
-  std::mutex mutex_;  // guards open_
+  std::atomic<std::uint64_t> version_{1};  // changes when one is closed
+  std::mutex mutex_;                       // guards open_
   std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> open_;
 };
 

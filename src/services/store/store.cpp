@@ -12,6 +12,7 @@
 #include "base/bytes.hpp"
 #include "format/cbor.hpp"
 #include "format/utf8.hpp"
+#include "services/store/prefetch.hpp"
 #include "services/store/store_record.hpp"
 #include "services/store/store_core.hpp"
 #include "src/io/system.hpp"
@@ -171,7 +172,10 @@ BlockReader::Handle StoreCore::read() const {
 void StoreCore::refresh(IndexRead& read) {
   const std::uint64_t id = read.id();
   if (seen.load(std::memory_order_relaxed) != id && seen.exchange(id) != id) {
-    shards->keep(read.shards());
+    const std::vector<ShardEntry> table = read.shards();
+    if (shards->keep(table)) {
+      index->clear_caches();
+    }
   }
 }
 
@@ -242,9 +246,10 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
     if (packed != nullptr) {
       return value(*packed->shard(), *position, &key);
     }
-    refresh(static_cast<IndexRead&>(*blocks));
+    auto& reader = static_cast<IndexRead&>(*blocks);
+    refresh(reader);
     try {
-      return value(*shards->get(position->shard), *position, &key);
+      return value(shards->get(position->shard, reader.cache()), *position, &key);
     } catch (const Error& error) {
       if (error.code() != Errc::not_found || attempt >= most_attempts) {
         throw;
@@ -291,14 +296,15 @@ void Store::view_many(std::span<const Key> keys,
                                                 : a.position.offset < b.position.offset;
   });
   constexpr std::size_t ahead = 64;
+  Prefetcher prefetcher;
+  std::vector<Position> next;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (i % ahead == 0) {
-      for (std::size_t next = i; next < std::min(i + 2 * ahead, wanted.size()); ++next) {
-        const Position& position = wanted[next].position;
-        if (next >= i + ahead || i == 0) {
-          snapshot.shard(position.shard).prefetch(position.offset, position.length);
-        }
+      next.clear();
+      for (std::size_t j = i; j < std::min(i + 2 * ahead, wanted.size()); ++j) {
+        next.push_back(wanted[j].position);
       }
+      prefetcher.ahead(snapshot, next);
     }
     const Position& position = wanted[i].position;
     found(wanted[i].index, state_->value(snapshot.shard(position.shard), position, &keys[wanted[i].index]));

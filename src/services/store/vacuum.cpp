@@ -63,6 +63,7 @@ class ShardVacuum {
   std::uint64_t move_group(const Shard& shard, Bytes all, std::uint64_t at) {
     const auto read = state_.index->read();
     std::vector<Move> moves;
+    shard.prefetch(at, 2 * group_bytes);
     const std::uint64_t until = at + group_bytes;
     while (at < all.size() && at < until && moves.size() < group_records) {
       if (all[static_cast<std::size_t>(at)] == store_frozen::filler) {
@@ -144,6 +145,7 @@ class ShardVacuum {
     write->commit(true);
     writer_->adopt(std::move(next));
     state_.shards->forget(number);
+    state_.index->clear_caches();
     const std::string path = state_.shards->path(number);
     if (system_calls().unlink(path.c_str()) != 0) {
       fail_call("remove", path, errno);

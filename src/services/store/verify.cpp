@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "services/store/prefetch.hpp"
 #include "services/store/report.hpp"
 #include "services/store/store_core.hpp"
 #include "services/store/store_record.hpp"
@@ -75,8 +76,14 @@ StoreReport Store::verify(const StoreProgress& progress) const {
     return a.shard != b.shard ? a.shard < b.shard : a.offset < b.offset;
   });
   std::uint64_t told = 0;
-  for (const Position& position : positions) {
+  constexpr std::size_t ahead = 256;
+  Prefetcher prefetcher;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    const Position& position = positions[i];
     try {
+      if (i % ahead == 0) {
+        prefetcher.ahead(snapshot, std::span(positions).subspan(i, std::min(2 * ahead, positions.size() - i)));
+      }
       const Shard& shard = snapshot.shard(position.shard);
       Shard::Found found = shard.record(position, Verify::full);
       const Key key = found.record.decode_key();

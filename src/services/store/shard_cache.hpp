@@ -1,0 +1,18 @@
+#pragma once
+// Shards that one reader at a time holds open for its next look-ups, so that readers do not meet at shared counts.
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+namespace stele {
+
+class Shard;
+
+struct ShardCache {
+  std::uint64_t version = 0;  // of the Shards that they come from
+  std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> shards;
+  void clear() noexcept { shards.clear(); }
+};
+
+}  // namespace stele
