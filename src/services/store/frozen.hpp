@@ -21,7 +21,8 @@ inline constexpr std::uint64_t record_plain = 3;    // [check, key, value]
 inline constexpr std::uint64_t record_packed = 4;   // [check, key, dictionary, [size, compressed value]]
 inline constexpr std::uint64_t record_large = 5;    // [check, key, value's check, dictionary + 1 or 0, value]
 // The number of a commit: ascending from 1. With commit_part: what stands before is a part of it, and it counts if its
-// mark without that is found in another shard. With commit_moved: copies made by a vacuum, which count by themselves.
+// mark without that is found in another shard. Copies made by a vacuum count by themselves: behind them stands the last
+// commit that ended in the shard they come from, or commit_moved where none did.
 inline constexpr std::uint64_t commit_part = std::uint64_t{1} << 63;
 inline constexpr std::uint64_t commit_moved = 0;
 inline constexpr std::byte filler{0xf7};            // undefined, between records

@@ -73,11 +73,14 @@ class ShardVacuum {
       }
       const Position from{source_, at, record.length};
       at += record.length;
-      if (record.items == store_frozen::record_commit) {
-        continue;
-      }
       if (!record.is_whole()) {
         shard.fail_damaged("does not match its checksum", from.offset);
+      }
+      if (record.items == store_frozen::record_commit) {
+        if ((record.commit & store_frozen::commit_part) == 0) {
+          last_commit_ = std::max(last_commit_, record.commit);
+        }
+        continue;
       }
       Key key = record.decode_key();
       const std::optional<Position> now = state_.locate(*read, key);
@@ -106,7 +109,7 @@ class ShardVacuum {
   void commit(const std::vector<Move>& moves) {
     const std::lock_guard lock(state_.write_mutex);
     std::vector<std::byte> mark;
-    put_commit(mark, store_frozen::commit_moved);
+    put_commit(mark, last_commit_);  // parts of that commit in other shards count by it
     appender_->append(mark);
     other_ += mark.size();
     appender_->flush();
@@ -167,6 +170,7 @@ class ShardVacuum {
   std::uint32_t target_ = 0;
   bool is_first_ = false;
   bool only_marks_ = true;
+  std::uint64_t last_commit_ = store_frozen::commit_moved;  // that ends in the source
   std::optional<Appender> appender_;
   std::uint64_t other_ = 0;
 };

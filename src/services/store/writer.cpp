@@ -514,6 +514,9 @@ void StoreWriter::adopt(Tally tally) noexcept {
 }
 
 std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t source) {
+  if (appender_ && entry(active_)->rank == entry(source)->rank) {
+    seal();  // the copies will stand behind it, so what comes later must not go there
+  }
   reserved_ = {source, state_.next_shard};
   ShardEntry made;
   made.number = state_.next_shard;

@@ -1,0 +1,114 @@
+// The store where things go wrong: writes that are undone while they are looked at, vacuums that end early, forks, calls
+// of the store from what the store calls.
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "stele/store.hpp"
+#include "test_support.hpp"
+
+namespace stele {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+
+std::string fresh(const std::string& name) {
+  fs::remove_all(name);
+  return name;
+}
+
+constexpr int fine = 0;
+constexpr int wrong = 1;
+
+/// Runs `action` in a child; its result, or -1 where a signal ended it.
+int in_child(const std::function<int()>& action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int result = 99;
+    try {
+      result = action();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+    }
+    std::_Exit(result);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void expect_whole(const std::string& path, const std::map<int, std::string>& model) {
+  const Store store = Store::open(path, StoreMode::read_only);
+  for (const auto& [key, text] : model) {
+    const auto found = store.find<std::string>(key);
+    ASSERT_TRUE(found) << key;
+    EXPECT_TRUE(*found == text) << key << ": " << found->substr(0, 20);
+  }
+  EXPECT_EQ(store.size(), model.size());
+  const StoreReport report = store.verify();
+  EXPECT_TRUE(report.good()) << report.problems[0];
+  std::size_t count = 0;
+  for (const StoreItem& item : store.by_insertion()) {
+    EXPECT_TRUE(model.contains(static_cast<int>(item.key.integer())));
+    ++count;
+  }
+  EXPECT_EQ(count, model.size());
+}
+
+// --- Recovery --------------------------------------------------------------------------------------------------------
+
+TEST(StoreReview, RecoveryAfterAVacuumOfTheShardThatEndsACommitKeepsItsOtherParts) {
+  const std::string path = fresh("part");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = 128 << 10});
+    for (int i = 0; i < 40; ++i) {  // one commit in two shards, the second with a value that is overwritten
+      store.put(i, model[i] = std::string(5000, static_cast<char>('a' + i % 26)));
+    }
+    store.put(39, model[39] = "again");
+    store.commit();
+    ASSERT_EQ(store.stats().shards.size(), 2U);
+    EXPECT_GT(store.vacuum({.dead_share = 0}), 0U);
+  }
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_EQ(report.values, model.size());
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, RecoveryAfterAVacuumThatEndedEarlyFindsTheLastValues) {
+  const std::string path = fresh("ranks");
+  std::map<int, std::string> model;
+  {
+    StoreOptions options;
+    options.shard_bytes = std::uint64_t{256} << 20;
+    Store store = Store::open(path, StoreMode::create, options);
+    for (int i = 0; i < 80; ++i) {
+      store.put(i, model[i] = std::string(1 << 20, static_cast<char>('a' + i % 26)));
+    }
+    store.put(0, model[0] = "short");
+    store.commit();
+    store.vacuum({.dead_share = 0, .progress = [](std::uint64_t, std::uint64_t) { return false; }});
+    store.put(1000, model[1000] = "goes to the shard that the vacuum has begun");
+    store.commit();
+    store.vacuum({.dead_share = 0.1});  // the rest of the first one
+    store.put(79, model[79] = "the last value");
+    store.erase(78);
+    model.erase(78);
+    store.commit();
+  }
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
+}
+
+}  // namespace
+}  // namespace stele
