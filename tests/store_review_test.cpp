@@ -110,5 +110,51 @@ TEST(StoreReview, RecoveryAfterAVacuumThatEndedEarlyFindsTheLastValues) {
   expect_whole(path, model);
 }
 
+TEST(StoreReview, RecoveryPassesOverFoldersAndOtherFilesWithNamesOfShards) {
+  const std::string path = fresh("names");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path);
+    store.put(1, model[1] = "one");
+  }
+  fs::create_directory(path + "/00000007.shard");
+  std::ofstream(path + "/00000008.shard") << "short";
+  std::ofstream(path + "/4294967295.shard") << std::string(1000, 'x');
+  std::ofstream(path + "/dictionary-9.zdict.tmp") << "left of a program that was killed";
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_FALSE(report.good());
+  EXPECT_LT(report.lost_bytes, 10'000U);
+  EXPECT_EQ(report.values, 1U);
+  expect_whole(path, model);
+  {
+    Store store = Store::open(path);
+    store.put(2, model[2] = "two");
+  }
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, RecoveryTakesNoDictionaryThatIsNotThere) {
+  if (!test::has_codec("zstd")) {
+    GTEST_SKIP();
+  }
+  const std::string path = fresh("no_dictionary");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.codec = "zstd"});
+    store.put(1, model[1] = std::string(1000, 'x'));
+  }
+  for (const char* name : {"/dictionary-3.zdict.part", "/dictionary-x.zdict", "/dictionary-18446744073709551615.zdict"}) {
+    std::ofstream(path + name) << "none";
+  }
+  fs::remove(path + "/index.lmdb");
+  Store::recover(path);
+  {
+    Store store = Store::open(path);
+    store.put(2, model[2] = std::string(1000, 'y'));
+  }
+  expect_whole(path, model);
+}
+
 }  // namespace
 }  // namespace stele

@@ -158,7 +158,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
     }
   }
   ShardEntry made;
-  made.number = state_.next_shard;
+  made.number = take_number();
   made.rank = state_.next_rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
@@ -168,12 +168,19 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
                                      header_of(made)));
   created_.push_back(made.number);
   table_.push_back(made);
-  ++state_.next_shard;
   ++state_.next_rank;
   ++state_.table;
   active_ = made.number;
   changed_.push_back(active_);
   note_written();
+}
+
+/// Is not given again, not even where nothing comes of it, so that no file is taken for another.
+std::uint32_t StoreWriter::take_number() {
+  if (state_.next_shard == 0 || state_.next_shard > most_shards) {
+    fail(Errc::limit_exceeded, "the store in " + shared_.folder + " has no number left for another shard");
+  }
+  return state_.next_shard++;
 }
 
 void StoreWriter::seal() {
@@ -517,16 +524,15 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
   if (appender_ && entry(active_)->rank == entry(source)->rank) {
     seal();  // the copies will stand behind it, so what comes later must not go there
   }
-  reserved_ = {source, state_.next_shard};
   ShardEntry made;
-  made.number = state_.next_shard;
+  made.number = take_number();
+  reserved_ = {source, made.number};
   made.rank = entry(source)->rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
   Appender appender = Appender::create(shared_.shards.path(made.number), header_of(made));
   sync_folder();
   Tally next{state_, table_};
-  ++next.state.next_shard;
   ++next.state.table;
   const auto behind = [](const ShardEntry& a, const ShardEntry& b) { return a.rank < b.rank; };
   next.table.insert(std::upper_bound(next.table.begin(), next.table.end(), made, behind), made);

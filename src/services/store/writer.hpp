@@ -91,6 +91,7 @@ class StoreWriter {
   void build_orders();
   void require_orders() const;
   void open_shard(std::uint64_t record_bytes);
+  std::uint32_t take_number();
   Position append(Bytes record, std::size_t payload_at);
   void put_large(const Key& key, LargeHead head, Bytes first, Bytes rest);
   bool put_compressed(const Key& key, Bytes head, Bytes payload);
