@@ -156,5 +156,127 @@ TEST(StoreReview, RecoveryTakesNoDictionaryThatIsNotThere) {
   expect_whole(path, model);
 }
 
+// --- What is looked at while it is undone ----------------------------------------------------------------------------
+
+TEST(StoreReview, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {
+  const std::string path = fresh("undone_view");
+  EXPECT_EQ(in_child([&] {
+              Store store = Store::open(path);
+              store.put("kept", 1);
+              store.commit();
+              std::optional<StoreValue> value;
+              {
+                StoreBatch batch = store.batch();
+                batch.put("text", std::string(300'000, 'x'));
+                value = store.view("text");
+              }
+              const bool same = value->text() == std::string(300'000, 'x');
+              store.put("other", std::string(300'000, 'y'));
+              store.commit();
+              return same && value->text() == std::string(300'000, 'x') ? fine : wrong;
+            }),
+            fine);
+}
+
+TEST(StoreReview, ReadersBesideBatchesThatAreUndone) {
+  const std::string path = fresh("undone_readers");
+  EXPECT_EQ(in_child([&] {
+              Store store = Store::open(path);
+              store.put("kept", std::string(5000, 'k'));
+              store.commit();
+              std::atomic<bool> done{false};
+              std::atomic<int> bad{0};
+              std::vector<std::thread> readers;
+              for (int i = 0; i < 2; ++i) {
+                readers.emplace_back([&] {
+                  while (!done) {
+                    try {
+                      const auto found = store.find<std::string>("text");
+                      bad += found && *found != std::string(100'000, 'x') ? 1 : 0;
+                      bad += store.get<std::string>("kept").size() == 5000 ? 0 : 1;
+                    } catch (const Error& error) {
+                      std::fprintf(stderr, "%s\n", error.what());
+                      ++bad;
+                    }
+                  }
+                });
+              }
+              for (int i = 0; i < 300; ++i) {
+                StoreBatch batch = store.batch();
+                batch.put("text", std::string(100'000, 'x'));
+                std::this_thread::sleep_for(std::chrono::microseconds(200));
+              }
+              done = true;
+              for (std::thread& reader : readers) {
+                reader.join();
+              }
+              return bad == 0 ? fine : wrong;
+            }),
+            fine);
+}
+
+// --- Lives of stores and batches -------------------------------------------------------------------------------------
+
+TEST(StoreReview, AStoreThatIsAssignedToCommitsFirst) {
+  const std::string path = fresh("assigned");
+  Store store = Store::open(path);
+  store.put("a", 1);
+  store = Store::open(fresh("assigned_other"));
+  EXPECT_EQ(Store::open(path, StoreMode::read_only).get<int>("a"), 1);
+}
+
+TEST(StoreReview, ABatchOfAStoreThatWasMovedEndsWithoutHarm) {
+  Store store = Store::open(fresh("moved"));
+  {
+    StoreBatch batch = store.batch();
+    batch.put("a", 1);
+    const Store moved = std::move(store);
+    EXPECT_EQ(error_of([&] { batch.put("b", 2); }).code(), Errc::invalid_argument);
+  }
+}
+
+TEST(StoreReview, AnOpenBatchIsNotTornByRelease) {
+  const std::string path = fresh("released");
+  Store store = Store::open(path);
+  {
+    StoreBatch batch = store.batch();
+    batch.put("a", 1);
+    EXPECT_EQ(error_of([&] { store.release(); }).code(), Errc::invalid_argument);
+    batch.put("b", 2);
+    batch.commit();
+  }
+  EXPECT_TRUE(store.contains("a"));
+  EXPECT_TRUE(store.contains("b"));
+  StoreBatch batch = store.batch();
+  batch.put("c", 3);
+  store.close();
+  EXPECT_EQ(error_of([&] { batch.put("d", 4); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(error_of([&] { batch.commit(); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(Store::open(path, StoreMode::read_only).size(), 2U);
+}
+
+TEST(StoreReview, APutBesideCloseIsKeptOrRefused) {
+  const std::string path = fresh("closing");
+  for (int round = 0; round < 200; ++round) {
+    fs::remove_all(path);
+    Store store = Store::open(path);
+    store.put("first", 0);
+    std::atomic<int> kept{0};
+    std::thread other([&] {
+      try {
+        for (int i = 0;; ++i) {
+          store.put(i, i);
+          kept = i + 1;
+        }
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Errc::invalid_argument);
+      }
+    });
+    store.close();
+    other.join();
+    ASSERT_EQ(Store::open(path).size(), static_cast<std::uint64_t>(kept) + 1);
+  }
+}
+
 }  // namespace
 }  // namespace stele

@@ -73,7 +73,7 @@ class Store {
   void flush();
   /// Commits, and lets others write. The Store can be used on, and takes the lock again at its next write.
   void release();
-  /// Commits and closes. Items and values handed out stay valid, ranges do not.
+  /// Commits and closes; an open batch is undone. Items and values handed out stay valid, ranges do not.
   void close();
 
   // --- Reading. Throws: Error(damaged), Error(io). ---
@@ -92,7 +92,7 @@ class Store {
     const std::optional<StoreValue> found = view(key);
     return found ? std::optional<T>(found->as<T>(load_options())) : std::nullopt;
   }
-  /// The value where it lies.
+  /// The value where it lies; of one that is not committed a copy.
   std::optional<StoreValue> view(const Key& key) const;
   bool contains(const Key& key) const;
   std::uint64_t size() const;
@@ -170,7 +170,7 @@ class Store {
 };
 
 /// Puts and erasures that become visible together at commit(). The destructor of an uncommitted one undoes them. Must
-/// not outlive the Store.
+/// not outlive the Store, which must not be moved meanwhile.
 class StoreBatch {
  public:
   StoreBatch(StoreBatch&& other) noexcept : store_(std::exchange(other.store_, nullptr)) {}

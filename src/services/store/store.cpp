@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <random>
+#include <shared_mutex>
 #include <thread>
 
 #include "base/bytes.hpp"
@@ -128,7 +129,13 @@ std::vector<std::byte> StoreCore::dictionary(std::uint64_t number) const {
 
 Store::Store(std::unique_ptr<StoreCore> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
-Store& Store::operator=(Store&&) noexcept = default;
+Store& Store::operator=(Store&& other) noexcept {
+  if (this != &other) {
+    const Store before(std::move(*this));  // commits as it goes
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
 
 Store Store::open(const Path& path, StoreMode mode, const StoreOptions& options) {
   return Store(std::make_unique<StoreCore>(path.text(), mode, options));
@@ -226,12 +233,10 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
         if (!*found) {
           return std::nullopt;
         }
-        const Position position = **found;
-        if (!pending->is_written(position)) {
-          const std::lock_guard lock(write_mutex);
-          pending->flush_buffer();
+        if (std::optional<StoreValue> copied = pending_value(*pending, key, **found)) {
+          return copied;
         }
-        return value(*shards->get(position.shard), position, &key);
+        continue;
       }
     }
     const std::unique_ptr<BlockReader> blocks = read();
@@ -251,6 +256,18 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
       }  // a vacuum has replaced the shard since
     }
   }
+}
+
+std::optional<StoreValue> StoreCore::pending_value(StoreWriter& pending, const Key& key, const Position& position) {
+  if (!pending.is_written(position)) {
+    const std::lock_guard lock(write_mutex);
+    pending.flush_buffer();
+  }
+  const std::shared_lock kept(pending.undo_mutex());
+  if (pending.find_pending(key.sortable()) != std::optional(std::optional(position)) || !pending.is_written(position)) {
+    return std::nullopt;
+  }
+  return StoreRecord::copy(value(*shards->get(position.shard), position, &key));
 }
 
 bool StoreCore::contains(const Key& key) {
@@ -356,19 +373,35 @@ void StoreCore::commit_waiting() {
   }
 }
 
-void StoreCore::end_writing() {
+void StoreCore::end_writing(bool closing) {
+  while (!try_to_end_writing(closing)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+/// False while a batch of another thread is to be waited for.
+bool StoreCore::try_to_end_writing(bool closing) {
   const std::lock_guard vacuum_lock(vacuum_mutex);
   const std::lock_guard lock(write_mutex);
-  if (writer_ == nullptr) {
-    return;
+  if (writer_ != nullptr) {
+    if (writer_->in_batch() && !closing) {
+      if (writer_->in_batch_of_this_thread()) {
+        fail(Errc::invalid_argument, "a batch is open; commit it first");
+      }
+      return false;
+    }
+    if (writer_->in_batch()) {
+      writer_->discard();
+      writer_->set_batch(false);
+    }
+    writer_->commit(options.durability != Durability::none);
+    writer_->unlock();  // even if a reader still holds it
+    const std::lock_guard writer_lock(writer_mutex);
+    has_writer = false;
+    writer_ = nullptr;
   }
-  if (writer_->in_batch()) {
-    writer_->discard();
-  }
-  writer_->commit(options.durability != Durability::none);
-  const std::lock_guard writer_lock(writer_mutex);
-  has_writer = false;
-  writer_ = nullptr;
+  closed = closed || closing;
+  return true;
 }
 
 Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) { state_->write_mutex.lock(); }
@@ -425,15 +458,14 @@ void Store::flush() {
 
 void Store::release() {
   state_->require_open();
-  state_->end_writing();
+  state_->end_writing(false);
 }
 
 void Store::close() {
   if (state_->closed) {
     return;
   }
-  state_->end_writing();
-  state_->closed = true;
+  state_->end_writing(true);
 }
 
 StoreBatch Store::batch() {
@@ -445,14 +477,14 @@ StoreBatch Store::batch() {
 }
 
 Store& StoreBatch::store() const {
-  if (store_ == nullptr) {
-    fail(Errc::invalid_argument, "the batch has ended");
+  if (store_ == nullptr || store_->state_ == nullptr) {
+    fail(Errc::invalid_argument, "the batch has ended, or its store was moved");
   }
   return *store_;
 }
 
 StoreBatch::~StoreBatch() {
-  if (store_ == nullptr) {
+  if (store_ == nullptr || store_->state_ == nullptr) {
     return;
   }
   StoreCore& state = *store_->state_;

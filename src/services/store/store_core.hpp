@@ -34,6 +34,8 @@ struct StoreCore {
   /// The value at a position, which must be `key`'s if that is not null.
   StoreValue value(const Shard& shard, const Position& position, const Key* key) const;
   std::optional<StoreValue> view(const Key& key);
+  /// A copy of what a key leads to that was put and not committed; nothing where that has changed since.
+  std::optional<StoreValue> pending_value(StoreWriter& pending, const Key& key, const Position& position);
   bool contains(const Key& key);
   /// Where a key leads by what is committed.
   std::optional<Position> locate(BlockReader& blocks, const Key& key) const;
@@ -45,8 +47,8 @@ struct StoreCore {
   std::unique_lock<std::recursive_mutex> without_batch();
   /// Commits what waits, unless a batch is open. Nothing to do for a reader.
   void commit_waiting();
-  /// Commits what waits, undoes an open batch, lets others write.
-  void end_writing();
+  /// Commits what waits, and lets others write. `closing`: undoes an open batch, else waits for its end.
+  void end_writing(bool closing);
   void require_open() const;
   std::vector<std::byte> dictionary(std::uint64_t number) const;
   std::string dictionary_path(std::uint64_t number) const;
@@ -70,6 +72,7 @@ struct StoreCore {
  private:
   void open_folder();
   void refresh(IndexRead& read);
+  bool try_to_end_writing(bool closing);
   std::shared_ptr<StoreWriter> writer_;
 };
 

@@ -70,6 +70,7 @@ void StoreWriter::cut(const ShardEntry& shard) const {
   struct stat status;
   if (system_calls().stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length) {
     Appender::open(path, shard.length);
+    shared_.shards.forget(shard.number);  // and what it knows of bytes that are gone
   }
 }
 
@@ -543,7 +544,13 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
   return {made.number, std::move(appender)};
 }
 
+void StoreWriter::unlock() noexcept {
+  appender_.reset();
+  lock_.release();
+}
+
 void StoreWriter::discard() {
+  const std::unique_lock undoing(undo_mutex_);
   appender_.reset();
   active_ = 0;
   note_written();
@@ -558,7 +565,9 @@ void StoreWriter::discard() {
   }
   created_.clear();
   changed_.clear();
+  const std::uint32_t next = state_.next_shard;
   load();
+  state_.next_shard = std::max(state_.next_shard, next);
   for (const ShardEntry& shard : table_) {
     const auto is_reserved = std::find(reserved_.begin(), reserved_.end(), shard.number) != reserved_.end();
     if (!is_reserved) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -63,6 +64,10 @@ class StoreWriter {
     batch_ = open;
     batch_thread_ = std::this_thread::get_id();
   }
+  /// Held by others while they read what is not committed, so that it is not undone meanwhile.
+  std::shared_mutex& undo_mutex() const noexcept { return undo_mutex_; }
+  /// Gives up the lock; nothing may be written after that.
+  void unlock() noexcept;
   bool in_batch() const noexcept { return batch_; }
   bool in_batch_of_this_thread() const noexcept { return batch_ && batch_thread_ == std::this_thread::get_id(); }
 
@@ -113,6 +118,7 @@ class StoreWriter {
   std::optional<Appender> appender_;
   std::uint32_t active_ = 0;
   std::vector<std::uint32_t> reserved_;
+  mutable std::shared_mutex undo_mutex_;  // held alone to undo what others may read
   mutable std::mutex pending_mutex_;  // guards pending_
   std::unordered_map<std::string, std::optional<Position>> pending_;
   std::uint64_t pending_bytes_ = 0;
