@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "base/bytes.hpp"
+#include "services/store/fork_guard.hpp"
 #include "services/store/frozen.hpp"
 #include "services/store/index_pages.hpp"
 #include "services/store/state_record.hpp"
@@ -161,7 +162,14 @@ struct Index::Environment {
   bool writable = false;
   std::mutex mutex;  // guards idle
   std::vector<std::unique_ptr<Reader>> idle;
+  ForkGuard guard;
   ~Environment() {
+    if (guard.in_child()) {  // closing it would take the parent's readers out of the table that all share
+      for (std::unique_ptr<Reader>& reader : idle) {
+        static_cast<void>(reader.release());
+      }
+      return;
+    }
     idle.clear();
     if (env != nullptr) {
       ::mdb_env_close(env);
@@ -260,7 +268,7 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
   }
   if (id) {
     if (const auto known = open.find(*id); known != open.end()) {
-      if (std::shared_ptr<Index> index = known->second.lock()) {
+      if (std::shared_ptr<Index> index = known->second.lock(); index != nullptr && !index->in_child()) {
         return index;
       }
       open.erase(known);
@@ -308,7 +316,12 @@ void Index::rename(const std::string& folder, const std::string& from) {
 Index::Index(std::unique_ptr<Environment> environment) : environment_(std::move(environment)) {}
 Index::~Index() = default;
 
+bool Index::in_child() const noexcept { return environment_->guard.in_child(); }
+
+void Index::require_same_process() const { environment_->guard.require_same_process(); }
+
 std::unique_ptr<IndexRead> Index::read() {
+  require_same_process();
   std::unique_ptr<Reader> reader;
   {
     const std::lock_guard lock(environment_->mutex);
@@ -335,6 +348,7 @@ std::unique_ptr<IndexRead> Index::read() {
 }
 
 std::unique_ptr<IndexWrite> Index::write() {
+  require_same_process();
   MDB_txn* transaction = nullptr;
   check(::mdb_txn_begin(environment_->env, nullptr, 0, &transaction), "write to");
   return std::unique_ptr<IndexWrite>(new IndexWrite(*this, transaction));
@@ -355,6 +369,10 @@ bool Index::writable() const noexcept { return environment_->writable; }
 IndexRead::IndexRead(Index& index, std::unique_ptr<Index::Reader> reader) : index_(index), reader_(std::move(reader)) {}
 
 IndexRead::~IndexRead() {
+  if (index_.in_child()) {
+    static_cast<void>(reader_.release());
+    return;
+  }
   if (order_cursor_ != nullptr) {
     ::mdb_cursor_close(order_cursor_);
   }
@@ -432,6 +450,9 @@ IndexWrite::IndexWrite(Index& index, MDB_txn* transaction) : index_(index), tran
 }
 
 IndexWrite::~IndexWrite() {
+  if (index_.in_child()) {
+    return;
+  }
   if (cursor_ != nullptr) {
     ::mdb_cursor_close(cursor_);
   }

@@ -154,6 +154,9 @@ void StoreCore::require_open() const {
   if (closed) {
     fail(Errc::invalid_argument, "the store is closed");
   }
+  if (index != nullptr) {
+    index->require_same_process();
+  }
 }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
