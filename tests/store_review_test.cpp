@@ -371,5 +371,159 @@ TEST(StoreReview, AChildIsToldToOpenTheStoreAnewAndCan) {
   EXPECT_EQ(Store::open(path).size(), 2U);
 }
 
+// --- Calls of the store from what it calls ---------------------------------------------------------------------------
+
+TEST(StoreReview, FunctionsOfOrdersMayNotWrite) {
+  const std::string path = fresh("order_calls");
+  Store* used = nullptr;
+  std::function<void()> call;
+  StoreOptions options;
+  options.orders = {{"length", [&](const Key&, const StoreValue& value) {
+                       if (call) {
+                         call();
+                       }
+                       return OrderValue(value.bytes().size());
+                     }}};
+  Store store = Store::open(path, StoreMode::create, options);
+  used = &store;
+  store.put("before", "1");
+  store.commit();
+  const std::vector<std::function<void()>> calls = {
+      [&] { used->put("x", "1"); },
+      [&] { used->put("x", std::vector<int>(100'000)); },
+      [&] { used->erase("before"); },
+      [&] { used->commit(); },
+      [&] { static_cast<void>(used->size()); },
+      [&] { used->batch(); },
+      [&] { used->vacuum(); },
+      [&] { used->release(); },
+      [&] { used->close(); },
+      [&] { used->drop_order("length"); },
+  };
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    call = calls[i];
+    store.put("a", "22");
+    EXPECT_EQ(error_of([&] { store.commit(); }).code(), Errc::invalid_argument) << i;
+    call = nullptr;
+    store.put("a", "333");
+    store.commit();
+    EXPECT_EQ(store.get<std::string>("a"), "333");
+  }
+  call = [&] { EXPECT_EQ(used->get<std::string>("before"), "1"); };  // reading is well
+  store.put("a", "22");
+  store.commit();
+  call = nullptr;
+  EXPECT_EQ(store.size(), 2U);
+  EXPECT_TRUE(store.verify().good());
+}
+
+struct Meddler {
+  std::vector<int> numbers;
+  std::function<void()> call;
+  static void visit(auto& v, auto& self) {
+    v("numbers", self.numbers);
+    if constexpr (requires { self.call(); }) {
+      if (self.call) {
+        self.call();
+      }
+    }
+    std::vector<int> more(self.numbers);
+    v("more", more);
+  }
+};
+
+TEST(StoreReview, ATypeMayNotWriteToTheStoreWhileItIsPut) {
+  const std::string path = fresh("visit_calls");
+  Store store = Store::open(path);
+  store.put("kept", "1");
+  store.commit();
+  for (const std::size_t size : {10, 4000, 10'000, 200'000, 2'000'000}) {
+    Meddler value;
+    value.numbers.resize(size);
+    for (const std::function<void()>& call : std::vector<std::function<void()>>{
+             [&] { store.put("x", "1"); }, [&] { store.put("x", std::vector<int>(50'000)); },
+             [&] { store.erase("kept"); }, [&] { store.close(); }, [&] { store.release(); },
+             [&] { throw std::runtime_error("of the type"); }}) {
+      value.call = call;
+      EXPECT_THROW(store.put("value", value), std::exception) << size;
+      EXPECT_FALSE(store.contains("value"));
+      store.put("between", size);
+    }
+    value.call = nullptr;
+    store.put("value", value);
+    EXPECT_EQ(store.get<Meddler>("value").numbers.size(), size);
+    EXPECT_TRUE(store.erase("value"));
+  }
+  store.commit();
+  EXPECT_EQ(store.size(), 2U);
+  std::size_t count = 0;
+  for (const StoreItem& item : store.by_insertion()) {
+    EXPECT_TRUE(item.key == Key("kept") || item.key == Key("between"));
+    ++count;
+  }
+  EXPECT_EQ(count, 2U);
+  EXPECT_TRUE(store.verify().good());
+  store.close();
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.values, 2U);
+}
+
+TEST(StoreReview, AVacuumsProgressMayNotEndWriting) {
+  Store store = Store::open(fresh("vacuum_calls"));
+  const auto fill = [&] {
+    for (int i = 0; i < 100; ++i) {
+      store.put(i % 50, i);
+    }
+  };
+  for (const std::function<void()>& call : std::vector<std::function<void()>>{
+           [&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
+    fill();
+    EXPECT_EQ(error_of([&] {
+                store.vacuum({.dead_share = 0, .progress = [&](std::uint64_t, std::uint64_t) {
+                                call();
+                                return true;
+                              }});
+              }).code(),
+              Errc::invalid_argument);
+  }
+  fill();
+  store.vacuum({.dead_share = 0, .progress = [&](std::uint64_t, std::uint64_t) {
+                  store.put("written", "meanwhile");
+                  StoreBatch batch = store.batch();
+                  batch.put("batch", 1);
+                  batch.commit();
+                  EXPECT_EQ(store.get<int>(7), 57);
+                  return true;
+                }});
+  EXPECT_EQ(store.size(), 52U);
+  EXPECT_TRUE(store.verify().good());
+  fill();
+  EXPECT_THROW(store.vacuum({.dead_share = 0, .progress = [](std::uint64_t, std::uint64_t) -> bool { throw 1; }}), int);
+  store.vacuum({.dead_share = 0});
+  EXPECT_EQ(store.size(), 52U);
+  EXPECT_TRUE(store.verify().good());
+}
+
+TEST(StoreReview, WhatUpdateCallsMayNotWaitForOthers) {
+  Store store = Store::open(fresh("update_calls"));
+  store.put("n", 1);
+  for (const std::function<void()>& call : std::vector<std::function<void()>>{
+           [&] { store.batch(); }, [&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
+    EXPECT_EQ(error_of([&] { store.update<int>("n", [&](int&) { call(); }); }).code(), Errc::invalid_argument);
+  }
+  EXPECT_THROW(store.update<int>("n", [](int& n) { n = 5; throw 1; }), int);
+  EXPECT_EQ(store.get<int>("n"), 1);
+  EXPECT_TRUE(store.update<int>("n", [&](int& n) {  // and may read and write
+    store.put("m", n);
+    store.update<int>("m", [](int& m) { ++m; });
+    store.commit();
+    n = store.get<int>("m") + 1;
+  }));
+  EXPECT_EQ(store.get<int>("n"), 3);
+  store.release();
+}
+
 }  // namespace
 }  // namespace stele

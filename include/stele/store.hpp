@@ -35,7 +35,8 @@ class Store {
   Store& operator=(Store&&) noexcept;
 
   // --- Writing. Throws: Error(read_only), Error(busy) while another process or Store writes, Error(io),
-  // Error(invalid_argument) for a key that is too long. ---
+  // Error(invalid_argument) for a key that is too long, and where a type or the function of an order writes to the store
+  // that it is called by. ---
 
   /// Stores any value that save() takes; text and bytes as they are. Seen by this Store at once, by others after
   /// commit().
@@ -52,6 +53,7 @@ class Store {
   /// Whether there was such a key.
   bool erase(const Key& key);
   /// Reads a value, lets `change` alter it and stores it, with no other write between; false where there is none.
+  /// `change` may use the store, but not begin a batch or a vacuum, release or close it.
   template <class T, class F>
   bool update(const Key& key, F&& change) {
     const Exclusive exclusive(*this);
@@ -159,6 +161,7 @@ class Store {
 
    private:
     StoreCore* state_;
+    bool outermost_;
   };
   explicit Store(std::unique_ptr<StoreCore> state);
   void put_text(const Key& key, std::string_view text);

@@ -334,6 +334,7 @@ void Store::fail_missing(const Key& key) { fail(Errc::not_found, "the store has 
 StoreWriter& StoreCore::writing() {
   require_open();
   if (writer_ != nullptr) {
+    writer_->require_idle();
     return *writer_;
   }
   if (mode == StoreMode::read_only) {
@@ -348,6 +349,13 @@ StoreWriter& StoreCore::writing() {
   writer_ = std::move(made);
   has_writer = true;
   return *writer_;
+}
+
+void StoreCore::require_outside() const {
+  const std::thread::id self = std::this_thread::get_id();
+  if (updating == self || vacuuming == self) {
+    fail(Errc::invalid_argument, "not possible inside of an update or a vacuum of the same store");
+  }
 }
 
 std::unique_lock<std::recursive_mutex> StoreCore::without_batch() {
@@ -377,6 +385,7 @@ void StoreCore::commit_waiting() {
 }
 
 void StoreCore::end_writing(bool closing) {
+  require_outside();
   while (!try_to_end_writing(closing)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -387,6 +396,7 @@ bool StoreCore::try_to_end_writing(bool closing) {
   const std::lock_guard vacuum_lock(vacuum_mutex);
   const std::lock_guard lock(write_mutex);
   if (writer_ != nullptr) {
+    writer_->require_idle();
     if (writer_->in_batch() && !closing) {
       if (writer_->in_batch_of_this_thread()) {
         fail(Errc::invalid_argument, "a batch is open; commit it first");
@@ -407,8 +417,16 @@ bool StoreCore::try_to_end_writing(bool closing) {
   return true;
 }
 
-Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) { state_->write_mutex.lock(); }
-Store::Exclusive::~Exclusive() { state_->write_mutex.unlock(); }
+Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) {
+  state_->write_mutex.lock();
+  outermost_ = state_->updating.exchange(std::this_thread::get_id()) == std::thread::id();
+}
+Store::Exclusive::~Exclusive() {
+  if (outermost_) {
+    state_->updating = std::thread::id();
+  }
+  state_->write_mutex.unlock();
+}
 
 void Store::put_text(const Key& key, std::string_view text) {
   check_key(key);
@@ -472,6 +490,9 @@ void Store::close() {
 }
 
 StoreBatch Store::batch() {
+  if (state_->updating == std::this_thread::get_id()) {
+    state_->require_outside();
+  }
   const std::unique_lock lock = state_->without_batch();
   StoreWriter& writer = state_->writing();
   writer.commit(state_->options.durability != Durability::none);

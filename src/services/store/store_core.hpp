@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "services/store/index.hpp"
@@ -63,7 +64,12 @@ struct StoreCore {
   LoadOptions load;
   std::atomic<bool> closed{false};
 
+  /// Throws: Error(invalid_argument) where this thread would wait for itself: inside of an update or a vacuum.
+  void require_outside() const;
+
   std::recursive_mutex write_mutex;   // held while something is written
+  std::atomic<std::thread::id> updating{};   // the thread inside of an update
+  std::atomic<std::thread::id> vacuuming{};  // and of a vacuum
   std::mutex vacuum_mutex;            // held by a vacuum, and to end writing
   mutable std::mutex writer_mutex;    // guards writer_
   std::atomic<bool> has_writer{false};

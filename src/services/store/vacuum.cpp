@@ -178,7 +178,17 @@ class ShardVacuum {
 }  // namespace
 
 std::uint64_t Store::vacuum(const VacuumOptions& options) {
+  state_->require_outside();
+  state_->without_batch();  // fails at once, as another's vacuum may wait for a batch of this thread
   const std::lock_guard vacuum_lock(state_->vacuum_mutex);
+  struct Inside {
+    explicit Inside(std::atomic<std::thread::id>& thread) : thread_(thread) { thread_ = std::this_thread::get_id(); }
+    ~Inside() { thread_ = std::thread::id(); }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    std::atomic<std::thread::id>& thread_;
+  };
+  const Inside inside(state_->vacuuming);
   std::vector<ShardEntry> sources;
   std::shared_ptr<StoreWriter> writer;
   std::uint64_t total = 0;

@@ -86,7 +86,9 @@ const StoreOrder& StoreWriter::order_function(const std::string& name) const {
 
 std::string StoreWriter::order_value(const StoreState::Order& order, std::string_view key,
                                      const Position& position) const {
-  return order_function(order.name).by(Key::from_sortable(key), shared_.value(position)).sortable();
+  const StoreValue value = shared_.value(position);
+  const Calling calling(*this);
+  return order_function(order.name).by(Key::from_sortable(key), value).sortable();
 }
 
 void StoreWriter::build_orders() {
@@ -309,6 +311,7 @@ void StoreWriter::put_object(const Key& key, const std::function<void(Writer& ou
       options.types = shared_.options.types;
       object_writer_ = std::make_unique<Writer>(spill_, options);
     }
+    const Calling calling(*this);
     write(*object_writer_);
   } catch (const Spill::Restart&) {
     object_writer_ = nullptr;
@@ -370,7 +373,10 @@ void StoreWriter::pass_object(const Key& key, const std::function<void(Writer& o
     before = appender_->position();
     spill_.pass(*appender_, scratch_, most_length);
     Writer out(spill_, options);
-    write(out);
+    {
+      const Calling calling(*this);
+      write(out);
+    }
     out.close();
     head.size = spill_.passed();
     head.value_check = spill_.checksum();
@@ -450,7 +456,14 @@ void StoreWriter::sync_touched() {
 
 void StoreWriter::sync_folder() const { sync_path(shared_.folder, O_RDONLY | O_DIRECTORY); }
 
+void StoreWriter::require_idle() const {
+  if (calling_) {
+    fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store it is called by");
+  }
+}
+
 void StoreWriter::commit(bool durable) {
+  require_idle();
   if (process_ != ::getpid()) {
     fail(Errc::invalid_argument, "a store was used in a child after fork(); open it there anew");
   }
@@ -550,6 +563,7 @@ void StoreWriter::unlock() noexcept {
 }
 
 void StoreWriter::discard() {
+  require_idle();
   const std::unique_lock undoing(undo_mutex_);
   appender_.reset();
   active_ = 0;

@@ -66,6 +66,8 @@ class StoreWriter {
   }
   /// Held by others while they read what is not committed, so that it is not undone meanwhile.
   std::shared_mutex& undo_mutex() const noexcept { return undo_mutex_; }
+  /// Throws: Error(invalid_argument) inside of what the writer calls: a type that is put, the function of an order.
+  void require_idle() const;
   /// Gives up the lock; nothing may be written after that.
   void unlock() noexcept;
   bool in_batch() const noexcept { return batch_; }
@@ -90,6 +92,17 @@ class StoreWriter {
   const StoreOrder& order_function(const std::string& name) const;
 
  private:
+  /// While it is there, what is called is not the library's.
+  class Calling {
+   public:
+    explicit Calling(const StoreWriter& writer) noexcept : writer_(writer) { writer_.calling_ = true; }
+    ~Calling() { writer_.calling_ = false; }
+    Calling(const Calling&) = delete;
+    Calling& operator=(const Calling&) = delete;
+
+   private:
+    const StoreWriter& writer_;
+  };
   void load();
   void remove_strangers();
   void cut(const ShardEntry& shard) const;
@@ -124,6 +137,7 @@ class StoreWriter {
   std::uint64_t pending_bytes_ = 0;
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
   std::atomic<std::uint32_t> written_shard_{0};
+  mutable bool calling_ = false;  // what is not the library's
   bool batch_ = false;
   std::thread::id batch_thread_;
   Spill spill_;
