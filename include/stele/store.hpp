@@ -36,7 +36,8 @@ class Store {
   Store& operator=(Store&&) noexcept;
 
   // --- Writing. Throws: Error(read_only), Error(busy) while another process or Store writes, Error(io),
-  // Error(invalid_argument) for a key that is too long. ---
+  // Error(invalid_argument) for a key that is too long, and where a type or the function of an order writes to the store
+  // that it is called by. ---
 
   /// Stores any value that save() takes; text and bytes as they are. Seen by this Store at once, by others after
   /// commit().
@@ -53,6 +54,7 @@ class Store {
   /// Whether there was such a key.
   bool erase(const Key& key);
   /// Reads a value, lets `change` alter it and stores it, with no other write between; false where there is none.
+  /// `change` may use the store, but not begin a batch or a vacuum, release or close it.
   template <class T, class F>
   bool update(const Key& key, F&& change) {
     const Exclusive exclusive(*this);
@@ -74,7 +76,7 @@ class Store {
   void flush();
   /// Commits, and lets others write. The Store can be used on, and takes the lock again at its next write.
   void release();
-  /// Commits and closes. Items and values handed out stay valid, ranges do not.
+  /// Commits and closes; an open batch is undone. Items and values handed out stay valid, ranges do not.
   void close();
 
   // --- Reading. Throws: Error(damaged), Error(io). ---
@@ -93,7 +95,7 @@ class Store {
     const std::optional<StoreValue> found = view(key);
     return found ? std::optional<T>(found->as<T>(load_options())) : std::nullopt;
   }
-  /// The value where it lies.
+  /// The value where it lies; of one that is not committed a copy.
   std::optional<StoreValue> view(const Key& key) const;
   bool contains(const Key& key) const;
   std::uint64_t size() const;
@@ -161,6 +163,7 @@ class Store {
 
    private:
     StoreCore* state_;
+    bool outermost_;
   };
   explicit Store(std::unique_ptr<StoreCore> state);
   void put_text(const Key& key, std::string_view text);
@@ -172,7 +175,7 @@ class Store {
 };
 
 /// Puts and erasures that become visible together at commit(). The destructor of an uncommitted one undoes them. Must
-/// not outlive the Store.
+/// not outlive the Store, which must not be moved meanwhile.
 class StoreBatch {
  public:
   StoreBatch(StoreBatch&& other) noexcept : store_(std::exchange(other.store_, nullptr)) {}

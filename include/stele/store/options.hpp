@@ -85,6 +85,7 @@ using StoreProgress = std::function<bool(std::uint64_t done, std::uint64_t total
 struct VacuumOptions {
   /// Shards whose dead bytes are at least this share are written anew.
   double dead_share = 0.2;
+  /// May write to the store, but not release, close or vacuum it.
   StoreProgress progress = {};
 };
 

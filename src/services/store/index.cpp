@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/bytes.hpp"
+#include "services/store/fork_guard.hpp"
 #include "services/store/frozen.hpp"
 #include "services/store/index_pages.hpp"
 #include "services/store/state_record.hpp"
@@ -150,10 +151,11 @@ struct Index::Environment {
     std::vector<std::unique_ptr<IndexRead>> readers;
   };
   std::array<Idle, 8> idle;
+  ForkGuard guard;
   Idle& mine() noexcept { return idle[std::hash<std::thread::id>{}(std::this_thread::get_id()) % idle.size()]; }
   ~Environment() {
-    for (Idle& some : idle) {
-      some.readers.clear();
+    if (guard.in_child()) {  // closing it would take the parent's readers out of the table that all share
+      return;
     }
     if (env != nullptr) {
       ::mdb_env_close(env);
@@ -252,7 +254,7 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
   }
   if (id) {
     if (const auto known = open.find(*id); known != open.end()) {
-      if (std::shared_ptr<Index> index = known->second.lock()) {
+      if (std::shared_ptr<Index> index = known->second.lock(); index != nullptr && !index->in_child()) {
         return index;
       }
       open.erase(known);
@@ -298,9 +300,18 @@ void Index::rename(const std::string& folder, const std::string& from) {
 }
 
 Index::Index(std::unique_ptr<Environment> environment) : environment_(std::move(environment)) {}
-Index::~Index() = default;
+Index::~Index() {
+  for (Environment::Idle& some : environment_->idle) {
+    some.readers.clear();
+  }
+}
+
+bool Index::in_child() const noexcept { return environment_->guard.in_child(); }
+
+void Index::require_same_process() const { environment_->guard.require_same_process(); }
 
 std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
+  require_same_process();
   std::unique_ptr<IndexRead> idle;
   {
     Environment::Idle& mine = environment_->mine();
@@ -329,6 +340,7 @@ std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
 }
 
 std::unique_ptr<IndexWrite> Index::write() {
+  require_same_process();
   MDB_txn* transaction = nullptr;
   check(::mdb_txn_begin(environment_->env, nullptr, 0, &transaction), "write to");
   return std::unique_ptr<IndexWrite>(new IndexWrite(*this, transaction));
@@ -358,6 +370,9 @@ bool Index::writable() const noexcept { return environment_->writable; }
 IndexRead::IndexRead(Index& index, MDB_txn* transaction) : index_(index), transaction_(transaction) {}
 
 IndexRead::~IndexRead() {
+  if (index_.in_child()) {  // it is the parent's
+    return;
+  }
   for (MDB_cursor* const cursor : {cursor_, order_cursor_}) {
     if (cursor != nullptr) {
       ::mdb_cursor_close(cursor);
@@ -369,6 +384,9 @@ IndexRead::~IndexRead() {
 /// Keeps it for the next reader.
 void IndexRead::release() noexcept {
   std::unique_ptr<IndexRead> own(this);
+  if (index_.in_child()) {
+    return;
+  }
   if (order_cursor_ != nullptr) {
     ::mdb_cursor_close(std::exchange(order_cursor_, nullptr));
   }
@@ -456,6 +474,9 @@ IndexWrite::IndexWrite(Index& index, MDB_txn* transaction) : index_(index), tran
 }
 
 IndexWrite::~IndexWrite() {
+  if (index_.in_child()) {
+    return;
+  }
   if (cursor_ != nullptr) {
     ::mdb_cursor_close(cursor_);
   }

@@ -100,6 +100,10 @@ class Index {
   void clear_caches();
   std::uint64_t bytes() const;
   bool writable() const noexcept;
+  /// Whether this is a child of the process that opened it, where it must not be used.
+  bool in_child() const noexcept;
+  /// Throws: Error(invalid_argument) in a child.
+  void require_same_process() const;
 
  private:
   friend class IndexRead;

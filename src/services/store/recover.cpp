@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -162,6 +163,19 @@ class Rebuild {
   std::map<std::string, std::optional<Position>> changes_;
 };
 
+/// The number in the name of a dictionary's file, or 0 where it is none's.
+std::uint64_t dictionary_number(std::string_view name) {
+  constexpr std::string_view before = "dictionary-";
+  constexpr std::string_view behind = ".zdict";
+  std::uint32_t number = 0;
+  if (!name.starts_with(before) || !name.ends_with(behind)) {
+    return 0;
+  }
+  const char* const end = name.data() + name.size() - behind.size();
+  const auto [stop, error] = std::from_chars(name.data() + before.size(), end, number);
+  return stop == end && error == std::errc{} ? number : 0;
+}
+
 struct Found {
   std::shared_ptr<Shard> shard;
   std::uint64_t rank = 0;
@@ -172,9 +186,7 @@ std::vector<Found> find_shards(const std::string& folder, StoreReport& report, S
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(folder, error)) {
     const std::string name = file.path().filename().string();
-    if (name.starts_with("dictionary-")) {
-      state.dictionary = std::max<std::uint64_t>(state.dictionary, std::strtoull(name.c_str() + 11, nullptr, 10));
-    }
+    state.dictionary = std::max(state.dictionary, dictionary_number(name));
     const std::optional<std::uint32_t> number = shard_number(name);
     if (!number) {
       continue;
@@ -185,7 +197,8 @@ std::vector<Found> find_shards(const std::string& folder, StoreReport& report, S
       found.push_back({shard, shard->header().rank});
     } catch (const Error& problem) {
       note_problem(report, problem.what());
-      report.lost_bytes += file.file_size(error);
+      std::error_code no_file;
+      report.lost_bytes += file.is_regular_file(no_file) ? file.file_size(no_file) : 0;
     }
   }
   if (error) {

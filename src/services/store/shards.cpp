@@ -25,7 +25,8 @@ std::optional<std::uint32_t> shard_number(const std::string& file_name) {
   const char* const end = file_name.data() + file_name.size() - extension.size();
   std::uint32_t number = 0;
   const auto [stop, error] = std::from_chars(file_name.data(), end, number);
-  return stop == end && error == std::errc{} && number > 0 ? std::optional(number) : std::nullopt;
+  const bool good = stop == end && error == std::errc{} && number > 0 && number <= most_shards;
+  return good ? std::optional(number) : std::nullopt;
 }
 
 std::shared_ptr<Shard> Shards::get(std::uint32_t number) {

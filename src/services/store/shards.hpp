@@ -39,6 +39,9 @@ class Shards {
   std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> open_;
 };
 
+/// The greatest number of a shard.
+inline constexpr std::uint32_t most_shards = 0xfffffffe;
+
 /// The number in the name of a shard's file, or nothing where it is no shard's.
 std::optional<std::uint32_t> shard_number(const std::string& file_name);
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <random>
+#include <shared_mutex>
 #include <thread>
 
 #include "base/bytes.hpp"
@@ -129,7 +130,13 @@ std::vector<std::byte> StoreCore::dictionary(std::uint64_t number) const {
 
 Store::Store(std::unique_ptr<StoreCore> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
-Store& Store::operator=(Store&&) noexcept = default;
+Store& Store::operator=(Store&& other) noexcept {
+  if (this != &other) {
+    const Store before(std::move(*this));  // commits as it goes
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
 
 Store Store::open(const Path& path, StoreMode mode, const StoreOptions& options) {
   return Store(std::make_unique<StoreCore>(path.text(), mode, options));
@@ -147,6 +154,9 @@ Store::~Store() {
 void StoreCore::require_open() const {
   if (closed) {
     fail(Errc::invalid_argument, "the store is closed");
+  }
+  if (index != nullptr) {
+    index->require_same_process();
   }
 }
 
@@ -230,12 +240,10 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
         if (!*found) {
           return std::nullopt;
         }
-        const Position position = **found;
-        if (!pending->is_written(position)) {
-          const std::lock_guard lock(write_mutex);
-          pending->flush_buffer();
+        if (std::optional<StoreValue> copied = pending_value(*pending, key, **found)) {
+          return copied;
         }
-        return value(*shards->get(position.shard), position, &key);
+        continue;
       }
     }
     const BlockReader::Handle blocks = read();
@@ -256,6 +264,18 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
       }  // a vacuum has replaced the shard since
     }
   }
+}
+
+std::optional<StoreValue> StoreCore::pending_value(StoreWriter& pending, const Key& key, const Position& position) {
+  if (!pending.is_written(position)) {
+    const std::lock_guard lock(write_mutex);
+    pending.flush_buffer();
+  }
+  const std::shared_lock kept(pending.undo_mutex());
+  if (pending.find_pending(key.sortable()) != std::optional(std::optional(position)) || !pending.is_written(position)) {
+    return std::nullopt;
+  }
+  return StoreRecord::copy(value(*shards->get(position.shard), position, &key));
 }
 
 bool StoreCore::contains(const Key& key) {
@@ -320,6 +340,7 @@ void Store::fail_missing(const Key& key) { fail(Errc::not_found, "the store has 
 StoreWriter& StoreCore::writing() {
   require_open();
   if (writer_ != nullptr) {
+    writer_->require_idle();
     return *writer_;
   }
   if (mode == StoreMode::read_only) {
@@ -334,6 +355,13 @@ StoreWriter& StoreCore::writing() {
   writer_ = std::move(made);
   has_writer = true;
   return *writer_;
+}
+
+void StoreCore::require_outside() const {
+  const std::thread::id self = std::this_thread::get_id();
+  if (updating == self || vacuuming == self) {
+    fail(Errc::invalid_argument, "not possible inside of an update or a vacuum of the same store");
+  }
 }
 
 std::unique_lock<std::recursive_mutex> StoreCore::without_batch() {
@@ -362,23 +390,49 @@ void StoreCore::commit_waiting() {
   }
 }
 
-void StoreCore::end_writing() {
-  const std::lock_guard vacuum_lock(vacuum_mutex);
-  const std::lock_guard lock(write_mutex);
-  if (writer_ == nullptr) {
-    return;
+void StoreCore::end_writing(bool closing) {
+  require_outside();
+  while (!try_to_end_writing(closing)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  if (writer_->in_batch()) {
-    writer_->discard();
-  }
-  writer_->commit(options.durability != Durability::none);
-  const std::lock_guard writer_lock(writer_mutex);
-  has_writer = false;
-  writer_ = nullptr;
 }
 
-Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) { state_->write_mutex.lock(); }
-Store::Exclusive::~Exclusive() { state_->write_mutex.unlock(); }
+/// False while a batch of another thread is to be waited for.
+bool StoreCore::try_to_end_writing(bool closing) {
+  const std::lock_guard vacuum_lock(vacuum_mutex);
+  const std::lock_guard lock(write_mutex);
+  if (writer_ != nullptr) {
+    writer_->require_idle();
+    if (writer_->in_batch() && !closing) {
+      if (writer_->in_batch_of_this_thread()) {
+        fail(Errc::invalid_argument, "a batch is open; commit it first");
+      }
+      return false;
+    }
+    if (writer_->in_batch()) {
+      writer_->discard();
+      writer_->set_batch(false);
+    }
+    writer_->commit(options.durability != Durability::none);
+    writer_->unlock();  // even if a reader still holds it
+    const std::lock_guard writer_lock(writer_mutex);
+    has_writer = false;
+    writer_ = nullptr;
+  }
+  closed = closed || closing;
+  return true;
+}
+
+Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) {
+  state_->write_mutex.lock();
+  outermost_ = state_->updating.exchange(std::this_thread::get_id()) == std::thread::id();
+}
+Store::Exclusive::~Exclusive() {
+  if (outermost_) {
+    state_->updating = std::thread::id();
+  }
+  state_->write_mutex.unlock();
+}
 
 void Store::put_text(const Key& key, std::string_view text) {
   check_key(key);
@@ -431,18 +485,20 @@ void Store::flush() {
 
 void Store::release() {
   state_->require_open();
-  state_->end_writing();
+  state_->end_writing(false);
 }
 
 void Store::close() {
   if (state_->closed) {
     return;
   }
-  state_->end_writing();
-  state_->closed = true;
+  state_->end_writing(true);
 }
 
 StoreBatch Store::batch() {
+  if (state_->updating == std::this_thread::get_id()) {
+    state_->require_outside();
+  }
   const std::unique_lock lock = state_->without_batch();
   StoreWriter& writer = state_->writing();
   writer.commit(state_->options.durability != Durability::none);
@@ -451,14 +507,14 @@ StoreBatch Store::batch() {
 }
 
 Store& StoreBatch::store() const {
-  if (store_ == nullptr) {
-    fail(Errc::invalid_argument, "the batch has ended");
+  if (store_ == nullptr || store_->state_ == nullptr) {
+    fail(Errc::invalid_argument, "the batch has ended, or its store was moved");
   }
   return *store_;
 }
 
 StoreBatch::~StoreBatch() {
-  if (store_ == nullptr) {
+  if (store_ == nullptr || store_->state_ == nullptr) {
     return;
   }
   StoreCore& state = *store_->state_;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "services/store/index.hpp"
@@ -34,6 +35,8 @@ struct StoreCore {
   /// The value at a position, which must be `key`'s if that is not null.
   StoreValue value(const Shard& shard, const Position& position, const Key* key) const;
   std::optional<StoreValue> view(const Key& key);
+  /// A copy of what a key leads to that was put and not committed; nothing where that has changed since.
+  std::optional<StoreValue> pending_value(StoreWriter& pending, const Key& key, const Position& position);
   bool contains(const Key& key);
   /// Where a key leads by what is committed.
   std::optional<Position> locate(BlockReader& blocks, const Key& key) const;
@@ -45,8 +48,8 @@ struct StoreCore {
   std::unique_lock<std::recursive_mutex> without_batch();
   /// Commits what waits, unless a batch is open. Nothing to do for a reader.
   void commit_waiting();
-  /// Commits what waits, undoes an open batch, lets others write.
-  void end_writing();
+  /// Commits what waits, and lets others write. `closing`: undoes an open batch, else waits for its end.
+  void end_writing(bool closing);
   void require_open() const;
   std::vector<std::byte> dictionary(std::uint64_t number) const;
   std::string dictionary_path(std::uint64_t number) const;
@@ -61,7 +64,12 @@ struct StoreCore {
   LoadOptions load;
   std::atomic<bool> closed{false};
 
+  /// Throws: Error(invalid_argument) where this thread would wait for itself: inside of an update or a vacuum.
+  void require_outside() const;
+
   std::recursive_mutex write_mutex;   // held while something is written
+  std::atomic<std::thread::id> updating{};   // the thread inside of an update
+  std::atomic<std::thread::id> vacuuming{};  // and of a vacuum
   std::mutex vacuum_mutex;            // held by a vacuum, and to end writing
   mutable std::mutex writer_mutex;    // guards writer_
   std::atomic<bool> has_writer{false};
@@ -70,6 +78,7 @@ struct StoreCore {
  private:
   void open_folder();
   void refresh(IndexRead& read);
+  bool try_to_end_writing(bool closing);
   std::shared_ptr<StoreWriter> writer_;
 };
 

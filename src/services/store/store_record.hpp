@@ -12,6 +12,9 @@ class StoreRecord {
   /// Throws: Error(damaged), and what decompressing does.
   static StoreValue value(Shard::Found found, const ValueCodec& codec, const Limits& limits);
 
+  /// The same in memory of its own, where the bytes it lies in may go.
+  static StoreValue copy(const StoreValue& value);
+
   /// The CBOR item that a value is.
   static Bytes item(const StoreValue& value) noexcept { return value.item_; }
 

@@ -78,11 +78,11 @@ class ShardVacuum {
       }
       const Position from{source_, at, record.length};
       at += record.length;
-      if (record.items == store_frozen::record_commit) {
-        continue;
-      }
       if (!record.is_whole()) {
         shard.fail_damaged("does not match its checksum", from.offset);
+      }
+      if (record.items == store_frozen::record_commit) {
+        continue;
       }
       Key key = record.decode_key();
       const std::optional<Position> now = state_.locate(*read, key);
@@ -180,7 +180,17 @@ class ShardVacuum {
 }  // namespace
 
 std::uint64_t Store::vacuum(const VacuumOptions& options) {
+  state_->require_outside();
+  state_->without_batch();  // fails at once, as another's vacuum may wait for a batch of this thread
   const std::lock_guard vacuum_lock(state_->vacuum_mutex);
+  struct Inside {
+    explicit Inside(std::atomic<std::thread::id>& thread) : thread_(thread) { thread_ = std::this_thread::get_id(); }
+    ~Inside() { thread_ = std::thread::id(); }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    std::atomic<std::thread::id>& thread_;
+  };
+  const Inside inside(state_->vacuuming);
   std::vector<ShardEntry> sources;
   std::shared_ptr<StoreWriter> writer;
   std::uint64_t total = 0;

@@ -1,5 +1,7 @@
 #include "stele/store/value.hpp"
 
+#include <algorithm>
+
 #include "archive/item.hpp"
 #include "base/checksum.hpp"
 #include "format/cursor.hpp"
@@ -73,6 +75,23 @@ StoreValue StoreRecord::value(Shard::Found found, const ValueCodec& codec, const
     value.unchecked_ = record.value_check;
   }
   return value;
+}
+
+StoreValue StoreRecord::copy(const StoreValue& value) {
+  if (value.mapping_ == nullptr) {
+    return value;
+  }
+  const std::size_t head = value.payload_.empty() ? 0 : static_cast<std::size_t>(value.payload_.data() - value.item_.data());
+  std::vector<std::byte> bytes(value.item_.size() + store_frozen::alignment);
+  const auto payload = reinterpret_cast<std::uintptr_t>(bytes.data()) + head;
+  const std::size_t gap = (store_frozen::alignment - payload % store_frozen::alignment) % store_frozen::alignment;
+  std::copy(value.item_.begin(), value.item_.end(), bytes.begin() + static_cast<std::ptrdiff_t>(gap));
+  StoreValue copied;
+  copied.stored_bytes_ = value.stored_bytes_;
+  copied.unchecked_ = value.unchecked_;
+  copied.memory_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  take_item(copied, Bytes(*copied.memory_).subspan(gap, value.item_.size()));
+  return copied;
 }
 
 void StoreRecord::take_item(StoreValue& value, Bytes item) {

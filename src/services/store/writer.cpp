@@ -70,6 +70,7 @@ void StoreWriter::cut(const ShardEntry& shard) const {
   struct stat status;
   if (system_calls().stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length) {
     Appender::open(path, shard.length);
+    shared_.shards.forget(shard.number);  // and what it knows of bytes that are gone
   }
 }
 
@@ -85,7 +86,9 @@ const StoreOrder& StoreWriter::order_function(const std::string& name) const {
 
 std::string StoreWriter::order_value(const StoreState::Order& order, std::string_view key,
                                      const Position& position) const {
-  return order_function(order.name).by(Key::from_sortable(key), shared_.value(position)).sortable();
+  const StoreValue value = shared_.value(position);
+  const Calling calling(*this);
+  return order_function(order.name).by(Key::from_sortable(key), value).sortable();
 }
 
 void StoreWriter::build_orders() {
@@ -158,7 +161,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
     }
   }
   ShardEntry made;
-  made.number = state_.next_shard;
+  made.number = take_number();
   made.rank = state_.next_rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
@@ -168,12 +171,19 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
                                      header_of(made)));
   created_.push_back(made.number);
   table_.push_back(made);
-  ++state_.next_shard;
   ++state_.next_rank;
   ++state_.table;
   active_ = made.number;
   changed_.push_back(active_);
   note_written();
+}
+
+/// Is not given again, not even where nothing comes of it, so that no file is taken for another.
+std::uint32_t StoreWriter::take_number() {
+  if (state_.next_shard == 0 || state_.next_shard > most_shards) {
+    fail(Errc::limit_exceeded, "the store in " + shared_.folder + " has no number left for another shard");
+  }
+  return state_.next_shard++;
 }
 
 void StoreWriter::seal() {
@@ -301,6 +311,7 @@ void StoreWriter::put_object(const Key& key, const std::function<void(Writer& ou
       options.types = shared_.options.types;
       object_writer_ = std::make_unique<Writer>(spill_, options);
     }
+    const Calling calling(*this);
     write(*object_writer_);
   } catch (const Spill::Restart&) {
     object_writer_ = nullptr;
@@ -362,7 +373,10 @@ void StoreWriter::pass_object(const Key& key, const std::function<void(Writer& o
     before = appender_->position();
     spill_.pass(*appender_, scratch_, most_length);
     Writer out(spill_, options);
-    write(out);
+    {
+      const Calling calling(*this);
+      write(out);
+    }
     out.close();
     head.size = spill_.passed();
     head.value_check = spill_.checksum();
@@ -445,7 +459,14 @@ void StoreWriter::sync_touched() {
 
 void StoreWriter::sync_folder() const { sync_path(shared_.folder, O_RDONLY | O_DIRECTORY); }
 
+void StoreWriter::require_idle() const {
+  if (calling_) {
+    fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store it is called by");
+  }
+}
+
 void StoreWriter::commit(bool durable) {
+  require_idle();
   if (process_ != ::getpid()) {
     fail(Errc::invalid_argument, "a store was used in a child after fork(); open it there anew");
   }
@@ -543,16 +564,18 @@ bool StoreWriter::mark_commit() {
 }
 
 std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t source) {
-  reserved_ = {source, state_.next_shard};
+  if (appender_ && entry(active_)->rank == entry(source)->rank) {
+    seal();  // the copies will stand behind it, so what comes later must not go there
+  }
   ShardEntry made;
-  made.number = state_.next_shard;
+  made.number = take_number();
+  reserved_ = {source, made.number};
   made.rank = entry(source)->rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
   Appender appender = Appender::create(shared_.shards.path(made.number), header_of(made));
   sync_folder();
   Tally next{state_, table_};
-  ++next.state.next_shard;
   ++next.state.table;
   const auto behind = [](const ShardEntry& a, const ShardEntry& b) { return a.rank < b.rank; };
   next.table.insert(std::upper_bound(next.table.begin(), next.table.end(), made, behind), made);
@@ -563,7 +586,14 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
   return {made.number, std::move(appender)};
 }
 
+void StoreWriter::unlock() noexcept {
+  appender_.reset();
+  lock_.release();
+}
+
 void StoreWriter::discard() {
+  require_idle();
+  const std::unique_lock undoing(undo_mutex_);
   appender_.reset();
   active_ = 0;
   note_written();
@@ -578,7 +608,9 @@ void StoreWriter::discard() {
   }
   created_.clear();
   changed_.clear();
+  const std::uint32_t next = state_.next_shard;
   load();
+  state_.next_shard = std::max(state_.next_shard, next);
   for (const ShardEntry& shard : table_) {
     const auto is_reserved = std::find(reserved_.begin(), reserved_.end(), shard.number) != reserved_.end();
     if (!is_reserved) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -63,6 +64,12 @@ class StoreWriter {
     batch_ = open;
     batch_thread_ = std::this_thread::get_id();
   }
+  /// Held by others while they read what is not committed, so that it is not undone meanwhile.
+  std::shared_mutex& undo_mutex() const noexcept { return undo_mutex_; }
+  /// Throws: Error(invalid_argument) inside of what the writer calls: a type that is put, the function of an order.
+  void require_idle() const;
+  /// Gives up the lock; nothing may be written after that.
+  void unlock() noexcept;
   bool in_batch() const noexcept { return batch_; }
   bool in_batch_of_this_thread() const noexcept { return batch_ && batch_thread_ == std::this_thread::get_id(); }
 
@@ -88,12 +95,24 @@ class StoreWriter {
   const StoreOrder& order_function(const std::string& name) const;
 
  private:
+  /// While it is there, what is called is not the library's.
+  class Calling {
+   public:
+    explicit Calling(const StoreWriter& writer) noexcept : writer_(writer) { writer_.calling_ = true; }
+    ~Calling() { writer_.calling_ = false; }
+    Calling(const Calling&) = delete;
+    Calling& operator=(const Calling&) = delete;
+
+   private:
+    const StoreWriter& writer_;
+  };
   void load();
   void remove_strangers();
   void cut(const ShardEntry& shard) const;
   void build_orders();
   void require_orders() const;
   void open_shard(std::uint64_t record_bytes);
+  std::uint32_t take_number();
   Position append(Bytes record, std::size_t payload_at);
   void put_large(const Key& key, LargeHead head, Bytes first, Bytes rest);
   bool put_compressed(const Key& key, Bytes head, Bytes payload);
@@ -115,11 +134,13 @@ class StoreWriter {
   std::optional<Appender> appender_;
   std::uint32_t active_ = 0;
   std::vector<std::uint32_t> reserved_;
+  mutable std::shared_mutex undo_mutex_;  // held alone to undo what others may read
   mutable std::mutex pending_mutex_;  // guards pending_
   std::unordered_map<std::string, std::optional<Position>> pending_;
   std::uint64_t pending_bytes_ = 0;
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
   std::atomic<std::uint32_t> written_shard_{0};
+  mutable bool calling_ = false;  // what is not the library's
   bool batch_ = false;
   std::thread::id batch_thread_;
   Spill spill_;

@@ -1,6 +1,7 @@
 #include "services/store/writer_lock.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -11,7 +12,18 @@
 
 namespace stele {
 
-WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) {
+namespace {
+
+struct flock whole_file(short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+}  // namespace
+
+WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) : process_(::getpid()) {
   using Clock = std::chrono::steady_clock;
   const std::string path = folder + "/writer.lock";
   file_ = open_descriptor(path, O_RDWR | O_CREAT, 0666);
@@ -20,9 +32,7 @@ WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) {
   }
   const Clock::time_point until = Clock::now() + std::chrono::milliseconds(wait_ms);
   for (;;) {
-    struct flock lock {};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
+    struct flock lock = whole_file(F_WRLCK);
     if (system_calls().fcntl(file_.get(), F_OFD_SETLK, &lock) == 0) {
       return;
     }
@@ -34,6 +44,14 @@ WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+}
+
+void WriterLock::release() noexcept {
+  if (file_.is_open() && process_ == ::getpid()) {
+    struct flock lock = whole_file(F_UNLCK);
+    system_calls().fcntl(file_.get(), F_OFD_SETLK, &lock);
+  }
+  file_ = OwnedDescriptor();
 }
 
 }  // namespace stele

@@ -12,9 +12,15 @@ class WriterLock {
  public:
   /// Throws: Error(busy) where another has it for longer than `wait_ms`, Error(io).
   WriterLock(const std::string& folder, unsigned wait_ms);
+  ~WriterLock() { release(); }
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+  /// Lets others have it, also while children of this process have the file open. In a child it does nothing.
+  void release() noexcept;
 
  private:
   OwnedDescriptor file_;
+  int process_;
 };
 
 }  // namespace stele

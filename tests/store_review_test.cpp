@@ -1,0 +1,529 @@
+// The store where things go wrong: writes that are undone while they are looked at, vacuums that end early, forks, calls
+// of the store from what the store calls.
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "stele/store.hpp"
+#include "test_support.hpp"
+
+namespace stele {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+
+std::string fresh(const std::string& name) {
+  fs::remove_all(name);
+  return name;
+}
+
+constexpr int fine = 0;
+constexpr int wrong = 1;
+
+/// Runs `action` in a child; its result, or -1 where a signal ended it.
+int in_child(const std::function<int()>& action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int result = 99;
+    try {
+      result = action();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+    }
+    std::_Exit(result);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void expect_whole(const std::string& path, const std::map<int, std::string>& model) {
+  const Store store = Store::open(path, StoreMode::read_only);
+  for (const auto& [key, text] : model) {
+    const auto found = store.find<std::string>(key);
+    ASSERT_TRUE(found) << key;
+    EXPECT_TRUE(*found == text) << key << ": " << found->substr(0, 20);
+  }
+  EXPECT_EQ(store.size(), model.size());
+  const StoreReport report = store.verify();
+  EXPECT_TRUE(report.good()) << report.problems[0];
+  std::size_t count = 0;
+  for (const StoreItem& item : store.by_insertion()) {
+    EXPECT_TRUE(model.contains(static_cast<int>(item.key.integer())));
+    ++count;
+  }
+  EXPECT_EQ(count, model.size());
+}
+
+// --- Recovery --------------------------------------------------------------------------------------------------------
+
+TEST(StoreReview, RecoveryAfterAVacuumOfTheShardThatEndsACommitKeepsItsOtherParts) {
+  const std::string path = fresh("part");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = 128 << 10});
+    for (int i = 0; i < 40; ++i) {  // one commit in two shards, the second with a value that is overwritten
+      store.put(i, model[i] = std::string(5000, static_cast<char>('a' + i % 26)));
+    }
+    store.put(39, model[39] = "again");
+    store.commit();
+    ASSERT_EQ(store.stats().shards.size(), 2U);
+    EXPECT_GT(store.vacuum({.dead_share = 0}), 0U);
+  }
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_EQ(report.values, model.size());
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, RecoveryAfterAVacuumThatEndedEarlyFindsTheLastValues) {
+  const std::string path = fresh("ranks");
+  std::map<int, std::string> model;
+  {
+    StoreOptions options;
+    options.shard_bytes = std::uint64_t{256} << 20;
+    Store store = Store::open(path, StoreMode::create, options);
+    for (int i = 0; i < 80; ++i) {
+      store.put(i, model[i] = std::string(1 << 20, static_cast<char>('a' + i % 26)));
+    }
+    store.put(0, model[0] = "short");
+    store.commit();
+    store.vacuum({.dead_share = 0, .progress = [](std::uint64_t, std::uint64_t) { return false; }});
+    store.put(1000, model[1000] = "goes to the shard that the vacuum has begun");
+    store.commit();
+    store.vacuum({.dead_share = 0.1});  // the rest of the first one
+    store.put(79, model[79] = "the last value");
+    store.erase(78);
+    model.erase(78);
+    store.commit();
+  }
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, RecoveryPassesOverFoldersAndOtherFilesWithNamesOfShards) {
+  const std::string path = fresh("names");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path);
+    store.put(1, model[1] = "one");
+  }
+  fs::create_directory(path + "/00000007.shard");
+  std::ofstream(path + "/00000008.shard") << "short";
+  std::ofstream(path + "/4294967295.shard") << std::string(1000, 'x');
+  std::ofstream(path + "/dictionary-9.zdict.tmp") << "left of a program that was killed";
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_FALSE(report.good());
+  EXPECT_LT(report.lost_bytes, 10'000U);
+  EXPECT_EQ(report.values, 1U);
+  expect_whole(path, model);
+  {
+    Store store = Store::open(path);
+    store.put(2, model[2] = "two");
+  }
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, RecoveryTakesNoDictionaryThatIsNotThere) {
+  if (!test::has_codec("zstd")) {
+    GTEST_SKIP();
+  }
+  const std::string path = fresh("no_dictionary");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.codec = "zstd"});
+    store.put(1, model[1] = std::string(1000, 'x'));
+  }
+  for (const char* name : {"/dictionary-3.zdict.part", "/dictionary-x.zdict", "/dictionary-18446744073709551615.zdict"}) {
+    std::ofstream(path + name) << "none";
+  }
+  fs::remove(path + "/index.lmdb");
+  Store::recover(path);
+  {
+    Store store = Store::open(path);
+    store.put(2, model[2] = std::string(1000, 'y'));
+  }
+  expect_whole(path, model);
+}
+
+// --- What is looked at while it is undone ----------------------------------------------------------------------------
+
+TEST(StoreReview, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {
+  const std::string path = fresh("undone_view");
+  EXPECT_EQ(in_child([&] {
+              Store store = Store::open(path);
+              store.put("kept", 1);
+              store.commit();
+              std::optional<StoreValue> value;
+              {
+                StoreBatch batch = store.batch();
+                batch.put("text", std::string(300'000, 'x'));
+                value = store.view("text");
+              }
+              const bool same = value->text() == std::string(300'000, 'x');
+              store.put("other", std::string(300'000, 'y'));
+              store.commit();
+              return same && value->text() == std::string(300'000, 'x') ? fine : wrong;
+            }),
+            fine);
+}
+
+TEST(StoreReview, ReadersBesideBatchesThatAreUndone) {
+  const std::string path = fresh("undone_readers");
+  EXPECT_EQ(in_child([&] {
+              Store store = Store::open(path);
+              store.put("kept", std::string(5000, 'k'));
+              store.commit();
+              std::atomic<bool> done{false};
+              std::atomic<int> bad{0};
+              std::vector<std::thread> readers;
+              for (int i = 0; i < 2; ++i) {
+                readers.emplace_back([&] {
+                  while (!done) {
+                    try {
+                      const auto found = store.find<std::string>("text");
+                      bad += found && *found != std::string(100'000, 'x') ? 1 : 0;
+                      bad += store.get<std::string>("kept").size() == 5000 ? 0 : 1;
+                    } catch (const Error& error) {
+                      std::fprintf(stderr, "%s\n", error.what());
+                      ++bad;
+                    }
+                  }
+                });
+              }
+              for (int i = 0; i < 300; ++i) {
+                StoreBatch batch = store.batch();
+                batch.put("text", std::string(100'000, 'x'));
+                std::this_thread::sleep_for(std::chrono::microseconds(200));
+              }
+              done = true;
+              for (std::thread& reader : readers) {
+                reader.join();
+              }
+              return bad == 0 ? fine : wrong;
+            }),
+            fine);
+}
+
+// --- Lives of stores and batches -------------------------------------------------------------------------------------
+
+TEST(StoreReview, AStoreThatIsAssignedToCommitsFirst) {
+  const std::string path = fresh("assigned");
+  Store store = Store::open(path);
+  store.put("a", 1);
+  store = Store::open(fresh("assigned_other"));
+  EXPECT_EQ(Store::open(path, StoreMode::read_only).get<int>("a"), 1);
+}
+
+TEST(StoreReview, ABatchOfAStoreThatWasMovedEndsWithoutHarm) {
+  Store store = Store::open(fresh("moved"));
+  {
+    StoreBatch batch = store.batch();
+    batch.put("a", 1);
+    const Store moved = std::move(store);
+    EXPECT_EQ(error_of([&] { batch.put("b", 2); }).code(), Errc::invalid_argument);
+  }
+}
+
+TEST(StoreReview, AnOpenBatchIsNotTornByRelease) {
+  const std::string path = fresh("released");
+  Store store = Store::open(path);
+  {
+    StoreBatch batch = store.batch();
+    batch.put("a", 1);
+    EXPECT_EQ(error_of([&] { store.release(); }).code(), Errc::invalid_argument);
+    batch.put("b", 2);
+    batch.commit();
+  }
+  EXPECT_TRUE(store.contains("a"));
+  EXPECT_TRUE(store.contains("b"));
+  StoreBatch batch = store.batch();
+  batch.put("c", 3);
+  store.close();
+  EXPECT_EQ(error_of([&] { batch.put("d", 4); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(error_of([&] { batch.commit(); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(Store::open(path, StoreMode::read_only).size(), 2U);
+}
+
+TEST(StoreReview, APutBesideCloseIsKeptOrRefused) {
+  const std::string path = fresh("closing");
+  for (int round = 0; round < 200; ++round) {
+    fs::remove_all(path);
+    Store store = Store::open(path);
+    store.put("first", 0);
+    std::atomic<int> kept{0};
+    std::thread other([&] {
+      try {
+        for (int i = 0;; ++i) {
+          store.put(i, i);
+          kept = i + 1;
+        }
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Errc::invalid_argument);
+      }
+    });
+    store.close();
+    other.join();
+    ASSERT_EQ(Store::open(path).size(), static_cast<std::uint64_t>(kept) + 1);
+  }
+}
+
+// --- Children --------------------------------------------------------------------------------------------------------
+
+TEST(StoreReview, AChildDoesNotKeepTheLockThatItsParentGaveUp) {
+  const std::string path = fresh("fork_lock");
+  Store store = Store::open(path);
+  store.put("a", 1);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(ends[1]);
+    char byte;
+    [[maybe_unused]] const auto got = ::read(ends[0], &byte, 1);
+    std::_Exit(0);
+  }
+  ::close(ends[0]);
+  store.close();
+  EXPECT_NO_THROW(Store::open(path).put("b", 2));
+  ::close(ends[1]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+}
+
+TEST(StoreReview, AChildThatLeavesItsCopyOfAStoreHarmsNothing) {
+  const std::string path = fresh("fork_leave");
+  std::map<int, std::string> model;
+  auto store = std::make_unique<Store>(Store::open(path));
+  for (int i = 0; i < 1000; ++i) {
+    store->put(i, model[i] = std::to_string(i));
+  }
+  store->commit();
+  store->put(1000, model[1000] = "not committed");
+  auto range = std::make_unique<StoreItems>(store->items());
+  auto it = range->begin();
+  EXPECT_EQ(in_child([&] {
+              range.reset();
+              store.reset();
+              return fine;
+            }),
+            fine);
+  EXPECT_EQ(error_of([&] { Store::open(path).put("x", 1); }).code(), Errc::busy);
+  for (int round = 0; round < 20; ++round) {  // pages that the range reads would be used again if it had lost its hold
+    for (int i = 0; i < 1000; i += 3) {
+      store->put(i, "round " + std::to_string(round));
+    }
+    store->commit();
+  }
+  std::size_t count = 0;
+  for (; it != range->end(); ++it, ++count) {
+    ASSERT_EQ(it->value.text(), model[static_cast<int>(it->key.integer())]);
+  }
+  EXPECT_EQ(count, model.size());
+  range.reset();
+  for (int i = 0; i < 1000; ++i) {
+    if (i % 3 == 0) {
+      model[i] = "round 19";
+    }
+    ASSERT_EQ(store->get<std::string>(i), model[i]);
+  }
+  store.reset();
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, AChildIsToldToOpenTheStoreAnewAndCan) {
+  const std::string path = fresh("fork_use");
+  Store store = Store::open(path);
+  store.put("a", 1);
+  store.commit();
+  store.put("b", std::string(2000, 'b'));  // in the buffer
+  EXPECT_EQ(in_child([&] {
+              const auto refused = [](auto&& action) {
+                try {
+                  action();
+                } catch (const Error& error) {
+                  return std::string_view(error.what()).find("after fork()") != std::string_view::npos;
+                }
+                return false;
+              };
+              const bool all = refused([&] { static_cast<void>(store.get<int>("a")); }) &&
+                               refused([&] { static_cast<void>(store.view("b")); }) &&
+                               refused([&] { store.put("c", std::string(1 << 20, 'c')); }) &&
+                               refused([&] { store.commit(); }) && refused([&] { store.close(); }) &&
+                               refused([&] { static_cast<void>(store.contains("x")); }) &&
+                               refused([&] { static_cast<void>(store.items()); });
+              const Store anew = Store::open(path, StoreMode::read_only);
+              return all && anew.get<int>("a") == 1 && !anew.contains("b") ? fine : wrong;
+            }),
+            fine);
+  EXPECT_EQ(store.get<std::string>("b"), std::string(2000, 'b'));
+  store.close();
+  EXPECT_EQ(Store::open(path).size(), 2U);
+}
+
+// --- Calls of the store from what it calls ---------------------------------------------------------------------------
+
+TEST(StoreReview, FunctionsOfOrdersMayNotWrite) {
+  const std::string path = fresh("order_calls");
+  Store* used = nullptr;
+  std::function<void()> call;
+  StoreOptions options;
+  options.orders = {{"length", [&](const Key&, const StoreValue& value) {
+                       if (call) {
+                         call();
+                       }
+                       return OrderValue(value.bytes().size());
+                     }}};
+  Store store = Store::open(path, StoreMode::create, options);
+  used = &store;
+  store.put("before", "1");
+  store.commit();
+  const std::vector<std::function<void()>> calls = {
+      [&] { used->put("x", "1"); },
+      [&] { used->put("x", std::vector<int>(100'000)); },
+      [&] { used->erase("before"); },
+      [&] { used->commit(); },
+      [&] { static_cast<void>(used->size()); },
+      [&] { used->batch(); },
+      [&] { used->vacuum(); },
+      [&] { used->release(); },
+      [&] { used->close(); },
+      [&] { used->drop_order("length"); },
+  };
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    call = calls[i];
+    store.put("a", "22");
+    EXPECT_EQ(error_of([&] { store.commit(); }).code(), Errc::invalid_argument) << i;
+    call = nullptr;
+    store.put("a", "333");
+    store.commit();
+    EXPECT_EQ(store.get<std::string>("a"), "333");
+  }
+  call = [&] { EXPECT_EQ(used->get<std::string>("before"), "1"); };  // reading is well
+  store.put("a", "22");
+  store.commit();
+  call = nullptr;
+  EXPECT_EQ(store.size(), 2U);
+  EXPECT_TRUE(store.verify().good());
+}
+
+struct Meddler {
+  std::vector<int> numbers;
+  std::function<void()> call;
+  static void visit(auto& v, auto& self) {
+    v("numbers", self.numbers);
+    if constexpr (requires { self.call(); }) {
+      if (self.call) {
+        self.call();
+      }
+    }
+    std::vector<int> more(self.numbers);
+    v("more", more);
+  }
+};
+
+TEST(StoreReview, ATypeMayNotWriteToTheStoreWhileItIsPut) {
+  const std::string path = fresh("visit_calls");
+  Store store = Store::open(path);
+  store.put("kept", "1");
+  store.commit();
+  for (const std::size_t size : {10, 4000, 10'000, 200'000, 2'000'000}) {
+    Meddler value;
+    value.numbers.resize(size);
+    for (const std::function<void()>& call : std::vector<std::function<void()>>{
+             [&] { store.put("x", "1"); }, [&] { store.put("x", std::vector<int>(50'000)); },
+             [&] { store.erase("kept"); }, [&] { store.close(); }, [&] { store.release(); },
+             [&] { throw std::runtime_error("of the type"); }}) {
+      value.call = call;
+      EXPECT_THROW(store.put("value", value), std::exception) << size;
+      EXPECT_FALSE(store.contains("value"));
+      store.put("between", size);
+    }
+    value.call = nullptr;
+    store.put("value", value);
+    EXPECT_EQ(store.get<Meddler>("value").numbers.size(), size);
+    EXPECT_TRUE(store.erase("value"));
+  }
+  store.commit();
+  EXPECT_EQ(store.size(), 2U);
+  std::size_t count = 0;
+  for (const StoreItem& item : store.by_insertion()) {
+    EXPECT_TRUE(item.key == Key("kept") || item.key == Key("between"));
+    ++count;
+  }
+  EXPECT_EQ(count, 2U);
+  EXPECT_TRUE(store.verify().good());
+  store.close();
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.values, 2U);
+}
+
+TEST(StoreReview, AVacuumsProgressMayNotEndWriting) {
+  Store store = Store::open(fresh("vacuum_calls"));
+  const auto fill = [&] {
+    for (int i = 0; i < 100; ++i) {
+      store.put(i % 50, i);
+    }
+  };
+  for (const std::function<void()>& call : std::vector<std::function<void()>>{
+           [&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
+    fill();
+    EXPECT_EQ(error_of([&] {
+                store.vacuum({.dead_share = 0, .progress = [&](std::uint64_t, std::uint64_t) {
+                                call();
+                                return true;
+                              }});
+              }).code(),
+              Errc::invalid_argument);
+  }
+  fill();
+  store.vacuum({.dead_share = 0, .progress = [&](std::uint64_t, std::uint64_t) {
+                  store.put("written", "meanwhile");
+                  StoreBatch batch = store.batch();
+                  batch.put("batch", 1);
+                  batch.commit();
+                  EXPECT_EQ(store.get<int>(7), 57);
+                  return true;
+                }});
+  EXPECT_EQ(store.size(), 52U);
+  EXPECT_TRUE(store.verify().good());
+  fill();
+  EXPECT_THROW(store.vacuum({.dead_share = 0, .progress = [](std::uint64_t, std::uint64_t) -> bool { throw 1; }}), int);
+  store.vacuum({.dead_share = 0});
+  EXPECT_EQ(store.size(), 52U);
+  EXPECT_TRUE(store.verify().good());
+}
+
+TEST(StoreReview, WhatUpdateCallsMayNotWaitForOthers) {
+  Store store = Store::open(fresh("update_calls"));
+  store.put("n", 1);
+  for (const std::function<void()>& call : std::vector<std::function<void()>>{
+           [&] { store.batch(); }, [&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
+    EXPECT_EQ(error_of([&] { store.update<int>("n", [&](int&) { call(); }); }).code(), Errc::invalid_argument);
+  }
+  EXPECT_THROW(store.update<int>("n", [](int& n) { n = 5; throw 1; }), int);
+  EXPECT_EQ(store.get<int>("n"), 1);
+  EXPECT_TRUE(store.update<int>("n", [&](int& n) {  // and may read and write
+    store.put("m", n);
+    store.update<int>("m", [](int& m) { ++m; });
+    store.commit();
+    n = store.get<int>("m") + 1;
+  }));
+  EXPECT_EQ(store.get<int>("n"), 3);
+  store.release();
+}
+
+}  // namespace
+}  // namespace stele
