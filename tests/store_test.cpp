@@ -15,22 +15,7 @@ namespace stele {
 namespace {
 
 namespace fs = std::filesystem;
-
-#define EXPECT_ERROR(expression, wanted, part)                                       \
-  do {                                                                               \
-    try {                                                                            \
-      static_cast<void>(expression);                                                 \
-      ADD_FAILURE() << "no error: " #expression;                                     \
-    } catch (const Error& error) {                                                   \
-      EXPECT_EQ(error.code(), wanted) << error.what();                               \
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what(); \
-    }                                                                                \
-  } while (false)
-
-std::string fresh(const std::string& name) {
-  fs::remove_all(name);
-  return name;
-}
+using test::fresh;
 
 struct Embedding {
   std::string word;

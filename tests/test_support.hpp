@@ -36,6 +36,18 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 #endif
 #endif
 
+/// That an expression throws the library's Error with a code, and a message that has `part`.
+#define EXPECT_ERROR(expression, wanted, part)                                                   \
+  do {                                                                                           \
+    try {                                                                                        \
+      static_cast<void>(expression);                                                             \
+      ADD_FAILURE() << "no error: " #expression;                                                 \
+    } catch (const ::stele::Error& error) {                                                      \
+      EXPECT_EQ(error.code(), wanted) << error.what();                                           \
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();        \
+    }                                                                                            \
+  } while (false)
+
 namespace stele::test {
 
 /// Whether sanitizers make everything several times slower.
@@ -49,6 +61,12 @@ inline constexpr bool sanitized = true;
 #else
 inline constexpr bool sanitized = false;
 #endif
+
+/// A name in the current folder that nothing has.
+inline std::string fresh(const std::string& name) {
+  std::filesystem::remove_all(name);
+  return name;
+}
 
 /// A new empty folder that goes with the object.
 class Folder {
