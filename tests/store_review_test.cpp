@@ -156,6 +156,30 @@ TEST(StoreReview, RecoveryTakesNoDictionaryThatIsNotThere) {
   expect_whole(path, model);
 }
 
+TEST(StoreReview, ShardsThatRecoveryCouldNotUseAreNotRemovedByTheNextWriter) {
+  const std::string path = fresh("not_removed");
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = 64 << 10});
+    for (int i = 0; i < 40; ++i) {
+      store.put(i, std::string(9000, 'x'));
+    }
+  }
+  const std::string shard = path + "/00000002.shard";
+  const std::uint64_t size = fs::file_size(shard);
+  {
+    std::fstream file(shard, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(40);
+    file.put('!');
+  }
+  fs::remove(path + "/index.lmdb");
+  EXPECT_FALSE(Store::recover(path).good());
+  Store store = Store::open(path);
+  store.put(1000, "next");
+  store.close();
+  ASSERT_TRUE(fs::exists(shard));
+  EXPECT_EQ(fs::file_size(shard), size);
+}
+
 // --- What is looked at while it is undone ----------------------------------------------------------------------------
 
 TEST(StoreReview, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {
@@ -276,6 +300,51 @@ TEST(StoreReview, APutBesideCloseIsKeptOrRefused) {
     other.join();
     ASSERT_EQ(Store::open(path).size(), static_cast<std::uint64_t>(kept) + 1);
   }
+}
+
+TEST(StoreReview, AfterAnUndoneBatchOfManyShardsTheStoreIsUsedOn) {
+  const std::string path = fresh("undone_shards");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.durability = Durability::commit, .shard_bytes = 64 << 10});
+    store.put(1, model[1] = "kept");
+    store.commit();
+    {
+      StoreBatch batch = store.batch();
+      for (int i = 0; i < 50; ++i) {
+        batch.put(i, std::string(9000, 'x'));
+      }
+    }
+    store.put(2, model[2] = "after");
+    store.commit();
+    store.flush();
+  }
+  expect_whole(path, model);
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, APutThatWasRefusedIsNotFoundByRecovery) {
+  const std::string path = fresh("refused");
+  std::map<int, std::string> model;
+  {
+    StoreOptions options;
+    options.orders = {{"length", [](const Key&, const StoreValue& value) { return OrderValue(value.text().size()); }}};
+    Store store = Store::open(path, StoreMode::create, options);
+    store.put(1, model[1] = "first");
+  }
+  {
+    Store store = Store::open(path);
+    EXPECT_EQ(error_of([&] { store.put(1, "second"); }).code(), Errc::invalid_argument);
+    EXPECT_EQ(error_of([&] { store.erase(1); }).code(), Errc::invalid_argument);
+    store.drop_order("length");
+    store.put(2, model[2] = "other");
+  }
+  expect_whole(path, model);
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
 }
 
 // --- Children --------------------------------------------------------------------------------------------------------

@@ -474,6 +474,7 @@ void Store::flush() {
   if (writer.in_batch()) {
     fail(Errc::invalid_argument, "a batch is open; commit that");
   }
+  writer.touch_all();
   writer.commit(true);
 }
 
