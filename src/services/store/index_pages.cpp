@@ -192,7 +192,7 @@ bool check_index_pages(Bytes file, const IndexPages& pages) {
   if (pages.page_size < page_head + meta_size || file.size() < 2 * pages.page_size) {
     fail(Errc::damaged, "the store's index is cut off");
   }
-  for (const std::uint64_t number : {0, 1}) {
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{1}}) {
     // copied, as another may write it meanwhile
     std::array<std::byte, page_head + meta_size> copy;
     std::memcpy(copy.data(), file.data() + number * pages.page_size, copy.size());
