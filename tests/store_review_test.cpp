@@ -156,6 +156,30 @@ TEST(StoreReview, RecoveryTakesNoDictionaryThatIsNotThere) {
   expect_whole(path, model);
 }
 
+TEST(StoreReview, ShardsThatRecoveryCouldNotUseAreNotRemovedByTheNextWriter) {
+  const std::string path = fresh("not_removed");
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = 64 << 10});
+    for (int i = 0; i < 40; ++i) {
+      store.put(i, std::string(9000, 'x'));
+    }
+  }
+  const std::string shard = path + "/00000002.shard";
+  const std::uint64_t size = fs::file_size(shard);
+  {
+    std::fstream file(shard, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(40);
+    file.put('!');
+  }
+  fs::remove(path + "/index.lmdb");
+  EXPECT_FALSE(Store::recover(path).good());
+  Store store = Store::open(path);
+  store.put(1000, "next");
+  store.close();
+  ASSERT_TRUE(fs::exists(shard));
+  EXPECT_EQ(fs::file_size(shard), size);
+}
+
 // --- What is looked at while it is undone ----------------------------------------------------------------------------
 
 TEST(StoreReview, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {
@@ -276,6 +300,51 @@ TEST(StoreReview, APutBesideCloseIsKeptOrRefused) {
     other.join();
     ASSERT_EQ(Store::open(path).size(), static_cast<std::uint64_t>(kept) + 1);
   }
+}
+
+TEST(StoreReview, AfterAnUndoneBatchOfManyShardsTheStoreIsUsedOn) {
+  const std::string path = fresh("undone_shards");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.durability = Durability::commit, .shard_bytes = 64 << 10});
+    store.put(1, model[1] = "kept");
+    store.commit();
+    {
+      StoreBatch batch = store.batch();
+      for (int i = 0; i < 50; ++i) {
+        batch.put(i, std::string(9000, 'x'));
+      }
+    }
+    store.put(2, model[2] = "after");
+    store.commit();
+    store.flush();
+  }
+  expect_whole(path, model);
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
+}
+
+TEST(StoreReview, APutThatWasRefusedIsNotFoundByRecovery) {
+  const std::string path = fresh("refused");
+  std::map<int, std::string> model;
+  {
+    StoreOptions options;
+    options.orders = {{"length", [](const Key&, const StoreValue& value) { return OrderValue(value.text().size()); }}};
+    Store store = Store::open(path, StoreMode::create, options);
+    store.put(1, model[1] = "first");
+  }
+  {
+    Store store = Store::open(path);
+    EXPECT_EQ(error_of([&] { store.put(1, "second"); }).code(), Errc::invalid_argument);
+    EXPECT_EQ(error_of([&] { store.erase(1); }).code(), Errc::invalid_argument);
+    store.drop_order("length");
+    store.put(2, model[2] = "other");
+  }
+  expect_whole(path, model);
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
 }
 
 // --- Children --------------------------------------------------------------------------------------------------------
@@ -523,6 +592,150 @@ TEST(StoreReview, WhatUpdateCallsMayNotWaitForOthers) {
   }));
   EXPECT_EQ(store.get<int>("n"), 3);
   store.release();
+}
+
+// --- Many threads ----------------------------------------------------------------------------------------------------
+
+TEST(StoreReview, ThreadsThatDoEverythingAtOnce) {
+  const std::string path = fresh("threads");
+  StoreOptions options;
+  options.shard_bytes = 128 << 10;
+  options.group_values = 20;
+  Store store = Store::open(path, StoreMode::create, options);
+  std::atomic<int> bad{0};
+  std::atomic<bool> done{false};
+  // thread t owns the keys t, t + 10, t + 20 …; a value begins with its key
+  const auto text = [](int key, std::size_t size) {
+    std::string all = std::to_string(key) + '/';
+    all.resize(std::max(all.size(), size), 'x');
+    return all;
+  };
+  const auto is_of = [](const Key& key, std::string_view value) {
+    return value.substr(0, value.find('/')) == std::to_string(key.integer());
+  };
+  const auto guarded = [&](auto action) {
+    return std::thread([&, action] {
+      try {
+        action();
+      } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        ++bad;
+      }
+    });
+  };
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 2; ++t) {
+    writers.push_back(guarded([&, t] {
+      for (int i = 0; i < 300; ++i) {
+        const int key = t + 10 * (i % 40);
+        const std::size_t size = i % 17 == 0 ? 90'000 : static_cast<std::size_t>(i * 37 % 4000);
+        store.put(key, text(key, size));
+        bad += store.get<std::string>(key) == text(key, size) ? 0 : 1;
+        if (i % 7 == 0) {
+          store.erase(key);
+          bad += store.contains(key) ? 1 : 0;
+        }
+      }
+    }));
+  }
+  writers.push_back(guarded([&] {
+    for (int i = 0; i < 40; ++i) {
+      StoreBatch batch = store.batch();
+      for (int n = 0; n < 20; ++n) {
+        batch.put(2 + 10 * n, text(2 + 10 * n, 500));
+      }
+      if (i % 2 == 0) {
+        batch.commit();
+      }
+    }
+  }));
+  std::vector<std::thread> others;
+  others.push_back(guarded([&] {
+    while (!done) {
+      store.vacuum({.dead_share = 0.1});
+      store.release();
+    }
+  }));
+  for (int t = 0; t < 2; ++t) {
+    others.push_back(guarded([&] {
+      const Store reader = Store::open(path, StoreMode::read_only);
+      while (!done) {
+        for (const Store* from : {static_cast<const Store*>(&store), &reader}) {
+          for (const StoreItem& item : from->items()) {
+            bad += is_of(item.key, item.value.text()) ? 0 : 1;
+          }
+          for (const StoreItem& item : from->sample(10, 3)) {
+            bad += is_of(item.key, item.value.text()) ? 0 : 1;
+          }
+          for (int key = 0; key < 400; ++key) {
+            const auto found = from->find<std::string>(key);
+            bad += found && !is_of(key, *found) ? 1 : 0;
+          }
+        }
+      }
+    }));
+  }
+  for (std::thread& thread : writers) {
+    thread.join();
+  }
+  done = true;
+  for (std::thread& thread : others) {
+    thread.join();
+  }
+  EXPECT_EQ(bad, 0);
+  EXPECT_TRUE(store.verify().good());
+  store.close();
+  const std::uint64_t size = Store::open(path, StoreMode::read_only).size();
+  fs::remove(path + "/index.lmdb");
+  EXPECT_EQ(Store::recover(path).values, size);
+}
+
+TEST(StoreReview, StoresThatAreMadeAtTheSameTimeAreOne) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string path = fresh("made_together");
+    std::vector<std::thread> threads;
+    std::atomic<int> made{0};
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        Store store = Store::open(path, StoreMode::create, {.wait_ms = t == 0 ? 10'000U : 0U});
+        made += store.size() == 0 ? 1 : 0;
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    EXPECT_EQ(made, 4);
+  }
+}
+
+// --- What is missing -------------------------------------------------------------------------------------------------
+
+TEST(StoreReview, AMissingShardIsDamageAndNoMissingKey) {
+  const std::string path = fresh("missing_shard");
+  { Store(Store::open(path)).put("a", 1); }
+  fs::remove(path + "/00000001.shard");
+  const Store store = Store::open(path, StoreMode::read_only);
+  EXPECT_EQ(error_of([&] { static_cast<void>(store.get<int>("a")); }).code(), Errc::damaged);
+  EXPECT_EQ(error_of([&] { static_cast<void>(store.items()); }).code(), Errc::damaged);
+}
+
+TEST(StoreReview, AMissingDictionaryIsDamageAndNoMissingKey) {
+  if (!test::has_codec("zstd")) {
+    GTEST_SKIP();
+  }
+  const std::string path = fresh("missing_dictionary");
+  {
+    Store store = Store::open(path, StoreMode::create, {.codec = "zstd"});
+    for (int i = 0; i < 500; ++i) {
+      store.put(i, "a value like the others, but for its number " + std::to_string(i));
+    }
+    store.train_dictionary();
+    store.put("a", "a value like the others, but for its number 9999");
+  }
+  fs::remove(path + "/dictionary-1.zdict");
+  const Store store = Store::open(path, StoreMode::read_only);
+  EXPECT_EQ(error_of([&] { static_cast<void>(store.get<std::string>("a")); }).code(), Errc::damaged);
+  EXPECT_EQ(store.get<std::string>(77), "a value like the others, but for its number 77");
 }
 
 }  // namespace

@@ -39,13 +39,13 @@ class Store {
   // Error(invalid_argument) for a key that is too long, and where a type or the function of an order writes to the store
   // that it is called by. ---
 
-  /// Stores any value that save() takes; text and bytes as they are. Seen by this Store at once, by others after
-  /// commit().
+  /// Stores any value that save() takes; text and bytes in one row as they are. Seen by this Store at once, by others
+  /// after commit().
   template <class T>
   void put(const Key& key, const T& value) {
     if constexpr (std::is_convertible_v<const T&, std::string_view>) {
       put_text(key, std::string_view(value));
-    } else if constexpr (std::is_convertible_v<const T&, Bytes>) {
+    } else if constexpr (std::is_convertible_v<const T&, Bytes> && !requires { requires T::rank != 1; }) {
       put_bytes(key, Bytes(value));
     } else {
       put_object(key, {[](Writer& out, const void* v) { out.write(*static_cast<const T*>(v)); }, &value});

@@ -58,30 +58,32 @@ void Appender::fill(std::uint64_t count) {
 }
 
 std::uint64_t Appender::append(Bytes record, std::size_t payload_at) {
+  const std::uint64_t before = position();
   if (payload_at > 0) {
     const std::uint64_t payload = position() + payload_at;
     fill((store_frozen::alignment - payload % store_frozen::alignment) % store_frozen::alignment);
   }
   const std::uint64_t at = position();
   if (record.size() >= buffer_size / 2) {
-    flush();
+    flush_or_undo(before);
     write_all_at(file_.get(), written_, record, path_);
     written_ += record.size();
     return at;
   }
   buffer_.insert(buffer_.end(), record.begin(), record.end());
   if (buffer_.size() >= buffer_size / 2) {
-    flush();
+    flush_or_undo(before);
   }
   return at;
 }
 
 std::uint64_t Appender::begin(Bytes head) {
-  const std::uint64_t payload = position() + head.size();
+  const std::uint64_t before = position();
+  const std::uint64_t payload = before + head.size();
   fill((store_frozen::alignment - payload % store_frozen::alignment) % store_frozen::alignment);
   const std::uint64_t at = position();
   buffer_.insert(buffer_.end(), head.begin(), head.end());
-  flush();
+  flush_or_undo(before);
   return at;
 }
 
@@ -92,15 +94,22 @@ void Appender::piece(Bytes bytes) {
 
 void Appender::end(std::uint64_t at, Bytes head) { write_all_at(file_.get(), at, head, path_); }
 
-void Appender::undo(std::uint64_t at) {
+void Appender::undo(std::uint64_t at) noexcept {
   if (at < written_) {
     buffer_.clear();
-    if (system_calls().ftruncate(file_.get(), static_cast<off_t>(at)) != 0) {
-      fail_call("cut", path_, errno);
-    }
     written_ = at;
+    system_calls().ftruncate(file_.get(), static_cast<off_t>(at));  // where it fails, others are written over it
   } else {
     buffer_.resize(static_cast<std::size_t>(at - written_));
+  }
+}
+
+void Appender::flush_or_undo(std::uint64_t at) {
+  try {
+    flush();
+  } catch (...) {
+    undo(at);  // a record that the caller is told is not there must not be written later
+    throw;
   }
 }
 

@@ -23,7 +23,7 @@ class Appender {
   std::uint64_t position() const noexcept { return written_ + buffer_.size(); }
   std::uint64_t written() const noexcept { return written_; }
   /// Appends a whole record; `payload_at`, if not 0, is the offset in it of what is to be aligned. Returns where the
-  /// record begins. Throws: Error(io).
+  /// record begins. Throws: Error(io); the record is then not appended.
   std::uint64_t append(Bytes record, std::size_t payload_at = 0);
   /// Fillers so far: bytes that are in no record.
   std::uint64_t fillers() const noexcept { return fillers_; }
@@ -35,7 +35,7 @@ class Appender {
   /// Writes the beginning again, with what is known now; of the same size.
   void end(std::uint64_t at, Bytes head);
   /// Back to where a record began that is not to be.
-  void undo(std::uint64_t at);
+  void undo(std::uint64_t at) noexcept;
 
   void flush();
   /// Throws: Error(io). flush() first.
@@ -44,6 +44,7 @@ class Appender {
  private:
   Appender(OwnedDescriptor file, std::string path, std::uint64_t length);
   void fill(std::uint64_t count);
+  void flush_or_undo(std::uint64_t at);
   OwnedDescriptor file_;
   std::string path_;
   std::uint64_t written_;

@@ -81,6 +81,9 @@ KeyBlock::KeyBlock(std::string_view low, Bytes stored, Check check) : low_(low) 
     high_ = std::string_view(bytes + take(high_size), high_size);
   }
   prefix_ = std::string_view(bytes + take(prefix_size), prefix_size);
+  if (prefix_size > Key::max_size + 1 || (suffix_size_ == 0 && count_ > 1)) {
+    damaged("has keys that are none");  // and would take memory that is out of proportion
+  }
   if (suffix_size_ == none) {
     ends_ = stored.data() + take(2 * count_);
     suffixes_size_ = count_ == 0 ? 0 : load_le<std::uint16_t>(ends_ + 2 * (count_ - 1));

@@ -196,6 +196,10 @@ std::vector<Found> find_shards(const std::string& folder, StoreReport& report, S
       std::shared_ptr<Shard> shard = Shard::open(file.path().string(), *number, 0);
       found.push_back({shard, shard->header().rank});
     } catch (const Error& problem) {
+      std::error_code no_folder;
+      if (problem.code() == Errc::io && file.is_regular_file(no_folder)) {
+        throw;  // it may be readable another time
+      }
       note_problem(report, problem.what());
       std::error_code no_file;
       report.lost_bytes += file.is_regular_file(no_file) ? file.file_size(no_file) : 0;

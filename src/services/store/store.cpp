@@ -23,6 +23,7 @@ namespace stele {
 namespace {
 
 constexpr int most_attempts = 100;  // to read while shards are replaced all the time
+constexpr unsigned making_ms = 10'000;  // that others may take to make the store
 constexpr std::uint64_t least_shard = std::uint64_t{64} << 10;
 
 void check_key(const Key& key) {
@@ -81,7 +82,7 @@ void StoreCore::open_folder() {
     if (system_calls().mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
       fail_call("create", path, errno);
     }
-    const WriterLock lock(path, options.wait_ms);
+    const WriterLock lock(path, std::max(options.wait_ms, making_ms));
     std::error_code error;
     for (const auto& file : std::filesystem::directory_iterator(path, error)) {
       if (shard_number(file.path().filename().string())) {
@@ -125,7 +126,14 @@ std::vector<std::byte> StoreCore::dictionary(std::uint64_t number) const {
     }
     return packed->root().dictionaries[static_cast<std::size_t>(number - 1)];
   }
-  return stele::load<std::vector<std::byte>>(dictionary_path(number));
+  try {
+    return stele::load<std::vector<std::byte>>(dictionary_path(number));
+  } catch (const Error& error) {
+    if (error.code() == Errc::not_found) {
+      fail(Errc::damaged, "the store lacks its dictionary " + std::to_string(number));
+    }
+    throw;
+  }
 }
 
 Store::Store(std::unique_ptr<StoreCore> state) : state_(std::move(state)) {}
@@ -205,9 +213,12 @@ StoreSnapshot StoreCore::snapshot() {
       }
       return snapshot;
     } catch (const Error& error) {
-      if (error.code() != Errc::not_found || attempt >= most_attempts) {
+      if (error.code() != Errc::not_found) {
         throw;
       }  // a vacuum has replaced it since
+      if (attempt >= most_attempts) {
+        fail(Errc::damaged, error.message());
+      }
     }
   }
 }
@@ -259,9 +270,12 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
     try {
       return value(shards->get(position->shard, reader.cache()), *position, &key);
     } catch (const Error& error) {
-      if (error.code() != Errc::not_found || attempt >= most_attempts) {
+      if (error.code() != Errc::not_found) {
         throw;
       }  // a vacuum has replaced the shard since
+      if (attempt >= most_attempts) {
+        fail(Errc::damaged, error.message());  // no value is lost in silence
+      }
     }
   }
 }
@@ -480,6 +494,7 @@ void Store::flush() {
   if (writer.in_batch()) {
     fail(Errc::invalid_argument, "a batch is open; commit that");
   }
+  writer.touch_all();
   writer.commit(true);
 }
 

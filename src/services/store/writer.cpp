@@ -59,9 +59,21 @@ void StoreWriter::remove_strangers() {
     const std::optional<std::uint32_t> number = shard_number(file.path().filename().string());
     if (number && find_entry(table_, *number) == nullptr) {
       shared_.shards.forget(*number);
-      system_calls().unlink(file.path().c_str());  // where it fails, it is only space
       state_.next_shard = std::max(state_.next_shard, *number + 1);
+      if (is_ours(file.path().string(), *number)) {
+        system_calls().unlink(file.path().c_str());  // where it fails, it is only space
+      }
     }
+  }
+}
+
+/// Whether a file is a shard of this store, or was to be one: others, and those whose header is damaged, may hold what
+/// is found nowhere else.
+bool StoreWriter::is_ours(const std::string& path, std::uint32_t number) const {
+  try {
+    return Shard::open(path, number, 0)->header().store == state_.store;
+  } catch (const Error& error) {
+    return error.code() == Errc::truncated;  // before there was any record
   }
 }
 
@@ -134,6 +146,9 @@ ShardHeader StoreWriter::header_of(const ShardEntry& shard) const {
 
 /// Makes sure that there is a shard to append to, with room for a record.
 void StoreWriter::open_shard(std::uint64_t record_bytes) {
+  if (undoing_) {
+    clean_up();
+  }
   const std::uint64_t limit = state_.shard_bytes;
   const auto has_room = [&](std::uint64_t length) {
     return length <= header_bytes || length + record_bytes + alignment + commit_bytes <= limit;
@@ -193,8 +208,8 @@ void StoreWriter::seal() {
   if (has_pending()) {  // so that its part of the commit to come is known, should the index have to be made anew
     std::vector<std::byte> mark;
     put_commit(mark, (state_.commits + 1) | commit_part);
-    entry(active_)->other_bytes += mark.size();
     appender_->append(mark);
+    entry(active_)->other_bytes += mark.size();
   }
   appender_->flush();
   entry(active_)->length = appender_->position();
@@ -214,7 +229,6 @@ Position StoreWriter::append(Bytes record, std::size_t payload_at) {
 }
 
 void StoreWriter::note(const Key& key, std::optional<Position> position) {
-  require_orders();
   if (position) {
     pending_bytes_ += position->length;
   }
@@ -240,6 +254,7 @@ void StoreWriter::require_orders() const {
 }
 
 void StoreWriter::put(const Key& key, Bytes head, Bytes payload) {
+  require_orders();
   if (shared_.codec.compresses() && head.size() + payload.size() >= compressed_least &&
       put_compressed(key, head, payload)) {
     return;
@@ -304,6 +319,7 @@ void StoreWriter::put_large(const Key& key, LargeHead head, Bytes first, Bytes r
 }
 
 void StoreWriter::put_object(const Key& key, const std::function<void(Writer& out)>& write) {
+  require_orders();
   spill_.keep(kept_object);
   try {
     if (object_writer_ == nullptr) {
@@ -409,6 +425,7 @@ void StoreWriter::pass_object(const Key& key, const std::function<void(Writer& o
 }
 
 bool StoreWriter::erase(const Key& key) {
+  require_orders();
   scratch_.clear();
   put_erased(scratch_, key);
   const Position at = append(scratch_, 0);
@@ -442,6 +459,13 @@ void StoreWriter::flush_buffer() {
 bool StoreWriter::has_pending() const {
   const std::lock_guard lock(pending_mutex_);
   return !pending_.empty();
+}
+
+void StoreWriter::touch_all() {
+  touched_.clear();
+  for (const ShardEntry& shard : table_) {
+    touched_.push_back(shard.number);
+  }
 }
 
 void StoreWriter::sync_touched() {
@@ -564,6 +588,9 @@ bool StoreWriter::mark_commit() {
 }
 
 std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t source) {
+  if (undoing_) {
+    clean_up();
+  }
   if (appender_ && entry(active_)->rank == entry(source)->rank) {
     seal();  // the copies will stand behind it, so what comes later must not go there
   }
@@ -594,6 +621,9 @@ void StoreWriter::unlock() noexcept {
 void StoreWriter::discard() {
   require_idle();
   const std::unique_lock undoing(undo_mutex_);
+  if (appender_) {
+    touched_.push_back(active_);
+  }
   appender_.reset();
   active_ = 0;
   note_written();
@@ -602,11 +632,22 @@ void StoreWriter::discard() {
     pending_.clear();
     pending_bytes_ = 0;
   }
-  for (const std::uint32_t number : created_) {
-    shared_.shards.forget(number);
-    system_calls().unlink(shared_.shards.path(number).c_str());
+  undoing_ = true;
+  clean_up();
+}
+
+/// The rest of discard(). Where it fails it is done before the next write, as what was undone must not be found when
+/// the index is made anew.
+void StoreWriter::clean_up() {
+  while (!created_.empty()) {
+    const std::string path = shared_.shards.path(created_.back());
+    shared_.shards.forget(created_.back());
+    if (system_calls().unlink(path.c_str()) != 0 && errno != ENOENT) {
+      fail_call("remove", path, errno);
+    }
+    std::erase(touched_, created_.back());
+    created_.pop_back();
   }
-  created_.clear();
   changed_.clear();
   const std::uint32_t next = state_.next_shard;
   load();
@@ -617,6 +658,7 @@ void StoreWriter::discard() {
       cut(shard);
     }
   }
+  undoing_ = false;
 }
 
 }  // namespace stele

@@ -56,6 +56,8 @@ class StoreWriter {
   bool is_written(const Position& position) const noexcept;
 
   bool has_pending() const;
+  /// The next durable commit() waits for all shards, whoever has written them.
+  void touch_all();
   void commit(bool durable);
   /// Undoes what is not committed.
   void discard();
@@ -108,7 +110,9 @@ class StoreWriter {
   };
   void load();
   void remove_strangers();
+  bool is_ours(const std::string& path, std::uint32_t number) const;
   void cut(const ShardEntry& shard) const;
+  void clean_up();
   void build_orders();
   void require_orders() const;
   void open_shard(std::uint64_t record_bytes);
@@ -141,6 +145,7 @@ class StoreWriter {
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
   std::atomic<std::uint32_t> written_shard_{0};
   mutable bool calling_ = false;  // what is not the library's
+  bool undoing_ = false;  // clean_up() is to be called
   bool batch_ = false;
   std::thread::id batch_thread_;
   Spill spill_;
