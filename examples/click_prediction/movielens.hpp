@@ -52,7 +52,8 @@ class MovieLens {
     }
     for (std::size_t user = 0; user < users_.size(); ++user) {
       auto& rows = by_user[user];
-      std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a[3] < b[3]; });
+      std::sort(rows.begin(), rows.end(),
+                [](const auto& a, const auto& b) { return std::pair(a[3], a[1]) < std::pair(b[3], b[1]); });
       for (std::size_t i = 0; i < rows.size(); ++i) {
         (i < rows.size() / 2 ? history_ : examples_)[user].push_back({rows[i][1], rows[i][2]});
       }
@@ -153,8 +154,9 @@ class MovieLens {
     for (std::uint32_t i = 0; i < n; ++i) {
       popular_[i] = i;
     }
-    std::stable_sort(popular_.begin(), popular_.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return times[a] > times[b]; });
+    std::sort(popular_.begin(), popular_.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return times[a] != times[b] ? times[a] > times[b] : a < b;
+    });
     popular_.resize(std::min<std::size_t>(n, 100));
   }
 
