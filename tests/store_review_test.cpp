@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <random>
 #include <thread>
 
 #include "stele/store.hpp"
@@ -736,6 +739,89 @@ TEST(StoreReview, AMissingDictionaryIsDamageAndNoMissingKey) {
   const Store store = Store::open(path, StoreMode::read_only);
   EXPECT_EQ(error_of([&] { static_cast<void>(store.get<std::string>("a")); }).code(), Errc::damaged);
   EXPECT_EQ(store.get<std::string>(77), "a value like the others, but for its number 77");
+}
+
+// --- Killed in the middle of care ------------------------------------------------------------------------------------
+
+TEST(StoreReview, ProgramsKilledInTheMiddleOfCareLoseNothing) {
+  const std::string path = fresh("killed");
+  const std::string codec = test::has_codec("zstd") ? "zstd" : "plain";
+  std::map<int, std::string> model;
+  const auto text = [](int key, int version) {
+    return "a text that resembles the others, number " + std::to_string(key) + " version " + std::to_string(version) +
+           std::string(static_cast<std::size_t>(key % 7) * 300, 'x');
+  };
+  StoreOptions options;
+  options.shard_bytes = 64 << 10;
+  options.codec = codec;
+  std::mt19937 random(5);
+  for (int round = 0; round < (test::sanitized ? 10 : 40); ++round) {
+    {
+      Store store = Store::open(path, StoreMode::create, options);
+      for (int i = 0; i < 200; ++i) {
+        const int key = static_cast<int>(random() % 500);
+        store.put(key, model[key] = text(key, round));
+      }
+    }
+    for (int crash = 0; crash < 2; ++crash) {  // and once more before anybody cleans up
+      const pid_t child = ::fork();
+      ASSERT_GE(child, 0);
+      if (child == 0) {
+        try {
+          for (;;) {
+            if (round % 3 == 0) {
+              Store::recover(path);
+            }
+            Store store = Store::open(path, StoreMode::read_write, options);
+            store.vacuum({.dead_share = 0.01});
+            if (codec == "zstd" && model.size() > 100) {
+              store.train_dictionary(500, 4000);
+            }
+            store.compact_to(path + ".compact");
+          }
+        } catch (const std::exception& error) {
+          std::fprintf(stderr, "%s\n", error.what());
+        }
+        std::_Exit(1);
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
+      ::kill(child, SIGKILL);
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      ASSERT_TRUE(WIFSIGNALED(status));
+    }
+    if (round % 2 == 0) {
+      fs::remove(path + "/index.lmdb");
+      const StoreReport report = Store::recover(path);
+      EXPECT_EQ(report.values, model.size()) << round;
+    }
+    expect_whole(path, model);
+    if (fs::exists(path + ".compact")) {
+      const Store compact = Store::open(path + ".compact", StoreMode::read_only);
+      EXPECT_TRUE(compact.verify().good());
+    }
+    ASSERT_FALSE(HasFailure()) << round;
+  }
+}
+
+// --- Folders made to harm --------------------------------------------------------------------------------------------
+
+TEST(StoreReview, ALinkInThePlaceOfAShardIsNotCut) {
+  const std::string path = fresh("link");
+  { Store(Store::open(path)).put(1, "one"); }
+  const std::string shard = path + "/00000001.shard";
+  const std::string mine(10'000, 'm');
+  std::ofstream("link_target") << mine;
+  fs::remove(shard);
+  fs::create_symlink(fs::absolute("link_target"), shard);
+  try {
+    Store store = Store::open(path);
+    store.put(2, "two");
+    store.close();
+  } catch (const Error&) {
+  }
+  EXPECT_EQ(fs::file_size("link_target"), mine.size());
+  EXPECT_EQ(test::content("link_target").size(), mine.size());
 }
 
 }  // namespace

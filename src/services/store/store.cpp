@@ -406,6 +406,12 @@ void StoreCore::commit_waiting() {
 
 void StoreCore::end_writing(bool closing) {
   require_outside();
+  {
+    const std::lock_guard lock(write_mutex);
+    if (writer_ != nullptr) {
+      writer_->require_idle();
+    }
+  }
   while (!try_to_end_writing(closing)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -60,7 +60,8 @@ void StoreWriter::remove_strangers() {
     if (number && find_entry(table_, *number) == nullptr) {
       shared_.shards.forget(*number);
       state_.next_shard = std::max(state_.next_shard, *number + 1);
-      if (is_ours(file.path().string(), *number)) {
+      std::error_code no_file;
+      if (file.is_regular_file(no_file) && is_ours(file.path().string(), *number)) {
         system_calls().unlink(file.path().c_str());  // where it fails, it is only space
       }
     }
@@ -73,6 +74,9 @@ bool StoreWriter::is_ours(const std::string& path, std::uint32_t number) const {
   try {
     return Shard::open(path, number, 0)->header().store == state_.store;
   } catch (const Error& error) {
+    if (error.code() == Errc::io) {  // not known
+      throw;
+    }
     return error.code() == Errc::truncated;  // before there was any record
   }
 }
@@ -80,7 +84,8 @@ bool StoreWriter::is_ours(const std::string& path, std::uint32_t number) const {
 void StoreWriter::cut(const ShardEntry& shard) const {
   const std::string path = shared_.shards.path(shard.number);
   struct stat status;
-  if (system_calls().stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length) {
+  if (system_calls().stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length &&
+      is_ours(path, shard.number)) {  // or its name leads to another file
     Appender::open(path, shard.length);
     shared_.shards.forget(shard.number);  // and what it knows of bytes that are gone
   }
@@ -167,7 +172,8 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
     const std::string path = shared_.shards.path(last.number);
     std::error_code error;
     const std::uint64_t size = std::filesystem::file_size(path, error);
-    if (!error && size >= last.length && has_room(last.length)) {  // a shorter one has lost bytes: leave it alone
+    // one that is shorter has lost bytes, one that is another's is damaged: both are left alone
+    if (!error && size >= last.length && has_room(last.length) && is_ours(path, last.number)) {
       appender_.emplace(Appender::open(path, last.length));
       active_ = last.number;
       changed_.push_back(active_);
