@@ -22,11 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::error_of;
-
-std::string fresh(const std::string& name) {
-  fs::remove_all(name);
-  return name;
-}
+using test::fresh;
 
 constexpr int fine = 0;
 constexpr int wrong = 1;
@@ -350,6 +346,33 @@ TEST(StoreReview, APutThatWasRefusedIsNotFoundByRecovery) {
   expect_whole(path, model);
 }
 
+TEST(StoreReview, WhatIsPutDuringAVacuumIsNotAppendedToAShardThatGoes) {
+  const std::string path = fresh("vacuum_puts");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = 128 << 10});
+    for (int i = 0; i < 40; ++i) {
+      store.put(i, model[i] = std::string(5000, static_cast<char>('a' + i % 26)));
+    }
+    for (const int i : {0, 38, 39}) {  // dead bytes in both shards
+      store.put(i, model[i] = "short");
+    }
+    store.commit();
+    ASSERT_EQ(store.stats().shards.size(), 2U);
+    int next = 100;
+    store.vacuum({.dead_share = 0, .progress = [&](std::uint64_t, std::uint64_t) {
+                    store.put(next, model[next] = "put meanwhile");
+                    ++next;
+                    return true;
+                  }});
+    store.commit();
+  }
+  expect_whole(path, model);
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);
+}
+
 // --- Children --------------------------------------------------------------------------------------------------------
 
 TEST(StoreReview, AChildDoesNotKeepTheLockThatItsParentGaveUp) {
@@ -647,9 +670,7 @@ TEST(StoreReview, ThreadsThatDoEverythingAtOnce) {
       for (int n = 0; n < 20; ++n) {
         batch.put(2 + 10 * n, text(2 + 10 * n, 500));
       }
-      if (i % 2 == 0) {
-        batch.commit();
-      }
+      batch.commit();  // one that is undone takes with it what others wrote meanwhile
     }
   }));
   std::vector<std::thread> others;

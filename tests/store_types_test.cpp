@@ -78,8 +78,8 @@ class StoreTypes : public testing::Test {
         options.codec = codec;
         options.types = types();
         options.shard_bytes = 1 << 20;
-        fs::remove_all("types_" + codec);
-        stores_.push_back({"types_" + codec, Store::open("types_" + codec, StoreMode::create, options)});
+        const std::string path = test::fresh(codec);
+        stores_.push_back({path, Store::open(path, StoreMode::create, options)});
       }
     }
   }

@@ -62,10 +62,12 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = false;
 #endif
 
-/// A name in the current folder that nothing has.
+/// A name in the current folder that nothing has, another for each test: several run at the same time.
 inline std::string fresh(const std::string& name) {
-  std::filesystem::remove_all(name);
-  return name;
+  const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
+  const std::string path = std::string(test.test_suite_name()) + '.' + test.name() + '.' + name;
+  std::filesystem::remove_all(path);
+  return path;
 }
 
 /// A new empty folder that goes with the object.

@@ -19,23 +19,12 @@ class ShardVacuum {
  public:
   ShardVacuum(StoreCore& state, std::shared_ptr<StoreWriter> writer, std::uint32_t source)
       : state_(state), writer_(std::move(writer)), source_(source) {}
-  ~ShardVacuum() {
-    const std::lock_guard lock(state_.write_mutex);
-    writer_->end_reservation();
-  }
-  ShardVacuum(const ShardVacuum&) = delete;
-  ShardVacuum& operator=(const ShardVacuum&) = delete;
-
   /// `step` is told of bytes that are done, and says whether to go on. Returns the bytes that went.
   std::uint64_t run(const std::function<bool(std::uint64_t done)>& step) {
     const std::shared_ptr<Shard> shard = state_.shards->get(source_);
     std::uint64_t length = 0;
     {
       const std::unique_lock lock = state_.without_batch();
-      writer_->commit(state_.options.durability != Durability::none);
-      if (writer_->active() == source_) {
-        writer_->seal();
-      }
       length = writer_->entry(source_)->length;
       is_first_ = writer_->table().front().number == source_;
       auto [number, appender] = writer_->reserve_shard(source_);
@@ -177,6 +166,22 @@ class ShardVacuum {
   std::uint64_t other_ = 0;
 };
 
+/// Lets shards be appended to again.
+class Reservation {
+ public:
+  Reservation(StoreCore& state, std::shared_ptr<StoreWriter> writer) : state_(state), writer_(std::move(writer)) {}
+  ~Reservation() {
+    const std::lock_guard lock(state_.write_mutex);
+    writer_->end_reservation();
+  }
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+
+ private:
+  StoreCore& state_;
+  std::shared_ptr<StoreWriter> writer_;
+};
+
 }  // namespace
 
 std::uint64_t Store::vacuum(const VacuumOptions& options) {
@@ -193,17 +198,23 @@ std::uint64_t Store::vacuum(const VacuumOptions& options) {
   const Inside inside(state_->vacuuming);
   std::vector<ShardEntry> sources;
   std::shared_ptr<StoreWriter> writer;
+  std::optional<Reservation> reservation;
   std::uint64_t total = 0;
   {
     const std::unique_lock lock = state_->without_batch();
     StoreWriter& writing = state_->writing();
     writing.commit(state_->options.durability != Durability::none);
     writer = state_->writer();
+    reservation.emplace(*state_, writer);
     for (const ShardEntry& entry : writing.table()) {
       const auto dead = static_cast<double>(entry.dead_bytes());
       if (dead > 0 && dead >= options.dead_share * static_cast<double>(entry.length)) {
         sources.push_back(entry);
         total += entry.length;
+        if (entry.number == writing.active()) {
+          writing.seal();
+        }
+        writing.reserve(entry.number);  // at once, or another thread's next write would open it again
       }
     }
   }

@@ -602,7 +602,7 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
   }
   ShardEntry made;
   made.number = take_number();
-  reserved_ = {source, made.number};
+  reserve(made.number);
   made.rank = entry(source)->rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;

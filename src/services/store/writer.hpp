@@ -88,8 +88,9 @@ class StoreWriter {
   /// when it would take in what is not committed.
   bool mark_commit();
   ShardHeader header_of(const ShardEntry& shard) const;
-  /// For a vacuum: makes a shard that is to have the place of `source`. Until the end of the reservation nothing is
-  /// appended to either but by the caller.
+  /// For a vacuum: nothing is appended to a shard until the end of the reservation.
+  void reserve(std::uint32_t number) { reserved_.push_back(number); }
+  /// Makes a shard that is to have the place of `source`, reserved as that is.
   std::pair<std::uint32_t, Appender> reserve_shard(std::uint32_t source);
   void end_reservation() noexcept { reserved_.clear(); }
   /// What a commit made by another than this has changed.
