@@ -520,7 +520,8 @@ TEST(StoreExchange, FilesBecomeByteStrings) {
 }
 
 TEST(StoreExchange, FilesComeBackExactly) {
-  Store from = Store::open(fresh("files_from"));
+  const std::string from_path = fresh("files_from");
+  Store from = Store::open(from_path);
   fill(from);
   for (const char* key : {"a", "a/b", "a/b/c", "/absolute", "../up", "a//", "x.stele", "x"}) {
     from.put(key, key);
@@ -546,7 +547,7 @@ TEST(StoreExchange, FilesComeBackExactly) {
   EXPECT_EQ(export_files(from, folder, {.range = {.prefix = Key("a")}, .overwrite = true, .codec = "gzip"}).items, 4U);
   EXPECT_EQ(read_text(folder / "a"), "changed");
   EXPECT_ERROR(export_files(from, folder, {.codec = "rar"}), Errc::unknown_codec, "rar");
-  EXPECT_ERROR(export_files(from, "files_from"), Errc::invalid_argument, "the store itself");
+  EXPECT_ERROR(export_files(from, from_path), Errc::invalid_argument, "the store itself");
 }
 
 TEST(StoreExchange, ExportsDoNotFollowLinks) {
@@ -554,15 +555,16 @@ TEST(StoreExchange, ExportsDoNotFollowLinks) {
   store.put("dir/file", "mine");
   store.put("link", "mine");
   const fs::path folder = fresh("links_out");
-  fs::create_directories(fresh("links_victim"));
+  const std::string victim = fresh("links_victim");
+  fs::create_directories(victim);
   fs::create_directories(folder);
-  write_file("links_victim/file", "theirs");
-  write_file("links_victim/link", "theirs");
-  fs::create_directory_symlink(fs::absolute("links_victim"), folder / "dir");
-  fs::create_symlink(fs::absolute("links_victim/link"), folder / "link");
+  write_file(victim + "/file", "theirs");
+  write_file(victim + "/link", "theirs");
+  fs::create_directory_symlink(fs::absolute(victim), folder / "dir");
+  fs::create_symlink(fs::absolute(victim + "/link"), folder / "link");
   EXPECT_EQ(export_files(store, folder, {.overwrite = true}).items, 2U);
-  EXPECT_EQ(read_text("links_victim/file"), "theirs");
-  EXPECT_EQ(read_text("links_victim/link"), "theirs");
+  EXPECT_EQ(read_text(victim + "/file"), "theirs");
+  EXPECT_EQ(read_text(victim + "/link"), "theirs");
   EXPECT_EQ(read_text(folder / "dir%+/file"), "mine");
   EXPECT_EQ(read_text(folder / "link"), "mine");
 }
