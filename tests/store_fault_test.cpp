@@ -1,5 +1,5 @@
-// A store whose system calls fail, each in turn, and whose disk is full: what was committed stays, what was not is kept or
-// undone, and the store is used on when the fault is gone.
+// A store whose system calls fail, each in turn, and whose disk is full: what was committed stays, what was not is kept
+// or undone, and the store is used on when the fault is gone.
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -295,7 +295,8 @@ TEST_F(StoreFaults, EveryCallOfACareFailsInTurn) {
       {"close", [](auto& store, const auto&) { store->close(); }},
       {"release", [](auto& store, const auto&) { store->release(); }},
       {"flush", [](auto& store, const auto&) { store->flush(); }},
-      {"recover", [](auto& store, const auto& path) {
+      {"recover",
+       [](auto& store, const auto& path) {
          store->close();
          Store::recover(path);
        }},
@@ -318,7 +319,8 @@ TEST_F(StoreFaults, EveryCallOfACareFailsInTurn) {
           EXPECT_NE(error.code(), Errc::damaged) << error.what();
         }
         seen = plan.seen;
-        const std::string where = care.name + (' ' + plan.call) + ' ' + std::to_string(n) + " x" + std::to_string(times);
+        const std::string where =
+            care.name + (' ' + plan.call) + ' ' + std::to_string(n) + " x" + std::to_string(times);
         plan = {};
         if (!done) {
           std::optional<Store> again;
