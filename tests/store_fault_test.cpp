@@ -1,5 +1,5 @@
-// A store whose system calls fail, each in turn, and whose disk is full: what was committed stays, what was not is kept or
-// undone, and the store is used on when the fault is gone.
+// A store whose system calls fail, each in turn, and whose disk is full: what was committed stays, what was not is kept
+// or undone, and the store is used on when the fault is gone.
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -62,6 +62,15 @@ int failing_fcntl(int fd, int command, ...) {
   return plan.fails("fcntl") ? -1 : real().fcntl(fd, command, argument);
 }
 
+/// Thousands of commits that LMDB waits for take minutes on a device that others use.
+struct FoldersInMemory {
+  FoldersInMemory() {
+    if (::access("/dev/shm", W_OK | X_OK) == 0) {
+      ::setenv("TMPDIR", "/dev/shm", 1);
+    }
+  }
+};
+
 class StoreFaults : public testing::Test {
  protected:
   void SetUp() override {
@@ -89,7 +98,7 @@ class StoreFaults : public testing::Test {
     };
     calls.fstat = [](int fd, struct stat* out) { return plan.fails("fstat") ? -1 : real().fstat(fd, out); };
     calls.ftruncate = [](int fd, off_t length) { return plan.fails("ftruncate") ? -1 : real().ftruncate(fd, length); };
-    calls.fsync = [](int fd) { return plan.fails("fsync") ? -1 : real().fsync(fd); };
+    calls.fsync = [](int) { return plan.fails("fsync") ? -1 : 0; };  // waiting for the device proves nothing here
     calls.rename = [](const char* from, const char* to) { return plan.fails("rename") ? -1 : real().rename(from, to); };
     calls.unlink = [](const char* path) { return plan.fails("unlink") ? -1 : real().unlink(path); };
     calls.mkdir = [](const char* path, mode_t mode) { return plan.fails("mkdir") ? -1 : real().mkdir(path, mode); };
@@ -104,6 +113,7 @@ class StoreFaults : public testing::Test {
     system_calls() = real();
   }
 
+  FoldersInMemory in_memory;
   Folder folder;
 };
 
@@ -295,7 +305,8 @@ TEST_F(StoreFaults, EveryCallOfACareFailsInTurn) {
       {"close", [](auto& store, const auto&) { store->close(); }},
       {"release", [](auto& store, const auto&) { store->release(); }},
       {"flush", [](auto& store, const auto&) { store->flush(); }},
-      {"recover", [](auto& store, const auto& path) {
+      {"recover",
+       [](auto& store, const auto& path) {
          store->close();
          Store::recover(path);
        }},
@@ -318,7 +329,8 @@ TEST_F(StoreFaults, EveryCallOfACareFailsInTurn) {
           EXPECT_NE(error.code(), Errc::damaged) << error.what();
         }
         seen = plan.seen;
-        const std::string where = care.name + (' ' + plan.call) + ' ' + std::to_string(n) + " x" + std::to_string(times);
+        const std::string where =
+            care.name + (' ' + plan.call) + ' ' + std::to_string(n) + " x" + std::to_string(times);
         plan = {};
         if (!done) {
           std::optional<Store> again;

@@ -1,5 +1,5 @@
-// The store where things go wrong: writes that are undone while they are looked at, vacuums that end early, forks, calls
-// of the store from what the store calls.
+// The store where things go wrong: writes that are undone while they are looked at, vacuums that end early, forks,
+// calls of the store from what the store calls.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -143,7 +143,8 @@ TEST(StoreReview, RecoveryTakesNoDictionaryThatIsNotThere) {
     Store store = Store::open(path, StoreMode::create, {.codec = "zstd"});
     store.put(1, model[1] = std::string(1000, 'x'));
   }
-  for (const char* name : {"/dictionary-3.zdict.part", "/dictionary-x.zdict", "/dictionary-18446744073709551615.zdict"}) {
+  for (const char* name :
+       {"/dictionary-3.zdict.part", "/dictionary-x.zdict", "/dictionary-18446744073709551615.zdict"}) {
     std::ofstream(path + name) << "none";
   }
   fs::remove(path + "/index.lmdb");
@@ -572,8 +573,8 @@ TEST(StoreReview, AVacuumsProgressMayNotEndWriting) {
       store.put(i % 50, i);
     }
   };
-  for (const std::function<void()>& call : std::vector<std::function<void()>>{
-           [&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
+  for (const std::function<void()>& call :
+       std::vector<std::function<void()>>{[&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
     fill();
     EXPECT_EQ(error_of([&] {
                 store.vacuum({.dead_share = 0, .progress = [&](std::uint64_t, std::uint64_t) {
@@ -608,7 +609,12 @@ TEST(StoreReview, WhatUpdateCallsMayNotWaitForOthers) {
            [&] { store.batch(); }, [&] { store.vacuum(); }, [&] { store.release(); }, [&] { store.close(); }}) {
     EXPECT_EQ(error_of([&] { store.update<int>("n", [&](int&) { call(); }); }).code(), Errc::invalid_argument);
   }
-  EXPECT_THROW(store.update<int>("n", [](int& n) { n = 5; throw 1; }), int);
+  EXPECT_THROW(store.update<int>("n",
+                                 [](int& n) {
+                                   n = 5;
+                                   throw 1;
+                                 }),
+               int);
   EXPECT_EQ(store.get<int>("n"), 1);
   EXPECT_TRUE(store.update<int>("n", [&](int& n) {  // and may read and write
     store.put("m", n);
@@ -736,7 +742,9 @@ TEST(StoreReview, StoresThatAreMadeAtTheSameTimeAreOne) {
 
 TEST(StoreReview, AMissingShardIsDamageAndNoMissingKey) {
   const std::string path = fresh("missing_shard");
-  { Store(Store::open(path)).put("a", 1); }
+  {
+    Store(Store::open(path)).put("a", 1);
+  }
   fs::remove(path + "/00000001.shard");
   const Store store = Store::open(path, StoreMode::read_only);
   EXPECT_EQ(error_of([&] { static_cast<void>(store.get<int>("a")); }).code(), Errc::damaged);
@@ -829,7 +837,9 @@ TEST(StoreReview, ProgramsKilledInTheMiddleOfCareLoseNothing) {
 
 TEST(StoreReview, ALinkInThePlaceOfAShardIsNotCut) {
   const std::string path = fresh("link");
-  { Store(Store::open(path)).put(1, "one"); }
+  {
+    Store(Store::open(path)).put(1, "one");
+  }
   const std::string shard = path + "/00000001.shard";
   const std::string mine(10'000, 'm');
   std::ofstream("link_target") << mine;

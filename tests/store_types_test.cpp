@@ -134,7 +134,8 @@ TEST_F(StoreTypes, NumbersAndOthersOfOneHead) {
 }
 
 TEST_F(StoreTypes, TextsAndBytes) {
-  for (const std::size_t size : {0, 1, 23, 24, 31, 32, 255, 256, 4095, 4096, 4097, 65'535, 65'536, 65'537, 73'728, 1'500'000}) {
+  for (const std::size_t size :
+       {0, 1, 23, 24, 31, 32, 255, 256, 4095, 4096, 4097, 65'535, 65'536, 65'537, 73'728, 1'500'000}) {
     expect_same(std::string(size, 't'));
     expect_same(std::string(size, '\xff'));
     expect_same(std::vector<std::byte>(size, std::byte{7}));
@@ -148,8 +149,8 @@ TEST_F(StoreTypes, TextsAndBytes) {
 
 TEST_F(StoreTypes, ArraysAroundTheSizesThatMatter) {
   std::mt19937 random(1);
-  for (const std::size_t size : {4095, 4096, 4097, 60'000, 64'000, 65'400, 65'500, 65'535, 65'536, 65'537, 66'000, 72'000,
-                                 73'600, 73'700, 73'728, 73'800, 74'000, 1'048'576, 1'200'000}) {
+  for (const std::size_t size : {4095, 4096, 4097, 60'000, 64'000, 65'400, 65'500, 65'535, 65'536, 65'537, 66'000,
+                                 72'000, 73'600, 73'700, 73'728, 73'800, 74'000, 1'048'576, 1'200'000}) {
     Sized value{"size " + std::to_string(size), std::vector<std::byte>(size)};
     expect_same(value);
     for (std::byte& byte : value.bytes) {
@@ -226,7 +227,8 @@ TEST_F(StoreTypes, Matrices) {
   Eigen::SparseMatrix<double> sparse(1000, 1000);
   sparse.insert(3, 4) = 5;
   sparse.makeCompressed();
-  expect_same(sparse, [](const auto& a, const auto& b) { return (Eigen::MatrixXd(a) - Eigen::MatrixXd(b)).norm() == 0; });
+  expect_same(sparse,
+              [](const auto& a, const auto& b) { return (Eigen::MatrixXd(a) - Eigen::MatrixXd(b)).norm() == 0; });
 }
 #endif
 

@@ -36,8 +36,8 @@ class Store {
   Store& operator=(Store&&) noexcept;
 
   // --- Writing. Throws: Error(read_only), Error(busy) while another process or Store writes, Error(io),
-  // Error(invalid_argument) for a key that is too long, and where a type or the function of an order writes to the store
-  // that it is called by. ---
+  // Error(invalid_argument) for a key that is too long, and where a type or the function of an order writes to the
+  // store that it is called by. ---
 
   /// Stores any value that save() takes; text and bytes in one row as they are. Seen by this Store at once, by others
   /// after commit().

@@ -1,5 +1,5 @@
-// Files of a store from any bytes: records of a shard, blocks of the index, values. Checks are made to fit, so that what
-// lies behind them is reached. The first byte says which.
+// Files of a store from any bytes: records of a shard, blocks of the index, values. Checks are made to fit, so that
+// what lies behind them is reached. The first byte says which.
 
 #include <algorithm>
 #include <array>
@@ -67,8 +67,8 @@ void read_block(Bytes bytes) {
   const std::string low(reinterpret_cast<const char*>(bytes.data()) + 1, low_size);
   std::vector<std::byte> stored(8);
   stored.insert(stored.end(), bytes.begin() + 1 + static_cast<std::ptrdiff_t>(low_size), bytes.end());
-  store_le<std::uint64_t>(stored.data(), xxh3_64(std::span(stored).subspan(8)) ^
-                                             std::rotl(xxh3_64(std::as_bytes(std::span(low))), 32));
+  store_le<std::uint64_t>(
+      stored.data(), xxh3_64(std::span(stored).subspan(8)) ^ std::rotl(xxh3_64(std::as_bytes(std::span(low))), 32));
   const KeyBlock block(low, stored);
   std::string key;
   for (std::size_t i = 0; i < block.size(); ++i) {

@@ -81,7 +81,8 @@ StoreValue StoreRecord::copy(const StoreValue& value) {
   if (value.mapping_ == nullptr) {
     return value;
   }
-  const std::size_t head = value.payload_.empty() ? 0 : static_cast<std::size_t>(value.payload_.data() - value.item_.data());
+  const std::size_t head =
+      value.payload_.empty() ? 0 : static_cast<std::size_t>(value.payload_.data() - value.item_.data());
   std::vector<std::byte> bytes(value.item_.size() + store_frozen::alignment);
   const auto payload = reinterpret_cast<std::uintptr_t>(bytes.data()) + head;
   const std::size_t gap = (store_frozen::alignment - payload % store_frozen::alignment) % store_frozen::alignment;

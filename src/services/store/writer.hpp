@@ -146,7 +146,7 @@ class StoreWriter {
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
   std::atomic<std::uint32_t> written_shard_{0};
   mutable bool calling_ = false;  // what is not the library's
-  bool undoing_ = false;  // clean_up() is to be called
+  bool undoing_ = false;          // clean_up() is to be called
   bool batch_ = false;
   std::thread::id batch_thread_;
   Spill spill_;
