@@ -5,6 +5,7 @@ import compact_filters
 import compact_state
 
 PARTS = (compact_counts, compact_filters, compact_state)
+ROUNDS = 1  # sizes are the same in every round, and times are medians of repetitions
 
 # The programs in the order of a round, and how often each repeats its benchmarks.
 PROGRAMS = {program: repetitions for part in PARTS for program, repetitions in part.PROGRAMS.items()}

@@ -138,7 +138,7 @@ Values are random bytes; keys are texts of 16 bytes that come in a random order.
 thread where nothing is said. Nothing waits for the device. A transaction is 10,000 entries or 64 MiB, and closing the
 store is part of writing. "Handed out": a pointer to the value, nothing of it read; "all bytes": each is read. "First":
 each value once, by a process that has just opened the store (its files are in the page cache). stele checks the
-checksum of a value of up to 1 MiB when it is handed out first, of one shorter than 2 KiB each time; the others check
+checksum of a value of up to 1 MiB when it is handed out first, of one shorter than 64 bytes each time; the others check
 none but RocksDB, when it reads a block. "Scan": all bytes, in the order of the keys, or in the order that is fastest.
 "Many at once": 1000 keys, or of large values 64 MiB.
 
