@@ -54,7 +54,6 @@ Appender Appender::open(const std::string& path, std::uint64_t length) {
 
 void Appender::fill(std::uint64_t count) {
   buffer_.insert(buffer_.end(), static_cast<std::size_t>(count), store_frozen::filler);
-  fillers_ += count;
 }
 
 std::uint64_t Appender::append(Bytes record, std::size_t payload_at) {

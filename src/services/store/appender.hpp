@@ -25,8 +25,6 @@ class Appender {
   /// Appends a whole record; `payload_at`, if not 0, is the offset in it of what is to be aligned. Returns where the
   /// record begins. Throws: Error(io); the record is then not appended.
   std::uint64_t append(Bytes record, std::size_t payload_at = 0);
-  /// Fillers so far: bytes that are in no record.
-  std::uint64_t fillers() const noexcept { return fillers_; }
 
   // A record whose payload comes in pieces.
   /// Appends its beginning, behind which the payload is to be aligned. Returns where the record begins.
@@ -48,7 +46,6 @@ class Appender {
   OwnedDescriptor file_;
   std::string path_;
   std::uint64_t written_;
-  std::uint64_t fillers_ = 0;
   std::vector<std::byte> buffer_;
 };
 

@@ -363,8 +363,6 @@ std::uint64_t Index::bytes() const {
   return size;
 }
 
-bool Index::writable() const noexcept { return environment_->writable; }
-
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
 IndexRead::IndexRead(Index& index, MDB_txn* transaction) : index_(index), transaction_(transaction) {}
@@ -484,10 +482,6 @@ IndexWrite::~IndexWrite() {
     ::mdb_txn_abort(transaction_);
   }
 }
-
-StoreState IndexWrite::state() { return read_state(transaction_); }
-
-std::vector<ShardEntry> IndexWrite::shards() { return read_shards(cursor_); }
 
 void IndexWrite::put(std::string_view key, Bytes value, bool append) {
   MDB_val at = value_of(key);

@@ -99,7 +99,6 @@ class Index {
   /// Lets go of shards that readers have kept for the next.
   void clear_caches();
   std::uint64_t bytes() const;
-  bool writable() const noexcept;
   /// Whether this is a child of the process that opened it, where it must not be used.
   bool in_child() const noexcept;
   /// Throws: Error(invalid_argument) in a child.
@@ -150,8 +149,6 @@ class IndexRead final : public BlockReader {
 class IndexWrite {
  public:
   ~IndexWrite();
-  StoreState state();
-  std::vector<ShardEntry> shards();
   void put_state(const StoreState& state);
   void put_shard(const ShardEntry& shard);
   void erase_shard(std::uint32_t number);

@@ -61,11 +61,6 @@ const Shard& Shards::get(std::uint32_t number, ShardCache& cache) {
   return *shard;
 }
 
-void Shards::add(std::shared_ptr<Shard> shard) {
-  const std::lock_guard lock(mutex_);
-  open_[shard->number()] = shard;
-}
-
 bool Shards::keep(const std::vector<ShardEntry>& table) {
   const std::lock_guard lock(mutex_);
   const std::size_t gone = std::erase_if(open_, [&](const auto& open) {

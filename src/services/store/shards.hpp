@@ -26,7 +26,6 @@ class Shards {
   std::shared_ptr<Shard> get(std::uint32_t number);
   /// The same for a reader with a cache of its own; valid as long as the cache holds it.
   const Shard& get(std::uint32_t number, ShardCache& cache);
-  void add(std::shared_ptr<Shard> shard);
   /// Closes those that are not in the table, so that files which are gone give back their space. True if there were.
   bool keep(const std::vector<ShardEntry>& table);
   void forget(std::uint32_t number);
