@@ -1,5 +1,6 @@
 // Identity: shared and weak pointers, cycles, arrays over one buffer, and bytes that depend on the object only.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -8,6 +9,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "stele/describe.hpp"
+#include "stele/hash.hpp"
 #include "stele/value.hpp"
 #include "test_support.hpp"
 
@@ -24,6 +27,8 @@ using test::reread;
 using test::round_trip;
 using test::text_item;
 using test::wrap;
+
+constexpr std::uint64_t many = 100'000;
 
 // --- Pointers --------------------------------------------------------------------------------------------------------
 
@@ -145,13 +150,256 @@ struct Aliases {
   std::shared_ptr<int> part;
 };
 
-TEST(Sharing, APointerToTheFirstMemberIsAnotherObject) {
+TEST(Sharing, APointerIntoAStoredObjectIsRefused) {
   Aliases value;
   value.whole = std::make_shared<std::pair<int, int>>(3, 4);
-  value.part = std::shared_ptr<int>(value.whole, &value.whole->first);
-  const auto back = round_trip(value);
-  EXPECT_EQ(*back.whole, (std::pair<int, int>(3, 4)));
-  EXPECT_EQ(*back.part, 3);
+  const auto expect_refused = [](const auto& object) {
+    for (const Error& error : {error_of([&] { to_bytes(object); }), error_of([&] { to_value(object); })}) {
+      EXPECT_EQ(error.code(), Errc::invalid_argument);
+      EXPECT_NE(error.message().find("two objects"), std::string::npos) << error.what();
+    }
+  };
+  for (int* part : {&value.whole->first, &value.whole->second}) {
+    value.part = std::shared_ptr<int>(value.whole, part);
+    expect_refused(value);
+    EXPECT_EQ(error_of([&] { to_bytes(value); }).path(), "part");
+    EXPECT_TRUE(error_of([&] { to_bytes(value); }).offset());
+    expect_refused(std::pair(value.part, value.whole));
+    expect_refused(std::pair(std::weak_ptr(value.part), value.whole));
+    EXPECT_EQ(describe(value).substr(0, 6), "record");  // it is shown as it would be stored
+    EXPECT_NO_THROW(hash(value));
+    // Alone it is an object of its own.
+    EXPECT_EQ(*round_trip(value.part), *part);
+  }
+  struct Big {
+    std::array<double, 2000> numbers{};
+    std::string name;
+  };
+  const auto big = std::make_shared<Big>();
+  expect_refused(std::pair(big, std::shared_ptr<double>(big, &big->numbers[1500])));
+  expect_refused(std::pair(std::shared_ptr<double>(big, &big->numbers[1999]), big));
+  expect_refused(std::pair(std::shared_ptr<std::string>(big, &big->name), big));
+  const auto apart = std::pair(std::shared_ptr<double>(big, &big->numbers[0]), std::shared_ptr<std::string>(big, &big->name));
+  EXPECT_EQ(*round_trip(apart).first, 0);
+}
+
+struct PlainBase {
+  int a = 1;
+  static void visit(auto& v, auto& self) { v("a", self.a); }
+};
+struct PlainDerived : PlainBase {
+  int b = 2;
+  static void visit(auto& v, auto& self) { v("a", self.a)("b", self.b); }
+};
+
+TEST(Sharing, ABaseWithoutVirtualFunctionsBesideItsObjectIsRefused) {
+  const auto derived = std::make_shared<PlainDerived>();
+  const std::shared_ptr<PlainBase> base = derived;
+  EXPECT_EQ(error_of([&] { to_bytes(std::pair(derived, base)); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(error_of([&] { to_bytes(std::pair(base, derived)); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(round_trip(base)->a, 1);
+}
+
+// --- Objects that live only while they are written -------------------------------------------------------------------
+
+using Floats = std::vector<float>;
+
+TEST(Sharing, EntriesOfObjectsThatAreFreedInBetweenAreTheirOwn) {
+  const Folder folder;
+  constexpr int count = 3;
+  {
+    MapWriter out(folder / "m.stele");
+    for (int i = 0; i < count; ++i) {
+      out.write("s" + std::to_string(i), std::make_shared<Floats>(10'000, static_cast<float>(i)));
+    }
+    out.close();
+  }
+  const auto back = load<std::map<std::string, std::shared_ptr<Floats>>>(folder / "m.stele");
+  for (int i = 0; i < count; ++i) {
+    EXPECT_EQ(*back.at("s" + std::to_string(i)), Floats(10'000, static_cast<float>(i)));
+  }
+}
+
+TEST(Sharing, EntriesOfArraysThatAreFreedOrFilledAnewAreTheirOwn) {
+  for (const std::uint64_t size : {std::uint64_t{5}, many}) {
+    Data bytes;
+    const std::unique_ptr<Sink> sink = memory_sink(bytes);
+    MapWriter out(*sink);
+    Array<int> filled({size});
+    const Array<int> constant({size});
+    for (int i = 0; i < 4; ++i) {
+      Array<int> temporary({size});
+      temporary(0) = i;
+      out.write("temporary" + std::to_string(i), temporary);
+      filled(1) = i;
+      out.write("filled" + std::to_string(i), filled);
+      out.write("constant" + std::to_string(i), std::pair(constant, constant));
+    }
+    out.close();
+    EXPECT_LT(bytes.size(), 9 * size * sizeof(int) + 20'000);
+    const File file = open(memory_source(bytes));
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(file.load<Array<int>>("temporary" + std::to_string(i))(0), i);
+      EXPECT_EQ(file.load<Array<int>>("filled" + std::to_string(i))(1), i);
+    }
+  }
+}
+
+TEST(Sharing, OnePointerInTwoEntriesStaysOne) {
+  Data bytes;
+  const std::unique_ptr<Sink> sink = memory_sink(bytes);
+  MapWriter out(*sink);
+  const auto shared = std::make_shared<std::string>("x");
+  out.write("a", shared);
+  out.write("b", shared);
+  out.close();
+  const auto back = from_bytes<std::map<std::string, std::shared_ptr<std::string>>>(bytes);
+  EXPECT_EQ(back.at("a"), back.at("b"));
+}
+
+/// Makes its items while it is gone through.
+template <class T>
+struct Made {
+  using value_type = T;
+  struct iterator {
+    const Made* made;
+    int i;
+    T operator*() const { return made->make(i); }
+    iterator& operator++() {
+      ++i;
+      return *this;
+    }
+    bool operator==(const iterator& other) const { return i == other.i; }
+  };
+  std::function<T(int)> make;
+  int count = 0;
+  iterator begin() const { return {this, 0}; }
+  iterator end() const { return {this, count}; }
+  std::size_t size() const { return static_cast<std::size_t>(count); }
+};
+
+template <class T>
+void expect_items(const std::function<std::shared_ptr<T>(int)>& make, const std::function<T(int)>& item) {
+  constexpr int count = 20;
+  const Made<std::shared_ptr<T>> made{make, count};
+  std::vector<std::shared_ptr<T>> lasting;
+  for (int i = 0; i < count; ++i) {
+    lasting.push_back(std::make_shared<T>(item(i)));
+  }
+  for (const auto& back : {from_bytes<std::vector<std::shared_ptr<T>>>(to_bytes(made)),
+                           to_value(made).template to<std::vector<std::shared_ptr<T>>>()}) {
+    ASSERT_EQ(back.size(), lasting.size());
+    for (std::size_t i = 0; i < back.size(); ++i) {
+      EXPECT_EQ(*back[i], *lasting[i]) << i;
+    }
+  }
+  EXPECT_EQ(hash(made), hash(lasting));
+  EXPECT_EQ(describe(made, {.max_items = 100}), describe(lasting, {.max_items = 100}));
+}
+
+TEST(Sharing, ItemsThatAreMadeOnTheFlyAreTheirOwn) {
+  expect_items<int>([](int i) { return std::make_shared<int>(i); }, [](int i) { return i; });
+  expect_items<std::string>([](int i) { return std::shared_ptr<std::string>(new std::string(std::to_string(i))); },
+                            [](int i) { return std::to_string(i); });
+  expect_items<Floats>([](int i) { return std::make_shared<Floats>(2'000, static_cast<float>(i)); },
+                       [](int i) { return Floats(2'000, static_cast<float>(i)); });
+  int slot = 0;  // one address, a new owner each time
+  expect_items<int>(
+      [&](int i) {
+        slot = i;
+        return std::shared_ptr<int>(&slot, [](int*) {});
+      },
+      [](int i) { return i; });
+}
+
+TEST(Sharing, APointerWithoutAnOwnerIsNotTakenForAnotherObject) {
+  int slot = 0;
+  const Made<std::shared_ptr<int>> made{[&](int i) {
+                                          slot = i;
+                                          return std::shared_ptr<int>(std::shared_ptr<void>(), &slot);
+                                        },
+                                        2};
+  const Error error = error_of([&] { to_bytes(made); });
+  EXPECT_EQ(error.code(), Errc::invalid_argument);
+  EXPECT_EQ(error.path(), "1");
+  EXPECT_EQ(error_of([&] { hash(made); }).code(), Errc::invalid_argument);
+  EXPECT_EQ(*round_trip(std::shared_ptr<int>(std::shared_ptr<void>(), &slot)), 1);
+}
+
+struct Handles {
+  std::vector<int> numbers;
+  static void visit(auto& v, auto& self) {
+    if constexpr (v.loading) {
+      v("numbers", self.numbers);
+    } else {
+      std::uint64_t i = 0;
+      for (const char* name : {"a", "b", "c"}) {
+        const auto made = std::make_shared<int>(self.numbers[i++]);
+        v(name, made);
+      }
+    }
+  }
+};
+struct HandlesBack {
+  std::shared_ptr<int> a;
+  std::shared_ptr<int> b;
+  std::shared_ptr<int> c;
+};
+
+TEST(Sharing, FieldsThatAVisitMakesAreTheirOwn) {
+  const Handles handles{{1, 2, 3}};
+  const auto back = from_bytes<HandlesBack>(to_bytes(handles));
+  EXPECT_EQ(*back.a + 10 * *back.b + 100 * *back.c, 321);
+  EXPECT_NE(hash(handles), hash(Handles{{1, 1, 1}}));
+  EXPECT_EQ(hash(handles), hash(HandlesBack{std::make_shared<int>(1), std::make_shared<int>(2), std::make_shared<int>(3)}));
+}
+
+TEST(Sharing, ArraysThatAreMadeOnTheFlyAreTheirOwn) {
+  const auto whole = counting<int, 1>({1000});
+  const Made<Array<int>> made{[&](int i) {
+                                auto numbers = Array<int>::uninitialized({20});
+                                for (std::uint64_t k = 0; k < 20; ++k) {
+                                  numbers(k) = i;
+                                }
+                                // Views of them, so that the buffers are looked for beforehand.
+                                return i % 2 == 0 ? numbers.slice(1, 19) : numbers;
+                              },
+                              50};
+  for (const auto& back :
+       {from_bytes<std::pair<Array<int>, std::vector<Array<int>>>>(to_bytes(std::pair(whole.slice(2, 5), made))),
+        to_value(std::pair(whole.slice(2, 5), made)).to<std::pair<Array<int>, std::vector<Array<int>>>>()}) {
+    EXPECT_TRUE(back.first == whole.slice(2, 5));
+    ASSERT_EQ(back.second.size(), 50U);
+    for (int i = 0; i < 50; ++i) {
+      const Array<int>& array = back.second[static_cast<std::size_t>(i)];
+      EXPECT_EQ(array.size(), i % 2 == 0 ? 18U : 20U);
+      for (std::uint64_t k = 0; k < array.size(); ++k) {
+        EXPECT_EQ(std::as_const(array)(k), i);
+      }
+    }
+  }
+}
+
+TEST(Sharing, ManyTemporariesTakeNoMemory) {
+  Data bytes;
+  const std::unique_ptr<Sink> sink = memory_sink(bytes);
+  MapWriter out(*sink);
+  std::vector<std::weak_ptr<Floats>> made;
+  for (int i = 0; i < 3'000; ++i) {
+    const auto one = std::make_shared<Floats>(10, static_cast<float>(i));
+    made.push_back(one);
+    out.write(std::to_string(i), std::pair(one, one));
+  }
+  for (const auto& one : made) {
+    EXPECT_TRUE(one.expired());
+  }
+  out.close();
+  const auto back = from_bytes<std::map<std::string, std::pair<std::shared_ptr<Floats>, std::shared_ptr<Floats>>>>(bytes);
+  for (int i = 0; i < 3'000; ++i) {
+    const auto& [first, second] = back.at(std::to_string(i));
+    EXPECT_EQ(first, second);
+    EXPECT_EQ(first->at(9), static_cast<float>(i));
+  }
 }
 
 struct Animal {
@@ -314,8 +562,6 @@ TEST(Sharing, AnyKindOfSharedObjectCanBeReadAsAValue) {
 }
 
 // --- Arrays over one buffer ------------------------------------------------------------------------------------------
-
-constexpr std::uint64_t many = 100'000;
 
 TEST(Sharing, TheSameArrayTwiceIsStoredOnce) {
   const auto array = counting<float, 1>({many});

@@ -47,7 +47,7 @@ class Shape {
 enum class Order : std::uint8_t { row_major, column_major };
 
 /// Bytes that arrays share. Whatever owns them (heap memory, a Mapping, a user's object) lives as long as a Buffer.
-class Buffer {
+class Buffer : public std::enable_shared_from_this<Buffer> {
  public:
   /// Heap memory, 64-byte aligned, not initialised. Large ones are advised to use huge pages.
   /// Throws: Error(limit_exceeded) where there is no memory.

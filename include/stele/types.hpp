@@ -54,6 +54,7 @@ class TypeRegistry {
     };
     std::string name;
     const std::type_info* type = nullptr;
+    std::size_t size = 0;  // of an object in bytes
     void (*write)(OutVisitor& out, const void* object) = nullptr;
     void (*read)(InVisitor& in, void* object) = nullptr;
     std::shared_ptr<void> (*make_shared)() = nullptr;
@@ -73,6 +74,7 @@ class TypeRegistry {
     Type type;
     type.name = std::move(name);
     type.type = &typeid(Derived);
+    type.size = sizeof(Derived);
     type.write = [](OutVisitor& out, const void* object) { stele::write(out, *static_cast<const Derived*>(object)); };
     type.read = [](InVisitor& in, void* object) { stele::read(in, *static_cast<Derived*>(object)); };
     type.make_shared = []() -> std::shared_ptr<void> { return std::make_shared<Derived>(); };

@@ -46,6 +46,35 @@ struct PlainItem {
   std::string_view view() const noexcept { return {text, static_cast<std::size_t>(bits)}; }
 };
 
+class OutVisitor;
+
+/// An object that several pointers may share, as one of them leads to it. Valid during the call it is given to.
+class SharedOut {
+ public:
+  /// The most derived object.
+  const void* object() const noexcept { return object_; }
+  const std::type_info& type() const noexcept { return *type_; }
+  /// The bytes it takes.
+  virtual std::size_t bytes() const = 0;
+  /// Tells whether the object still lives; when it is gone, its address may be another one's. Expired from the first
+  /// where nothing owns the object.
+  virtual std::weak_ptr<const void> owner() const = 0;
+  /// The value, to be written when its turn comes.
+  struct Later {
+    std::shared_ptr<const void> value;
+    void (*write)(OutVisitor& out, const void* value) = nullptr;
+  };
+  virtual Later later() const = 0;
+
+ protected:
+  SharedOut(const void* object, const std::type_info& type) noexcept : object_(object), type_(&type) {}
+  ~SharedOut() = default;
+
+ private:
+  const void* object_;
+  const std::type_info* type_;
+};
+
 /// Takes the events of one value. Events nest: a sequence is followed by its items, a map by key, value, key, value …,
 /// a record by the values of its fields, each closed by end(). Not thread-safe.
 class OutVisitor {
@@ -75,9 +104,9 @@ class OutVisitor {
   virtual void begin_record(const RecordInfo& info) = 0;
   /// Closes the innermost sequence, map or record.
   virtual void end() = 0;
-  /// An object that several pointers may share. True: its value follows, once. False: it was written before, a
-  /// reference stands for it and nothing follows.
-  virtual bool begin_shared(const void* identity, const std::type_info& type) = 0;
+  /// An object that several pointers may share. True: its value follows, once. False: nothing follows; it was written
+  /// before, or will be later.
+  virtual bool begin_shared(const SharedOut& object) = 0;
   /// A value of a registered polymorphic type; the value follows.
   virtual void begin_typed(std::string_view name) = 0;
 

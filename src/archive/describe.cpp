@@ -1,10 +1,10 @@
 #include "stele/describe.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <vector>
 
 #include "archive/elements.hpp"
+#include "archive/shared_table.hpp"
 #include "format/path.hpp"
 #include "format/utf8.hpp"
 
@@ -240,18 +240,20 @@ class Describer::Visitor final : public OutVisitor {
     close_wraps();
   }
 
-  bool begin_shared(const void* identity, const std::type_info& type) override {
+  bool begin_shared(const SharedOut& object) override {
     const Place where = place();
     if (where == Place::hidden) {
       return false;  // no need to look at it
     }
-    auto& known = shared_[identity];
-    const auto found = std::find_if(known.begin(), known.end(), [&](const auto& k) { return *k.first == type; });
-    const bool is_new = found == known.end();
-    const std::string index = std::to_string(is_new ? shared_count_ : found->second);
-    if (is_new) {
-      known.emplace_back(&type, shared_count_++);
+    const SharedTable::Met met = shared_.meet(object);
+    if (met.value == nullptr) {
+      fail(Errc::invalid_argument, SharedTable::problem(met.what));
     }
+    const bool is_new = met.is_first();
+    if (is_new) {
+      *met.value = shared_count_++;
+    }
+    const std::string index = std::to_string(*met.value);
     if (where == Place::key) {
       is_new ? line_.prefix("&" + index + " ") : line_.leaf("*" + index);
       finish_key();
@@ -487,7 +489,7 @@ class Describer::Visitor final : public OutVisitor {
   bool in_key_ = false;
   Line line_;  // the current key
   std::size_t wraps_ = 0;  // JSON: objects to close behind the next value
-  std::unordered_map<const void*, std::vector<std::pair<const std::type_info*, std::uint64_t>>> shared_;
+  SharedTable shared_{SharedTable::Overlap::allowed};
   std::uint64_t shared_count_ = 0;
 };
 

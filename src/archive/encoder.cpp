@@ -44,6 +44,7 @@ void Encoder::begin(const Rewalk& rewalk) {
   shared_.clear();
   shared_count_ = 0;
   buffers_.reset();
+  in_parts_ = false;
   growing_.reset();
   continued_ = false;
   depth_ = 0;
@@ -394,6 +395,14 @@ void Encoder::begin_open_map() {
   push(Form::map, 2);
   out_.byte(cbor::first_byte(Major::map, cbor::info_indefinite));
   frames_[depth_].count = ~std::uint64_t{0};
+  in_parts_ = true;
+}
+
+void Encoder::begin_entry(std::string_view key) {
+  if (buffers_ != nullptr) {
+    buffers_->begin_part();
+  }
+  text(key);
 }
 
 std::size_t Encoder::definition_of(const RecordInfo& info, bool& is_new) {
@@ -500,17 +509,17 @@ void Encoder::reference(std::uint64_t index) {
   out_.head(Major::natural, index);
 }
 
-bool Encoder::begin_shared(const void* identity, const std::type_info& type) {
+bool Encoder::begin_shared(const SharedOut& object) {
   item();
-  auto& known = shared_[identity];
-  for (const auto& [known_type, index] : known) {
-    if (*known_type == type) {
-      reference(index);
-      return false;
-    }
+  const SharedTable::Met met = shared_.meet(object);
+  if (met.value == nullptr) {
+    fail(Errc::invalid_argument, SharedTable::problem(met.what), {path(), out_.position()});
   }
-  const std::uint64_t index = define_shared();
-  known.emplace_back(&type, index);
+  if (!met.is_first()) {
+    reference(*met.value);
+    return false;
+  }
+  *met.value = define_shared();
   out_.head(Major::tag, frozen::tag_shareable);
   continued_ = true;
   return true;

@@ -3,10 +3,10 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "archive/output.hpp"
+#include "archive/shared_table.hpp"
 #include "codec/encoding.hpp"
 #include "format/directory.hpp"
 #include "stele/options.hpp"
@@ -48,11 +48,13 @@ class Encoder final : public OutVisitor {
   void begin_map(std::uint64_t count, Ordering ordering) override;
   void begin_record(const RecordInfo& info) override;
   void end() override;
-  bool begin_shared(const void* identity, const std::type_info& type) override;
+  bool begin_shared(const SharedOut& object) override;
   void begin_typed(std::string_view name) override;
 
-  /// A map whose number of entries is not known yet; closed by end().
+  /// A map whose number of entries is not known yet; closed by end(). Before each entry begin_entry(): what was written
+  /// before may have changed.
   void begin_open_map();
+  void begin_entry(std::string_view key);
   /// An array whose number of rows comes last: begin, any number of batches of whole rows, end.
   void begin_growing(const DType& dtype, const Shape& row);
   void growing_rows(const ArrayView& rows);
@@ -118,8 +120,9 @@ class Encoder final : public OutVisitor {
   std::uint64_t define_shared();
   void reference(std::uint64_t index);
   /// An array without sharing; `shareable` puts tag 28 around it and returns its index through the count.
-  void array_body(const ArrayView& value, bool shareable, std::string_view path_suffix = {});
-  void array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new);
+  /// Returns the checksum of the elements, if that is asked for.
+  std::uint64_t array_body(const ArrayView& value, bool shareable, std::string_view path_suffix = {});
+  std::uint64_t array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new);
   /// The bytes before an array's data: tags, extents and the byte string's head, wide ones where they change later.
   void array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable, bool wide,
                     const Encoding* encoding = nullptr);
@@ -139,9 +142,10 @@ class Encoder final : public OutVisitor {
   Directory directory_;
   std::vector<Definition> definitions_;
   std::size_t last_definition_ = 0;
-  std::unordered_map<const void*, std::vector<std::pair<const std::type_info*, std::uint64_t>>> shared_;
+  SharedTable shared_{SharedTable::Overlap::refused};
   std::uint64_t shared_count_ = 0;
   std::unique_ptr<SharedBuffers> buffers_;
+  bool in_parts_ = false;  // what is written may change between one part and the next
   std::unique_ptr<Growing> growing_;
   std::vector<std::byte> scratch_;
 };

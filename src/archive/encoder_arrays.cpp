@@ -4,6 +4,7 @@
 
 #include "archive/encoder.hpp"
 #include "archive/encoder_state.hpp"
+#include "archive/gathered.hpp"
 #include "archive/shared_buffers.hpp"
 #include "format/encoded_array.hpp"
 #include "format/frozen.hpp"
@@ -13,31 +14,6 @@
 namespace stele {
 
 using cbor::Major;
-
-namespace {
-
-constexpr std::size_t gather_bytes = std::size_t{256} << 10;
-
-/// Calls `put` with the elements of `value` in `order`, in place where they are dense, else gathered piece by piece.
-template <class F>
-void for_each_piece(const ArrayView& value, Order order, std::vector<std::byte>& scratch, F&& put) {
-  const std::uint64_t bytes = value.byte_size();
-  if (value.is_dense(order)) {
-    put(Bytes(value.data, static_cast<std::size_t>(bytes)));
-    return;
-  }
-  const std::uint64_t item = value.dtype.item_size();
-  const std::uint64_t count = value.shape.count();
-  const std::uint64_t per_piece = std::max<std::uint64_t>(1, gather_bytes / item);
-  scratch.resize(static_cast<std::size_t>(std::min(count, per_piece) * item));
-  for (std::uint64_t first = 0; first < count; first += per_piece) {
-    const std::uint64_t n = std::min(per_piece, count - first);
-    gather(value, order, first, n, scratch.data());
-    put(Bytes(scratch.data(), static_cast<std::size_t>(n * item)));
-  }
-}
-
-}  // namespace
 
 // --- Arrays ----------------------------------------------------------------------------------------------------------
 
@@ -96,28 +72,32 @@ void Encoder::array(const ArrayView& value) {
     }
   });
   switch (plan.form) {
-    case Plan::Form::whole:
-      buffers_->add(value, shared_count_);
-      array_body(value, true);
+    case Plan::Form::whole: {
+      const std::uint64_t index = shared_count_;
+      buffers_->add(value, index, array_body(value, true));
       break;
+    }
     case Plan::Form::reference:
       reference(plan.index);
       break;
     case Plan::Form::view_of_old:
       array_view(value, plan.base, plan.index, false);
       break;
-    case Plan::Form::view_of_new:
-      buffers_->add(plan.base, shared_count_);
-      array_view(value, plan.base, 0, true);
+    case Plan::Form::view_of_new: {
+      const std::uint64_t index = shared_count_;
+      buffers_->add(plan.base, index, array_view(value, plan.base, 0, true));
       break;
+    }
   }
 }
 
-void Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new) {
+std::uint64_t Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index,
+                                  bool base_is_new) {
   out_.head(Major::tag, frozen::tag_array_view);
   out_.head(Major::array, 4);
+  std::uint64_t checksum = 0;
   if (base_is_new) {
-    array_body(base, true, "base");
+    checksum = array_body(base, true, "base");
   } else {
     reference(index);
   }
@@ -133,9 +113,10 @@ void Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint
     out_.head(stride < 0 ? Major::negative : Major::natural,
               static_cast<std::uint64_t>(stride < 0 ? ~stride : stride));
   }
+  return checksum;
 }
 
-void Encoder::array_body(const ArrayView& value, bool shareable, std::string_view path_suffix) {
+std::uint64_t Encoder::array_body(const ArrayView& value, bool shareable, std::string_view path_suffix) {
   const Order order = stored_order(value);
   const std::optional<Encoding> encoding = choose_encoding_of(value, order);
   const std::uint64_t bytes = encoding ? encoding->stored_size(value.byte_size() / encoding->item_size) : value.byte_size();
@@ -146,7 +127,7 @@ void Encoder::array_body(const ArrayView& value, bool shareable, std::string_vie
     }
     out_.structure(scratch_);
     for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.structure(piece); });
-    return;
+    return shareable && in_parts_ ? elements_checksum(value) : 0;
   }
   std::vector<std::byte> padding;
   cbor::Builder pad(padding);
@@ -178,6 +159,7 @@ void Encoder::array_body(const ArrayView& value, bool shareable, std::string_vie
     entry.checksum = out_.end_payload();
   }
   directory_.arrays.push_back(std::move(entry));
+  return directory_.arrays.back().checksum;
 }
 
 // --- Growing arrays --------------------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
+#include "archive/shared_table.hpp"
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "format/typed_array.hpp"
@@ -249,14 +249,18 @@ class Hasher::Visitor final : public OutVisitor {
     complete();
   }
 
-  bool begin_shared(const void* identity, const std::type_info& type) override {
-    const auto [place, is_new] = shared_.try_emplace(SharedKey{identity, &type});
-    Shared& shared = place->second;
-    if (is_new) {
-      shared.level = open_shared_++;
-      push(Form::shared).shared = &shared;
+  bool begin_shared(const SharedOut& object) override {
+    const SharedTable::Met met = known_.meet(object);
+    if (met.value == nullptr) {
+      fail(Errc::invalid_argument, SharedTable::problem(met.what));
+    }
+    if (met.is_first()) {
+      *met.value = shared_.size();
+      shared_.emplace_back().level = open_shared_++;
+      push(Form::shared).shared = *met.value;
       return true;
     }
+    const Shared& shared = shared_[static_cast<std::size_t>(*met.value)];
     if (shared.open) {
       number(Tag::back_reference, open_shared_ - 1 - shared.level);
     } else {
@@ -291,17 +295,6 @@ class Hasher::Visitor final : public OutVisitor {
     std::uint64_t level = 0;  // open: how many shared objects are around it
     Hash128 hash;             // closed
   };
-  struct SharedKey {
-    const void* identity;
-    const std::type_info* type;
-    bool operator==(const SharedKey& other) const noexcept {
-      return identity == other.identity && *type == *other.type;
-    }
-  };
-  struct SharedKeyHash {
-    std::size_t operator()(const SharedKey& key) const noexcept { return std::hash<const void*>()(key.identity); }
-  };
-
   /// Bytes that are hashed by themselves: all, an item of an unordered container, or a shared object.
   struct Scope {
     Form form = Form::root;
@@ -312,7 +305,7 @@ class Hasher::Visitor final : public OutVisitor {
     std::uint64_t depth = 0;       // ordered containers open in it
     std::unique_ptr<Xxh3> state;   // once there are too many bytes for the buffer
     Hash128 sum;                   // unordered
-    Shared* shared = nullptr;
+    std::uint64_t shared = 0;      // in shared_
   };
 
   struct Layout {
@@ -348,7 +341,7 @@ class Hasher::Visitor final : public OutVisitor {
   }
   void complete_scope() {
     while (scopes_.back().form == Form::shared && scopes_.back().depth == 0) {
-      Shared& shared = *scopes_.back().shared;
+      Shared& shared = shared_[static_cast<std::size_t>(scopes_.back().shared)];
       shared.hash = take_hash();
       shared.open = false;
       --open_shared_;
@@ -493,7 +486,8 @@ class Hasher::Visitor final : public OutVisitor {
 
   bool ignore_order_;
   std::vector<Scope> scopes_;
-  std::unordered_map<SharedKey, Shared, SharedKeyHash> shared_;
+  SharedTable known_{SharedTable::Overlap::allowed};  // where the objects are in shared_
+  std::vector<Shared> shared_;
   std::uint64_t open_shared_ = 0;
   std::vector<Layout> layouts_;
   std::size_t next_layout_ = 0;

@@ -1,6 +1,10 @@
 #include "archive/shared_buffers.hpp"
 
-#include <algorithm>
+#include <utility>
+
+#include "archive/gathered.hpp"
+#include "base/checksum.hpp"
+#include "format/typed_array.hpp"
 
 namespace stele {
 namespace {
@@ -45,13 +49,13 @@ class SharedBuffers::Scanner final : public OutVisitor {
   void begin_map(std::uint64_t, Ordering) override {}
   void begin_record(const RecordInfo&) override {}
   void end() override {}
-  bool begin_shared(const void* identity, const std::type_info&) override { return seen_.insert(identity).second; }
+  bool begin_shared(const SharedOut& object) override { return seen_.meet(object).is_first(); }
   void begin_typed(std::string_view) override {}
   void use(const TypeRegistry* types) noexcept { types_ = types; }
 
  private:
   SharedBuffers& buffers_;
-  std::unordered_set<const void*> seen_;
+  SharedTable seen_{SharedTable::Overlap::allowed};
 };
 
 OutVisitor& SharedBuffers::scanner() {
@@ -64,7 +68,7 @@ void SharedBuffers::scanned(const ArrayView& view) {
     return;
   }
   Span merged{extent_of(view), view.dtype};
-  std::vector<Span>& spans = spans_[view.buffer];
+  std::vector<Span>& spans = spans_.at(view.buffer);
   for (std::size_t i = 0; i < spans.size();) {
     if (!overlap(spans[i].extent, merged.extent)) {
       ++i;
@@ -80,13 +84,16 @@ void SharedBuffers::scanned(const ArrayView& view) {
   spans.push_back(merged);
 }
 
-std::optional<SharedBuffers::Plan> SharedBuffers::find(const ArrayView& view) const {
-  const auto found = pieces_.find(view.buffer);
-  if (found == pieces_.end()) {
+std::optional<SharedBuffers::Plan> SharedBuffers::find(const ArrayView& view) {
+  std::vector<Piece>* const pieces = pieces_.find(view.buffer);
+  if (pieces == nullptr) {
     return std::nullopt;
   }
+  std::erase_if(*pieces, [&](Piece& piece) {
+    return std::exchange(piece.part, part_) != part_ && elements_checksum(piece.view) != piece.checksum;
+  });
   const Extent extent = extent_of(view);
-  for (const Piece& piece : found->second) {
+  for (const Piece& piece : *pieces) {
     if (same_layout(piece.view, view)) {
       return Plan{Plan::Form::reference, piece.index, piece.view};
     }
@@ -106,13 +113,13 @@ bool SharedBuffers::covers_buffer(const ArrayView& view) const {
          extent.last == view.buffer->data() + view.buffer->size();
 }
 
-SharedBuffers::Plan SharedBuffers::plan_new(const ArrayView& view) const {
-  const auto found = spans_.find(view.buffer);
-  if (found == spans_.end()) {
+SharedBuffers::Plan SharedBuffers::plan_new(const ArrayView& view) {
+  const std::vector<Span>* const spans = spans_.find(view.buffer);
+  if (spans == nullptr) {
     return {};
   }
   const Extent extent = extent_of(view);
-  for (const Span& span : found->second) {
+  for (const Span& span : *spans) {
     if (!overlap(span.extent, extent)) {
       continue;
     }
@@ -132,8 +139,15 @@ SharedBuffers::Plan SharedBuffers::plan_new(const ArrayView& view) const {
   return {};
 }
 
-void SharedBuffers::add(const ArrayView& stored, std::uint64_t index) {
-  pieces_[stored.buffer].push_back({stored, index});
+void SharedBuffers::add(const ArrayView& stored, std::uint64_t index, std::uint64_t checksum) {
+  pieces_.at(stored.buffer).push_back({stored, index, checksum, part_});
+}
+
+std::uint64_t elements_checksum(const ArrayView& view) {
+  Xxh3 hash;
+  std::vector<std::byte> gathered;
+  for_each_piece(view, stored_order(view), gathered, [&](Bytes piece) { hash.update(piece); });
+  return hash.digest64();
 }
 
 }  // namespace stele

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "archive/any_array.hpp"
+#include "archive/shared_buffers.hpp"
 #include "archive/value_nodes.hpp"
 #include "format/path.hpp"
 
@@ -152,17 +153,18 @@ class ValueBuilder::Visitor final : public OutVisitor {
     assembly_.begin_record(assembly_.layout(info.names, info.version));
   }
   void end() override { assembly_.end(); }
-  bool begin_shared(const void* identity, const std::type_info& type) override {
-    auto& known = shared_[identity];
-    for (const auto& [known_type, anchor] : known) {
-      if (*known_type == type) {
-        assembly_.put(Value::make_reference(anchor));
-        return false;
-      }
+  bool begin_shared(const SharedOut& object) override {
+    const SharedTable::Met met = shared_.meet(object);
+    if (met.value == nullptr) {
+      fail(Errc::invalid_argument, SharedTable::problem(met.what));
     }
-    const Value::Anchor anchor = Value::make_anchor(count_++);
-    known.emplace_back(&type, anchor);
-    assembly_.begin_shared(anchor);
+    if (!met.is_first()) {
+      assembly_.put(Value::make_reference(anchors_[static_cast<std::size_t>(*met.value)]));
+      return false;
+    }
+    *met.value = anchors_.size();
+    anchors_.push_back(Value::make_anchor(anchors_.size()));
+    assembly_.begin_shared(anchors_.back());
     return true;
   }
   void begin_typed(std::string_view name) override { assembly_.begin_typed(std::string(name)); }
@@ -170,7 +172,7 @@ class ValueBuilder::Visitor final : public OutVisitor {
   Value finish() {
     Value value = assembly_.finish();
     shared_.clear();
-    count_ = 0;
+    anchors_.clear();
     copies_.clear();
     return value;
   }
@@ -186,9 +188,9 @@ class ValueBuilder::Visitor final : public OutVisitor {
     if (view.buffer == nullptr || view.byte_size() == 0) {
       return AnyArray::copy_of(view);
     }
-    std::vector<Copy>& copies = copies_[view.data];
+    std::vector<Copy>& copies = copies_.at(view.buffer);
     for (const Copy& copy : copies) {
-      if (copy.original.dtype == view.dtype && copy.original.shape == view.shape &&
+      if (copy.original.data == view.data && copy.original.dtype == view.dtype && copy.original.shape == view.shape &&
           std::equal(view.strides, view.strides + view.shape.rank(), copy.original.strides)) {
         return copy.array;
       }
@@ -199,9 +201,9 @@ class ValueBuilder::Visitor final : public OutVisitor {
   }
 
   Assembly assembly_;
-  std::unordered_map<const void*, std::vector<std::pair<const std::type_info*, Value::Anchor>>> shared_;
-  std::uint64_t count_ = 0;
-  std::unordered_map<const void*, std::vector<Copy>> copies_;
+  SharedTable shared_{SharedTable::Overlap::refused};
+  std::vector<Value::Anchor> anchors_;  // of the shared objects
+  BufferMap<std::vector<Copy>> copies_;
 };
 
 ValueBuilder::ValueBuilder(const TypeRegistry* types) : visitor_(std::make_unique<Visitor>(types)) {}
@@ -218,7 +220,60 @@ namespace {
 
 class ValueWriter {
  public:
-  ValueWriter(OutVisitor& out, const Value& root) : out_(out), anchors_(root) {}
+  ValueWriter(OutVisitor& out, const Value& root) : out_(out), root_(root) {}
+
+  void write() { write(root_); }
+
+ private:
+  /// The whole that is written, for parts that are written later.
+  struct Whole {
+    explicit Whole(const Value& value) : root(value) {}
+    Value root;
+    Anchors anchors{root};
+  };
+  /// A part to be written later.
+  struct Rest {
+    std::shared_ptr<Whole> whole;
+    const Value* value;
+  };
+  ValueWriter(OutVisitor& out, std::shared_ptr<Whole> whole) : out_(out), root_(whole->root), whole_(std::move(whole)) {}
+
+  class AnchorOut final : public SharedOut {
+   public:
+    AnchorOut(ValueWriter& writer, const Value& value)
+        : SharedOut(value.anchor().get(), typeid(Value)), writer_(writer), value_(value) {}
+    std::size_t bytes() const override { return sizeof(Value::Anchor::element_type); }
+    std::weak_ptr<const void> owner() const override { return value_.anchor(); }
+    Later later() const override {
+      const Value& content = writer_.content(value_);
+      return {std::make_shared<Rest>(Rest{writer_.whole(), &content}), [](OutVisitor& out, const void* value) {
+                const Rest& rest = *static_cast<const Rest*>(value);
+                ValueWriter(out, rest.whole).write(*rest.value);
+              }};
+    }
+
+   private:
+    ValueWriter& writer_;
+    const Value& value_;
+  };
+
+  const std::shared_ptr<Whole>& whole() {
+    if (whole_ == nullptr) {
+      whole_ = std::make_shared<Whole>(root_);
+    }
+    return whole_;
+  }
+  /// Of a shared value; what a reference leads to may come later, and is written where the reference stands.
+  const Value& content(const Value& value) {
+    if (value.is(ValueKind::shared)) {
+      return value.content();
+    }
+    const Value* found = whole()->anchors.find(value.anchor());
+    if (found == nullptr) {
+      fail(Errc::invalid_argument, "a reference leads out of the value that is written");
+    }
+    return *found;
+  }
 
   void write(const Value& root) {
     put(root);
@@ -241,7 +296,6 @@ class ValueWriter {
     }
   }
 
- private:
   struct Frame {
     const Value* items = nullptr;
     const Value::Entry* entries = nullptr;
@@ -260,22 +314,12 @@ class ValueWriter {
           value = &value->content();
           continue;
         case ValueKind::shared:
-          if (!out_.begin_shared(value->anchor().get(), typeid(Value))) {
+        case ValueKind::reference:
+          if (!out_.begin_shared(AnchorOut(*this, *value))) {
             return;
           }
-          value = &value->content();
+          value = &content(*value);
           continue;
-        case ValueKind::reference: {
-          const Value::Anchor anchor = value->anchor();
-          if (!out_.begin_shared(anchor.get(), typeid(Value))) {
-            return;
-          }
-          value = anchors_.find(anchor);  // it comes later; write it here
-          if (value == nullptr) {
-            fail(Errc::invalid_argument, "a reference leads out of the value that is written");
-          }
-          continue;
-        }
         default:
           return put_plain(*value);
       }
@@ -361,7 +405,8 @@ class ValueWriter {
   }
 
   OutVisitor& out_;
-  Anchors anchors_;
+  const Value& root_;
+  std::shared_ptr<Whole> whole_;
   std::vector<Frame> frames_;
 };
 
@@ -520,7 +565,7 @@ class ValueLoader {
 
 }  // namespace
 
-void Walk<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out, value).write(value); }
+void Walk<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out, value).write(); }
 
 void Walk<Value>::read(InVisitor& in, Value& value) { value = ValueLoader(in).load(); }
 

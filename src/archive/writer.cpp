@@ -155,7 +155,7 @@ OutVisitor& MapWriter::entry(std::string_view key) {
   if (state_->growing) {
     fail(Errc::invalid_argument, "a growing array is open; close it before the next entry");
   }
-  state_->encoder->text(key);
+  state_->encoder->begin_entry(key);
   return *state_->encoder;
 }
 

@@ -47,7 +47,7 @@ class KeyWriter final : public OutVisitor {
   void begin_map(std::uint64_t count, Ordering) override { out_.map(count); }
   void begin_record(const RecordInfo& info) override { out_.array(info.names.size()); }
   void end() override {}
-  bool begin_shared(const void*, const std::type_info&) override { return true; }
+  bool begin_shared(const SharedOut&) override { return true; }
   void begin_typed(std::string_view name) override { out_.text(name); }
 
  private:

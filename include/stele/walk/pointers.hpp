@@ -91,6 +91,44 @@ struct As<T, Family::unique_pointer> {
   }
 };
 
+/// Writes what a shared pointer to T leads to, in a sequence of its own where it may be null itself.
+template <class T>
+void write_shared_target(OutVisitor& out, const T& object) {
+  if constexpr (may_be_null<T>) {
+    out.begin_sequence(1);
+  }
+  write_target<T>(out, object);
+  if constexpr (may_be_null<T>) {
+    out.end();
+  }
+}
+
+/// What a shared_ptr tells of its object, which is not null.
+template <class T>
+class SharedPointerOut final : public SharedOut {
+ public:
+  SharedPointerOut(const OutVisitor& out, const std::shared_ptr<T>& pointer)
+      : SharedOut(identity(pointer.get()), typeid(*pointer)), out_(out), pointer_(pointer) {}
+  std::size_t bytes() const override {
+    if constexpr (is_base<T>) {
+      if (type() != typeid(T)) {
+        return registered(out_.types(), type()).size;
+      }
+    }
+    return sizeof(T);
+  }
+  std::weak_ptr<const void> owner() const override { return pointer_; }
+  Later later() const override {
+    return {pointer_, [](OutVisitor& out, const void* object) {
+              write_shared_target<std::remove_const_t<T>>(out, *static_cast<const T*>(object));
+            }};
+  }
+
+ private:
+  const OutVisitor& out_;
+  const std::shared_ptr<T>& pointer_;
+};
+
 template <class T>
 struct As<T, Family::shared_pointer> {
   using Target = std::remove_const_t<typename T::element_type>;
@@ -101,15 +139,8 @@ struct As<T, Family::shared_pointer> {
       out.null();
       return;
     }
-    if (out.begin_shared(identity(value.get()), typeid(*value))) {
-      constexpr bool wrapped = may_be_null<Target>;
-      if constexpr (wrapped) {
-        out.begin_sequence(1);
-      }
-      write_target<Target>(out, *value);
-      if constexpr (wrapped) {
-        out.end();
-      }
+    if (out.begin_shared(SharedPointerOut<typename T::element_type>(out, value))) {
+      write_shared_target<Target>(out, *value);
     }
   }
 

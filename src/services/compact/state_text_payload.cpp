@@ -1,7 +1,5 @@
 #include "services/compact/state_text_payload.hpp"
 
-#include <unordered_set>
-
 #include "format/directory.hpp"
 #include "format/frozen.hpp"
 #include "format/typed_array.hpp"
@@ -13,7 +11,7 @@ static_assert(text_frozen::label_bytes == frozen::label.size());
 /// Counts the arrays in each buffer.
 class PayloadWriter::BufferCounter final : public OutVisitor {
  public:
-  BufferCounter(std::unordered_map<const Buffer*, std::size_t>& counts, const TypeRegistry* types) : counts_(counts) {
+  BufferCounter(BufferMap<std::size_t>& counts, const TypeRegistry* types) : counts_(counts) {
     types_ = types;
   }
   void null() override {}
@@ -25,17 +23,21 @@ class PayloadWriter::BufferCounter final : public OutVisitor {
   void real(double) override {}
   void text(std::string_view) override {}
   void bytes(Bytes) override {}
-  void array(const ArrayView& value) override { ++counts_[value.buffer]; }
+  void array(const ArrayView& value) override {
+    if (value.buffer != nullptr) {
+      ++counts_.at(value.buffer);
+    }
+  }
   void begin_sequence(std::uint64_t, Ordering) override {}
   void begin_map(std::uint64_t, Ordering) override {}
   void begin_record(const RecordInfo&) override {}
   void end() override {}
-  bool begin_shared(const void* identity, const std::type_info&) override { return seen_.insert(identity).second; }
+  bool begin_shared(const SharedOut& object) override { return seen_.meet(object).is_first(); }
   void begin_typed(std::string_view) override {}
 
  private:
-  std::unordered_map<const Buffer*, std::size_t>& counts_;
-  std::unordered_set<const void*> seen_;
+  BufferMap<std::size_t>& counts_;
+  SharedTable seen_{SharedTable::Overlap::allowed};
 };
 
 PayloadWriter::PayloadWriter(const TextOptions& options) : bounds_(bounds_of(options)), options_(options) {
@@ -92,7 +94,7 @@ bool PayloadWriter::shares_buffer(const Buffer* buffer) {
     BufferCounter counter(*buffers_, types_);
     again_.walk(counter, again_.value);
   }
-  return (*buffers_)[buffer] > 1;
+  return buffers_->at(buffer) > 1;
 }
 
 void PayloadWriter::array(const ArrayView& value) {

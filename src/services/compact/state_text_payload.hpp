@@ -3,10 +3,10 @@
 // archives have it, with its arrays of integers narrowed.
 
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "archive/encoder.hpp"
+#include "archive/shared_buffers.hpp"
 #include "services/compact/state_text_options.hpp"
 
 namespace stele::state_text {
@@ -40,9 +40,7 @@ class PayloadWriter final : public OutVisitor {
   void begin_map(std::uint64_t count, Ordering ordering) override { archive().begin_map(count, ordering); }
   void begin_record(const RecordInfo& info) override { archive().begin_record(info); }
   void end() override { archive().end(); }
-  bool begin_shared(const void* identity, const std::type_info& type) override {
-    return archive().begin_shared(identity, type);
-  }
+  bool begin_shared(const SharedOut& object) override { return archive().begin_shared(object); }
   void begin_typed(std::string_view name) override { archive().begin_typed(name); }
 
  private:
@@ -71,7 +69,7 @@ class PayloadWriter final : public OutVisitor {
   Bytes bytes_;
   std::unique_ptr<Sink> sink_;
   std::unique_ptr<Encoder> encoder_;
-  std::optional<std::unordered_map<const Buffer*, std::size_t>> buffers_;  // how many arrays lie in each
+  std::optional<BufferMap<std::size_t>> buffers_;  // how many arrays lie in each
 };
 
 }  // namespace stele::state_text
