@@ -340,7 +340,9 @@ struct Disc : Named2, Shape2 {
   double area() const override { return 3 * radius * radius; }
   static void visit(auto& v, auto& self) { v("radius", self.radius)("label", self.label); }
 };
-struct Oval : Disc {};
+struct Oval : Disc {
+  static void visit(auto& v, auto& self) { visit_base<Disc>(v, self); }
+};
 struct Base : virtual Shape2 {
   int base = 0;
 };

@@ -168,6 +168,9 @@ class Reader {
   T read() {
     static_assert(std::is_default_constructible_v<T>,
                   "stele: load<T>() makes a T and then reads it; give it a default constructor or use read_into()");
+    static_assert(std::is_move_constructible_v<T>,
+                  "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+                  "away); use read_into() or load_into()");
     T value{};
     read_into(value);
     return value;
@@ -322,6 +325,9 @@ class File {
   T load(std::string_view path = {}) const {
     static_assert(std::is_default_constructible_v<T>,
                   "stele: load<T>() makes a T and then reads it; give it a default constructor");
+    static_assert(std::is_move_constructible_v<T>,
+                  "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+                  "away); use stele::Reader::read_into() for the whole file, or a std::unique_ptr<T>");
     T value{};
     const std::unique_ptr<Part> part = find(path);
     read_whole(part->visitor(), value, [&] { part->finish(); });

@@ -1,7 +1,8 @@
 #pragma once
 // Field reflection of aggregates: the number, names and references of the fields of a plain struct of up to 32 fields,
 // without a macro or a line of code in it. Works for class templates, local types and types in unnamed namespaces.
-// A type with base classes, reference or bit-field members, or more fields has a static visit(v, self) instead.
+// A type with base classes that have members, with reference or bit-field members, or with more fields has a static
+// visit(v, self) instead.
 
 #include <array>
 #include <cstddef>
@@ -24,19 +25,22 @@ namespace reflection {
 template <Aggregate T>
 consteval std::size_t count_fields() {
   constexpr std::size_t count = count_elements<T>();
-  constexpr bool derived = has_base<T>();
-  static_assert(!derived, "stele: an aggregate with a base class; give it a static visit(v, self)");
-  static_assert(derived || count != unknown,
+  constexpr std::size_t bases = count_bases<T>();
+  constexpr bool refused = has_base_with_members<T>();
+  static_assert(!refused,
+                "stele: an aggregate with a base class that has members; give it a static visit(v, self), with "
+                "stele::visit_base<Base>(v, self) for the fields of the base class");
+  static_assert(refused || count != unknown,
                 "stele: an aggregate whose fields cannot be counted (C arrays beside a field without a default "
                 "constructor, or a reference); give it a static visit(v, self)");
-  static_assert(derived || count == unknown || count <= max_fields,
+  static_assert(refused || count == unknown || count <= max_fields,
                 "stele: an aggregate of more than 32 fields; give it a static visit(v, self)");
-  return derived || count > max_fields ? 0 : count;
+  return refused || count == unknown || count > max_fields ? 0 : count - bases;
 }
 
 }  // namespace reflection
 
-/// The number of fields, 0 to 32. Base classes and more fields are compile-time errors that say what to do.
+/// The number of fields, 0 to 32. Base classes with members and more fields are compile-time errors that say what to do.
 template <Aggregate T>
 inline constexpr std::size_t field_count = reflection::count_fields<std::remove_cv_t<T>>();
 

@@ -47,6 +47,13 @@ struct AnyBase {
     requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>)
   operator U() const;
 };
+/// Converts to those base classes of T that have members.
+template <class T>
+struct AnyBaseWithMembers {
+  template <class U>
+    requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T> && !std::is_empty_v<U>)
+  operator U() const;
+};
 
 template <class T, std::size_t>
 Any<T> any();
@@ -265,17 +272,38 @@ consteval std::size_t count_elements() {
   }
 }
 
-template <class T, class First, std::size_t... I>
-consteval bool begins_with(std::index_sequence<I...>) {
-  return requires(First first) { T{first, any<T, I>()...}; };
+/// Whether `Object` can initialise the element behind `before` others, itself and not only a part of it.
+template <class T, class Object, std::size_t... I, std::size_t... J>
+consteval bool element_takes(std::index_sequence<I...> before, std::index_sequence<J...> after) {
+  if constexpr (has_no_array<T>(std::make_index_sequence<before.size() + 1 + after.size()>())) {
+    return requires(Object object) { T(any<T, I>()..., object, any<T, J>()...); };
+  } else {
+    return requires(Object object) { T{any<T, I>()..., object, any<T, J>()...}; };
+  }
+}
+template <class T, class Object, std::size_t at>
+consteval bool takes_at() {
+  constexpr std::size_t objects = least_objects<T>();
+  constexpr std::size_t after = objects == unknown || objects <= at ? 0 : objects - at - 1;
+  return element_takes<T, Object>(std::make_index_sequence<at>(), std::make_index_sequence<after>());
 }
 
-/// Whether the aggregate has a base class.
+/// The number of base classes, which are the first elements.
+template <class T, std::size_t at = 0>
+consteval std::size_t count_bases() {
+  if constexpr (takes_at<T, AnyBase<T>, at>() && !takes_at<T, Inert, at>()) {
+    return count_bases<T, at + 1>();
+  } else {
+    return at;
+  }
+}
+
+/// Whether one of the base classes has members.
 template <class T>
-consteval bool has_base() {
-  constexpr std::size_t objects = least_objects<T>();
-  constexpr std::make_index_sequence<objects == 0 || objects == unknown ? 0 : objects - 1> others;
-  return begins_with<T, AnyBase<T>>(others) && !begins_with<T, Inert>(others);
+consteval bool has_base_with_members() {
+  return []<std::size_t... I>(std::index_sequence<I...>) {
+    return (takes_at<T, AnyBaseWithMembers<T>, I>() || ...);
+  }(std::make_index_sequence<count_bases<T>()>());
 }
 
 }  // namespace stele::reflection

@@ -77,7 +77,7 @@ consteval Root root_of() {
   constexpr walk::Family family = walk::family<T>();
   if constexpr (family == walk::Family::contiguous || family == walk::Family::fixed || family == walk::Family::array) {
     using Item = std::remove_cvref_t<decltype(*std::data(std::declval<const T&>()))>;
-    if constexpr ((std::is_integral_v<Item> || std::is_enum_v<Item>) && Element<Item>) {
+    if constexpr ((std::is_integral_v<Item> || std::is_enum_v<Item>) && walk::is_cell<Item> && !walk::CharArray<T>) {
       constexpr DType::Kind kind = DTypeOf<Item>::kind;
       constexpr bool one_dimension = [] {
         if constexpr (family == walk::Family::array) {

@@ -19,6 +19,30 @@
 
 namespace stele {
 
+namespace walk {
+
+/// Text, and bytes in one row, without a way of their own to be stored: a Store keeps them as they are. A class that
+/// only converts to them may hold more.
+template <class T>
+inline constexpr bool is_store_text = [] {
+  if constexpr (std::is_pointer_v<T>) {
+    return std::is_convertible_v<T, std::string_view>;
+  } else {
+    return family<T>() == Family::text && !has_own_way<T> && std::is_convertible_v<const T&, std::string_view>;
+  }
+}();
+template <class T>
+inline constexpr bool is_store_bytes = [] {
+  constexpr Family f = family<T>();
+  if constexpr (f == Family::contiguous || f == Family::fixed || f == Family::array) {
+    return std::is_convertible_v<const T&, Bytes> && !has_own_way<T> && !requires { requires T::rank != 1; };
+  } else {
+    return false;
+  }
+}();
+
+}  // namespace walk
+
 class StoreBatch;
 class StoreExchange;  // the library's own
 struct StoreCore;
@@ -43,9 +67,11 @@ class Store {
   /// after commit().
   template <class T>
   void put(const Key& key, const T& value) {
-    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+    if constexpr (walk::CharArray<T>) {
+      put_text(key, walk::text_of(value));
+    } else if constexpr (walk::is_store_text<T>) {
       put_text(key, std::string_view(value));
-    } else if constexpr (std::is_convertible_v<const T&, Bytes> && !requires { requires T::rank != 1; }) {
+    } else if constexpr (walk::is_store_bytes<T>) {
       put_bytes(key, Bytes(value));
     } else {
       put_object(key, {[](Writer& out, const void* v) { out.write(*static_cast<const T*>(v)); }, &value});

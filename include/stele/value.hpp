@@ -88,7 +88,14 @@ class Value {
   /// Text; bytes where it is not valid UTF-8.
   Value(std::string text);
   Value(std::string_view text) : Value(std::string(text)) {}
-  Value(const char* text) : Value(std::string(text)) {}
+  template <class P>
+    requires std::same_as<P, const char*> || std::same_as<P, char*>
+  Value(P text) : Value(std::string(text)) {}
+  template <std::size_t N>
+  Value(char (&text)[N]) : Value(std::string(text)) {}
+  /// A literal, whole but for the zero at its end.
+  template <std::size_t N>
+  Value(const char (&text)[N]) : Value(std::string(walk::text_of(text))) {}
   Value(AnyArray array);
 
   static Value make_bytes(Bytes bytes);
@@ -224,6 +231,9 @@ template <class T>
 T Value::to(const LoadOptions& options) const {
   static_assert(std::is_default_constructible_v<T>,
                 "stele: to<T>() makes a T and then reads it; give it a default constructor");
+  static_assert(std::is_move_constructible_v<T>,
+                "stele: to<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+                "away); use std::unique_ptr<T>");
   T value{};
   const std::unique_ptr<InVisitor> in = value_reader(*this, options);
   read_whole(*in, value, [] {});

@@ -15,3 +15,4 @@
 #include "stele/walk/containers.hpp"
 #include "stele/walk/keyed.hpp"
 #include "stele/walk/arrays.hpp"
+#include "stele/walk/refused.hpp"

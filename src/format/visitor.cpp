@@ -242,6 +242,12 @@ void missing_field(InVisitor& in, std::string_view name) {
 void duplicate_field(InVisitor& in, std::string_view name) {
   in.error(Errc::duplicate_field, "a field that is stored twice: " + std::string(name));
 }
+void ambiguous_field(std::string_view name) {
+  fail(Errc::invalid_argument, "a visit function gives two fields the name \"" + std::string(name) + "\"");
+}
+void ambiguous_version() {
+  fail(Errc::invalid_argument, "the visit functions of a class and its base class give different versions");
+}
 
 std::uint32_t read_version(InVisitor& in, std::uint32_t known) {
   const auto version = static_cast<std::uint32_t>(to_unsigned(in.number(), ~std::uint32_t{0}, in));

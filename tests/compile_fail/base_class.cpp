@@ -1,4 +1,4 @@
-// expect: stele: an aggregate with a base class; give it a static visit(v, self)
+// expect: stele: an aggregate with a base class that has members; give it a static visit(v, self), with stele::visit_base<Base>(v, self)
 #include <string>
 
 #include "stele/stele.hpp"

@@ -267,6 +267,7 @@ void read_array(InVisitor& in, T& value) {
 
 template <eigen::Dense T>
 struct Walk<T> {
+  using built_in = T;
   using Scalar = typename T::Scalar;
 
   static void write(OutVisitor& out, const T& value) {
@@ -301,6 +302,8 @@ struct Walk<T> {
 };
 
 template <eigen::DerivedDense T>
-struct Walk<T> : Walk<decltype(eigen::dense_base(static_cast<const T*>(nullptr)))> {};
+struct Walk<T> : Walk<decltype(eigen::dense_base(static_cast<const T*>(nullptr)))> {
+  using built_in = T;
+};
 
 }  // namespace stele

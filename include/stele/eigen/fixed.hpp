@@ -54,7 +54,8 @@ concept Packed = requires { typename FixedMatrix<T>::type; } && walk::is_cell<ty
 template <eigen::Packed T>
 struct walk::Cell<T> {
   using Matrix = typename eigen::FixedMatrix<T>::type;
-  static constexpr bool is_cell = Matrix::IsVectorAtCompileTime || Matrix::IsRowMajor;
+  static constexpr bool is_cell =
+      (Matrix::IsVectorAtCompileTime || Matrix::IsRowMajor) && !TraitVisited<T> && !has_custom_walk<T>;
   using ElementType = typename Cell<typename Matrix::Scalar>::ElementType;
   static void extents(Shape& shape) {
     if constexpr (Matrix::IsVectorAtCompileTime) {
@@ -69,8 +70,10 @@ struct walk::Cell<T> {
 
 /// A vector of column-major matrices: an array [n, rows, cols], turned on the way.
 template <eigen::Packed T, class Allocator>
-  requires(!walk::is_cell<T> && eigen::ArrayScalar<typename eigen::FixedMatrix<T>::type::Scalar>)
+  requires(!walk::is_cell<T> && !walk::has_custom_walk<T> &&
+           eigen::ArrayScalar<typename eigen::FixedMatrix<T>::type::Scalar>)
 struct Walk<std::vector<T, Allocator>> {
+  using built_in = std::vector<T, Allocator>;
   using Matrix = typename eigen::FixedMatrix<T>::type;
   using Scalar = typename Matrix::Scalar;
   static constexpr int rows = Matrix::RowsAtCompileTime;

@@ -293,6 +293,7 @@ class SparseReader {
 
 template <eigen::Sparse T>
 struct Walk<T> {
+  using built_in = T;
   using Scalar = typename T::Scalar;
   using Index = typename T::StorageIndex;
   static_assert(eigen::ArrayScalar<Scalar>, "stele: the values of a sparse matrix are numbers or records of numbers");

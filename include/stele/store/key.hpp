@@ -33,7 +33,15 @@ class Key {
   }
   Key(std::string_view text);
   Key(const std::string& text) : Key(std::string_view(text)) {}
-  Key(const char* text) : Key(std::string_view(text)) {}
+  /// Up to the first zero, as a buffer that can be written to.
+  template <class P>
+    requires std::same_as<P, const char*> || std::same_as<P, char*>
+  Key(P text) : Key(std::string_view(text)) {}
+  template <std::size_t N>
+  Key(char (&text)[N]) : Key(static_cast<const char*>(text)) {}
+  /// A literal, whole but for the zero at its end.
+  template <std::size_t N>
+  Key(const char (&text)[N]) : Key(std::string_view(text, text[N - 1] == '\0' ? N - 1 : N)) {}
   Key(Bytes bytes);
 
   Kind kind() const noexcept;

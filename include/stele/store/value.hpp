@@ -41,6 +41,9 @@ class StoreValue {
                   "stele: this view would outlive what it shows; use StoreValue::text() or bytes()");
     static_assert(std::is_default_constructible_v<T>,
                   "stele: as<T>() makes a T and then reads it; give it a default constructor");
+    static_assert(std::is_move_constructible_v<T>,
+                  "stele: as<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+                  "away); use std::unique_ptr<T>");
     if constexpr (std::is_same_v<T, std::string>) {
       if (is_text() || is_bytes()) {
         check();

@@ -20,20 +20,28 @@ consteval bool is_plain_record();
 /// What T is as the item of a dense array: an element type and, for nested fixed arrays, further extents.
 template <class T>
 struct Cell {
-  static constexpr bool is_cell = Element<T> || is_plain_record<T>();
+  static constexpr bool is_cell = [] {
+    if constexpr (has_own_way<T>) {
+      return false;
+    } else {
+      return Element<T> || is_plain_record<T>();
+    }
+  }();
   using ElementType = T;
   static void extents(Shape&) {}
 };
 template <class T, std::size_t N>
 struct Cell<T[N]> : Cell<T> {
-  static constexpr bool is_cell = Cell<T>::is_cell && N > 0;
+  static constexpr bool is_cell = Cell<T>::is_cell && N > 0 && !has_custom_walk<T[N]>;
   static void extents(Shape& shape) {
     shape.push_back(N);
     Cell<T>::extents(shape);
   }
 };
 template <class T, std::size_t N>
-struct Cell<std::array<T, N>> : Cell<T[N]> {};
+struct Cell<std::array<T, N>> : Cell<T[N]> {
+  static constexpr bool is_cell = Cell<T[N]>::is_cell && !has_custom_walk<std::array<T, N>>;
+};
 template <class T>
 struct Cell<std::array<T, 0>> {
   static constexpr bool is_cell = false;
@@ -52,8 +60,6 @@ consteval bool is_plain_record() {
     return false;
   } else if constexpr (family<T>() != Family::aggregate || requires { T::stele_version; }) {
     return false;
-  } else if constexpr (requires { typename Walk<T>::not_a_record; }) {
-    return false;
   } else {
     return field_count<T> > 0 && cell_bytes(field_types<T>{}) == sizeof(T);
   }
@@ -62,6 +68,10 @@ consteval bool is_plain_record() {
 /// The DType of an element or plain record.
 template <class T>
 DType dtype_of() {
+  static_assert(
+      is_cell<T>,
+      "stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of "
+      "their own");
   if constexpr (Element<T>) {
     return DType(DTypeOf<T>::kind);
   } else {

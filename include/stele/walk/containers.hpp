@@ -3,6 +3,7 @@
 // array event; the rest is a sequence of its items.
 
 #include <array>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -40,12 +41,27 @@ void write_each(OutVisitor& out, const C& items) {
   }
 }
 
+/// What a container of items in a meaningful order must have to be loaded.
+template <class C>
+concept Loadable = requires(C& c) {
+  c.clear();
+  { c.emplace_back() } -> std::same_as<typename C::value_type&>;
+};
+/// The same for one whose items lie in one row.
+template <class C>
+concept LoadableRow = Loadable<C> && requires(C& c, std::size_t n) {
+  { c.data() } -> std::same_as<typename C::value_type*>;
+  c.resize(n);
+  c.reserve(n);
+  c.capacity();
+};
+
 /// Reads the items of an open sequence of `count` behind those in `items`.
 template <class C>
 void read_each(InVisitor& in, const std::optional<std::uint64_t>& count, C& items) {
   using Item = typename C::value_type;
   const auto one = [&] { stele::read(in, items.emplace_back()); };
-  if constexpr (is_plain<Item>) {
+  if constexpr (is_plain<Item> && requires(Item& item) { items.emplace_back(item); }) {
     if (count.value_or(0) >= shortest_run) {
       constexpr std::array kinds = {plain_kind<Item>};
       const auto take = [&](const PlainItem* item) {
@@ -83,6 +99,20 @@ struct As<T, Family::contiguous> {
   static void read(InVisitor& in, T& value) {
     static_assert(growable || !std::is_const_v<std::remove_pointer_t<decltype(value.data())>>,
                   "stele: a span of const has no memory of its own; read into a std::vector or stele::Array");
+    static_assert(
+        LoadableRow<T> || !(growable || Loadable<T> || requires { value.clear(); }),
+        "stele: to be loaded, a container with data() has value_type, size(), resize(), reserve(), capacity(), "
+        "clear() and emplace_back(), which returns the new item; or specialise stele::Walk for it");
+    static_assert(!growable || std::is_move_constructible_v<Item>,
+                  "stele: the items of a growing vector must be movable or copyable (a destructor takes the move "
+                  "constructor away); use a std::deque or std::list, or std::unique_ptr");
+    if constexpr (!growable || (LoadableRow<T> && std::is_move_constructible_v<Item>)) {
+      read_items(in, value);
+    }
+  }
+
+ private:
+  static void read_items(InVisitor& in, T& value) {
     if constexpr (is_cell<Item>) {
       if (in.kind() != Kind::sequence) {
         CellTarget<T, Item> target(value, growable ? std::optional<std::uint64_t>() : value.size());
@@ -121,12 +151,33 @@ struct As<T, Family::fixed> {
   static void read(InVisitor& in, T& value) {
     if constexpr (is_cell<T>) {
       if (in.kind() != Kind::sequence) {
+        if constexpr (CharArray<T>) {
+          if (in.kind() != Kind::array) {
+            read_text(in, value);
+            return;
+          }
+        }
         CellTarget<T, Item> target(value, count);
         in.array(target);
         return;
       }
     }
     read_exactly(in, std::size(value), [&](std::size_t i) { stele::read(in, value[i]); });
+  }
+
+ private:
+  /// The reverse of text_of().
+  static void read_text(InVisitor& in, T& value) {
+    std::string text;
+    in.text(text);
+    if (text.size() + 1 == count) {
+      text.push_back('\0');
+    }
+    if (text.size() != count) {
+      in.error(Errc::type_mismatch,
+               "expected a text of " + std::to_string(count) + " bytes, found " + std::to_string(text.size()));
+    }
+    std::memcpy(std::data(value), text.data(), count);
   }
 };
 
@@ -186,9 +237,15 @@ struct As<T, Family::sequence> {
     out.end();
   }
   static void read(InVisitor& in, T& value) {
-    const auto count = in.begin_sequence();
-    value.clear();
-    read_each(in, count, value);
+    static_assert(
+        Loadable<T>,
+        "stele: to be loaded, a container has value_type, begin(), end(), size(), clear() and emplace_back(), "
+        "which returns the new item; or specialise stele::Walk for it");
+    if constexpr (Loadable<T>) {
+      const auto count = in.begin_sequence();
+      value.clear();
+      read_each(in, count, value);
+    }
   }
 };
 

@@ -13,6 +13,7 @@
 #include "stele/reflect.hpp"
 #include "stele/types.hpp"
 #include "stele/visitor.hpp"
+#include "stele/walk/alike.hpp"
 
 namespace stele {
 
@@ -22,19 +23,10 @@ struct Visit {
   using primary = void;
 };
 
-namespace walk {
+template <class T>
+struct Walk;
 
-/// The families of types, one implementation each.
-enum class Family : std::uint8_t {
-  null, boolean, integer, enumeration, half, brain_float, tiny_float, real, long_real, complex,        // walk/scalars.hpp
-  text, path, bits, duration, time_point, optional, variant, tuple,                                    // walk/values.hpp
-  unique_pointer, shared_pointer, weak_pointer,                                                        // walk/pointers.hpp
-  array,                                                                                               // walk/arrays.hpp
-  fixed, contiguous, booleans, sequence,                                                               // walk/containers.hpp
-  set, map,                                                                                            // walk/keyed.hpp
-  visited, aggregate,                                                                                  // walk/records.hpp
-  raw_pointer, unknown,
-};
+namespace walk {
 
 struct AnyFieldVisitor {
   static constexpr bool loading = false;
@@ -42,6 +34,8 @@ struct AnyFieldVisitor {
   AnyFieldVisitor& operator()(std::string_view, M&&);
   template <class M>
   AnyFieldVisitor& renamed(std::string_view, std::string_view, M&&);
+  template <class B, class Self>
+  AnyFieldVisitor& base(Self&);
   std::uint32_t version(std::uint32_t);
 };
 
@@ -49,80 +43,8 @@ template <class T>
 concept TraitVisited = !requires { typename Visit<T>::primary; };
 template <class T>
 concept MemberVisited = requires(AnyFieldVisitor& v, T& self) { T::visit(v, self); };
-template <class T>
-concept TextLike = requires(const T& t) {
-  typename T::traits_type;
-  typename T::value_type;
-  requires std::same_as<typename T::value_type, char> || std::same_as<typename T::value_type, char8_t>;
-  { t.data() } -> std::convertible_to<const typename T::value_type*>;
-  t.size();
-};
-template <class T>
-concept PathLike = requires(const T& p) {
-  p.native();
-  p.lexically_normal();
-  p.generic_string();
-};
-template <class T>
-concept OptionalLike = requires(T& o) {
-  typename T::value_type;
-  { o.has_value() } -> std::convertible_to<bool>;
-  *o;
-  o.reset();
-  o.emplace();
-} || requires(T& o) {
-  typename T::value_type;
-  { o.has_value() } -> std::convertible_to<bool>;
-  o.value();
-  o.reset();
-  o.value_or(std::declval<typename T::value_type>());
-};
-template <class T>
-concept VariantLike = requires(const T& v) {
-  { v.valueless_by_exception() } -> std::convertible_to<bool>;
-  { v.index() } -> std::convertible_to<std::size_t>;
-};
-template <class T>
-concept BitsLike = requires(T& b, const T& c) {
-  { c.test(std::size_t{}) } -> std::convertible_to<bool>;
-  b.set(std::size_t{}, true);
-  c.to_ullong();
-  c.size();
-};
-template <class T>
-concept DurationLike = requires(const T& d) {
-  typename T::rep;
-  T::period::num;
-  T::period::den;
-  d.count();
-};
-template <class T>
-concept TimePointLike = requires(const T& t) {
-  typename T::clock;
-  typename T::duration;
-  t.time_since_epoch();
-};
-template <class T>
-concept TupleLike = requires { std::tuple_size<T>::value; };
-template <class T>
-concept Iterable = requires(const T& c) {
-  typename T::value_type;
-  c.begin() != c.end();
-  c.size();
-};
-template <class T>
-concept MapLike = Iterable<T> && requires {
-  typename T::key_type;
-  typename T::mapped_type;
-};
-template <class T>
-concept SetLike = Iterable<T> && requires { typename T::key_type; };
-template <class T>
-concept ContiguousLike = requires(const T& c) {
-  typename T::value_type;
-  { c.data() } -> std::convertible_to<const typename T::value_type*>;
-  { c.size() } -> std::convertible_to<std::size_t>;
-};
+
+// clang-format off: tables
 
 template <class T> inline constexpr bool is_unique_pointer = false;
 template <class T, class D> inline constexpr bool is_unique_pointer<std::unique_ptr<T, D>> = true;
@@ -135,6 +57,20 @@ template <class T, std::size_t R> inline constexpr bool is_array<Array<T, R>> = 
 template <class T> inline constexpr bool is_std_array = false;
 template <class T, std::size_t N> inline constexpr bool is_std_array<std::array<T, N>> = true;
 
+/// The family of a class by its interface. An aggregate that looks like something else is one all the same: reflection
+/// sees all of its members.
+template <class T>
+consteval Family class_family() {
+  constexpr Family like = likeness<T>();
+  if constexpr (like != Family::refused && is_standard<T>) return like;
+  else if constexpr (!std::is_void_v<StandardBase<T>>) return Family::derived;
+  else if constexpr (like != Family::refused && is_like_standard<T>) return like;
+  else if constexpr (std::is_empty_v<T> && requires(const T& a) { { a == a } -> std::convertible_to<bool>; a <=> a; })
+    return Family::null;  // std::monostate and its like
+  else if constexpr (std::is_aggregate_v<T> && !TupleLike<T>) return Family::aggregate;
+  else return Family::refused;
+}
+
 template <class T>
 consteval Family family() {
   if constexpr (TraitVisited<T>) return Family::visited;
@@ -144,9 +80,8 @@ consteval Family family() {
   else if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) return Family::real;
   else if constexpr (std::is_same_v<T, long double>) return Family::long_real;
   else if constexpr (std::is_enum_v<T>) return Family::enumeration;
-  else if constexpr (std::is_pointer_v<T>) return Family::raw_pointer;
   else if constexpr (std::is_array_v<T>) return Family::fixed;
-  else if constexpr (!std::is_class_v<T>) return Family::unknown;
+  else if constexpr (!std::is_class_v<T>) return Family::refused;
   else if constexpr (MemberVisited<T>) return Family::visited;
   else if constexpr (Element<T>) {
     constexpr auto kind = DTypeOf<T>::kind;
@@ -159,33 +94,31 @@ consteval Family family() {
   else if constexpr (is_unique_pointer<T>) return Family::unique_pointer;
   else if constexpr (is_shared_pointer<T>) return Family::shared_pointer;
   else if constexpr (is_weak_pointer<T>) return Family::weak_pointer;
-  else if constexpr (PathLike<T>) return Family::path;
-  else if constexpr (TextLike<T>) return Family::text;
-  else if constexpr (BitsLike<T>) return Family::bits;
-  else if constexpr (DurationLike<T>) return Family::duration;
-  else if constexpr (TimePointLike<T>) return Family::time_point;
-  else if constexpr (VariantLike<T>) return Family::variant;
   else if constexpr (is_std_array<T>) return Family::fixed;
-  else if constexpr (TupleLike<T>) return Family::tuple;
-  else if constexpr (MapLike<T>) return Family::map;
-  else if constexpr (SetLike<T>) return Family::set;
-  else if constexpr (OptionalLike<T>) return Family::optional;
-  else if constexpr (ContiguousLike<T>) return Family::contiguous;
-  else if constexpr (Iterable<T>)
-    return std::is_same_v<typename T::value_type, bool> && !requires(T& c) { c.emplace_front(); } ? Family::booleans
-                                                                                                   : Family::sequence;
-  else if constexpr (std::is_empty_v<T> && requires(const T& a) { { a == a } -> std::convertible_to<bool>; a <=> a; })
-    return Family::null;  // std::monostate and its like
-  else if constexpr (std::is_aggregate_v<T>) return Family::aggregate;
-  else return Family::unknown;
+  else return class_family<T>();
 }
+
+// clang-format on
+
+/// Whether Walk<T> is a user's, and so may write anything. Those of the library say `using built_in = T`.
+template <class T>
+inline constexpr bool has_custom_walk = !requires { requires std::is_same_v<typename Walk<T>::built_in, T>; };
+/// Whether T has a way of its own to be written: no array stands for many of them, and no run.
+template <class T>
+inline constexpr bool has_own_way = TraitVisited<T> || MemberVisited<T> || has_custom_walk<T>;
 
 /// Whether null may stand for a value of T, so that optional<T> must tell its own null apart.
 template <class T>
 inline constexpr bool may_be_null = [] {
   constexpr Family f = family<T>();
-  return f == Family::null || f == Family::optional || f == Family::unique_pointer || f == Family::shared_pointer ||
-         f == Family::weak_pointer;
+  if constexpr (has_custom_walk<T>) {
+    return true;
+  } else if constexpr (f == Family::derived) {
+    return may_be_null<StandardBase<T>>;
+  } else {
+    return f == Family::null || f == Family::optional || f == Family::unique_pointer || f == Family::shared_pointer ||
+           f == Family::weak_pointer;
+  }
 }();
 
 /// Opens a sequence that must have exactly `count` items and reads them by `item(index)`.
@@ -203,33 +136,45 @@ void read_exactly(InVisitor& in, std::size_t count, F&& item) {
   }
 }
 
+/// What a character literal is.
+template <class T>
+concept CharArray = std::rank_v<T> == 1 &&
+                    (std::is_same_v<std::remove_extent_t<T>, char> || std::is_same_v<std::remove_extent_t<T>, char8_t>);
+template <class T>
+concept WideCharArray =
+    std::rank_v<T> == 1 &&
+    (std::is_same_v<std::remove_extent_t<T>, wchar_t> || std::is_same_v<std::remove_extent_t<T>, char16_t> ||
+     std::is_same_v<std::remove_extent_t<T>, char32_t>);
+/// The text of a literal or another array of characters: all of it but a zero at its end.
+template <class C, std::size_t N>
+std::string_view text_of(const C (&chars)[N]) noexcept {
+  return {reinterpret_cast<const char*>(chars), chars[N - 1] == C{} ? N - 1 : N};
+}
+
 /// The implementation for a family.
 template <class T, Family F = family<T>()>
 struct As;
-
-template <class T>
-struct As<T, Family::raw_pointer> {
-  static_assert(!std::is_pointer_v<T>,
-                "stele: a raw pointer has no owner; use std::unique_ptr, std::shared_ptr or std::optional");
-};
-template <class T>
-struct As<T, Family::unknown> {
-  static_assert(std::is_aggregate_v<T>,
-                "stele: this type is no aggregate; give it `static void visit(auto& v, auto& self)` or specialise "
-                "stele::Visit for it");
-};
 
 }  // namespace walk
 
 /// How T crosses the seam: `static void write(OutVisitor&, const T&)` and `static void read(InVisitor&, T&)`.
 /// Specialise for containers of other libraries; eigen.hpp is an example.
 template <class T>
-struct Walk : walk::As<T> {};
+struct Walk : walk::As<T> {
+  using built_in = T;
+};
 
-/// Writes the events of `value`.
+/// Writes the events of `value`. An array of char or char8_t, such as a literal, is text: all of it but a zero at its
+/// end.
 template <class T>
 void write(OutVisitor& out, const T& value) {
-  Walk<T>::write(out, value);
+  static_assert(!walk::WideCharArray<T>,
+                "stele: text is stored as UTF-8; use a literal \"...\" or u8\"...\", std::string or std::u8string");
+  if constexpr (walk::CharArray<T>) {
+    out.text(walk::text_of(value));
+  } else if constexpr (!walk::WideCharArray<T>) {
+    Walk<T>::write(out, value);
+  }
 }
 
 /// Reads `value` from the events of what is stored. On an Error `value` is left in some valid state.

@@ -78,6 +78,18 @@ void for_each_item(OutVisitor& out, const C& container, F&& write_item) {
   }
 }
 
+/// What a set and a map must have to be loaded.
+template <class C>
+concept LoadableSet = requires(C& c, typename C::value_type item) {
+  c.clear();
+  c.insert(c.end(), std::move(item));
+};
+template <class C>
+concept LoadableMap = requires(C& c, typename C::key_type key, typename C::mapped_type value) {
+  c.clear();
+  c.emplace_hint(c.end(), std::move(key), std::move(value))->second;
+};
+
 template <class T>
 struct As<T, Family::set> {
   using Item = typename T::value_type;
@@ -97,9 +109,20 @@ struct As<T, Family::set> {
     out.end();
   }
   static void read(InVisitor& in, T& value) {
+    static_assert(
+        LoadableSet<T>,
+        "stele: to be loaded, a set has key_type, value_type, begin(), end(), size(), clear() and insert() with a "
+        "place and an item; or specialise stele::Walk for it");
+    if constexpr (LoadableSet<T>) {
+      read_items(in, value);
+    }
+  }
+
+ private:
+  static void read_items(InVisitor& in, T& value) {
     const auto count = in.begin_sequence();
     value.clear();
-    if constexpr (Hashed<T>) {
+    if constexpr (requires { value.reserve(std::size_t{}); }) {
       value.reserve(reservable(in, count, sizeof(Item)));
     }
     const auto one = [&] {
@@ -154,9 +177,20 @@ struct As<T, Family::map> {
     out.end();
   }
   static void read(InVisitor& in, T& value) {
+    static_assert(
+        LoadableMap<T>,
+        "stele: to be loaded, a map has key_type, mapped_type, value_type, begin(), end(), size(), clear() and "
+        "emplace_hint() with a place, a key and a value; or specialise stele::Walk for it");
+    if constexpr (LoadableMap<T>) {
+      read_items(in, value);
+    }
+  }
+
+ private:
+  static void read_items(InVisitor& in, T& value) {
     const auto count = in.begin_map();
     value.clear();
-    if constexpr (Hashed<T>) {
+    if constexpr (requires { value.reserve(std::size_t{}); }) {
       value.reserve(reservable(in, count, sizeof(typename T::value_type)));
     }
     if constexpr (Bucketed<T> && sizeof(typename T::value_type) <= 256 && std::is_move_assignable_v<Key> &&
@@ -199,7 +233,6 @@ struct As<T, Family::map> {
     read_rest(in, count.value_or(0) >= shortest_run, take, one);
   }
 
- private:
   template <class Take, class One>
   static void read_rest(InVisitor& in, bool many, Take&& take, One&& one) {
     if constexpr (is_plain_map) {

@@ -4,12 +4,30 @@
 // In visit, `v("name", member)` is a field, `v.renamed("old", "new", member)` one that older files have under another
 // name, `v.version(n)` declares the type's version and returns the stored one (n when writing, 0 where none is stored),
 // and `v.loading` tells the direction. Loading may call visit several times, so it should only name fields.
+// stele::visit_base<Base>(v, self) gives the fields of a base class, v("name", stele::as_base<Base>(self)) a base class
+// that is no record as one field. A class does not inherit the visit of its base class, which does not know its fields.
 
 #include <new>
 
 #include "stele/walk.hpp"
 
-namespace stele::walk {
+namespace stele {
+
+/// `self` as a base class, const where `self` is: to give a base class such as a container as a field.
+template <class Base, class Self>
+auto& as_base(Self& self) noexcept {
+  static_assert(std::is_convertible_v<Self*, const Base*> && !std::is_same_v<std::remove_const_t<Self>, Base>,
+                "stele: as_base<B>(self) and visit_base<B>(v, self) need a public base class B that is there once");
+  return static_cast<std::conditional_t<std::is_const_v<Self>, const Base, Base>&>(self);
+}
+/// In a visit: gives the fields of a base class, found by its visit, by Visit<Base> or by reflection, as fields of the
+/// same record. Returns v.
+template <class Base, class V, class Self>
+V& visit_base(V& v, Self& self) {
+  return v.template base<Base>(self);
+}
+
+namespace walk {
 
 inline constexpr std::size_t max_fields = 256;
 inline constexpr std::string_view version_name = "@version";
@@ -22,6 +40,38 @@ inline constexpr std::string_view version_name = "@version";
 std::uint32_t read_version(InVisitor& in, std::uint32_t known);
 /// The index of `name`, looked for from `hint` on and around; `names.size()` if absent.
 std::size_t find_name(std::span<const std::string_view> names, std::string_view name, std::size_t hint) noexcept;
+
+class FieldNames;
+[[noreturn]] void ambiguous_field(std::string_view name);
+[[noreturn]] void ambiguous_version();
+
+template <class T>
+consteval void require_own_visit() {
+  static_assert(!inherits_visit<T, FieldNames>(),
+                "stele: this class inherits its visit from a base class, which does not know its own fields; give it "
+                "`static void visit(auto& v, auto& self)`, with stele::visit_base<Base>(v, self) for the base class");
+}
+
+/// Gives the fields of an object whose class has a visit or is an aggregate.
+template <class V, class T>
+void visit_fields(V& v, T& object) {
+  using Class = std::remove_const_t<T>;
+  if constexpr (TraitVisited<Class>) {
+    Visit<Class>::visit(v, object);
+  } else if constexpr (MemberVisited<Class>) {
+    require_own_visit<Class>();
+    Class::visit(v, object);
+  } else if constexpr (family<Class>() == Family::aggregate && !has_custom_walk<Class>) {
+    if constexpr (requires { Class::stele_version; }) {
+      v.version(Class::stele_version);
+    }
+    for_each_field(object, [&v](std::string_view name, auto& field) { v(name, field); });
+  } else {
+    static_assert(!sizeof(Class),
+                  "stele: visit_base<B> is for a base class that has a visit or is an aggregate; give another one as a "
+                  "field: v(\"name\", stele::as_base<B>(self))");
+  }
+}
 
 /// The names a visit function gives, in order.
 class FieldNames {
@@ -36,7 +86,15 @@ class FieldNames {
   FieldNames& renamed(std::string_view, std::string_view name, M&&) {
     return add(name);
   }
-  std::uint32_t version(std::uint32_t current) noexcept {
+  template <class Base, class Self>
+  FieldNames& base(Self& self) {
+    visit_fields(*this, as_base<Base>(self));
+    return *this;
+  }
+  std::uint32_t version(std::uint32_t current) {
+    if (version_ != 0 && version_ != current) {
+      ambiguous_version();
+    }
     version_ = current;
     return current;
   }
@@ -47,10 +105,17 @@ class FieldNames {
     if (count_ == max_fields) {
       fail(Errc::invalid_argument, "a class of more than 256 fields");
     }
+    const std::uint64_t mark = std::uint64_t{1}
+                               << (name.empty() ? 0 : (7 * name.size() + name[0] + 5 * name.back()) & 63);
+    if ((marks_ & mark) != 0 && find_name({names_, count_}, name, 0) != count_) {
+      ambiguous_field(name);
+    }
+    marks_ |= mark;
     new (&names_[count_++]) std::string_view(name);
     return *this;
   }
   std::size_t count_ = 0;
+  std::uint64_t marks_ = 0;  // of the names, so that few are compared
   std::uint32_t version_ = 0;
   union {
     std::string_view names_[max_fields];  // only the first count_ are set
@@ -64,12 +129,17 @@ class FieldWriter {
   explicit FieldWriter(OutVisitor& out) : out_(out) {}
   template <class M>
   FieldWriter& operator()(std::string_view, const M& member) {
-    stele::write(out_, member);
+    Walk<M>::write(out_, member);
     return *this;
   }
   template <class M>
   FieldWriter& renamed(std::string_view, std::string_view, const M& member) {
-    stele::write(out_, member);
+    Walk<M>::write(out_, member);
+    return *this;
+  }
+  template <class Base, class Self>
+  FieldWriter& base(Self& self) {
+    visit_fields(*this, as_base<Base>(self));
     return *this;
   }
   std::uint32_t version(std::uint32_t current) noexcept { return current; }
@@ -101,6 +171,11 @@ class FieldReader {
       name_ = name;
     }
     return (*this)(name, member);
+  }
+  template <class Base, class Self>
+  FieldReader& base(Self& self) {
+    visit_fields(*this, as_base<Base>(self));
+    return *this;
   }
   std::uint32_t version(std::uint32_t current) {
     if (stored_version_ > current && in_.strict()) {
@@ -168,25 +243,15 @@ template <class T>
 struct As<T, Family::visited> {
   static void write(OutVisitor& out, const T& value) {
     FieldNames names;
-    visit(names, value);
+    visit_fields(names, value);
     out.begin_record(names.info());
     FieldWriter writer(out);
-    visit(writer, value);
+    visit_fields(writer, value);
     out.end();
   }
   static void read(InVisitor& in, T& value) {
     FieldReader reader(in);
-    reader.run([&](FieldReader& v) { visit(v, value); });
-  }
-
- private:
-  template <class V, class Self>
-  static void visit(V& v, Self& self) {
-    if constexpr (TraitVisited<T>) {
-      Visit<T>::visit(v, self);
-    } else {
-      T::visit(v, self);
-    }
+    reader.run([&](FieldReader& v) { visit_fields(v, value); });
   }
 };
 
@@ -203,7 +268,8 @@ struct As<T, Family::aggregate> {
   static void write(OutVisitor& out, const T& value) {
     const auto& names = field_names<T>;
     out.begin_record({{names.data(), names.size()}, version(), names.data()});
-    with_fields(value, [&](const auto&... field) { (stele::write(out, field), ...); });
+    with_fields(value,
+                [&](const auto&... field) { (Walk<std::remove_cvref_t<decltype(field)>>::write(out, field), ...); });
     out.end();
   }
   static void read(InVisitor& in, T& value) {
@@ -246,4 +312,5 @@ struct As<T, Family::aggregate> {
   }
 };
 
-}  // namespace stele::walk
+}  // namespace walk
+}  // namespace stele

@@ -14,9 +14,14 @@ namespace stele::walk {
 
 /// What a PlainItem can stand for.
 template <class T>
-inline constexpr bool is_plain =
-    std::is_same_v<T, std::string> || (family<T>() == Family::integer && !std::is_same_v<T, char>) ||
-    family<T>() == Family::real;
+inline constexpr bool is_plain = [] {
+  if constexpr (has_own_way<T>) {
+    return false;
+  } else {
+    return std::is_same_v<T, std::string> || (family<T>() == Family::integer && !std::is_same_v<T, char>) ||
+           family<T>() == Family::real;
+  }
+}();
 
 /// Below it a run costs more than it saves.
 inline constexpr std::size_t shortest_run = 8;

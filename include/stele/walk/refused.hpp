@@ -1,0 +1,66 @@
+#pragma once
+// Classes that add nothing to a standard type, and what cannot be stored, with the words that say what to do.
+
+#include <type_traits>
+
+#include "stele/walk.hpp"
+
+namespace stele::walk {
+
+/// As its base class, which is all there is of it.
+template <class T>
+struct As<T, Family::derived> {
+  using Base = StandardBase<T>;
+  static void write(OutVisitor& out, const T& value) { stele::write(out, static_cast<const Base&>(value)); }
+  static void read(InVisitor& in, T& value) { stele::read(in, static_cast<Base&>(value)); }
+};
+
+/// A matrix or tensor of Eigen, or a class that derives from one.
+template <class T>
+concept EigenLike = (std::is_class_v<T> && is_eigen<T>) || requires {
+  typename T::Scalar;
+  T::RowsAtCompileTime;
+};
+template <class T>
+concept CharPointer = std::is_pointer_v<T> && std::is_same_v<std::remove_cv_t<std::remove_pointer_t<T>>, char>;
+template <class T>
+concept WideText = TextLike<T> && likeness<T>() == Family::refused;
+/// A class with the interface of a standard type, but not declared to be like one.
+template <class T>
+concept LooksAlike = !EigenLike<T> && !WideText<T> && likeness<T>() != Family::refused && !is_shown<T>;
+
+template <class T>
+struct As<T, Family::refused> {
+  static void write(OutVisitor&, const T&) { say(); }
+  static void read(InVisitor&, T&) { say(); }
+
+ private:
+  static void say() {
+    static_assert(!CharPointer<T>,
+                  "stele: a pointer to char has neither an owner nor a length; use std::string, or std::string_view to "
+                  "write only");
+    static_assert(!std::is_pointer_v<T> || CharPointer<T>,
+                  "stele: a raw pointer has no owner; use std::unique_ptr, std::shared_ptr or std::optional");
+    static_assert(
+        !WideText<T>,
+        "stele: text is stored as UTF-8; convert wide text to std::string or std::u8string, or store its units "
+        "as numbers in a std::vector<char16_t>");
+    static_assert(!EigenLike<T>,
+                  "stele: types of Eigen need #include <stele/eigen.hpp>, before this one is saved or loaded");
+    static_assert(
+        !LooksAlike<T>,
+        "stele: this class looks like a container or another type of the standard library, but may hold more "
+        "than it shows (a matrix its shape, a derived class its members); give it `static void visit(auto& v, "
+        "auto& self)`, with stele::as_base<Base>(self) for a base class as a field; or, if its items are all "
+        "there is, set stele::is_like_standard<T> = true; or specialise stele::Walk<T>");
+    static_assert(
+        !is_like_standard<T>,
+        "stele: is_like_standard is set for a class without the interface of a standard type; a container has "
+        "value_type, begin(), end() and size(), and to be loaded clear() and emplace_back() or insert()");
+    static_assert(std::is_pointer_v<T> || WideText<T> || EigenLike<T> || LooksAlike<T> || is_like_standard<T>,
+                  "stele: this type is no aggregate; give it `static void visit(auto& v, auto& self)` or specialise "
+                  "stele::Visit for it");
+  }
+};
+
+}  // namespace stele::walk

@@ -1,0 +1,121 @@
+#pragma once
+// What the compiler's spelling of a type tells: whether it is a class of the standard library or of Eigen, and whether
+// its `visit` is a base class's. Spellings are compared with one another only; they never reach a file.
+
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace stele::walk {
+
+template <class T>
+consteval std::string_view spelling_of_type() {
+  return __PRETTY_FUNCTION__;
+}
+template <auto function>
+consteval std::string_view spelling_of_function() {
+  return __PRETTY_FUNCTION__;
+}
+
+/// "std::vector<int>" of "… spelling_of_type() [with T = std::vector<int>; std::string_view = …]" (g++) or
+/// "… spelling_of_type() [T = std::vector<int>]" (clang++).
+template <class T>
+consteval std::string_view spelling() {
+  constexpr std::string_view model = spelling_of_type<int>();
+  constexpr std::size_t begin = model.rfind("T = int") + 4;
+  constexpr std::size_t behind = model.size() - begin - 3;
+  std::string_view text = spelling_of_type<T>();
+  text.remove_prefix(begin);
+  text.remove_suffix(behind);
+  return text;
+}
+
+/// A class of the standard library itself, in whatever inline namespace.
+template <class T>
+inline constexpr bool is_standard = spelling<T>().starts_with("std::");
+template <class T>
+inline constexpr bool is_eigen = spelling<T>().starts_with("Eigen::");
+
+/// Converts to references to T only.
+template <class T>
+struct OnlyReference {
+  template <class U>
+    requires std::is_same_v<std::remove_cv_t<U>, T>
+  operator U&() const;
+};
+/// Converts to references to base classes of T only.
+template <class T>
+struct BaseReference {
+  template <class U>
+    requires(std::is_base_of_v<U, T> && !std::is_same_v<std::remove_cv_t<U>, T>)
+  operator U&() const;
+};
+
+/// The address of T::visit for the visitor V, in the first of the forms in which it is usually written.
+template <class T, class V, class Result, class... Selves>
+struct VisitAddress {
+  static constexpr bool known = false;
+};
+template <class T, class V, class Result, class Self, class... Selves>
+struct VisitAddress<T, V, Result, Self, Selves...> : VisitAddress<T, V, Result, Selves...> {};
+template <class T, class V, class Result, class Self, class... Selves>
+  requires requires { spelling_of_function<static_cast<Result (*)(V&, Self)>(&T::visit)>(); }
+struct VisitAddress<T, V, Result, Self, Selves...> {
+  static constexpr bool known = true;
+  /// "Base::visit<Visitor, Self>" (g++), "Base::visit" (clang++).
+  static consteval std::string_view function() {
+    std::string_view text = spelling_of_function<static_cast<Result (*)(V&, Self)>(&T::visit)>();
+    text.remove_prefix(text.find("= ") + 2);
+    if (const std::size_t more = text.find("; std::string_view = "); more != std::string_view::npos) {
+      text = text.substr(0, more);
+    } else {
+      text.remove_suffix(1);
+    }
+    if (text.starts_with('&')) {
+      text.remove_prefix(1);
+    }
+    return text;
+  }
+};
+
+/// Whether `function` is the visit of another class than `type`: only where that is certain. A base class that has
+/// `type` among its template arguments knows its derived class and is trusted.
+consteval bool is_visit_of_other(std::string_view function, std::string_view type) {
+  constexpr std::string_view name = "::visit";
+  constexpr auto none = std::string_view::npos;
+  if (function.starts_with(type) && function.substr(type.size()).starts_with(name)) {
+    return false;
+  }
+  const std::size_t end = function.ends_with(name) ? function.size() - name.size() : function.rfind("::visit<");
+  if (end == none) {
+    return false;
+  }
+  const std::string_view other = function.substr(0, end);
+  for (std::size_t at = other.find(type, other.find('<')); at != none; at = other.find(type, at + 1)) {
+    const std::string_view behind = other.substr(at + type.size());
+    if ((other[at - 1] == '<' || other[at - 1] == ' ') &&
+        (behind.starts_with('>') || behind.starts_with(',') || behind.starts_with(' '))) {
+      return false;
+    }
+  }
+  // Of one template, as in Layers<2> : Layers<1>, certain only without arguments that have several spellings.
+  constexpr std::string_view unsure = "({'\"[.@";
+  const auto head = [](std::string_view text) { return text.substr(0, text.find('<')); };
+  return head(other) != head(type) || (other.find_first_of(unsure) == none && type.find_first_of(unsure) == none);
+}
+
+/// Whether T::visit, called with a visitor V, is the function of a base class and so cannot know T's own fields.
+template <class T, class V>
+consteval bool inherits_visit() {
+  using Result = decltype(T::visit(std::declval<V&>(), std::declval<T&>()));
+  using Address = VisitAddress<T, V, Result, T&, const T&>;
+  if constexpr (Address::known) {
+    return is_visit_of_other(Address::function(), spelling<T>());
+  } else {  // certain where it takes a base class by name
+    return requires(V& v, BaseReference<T> base) { T::visit(v, base); } &&
+           !requires(V& v, OnlyReference<T> self) { T::visit(v, self); };
+  }
+}
+
+}  // namespace stele::walk

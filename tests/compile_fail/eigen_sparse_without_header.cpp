@@ -1,0 +1,7 @@
+// expect: stele: types of Eigen need #include <stele/eigen.hpp>
+#include <Eigen/Dense>
+#include <Eigen/Sparse>
+
+#include "stele/stele.hpp"
+
+int main() { stele::to_bytes(Eigen::SparseMatrix<float>(3, 2)); }

@@ -1,0 +1,12 @@
+// expect: stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of their own
+#include "stele/stele.hpp"
+
+struct Point {
+  float x = 0, y = 0;
+  static void visit(auto& v, auto& self) { v("x", self.x)("y", self.y); }
+};
+
+int main() {
+  stele::MapWriter out("points.stele");
+  out.grow<Point>("points").close();
+}
