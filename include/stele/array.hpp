@@ -239,7 +239,7 @@ class Array {
   ArrayView view() const&
     requires Element<T>
   {
-    return view_as(DType(DTypeOf<T>::kind));
+    return view_as(element_dtype<std::remove_const_t<T>>());
   }
   ArrayView view_as(DType dtype) const& {
     ArrayView v;

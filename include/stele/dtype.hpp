@@ -1,10 +1,12 @@
 #pragma once
 // Element types of arrays: what a DType is, and the floating-point types C++20 lacks.
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,7 +20,9 @@ struct float16 {
   float16() = default;
   explicit float16(float value) noexcept;
   explicit operator float() const noexcept;
-  friend bool operator==(float16 a, float16 b) noexcept { return static_cast<float>(a) == static_cast<float>(b); }
+  friend bool operator==(float16 a, float16 b) noexcept {
+    return a.bits == b.bits ? (a.bits & 0x7fff) <= 0x7c00 : ((a.bits | b.bits) & 0x7fff) == 0;
+  }
 };
 
 /// The upper half of a binary32. Conversion from float rounds to nearest even.
@@ -27,7 +31,9 @@ struct bfloat16 {
   bfloat16() = default;
   explicit bfloat16(float value) noexcept;
   explicit operator float() const noexcept;
-  friend bool operator==(bfloat16 a, bfloat16 b) noexcept { return static_cast<float>(a) == static_cast<float>(b); }
+  friend bool operator==(bfloat16 a, bfloat16 b) noexcept {
+    return a.bits == b.bits ? (a.bits & 0x7fff) <= 0x7f80 : ((a.bits | b.bits) & 0x7fff) == 0;
+  }
 };
 
 /// 8-bit floats of the Open Compute Project (OFP8): e4m3fn has no infinity, e5m2 is IEEE-like. Storage only.
@@ -40,7 +46,43 @@ struct float8_e5m2 {
   friend bool operator==(float8_e5m2, float8_e5m2) = default;
 };
 
-/// The type of an array's elements: a number, a fixed-width string, or a record of such fields. A value type; cheap to
+/// The unit in which times are counted, as NumPy has them: so many days, seconds, nanoseconds …
+struct TimeUnit {
+  enum class Base : std::uint8_t {
+    generic, year, month,  // without a fixed length
+    week, day, hour, minute, second, millisecond, microsecond, nanosecond, picosecond, femtosecond, attosecond,
+  };
+  /// numerator / denominator seconds, in lowest terms.
+  struct Length {
+    std::uint64_t numerator = 0;
+    std::uint64_t denominator = 1;
+    friend constexpr bool operator==(const Length&, const Length&) = default;
+  };
+  Base base = Base::generic;
+  std::uint32_t multiple = 1;
+
+  /// The unit of a length, with the longest base; nothing where it is no multiple of an attosecond below 2^31.
+  static constexpr std::optional<TimeUnit> of(Length length) noexcept;
+  /// How long it is; nothing for years, months and a generic unit.
+  constexpr std::optional<Length> length() const noexcept;
+  /// "ns", "25ms"; empty for a generic unit.
+  std::string text() const;
+
+  friend constexpr bool operator==(const TimeUnit&, const TimeUnit&) = default;
+
+ private:
+  static constexpr Length base_length(Base base) noexcept {
+    constexpr Length lengths[] = {{604800, 1}, {86400, 1}, {3600, 1}, {60, 1}, {1, 1}};
+    const auto index = static_cast<unsigned>(base) - static_cast<unsigned>(Base::week);
+    Length length = lengths[index < 5 ? index : 4];
+    for (unsigned i = 5; i <= index; ++i) {
+      length.denominator *= 1000;
+    }
+    return length;
+  }
+};
+
+/// The type of an array's elements: a number, a time, a fixed-width string, or a record of such fields. A value type; cheap to
 /// copy.
 class DType {
  public:
@@ -50,15 +92,19 @@ class DType {
     bytes,   // fixed-width bytes, NumPy's S
     utf32,   // fixed-width text of 4-byte code points, NumPy's U
     record,  // named fields
+    duration,    // NumPy's timedelta64: 64-bit integers that count a unit
+    time_point,  // NumPy's datetime64: the same since 1970-01-01T00:00, without a time zone
   };
   struct Field;
 
   DType() = default;
-  /// A type of fixed size; not bytes, utf32 or record.
+  /// A type of fixed size; not bytes, utf32 or record. Times are of the generic unit.
   constexpr DType(Kind kind) noexcept : kind_(kind), size_(size_of(kind)) {}
   /// Fixed-width bytes or text of `length` bytes or code points.
   static DType fixed_bytes(std::uint32_t length) noexcept { return DType(Kind::bytes, length, nullptr); }
   static DType fixed_utf32(std::uint32_t length) noexcept { return DType(Kind::utf32, 4 * length, nullptr); }
+  static DType duration(TimeUnit unit) noexcept { return DType(Kind::duration, unit); }
+  static DType time_point(TimeUnit unit) noexcept { return DType(Kind::time_point, unit); }
   /// A record of `size` bytes. Fields must lie inside it. Throws: Error(invalid_argument).
   static DType record(std::vector<Field> fields, std::uint32_t size);
 
@@ -66,12 +112,15 @@ class DType {
   /// Bytes of one element.
   std::size_t item_size() const noexcept { return size_; }
   bool is_record() const noexcept { return kind_ == Kind::record; }
+  bool is_time() const noexcept { return kind_ == Kind::duration || kind_ == Kind::time_point; }
+  /// Of times; generic for other kinds.
+  TimeUnit unit() const noexcept { return {unit_base_, unit_multiple_}; }
   /// The fields of a record, empty for other kinds.
   const std::vector<Field>& fields() const noexcept;
 
-  /// "float32", "complex64", "bytes[8]", "{x: float32, y: float32}".
+  /// "float32", "complex64", "bytes[8]", "datetime64[ns]", "{x: float32, y: float32}".
   std::string name() const;
-  /// NumPy's notation, little-endian: "<f4", "|b1", "<c8", "|S8", "<U4"; the type's own name ("bfloat16",
+  /// NumPy's notation, little-endian: "<f4", "|b1", "<c8", "|S8", "<U4", "<M8[ns]"; the type's own name ("bfloat16",
   /// "float8_e4m3fn", "float8_e5m2") where NumPy has none. Empty for records, which are lists of fields.
   std::string numpy() const;
   /// The reverse of numpy(). `big_endian` is set for a leading '>'. Throws: Error(unsupported).
@@ -82,6 +131,8 @@ class DType {
  private:
   DType(Kind kind, std::uint32_t size, std::shared_ptr<const std::vector<Field>> fields) noexcept
       : kind_(kind), size_(size), fields_(std::move(fields)) {}
+  DType(Kind kind, TimeUnit unit) noexcept
+      : kind_(kind), unit_base_(unit.base), size_(8), unit_multiple_(unit.multiple) {}
   static constexpr std::uint32_t size_of(Kind kind) noexcept {
     switch (kind) {
       case Kind::boolean: case Kind::int8: case Kind::uint8: case Kind::float8_e4m3fn: case Kind::float8_e5m2:
@@ -91,6 +142,7 @@ class DType {
       case Kind::int32: case Kind::uint32: case Kind::float32:
         return 4;
       case Kind::int64: case Kind::uint64: case Kind::float64: case Kind::complex64:
+      case Kind::duration: case Kind::time_point:
         return 8;
       case Kind::complex128:
         return 16;
@@ -100,7 +152,9 @@ class DType {
   }
 
   Kind kind_ = Kind::none;
+  TimeUnit::Base unit_base_ = TimeUnit::Base::generic;
   std::uint32_t size_ = 0;
+  std::uint32_t unit_multiple_ = 1;
   std::shared_ptr<const std::vector<Field>> fields_;
 };
 
@@ -154,10 +208,77 @@ struct DTypeOf<T> {
   static constexpr auto kind = sizeof(T) == 8 ? DType::Kind::complex64 : DType::Kind::complex128;
 };
 
+/// The unit of a chrono period; nothing for those that NumPy has no unit for, such as 1/30 second.
+template <class Period>
+inline constexpr std::optional<TimeUnit> time_unit =
+    TimeUnit::of({static_cast<std::uint64_t>(Period::num), static_cast<std::uint64_t>(Period::den)});
+/// Clocks that count from 1970: the system's, and the time zone of whoever looks.
+template <class Clock>
+inline constexpr bool counts_from_1970 =
+    std::is_same_v<Clock, std::chrono::system_clock> || std::is_same_v<Clock, std::chrono::local_t>;
+/// 64-bit integers that count a unit. Those of other clocks are what has passed since the clock's own epoch.
+template <class Rep, class Period>
+  requires(std::signed_integral<Rep> && sizeof(Rep) == 8 && time_unit<Period>.has_value())
+struct DTypeOf<std::chrono::duration<Rep, Period>> {
+  static constexpr auto kind = DType::Kind::duration;
+  static constexpr TimeUnit unit = *time_unit<Period>;
+};
+template <class Clock, class Duration>
+  requires requires { DTypeOf<Duration>::unit; }
+struct DTypeOf<std::chrono::time_point<Clock, Duration>> {
+  static constexpr auto kind = counts_from_1970<Clock> ? DType::Kind::time_point : DType::Kind::duration;
+  static constexpr TimeUnit unit = DTypeOf<Duration>::unit;
+};
+
 /// A type whose objects are the elements of a numeric array.
 template <class T>
 concept Element = requires {
   { DTypeOf<T>::kind } -> std::convertible_to<DType::Kind>;
 } && std::is_trivially_copyable_v<T>;
+
+/// The DType of an element type.
+template <Element T>
+DType element_dtype() noexcept {
+  constexpr DType::Kind kind = DTypeOf<T>::kind;
+  if constexpr (kind == DType::Kind::duration) {
+    return DType::duration(DTypeOf<T>::unit);
+  } else if constexpr (kind == DType::Kind::time_point) {
+    return DType::time_point(DTypeOf<T>::unit);
+  } else {
+    return DType(kind);
+  }
+}
+
+constexpr std::optional<TimeUnit> TimeUnit::of(Length length) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  for (auto base = Base::week; base <= Base::attosecond; base = static_cast<Base>(static_cast<int>(base) + 1)) {
+    const Length one = base_length(base);
+    const Wide multiple = Wide{length.numerator} * one.denominator;
+    const Wide divisor = Wide{length.denominator} * one.numerator;
+    if (divisor != 0 && multiple != 0 && multiple % divisor == 0) {
+      // a shorter base has a larger multiple
+      return multiple / divisor <= 0x7fffffff
+                 ? std::optional(TimeUnit{base, static_cast<std::uint32_t>(multiple / divisor)})
+                 : std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+constexpr std::optional<TimeUnit::Length> TimeUnit::length() const noexcept {
+  if (base < Base::week || multiple == 0) {
+    return std::nullopt;
+  }
+  Length all = base_length(base);
+  std::uint64_t a = all.denominator;
+  for (std::uint64_t b = multiple; b != 0;) {
+    const std::uint64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  all.numerator *= multiple / a;  // below 2^20 · 2^31
+  all.denominator /= a;
+  return all;
+}
 
 }  // namespace stele

@@ -20,7 +20,8 @@
 //   where the elements lie so densely and not also in row-major order. dtype: one byte, 01 bool, 02–05 int8–int64,
 //   06–09 uint8–uint64, 0a float16, 0b bfloat16, 0c float32, 0d float64, 0e complex64, 0f complex128, 10 float8_e4m3fn,
 //   11 float8_e5m2; 12 bytes and 13 utf32 with the item's size (4); 14 record with the number of fields (4) and of each
-//   length, name, count (4), dtype. Offsets in a record and the bytes between its fields do not count.
+//   length, name, count (4), dtype; 15 duration and 16 time_point with the unit's base (1), the position of
+//   "", Y, M, W, D, h, m, s, ms, us, ns, ps, fs, as, and its multiple (4). Offsets in a record and the bytes between its fields do not count.
 // - unordered: the sum modulo 2^128 of the digests of the items, each hashed by itself (a map's item is key, value).
 // - record: the digest is that of version (4), number of fields (8), and length and bytes of each name.
 // - shared object: the digest of its value hashed by itself, the same wherever a pointer leads to it, so that identity

@@ -99,6 +99,9 @@ class OutVisitor {
   virtual void plain_items(std::span<const PlainItem> items);
   /// A numeric array of any rank, strided or dense.
   virtual void array(const ArrayView& value) = 0;
+  /// A one-dimensional array of `count` bools, element i as bit i % 8 of byte i / 8, the lowest bit first; the bits behind
+  /// the last are 0. The same value as array() of as many bools.
+  virtual void bits(Bytes packed, std::uint64_t count);
   virtual void begin_sequence(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
   virtual void begin_map(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
   virtual void begin_record(const RecordInfo& info) = 0;
@@ -168,6 +171,20 @@ class ArrayTarget {
   DType dtype_;
 };
 
+/// Where an array of bool is read to by those that keep no byte for each, piece by piece.
+class BooleanTarget {
+ public:
+  BooleanTarget() = default;
+  BooleanTarget(const BooleanTarget&) = delete;
+  BooleanTarget& operator=(const BooleanTarget&) = delete;
+  virtual ~BooleanTarget() = default;
+
+  /// `count` elements follow. `trusted`: the input holds them.
+  virtual void begin(std::uint64_t count, bool trusted) = 0;
+  /// The next elements, a byte 0 or 1 each.
+  virtual void append(Bytes elements) = 0;
+};
+
 /// Where a pointer leads, as stored.
 struct SharedIn {
   enum class State : std::uint8_t { inline_value, first, reference };
@@ -209,6 +226,8 @@ class InVisitor {
   /// Text or bytes, into `out`.
   virtual void text(std::string& out) = 0;
   virtual void array(ArrayTarget& target) = 0;
+  /// A one-dimensional array of bool.
+  virtual void booleans(BooleanTarget& target);
   /// Opens a sequence and tells the number of its items, where that is stored. All counts of open containers together
   /// are never more than an input of known size can hold. next() before each item, until it says false, which closes it.
   virtual std::optional<std::uint64_t> begin_sequence() = 0;
@@ -265,5 +284,36 @@ std::int64_t to_signed(const Number& number, std::int64_t lowest, std::int64_t h
 std::uint64_t to_unsigned(const Number& number, std::uint64_t highest, InVisitor& in);
 float to_float(const Number& number, InVisitor& in);
 double to_double(const Number& number, InVisitor& in);
+float16 to_float16(const Number& number, InVisitor& in);
+bfloat16 to_bfloat16(const Number& number, InVisitor& in);
+
+/// Counts of one unit of time as counts of another. The smallest count is NumPy's NaT, which stands for no time: it
+/// stays in a unit of the same length and has no counterpart in others.
+class Rescale {
+ public:
+  Rescale(TimeUnit::Length from, TimeUnit::Length to) noexcept;
+  bool same() const noexcept { return up_ == 1 && down_ == 1; }
+  /// False where the result is no whole number, or too large.
+  bool operator()(std::int64_t count, std::int64_t& result) const noexcept;
+  /// The nearest number.
+  double operator()(double count) const noexcept;
+
+ private:
+  std::uint64_t up_ = 0;  // the result is count * up / down, in lowest terms; 0: too large
+  std::uint64_t down_ = 0;
+  TimeUnit::Length from_;
+  TimeUnit::Length to_;
+};
+/// The same for a stored integer. Fails through `in` where the result is no integer of 64 bits.
+Number rescaled(const Number& number, TimeUnit::Length from, TimeUnit::Length to, InVisitor& in);
+
+/// A finite long double as mantissa * 2^exponent, the mantissa 0 or at least 2^63.
+struct LongReal {
+  std::uint64_t mantissa = 0;
+  int exponent = 0;
+  bool negative = false;
+};
+LongReal split(long double value) noexcept;
+long double joined(const LongReal& parts) noexcept;
 
 }  // namespace stele

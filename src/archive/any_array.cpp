@@ -1,6 +1,7 @@
 #include "archive/any_array.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "archive/convert.hpp"
@@ -24,6 +25,11 @@ bool AnyTarget::share(const ArrayView& view, const std::shared_ptr<Buffer>& buff
   return true;
 }
 
+bool has_parts(const DType& dtype) noexcept {
+  return dtype.kind() == DType::Kind::complex64 || dtype.kind() == DType::Kind::complex128 ||
+         (dtype.is_time() && dtype.unit().length());
+}
+
 namespace {
 
 class ArrayItems final : public InVisitor {
@@ -44,13 +50,15 @@ class ArrayItems final : public InVisitor {
       return Kind::array;
     }
     using K = DType::Kind;
+    if (has_parts(value.view.dtype)) {
+      return Kind::sequence;
+    }
     switch (value.view.dtype.kind()) {
       case K::record: return Kind::record;
       case K::boolean: return Kind::boolean;
       case K::bytes: return Kind::bytes;
       case K::utf32: return Kind::text;
       case K::float16: case K::bfloat16: case K::float32: case K::float64: return Kind::real;
-      case K::complex64: case K::complex128: return Kind::sequence;
       default: return Kind::integer;
     }
   }
@@ -122,14 +130,21 @@ class ArrayItems final : public InVisitor {
     }
     std::vector<std::byte> raw(static_cast<std::size_t>(value.view.byte_size()));
     gather(value.view, order, 0, count, raw.data());
-    convert_elements(stored, raw.data(), wanted.dtype, to, count);
+    if (!convert_elements(stored, raw.data(), wanted.dtype, to, count)) {
+      error(Errc::out_of_range, inexact_time);
+    }
   }
   std::optional<std::uint64_t> begin_sequence() override {
     Value value = take_any();
     using K = DType::Kind;
-    const K element = value.view.dtype.kind();
-    if (value.view.shape.rank() == 0 && (element == K::complex64 || element == K::complex128)) {
-      value.view = ArrayView(element == K::complex64 ? K::float32 : K::float64, value.view.data, 2);
+    const DType& element = value.view.dtype;
+    if (value.view.shape.rank() == 0 && element.is_time() && has_parts(element)) {
+      const TimeUnit::Length unit = *element.unit().length();
+      parts_ = {load_le<std::int64_t>(value.view.data), static_cast<std::int64_t>(unit.numerator),
+                static_cast<std::int64_t>(unit.denominator)};
+      value.view = ArrayView(K::int64, parts_.data(), parts_.size());
+    } else if (value.view.shape.rank() == 0 && has_parts(element)) {
+      value.view = ArrayView(element.kind() == K::complex64 ? K::float32 : K::float64, value.view.data, 2);
     }
     if (value.view.shape.rank() == 0) {
       mismatch("a sequence");
@@ -234,6 +249,7 @@ class ArrayItems final : public InVisitor {
   InVisitor& errors_;
   Value top_;
   std::vector<Frame> frames_;
+  std::array<std::int64_t, 3> parts_{};  // of the time that is being read
 };
 
 }  // namespace

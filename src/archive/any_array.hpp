@@ -26,6 +26,10 @@ class AnyTarget final : public ArrayTarget {
   std::shared_ptr<Buffer> buffer_;
 };
 
+/// Whether an element is a sequence when it is read by itself: a complex number of its two parts, a time of its count
+/// and the numerator and denominator of its unit.
+bool has_parts(const DType& dtype) noexcept;
+
 /// Reads a dense array item by item: numbers, records, or arrays of one dimension less.
 std::unique_ptr<InVisitor> array_items(ArrayView view, std::shared_ptr<Buffer> buffer, InVisitor& errors);
 

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "base/bytes.hpp"
+#include "base/float_mode.hpp"
+#include "stele/visitor.hpp"
 
 namespace stele {
 
-using Kind = DType::Kind;
+using K = DType::Kind;
 
 namespace {
 
@@ -18,24 +22,24 @@ struct Traits {
   int exponent = 0;  // of a float: bits of the exponent
 };
 
-Traits traits(Kind kind) noexcept {
+Traits traits(K kind) noexcept {
   using C = Traits::Class;
   switch (kind) {
-    case Kind::boolean: return {C::boolean, 1, 0};
-    case Kind::uint8: return {C::natural, 8, 0};
-    case Kind::uint16: return {C::natural, 16, 0};
-    case Kind::uint32: return {C::natural, 32, 0};
-    case Kind::uint64: return {C::natural, 64, 0};
-    case Kind::int8: return {C::integer, 7, 0};
-    case Kind::int16: return {C::integer, 15, 0};
-    case Kind::int32: return {C::integer, 31, 0};
-    case Kind::int64: return {C::integer, 63, 0};
-    case Kind::float16: return {C::real, 11, 5};
-    case Kind::bfloat16: return {C::real, 8, 8};
-    case Kind::float32: return {C::real, 24, 8};
-    case Kind::float64: return {C::real, 53, 11};
-    case Kind::complex64: return {C::complex, 24, 8};
-    case Kind::complex128: return {C::complex, 53, 11};
+    case K::boolean: return {C::boolean, 1, 0};
+    case K::uint8: return {C::natural, 8, 0};
+    case K::uint16: return {C::natural, 16, 0};
+    case K::uint32: return {C::natural, 32, 0};
+    case K::uint64: return {C::natural, 64, 0};
+    case K::int8: return {C::integer, 7, 0};
+    case K::int16: return {C::integer, 15, 0};
+    case K::int32: return {C::integer, 31, 0};
+    case K::int64: return {C::integer, 63, 0};
+    case K::float16: return {C::real, 11, 5};
+    case K::bfloat16: return {C::real, 8, 8};
+    case K::float32: return {C::real, 24, 8};
+    case K::float64: return {C::real, 53, 11};
+    case K::complex64: return {C::complex, 24, 8};
+    case K::complex128: return {C::complex, 53, 11};
     default: return {};
   }
 }
@@ -58,39 +62,39 @@ void cast_all(const std::byte* source, std::byte* target, std::uint64_t count) {
 }
 
 template <class From>
-void cast_from(const std::byte* source, Kind to, std::byte* target, std::uint64_t count) {
+void cast_from(const std::byte* source, K to, std::byte* target, std::uint64_t count) {
   switch (to) {
-    case Kind::uint16: return cast_all<From, std::uint16_t>(source, target, count);
-    case Kind::uint32: return cast_all<From, std::uint32_t>(source, target, count);
-    case Kind::uint64: return cast_all<From, std::uint64_t>(source, target, count);
-    case Kind::int16: return cast_all<From, std::int16_t>(source, target, count);
-    case Kind::int32: return cast_all<From, std::int32_t>(source, target, count);
-    case Kind::int64: return cast_all<From, std::int64_t>(source, target, count);
-    case Kind::float16: return cast_all<From, float16>(source, target, count);
-    case Kind::bfloat16: return cast_all<From, bfloat16>(source, target, count);
-    case Kind::float32: return cast_all<From, float>(source, target, count);
-    case Kind::float64: return cast_all<From, double>(source, target, count);
+    case K::uint16: return cast_all<From, std::uint16_t>(source, target, count);
+    case K::uint32: return cast_all<From, std::uint32_t>(source, target, count);
+    case K::uint64: return cast_all<From, std::uint64_t>(source, target, count);
+    case K::int16: return cast_all<From, std::int16_t>(source, target, count);
+    case K::int32: return cast_all<From, std::int32_t>(source, target, count);
+    case K::int64: return cast_all<From, std::int64_t>(source, target, count);
+    case K::float16: return cast_all<From, float16>(source, target, count);
+    case K::bfloat16: return cast_all<From, bfloat16>(source, target, count);
+    case K::float32: return cast_all<From, float>(source, target, count);
+    case K::float64: return cast_all<From, double>(source, target, count);
     default: return;
   }
 }
 
-void cast_numbers(Kind from, const std::byte* source, Kind to, std::byte* target, std::uint64_t count) {
+void cast_numbers(K from, const std::byte* source, K to, std::byte* target, std::uint64_t count) {
   switch (from) {
-    case Kind::uint8: return cast_from<std::uint8_t>(source, to, target, count);
-    case Kind::uint16: return cast_from<std::uint16_t>(source, to, target, count);
-    case Kind::uint32: return cast_from<std::uint32_t>(source, to, target, count);
-    case Kind::int8: return cast_from<std::int8_t>(source, to, target, count);
-    case Kind::int16: return cast_from<std::int16_t>(source, to, target, count);
-    case Kind::int32: return cast_from<std::int32_t>(source, to, target, count);
-    case Kind::float16: return cast_from<float16>(source, to, target, count);
-    case Kind::bfloat16: return cast_from<bfloat16>(source, to, target, count);
-    case Kind::float32: return cast_from<float>(source, to, target, count);
-    case Kind::complex64: return cast_from<float>(source, Kind::float64, target, 2 * count);
+    case K::uint8: return cast_from<std::uint8_t>(source, to, target, count);
+    case K::uint16: return cast_from<std::uint16_t>(source, to, target, count);
+    case K::uint32: return cast_from<std::uint32_t>(source, to, target, count);
+    case K::int8: return cast_from<std::int8_t>(source, to, target, count);
+    case K::int16: return cast_from<std::int16_t>(source, to, target, count);
+    case K::int32: return cast_from<std::int32_t>(source, to, target, count);
+    case K::float16: return cast_from<float16>(source, to, target, count);
+    case K::bfloat16: return cast_from<bfloat16>(source, to, target, count);
+    case K::float32: return cast_from<float>(source, to, target, count);
+    case K::complex64: return cast_from<float>(source, K::float64, target, 2 * count);
     default: return;
   }
 }
 
-bool numbers_widen(Kind from, Kind to) noexcept {
+bool numbers_widen(K from, K to) noexcept {
   using C = Traits::Class;
   const Traits a = traits(from);
   const Traits b = traits(to);
@@ -108,6 +112,31 @@ bool numbers_widen(Kind from, Kind to) noexcept {
     return a.bits <= b.bits && (b.exponent > 5 || a.bits <= 11);
   }
   return a.bits <= b.bits && (a.type == b.type || b.type == C::integer);
+}
+
+/// The lengths of two units, where times of one can be converted to the other.
+std::optional<std::pair<TimeUnit::Length, TimeUnit::Length>> time_lengths(const DType& from, const DType& to) noexcept {
+  const auto a = from.unit().length();
+  const auto b = to.unit().length();
+  if (!from.is_time() || from.kind() != to.kind() || !a || !b) {
+    return std::nullopt;
+  }
+  return std::pair(*a, *b);
+}
+
+bool convert_times(const DType& from, const std::byte* source, const DType& to, std::byte* target,
+                   std::uint64_t count) noexcept {
+  const auto lengths = time_lengths(from, to);
+  const Rescale rescale(lengths->first, lengths->second);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto stored = load_le<std::int64_t>(source + 8 * i);
+    std::int64_t value = 0;
+    if (!rescale(stored, value)) {
+      return false;
+    }
+    store_le<std::int64_t>(target + 8 * i, value);
+  }
+  return true;
 }
 
 const DType::Field* field_named(const DType& dtype, const std::string& name) noexcept {
@@ -128,7 +157,7 @@ bool widens(const DType& from, const DType& to) noexcept {
     return false;
   }
   if (!from.is_record()) {
-    return numbers_widen(from.kind(), to.kind());
+    return numbers_widen(from.kind(), to.kind()) || time_lengths(from, to).has_value();
   }
   return std::all_of(to.fields().begin(), to.fields().end(), [&](const DType::Field& field) {
     const DType::Field* stored = field_named(from, field.name);
@@ -136,15 +165,19 @@ bool widens(const DType& from, const DType& to) noexcept {
   });
 }
 
-void convert_elements(const DType& from, const std::byte* source, const DType& to, std::byte* target,
-                      std::uint64_t count) {
+namespace {
+
+bool convert(const DType& from, const std::byte* source, const DType& to, std::byte* target, std::uint64_t count) {
   if (from == to) {
     std::memcpy(target, source, static_cast<std::size_t>(count * to.item_size()));
-    return;
+    return true;
+  }
+  if (from.is_time()) {
+    return convert_times(from, source, to, target, count);
   }
   if (!from.is_record()) {
     cast_numbers(from.kind(), source, to.kind(), target, count);
-    return;
+    return true;
   }
   for (const DType::Field& field : to.fields()) {
     const DType::Field* stored = field_named(from, field.name);
@@ -152,24 +185,35 @@ void convert_elements(const DType& from, const std::byte* source, const DType& t
       continue;
     }
     for (std::uint64_t i = 0; i < count; ++i) {
-      convert_elements(stored->type, source + i * from.item_size() + stored->offset, field.type,
-                       target + i * to.item_size() + field.offset, field.count);
+      if (!convert(stored->type, source + i * from.item_size() + stored->offset, field.type,
+                   target + i * to.item_size() + field.offset, field.count)) {
+        return false;
+      }
     }
   }
+  return true;
+}
+
+}  // namespace
+
+bool convert_elements(const DType& from, const std::byte* source, const DType& to, std::byte* target,
+                      std::uint64_t count) {
+  const StandardFloats standard;
+  return convert(from, source, to, target, count);
 }
 
 void swap_elements(const DType& dtype, std::byte* elements, std::uint64_t count) {
   std::size_t part = dtype.item_size();
   switch (dtype.kind()) {
-    case Kind::complex64:
-    case Kind::complex128:
+    case K::complex64:
+    case K::complex128:
       part /= 2;
       break;
-    case Kind::utf32:
+    case K::utf32:
       part = 4;
       break;
-    case Kind::bytes:
-    case Kind::record:
+    case K::bytes:
+    case K::record:
       return;
     default:
       break;
@@ -181,13 +225,13 @@ void swap_elements(const DType& dtype, std::byte* elements, std::uint64_t count)
 }
 
 bool has_booleans(const DType& dtype) noexcept {
-  return dtype.kind() == Kind::boolean ||
+  return dtype.kind() == K::boolean ||
          std::any_of(dtype.fields().begin(), dtype.fields().end(),
                      [](const DType::Field& field) { return has_booleans(field.type); });
 }
 
 bool booleans_are_valid(const DType& dtype, const std::byte* elements, std::uint64_t count) noexcept {
-  if (dtype.kind() == Kind::boolean) {
+  if (dtype.kind() == K::boolean) {
     return std::all_of(elements, elements + count, [](std::byte b) { return b <= std::byte{1}; });
   }
   for (const DType::Field& field : dtype.fields()) {

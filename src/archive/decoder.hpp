@@ -45,6 +45,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   Number number() override;
   void text(std::string& out) override;
   void array(ArrayTarget& target) override;
+  void booleans(BooleanTarget& target) override;
   std::optional<std::uint64_t> begin_sequence() override;
   std::optional<std::uint64_t> begin_map() override;
   bool next() override;
@@ -197,6 +198,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   bool is_listed(const ArrayItem& item) const noexcept;
   void check_type(const ArrayHeader& stored, ArrayTarget& target);
   void deliver(ArrayItem& item, ArrayTarget& target);
+  void deliver_booleans(const ArrayItem& item, BooleanTarget& target);
   void deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
   void deliver_converted(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
   void deliver_known(const KnownArray& known, ArrayTarget& target);

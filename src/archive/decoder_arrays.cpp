@@ -8,7 +8,9 @@
 #include "archive/convert.hpp"
 #include "archive/decoder.hpp"
 #include "archive/decoder_state.hpp"
+#include "base/bits.hpp"
 #include "base/bytes.hpp"
+#include "format/boolean_array.hpp"
 #include "format/encoded_array.hpp"
 #include "format/typed_array.hpp"
 
@@ -363,6 +365,46 @@ void Decoder::array(ArrayTarget& target) {
   }
 }
 
+void Decoder::booleans(BooleanTarget& target) {
+  if (items_ != nullptr || kind() != Kind::array || (!listed_ && (next_is_tag(frozen::tag_shared_reference) ||
+                                                                 next_is_tag(frozen::tag_array_view)))) {
+    InVisitor::booleans(target);
+    return;
+  }
+  ArrayItem item;
+  if (listed_) {
+    item = *std::exchange(listed_, std::nullopt);
+    item_at_ = item.data_offset;
+  } else {
+    item = read_array_header();
+  }
+  BooleanArray elements(target);
+  if (!item.definite || !item.shared.empty() || item.big_endian) {  // whole, as others refer to it or it comes in pieces
+    deliver(item, elements);
+    elements.finish();
+    return;
+  }
+  check_type(item.header, elements);
+  deliver_booleans(item, target);
+}
+
+/// Piece by piece.
+void Decoder::deliver_booleans(const ArrayItem& item, BooleanTarget& target) {
+  const std::uint64_t count = item.header.shape.count();
+  check_allocation(0, item.stored_bytes);
+  check_limit(packed_size(count));
+  target.begin(count, in_->surely_holds(item.stored_bytes));
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(count, boolean_piece)));
+  begin_data(item);
+  for (std::uint64_t first = 0; first < count; first += piece.size()) {
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(count - first, piece.size())));
+    read_data(item, piece);
+    check_booleans(item.header.dtype, piece.data(), piece.size());
+    target.append(piece);
+  }
+  end_data(item);
+}
+
 void Decoder::deliver(ArrayItem& item, ArrayTarget& target) {
   if (!item.definite) {
     deliver_known(*load_indefinite(item), target);
@@ -456,7 +498,9 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
     }
     check_booleans(from, raw.data(), n);
     if (turned) {
-      convert_elements(from, raw.data(), wanted.dtype, converted.data(), n);
+      if (!convert_elements(from, raw.data(), wanted.dtype, converted.data(), n)) {
+        error(Errc::out_of_range, inexact_time);
+      }
       scatter(converted.data(), item.header.order, first, n, place, to);
     } else {
       if (room < (first + n) * size) {
@@ -464,7 +508,9 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
         room = std::max((first + n) * size, ArrayItem::next_end(first * size, count * size, trusted) / size * size);
         to = target.memory(wanted, room, count * size, trusted);
       }
-      convert_elements(from, raw.data(), wanted.dtype, to + first * size, n);
+      if (!convert_elements(from, raw.data(), wanted.dtype, to + first * size, n)) {
+        error(Errc::out_of_range, inexact_time);
+      }
     }
   }
   if (count == 0 || (!turned && room < count * size)) {
@@ -520,7 +566,9 @@ void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
   for (std::uint64_t first = 0; first < count; first += per_chunk) {
     const std::uint64_t n = std::min(per_chunk, count - first);
     gather(known.view, order, first, n, raw.data());
-    convert_elements(stored.dtype, raw.data(), wanted.dtype, to + first * wanted.dtype.item_size(), n);
+    if (!convert_elements(stored.dtype, raw.data(), wanted.dtype, to + first * wanted.dtype.item_size(), n)) {
+      error(Errc::out_of_range, inexact_time);
+    }
   }
 }
 

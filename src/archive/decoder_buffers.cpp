@@ -21,7 +21,9 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
   }
   if (item.encoding != nullptr) {
     error(Errc::not_mappable, "the array is stored encoded (" + item.encoding->name() +
-                                  ") and cannot be mapped; load it, or save the file again without a filter");
+                                  ") and cannot be mapped; load it, or save the file again " +
+                                  (item.encoding->first == Encoding::First::bits ? "with an Array<bool> in place of the vector"
+                                                                                 : "without a filter"));
   }
   const Bytes bytes = in_->in_place(item.data_offset, item.bytes);
   const std::uint64_t alignment = item.header.dtype.is_record() ? 8 : std::min<std::uint64_t>(8, item.header.dtype.item_size());

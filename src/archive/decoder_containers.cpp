@@ -83,8 +83,7 @@ std::optional<std::uint64_t> Decoder::begin_sequence() {
 std::optional<std::uint64_t> Decoder::begin_items() {
   AnyTarget target;
   array(target);
-  if (target.view().shape.rank() == 0 && target.view().dtype.kind() != DType::Kind::complex64 &&
-      target.view().dtype.kind() != DType::Kind::complex128) {
+  if (target.view().shape.rank() == 0 && !has_parts(target.view().dtype)) {
     error(Errc::type_mismatch, "expected a sequence, found one " + target.view().dtype.name());
   }
   check_rows({target.view(), target.buffer()});

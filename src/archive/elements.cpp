@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/float_mode.hpp"
 #include "stele/describe.hpp"
 
 namespace stele {
@@ -197,6 +198,77 @@ std::string utf32_text(const std::byte* at, std::size_t size) {
   return text + "'";
 }
 
+// --- Times -----------------------------------------------------------------------------------------------------------
+
+__extension__ using Wide = __int128;
+
+std::string digits_of(Wide value, std::size_t width = 0) {
+  std::string text;
+  for (; value > 0; value /= 10) {
+    text.insert(text.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
+  }
+  return std::string(width - std::min(width, text.size()), '0') + text;
+}
+
+/// Years have four digits or more; before the year 0 a minus sign stands before them.
+std::string year_text(Wide year) { return (year < 0 ? "-" : "") + digits_of(year < 0 ? -year : year, 4); }
+
+struct Floored {
+  Wide quotient;
+  Wide rest;
+};
+Floored floored(Wide value, Wide divisor) {
+  const Wide rest = (value % divisor + divisor) % divisor;
+  return {(value - rest) / divisor, rest};
+}
+
+/// A day by its distance from 1970-01-01, in the Gregorian calendar (Hinnant, "chrono-compatible low-level date
+/// algorithms").
+std::string date_text(Wide days) {
+  const auto [era, day_of_era] = floored(days + 719468, 146097);
+  const Wide year = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  const Wide day_of_year = day_of_era - (365 * year + year / 4 - year / 100);  // from the first of March on
+  const Wide month = (5 * day_of_year + 2) / 153;
+  const Wide day = day_of_year - (153 * month + 2) / 5 + 1;
+  const Wide month_from_january = month < 10 ? month + 3 : month - 9;
+  return year_text(year + 400 * era + (month_from_january <= 2 ? 1 : 0)) + "-" + digits_of(month_from_january, 2) + "-" +
+         digits_of(day, 2);
+}
+
+/// As precise as the unit is, in the form of ISO 8601; "NaT" for no time.
+std::string time_text(const DType& dtype, std::int64_t count) {
+  if (count == std::numeric_limits<std::int64_t>::min()) {
+    return "NaT";
+  }
+  using Base = TimeUnit::Base;
+  const TimeUnit unit = dtype.unit();
+  if (dtype.kind() == K::duration || unit.base == Base::generic) {
+    return std::to_string(count);
+  }
+  Wide value = Wide{count} * unit.multiple;
+  if (unit.base <= Base::month) {
+    const auto [years, months] = floored(value, unit.base == Base::year ? 1 : 12);
+    return year_text(years + 1970) + (unit.base == Base::year ? "" : "-" + digits_of(months + 1, 2));
+  }
+  if (unit.base <= Base::day) {
+    return date_text(unit.base == Base::week ? 7 * value : value);
+  }
+  const TimeUnit::Length length = *TimeUnit{unit.base, 1}.length();
+  const auto [seconds, part] = floored(value * length.numerator, length.denominator);
+  const auto [days, second] = floored(seconds, 86400);
+  std::string text = date_text(days) + "T" + digits_of(second / 3600, 2);
+  if (unit.base >= Base::minute) {
+    text += ":" + digits_of(second / 60 % 60, 2);
+  }
+  if (unit.base >= Base::second) {
+    text += ":" + digits_of(second % 60, 2);
+  }
+  if (unit.base > Base::second) {
+    text += "." + digits_of(part, 3 * (static_cast<std::size_t>(unit.base) - static_cast<std::size_t>(Base::second)));
+  }
+  return text;
+}
+
 // --- Columns of numbers ----------------------------------------------------------------------------------------------
 
 std::string pad_left(const std::string& text, std::size_t width) {
@@ -298,6 +370,9 @@ std::string element_text(const DType& dtype, const std::byte* at) {
       return with_point(shortest(real_element(part, at).brief)) + (std::signbit(imaginary) ? "-" : "+") +
              with_point(shortest(std::fabs(imaginary))) + "j";
     }
+    case K::duration:
+    case K::time_point:
+      return time_text(dtype, load_le<std::int64_t>(at));
     case K::bytes:
       return bytes_text(at, dtype.item_size());
     case K::utf32:
@@ -464,9 +539,18 @@ class Elements {
 
 }  // namespace
 
-std::string real_text(double value) { return with_point(shortest(value)); }
-std::string real_text(float value) { return with_point(shortest(value)); }
-std::string real_text(float16 value) { return real_text(brief_decimal(value)); }
+std::string real_text(double value) {
+  const StandardFloats standard;
+  return with_point(shortest(value));
+}
+std::string real_text(float value) {
+  const StandardFloats standard;
+  return with_point(shortest(value));
+}
+std::string real_text(float16 value) {
+  const StandardFloats standard;
+  return with_point(shortest(brief_decimal(value)));
+}
 
 std::string json_real(std::string text) {
   if (text.find('n') == std::string::npos) {
@@ -476,6 +560,7 @@ std::string json_real(std::string text) {
 }
 
 std::string element_json(const DType& dtype, const std::byte* at) {
+  const StandardFloats standard;
   const K kind = dtype.kind();
   if (is_real(kind)) {
     return json_real(element_text(dtype, at));
@@ -488,6 +573,12 @@ std::string element_json(const DType& dtype, const std::byte* at) {
       return {};
     case K::boolean:
       return *at != std::byte{0} ? "true" : "false";
+    case K::duration:
+    case K::time_point: {
+      const std::string text = time_text(dtype, load_le<std::int64_t>(at));
+      const bool is_number = dtype.kind() == K::duration && text != "NaT";
+      return is_number ? text : "\"" + text + "\"";
+    }
     case K::complex64:
     case K::complex128: {
       const DType part(kind == K::complex64 ? K::float32 : K::float64);
@@ -499,10 +590,12 @@ std::string element_json(const DType& dtype, const std::byte* at) {
 }
 
 std::string elements_in_line(const ArrayView& array, std::size_t edge_items) {
+  const StandardFloats standard;
   return Elements(array, edge_items, true).layout();
 }
 
 std::string format_elements(const ArrayView& array, std::size_t edge_items) {
+  const StandardFloats standard;
   return Elements(array, edge_items, false).layout();
 }
 

@@ -48,10 +48,9 @@ void EncodedReader::skip() {
 void EncodedReader::decode(Bytes stored, MutableBytes to) {
   const auto scratch = scratch_.take();
   while (!stored.empty()) {
-    const std::uint64_t count =
-        std::min<std::uint64_t>(stored.size() / encoding_.stored_item_size, encoding_.block_items);
+    const std::uint64_t count = std::min<std::uint64_t>(to.size() / encoding_.item_size, encoding_.block_items);
     decode_block(encoding_, stored.data(), count, to.data(), *scratch);
-    stored = stored.subspan(static_cast<std::size_t>(count * encoding_.stored_item_size));
+    stored = stored.subspan(static_cast<std::size_t>(encoding_.stored_size(count)));
     to = to.subspan(static_cast<std::size_t>(count * encoding_.item_size));
   }
 }

@@ -44,6 +44,7 @@ class Encoder final : public OutVisitor {
   void bytes(Bytes value) override;
   void plain_items(std::span<const PlainItem> items) override;
   void array(const ArrayView& value) override;
+  void bits(Bytes packed, std::uint64_t count) override;
   void begin_sequence(std::uint64_t count, Ordering ordering) override;
   void begin_map(std::uint64_t count, Ordering ordering) override;
   void begin_record(const RecordInfo& info) override;
@@ -120,6 +121,9 @@ class Encoder final : public OutVisitor {
   std::uint64_t define_shared();
   void reference(std::uint64_t index);
   /// An array without sharing; `shareable` puts tag 28 around it and returns its index through the count.
+  /// Stands before the elements of a listed array: pads, writes the header in scratch_ and fills the entry in.
+  ArrayEntry begin_listed(const ArrayView& value, Order order, std::uint64_t bytes, const Encoding* encoding,
+                          bool shareable, std::string_view path_suffix);
   /// Returns the checksum of the elements, if that is asked for.
   std::uint64_t array_body(const ArrayView& value, bool shareable, std::string_view path_suffix = {});
   std::uint64_t array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new);

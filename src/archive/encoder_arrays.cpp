@@ -6,6 +6,8 @@
 #include "archive/encoder_state.hpp"
 #include "archive/gathered.hpp"
 #include "archive/shared_buffers.hpp"
+#include "base/bits.hpp"
+#include "base/checksum.hpp"
 #include "format/encoded_array.hpp"
 #include "format/frozen.hpp"
 #include "format/path.hpp"
@@ -14,6 +16,12 @@
 namespace stele {
 
 using cbor::Major;
+
+namespace {
+
+constexpr std::uint64_t fewest_packed = 16;  // bools: fewer take less as bytes
+
+}  // namespace
 
 // --- Arrays ----------------------------------------------------------------------------------------------------------
 
@@ -129,12 +137,31 @@ std::uint64_t Encoder::array_body(const ArrayView& value, bool shareable, std::s
     for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.structure(piece); });
     return shareable && in_parts_ ? elements_checksum(value) : 0;
   }
+  ArrayEntry entry = begin_listed(value, order, bytes, encoding ? &*encoding : nullptr, shareable, path_suffix);
+  if (encoding) {
+    entry.checksum = encoded_payload(*encoding, value, order);
+  } else if (value.is_dense(order)) {
+    entry.checksum = out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes)));
+  } else {
+    out_.begin_payload();
+    for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.payload_piece(piece); });
+    entry.checksum = out_.end_payload();
+  }
+  directory_.arrays.push_back(std::move(entry));
+  return directory_.arrays.back().checksum;
+}
+
+ArrayEntry Encoder::begin_listed(const ArrayView& value, Order order, std::uint64_t bytes, const Encoding* encoding,
+                                 bool shareable, std::string_view path_suffix) {
   std::vector<std::byte> padding;
   cbor::Builder pad(padding);
   put_padding(pad, padding_before(out_.position(), scratch_.size()));
   out_.structure(padding);
   ArrayEntry entry;
-  entry.header = encoding ? out_.position() : 0;
+  if (encoding != nullptr) {
+    entry.header = out_.position();
+    entry.encoding = encoding->name();
+  }
   if (shareable) {
     define_shared();
   }
@@ -148,18 +175,32 @@ std::uint64_t Encoder::array_body(const ArrayView& value, bool shareable, std::s
   entry.order = order;
   entry.offset = out_.position();
   entry.length = bytes;
-  if (encoding) {
-    entry.encoding = encoding->name();
-    entry.checksum = encoded_payload(*encoding, value, order);
-  } else if (value.is_dense(order)) {
-    entry.checksum = out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes)));
-  } else {
-    out_.begin_payload();
-    for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.payload_piece(piece); });
-    entry.checksum = out_.end_payload();
+  return entry;
+}
+
+void Encoder::bits(Bytes packed, std::uint64_t count) {
+  if (count < fewest_packed) {
+    OutVisitor::bits(packed, count);
+    return;
   }
+  item();
+  if (at_key()) {
+    key_other();
+  }
+  const Encoding encoding = bits_encoding();
+  const ArrayView value(DType::Kind::boolean, nullptr, count);
+  array_header(value.dtype, value.shape, Order::row_major, packed.size(), false, false, &encoding);
+  if (packed.size() < frozen::listed_array_bytes) {
+    out_.structure(scratch_);
+    out_.structure(packed);
+    return;
+  }
+  ArrayEntry entry = begin_listed(value, Order::row_major, packed.size(), &encoding, false, {});
+  out_.payload(packed);
+  Xxh3 hash;  // of the elements, as of every encoded array
+  for_each_unpacked(packed, count, [&](Bytes piece) { hash.update(piece); });
+  entry.checksum = hash.digest64();
   directory_.arrays.push_back(std::move(entry));
-  return directory_.arrays.back().checksum;
 }
 
 // --- Growing arrays --------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "archive/shared_table.hpp"
+#include "base/bits.hpp"
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "format/typed_array.hpp"
@@ -49,6 +50,8 @@ std::uint8_t dtype_code(DType::Kind kind) {
     case K::bytes: return 0x12;
     case K::utf32: return 0x13;
     case K::record: return 0x14;
+    case K::duration: return 0x15;
+    case K::time_point: return 0x16;
     case K::none: break;
   }
   fail(Errc::invalid_argument, "an array without an element type cannot be hashed");
@@ -220,6 +223,18 @@ class Hasher::Visitor final : public OutVisitor {
       put_number(extent);
     }
     put_hash(element_hash(value, columns ? Order::column_major : Order::row_major));
+    complete();
+  }
+
+  void bits(Bytes packed, std::uint64_t count) override {
+    put(Tag::array);
+    put_dtype(DType::Kind::boolean);
+    put_number(std::uint8_t{0});
+    put_number(std::uint8_t{1});
+    put_number(count);
+    Xxh3 state(Xxh3::Width::bits128);
+    for_each_unpacked(packed, count, [&](Bytes piece) { state.update(piece); });
+    put_hash(state.digest128());
     complete();
   }
 
@@ -474,6 +489,9 @@ class Hasher::Visitor final : public OutVisitor {
     put_number(dtype_code(dtype.kind()));
     if (dtype.kind() == DType::Kind::bytes || dtype.kind() == DType::Kind::utf32) {
       put_number(static_cast<std::uint32_t>(dtype.item_size()));
+    } else if (dtype.is_time()) {
+      put_number(static_cast<std::uint8_t>(dtype.unit().base));
+      put_number(dtype.unit().multiple);
     } else if (dtype.is_record()) {
       put_number(static_cast<std::uint32_t>(dtype.fields().size()));
       for (const DType::Field& field : dtype.fields()) {

@@ -45,6 +45,7 @@ class SharedBuffers::Scanner final : public OutVisitor {
   void text(std::string_view) override {}
   void bytes(Bytes) override {}
   void array(const ArrayView& value) override { buffers_.scanned(value); }
+  void bits(Bytes, std::uint64_t) override {}
   void begin_sequence(std::uint64_t, Ordering) override {}
   void begin_map(std::uint64_t, Ordering) override {}
   void begin_record(const RecordInfo&) override {}

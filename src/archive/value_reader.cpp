@@ -96,9 +96,7 @@ class ValueReader final : public InVisitor {
     }
     const Value& value = peek();
     if (value.is_array()) {
-      const DType::Kind element = value.array().dtype().kind();
-      const bool has_parts = element == DType::Kind::complex64 || element == DType::Kind::complex128;
-      if (value.array().shape().rank() == 0 && !has_parts) {
+      if (value.array().shape().rank() == 0 && !has_parts(value.array().dtype())) {
         mismatch("a sequence");
       }
       begin_items(value);
@@ -423,7 +421,9 @@ class ValueReader final : public InVisitor {
     for (std::uint64_t first = 0; first < count; first += per_piece) {
       const std::uint64_t n = std::min(per_piece, count - first);
       gather(view, order, first, n, raw.data());
-      convert_elements(view.dtype, raw.data(), wanted.dtype, to + first * size, n);
+      if (!convert_elements(view.dtype, raw.data(), wanted.dtype, to + first * size, n)) {
+        error(Errc::out_of_range, inexact_time);
+      }
     }
   }
 

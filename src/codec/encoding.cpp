@@ -21,6 +21,8 @@ constexpr std::array<std::pair<std::string_view, First>, 2> first_names = {
 constexpr std::array<std::pair<std::string_view, Last>, 2> last_names = {
     {{"shuffle", Last::shuffle}, {"bitshuffle", Last::bitshuffle}}};
 
+constexpr std::string_view bits_name = "bits";
+
 [[noreturn]] void malformed(const Encoding& encoding, const std::string& message) {
   fail(Errc::malformed, "encoding " + encoding.name() + ": " + message);
 }
@@ -74,6 +76,9 @@ std::string Encoding::name() const {
     name += name.empty() ? "" : "+";
     name += stage;
   };
+  if (first == First::bits) {
+    append(bits_name);
+  }
   for (const auto& [text, value] : first_names) {
     if (value == first) {
       append(text);
@@ -122,6 +127,13 @@ std::uint64_t usual_block_items(std::uint32_t item_size) noexcept {
   return std::max<std::uint64_t>(64, std::bit_floor(usual_block_size / item_size));
 }
 
+Encoding bits_encoding() {
+  Encoding encoding;
+  encoding.first = First::bits;
+  encoding.block_items = usual_block_items(1);
+  return encoding;
+}
+
 Encoding checked_encoding(const StoredEncoding& stored, std::uint64_t item_size, ElementClass element_class) {
   Encoding encoding;
   if (item_size == 0 || item_size > most_encoded_item_size) {
@@ -133,7 +145,8 @@ Encoding checked_encoding(const StoredEncoding& stored, std::uint64_t item_size,
   if (stored.name == "raw") {
     return encoding;
   }
-  const std::optional<EncodingStages> stages = parse_stages(stored.name);
+  const std::optional<EncodingStages> stages =
+      stored.name == bits_name ? EncodingStages{.first = First::bits} : parse_stages(stored.name);
   if (!stages) {
     fail(Errc::unsupported, "unknown encoding \"" + std::string(stored.name.substr(0, 100)) + "\"");
   }
@@ -152,6 +165,8 @@ Encoding checked_encoding(const StoredEncoding& stored, std::uint64_t item_size,
     check_narrow(encoding, stored, element_class);
   } else if (encoding.first == First::palette) {
     check_palette(encoding, stored.table);
+  } else if (encoding.first == First::bits && element_class != ElementClass::boolean) {
+    malformed(encoding, "the elements are not bools");
   }
   if (encoding.delta && !is_width(encoding.stored_item_size)) {
     malformed(encoding, "differences of " + std::to_string(encoding.stored_item_size) + " bytes");

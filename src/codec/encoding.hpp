@@ -3,7 +3,7 @@
 // every stage; here is the choice of one and the work on blocks.
 //
 // An encoding has up to three stages, in this order: `narrow` or `palette`, which make elements smaller; `delta`;
-// `shuffle` or `bitshuffle`, which bring bytes or bits of equal weight together. It works on blocks of a fixed number
+// `shuffle` or `bitshuffle`, which bring bytes or bits of equal weight together. `bits`, for bools, stands alone. It works on blocks of a fixed number
 // of elements, each by itself, so that several threads can work on one array and a part can be decoded alone.
 
 #include <cstddef>
@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bits.hpp"
 #include "stele/io.hpp"
 
 namespace stele {
@@ -25,19 +26,20 @@ enum class ElementClass : std::uint8_t {
   natural,  // unsigned integer
   integer,  // signed integer in two's complement
   real,     // floating point of any format; a complex number is two of them
-  other,    // anything else: text, records, bool
+  boolean,  // a byte 0 or 1
+  other,    // anything else: text, records
 };
 
 /// How an array is encoded. Elements and stored bytes are little-endian. Copies are cheap.
 struct Encoding {
-  enum class First : std::uint8_t { none, narrow, palette };
+  enum class First : std::uint8_t { none, narrow, palette, bits };
   enum class Last : std::uint8_t { none, shuffle, bitshuffle };
 
   First first = First::none;
   bool delta = false;
   Last last = Last::none;
   std::uint32_t item_size = 1;               // of an element
-  std::uint32_t stored_item_size = 1;        // behind the first stage; item_size without one
+  std::uint32_t stored_item_size = 1;        // behind the first stage; item_size without one; not of bits
   std::uint64_t block_items = 64;            // elements of a block, a multiple of 64
   std::uint64_t base = 0;                    // narrow: the least element, as its bits
   std::shared_ptr<const Palette> palette{};  // palette: what the indices stand for
@@ -47,9 +49,11 @@ struct Encoding {
   std::string name() const;
   /// Bytes of a whole block: what an encoder and a decoder hold at once.
   std::uint64_t block_size() const noexcept { return block_items * item_size; }
-  std::uint64_t block_stored_size() const noexcept { return block_items * stored_item_size; }
+  std::uint64_t block_stored_size() const noexcept { return stored_size(block_items); }
   /// Bytes that `count` elements take, of which those of block i begin at i * block_stored_size().
-  std::uint64_t stored_size(std::uint64_t count) const noexcept { return count * stored_item_size; }
+  std::uint64_t stored_size(std::uint64_t count) const noexcept {
+    return first == First::bits ? packed_size(count) : count * stored_item_size;
+  }
   /// The patterns of the palette in ascending order, item_size bytes each; empty without one.
   Bytes table() const noexcept;
 };
@@ -81,6 +85,9 @@ struct Elements {
   std::function<void(std::uint64_t first, std::uint64_t count, std::byte* to)> gather{};
 };
 
+/// Bools as bits.
+Encoding bits_encoding();
+
 /// The encoding of a name: "none", or stages as in "delta+shuffle". Stages that cannot help these elements are left
 /// out: narrow unless integers fit fewer bytes, palette unless it makes the array smaller, delta of anything but
 /// numbers, shuffle of single bytes. Reads the whole array for narrow and palette. Throws: Error(invalid_argument) for
@@ -107,7 +114,7 @@ void encode_block(const Encoding& encoding, const std::byte* elements, std::uint
                   EncodingScratch& scratch);
 
 /// Decodes what encode_block() made. Any stored bytes give some elements.
-/// Throws: Error(damaged) for an index beyond the palette.
+/// Throws: Error(damaged) for an index beyond the palette and for a bit behind the last element.
 void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64_t count, std::byte* elements,
                   EncodingScratch& scratch);
 

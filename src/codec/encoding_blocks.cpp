@@ -8,6 +8,7 @@
 #include "codec/encoding.hpp"
 #include "codec/encoding_kernels.hpp"
 #include "codec/encoding_palette.hpp"
+#include "stele/error.hpp"
 
 namespace stele {
 namespace {
@@ -91,7 +92,7 @@ std::byte* EncodingScratch::buffer(std::size_t index, std::size_t size) {
 
 void encode_block(const Encoding& encoding, const std::byte* elements, std::uint64_t count, std::byte* stored,
                   EncodingScratch& scratch) {
-  assert(count <= encoding.block_items);
+  assert(count <= encoding.block_items && encoding.first != First::bits);  // bools are packed before they come here
   if (count == 0) {
     return;
   }
@@ -127,6 +128,12 @@ void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64
   assert(count <= encoding.block_items);
   if (count == 0) {
     return;
+  }
+  if (encoding.first == First::bits) {
+    if (count % 8 != 0 && stored[count / 8] >> (count % 8) != std::byte{0}) {
+      fail(Errc::damaged, "a bit is set behind the last bool");
+    }
+    return unpack_bits(stored, count, elements);
   }
   const auto n = static_cast<std::size_t>(count);
   const std::uint32_t size = encoding.stored_item_size;

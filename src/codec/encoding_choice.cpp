@@ -77,7 +77,7 @@ double bits_saved_by_delta(const Sample& sample) {
   return looked_at == 0 ? 0 : static_cast<double>(saved) / static_cast<double>(looked_at);
 }
 double bits_saved_by_delta(const Sample& sample) {
-  if (sample.elements().element_class == ElementClass::other) {
+  if (sample.elements().element_class >= ElementClass::boolean) {
     return 0;
   }
   switch (sample.elements().item_size) {

@@ -141,7 +141,7 @@ Encoding plan_encoding(const Elements& elements, std::string_view name) {
       encoding = *found;
     }
   }
-  const bool numbers = elements.element_class != ElementClass::other || encoding.first == Encoding::First::palette;
+  const bool numbers = elements.element_class < ElementClass::boolean || encoding.first == Encoding::First::palette;
   encoding.delta = stages->delta && numbers && is_number_width(encoding.stored_item_size);
   if (stages->last != Encoding::Last::shuffle || encoding.stored_item_size > 1) {
     encoding.last = stages->last;

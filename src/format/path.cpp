@@ -3,6 +3,7 @@
 #include <bit>
 #include <charconv>
 
+#include "base/float_mode.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -21,6 +22,7 @@ std::string shortest(T value) {
 std::string place_text(std::uint64_t index) { return "#" + std::to_string(index); }
 
 std::string number_text(const Number& number) {
+  const StandardFloats standard;
   switch (number.type) {
     case Number::Type::natural:
       return std::to_string(number.bits);

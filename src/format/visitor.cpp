@@ -7,6 +7,9 @@
 #include <cstring>
 #include <limits>
 
+#include "base/bits.hpp"
+#include "base/float_mode.hpp"
+#include "format/boolean_array.hpp"
 #include "stele/walk.hpp"
 
 namespace stele {
@@ -68,19 +71,62 @@ void OutVisitor::plain_items(std::span<const PlainItem> items) {
   }
 }
 
+void OutVisitor::bits(Bytes packed, std::uint64_t count) {
+  std::vector<std::byte> elements(static_cast<std::size_t>(count));
+  unpack_bits(packed.data(), count, elements.data());
+  array(ArrayView(DType::Kind::boolean, elements.data(), count));
+}
+
+std::byte* BooleanArray::memory(const ArrayHeader&, std::uint64_t bytes, std::uint64_t total, bool trusted) {
+  buffer_ = grown(std::move(buffer_), bytes, total, trusted);
+  count_ = total;
+  return buffer_->data();
+}
+
+void BooleanArray::finish() {
+  if (buffer_ != nullptr) {
+    share(ArrayView(DType::Kind::boolean, buffer_->data(), count_), buffer_);
+  }
+}
+
+bool BooleanArray::share(const ArrayView& view, const std::shared_ptr<Buffer>&) {
+  const std::uint64_t count = view.shape[0];
+  target_.begin(count, true);
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(count, boolean_piece)));
+  for (std::uint64_t first = 0; first < count; first += piece.size()) {
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(count - first, piece.size())));
+    gather(view, Order::row_major, first, piece.size(), piece.data());
+    target_.append(piece);
+  }
+  return true;
+}
+
+void InVisitor::booleans(BooleanTarget& target) {
+  BooleanArray elements(target);
+  array(elements);
+  elements.finish();
+}
+
 std::size_t InVisitor::peek_plain_items(std::span<const PlainItem::Kind>, std::span<PlainItem>) { return 0; }
 void InVisitor::take_plain_items(std::size_t) {}
 
 namespace {
 
 using Type = Number::Type;
+__extension__ using Wide = unsigned __int128;
+
+// By bits: the floating-point unit may be set to flush subnormal numbers or to round otherwise.
+
+std::uint32_t half_bits(const Number& number) noexcept {
+  return std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<float16>(static_cast<std::uint16_t>(number.bits))));
+}
 
 double float_value(const Number& number) noexcept {
   switch (number.type) {
     case Type::float16:
-      return static_cast<double>(static_cast<float>(std::bit_cast<float16>(static_cast<std::uint16_t>(number.bits))));
+      return std::bit_cast<double>(widened_bits(half_bits(number)));
     case Type::float32:
-      return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(number.bits)));
+      return std::bit_cast<double>(widened_bits(static_cast<std::uint32_t>(number.bits)));
     default:
       return std::bit_cast<double>(number.bits);
   }
@@ -164,12 +210,123 @@ float to_float(const Number& number, InVisitor& in) {
   if (number.type == Type::float32) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(number.bits));
   }
-  const double value = to_double(number, in);
-  const auto narrow = static_cast<float>(value);
-  if (static_cast<double>(narrow) != value && !std::isnan(value)) {
+  if (number.type == Type::float16) {
+    return std::bit_cast<float>(half_bits(number));
+  }
+  const std::optional<std::uint32_t> narrow = narrowed_bits(std::bit_cast<std::uint64_t>(to_double(number, in)));
+  if (!narrow) {
     out_of_range(number, "a float32 exactly", in);
   }
+  return std::bit_cast<float>(*narrow);
+}
+
+namespace {
+
+/// Short: float16 or bfloat16.
+template <class Short>
+Short to_short(const Number& number, const char* what, InVisitor& in) {
+  const float value = to_float(number, in);
+  const Short narrow(value);
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const bool nan = (bits & 0x7fffffffU) > 0x7f800000U;
+  if (!nan && std::bit_cast<std::uint32_t>(static_cast<float>(narrow)) != bits) {
+    out_of_range(number, what, in);
+  }
   return narrow;
+}
+
+}  // namespace
+
+float16 to_float16(const Number& number, InVisitor& in) {
+  if (number.type == Type::float16) {
+    return std::bit_cast<float16>(static_cast<std::uint16_t>(number.bits));
+  }
+  return to_short<float16>(number, "a float16 exactly", in);
+}
+
+bfloat16 to_bfloat16(const Number& number, InVisitor& in) {
+  return to_short<bfloat16>(number, "a bfloat16 exactly", in);
+}
+
+// --- Times -----------------------------------------------------------------------------------------------------------
+
+Rescale::Rescale(TimeUnit::Length from, TimeUnit::Length to) noexcept : from_(from), to_(to) {
+  const Wide up = Wide{from.numerator} * to.denominator;
+  const Wide down = Wide{from.denominator} * to.numerator;
+  Wide divisor = up;
+  for (Wide b = down; b != 0;) {
+    const Wide rest = divisor % b;
+    divisor = b;
+    b = rest;
+  }
+  const auto narrow = [&](Wide term) {
+    term /= divisor;
+    return term >> 64 == 0 ? static_cast<std::uint64_t>(term) : 0;
+  };
+  up_ = narrow(up);
+  down_ = narrow(down);
+}
+
+bool Rescale::operator()(std::int64_t count, std::int64_t& result) const noexcept {
+  constexpr std::int64_t no_time = std::numeric_limits<std::int64_t>::min();
+  if (same() || count == 0) {
+    result = count;
+    return true;
+  }
+  if (up_ == 0 || down_ == 0 || count == no_time) {
+    return false;
+  }
+  if (down_ == 1) {
+    return up_ <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) &&
+           !__builtin_mul_overflow(count, static_cast<std::int64_t>(up_), &result) && result != no_time;
+  }
+  __extension__ using Signed = __int128;
+  const Signed product = Signed{count} * Signed{up_};
+  result = static_cast<std::int64_t>(product / Signed{down_});
+  return product % Signed{down_} == 0 && product / Signed{down_} == result && result != no_time;
+}
+
+double Rescale::operator()(double count) const noexcept {
+  if (same()) {
+    return count;
+  }
+  const volatile double stored = count;  // keeps the arithmetic where the mode is the standard one
+  const StandardFloats standard;
+  const long double up = static_cast<long double>(from_.numerator) * static_cast<long double>(to_.denominator);
+  const long double down = static_cast<long double>(from_.denominator) * static_cast<long double>(to_.numerator);
+  const volatile double result = static_cast<double>(static_cast<long double>(stored) * up / down);
+  return result;
+}
+
+Number rescaled(const Number& number, TimeUnit::Length from, TimeUnit::Length to, InVisitor& in) {
+  const Rescale rescale(from, to);
+  if (rescale.same()) {
+    return number;
+  }
+  std::int64_t result = 0;
+  if (!rescale(to_signed(number, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), in),
+               result)) {
+    in.error(Errc::out_of_range, "the stored duration is no whole number of this unit, or too large for it");
+  }
+  return result < 0 ? Number{Type::negative, ~static_cast<std::uint64_t>(result)}
+                    : Number{Type::natural, static_cast<std::uint64_t>(result)};
+}
+
+LongReal split(long double value) noexcept {
+  LongReal parts;
+  if (value != value || value - value != 0) {
+    return parts;  // no finite number
+  }
+  parts.negative = std::signbit(value);
+  const long double fraction = std::frexp(parts.negative ? -value : value, &parts.exponent);
+  parts.mantissa = static_cast<std::uint64_t>(std::ldexp(fraction, 64));  // in [2^63, 2^64), or 0
+  parts.exponent -= 64;
+  return parts;
+}
+
+long double joined(const LongReal& parts) noexcept {
+  const long double value = std::ldexp(static_cast<long double>(parts.mantissa), parts.exponent);
+  return parts.negative ? -value : value;
 }
 
 // --- TypeRegistry ----------------------------------------------------------------------------------------------------

@@ -44,6 +44,9 @@ const KindName* find_kind(K kind) noexcept {
   return at == kind_names.end() ? nullptr : at;
 }
 
+constexpr std::array<std::string_view, 14> unit_names = {"",  "Y",  "M",  "W",  "D",  "h",  "m",
+                                                         "s", "ms", "us", "ns", "ps", "fs", "as"};
+
 constexpr std::size_t deepest_record = 32;
 
 /// How many records lie in each other, 0 for what is no record.
@@ -68,7 +71,30 @@ std::optional<std::uint32_t> parse_length(std::string_view digits) noexcept {
   return value;
 }
 
+/// What stands behind the m8 or M8 of a type: nothing, or a unit in brackets.
+std::optional<TimeUnit> parse_unit(std::string_view text) noexcept {
+  if (text.empty()) {
+    return TimeUnit();
+  }
+  if (!text.starts_with('[') || !text.ends_with(']')) {
+    return std::nullopt;
+  }
+  text = text.substr(1, text.size() - 2);
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const auto multiple = digits == 0 ? std::optional<std::uint32_t>(1) : parse_length(text.substr(0, digits));
+  const auto* const name = std::find(unit_names.begin() + 1, unit_names.end(), text.substr(digits));
+  if (!multiple || *multiple == 0 || name == unit_names.end()) {
+    return std::nullopt;
+  }
+  return TimeUnit{static_cast<TimeUnit::Base>(name - unit_names.begin()), *multiple};
+}
+
 }  // namespace
+
+std::string TimeUnit::text() const {
+  const std::string name(unit_names[static_cast<std::size_t>(base)]);
+  return multiple == 1 ? name : std::to_string(multiple) + name;
+}
 
 float16::float16(float value) noexcept {
   const auto whole = std::bit_cast<std::uint32_t>(value);
@@ -170,6 +196,11 @@ std::string DType::name() const {
       }
       return text + "}";
     }
+    case Kind::duration:
+    case Kind::time_point: {
+      const std::string name = kind_ == Kind::duration ? "timedelta64" : "datetime64";
+      return unit() == TimeUnit() ? name : name + "[" + unit().text() + "]";
+    }
     default:
       return std::string(find_kind(kind_)->name);
   }
@@ -181,6 +212,11 @@ std::string DType::numpy() const {
       return "|S" + std::to_string(size_);
     case Kind::utf32:
       return "<U" + std::to_string(size_ / 4);
+    case Kind::duration:
+    case Kind::time_point: {
+      const std::string name = kind_ == Kind::duration ? "<m8" : "<M8";
+      return unit() == TimeUnit() ? name : name + "[" + unit().text() + "]";
+    }
     case Kind::none:
     case Kind::record:
       return "";
@@ -216,11 +252,16 @@ DType DType::from_numpy(std::string_view text, bool& big_endian) {
       return fixed_utf32(*length);
     }
   }
+  if (code.starts_with("m8") || code.starts_with("M8")) {
+    if (const auto unit = parse_unit(code.substr(2))) {
+      return code.front() == 'm' ? duration(*unit) : time_point(*unit);
+    }
+  }
   fail(Errc::unsupported, "element type \"" + std::string(text.substr(0, 64)) + "\"");
 }
 
 bool operator==(const DType& a, const DType& b) noexcept {
-  return a.kind_ == b.kind_ && a.size_ == b.size_ && (a.fields_ == b.fields_ || a.fields() == b.fields());
+  return a.kind_ == b.kind_ && a.size_ == b.size_ && a.unit() == b.unit() && (a.fields_ == b.fields_ || a.fields() == b.fields());
 }
 
 }  // namespace stele

@@ -73,7 +73,7 @@ DType dtype_of() {
       "stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of "
       "their own");
   if constexpr (Element<T>) {
-    return DType(DTypeOf<T>::kind);
+    return element_dtype<T>();
   } else {
     static const DType type = [] {
       std::vector<DType::Field> fields;

@@ -2,6 +2,7 @@
 // Sequences: vectors, spans, fixed arrays, lists. What lies in memory as numbers, or as records without padding, is one
 // array event; the rest is a sequence of its items.
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -181,50 +182,52 @@ struct As<T, Family::fixed> {
   }
 };
 
-/// std::vector<bool>: an array of bool.
+/// std::vector<bool>: an array of bool, as bits.
 template <class T>
 struct As<T, Family::booleans> {
   static void write(OutVisitor& out, const T& value) {
-    const std::vector<unsigned char> bytes(value.begin(), value.end());
-    out.array(ArrayView(DType(DType::Kind::boolean), bytes.data(), bytes.size()));
+    std::vector<std::byte> packed((value.size() + 7) / 8);
+    auto bit = value.begin();
+    for (std::size_t i = 0; i < packed.size(); ++i) {
+      unsigned byte = 0;
+      for (unsigned k = 0; k < 8 && bit != value.end(); ++k, ++bit) {
+        byte |= *bit ? 1U << k : 0U;
+      }
+      packed[i] = static_cast<std::byte>(byte);
+    }
+    out.bits(packed, value.size());
   }
   static void read(InVisitor& in, T& value) {
+    value.clear();
     if (in.kind() == Kind::sequence) {
       in.begin_sequence();
-      value.clear();
       while (in.next()) {
         value.push_back(in.boolean());
       }
       return;
     }
-    struct Byte {
-      bool value;
-    };
-    std::vector<Byte> bytes;
-    BooleanTarget<std::vector<Byte>> target(bytes);
-    in.array(target);
-    value.resize(bytes.size());
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      value[i] = bytes[i].value;
-    }
+    Target target(value);
+    in.booleans(target);
   }
 
  private:
-  template <class C>
-  class BooleanTarget final : public ArrayTarget {
+  class Target final : public BooleanTarget {
    public:
-    explicit BooleanTarget(C& bytes) : ArrayTarget(DType(DType::Kind::boolean)), bytes_(bytes) {}
-    bool accepts(const ArrayHeader& stored) override { return stored.shape.rank() == 1; }
-    std::string expected() const override { return "[?]"; }
-    Order order(const ArrayHeader&) override { return Order::row_major; }
-    std::byte* memory(const ArrayHeader&, std::uint64_t bytes, std::uint64_t, bool) override {
-      bytes_.resize(static_cast<std::size_t>(bytes));
-      return reinterpret_cast<std::byte*>(bytes_.data());
+    explicit Target(T& value) : value_(value) {}
+    void begin(std::uint64_t count, bool trusted) override {
+      if (trusted) {
+        value_.reserve(static_cast<std::size_t>(count));
+      }
     }
-    bool share(const ArrayView&, const std::shared_ptr<Buffer>&) override { return false; }
+    void append(Bytes elements) override {
+      const auto before = static_cast<std::ptrdiff_t>(value_.size());
+      value_.resize(value_.size() + elements.size());
+      std::transform(elements.begin(), elements.end(), value_.begin() + before,
+                     [](std::byte element) { return element != std::byte{0}; });
+    }
 
    private:
-    C& bytes_;
+    T& value_;
   };
 };
 

@@ -87,6 +87,8 @@ consteval Family family() {
     constexpr auto kind = DTypeOf<T>::kind;
     if constexpr (kind == DType::Kind::float16) return Family::half;
     else if constexpr (kind == DType::Kind::bfloat16) return Family::brain_float;
+    else if constexpr (kind == DType::Kind::duration || kind == DType::Kind::time_point)
+      return requires { typename T::clock; } ? Family::time_point : Family::duration;
     else if constexpr (kind == DType::Kind::complex64 || kind == DType::Kind::complex128) return Family::complex;
     else return Family::tiny_float;
   }

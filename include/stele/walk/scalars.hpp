@@ -72,17 +72,7 @@ template <class T>
 struct As<T, Family::half> {
   static void write(OutVisitor& out, const T& value) { out.real(__builtin_bit_cast(float16, value)); }
   static void read(InVisitor& in, T& value) {
-    const Number number = in.number();
-    const auto bits = static_cast<std::uint16_t>(number.bits);
-    if (number.type == Number::Type::float16) {
-      value = __builtin_bit_cast(T, bits);
-      return;
-    }
-    const float16 half(to_float(number, in));
-    if (static_cast<float>(half) != to_float(number, in)) {
-      in.error(Errc::out_of_range, "the stored number is no float16");
-    }
-    value = __builtin_bit_cast(T, half);
+    value = __builtin_bit_cast(T, to_float16(in.number(), in));
   }
 };
 
@@ -94,11 +84,7 @@ struct As<T, Family::brain_float> {
     out.real(__builtin_bit_cast(float, bits));
   }
   static void read(InVisitor& in, T& value) {
-    const auto bits = __builtin_bit_cast(std::uint32_t, to_float(in.number(), in));
-    if ((bits & 0xffffU) != 0) {
-      in.error(Errc::out_of_range, "the stored number is no bfloat16");
-    }
-    value = __builtin_bit_cast(T, static_cast<std::uint16_t>(bits >> 16));
+    value = __builtin_bit_cast(T, to_bfloat16(in.number(), in));
   }
 };
 
@@ -147,22 +133,11 @@ struct As<T, Family::long_real> {
       out.real(narrow);
       return;
     }
-    int exponent = 0;
-    const bool negative = value < 0;
-    T fraction = negative ? -value : value;
-    // scale to [2^63, 2^64)
-    while (fraction < 0x1p63L) {
-      fraction *= 2;
-      --exponent;
-    }
-    while (fraction >= 0x1p64L) {
-      fraction /= 2;
-      ++exponent;
-    }
+    const LongReal parts = split(value);
     out.begin_sequence(3);
-    out.integer(exponent);
-    out.natural(static_cast<std::uint64_t>(fraction));
-    out.boolean(negative);
+    out.integer(parts.exponent);
+    out.natural(parts.mantissa);
+    out.boolean(parts.negative);
     out.end();
   }
   static void read(InVisitor& in, T& value) {
@@ -186,14 +161,7 @@ struct As<T, Family::long_real> {
     if (in.next() || exponent < -20000 || exponent > 20000) {
       in.error(Errc::type_mismatch, "no long double");
     }
-    value = static_cast<T>(mantissa);
-    for (; exponent < 0; ++exponent) {
-      value /= 2;
-    }
-    for (; exponent > 0; --exponent) {
-      value *= 2;
-    }
-    value = negative ? -value : value;
+    value = static_cast<T>(joined({mantissa, static_cast<int>(exponent), negative}));
   }
 };
 

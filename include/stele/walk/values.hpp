@@ -1,8 +1,10 @@
 #pragma once
 // Single values that are not numbers: text, paths, times, bit sets, optional, variant, tuples.
 
+#include <limits>
 #include <string>
 #include <tuple>
+#include <type_traits>
 
 #include "stele/walk.hpp"
 
@@ -68,64 +70,51 @@ struct As<T, Family::bits> {
   }
 };
 
-/// [count, numerator, denominator] of a second; read in another unit only where that is exact.
+/// [count, numerator, denominator] of a second. Read in another unit where that is exact, or with floating-point counts
+/// as the nearest number.
 template <class T>
 struct As<T, Family::duration> {
   using Rep = typename T::rep;
+  static constexpr TimeUnit::Length unit{static_cast<std::uint64_t>(T::period::num),
+                                         static_cast<std::uint64_t>(T::period::den)};
   static void write(OutVisitor& out, const T& value) {
     out.begin_sequence(3);
     stele::write(out, value.count());
-    out.natural(static_cast<std::uint64_t>(T::period::num));
-    out.natural(static_cast<std::uint64_t>(T::period::den));
+    out.natural(unit.numerator);
+    out.natural(unit.denominator);
     out.end();
   }
   static void read(InVisitor& in, T& value) {
-    Rep count{};
-    std::uint64_t unit[2] = {};
+    // of integers the number as it is stored, which need not fit Rep in the stored unit
+    std::conditional_t<std::is_integral_v<Rep>, Number, Rep> count{};
+    TimeUnit::Length stored;
     read_exactly(in, 3, [&](std::size_t i) {
-      if (i == 0) {
-        stele::read(in, count);
+      if (i != 0) {
+        stele::read(in, i == 1 ? stored.numerator : stored.denominator);
+      } else if constexpr (std::is_integral_v<Rep>) {
+        count = in.number();
       } else {
-        stele::read(in, unit[i - 1]);
+        stele::read(in, count);
       }
     });
-    value = T(rescale(in, count, unit[0], unit[1]));
-  }
-
- private:
-  static Rep rescale(InVisitor& in, Rep count, std::uint64_t numerator, std::uint64_t denominator) {
-    constexpr auto num = static_cast<std::uint64_t>(T::period::num);
-    constexpr auto den = static_cast<std::uint64_t>(T::period::den);
-    if (numerator == num && denominator == den) {
-      return count;
+    if (stored.numerator == 0 || stored.denominator == 0) {
+      in.error(Errc::type_mismatch, "a duration in a unit of no length");
     }
-    // count * (numerator * den) / (denominator * num), exactly
-    __extension__ using Wide = unsigned __int128;
-    Wide up = Wide{numerator} * den;
-    Wide down = Wide{denominator} * num;
-    for (Wide a = up, b = down; b != 0;) {
-      const Wide rest = a % b;
-      a = b;
-      b = rest;
-      if (b == 0 && a != 0) {
-        up /= a;
-        down /= a;
+    if constexpr (std::is_integral_v<Rep>) {
+      const Number number = rescaled(count, stored, unit, in);
+      if constexpr (std::is_signed_v<Rep>) {
+        value = T(static_cast<Rep>(
+            to_signed(number, std::numeric_limits<Rep>::min(), std::numeric_limits<Rep>::max(), in)));
+      } else {
+        value = T(static_cast<Rep>(to_unsigned(number, std::numeric_limits<Rep>::max(), in)));
       }
+    } else if (const Rescale rescale(stored, unit); rescale.same()) {
+      value = T(std::move(count));
+    } else if constexpr (std::is_floating_point_v<Rep>) {
+      value = T(static_cast<Rep>(rescale(static_cast<double>(count))));
+    } else {
+      in.error(Errc::type_mismatch, "the stored duration is of another unit");
     }
-    const bool exact = up != 0 && down != 0 && (up >> 63) == 0 && (down >> 63) == 0;
-    if constexpr (std::is_floating_point_v<Rep>) {
-      if (exact) {
-        return count * static_cast<Rep>(static_cast<std::uint64_t>(up)) / static_cast<Rep>(static_cast<std::uint64_t>(down));
-      }
-    } else if (exact) {
-      __extension__ using Signed = __int128;
-      const Signed product = static_cast<Signed>(count) * static_cast<Signed>(up);  // 64 by 63 bits
-      const Signed quotient = product / static_cast<Signed>(down);
-      if (product % static_cast<Signed>(down) == 0 && static_cast<Signed>(static_cast<Rep>(quotient)) == quotient) {
-        return static_cast<Rep>(quotient);
-      }
-    }
-    in.error(Errc::out_of_range, "the stored duration is no whole number of this unit");
   }
 };
 

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/float_mode.hpp"
 #include "services/store/exchange_array.hpp"
 #include "services/store/exchange_base64.hpp"
 #include "services/store/exchange_json.hpp"
@@ -313,6 +314,7 @@ Value parse_json(std::string_view text, JsonForm form) {
   if (const std::size_t at = text.find('\0'); at != std::string_view::npos) {  // ends the text for the parser
     fail(Errc::malformed, "no valid JSON at byte " + std::to_string(at + 1));
   }
+  const StandardFloats standard;
   Builder builder(form);
   if (!nlohmann::json::sax_parse(text, &builder)) {
     fail(Errc::malformed, "no valid JSON");

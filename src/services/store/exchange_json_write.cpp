@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/float_mode.hpp"
 #include "services/store/exchange_array.hpp"
 #include "services/store/exchange_base64.hpp"
 #include "services/store/exchange_json.hpp"
@@ -93,6 +94,7 @@ void JsonWriter::floating(double value, std::uint64_t bits) {
 }
 
 void JsonWriter::number(const Number& number) {
+  const StandardFloats standard;
   switch (number.type) {
     case Number::Type::natural:
       out_ += std::to_string(number.bits);
@@ -113,9 +115,9 @@ void JsonWriter::number(const Number& number) {
   if (number.type == Number::Type::float16) {
     float16 half;
     half.bits = static_cast<std::uint16_t>(number.bits);
-    value = static_cast<float>(half);
+    value = std::bit_cast<double>(widened_bits(std::bit_cast<std::uint32_t>(static_cast<float>(half))));
   } else if (number.type == Number::Type::float32) {
-    value = std::bit_cast<float>(static_cast<std::uint32_t>(number.bits));
+    value = std::bit_cast<double>(widened_bits(static_cast<std::uint32_t>(number.bits)));
   } else {
     value = std::bit_cast<double>(number.bits);
   }
