@@ -80,7 +80,7 @@ struct stele::Visit<own::Level> {
   static void visit(auto& v, auto& self) {
     auto number = static_cast<int>(self);
     v("level", number);
-    if constexpr (v.loading) {
+    if constexpr (!std::is_const_v<std::remove_reference_t<decltype(self)>>) {
       self = static_cast<own::Level>(number);
     }
   }
@@ -209,6 +209,7 @@ TEST(OwnWay, AWalkThatWritesNullIsToldFromNothing) {
   EXPECT_EQ(round_trip(Twice()), Twice());
   EXPECT_EQ(*round_trip(std::make_unique<Maybe>()), Maybe{});
   EXPECT_EQ(*round_trip(std::make_shared<Maybe>()), Maybe{});
+  EXPECT_TRUE(round_trip(std::optional(Array<float, 0>())).has_value());
 }
 
 #if __has_include(<Eigen/Core>)

@@ -61,13 +61,19 @@ enum class Family : std::uint8_t {
   refused,  // walk/refused.hpp
 };
 
-template <class T>
-concept TextLike = requires(const T& t) {
+template <class T, class... Chars>
+concept StringOf = requires(const T& t) {
   typename T::traits_type;
   typename T::value_type;
+  requires(std::same_as<typename T::value_type, Chars> || ...);
   { t.data() } -> std::convertible_to<const typename T::value_type*>;
   t.size();
 };
+template <class T>
+concept TextLike = StringOf<T, char, char8_t>;
+/// Not stored: text is UTF-8.
+template <class T>
+concept WideTextLike = StringOf<T, wchar_t, char16_t, char32_t>;
 template <class T>
 concept PathLike = requires(const T& p) {
   p.native();
@@ -141,7 +147,8 @@ concept ContiguousLike = requires(const T& c) {
 template <class T>
 consteval Family likeness() {
   if constexpr (PathLike<T>) return Family::path;
-  else if constexpr (TextLike<T>) return sizeof(typename T::value_type) == 1 ? Family::text : Family::refused;
+  else if constexpr (TextLike<T>) return Family::text;
+  else if constexpr (WideTextLike<T>) return Family::refused;
   else if constexpr (BitsLike<T>) return Family::bits;
   else if constexpr (DurationLike<T>) return Family::duration;
   else if constexpr (TimePointLike<T>) return Family::time_point;

@@ -117,6 +117,8 @@ inline constexpr bool may_be_null = [] {
     return true;
   } else if constexpr (f == Family::derived) {
     return may_be_null<StandardBase<T>>;
+  } else if constexpr (f == Family::array) {
+    return T::rank == 0;  // without its element
   } else {
     return f == Family::null || f == Family::optional || f == Family::unique_pointer || f == Family::shared_pointer ||
            f == Family::weak_pointer;

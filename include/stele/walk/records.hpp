@@ -16,9 +16,15 @@ namespace stele {
 /// `self` as a base class, const where `self` is: to give a base class such as a container as a field.
 template <class Base, class Self>
 auto& as_base(Self& self) noexcept {
-  static_assert(std::is_convertible_v<Self*, const Base*> && !std::is_same_v<std::remove_const_t<Self>, Base>,
+  using To = std::conditional_t<std::is_const_v<Self>, const Base, Base>;
+  constexpr bool is_base = std::is_convertible_v<Self*, To*> && !std::is_same_v<std::remove_const_t<Self>, Base>;
+  static_assert(is_base,
                 "stele: as_base<B>(self) and visit_base<B>(v, self) need a public base class B that is there once");
-  return static_cast<std::conditional_t<std::is_const_v<Self>, const Base, Base>&>(self);
+  if constexpr (is_base) {
+    return static_cast<To&>(self);
+  } else {
+    return *static_cast<To*>(nullptr);
+  }
 }
 /// In a visit: gives the fields of a base class, found by its visit, by Visit<Base> or by reflection, as fields of the
 /// same record. Returns v.
@@ -52,6 +58,13 @@ consteval void require_own_visit() {
                 "`static void visit(auto& v, auto& self)`, with stele::visit_base<Base>(v, self) for the base class");
 }
 
+template <class T>
+consteval void refuse_base() {
+  static_assert(!sizeof(T),
+                "stele: visit_base<B> is for a base class that has a visit or is an aggregate; give another one as a "
+                "field: v(\"name\", stele::as_base<B>(self))");
+}
+
 /// Gives the fields of an object whose class has a visit or is an aggregate.
 template <class V, class T>
 void visit_fields(V& v, T& object) {
@@ -67,9 +80,7 @@ void visit_fields(V& v, T& object) {
     }
     for_each_field(object, [&v](std::string_view name, auto& field) { v(name, field); });
   } else {
-    static_assert(!sizeof(Class),
-                  "stele: visit_base<B> is for a base class that has a visit or is an aggregate; give another one as a "
-                  "field: v(\"name\", stele::as_base<B>(self))");
+    refuse_base<Class>();
   }
 }
 

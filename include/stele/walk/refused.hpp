@@ -23,11 +23,9 @@ concept EigenLike = (std::is_class_v<T> && is_eigen<T>) || requires {
 };
 template <class T>
 concept CharPointer = std::is_pointer_v<T> && std::is_same_v<std::remove_cv_t<std::remove_pointer_t<T>>, char>;
-template <class T>
-concept WideText = TextLike<T> && likeness<T>() == Family::refused;
 /// A class with the interface of a standard type, but not declared to be like one.
 template <class T>
-concept LooksAlike = !EigenLike<T> && !WideText<T> && likeness<T>() != Family::refused && !is_shown<T>;
+concept LooksAlike = !EigenLike<T> && !WideTextLike<T> && likeness<T>() != Family::refused && !is_shown<T>;
 
 template <class T>
 struct As<T, Family::refused> {
@@ -42,7 +40,7 @@ struct As<T, Family::refused> {
     static_assert(!std::is_pointer_v<T> || CharPointer<T>,
                   "stele: a raw pointer has no owner; use std::unique_ptr, std::shared_ptr or std::optional");
     static_assert(
-        !WideText<T>,
+        !WideTextLike<T>,
         "stele: text is stored as UTF-8; convert wide text to std::string or std::u8string, or store its units "
         "as numbers in a std::vector<char16_t>");
     static_assert(!EigenLike<T>,
@@ -57,7 +55,7 @@ struct As<T, Family::refused> {
         !is_like_standard<T>,
         "stele: is_like_standard is set for a class without the interface of a standard type; a container has "
         "value_type, begin(), end() and size(), and to be loaded clear() and emplace_back() or insert()");
-    static_assert(std::is_pointer_v<T> || WideText<T> || EigenLike<T> || LooksAlike<T> || is_like_standard<T>,
+    static_assert(std::is_pointer_v<T> || WideTextLike<T> || EigenLike<T> || LooksAlike<T> || is_like_standard<T>,
                   "stele: this type is no aggregate; give it `static void visit(auto& v, auto& self)` or specialise "
                   "stele::Visit for it");
   }

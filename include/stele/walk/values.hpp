@@ -152,7 +152,8 @@ struct As<T, Family::optional> {
       value.reset();
       return;
     }
-    auto& inside = value.emplace();
+    value.emplace();  // of other libraries: returns nothing
+    auto& inside = *value;
     if constexpr (wrapped) {
       read_exactly(in, 1, [&](std::size_t) { stele::read(in, inside); });
     } else {
