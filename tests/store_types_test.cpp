@@ -147,6 +147,30 @@ TEST_F(StoreTypes, TextsAndBytes) {
   expect_same(fs::path("a/b/ä"));
 }
 
+/// Converts to text, and holds more.
+struct Label {
+  std::string text;
+  int language = 0;
+  operator std::string_view() const { return text; }
+  friend bool operator==(const Label& a, const Label& b) { return a.text == b.text && a.language == b.language; }
+};
+TEST_F(StoreTypes, AClassThatConvertsToTextKeepsAllOfItsFields) { expect_same(Label{"a", 3}); }
+
+TEST(StoreLiterals, AreTextWholeButForTheZeroAtTheirEnd) {
+  Store store = Store::open(test::fresh("store"));
+  store.put("value", "a\0b");
+  EXPECT_EQ(store.get<std::string>("value"), std::string("a\0b", 3));
+  store.put("k\0l", 1);
+  EXPECT_EQ(store.get<int>(Key(std::string_view("k\0l", 3))), 1);
+  EXPECT_FALSE(store.contains("k"));
+  char buffer[8] = "key";  // a buffer counts up to its first zero
+  buffer[5] = 'x';
+  store.put(buffer, 2);
+  EXPECT_EQ(store.get<int>("key"), 2);
+  const char* pointer = buffer;
+  EXPECT_EQ(store.get<int>(pointer), 2);
+}
+
 TEST_F(StoreTypes, ArraysAroundTheSizesThatMatter) {
   std::mt19937 random(1);
   for (const std::size_t size : {4095, 4096, 4097, 60'000, 64'000, 65'400, 65'500, 65'535, 65'536, 65'537, 66'000,

@@ -75,6 +75,7 @@ extern template class BasicBinaryFuse<std::uint16_t>;
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
 template <class Fingerprint>
 struct Walk<BasicBinaryFuse<Fingerprint>> {
+  using built_in = BasicBinaryFuse<Fingerprint>;
   static void write(OutVisitor& out, const BasicBinaryFuse<Fingerprint>& value);
   static void read(InVisitor& in, BasicBinaryFuse<Fingerprint>& value);
 };

@@ -113,6 +113,7 @@ class BloomFilter {
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<BloomFilter> {
+  using built_in = BloomFilter;
   static void write(OutVisitor& out, const BloomFilter& value);
   static void read(InVisitor& in, BloomFilter& value);
 };

@@ -76,6 +76,7 @@ class CountMin {
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<CountMin> {
+  using built_in = CountMin;
   static void write(OutVisitor& out, const CountMin& value);
   static void read(InVisitor& in, CountMin& value);
 };

@@ -155,6 +155,7 @@ class FeatureStore {
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<FeatureStore> {
+  using built_in = FeatureStore;
   static void write(OutVisitor& out, const FeatureStore& value);
   static void read(InVisitor& in, FeatureStore& value);
 };

@@ -61,6 +61,7 @@ class HyperLogLog {
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<HyperLogLog> {
+  using built_in = HyperLogLog;
   static void write(OutVisitor& out, const HyperLogLog& value);
   static void read(InVisitor& in, HyperLogLog& value);
 };

@@ -98,6 +98,7 @@ class KnownFeatures {
 /// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<KnownFeatures> {
+  using built_in = KnownFeatures;
   static void write(OutVisitor& out, const KnownFeatures& value);
   static void read(InVisitor& in, KnownFeatures& value);
 };

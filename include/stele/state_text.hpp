@@ -210,6 +210,7 @@ class TextDictionary {
 /// Dictionaries are saved as their content.
 template <>
 struct Walk<TextDictionary> {
+  using built_in = TextDictionary;
   static void write(OutVisitor& out, const TextDictionary& value) { stele::write(out, value.content()); }
   static void read(InVisitor& in, TextDictionary& value) {
     TextDictionary::Content content;

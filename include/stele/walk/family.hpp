@@ -162,7 +162,7 @@ struct As;
 }  // namespace walk
 
 /// How T crosses the seam: `static void write(OutVisitor&, const T&)` and `static void read(InVisitor&, T&)`.
-/// Specialise for containers of other libraries; eigen.hpp is an example.
+/// Specialise for types of other libraries; eigen.hpp is an example. It holds wherever a T is met, and may write null.
 template <class T>
 struct Walk : walk::As<T> {
   using built_in = T;

@@ -52,10 +52,33 @@ struct BaseReference {
   operator U&() const;
 };
 
-/// The address of T::visit for the visitor V, in the first of the forms in which it is usually written.
+/// "Base::visit<Visitor, Self>" (g++) or "Base::visit" (clang++) for an address; with or without `&` in front.
+template <auto address>
+consteval std::string_view spelling_of_address() {
+  std::string_view text = spelling_of_function<address>();
+  text.remove_prefix(text.find("= ") + 2);
+  const std::size_t more = text.find("; std::string_view = ");
+  text = text.substr(0, more != std::string_view::npos ? more : text.size() - 1);
+  if (text.starts_with("(& ")) {
+    text = text.substr(3, text.size() - 4);
+  }
+  if (text.starts_with('&')) {
+    text.remove_prefix(1);
+  }
+  return text;
+}
+
+/// T::visit for the visitor V, in the first of the forms in which it is usually written: functions of these Selves,
+/// else whatever has an address.
 template <class T, class V, class Result, class... Selves>
 struct VisitAddress {
   static constexpr bool known = false;
+};
+template <class T, class V, class Result>
+  requires requires { spelling_of_function<&T::visit>(); }
+struct VisitAddress<T, V, Result> {
+  static constexpr bool known = true;
+  static consteval std::string_view spelling() { return spelling_of_address<&T::visit>(); }
 };
 template <class T, class V, class Result, class Self, class... Selves>
 struct VisitAddress<T, V, Result, Self, Selves...> : VisitAddress<T, V, Result, Selves...> {};
@@ -63,19 +86,8 @@ template <class T, class V, class Result, class Self, class... Selves>
   requires requires { spelling_of_function<static_cast<Result (*)(V&, Self)>(&T::visit)>(); }
 struct VisitAddress<T, V, Result, Self, Selves...> {
   static constexpr bool known = true;
-  /// "Base::visit<Visitor, Self>" (g++), "Base::visit" (clang++).
-  static consteval std::string_view function() {
-    std::string_view text = spelling_of_function<static_cast<Result (*)(V&, Self)>(&T::visit)>();
-    text.remove_prefix(text.find("= ") + 2);
-    if (const std::size_t more = text.find("; std::string_view = "); more != std::string_view::npos) {
-      text = text.substr(0, more);
-    } else {
-      text.remove_suffix(1);
-    }
-    if (text.starts_with('&')) {
-      text.remove_prefix(1);
-    }
-    return text;
+  static consteval std::string_view spelling() {
+    return spelling_of_address<static_cast<Result (*)(V&, Self)>(&T::visit)>();
   }
 };
 
@@ -105,13 +117,23 @@ consteval bool is_visit_of_other(std::string_view function, std::string_view typ
   return head(other) != head(type) || (other.find_first_of(unsure) == none && type.find_first_of(unsure) == none);
 }
 
-/// Whether T::visit, called with a visitor V, is the function of a base class and so cannot know T's own fields.
+struct OwnVisit {
+  static void visit(auto&, auto&) {}
+};
+struct InheritedVisit : OwnVisit {};
+
+/// Whether T::visit, called with a visitor V, is that of a base class and so cannot know T's own fields.
 template <class T, class V>
 consteval bool inherits_visit() {
   using Result = decltype(T::visit(std::declval<V&>(), std::declval<T&>()));
   using Address = VisitAddress<T, V, Result, T&, const T&>;
   if constexpr (Address::known) {
-    return is_visit_of_other(Address::function(), spelling<T>());
+    // A compiler that spells addresses in another way gives no answer.
+    using Own = VisitAddress<OwnVisit, V, void, OwnVisit&>;
+    using Inherited = VisitAddress<InheritedVisit, V, void, InheritedVisit&>;
+    return !is_visit_of_other(Own::spelling(), spelling<OwnVisit>()) &&
+           is_visit_of_other(Inherited::spelling(), spelling<InheritedVisit>()) &&
+           is_visit_of_other(Address::spelling(), spelling<T>());
   } else {  // certain where it takes a base class by name
     return requires(V& v, BaseReference<T> base) { T::visit(v, base); } &&
            !requires(V& v, OnlyReference<T> self) { T::visit(v, self); };
