@@ -77,7 +77,7 @@ class Example:
             defining = (defining or begins) and not (content.startswith("}") or (begins and code.endswith((";", "}"))))
 
     def is_alone(self):
-        return "template <>" in self.text
+        return "template <>" in self.text or "bool stele::" in self.text
 
     def namespace(self):
         body = "\n".join(self.outside) + "\nvoid run() {\n" + "\n".join(self.inside) + "\n}\n"
