@@ -116,8 +116,9 @@ class FieldNames {
     if (count_ == max_fields) {
       fail(Errc::invalid_argument, "a class of more than 256 fields");
     }
-    const std::uint64_t mark = std::uint64_t{1}
-                               << (name.empty() ? 0 : (7 * name.size() + name[0] + 5 * name.back()) & 63);
+    const auto byte = [](char c) { return std::size_t{static_cast<unsigned char>(c)}; };
+    const std::size_t place = name.empty() ? 0 : 7 * name.size() + byte(name.front()) + 5 * byte(name.back());
+    const std::uint64_t mark = std::uint64_t{1} << (place & 63);
     if ((marks_ & mark) != 0 && find_name({names_, count_}, name, 0) != count_) {
       ambiguous_field(name);
     }
