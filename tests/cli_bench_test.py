@@ -195,7 +195,8 @@ class ConvertFilter(Case):
         for codec in ["plain", *codec_names()]:
             self.ok("convert", "model.stele", "anew", "--codec", codec, "--filter", "none", "--threads", 2)
             self.assertEqual(self.ok("info", "anew", "--json").json["codec"], codec)
-            self.assertEqual(self.ok("info", "anew", "--json").json["metadata"], {"author": "me", "task": "test"})
+            self.assertEqual(self.ok("info", "anew", "--json").json["metadata"],
+                             {"author": "me", "task": "test", "epoch": 3, "loss": 0.25, "done": True})
             self.assertEqual(self.ok("show", "anew", "--full", "--json").json,
                              self.ok("show", "model.stele", "--full", "--json").json)
             self.ok("convert", "anew", "back.stele", "--filter", "auto")

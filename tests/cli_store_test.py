@@ -411,6 +411,10 @@ ARRAYS = {
                         dtype=[("id", "<u2"), ("x", ">f8"), ("pair", "<i4", (2,))]),
     "aligned": np.zeros(3, np.dtype([("a", "u1"), ("b", "<f8")], align=True)),
     "nested": np.zeros(2, [("p", [("x", "<f4"), ("y", "<f4")]), ("ä", "<i1")]),
+    "times": np.array(["2026-11-29T01:02:03.000000004", "NaT"], "<M8[ns]"),
+    "durations": np.array([1, -2], ">m8[25ms]"),
+    "months": np.array(["2026-11", "1969-12"], "<M8[M]"),
+    "events": np.array([("2026-11-29", 0.5)], [("at", "<M8[s]"), ("x", "<f8")]),
     "dir/name": np.arange(3, dtype="<u8"),
 }
 

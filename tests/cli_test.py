@@ -190,7 +190,7 @@ MODEL = {
     "images": IMAGES,
     "flags": np.array([True, False, True]),
 }
-PLAIN = bytes(Archive(MODEL, {"author": "me", "task": "test"}).data)
+PLAIN = bytes(Archive(MODEL, {"author": "me", "task": "test", "epoch": 3, "loss": 0.25, "done": True}).data)
 OTHER = bytes(Archive([1, 2, {"x": np.arange(3000, dtype="<u4")}]).data)
 
 
@@ -256,6 +256,7 @@ class Info(Case):
         self.assertEqual(self.row(text, "writer")[1], "cli_test.py")
         self.assertIn("3 of 4 KiB or more", text)
         self.assertEqual(self.row(text, "author")[1], "me")
+        self.assertEqual([self.row(text, name)[1] for name in ("epoch", "loss", "done")], ["3", "0.25", "true"])
 
     def test_json(self):
         info = self.ok("info", "model.stele.gz", "--json").json
@@ -266,7 +267,7 @@ class Info(Case):
         self.assertEqual(info["format"], 1)
         self.assertEqual(info["arrays"], 3)
         self.assertEqual(info["array_bytes"], WEIGHTS.nbytes + COLUMNS.nbytes + IMAGES.nbytes)
-        self.assertEqual(info["metadata"], {"author": "me", "task": "test"})
+        self.assertEqual(info["metadata"], {"author": "me", "task": "test", "epoch": 3, "loss": 0.25, "done": True})
 
     def test_standard_input(self):
         piped = self.ok("--json", "info", "-", stdin=pathlib.Path("model.stele.gz").read_bytes()).json
@@ -388,7 +389,8 @@ class Extract(Case):
         self.ok("verify", "part.stele")
         paths = [entry["path"] for entry in self.ok("ls", "part.stele", "--json").json["entries"]]
         self.assertEqual(paths, ["", "weights", "bias"])
-        self.assertEqual(self.ok("info", "part.stele", "--json").json["metadata"], {"author": "me", "task": "test"})
+        self.assertEqual(self.ok("info", "part.stele", "--json").json["metadata"],
+                         {"author": "me", "task": "test", "epoch": 3, "loss": 0.25, "done": True})
         raw = self.ok("extract", "part.stele", "weights", "--raw", "-o", "-").out
         self.assertEqual(raw, WEIGHTS.tobytes())
 

@@ -278,6 +278,37 @@ Data stream_file() {
   return sink.data += second;
 }
 
+/// Times, bools as bits, metadata that is no text.
+struct Columns {
+  std::vector<std::chrono::sys_seconds> seconds;
+  std::vector<std::chrono::duration<std::int64_t, std::ratio<1, 40>>> ticks;
+  std::vector<bool> flags;
+  std::vector<bool> many;
+  std::chrono::year_month_day date;
+  bool operator==(const Columns&) const = default;
+};
+
+Columns columns() {
+  using namespace std::chrono;
+  Columns c;
+  c.seconds = {sys_days(2026y / 11 / 29), sys_seconds::min(), sys_seconds(-1s)};
+  c.ticks.resize(600);
+  for (std::size_t i = 0; i < c.ticks.size(); ++i) {
+    c.ticks[i] = c.ticks[i].zero() + decltype(c.ticks)::value_type(static_cast<std::int64_t>(i) - 300);
+  }
+  for (int i = 0; i < 20; ++i) {
+    c.flags.push_back(i % 3 == 0);
+  }
+  for (int i = 0; i < 40'001; ++i) {
+    c.many.push_back(i % 7 == 0 || i % 11 == 3);
+  }
+  c.date = 2026y / 2 / 31;
+  return c;
+}
+Data columns_file() {
+  return to_bytes(columns(), {.metadata = {{"epoch", 3}, {"loss", 0.25}, {"shift", -2}, {"done", true}}});
+}
+
 std::string golden_path(const std::string& name) { return STELE_TESTS_DIR "/golden/" + name; }
 
 /// The content of a golden file; writes it first if it is asked to and the file is not there.
@@ -396,6 +427,16 @@ Data encoded_file(const std::string& filter) {
   Data plain(static_cast<std::size_t>(source->size().value_or(0)));
   source->read_at(0, plain);
   return plain;
+}
+
+TEST(Golden, Columns) {
+  const Data file = golden_file("columns.stele", columns_file());
+  expect_same(file, columns_file());
+  EXPECT_EQ(from_bytes<Columns>(file), columns());
+  const File opened = open(golden_path("columns.stele"));
+  opened.verify();
+  EXPECT_EQ(opened.load<std::vector<bool>>("many"), columns().many);
+  EXPECT_EQ(opened.info().metadata, (Metadata{{"epoch", 3}, {"loss", 0.25}, {"shift", -2}, {"done", true}}));
 }
 
 class GoldenEncoded : public testing::TestWithParam<std::string> {};

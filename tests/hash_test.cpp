@@ -538,5 +538,24 @@ TEST(Hasher, AnIncompleteValueHasNoDigest) {
   EXPECT_EQ(code_of([&] { hasher.visitor().end(); }), Errc::invalid_argument);  // a key without a value
 }
 
+// --- Several values --------------------------------------------------------------------------------------------------
+
+TEST(Hash, SeveralValuesCountAsTheirTuple) {
+  const std::string a = "ab";
+  const std::vector<int> b{1, 2};
+  EXPECT_EQ(hash(a, b), hash(std::tie(a, b)));
+  EXPECT_EQ(hash(a, b, 3), hash(std::tuple(a, b, 3)));
+  EXPECT_NE(hash(a, b), hash(b, a));
+  EXPECT_NE(hash(std::string("ab"), std::string("c")), hash(std::string("a"), std::string("bc")));
+  EXPECT_NE(hash(1, 2), hash(1));
+  Hasher in_a_row;
+  write(in_a_row.visitor(), a);
+  write(in_a_row.visitor(), b);
+  EXPECT_NE(hash(a, b), in_a_row.digest());
+  const HashOptions options{.ignore_order = true};
+  EXPECT_EQ(hash(a, options), hash(a));  // options are no value
+  EXPECT_EQ(hash(a, {.ignore_order = true}), hash(a));
+}
+
 }  // namespace
 }  // namespace stele

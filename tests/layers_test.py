@@ -17,7 +17,7 @@ LAYERS = [
     (1, "include/stele/dtype.hpp include/stele/array.hpp include/stele/io.hpp src/io/*"),
     (2, "include/stele/codec.hpp include/stele/block_codec.hpp src/codec/*"),
     (3, "include/stele/visitor.hpp include/stele/reflect*.hpp include/stele/walk*.hpp include/stele/types.hpp "
-        "src/format/*"),
+        "include/stele/metadata.hpp include/stele/random.hpp src/format/*"),
     (4, "include/stele/archive.hpp include/stele/options.hpp include/stele/hash.hpp include/stele/describe.hpp "
         "include/stele/value.hpp src/archive/*"),
     # The contents page: it may include all of the above, which do not include it.

@@ -166,12 +166,10 @@ class Reader {
   /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
   template <class T>
   T read() {
-    static_assert(std::is_default_constructible_v<T>,
-                  "stele: load<T>() makes a T and then reads it; give it a default constructor or use read_into()");
     static_assert(std::is_move_constructible_v<T>,
                   "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
                   "away); use read_into() or load_into()");
-    T value{};
+    T value = walk::make<T>();
     read_into(value);
     return value;
   }
@@ -180,7 +178,7 @@ class Reader {
     read_whole(begin(), value, [this] { end(); });
   }
   /// The metadata of the archive read last.
-  const std::map<std::string, std::string>& metadata() const;
+  const Metadata& metadata() const;
 
  private:
   InVisitor& begin();
@@ -308,7 +306,7 @@ struct Info {
   std::uint64_t encoded_arrays = 0;  // those that were stored with a filter and cannot be mapped
   std::uint64_t format = 0;
   std::string writer;
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
 };
 
 /// An open archive: reads its directory and then only what is asked for. Loading is const and may be done by several
@@ -323,12 +321,10 @@ class File {
   /// Throws: Error(not_found) and what load() throws.
   template <class T>
   T load(std::string_view path = {}) const {
-    static_assert(std::is_default_constructible_v<T>,
-                  "stele: load<T>() makes a T and then reads it; give it a default constructor");
     static_assert(std::is_move_constructible_v<T>,
                   "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
                   "away); use stele::Reader::read_into() for the whole file, or a std::unique_ptr<T>");
-    T value{};
+    T value = walk::make<T>();
     const std::unique_ptr<Part> part = find(path);
     read_whole(part->visitor(), value, [&] { part->finish(); });
     return value;

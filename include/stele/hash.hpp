@@ -34,6 +34,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "stele/walk.hpp"
 
@@ -82,6 +83,20 @@ template <class T>
 Digest hash(const T& value, const HashOptions& options = {}) {
   Hasher hasher(options);
   write(hasher.visitor(), value);
+  return hasher.digest();
+}
+
+/// The content hash of several values in their order: that of the tuple of them. For options, hash(std::tie(a, b), options).
+template <class A, class B, class... More>
+  requires(!std::is_same_v<B, HashOptions> && !(std::is_same_v<More, HashOptions> || ...))
+Digest hash(const A& a, const B& b, const More&... more) {
+  Hasher hasher;
+  OutVisitor& out = hasher.visitor();
+  out.begin_sequence(2 + sizeof...(More));
+  write(out, a);
+  write(out, b);
+  (write(out, more), ...);
+  out.end();
   return hasher.digest();
 }
 

@@ -3,11 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 
 #include "stele/io.hpp"
+#include "stele/metadata.hpp"
 
 namespace stele {
 
@@ -29,8 +29,9 @@ struct SaveOptions {
   Sync sync = Sync::none;
   /// Write unordered containers in the order of their keys' bytes, so that equal objects give equal files. Costs a sort.
   bool canonical = false;
-  /// Kept in the directory, shown by `stele info`.
-  std::map<std::string, std::string> metadata = {};
+  /// Texts, numbers and booleans by name, {{"epoch", 3}, {"loss", 0.25}, {"name", "x"}}. Kept in the directory, shown by
+  /// `stele info`.
+  Metadata metadata = {};
   /// Names of polymorphic types; must outlive the call.
   const TypeRegistry* types = nullptr;
   /// The codecs to choose from; null: the ones of this build. Must outlive the call.

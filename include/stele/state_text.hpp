@@ -147,10 +147,7 @@ class TextDecoder {
 
   template <class T>
   T value(std::string_view text) {
-    static_assert(
-        std::is_default_constructible_v<T>,
-        "stele: from_text<T>() makes a T and then reads it; give it a default constructor or use read_into()");
-    T value{};
+    T value = walk::make<T>();
     read_into(text, value);
     return value;
   }

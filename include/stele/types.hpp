@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "stele/visitor.hpp"
+#include "stele/walk/make.hpp"
 
 namespace stele {
 
@@ -30,7 +31,7 @@ namespace walk {
 template <class T>
 constexpr auto emptier() noexcept -> void (*)(void*) {
   if constexpr (std::is_move_assignable_v<T>) {
-    return [](void* object) { *static_cast<T*>(object) = T(); };
+    return [](void* object) { *static_cast<T*>(object) = make<T>(); };
   } else {
     return nullptr;
   }
@@ -68,8 +69,6 @@ class TypeRegistry {
   /// Throws: Error(invalid_argument) for a name or a type registered already.
   template <class Derived, class... Bases>
   TypeRegistry& add(std::string name) {
-    static_assert(std::is_default_constructible_v<Derived>,
-                  "stele: a registered type is made empty and then read; give it a default constructor");
     static_assert((std::is_base_of_v<Bases, Derived> && ...), "stele: a registered base is not a base of the type");
     Type type;
     type.name = std::move(name);
@@ -77,9 +76,9 @@ class TypeRegistry {
     type.size = sizeof(Derived);
     type.write = [](OutVisitor& out, const void* object) { stele::write(out, *static_cast<const Derived*>(object)); };
     type.read = [](InVisitor& in, void* object) { stele::read(in, *static_cast<Derived*>(object)); };
-    type.make_shared = []() -> std::shared_ptr<void> { return std::make_shared<Derived>(); };
+    type.make_shared = []() -> std::shared_ptr<void> { return walk::make_shared<Derived>(); };
     type.empty = walk::emptier<Derived>();
-    type.make = []() -> void* { return new Derived(); };
+    type.make = []() -> void* { return walk::make_new<Derived>(); };
     type.destroy = [](void* object) { delete static_cast<Derived*>(object); };
     type.bases.push_back({&typeid(Derived), [](void* derived) { return derived; }});
     (type.bases.push_back({&typeid(Bases), [](void* derived) -> void* {

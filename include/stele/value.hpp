@@ -229,12 +229,10 @@ inline constexpr bool walk::may_be_null<Value> = true;
 
 template <class T>
 T Value::to(const LoadOptions& options) const {
-  static_assert(std::is_default_constructible_v<T>,
-                "stele: to<T>() makes a T and then reads it; give it a default constructor");
   static_assert(std::is_move_constructible_v<T>,
                 "stele: to<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
                 "away); use std::unique_ptr<T>");
-  T value{};
+  T value = walk::make<T>();
   const std::unique_ptr<InVisitor> in = value_reader(*this, options);
   read_whole(*in, value, [] {});
   return value;

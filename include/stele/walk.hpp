@@ -15,4 +15,6 @@
 #include "stele/walk/containers.hpp"
 #include "stele/walk/keyed.hpp"
 #include "stele/walk/arrays.hpp"
+#include "stele/walk/adaptors.hpp"
+#include "stele/walk/calendar.hpp"
 #include "stele/walk/refused.hpp"

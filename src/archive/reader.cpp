@@ -20,7 +20,7 @@ struct Reader::State {
   std::optional<Tail> tail;
   std::unique_ptr<Input> input;
   std::unique_ptr<Decoder> decoder;
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
 
   void open_next() {
     position = 0;
@@ -163,6 +163,6 @@ void Reader::end() {
   state.decoder.reset();  // the objects belong to the caller alone
 }
 
-const std::map<std::string, std::string>& Reader::metadata() const { return state_->metadata; }
+const Metadata& Reader::metadata() const { return state_->metadata; }
 
 }  // namespace stele

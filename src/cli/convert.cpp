@@ -41,7 +41,7 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
                      .filter = options.filter,
                      .threads = options.threads};
   std::optional<Writer> writer;
-  const auto save = [&](const Value& value, const std::map<std::string, std::string>& metadata) {
+  const auto save = [&](const Value& value, const Metadata& metadata) {
     if (!writer) {
       saving.metadata = metadata;
       writer.emplace(output, saving);

@@ -55,7 +55,7 @@ void print_info(const std::string& file, const Info& info) {
   if (!info.metadata.empty()) {
     Table metadata;
     for (const auto& [key, value] : info.metadata) {
-      metadata.add({"  " + printable(key), printable(value)});
+      metadata.add({"  " + printable(key), printable(value.to_string())});
     }
     text += "metadata\n" + metadata.text();
   }
@@ -82,7 +82,14 @@ int info(const InfoOptions& options) {
   document["arrays"] = info.arrays;
   document["array_bytes"] = info.array_bytes;
   document["encoded_arrays"] = info.encoded_arrays;
-  document["metadata"] = info.metadata;
+  auto& metadata = document["metadata"] = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : info.metadata) {
+    metadata[key] = value.is_text()      ? nlohmann::ordered_json(value.text())
+                    : value.is_boolean() ? nlohmann::ordered_json(value.boolean())
+                    : value.is_natural() ? nlohmann::ordered_json(value.natural())
+                    : value.is_integer() ? nlohmann::ordered_json(value.integer())
+                                         : nlohmann::ordered_json(value.real());
+  }
   print_json(document);
   return exit_fine;
 }

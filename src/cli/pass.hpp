@@ -19,7 +19,7 @@ struct PassOptions {
   std::string label;      // of the progress bar
   bool progress = false;  // whether there may be one
   /// If set, every value is loaded and given to it, together with its metadata, once it is checked.
-  std::function<void(const Value&, const std::map<std::string, std::string>&)> take = {};
+  std::function<void(const Value&, const Metadata&)> take = {};
 };
 
 /// What has passed.

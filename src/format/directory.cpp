@@ -1,8 +1,11 @@
 #include "format/directory.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 
+#include "base/float_mode.hpp"
 #include "format/typed_array.hpp"
 #include "stele/version.hpp"
 
@@ -39,6 +42,52 @@ std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
     get(entries.emplace_back());
   }
   return entries;
+}
+
+void put_metadata(Builder& out, const MetadataValue& value) {
+  std::array<std::byte, cbor::max_head> head{};
+  if (value.is_text()) {
+    out.text(value.text());
+  } else if (value.is_natural()) {
+    out.natural(value.natural());
+  } else if (value.is_integer()) {
+    out.head(Major::negative, ~static_cast<std::uint64_t>(value.integer()));
+  } else if (value.is_boolean()) {
+    head[0] = value.boolean() ? cbor::true_byte : cbor::false_byte;
+    out.raw(Bytes(head).first(1));
+  } else {
+    const auto* end = cbor::put_wide_head(head.data(), Major::simple, std::bit_cast<std::uint64_t>(value.real()));
+    out.raw(Bytes(head.data(), end));
+  }
+}
+
+MetadataValue get_metadata(Cursor& in) {
+  if (in.next_is(Major::text) || in.next_is(Major::bytes)) {
+    return in.text();
+  }
+  const cbor::Head head = in.head();
+  if (head.major == Major::natural && !head.indefinite()) {
+    return head.value;
+  }
+  if (head.major == Major::negative && head.value >> 63 == 0) {
+    return static_cast<std::int64_t>(~head.value);
+  }
+  if (head.major == Major::simple) {
+    switch (head.info) {
+      case 20:
+      case 21:
+        return head.info == 21;
+      case cbor::info_16:
+        return static_cast<float>(std::bit_cast<float16>(static_cast<std::uint16_t>(head.value)));
+      case cbor::info_32:
+        return std::bit_cast<double>(widened_bits(static_cast<std::uint32_t>(head.value)));
+      case cbor::info_64:
+        return std::bit_cast<double>(head.value);
+      default:
+        break;
+    }
+  }
+  in.bad("a metadata value that is neither text, a number nor a boolean");
 }
 
 void get_array(Cursor& in, ArrayEntry& entry) {
@@ -150,7 +199,7 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
     out.map(directory.metadata.size());
     for (const auto& [key, value] : directory.metadata) {
       out.text(key);
-      out.text(value);
+      put_metadata(out, value);
     }
   }
   return bytes;
@@ -215,7 +264,7 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
       const std::uint64_t entries = in.map();
       for (std::uint64_t k = 0; k < entries; ++k) {
         std::string name(in.text());
-        directory.metadata[std::move(name)] = in.text();
+        directory.metadata[std::move(name)] = get_metadata(in);
       }
     } else {
       in.skip();

@@ -9,6 +9,7 @@
 #include "format/frozen.hpp"
 #include "stele/array.hpp"
 #include "stele/io.hpp"
+#include "stele/metadata.hpp"
 
 namespace stele {
 
@@ -74,7 +75,7 @@ struct Directory {
   std::vector<RecordEntry> records;
   std::vector<SharedEntry> shared;
   std::vector<SegmentEntry> segments;
-  std::map<std::string, std::string> metadata;
+  Metadata metadata;
 };
 
 /// The directory as one CBOR item.

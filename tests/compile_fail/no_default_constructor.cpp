@@ -1,4 +1,4 @@
-// expect: stele: load<T>() makes a T and then reads it; give it a default constructor
+// expect: stele: an object is made empty and then read; give its class a default constructor or a `static T stele_make()`
 #include <vector>
 
 #include "stele/stele.hpp"

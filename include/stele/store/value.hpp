@@ -39,8 +39,6 @@ class StoreValue {
   T as(const LoadOptions& options = {}) const {
     static_assert(!std::is_same_v<T, std::string_view> && !std::is_same_v<T, Bytes>,
                   "stele: this view would outlive what it shows; use StoreValue::text() or bytes()");
-    static_assert(std::is_default_constructible_v<T>,
-                  "stele: as<T>() makes a T and then reads it; give it a default constructor");
     static_assert(std::is_move_constructible_v<T>,
                   "stele: as<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
                   "away); use std::unique_ptr<T>");
@@ -56,7 +54,7 @@ class StoreValue {
         return {all.begin(), all.end()};
       }
     }
-    T value{};
+    T value = walk::make<T>();
     const std::unique_ptr<Part> part = open(options);
     read_whole(part->visitor(), value, [&] { part->finish(); });
     return value;

@@ -61,7 +61,7 @@ concept LoadableRow = Loadable<C> && requires(C& c, std::size_t n) {
 template <class C>
 void read_each(InVisitor& in, const std::optional<std::uint64_t>& count, C& items) {
   using Item = typename C::value_type;
-  const auto one = [&] { stele::read(in, items.emplace_back()); };
+  const auto one = [&] { stele::read(in, make_back(items)); };
   if constexpr (is_plain<Item> && requires(Item& item) { items.emplace_back(item); }) {
     if (count.value_or(0) >= shortest_run) {
       constexpr std::array kinds = {plain_kind<Item>};
@@ -189,9 +189,10 @@ struct As<T, Family::booleans> {
     std::vector<std::byte> packed((value.size() + 7) / 8);
     auto bit = value.begin();
     for (std::size_t i = 0; i < packed.size(); ++i) {
+      const std::size_t left = value.size() - 8 * i;
       unsigned byte = 0;
-      for (unsigned k = 0; k < 8 && bit != value.end(); ++k, ++bit) {
-        byte |= *bit ? 1U << k : 0U;
+      for (unsigned k = 0; k < (left < 8 ? left : 8); ++k, ++bit) {
+        byte |= (*bit ? 1U : 0U) << k;
       }
       packed[i] = static_cast<std::byte>(byte);
     }

@@ -126,7 +126,7 @@ struct As<T, Family::set> {
       value.reserve(reservable(in, count, sizeof(Item)));
     }
     const auto one = [&] {
-      Item item{};
+      Item item = make<Item>();
       stele::read(in, item);
       const std::size_t before = value.size();
       value.insert(value.end(), std::move(item));
@@ -193,7 +193,7 @@ struct As<T, Family::map> {
     if constexpr (requires { value.reserve(std::size_t{}); }) {
       value.reserve(reservable(in, count, sizeof(typename T::value_type)));
     }
-    if constexpr (Bucketed<T> && sizeof(typename T::value_type) <= 256 && std::is_move_assignable_v<Key> &&
+    if constexpr (Bucketed<T> && made_in_place<Key> && made_in_place<Value> && sizeof(typename T::value_type) <= 256 && std::is_move_assignable_v<Key> &&
                   std::is_move_assignable_v<Value>) {
       if (count.value_or(0) >= many_items) {
         Batch batch(in, value);
@@ -223,10 +223,10 @@ struct As<T, Family::map> {
       return false;
     };
     const auto one = [&] {
-      Key key{};
+      Key key = make<Key>();
       stele::read(in, key);
       const std::size_t before = value.size();
-      const auto place = value.emplace_hint(value.end(), std::move(key), Value{});
+      const auto place = value.emplace_hint(value.end(), std::move(key), make<Value>());
       require_new(in, value, before);
       stele::read(in, place->second);
     };

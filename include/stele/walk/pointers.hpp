@@ -78,9 +78,7 @@ struct As<T, Family::unique_pointer> {
     if constexpr (std::is_abstract_v<Target>) {
       in.error(Errc::type_mismatch, "a value of an abstract class is stored without the name of its type");
     } else {
-      static_assert(std::is_default_constructible_v<Target>,
-                    "stele: what a pointer leads to is made empty and then read; give it a default constructor");
-      auto object = std::make_unique<Target>();
+      std::unique_ptr<Target> object(make_new<Target>());
       if constexpr (may_be_null<Target>) {
         read_exactly(in, 1, [&](std::size_t) { stele::read(in, *object); });
       } else {
@@ -130,9 +128,30 @@ class SharedPointerOut final : public SharedOut {
 };
 
 template <class T>
+inline constexpr bool leads_to_array = false;
+template <class T>
+inline constexpr bool leads_to_array<std::shared_ptr<T[]>> = true;
+template <class T, std::size_t N>
+inline constexpr bool leads_to_array<std::shared_ptr<T[N]>> = true;
+template <class T>
+inline constexpr bool leads_to_array<std::weak_ptr<T[]>> = true;
+template <class T, std::size_t N>
+inline constexpr bool leads_to_array<std::weak_ptr<T[N]>> = true;
+
+template <class T>
+  requires leads_to_array<T>
+struct As<T, Family::shared_pointer> {
+  static_assert(!leads_to_array<T>, "stele: std::shared_ptr<T[]> does not know its length; use stele::Array");
+  static void write(OutVisitor&, const T&) {}
+  static void read(InVisitor&, T&) {}
+};
+template <class T>
+  requires leads_to_array<T>
+struct As<T, Family::weak_pointer> : As<T, Family::shared_pointer> {};
+
+template <class T>
 struct As<T, Family::shared_pointer> {
   using Target = std::remove_const_t<typename T::element_type>;
-  static_assert(!std::is_array_v<Target>, "stele: std::shared_ptr<T[]> does not know its length; use stele::Array");
 
   static void write(OutVisitor& out, const T& value) {
     if (value == nullptr) {
@@ -195,9 +214,7 @@ struct As<T, Family::shared_pointer> {
     if constexpr (std::is_abstract_v<Target>) {
       in.error(Errc::type_mismatch, "a value of an abstract class is stored without the name of its type");
     } else {
-      static_assert(std::is_default_constructible_v<Target>,
-                    "stele: what a pointer leads to is made empty and then read; give it a default constructor");
-      auto object = std::make_shared<Target>();
+      const std::shared_ptr<Target> object = walk::make_shared<Target>();
       define(object, typeid(Target), emptier<Target>());
       if constexpr (may_be_null<Target>) {
         read_exactly(in, 1, [&](std::size_t) { stele::read(in, *object); });

@@ -27,6 +27,23 @@ concept CharPointer = std::is_pointer_v<T> && std::is_same_v<std::remove_cv_t<st
 template <class T>
 concept LooksAlike = !EigenLike<T> && !WideTextLike<T> && likeness<T>() != Family::refused && !is_shown<T>;
 
+/// An engine of <random>, whose header has its Walk.
+template <class T>
+concept EngineLike = std::is_class_v<T> && requires(T& engine) {
+  typename T::result_type;
+  engine.discard(0ULL);
+  engine.seed();
+  engine();
+};
+__extension__ typedef __int128 Integer128;
+__extension__ typedef unsigned __int128 Natural128;
+template <class T>
+concept WideInteger = std::is_same_v<T, Integer128> || std::is_same_v<T, Natural128>;
+/// Of the standard library, and none of those above.
+template <class T>
+concept StandardOther = std::is_class_v<T> && (is_standard<T> || spelling<T>().starts_with("__gnu_cxx::")) &&
+                        !EigenLike<T> && !WideTextLike<T> && !LooksAlike<T> && !EngineLike<T>;
+
 template <class T>
 struct As<T, Family::refused> {
   static void write(OutVisitor&, const T&) { say(); }
@@ -34,6 +51,12 @@ struct As<T, Family::refused> {
 
  private:
   static void say() {
+    static_assert(!EngineLike<T>, "stele: random number engines need #include <stele/random.hpp>");
+    static_assert(!WideInteger<T>, "stele: integers have up to 64 bits; store the two halves of a wider one");
+    static_assert(!StandardOther<T>,
+                  "stele: this class of the standard library has no content that could be stored (a lock, a thread, a "
+                  "function, a handle, an iterator, a reference, a distribution …); leave the member out of visit, and "
+                  "store what it is made of");
     static_assert(!CharPointer<T>,
                   "stele: a pointer to char has neither an owner nor a length; use std::string, or std::string_view to "
                   "write only");
@@ -55,7 +78,8 @@ struct As<T, Family::refused> {
         !is_like_standard<T>,
         "stele: is_like_standard is set for a class without the interface of a standard type; a container has "
         "value_type, begin(), end() and size(), and to be loaded clear() and emplace_back() or insert()");
-    static_assert(std::is_pointer_v<T> || WideTextLike<T> || EigenLike<T> || LooksAlike<T> || is_like_standard<T>,
+    static_assert(std::is_pointer_v<T> || WideTextLike<T> || EigenLike<T> || LooksAlike<T> || is_like_standard<T> ||
+                      EngineLike<T> || WideInteger<T> || StandardOther<T>,
                   "stele: this type is no aggregate; give it `static void visit(auto& v, auto& self)` or specialise "
                   "stele::Visit for it");
   }

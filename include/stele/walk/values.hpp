@@ -152,8 +152,7 @@ struct As<T, Family::optional> {
       value.reset();
       return;
     }
-    value.emplace();  // of other libraries: returns nothing
-    auto& inside = *value;
+    auto& inside = make_inside(value);
     if constexpr (wrapped) {
       read_exactly(in, 1, [&](std::size_t) { stele::read(in, inside); });
     } else {
@@ -196,7 +195,7 @@ struct As<T, Family::variant> {
         return;
       }
       [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (void)((index == I && (stele::read(in, value.template emplace<I>()), true)) || ...);
+        (void)((index == I && (stele::read(in, make_alternative<I>(value)), true)) || ...);
       }(Indices{});
     });
   }
