@@ -256,14 +256,14 @@ TEST(Evolution, ArraysWiden) {
 
 TEST(Evolution, ArraysOfSmallFloatsWiden) {
   Array<float16> halves({3});
-  halves(0) = float16(1.5F);
-  halves(1) = float16(-65504.F);
-  halves(2).bits = 1;
+  halves.mutable_at(0) = float16(1.5F);
+  halves.mutable_at(1) = float16(-65504.F);
+  halves.mutable_at(2).bits = 1;
   EXPECT_EQ(reread<std::vector<float>>(halves), (std::vector<float>{1.5F, -65504.F, 0x1p-24F}));
   EXPECT_EQ(reread<std::vector<double>>(halves), (std::vector<double>{1.5, -65504., 0x1p-24}));
   Array<bfloat16> brains({2});
-  brains(0) = bfloat16(1.5F);
-  brains(1) = bfloat16(-3e38F);
+  brains.mutable_at(0) = bfloat16(1.5F);
+  brains.mutable_at(1) = bfloat16(-3e38F);
   EXPECT_EQ(reread<std::vector<float>>(brains).at(0), 1.5F);
   EXPECT_EQ(refusal<std::vector<float16>>(std::vector<float>{1}).code(), Errc::type_mismatch);
   EXPECT_EQ(refusal<std::vector<bfloat16>>(halves).code(), Errc::type_mismatch);
@@ -407,7 +407,7 @@ TEST(Evolution, StructuredArraysBecomeOtherRecords) {
     EXPECT_EQ(reread<std::list<Point>>(points).back(), points.back());
     EXPECT_EQ(reread<std::vector<Point>>(std::list<Point>(points.begin(), points.end())), points);
     Array<Point, 2> grid({1, count});
-    std::copy(points.begin(), points.end(), grid.data());
+    std::copy(points.begin(), points.end(), grid.mutable_data());
     EXPECT_EQ((reread<Array<PointTurned, 2>>(grid))(0, count - 1).x, points.back().x);
     EXPECT_EQ((reread<Array<PointTurned, 2>>(grid))(0, count - 1).z, 9);
   }

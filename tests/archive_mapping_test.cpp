@@ -36,7 +36,7 @@ Model model(std::size_t layers) {
     Layer layer;
     layer.name = "layer " + std::to_string(i);
     layer.weights = counting<float, 2>({50 + i, 40});
-    layer.weights(0, 0) = static_cast<float>(i);
+    layer.weights.mutable_at(0, 0) = static_cast<float>(i);
     layer.bias = test::numbers<double>(600, static_cast<unsigned>(i));
     layer.small = counting<std::int16_t, 1>({10});
     made.layers.push_back(std::move(layer));
@@ -81,11 +81,12 @@ TEST_F(Mapped, ReadOnly) {
   EXPECT_TRUE(mapped.layers[2].small.writable());
   EXPECT_EQ(mappings_of(path), 1U);
   EXPECT_EQ(error_of([&] { mapped.layers[2].weights.mutable_data(); }).code(), Errc::read_only);
-  EXPECT_EQ(error_of([&] { (void)mapped.layers[2].weights.span(); }).code(), Errc::read_only);
-  EXPECT_EQ(std::as_const(mapped.layers[2].weights).span().size(), 52U * 40);
-  mapped.layers[2].small(0) = 5;
+  EXPECT_EQ(error_of([&] { (void)mapped.layers[2].weights.mutable_span(); }).code(), Errc::read_only);
+  EXPECT_EQ(error_of([&] { mapped.layers[2].weights.mutable_at(0, 0) = 1; }).code(), Errc::read_only);
+  EXPECT_EQ(mapped.layers[2].weights.span().size(), 52U * 40);
+  mapped.layers[2].small.mutable_at(0) = 5;
   auto copy = mapped.layers[2].weights.clone();
-  copy(0, 0) = 9;
+  copy.mutable_at(0, 0) = 9;
   mapped = {};
   EXPECT_EQ(mappings_of(path), 0U);
 }
@@ -119,7 +120,7 @@ TEST_F(Mapped, CopyOnWriteNeverReachesTheFile) {
     File file = open(path, {.map = MapMode::copy_on_write});
     auto weights = file.load<Array<float, 2>>("layers/1/weights");
     EXPECT_TRUE(weights.writable());
-    weights(3, 4) = 4711;
+    weights.mutable_at(3, 4) = 4711;
     weights.mutable_data()[0] = -1;
     auto other = file.load<Array<float, 2>>("layers/1/weights");
     EXPECT_EQ(other(3, 4), 4711);
@@ -128,7 +129,7 @@ TEST_F(Mapped, CopyOnWriteNeverReachesTheFile) {
   EXPECT_EQ(content(path), before);
   {
     auto mapped = load<Model>(path, {.map = MapMode::copy_on_write});
-    mapped.layers[0].weights(0, 0) = 99;
+    mapped.layers[0].weights.mutable_at(0, 0) = 99;
   }
   EXPECT_EQ(content(path), before);
 }
@@ -140,18 +141,18 @@ TEST_F(Mapped, ReadWriteReachesTheFileOnFlush) {
     File file = open(path, {.map = MapMode::read_write});
     auto weights = file.load<Array<float, 2>>("layers/1/weights");
     ASSERT_TRUE(weights.writable());
-    weights(3, 4) = 4711;
+    weights.mutable_at(3, 4) = 4711;
     file.flush();
     open(path).verify();
     EXPECT_EQ((open(path).load<Array<float, 2>>("layers/1/weights"))(3, 4), 4711);
-    weights(3, 5) = 4712;
+    weights.mutable_at(3, 5) = 4712;
     auto last = file.load<Array<float, 2>>("layers/3/weights");
-    last(0, 0) = -3;
+    last.mutable_at(0, 0) = -3;
     file.flush();
   }
-  expected.layers[1].weights(3, 4) = 4711;
-  expected.layers[1].weights(3, 5) = 4712;
-  expected.layers[3].weights(0, 0) = -3;
+  expected.layers[1].weights.mutable_at(3, 4) = 4711;
+  expected.layers[1].weights.mutable_at(3, 5) = 4712;
+  expected.layers[3].weights.mutable_at(0, 0) = -3;
   open(path).verify();
   expect_equal(load<Model>(path), expected);
   expect_equal(load<Model>(path, {.map = MapMode::read_only, .verify = Verify::full}), expected);
@@ -166,15 +167,15 @@ TEST_F(Mapped, TheLastUserOfAReadWriteMappingUpdatesTheChecksums) {
       File file = open(path, {.map = MapMode::read_write});
       kept = file.load<Array<float, 2>>("layers/2/weights");
     }
-    (*kept)(1, 1) = 12345;
+    kept->mutable_at(1, 1) = 12345;
   }
-  expected.layers[2].weights(1, 1) = 12345;
+  expected.layers[2].weights.mutable_at(1, 1) = 12345;
   expect_equal(load<Model>(path), expected);
   {
     Model whole = load<Model>(path, {.map = MapMode::read_write});
-    whole.layers[0].weights(7, 7) = -7;
+    whole.layers[0].weights.mutable_at(7, 7) = -7;
   }
-  expected.layers[0].weights(7, 7) = -7;
+  expected.layers[0].weights.mutable_at(7, 7) = -7;
   open(path).verify();
   expect_equal(load<Model>(path), expected);
 }
@@ -189,11 +190,11 @@ TEST_F(Mapped, ReadWriteKeepsALargeStructureValid) {
   {
     File file = open(path, {.map = MapMode::read_write});
     auto array = file.load<Array<double>>("123/1");
-    array(5) = 1e9;
+    array.mutable_at(5) = 1e9;
     file.flush();
     EXPECT_EQ(file.load<std::string>("299/0"), value[299].first);
   }
-  value[123].second(5) = 1e9;
+  value[123].second.mutable_at(5) = 1e9;
   open(path).verify();
   EXPECT_TRUE((load<decltype(value)>(path)) == value);
   EXPECT_EQ(open(path).load<std::string>("299/0"), value[299].first);
@@ -226,7 +227,7 @@ TEST_F(Mapped, AnArchiveInsideALargerFile) {
     if (offset % 64 == 0) {
       File inside = open(path, {.map = MapMode::read_write, .offset = offset});
       auto weights = inside.load<Array<float, 2>>("layers/2/weights");
-      weights(5, 5) = 55;
+      weights.mutable_at(5, 5) = 55;
       inside.flush();
       const auto changed = load<Model>(path, {.offset = offset});
       EXPECT_EQ(changed.layers[2].weights(5, 5), 55);
@@ -260,12 +261,12 @@ TEST_F(Mapped, SeveralArchivesInOneFileReadWrite) {
     EXPECT_EQ(c.layers.size(), 2U);
     // What can be written reaches the file with its checksum.
     if (a.layers[0].weights.writable()) {
-      a.layers[0].weights(1, 2) = 12;
-      first.layers[0].weights(1, 2) = 12;
+      a.layers[0].weights.mutable_at(1, 2) = 12;
+      first.layers[0].weights.mutable_at(1, 2) = 12;
     }
     if (b.layers[2].weights.writable()) {
-      b.layers[2].weights(1, 2) = 21;
-      second.layers[2].weights(1, 2) = 21;
+      b.layers[2].weights.mutable_at(1, 2) = 21;
+      second.layers[2].weights.mutable_at(1, 2) = 21;
     }
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Errc::not_mappable);
@@ -379,7 +380,7 @@ TEST_F(Mapped, ViewsOfOneBufferShareTheMapping) {
   {
     auto [a, b, c] = load<Three>(path, {.map = MapMode::read_write});
     ASSERT_TRUE(b.writable());
-    b(150, 6) = 77;
+    b.mutable_at(150, 6) = 77;
     EXPECT_EQ(a(6, 150), 77);
     EXPECT_EQ(c(1, 150), 77);
   }
@@ -394,7 +395,7 @@ struct Row {
 
 TEST_F(Mapped, RecordsAndColumnMajorArrays) {
   Array<Row> rows({1000});
-  rows(7) = {1, 2, 3};
+  rows.mutable_at(7) = {1, 2, 3};
   const auto column = counting<double, 2>({40, 50}, Order::column_major);
   save(std::pair(rows, column), path);
   const auto back = load<std::pair<Array<Row>, Array<double, 2>>>(path, {.map = MapMode::read_only});
@@ -435,7 +436,7 @@ TEST_F(Mapped, AHundredThousandArraysTakeOneMappingAndOneDescriptor) {
   std::vector<Array<float>> small(100'000);
   for (std::size_t i = 0; i < small.size(); ++i) {
     small[i] = Array<float>({3});
-    small[i](1) = static_cast<float>(i);
+    small[i].mutable_at(1) = static_cast<float>(i);
   }
   save(small, path);
   {
@@ -449,7 +450,7 @@ TEST_F(Mapped, AHundredThousandArraysTakeOneMappingAndOneDescriptor) {
   std::vector<Array<float>> large(20'000);
   for (std::size_t i = 0; i < large.size(); ++i) {
     large[i] = Array<float>({1024});
-    large[i](1) = static_cast<float>(i);
+    large[i].mutable_at(1) = static_cast<float>(i);
   }
   save(large, path);
   const auto back = load<std::vector<Array<float>>>(path, {.map = MapMode::read_only});

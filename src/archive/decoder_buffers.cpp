@@ -77,7 +77,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
     known->buffer = target.buffer();
     if (context_.mapping != nullptr && context_.mapping->mode() == MapMode::read_write) {
       // A copy: changes would not reach the file, so there may be none.
-      known->buffer = Buffer::wrap(known->buffer->data(), known->buffer->size(), false, known->buffer);
+      known->buffer = Buffer::wrap(known->buffer->mutable_data(), known->buffer->size(), false, known->buffer);
       known->view.buffer = known->buffer.get();
     }
   }
@@ -148,10 +148,10 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
   }
   known->buffer = Buffer::allocate(bytes.size());
   if (!bytes.empty()) {
-    std::memcpy(known->buffer->data(), bytes.data(), bytes.size());
+    std::memcpy(known->buffer->mutable_data(), bytes.data(), bytes.size());
   }
   if (item.big_endian) {
-    swap_elements(item.header.dtype, known->buffer->data(), item.header.shape.count());
+    swap_elements(item.header.dtype, known->buffer->mutable_data(), item.header.shape.count());
   }
   check_booleans(item.header.dtype, known->buffer->data(), item.header.shape.count());
   known->view = ArrayView(item.header.dtype, known->buffer->data(), item.header.shape, item.header.order);

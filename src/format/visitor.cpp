@@ -41,7 +41,7 @@ std::shared_ptr<Buffer> ArrayTarget::grown(std::shared_ptr<Buffer> buffer, std::
     larger = Buffer::allocate(static_cast<std::size_t>(std::min(total, std::max(bytes, 2 * have))));
   }
   if (have > 0) {
-    std::memcpy(larger->data(), buffer->data(), static_cast<std::size_t>(have));
+    std::memcpy(larger->mutable_data(), buffer->data(), static_cast<std::size_t>(have));
   }
   return larger;
 }
