@@ -3,11 +3,14 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <thread>
 
+#include "stele/value.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -71,6 +74,121 @@ class Mapped : public testing::Test {
   Folder folder;
   std::string path = folder / "m.stele";
 };
+
+/// Why map_all refuses to read a T.
+template <class T>
+std::string refused(const std::string& path, const std::string& part = {}) {
+  const LoadOptions options{.map = MapMode::read_only, .map_all = true};
+  const Error error = error_of([&] { part.empty() ? load<T>(path, options) : open(path, options).load<T>(part); });
+  EXPECT_EQ(error.code(), Errc::not_mappable) << error.what();
+  return error.what();
+}
+
+TEST_F(Mapped, ACopyOfAListedArrayIsRefusedWhereAllAreToBeMapped) {
+  const auto has = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  struct Copied {
+    std::string name;
+    std::vector<float> weights;
+  };
+  struct Taken {
+    std::string name;
+    Array<float> weights;
+  };
+  const std::string all = folder / "all.stele";
+  save(Copied{"m", test::numbers<float>(2000)}, all);
+  const LoadOptions options{.map = MapMode::read_only, .map_all = true};
+  EXPECT_FALSE(load<Taken>(all, options).weights.writable());
+  EXPECT_FALSE(open(all, options).load<Array<float>>("weights").writable());
+  EXPECT_FALSE(load<Value>(all, options).at("weights").array().buffer()->writable());
+  has(refused<Copied>(all), "weights: the array would be copied");
+  has(refused<std::vector<float>>(all, "weights"), "memory of its own");
+  has(refused<Array<double>>(all, "weights"), "float32");
+  has(refused<std::list<float>>(all, "weights"), "item by item");
+  // Small ones are always copied.
+  save(Copied{"m", std::vector<float>(1000)}, all);
+  EXPECT_EQ(load<Copied>(all, options).weights.size(), 1000U);
+  // Encoded, in pieces, or without a mapping
+  if (!test::has_codec("gzip")) {
+    GTEST_SKIP();
+  }
+  const std::string packed = folder / "packed.stele.gz";
+  save(std::vector<std::int64_t>(20'000, 3), packed, {.filter = "narrow"});
+  const std::string encoded = folder / "encoded.stele";
+  {
+    const Codecs codecs;
+    const auto plain = decompressing_source(file_source(packed), *codecs.find("gzip"));
+    Data bytes(1 << 20);
+    std::size_t size = 0;
+    while (const std::size_t more = plain->read(std::span(bytes).subspan(size))) {
+      size += more;
+    }
+    test::put(encoded, std::span(bytes).first(size));
+  }
+  has(refused<std::vector<std::int64_t>>(encoded), "encoded (narrow)");
+  std::ostringstream stream;
+  {
+    const auto pipe = stream_sink(stream);
+    MapWriter writer(*pipe);
+    auto rows = writer.grow<double>("grown");
+    rows.append(test::numbers<double>(3000));
+    rows.close();
+    writer.close();
+  }
+  const std::string pieces = folder / "pieces.stele";
+  test::put(pieces, std::as_bytes(std::span(stream.view())));
+  has(refused<Array<double>>(pieces, "grown"), "in pieces");
+  has(error_of([&] { from_bytes<std::vector<float>>(to_bytes(test::numbers<float>(2000)), {.map_all = true}); }).what(),
+      "the input is not mapped");
+}
+
+TEST_F(Mapped, ListingTellsWhatCanBeMapped) {
+  struct Parts {
+    Array<float> large, part;
+    std::vector<float> small;
+    std::string text;
+  };
+  Parts parts{Array<float>({3000}), {}, std::vector<float>(10), std::string(5000, 'x')};
+  parts.part = parts.large.slice(5, 2000);
+  const std::string path = folder / "parts.stele";
+  save(parts, path);
+  const auto mappable = [](const std::string& file, const LoadOptions& options = {}) {
+    std::map<std::string, bool> found;
+    for (const Entry& entry : open(file, options).list()) {
+      found[entry.path] = entry.mappable;
+    }
+    return found;
+  };
+  const std::map<std::string, bool> expected{{"", false},      {"large", true}, {"part", true},
+                                             {"small", false}, {"text", false}};
+  EXPECT_EQ(mappable(path), expected);
+  EXPECT_EQ(mappable(path, {.map = MapMode::read_only, .map_all = true}), expected);
+  if (test::has_codec("gzip")) {
+    save(parts, folder / "parts.stele.gz", {.filter = "none"});
+    EXPECT_FALSE(mappable(folder / "parts.stele.gz").at("large"));
+  }
+  test::Data moved(3);
+  const test::Data plain = test::content(path);
+  moved.insert(moved.end(), plain.begin(), plain.end());
+  test::put(folder / "moved", moved);
+  EXPECT_FALSE(mappable(folder / "moved", {.offset = 3}).at("large"));
+}
+
+TEST_F(Mapped, AGrownArrayOfAFileIsMapped) {
+  const std::string path = folder / "grown.stele";
+  MapWriter writer(path);
+  auto rows = writer.grow<double>("grown", Shape{3});
+  for (int i = 0; i < 500; ++i) {
+    rows.append(std::vector<double>{0.5 * i, 1, 2});
+  }
+  rows.close();
+  writer.close();
+  auto grown = open(path, {.map = MapMode::read_only, .map_all = true}).load<Array<double, 2>>("grown");
+  EXPECT_FALSE(grown.writable());
+  EXPECT_EQ(grown(499, 0), 249.5);
+  EXPECT_TRUE(open(path).list().at(1).mappable);
+}
 
 TEST_F(Mapped, ReadOnly) {
   const Model saved = model(5);

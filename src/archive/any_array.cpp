@@ -36,7 +36,7 @@ class ArrayItems final : public InVisitor {
  public:
   ArrayItems(ArrayView view, std::shared_ptr<Buffer> buffer, InVisitor& errors)
       : view_(std::move(view)), buffer_(std::move(buffer)), errors_(errors) {
-    strict_ = errors.strict();
+    field_rules_ = errors.field_rules();
     types_ = errors.types();
     top_.view = view_;
   }

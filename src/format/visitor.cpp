@@ -408,7 +408,7 @@ void ambiguous_version() {
 
 std::uint32_t read_version(InVisitor& in, std::uint32_t known) {
   const auto version = static_cast<std::uint32_t>(to_unsigned(in.number(), ~std::uint32_t{0}, in));
-  if (version > known && in.strict()) {
+  if (version > known && in.field_rules().known) {
     in.error(Errc::unsupported, "the stored version " + std::to_string(version) +
                                     " is newer than this program's, " + std::to_string(known));
   }
