@@ -103,13 +103,7 @@ concept OwnForm = requires(Form& form) { Walk<T>::add_form(form); };
 
 /// Whether T is written by a specialisation of Walk, the library's own included.
 template <class T>
-inline constexpr bool has_walk_of_its_own = [] {
-  if constexpr (family<T>() == Family::refused) {
-    return true;
-  } else {
-    return !std::is_base_of_v<As<T>, Walk<T>>;
-  }
-}();
+inline constexpr bool has_walk_of_its_own = !std::is_base_of_v<As<T>, Walk<T>>;
 
 template <class T, bool by_name = true>
 constexpr void add_form(Form& form, int depth = 0);
@@ -174,6 +168,8 @@ constexpr void add_form(Form& form, int depth) {
     static_assert(OwnForm<T>,
                   "stele: an alternative of a variant with a stele::Walk of its own needs a name: give it `static "
                   "constexpr std::string_view stele_name`, or specialise stele::NameOf for it");
+  } else if constexpr (f == Family::refused) {
+    form += "refused";  // writing and reading say why
   } else if constexpr (f == Family::derived) {
     add_form<std::remove_const_t<StandardBase<T>>>(form, depth);
   } else if constexpr (f == Family::null) {
