@@ -38,7 +38,7 @@ Value value(int kind) {
   made.name = "value " + std::to_string(kind);
   made.numbers.assign(static_cast<std::size_t>(30'000 + kind), kind);
   made.grid = counting<float, 2>({100, 90});
-  made.grid(0, 0) = static_cast<float>(kind);
+  made.grid.mutable_at(0, 0) = static_cast<float>(kind);
   made.texts.assign(3000, std::string(40, static_cast<char>('a' + kind)));
   return made;
 }
@@ -266,7 +266,7 @@ TEST_F(Faults, AFailedFlushIsAnError) {
   save(value(1), path);
   File file = open(path, {.map = MapMode::read_write});
   auto grid = file.load<Array<float, 2>>("grid");
-  grid(1, 1) = 5;
+  grid.mutable_at(1, 1) = 5;
   system_calls().msync = [](void*, std::size_t, int) {
     errno = EIO;
     return -1;

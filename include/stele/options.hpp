@@ -60,8 +60,16 @@ struct Limits {
 struct LoadOptions {
   /// Map the file instead of reading it: every stele::Array of 4 KiB or more then points into it.
   MapMode map = MapMode::none;
+  /// An array of 4 KiB or more that would be copied instead of mapped is an Error(not_mappable) that says why: one that
+  /// is read into another type than stele::Array, is stored encoded, in pieces or as other numbers, or is not mapped.
+  bool map_all = false;
   Verify verify = Verify::automatic;
-  /// A stored field that the type does not have, or the reverse, is an error instead of skipped and left alone.
+  /// Every stored field must be one of the type; without, others are skipped. Also refuses a stored version that is newer
+  /// than the type's.
+  bool known = false;
+  /// Every field of the type must be stored; without, others are left alone, but for those that the type requires.
+  bool complete = false;
+  /// Both.
   bool strict = false;
   /// Threads for reading; 0: as many as the machine has, at most 16.
   unsigned threads = 0;

@@ -109,7 +109,8 @@ struct File::State {
     parts.context.directory = &tail.directory;
     parts.context.mapping = opened.mapping;
     parts.context.verify = opened.verify();
-    parts.context.strict = opened.options.strict;
+    parts.context.field_rules = rules_of(opened.options);
+    parts.context.map_all = opened.options.map_all;
     parts.context.types = opened.options.types;
   }
 
@@ -160,13 +161,22 @@ bool File::contains(std::string_view path) const {
 }
 
 std::vector<Entry> File::list(const ListOptions& options) const {
-  const Parts parts(*state_->opened.source, state_->parts);
+  Parts::Options listing = state_->parts;
+  listing.context.map_all = false;
+  const Parts parts(*state_->opened.source, listing);
   const auto offset = parts.locate(options.path);
   if (!offset) {
     fail(Errc::not_found, "there is no value at this path", {options.path, {}});
   }
   const Parts::Part part = parts.at(*offset, options.path);
-  return list_values(*part.decoder, options);
+  std::vector<Entry> entries = list_values(*part.decoder, options);
+  for (Entry& entry : entries) {
+    if (entry.mappable) {
+      const std::uint64_t alignment = alignment_to_map(entry.dtype);
+      entry.mappable = !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
+    }
+  }
+  return entries;
 }
 
 Info File::info() const {

@@ -34,7 +34,8 @@ class BareItem final : public ItemReader {
   static DecoderContext context(const LoadOptions& options) {
     DecoderContext context;
     context.verify = Verify::none;
-    context.strict = options.strict;
+    context.field_rules = rules_of(options);
+    context.map_all = options.map_all;
     context.types = options.types;
     return context;
   }
@@ -65,7 +66,8 @@ class WholeArchive final : public ItemReader {
     context.trailer = &tail_.trailer;
     context.mapping = opened_.mapping;
     context.verify = opened_.verify();
-    context.strict = opened_.options.strict;
+    context.field_rules = rules_of(opened_.options);
+    context.map_all = opened_.options.map_all;
     context.types = opened_.options.types;
     decoder_.emplace(*input_, std::move(context));
     decoder_->begin();

@@ -136,7 +136,8 @@ InVisitor& Reader::begin() {
   }
   context.mapping = opened.mapping;
   context.verify = opened.verify();
-  context.strict = state.options.strict;
+  context.field_rules = rules_of(state.options);
+  context.map_all = state.options.map_all;
   context.types = state.options.types;
   state.decoder = std::make_unique<Decoder>(*state.input, std::move(context));
   state.decoder->begin();
