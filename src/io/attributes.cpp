@@ -238,7 +238,10 @@ void keep_attributes(int file, const Folder& folder, const std::string& name, co
     fail_call("keep the permissions of", path, errno);  // one that it has from its folder would widen them
   }
   if (calls.fchmod(file, mode) != 0) {
-    fail_call("keep the permissions of", path, errno);
+    const int error = errno;
+    if (calls.fstat(file, &now) != 0 || (now.st_mode & 07777) != mode) {  // a file system may know one mode alone
+      fail_call("keep the permissions of", path, error);
+    }
   }
 }
 
