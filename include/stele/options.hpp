@@ -27,6 +27,10 @@ struct SaveOptions {
   unsigned threads = 0;
   /// How durable a file is when save() returns. Sync::file costs what the device needs to take all bytes.
   Sync sync = Sync::none;
+  /// Write into a file that stands instead of replacing it: where its name cannot be given to another file, as for one
+  /// that is mounted into a container, or must stay the same file, as for hard links. Not atomic: the new bytes are copied
+  /// over the old ones at the end, and a crash meanwhile leaves a damaged file.
+  bool in_place = false;
   /// Write unordered containers in the order of their keys' bytes, so that equal objects give equal files. Costs a sort.
   bool canonical = false;
   /// Kept in the directory, shown by `stele info`.

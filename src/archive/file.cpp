@@ -5,6 +5,7 @@
 #include "archive/listing.hpp"
 #include "archive/locate.hpp"
 #include "archive/opened.hpp"
+#include "base/process.hpp"
 #include "format/path.hpp"
 #include "stele/archive.hpp"
 
@@ -16,6 +17,9 @@ class WritableMapping {
  public:
   WritableMapping(std::shared_ptr<Mapping> mapping, Tail tail) : mapping_(std::move(mapping)), tail_(std::move(tail)) {}
   ~WritableMapping() {
+    if (process_.in_child()) {  // the parent will
+      return;
+    }
     try {
       update();
     } catch (...) {  // flush() is the way to hear of it
@@ -27,6 +31,7 @@ class WritableMapping {
   Mapping& mapping() noexcept { return *mapping_; }
 
   void update() {
+    process_.require_same_process("a file mapped to be written");
     const std::lock_guard lock(mutex_);
     const MutableBytes all = mapping_->writable_bytes();
     Trailer& trailer = tail_.trailer;
@@ -71,6 +76,7 @@ class WritableMapping {
   std::shared_ptr<Mapping> mapping_;
   Tail tail_;
   std::mutex mutex_;
+  ProcessMark process_;
 };
 
 }  // namespace

@@ -2,12 +2,14 @@
 #include <cstring>
 
 #include "archive/opened.hpp"
+#include "base/process.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
 
 /// Two kinds of places to read from. A file or memory is opened once, and archives follow one another in its plain
-/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its end.
+/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its
+/// end.
 struct Reader::State {
   LoadOptions options;
   std::unique_ptr<Source> stream;  // null: a file or memory
@@ -21,6 +23,18 @@ struct Reader::State {
   std::unique_ptr<Input> input;
   std::unique_ptr<Decoder> decoder;
   std::map<std::string, std::string> metadata;
+  ProcessMark process;
+
+  /// In a child, what a thread of the parent may have been inside of is left as it is.
+  ~State() {
+    if (process.in_child() && decoder != nullptr) {
+      leave_behind(decoder.release());
+      leave_behind(input.release());
+      if (opened) {
+        leave_behind(opened->source.release());
+      }
+    }
+  }
 
   void open_next() {
     position = 0;
@@ -96,6 +110,7 @@ Reader& Reader::operator=(Reader&&) noexcept = default;
 
 bool Reader::more() {
   State& state = *state_;
+  state.process.require_same_process("the Reader");
   if (state.stream != nullptr) {
     return state.stream->random_access() ? state.stream_at < *state.stream->size() : state.take_one(*state.stream);
   }
@@ -108,6 +123,7 @@ bool Reader::more() {
 
 InVisitor& Reader::begin() {
   State& state = *state_;
+  state.process.require_same_process("the Reader");
   state.decoder.reset();
   state.input.reset();
   if (state.stream != nullptr) {

@@ -1,8 +1,10 @@
 #include "codec/block_source.hpp"
 
 #include <algorithm>
+#include <condition_variable>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "stele/error.hpp"
@@ -42,21 +44,40 @@ struct BlockSource::Kept {
   std::vector<std::byte> plain;
 };
 
+/// What calls and helpers share.
+struct BlockSource::Ahead {
+  Pool<Decoding> decodings;
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::vector<std::unique_ptr<Kept>> kept;
+  const Block* last = nullptr;  // of which a part was read
+  std::uint64_t clock = 0;
+  bool stopping = false;
+  std::vector<std::jthread> helpers;
+
+  Kept* find(const Block& block) const noexcept;
+  Kept* free_place() const noexcept;
+};
+
 BlockSource::BlockSource(std::unique_ptr<Source> stored, const Codec& codec, std::vector<Block> blocks,
                          const DecodeOptions& options)
     : stored_(std::move(stored)),
       codec_(codec),
       options_(options),
       blocks_(std::move(blocks)),
-      size_(blocks_.empty() ? 0 : blocks_.back().plain_offset + blocks_.back().plain_size) {}
+      size_(blocks_.empty() ? 0 : blocks_.back().plain_offset + blocks_.back().plain_size),
+      ahead_(make_process_owned<Ahead>()) {}
 
 BlockSource::~BlockSource() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
+  if (process_.in_child()) {
+    return;
   }
-  changed_.notify_all();
-  helpers_.clear();
+  {
+    const std::lock_guard lock(ahead_->mutex);
+    ahead_->stopping = true;
+  }
+  ahead_->changed.notify_all();
+  ahead_->helpers.clear();
 }
 
 std::size_t BlockSource::read(MutableBytes into) {
@@ -84,7 +105,9 @@ void BlockSource::read_at(std::uint64_t offset, MutableBytes into) const {
   for (const Block* block = &block_at(offset); !into.empty(); ++block) {
     const auto skip = static_cast<std::size_t>(offset - block->plain_offset);
     const std::size_t count = std::min(into.size(), static_cast<std::size_t>(block->plain_size) - skip);
-    if (count == block->plain_size) {
+    if (process_.in_child()) {
+      read_alone(*block, skip, into.first(count));
+    } else if (count == block->plain_size) {
       read_whole(*block, into.first(count));
     } else {
       read_part(*block, skip, into.first(count));
@@ -103,50 +126,67 @@ std::uint64_t BlockSource::next_cut(std::uint64_t offset) const {
 }
 
 void BlockSource::decode(const Block& block, MutableBytes plain) const {
-  const auto decoding = decodings_.take([&] {
+  const auto decoding = ahead_->decodings.take([&] {
     auto made = std::make_unique<Decoding>();
     made->decoder = codec_.decoder(options_);
     return made;
   });
+  decode(block, plain, *decoding);
+}
+
+/// A part of a block, or the whole, with nothing that other calls have a part in.
+void BlockSource::read_alone(const Block& block, std::size_t skip, MutableBytes into) const {
+  Decoding decoding;
+  decoding.decoder = codec_.decoder(options_);
+  if (into.size() == block.plain_size) {
+    decode(block, into, decoding);
+    return;
+  }
+  std::vector<std::byte> plain(static_cast<std::size_t>(block.plain_size));
+  decode(block, plain, decoding);
+  std::copy_n(plain.begin() + static_cast<std::ptrdiff_t>(skip), into.size(), into.begin());
+}
+
+void BlockSource::decode(const Block& block, MutableBytes plain, Decoding& decoding) const {
   const auto size = static_cast<std::size_t>(block.stored_size);
   Bytes stored = stored_->memory();
   if (!stored.empty()) {
     stored = stored.subspan(static_cast<std::size_t>(block.stored_offset), size);
   } else {
-    if (decoding->stored.size() < size) {
-      decoding->stored.resize(size);
+    if (decoding.stored.size() < size) {
+      decoding.stored.resize(size);
     }
-    const auto into = MutableBytes(decoding->stored).first(size);
+    const auto into = MutableBytes(decoding.stored).first(size);
     stored_->read_at(block.stored_offset, into);
     stored = into;
   }
   try {
-    decoding->decoder->decode(block, stored, plain);
+    decoding.decoder->decode(block, stored, plain);
   } catch (const Error& error) {
-    fail(error.code(), std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " +
-                           error.message());
+    fail(error.code(),
+         std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " + error.message());
   }
 }
 
 // ---- kept blocks ----
 
-BlockSource::Kept* BlockSource::find(const Block& block) const noexcept {
-  for (const auto& kept : kept_) {
-    if (kept->block == &block && kept->state != Kept::State::empty) {
-      return kept.get();
+BlockSource::Kept* BlockSource::Ahead::find(const Block& block) const noexcept {
+  for (const auto& one : kept) {
+    if (one->block == &block && one->state != Kept::State::empty) {
+      return one.get();
     }
   }
   return nullptr;
 }
 
 /// Whichever was used longest ago; null where all are in use.
-BlockSource::Kept* BlockSource::free_place() const noexcept {
+BlockSource::Kept* BlockSource::Ahead::free_place() const noexcept {
   Kept* oldest = nullptr;
-  for (const auto& kept : kept_) {
-    if (kept->readers == 0 && kept->state != Kept::State::decoding &&
-        (oldest == nullptr || kept->state == Kept::State::empty || kept->used < oldest->used)) {
-      oldest = kept.get();
-      if (kept->state == Kept::State::empty) {
+  for (const auto& one : kept) {
+    if (one->readers == 0 && one->state != Kept::State::decoding &&
+        (oldest == nullptr || one->state == Kept::State::empty || one->used < oldest->used)) {
+      oldest = one.get();
+      if (one->state == Kept::State::empty) {
         break;
       }
     }
@@ -165,25 +205,25 @@ void BlockSource::decode_kept(Kept& kept, std::unique_lock<std::mutex>& lock) co
   } catch (...) {
     lock.lock();
     kept.state = Kept::State::empty;
-    changed_.notify_all();
+    ahead_->changed.notify_all();
     throw;
   }
   lock.lock();
   kept.state = Kept::State::ready;
-  changed_.notify_all();
+  ahead_->changed.notify_all();
 }
 
 void BlockSource::read_part(const Block& block, std::size_t skip, MutableBytes into) const {
-  std::unique_lock lock(mutex_);
-  if (kept_.empty()) {
+  std::unique_lock lock(ahead_->mutex);
+  if (ahead_->kept.empty()) {
     for (unsigned i = 0; i < options_.threads + 2; ++i) {
-      kept_.push_back(std::make_unique<Kept>());
+      ahead_->kept.push_back(std::make_unique<Kept>());
     }
   }
   Kept* kept = nullptr;
   for (;;) {
-    kept = find(block);
-    if (kept == nullptr && (kept = free_place()) != nullptr) {
+    kept = ahead_->find(block);
+    if (kept == nullptr && (kept = ahead_->free_place()) != nullptr) {
       kept->block = &block;
       kept->state = Kept::State::waiting;
     }
@@ -194,9 +234,9 @@ void BlockSource::read_part(const Block& block, std::size_t skip, MutableBytes i
       decode_kept(*kept, lock);
       break;
     }
-    changed_.wait(lock);
+    ahead_->changed.wait(lock);
   }
-  kept->used = ++clock_;
+  kept->used = ++ahead_->clock;
   ++kept->readers;
   look_ahead(block);
   lock.unlock();
@@ -204,16 +244,16 @@ void BlockSource::read_part(const Block& block, std::size_t skip, MutableBytes i
   lock.lock();
   --kept->readers;
   lock.unlock();
-  changed_.notify_all();
+  ahead_->changed.notify_all();
 }
 
 void BlockSource::read_whole(const Block& block, MutableBytes into) const {
   {
-    std::unique_lock lock(mutex_);
-    Kept* kept = find(block);
+    std::unique_lock lock(ahead_->mutex);
+    Kept* kept = ahead_->find(block);
     while (kept != nullptr && kept->state == Kept::State::decoding) {
-      changed_.wait(lock);
-      kept = find(block);
+      ahead_->changed.wait(lock);
+      kept = ahead_->find(block);
     }
     if (kept != nullptr && kept->state == Kept::State::ready) {
       std::copy_n(kept->plain.begin(), into.size(), into.begin());
@@ -228,7 +268,7 @@ void BlockSource::read_whole(const Block& block, MutableBytes into) const {
 
 /// Has the next blocks decoded where parts are read of one block after another. Called with the lock.
 void BlockSource::look_ahead(const Block& block) const {
-  const Block* before = std::exchange(last_, &block);
+  const Block* before = std::exchange(ahead_->last, &block);
   if (options_.threads < 2 || before == nullptr || &block != before + 1) {
     return;
   }
@@ -241,36 +281,36 @@ void BlockSource::look_ahead(const Block& block) const {
     if (bytes > most_kept_ahead) {
       break;
     }
-    if (find(*next) != nullptr) {
+    if (ahead_->find(*next) != nullptr) {
       continue;
     }
-    Kept* kept = free_place();
+    Kept* kept = ahead_->free_place();
     if (kept == nullptr) {
       break;
     }
     kept->block = next;
     kept->state = Kept::State::waiting;
-    kept->used = ++clock_;
+    kept->used = ++ahead_->clock;
     any = true;
   }
   if (any) {
-    if (helpers_.size() + 1 < options_.threads) {
+    if (ahead_->helpers.size() + 1 < options_.threads) {
       try {
-        helpers_.emplace_back([this] { serve(); });
+        ahead_->helpers.emplace_back([this] { serve(); });
       } catch (const std::exception&) {  // no thread is to be had: what waits is decoded when it is asked for
       }
     }
-    changed_.notify_all();
+    ahead_->changed.notify_all();
   }
 }
 
 void BlockSource::serve() const {
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    const auto waiting = std::find_if(kept_.begin(), kept_.end(),
+  std::unique_lock lock(ahead_->mutex);
+  while (!ahead_->stopping) {
+    const auto waiting = std::find_if(ahead_->kept.begin(), ahead_->kept.end(),
                                       [](const auto& kept) { return kept->state == Kept::State::waiting; });
-    if (waiting == kept_.end()) {
-      changed_.wait(lock);
+    if (waiting == ahead_->kept.end()) {
+      ahead_->changed.wait(lock);
       continue;
     }
     try {

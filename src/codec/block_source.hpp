@@ -1,20 +1,20 @@
 #pragma once
 // The plain bytes of a compressed file whose blocks are known, at any offset.
 
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <span>
-#include <thread>
 #include <vector>
 
 #include "base/pool.hpp"
+#include "base/process.hpp"
 #include "stele/codec.hpp"
 
 namespace stele {
 
 /// A block that lies whole in a request is decoded to where it is wanted. Others are kept for the requests to come, and
-/// where these go from block to block, helpers decode the next ones ahead.
+/// where these go from block to block, helpers decode the next ones ahead. A child of fork() has no helpers and may
+/// have copies of locks that they held: there each call decodes for itself.
 class BlockSource final : public Source {
  public:
   /// `codec` must outlive it; `blocks` are usable().
@@ -39,13 +39,14 @@ class BlockSource final : public Source {
     std::vector<std::byte> stored;
   };
   struct Kept;
+  struct Ahead;
 
   const Block& block_at(std::uint64_t offset) const;
   void decode(const Block& block, MutableBytes plain) const;
+  void decode(const Block& block, MutableBytes plain, Decoding& decoding) const;
+  void read_alone(const Block& block, std::size_t skip, MutableBytes into) const;
   void read_whole(const Block& block, MutableBytes into) const;
   void read_part(const Block& block, std::size_t skip, MutableBytes into) const;
-  Kept* find(const Block& block) const noexcept;
-  Kept* free_place() const noexcept;
   void decode_kept(Kept& kept, std::unique_lock<std::mutex>& lock) const;
   void look_ahead(const Block& block) const;
   void serve() const;
@@ -57,15 +58,8 @@ class BlockSource final : public Source {
   const std::uint64_t size_;
   std::uint64_t position_ = 0;
 
-  mutable Pool<Decoding> decodings_;
-
-  mutable std::mutex mutex_;  // guards what follows
-  mutable std::condition_variable changed_;
-  mutable std::vector<std::unique_ptr<Kept>> kept_;
-  mutable const Block* last_ = nullptr;  // of which a part was read
-  mutable std::uint64_t clock_ = 0;
-  mutable bool stopping_ = false;
-  mutable std::vector<std::jthread> helpers_;
+  ProcessMark process_;
+  const ProcessOwned<Ahead> ahead_;
 };
 
 /// Whether blocks lie without gaps in the plain bytes, in order in the file and inside it, and are small enough to be
