@@ -7,7 +7,8 @@
 namespace stele {
 
 /// Two kinds of places to read from. A file or memory is opened once, and archives follow one another in its plain
-/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its end.
+/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its
+/// end.
 struct Reader::State {
   LoadOptions options;
   std::unique_ptr<Source> stream;  // null: a file or memory
@@ -66,7 +67,7 @@ struct Reader::State {
 
 Reader::Reader(const Path& path, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_path(path, options);
+  state_->opened = open_path(path, options, Access::whole);
   state_->is_path = true;
 }
 
@@ -87,7 +88,7 @@ Reader::Reader(Source& source, const LoadOptions& options) : state_(std::make_un
 
 Reader::Reader(Bytes bytes, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_source(memory_source(bytes), options);
+  state_->opened = open_source(memory_source(bytes), options, Access::whole);
 }
 
 Reader::~Reader() = default;
@@ -151,6 +152,9 @@ void Reader::end() {
   const std::uint64_t length = state.decoder->trailer().total_length;
   const bool first = state.position == 0;
   state.position += length;
+  if (state.stream != nullptr && state.stream->random_access() && !opened.compressed) {
+    opened.source->seek(length);  // what was read at offsets has not moved it
+  }
   opened.source->finish();
   if (state.stream != nullptr) {
     if (state.stream->random_access()) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "codec/stored.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -13,11 +14,38 @@ namespace {
 // An index that claims a larger block is not used. What such a file says is then read in order, in bounded memory.
 constexpr std::uint64_t max_plain_block = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_stored_block = 2 * max_plain_block;
-constexpr std::uint64_t most_kept_ahead = std::uint64_t{16} << 20;  // bytes decoded before they are asked for
+// What is kept and decoded ahead, and what compressed bytes are held at once; a single block may be larger.
+constexpr std::uint64_t most_kept = std::uint64_t{96} << 20;
+constexpr std::uint64_t most_in_flight = std::uint64_t{32} << 20;
+constexpr std::size_t small_buffer = std::size_t{4} << 20;  // not worth freeing
+
+/// Reads another Source in order by read_at() alone, which others may call meanwhile.
+class AtSource final : public Source {
+ public:
+  explicit AtSource(const Source& source) : source_(source), size_(source.size().value_or(0)) {}
+  std::size_t read(MutableBytes into) override {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - position_));
+    source_.read_at(position_, into.first(count));
+    position_ += count;
+    return count;
+  }
+  std::optional<std::uint64_t> size() const override { return size_; }
+  bool random_access() const noexcept override { return true; }
+  void seek(std::uint64_t offset) override { position_ = std::min(offset, size_); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override { source_.read_at(offset, into); }
+
+ private:
+  const Source& source_;
+  const std::uint64_t size_;
+  std::uint64_t position_ = 0;
+};
 
 }  // namespace
 
 bool usable(std::span<const Block> blocks, std::uint64_t file_size) {
+  if (blocks.size() > most_blocks(file_size)) {
+    return false;
+  }
   std::uint64_t plain = 0;
   std::uint64_t stored = 0;
   for (const Block& block : blocks) {
@@ -40,15 +68,96 @@ struct BlockSource::Kept {
   unsigned readers = 0;
   std::uint64_t used = 0;  // when, by clock_
   std::vector<std::byte> plain;
+  std::uint64_t bytes = 0;  // what `plain` takes, or will
 };
 
-BlockSource::BlockSource(std::unique_ptr<Source> stored, const Codec& codec, std::vector<Block> blocks,
+/// The plain bytes as the codec gives them in order. Thread-safe.
+class BlockSource::Reference {
+ public:
+  Reference(const Source& stored, const Codec& codec, const DecodeOptions& options)
+      : stored_(stored), codec_(codec), options_(options) {}
+
+  /// Gives the plain bytes of a block of a file of `size`, which cannot be decoded by itself for `reason`, or throws
+  /// what is wrong with the file.
+  void read(const Block& block, std::uint64_t size, MutableBytes plain, const Error& reason) {
+    const std::lock_guard lock(mutex_);
+    if (!judged_) {
+      judge(size, reason);
+    }
+    if (failed_) {
+      // Where both ways find the same, the message is the one that names the block.
+      throw failed_->code() == reason.code() ? reason : *failed_;
+    }
+    if (in_order_ == nullptr || block.plain_offset < position_) {
+      if (passes_left_ == 0) {
+        throw reason;
+      }
+      --passes_left_;
+      restart();
+    }
+    std::vector<std::byte> scratch(piece_size);
+    while (position_ < block.plain_offset) {
+      const std::uint64_t left = block.plain_offset - position_;
+      next(MutableBytes(scratch).first(static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), left))));
+    }
+    while (!plain.empty()) {
+      plain = plain.subspan(next(plain));
+    }
+  }
+
+ private:
+  static constexpr std::size_t piece_size = std::size_t{64} << 10;
+
+  void restart() {
+    from_ = std::make_unique<AtSource>(stored_);
+    in_order_ = codec_.in_order(*from_, options_);
+    position_ = 0;
+  }
+  std::size_t next(MutableBytes into) {
+    const std::size_t count = in_order_->read(into);
+    position_ += count;
+    return count;
+  }
+
+  /// Reads the whole file.
+  void judge(std::uint64_t size, const Error& reason) {
+    judged_ = true;
+    try {
+      restart();
+      std::vector<std::byte> scratch(piece_size);
+      while (next(scratch) > 0) {
+      }
+      in_order_->finish();
+      if (position_ != size) {
+        failed_ = reason;
+      }
+    } catch (const Error& error) {
+      failed_ = error.code() == Errc::unsupported ? reason : error;  // that of a codec which knows of blocks only
+    }
+    in_order_.reset();
+  }
+
+  const Source& stored_;
+  const Codec& codec_;
+  const DecodeOptions options_;
+  std::mutex mutex_;  // guards what follows
+  bool judged_ = false;
+  std::optional<Error> failed_;
+  std::unique_ptr<AtSource> from_;
+  std::unique_ptr<Source> in_order_;
+  std::uint64_t position_ = 0;  // of in_order_
+  unsigned passes_left_ = 4;    // so that no file takes time without end
+};
+
+BlockSource::BlockSource(std::unique_ptr<Source> stored, const Codec& codec, BlockIndex index,
                          const DecodeOptions& options)
     : stored_(std::move(stored)),
       codec_(codec),
       options_(options),
-      blocks_(std::move(blocks)),
-      size_(blocks_.empty() ? 0 : blocks_.back().plain_offset + blocks_.back().plain_size) {}
+      index_(std::move(index)),
+      blocks_(index_.blocks),
+      size_(blocks_.empty() ? 0 : blocks_.back().plain_offset + blocks_.back().plain_size),
+      reference_(std::make_unique<Reference>(*stored_, codec, options)) {}
 
 BlockSource::~BlockSource() {
   {
@@ -102,7 +211,45 @@ std::uint64_t BlockSource::next_cut(std::uint64_t offset) const {
   return block.plain_offset + block.plain_size;
 }
 
+/// The format has nothing behind its last block that is not checked, but the Source of the file may.
+void BlockSource::finish() {
+  stored_->seek(stored_->size().value_or(0));
+  stored_->finish();
+}
+
 void BlockSource::decode(const Block& block, MutableBytes plain) const {
+  const bool in_memory = !stored_->memory().empty();
+  const auto land = [&] {
+    if (!in_memory) {
+      {
+        const std::lock_guard lock(mutex_);
+        in_flight_ -= block.stored_size;
+      }
+      changed_.notify_all();
+    }
+  };
+  if (!in_memory) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return in_flight_ == 0 || in_flight_ + block.stored_size <= most_in_flight; });
+    in_flight_ += block.stored_size;
+  }
+  try {
+    decode_stored(block, plain);
+  } catch (const Error& error) {
+    land();
+    if (error.code() != Errc::damaged && error.code() != Errc::truncated) {
+      throw;
+    }
+    reference_->read(block, size_, plain, error);
+    return;
+  } catch (...) {
+    land();
+    throw;
+  }
+  land();
+}
+
+void BlockSource::decode_stored(const Block& block, MutableBytes plain) const {
   const auto decoding = decodings_.take([&] {
     auto made = std::make_unique<Decoding>();
     made->decoder = codec_.decoder(options_);
@@ -114,6 +261,7 @@ void BlockSource::decode(const Block& block, MutableBytes plain) const {
     stored = stored.subspan(static_cast<std::size_t>(block.stored_offset), size);
   } else {
     if (decoding->stored.size() < size) {
+      decoding->stored = {};
       decoding->stored.resize(size);
     }
     const auto into = MutableBytes(decoding->stored).first(size);
@@ -123,8 +271,11 @@ void BlockSource::decode(const Block& block, MutableBytes plain) const {
   try {
     decoding->decoder->decode(block, stored, plain);
   } catch (const Error& error) {
-    fail(error.code(), std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " +
-                           error.message());
+    fail(error.code(),
+         std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " + error.message());
+  }
+  if (decoding->stored.size() > small_buffer) {
+    decoding->stored = {};
   }
 }
 
@@ -139,10 +290,13 @@ BlockSource::Kept* BlockSource::find(const Block& block) const noexcept {
   return nullptr;
 }
 
-/// Whichever was used longest ago; null where all are in use.
-BlockSource::Kept* BlockSource::free_place() const noexcept {
+/// Whichever was used longest ago; null where all are in use. With `other_than`, another one that holds memory.
+BlockSource::Kept* BlockSource::free_place(const Kept* other_than) const noexcept {
   Kept* oldest = nullptr;
   for (const auto& kept : kept_) {
+    if (kept.get() == other_than || (other_than != nullptr && kept->bytes == 0)) {
+      continue;
+    }
     if (kept->readers == 0 && kept->state != Kept::State::decoding &&
         (oldest == nullptr || kept->state == Kept::State::empty || kept->used < oldest->used)) {
       oldest = kept.get();
@@ -154,12 +308,48 @@ BlockSource::Kept* BlockSource::free_place() const noexcept {
   return oldest;
 }
 
+/// A place that is to hold a block, for which others are given up; null where all are in use, or too much is.
+BlockSource::Kept* BlockSource::place_for(const Block& block) const noexcept {
+  Kept* const place = free_place();
+  if (place == nullptr) {
+    return nullptr;
+  }
+  while (true) {
+    std::uint64_t held = 0;
+    for (const auto& kept : kept_) {
+      held += kept.get() == place ? 0 : kept->bytes;
+    }
+    place->bytes = std::max<std::uint64_t>(block.plain_size, place->plain.capacity());
+    if (held == 0 || held + place->bytes <= most_kept) {
+      break;
+    }
+    Kept* const other = free_place(place);
+    if (other == nullptr) {
+      place->bytes = place->plain.capacity();
+      return nullptr;
+    }
+    place->state = Kept::State::empty;
+    if (place->plain.capacity() < block.plain_size) {
+      std::swap(place->plain, other->plain);
+    }
+    other->plain = {};
+    other->bytes = 0;
+    other->state = Kept::State::empty;
+  }
+  place->block = &block;
+  place->state = Kept::State::waiting;
+  return place;
+}
+
 /// Decodes the block of a place; without the lock meanwhile.
 void BlockSource::decode_kept(Kept& kept, std::unique_lock<std::mutex>& lock) const {
   kept.state = Kept::State::decoding;
   const Block& block = *kept.block;
   lock.unlock();
   try {
+    if (kept.plain.capacity() < block.plain_size) {
+      kept.plain = {};  // as growing takes both, and more than is asked for
+    }
     kept.plain.resize(static_cast<std::size_t>(block.plain_size));
     decode(block, kept.plain);
   } catch (...) {
@@ -183,9 +373,8 @@ void BlockSource::read_part(const Block& block, std::size_t skip, MutableBytes i
   Kept* kept = nullptr;
   for (;;) {
     kept = find(block);
-    if (kept == nullptr && (kept = free_place()) != nullptr) {
-      kept->block = &block;
-      kept->state = Kept::State::waiting;
+    if (kept == nullptr) {
+      kept = place_for(block);
     }
     if (kept != nullptr && kept->state == Kept::State::ready) {
       break;
@@ -232,24 +421,22 @@ void BlockSource::look_ahead(const Block& block) const {
   if (options_.threads < 2 || before == nullptr || &block != before + 1) {
     return;
   }
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = block.plain_size;
   const Block* end = blocks_.data() + blocks_.size();
   const Block* next = &block + 1;
   bool any = false;
   for (unsigned i = 0; i < options_.threads && next != end; ++i, ++next) {
     bytes += next->plain_size;
-    if (bytes > most_kept_ahead) {
+    if (bytes > most_kept) {
       break;
     }
     if (find(*next) != nullptr) {
       continue;
     }
-    Kept* kept = free_place();
+    Kept* kept = place_for(*next);
     if (kept == nullptr) {
       break;
     }
-    kept->block = next;
-    kept->state = Kept::State::waiting;
     kept->used = ++clock_;
     any = true;
   }
@@ -267,8 +454,8 @@ void BlockSource::look_ahead(const Block& block) const {
 void BlockSource::serve() const {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    const auto waiting = std::find_if(kept_.begin(), kept_.end(),
-                                      [](const auto& kept) { return kept->state == Kept::State::waiting; });
+    const auto waiting =
+        std::find_if(kept_.begin(), kept_.end(), [](const auto& kept) { return kept->state == Kept::State::waiting; });
     if (waiting == kept_.end()) {
       changed_.wait(lock);
       continue;
