@@ -85,7 +85,8 @@ class Source {
   /// it, such as the end of a compressed block. By default 1 MiB further. Thread-safe.
   virtual std::uint64_t next_cut(std::uint64_t offset) const;
   /// Consumes what the format behind the last byte read still holds, such as a checksum and a block index, and nothing
-  /// more, and verifies it. Called once, behind the end of an archive. Throws: Error(damaged), Error(truncated).
+  /// more, and verifies it. Called once behind each archive that is read as a whole. Throws: Error(damaged),
+  /// Error(truncated).
   virtual void finish() {}
   /// The whole content where it lies in memory, else empty. Valid as long as this Source.
   virtual Bytes memory() const noexcept { return {}; }

@@ -225,14 +225,14 @@ void File::flush() {
 }
 
 File open(const Path& path, const LoadOptions& options) {
-  return File(std::make_unique<File::State>(open_path(path, options)));
+  return File(std::make_unique<File::State>(open_path(path, options, Access::parts)));
 }
 
 File open(std::unique_ptr<Source> source, const LoadOptions& options) {
   if (options.map != MapMode::none) {
     fail(Errc::not_mappable, "a source cannot be mapped; open the file by its path");
   }
-  return File(std::make_unique<File::State>(open_source(std::move(source), options)));
+  return File(std::make_unique<File::State>(open_source(std::move(source), options, Access::parts)));
 }
 
 }  // namespace stele

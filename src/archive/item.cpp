@@ -15,7 +15,9 @@ void expect_end(std::uint64_t read, std::uint64_t size) {
 class BareItem final : public ItemReader {
  public:
   BareItem(Bytes item, const LoadOptions& options)
-      : size_(item.size()), source_(memory_source(item)), input_(*source_, input_options(item, options)),
+      : size_(item.size()),
+        source_(memory_source(item)),
+        input_(*source_, input_options(item, options)),
         decoder_(input_, context(options)) {
     decoder_.begin_bare();
   }
@@ -147,7 +149,7 @@ std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping
 }
 
 std::unique_ptr<ItemReader> read_archive(Bytes archive, const LoadOptions& options) {
-  return std::make_unique<WholeArchive>(open_source(memory_source(archive), options), archive.size());
+  return std::make_unique<WholeArchive>(open_source(memory_source(archive), options, Access::whole), archive.size());
 }
 
 }  // namespace stele

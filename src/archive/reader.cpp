@@ -80,7 +80,7 @@ struct Reader::State {
 
 Reader::Reader(const Path& path, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_path(path, options);
+  state_->opened = open_path(path, options, Access::whole);
   state_->is_path = true;
 }
 
@@ -101,7 +101,7 @@ Reader::Reader(Source& source, const LoadOptions& options) : state_(std::make_un
 
 Reader::Reader(Bytes bytes, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_source(memory_source(bytes), options);
+  state_->opened = open_source(memory_source(bytes), options, Access::whole);
 }
 
 Reader::~Reader() = default;
@@ -168,6 +168,9 @@ void Reader::end() {
   const std::uint64_t length = state.decoder->trailer().total_length;
   const bool first = state.position == 0;
   state.position += length;
+  if (state.stream != nullptr && state.stream->random_access() && !opened.compressed) {
+    opened.source->seek(length);  // what was read at offsets has not moved it
+  }
   opened.source->finish();
   if (state.stream != nullptr) {
     if (state.stream->random_access()) {
