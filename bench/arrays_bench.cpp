@@ -41,9 +41,9 @@ int main(int argc, char** argv) {
   data->x = stele::Array<float, 2>::uninitialized({rows, columns});
   const std::vector<float> values = bench::weights(1 << 20);
   for (std::size_t i = 0; i < data->x.size(); ++i) {
-    data->x.data()[i] = values[i % values.size()];
+    data->x.mutable_data()[i] = values[i % values.size()];
   }
-  bench::write_raw(bench::file("arrays.raw"), std::as_bytes(std::as_const(data->x).span()));  // for other languages
+  bench::write_raw(bench::file("arrays.raw"), std::as_bytes(data->x.span()));  // for other languages
   data->y.assign(1000, 7);
   data->name = "m";
 

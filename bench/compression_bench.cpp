@@ -164,7 +164,7 @@ Model<T, Rank> read_model(const std::string& path, const Npy& npy) {
   }
   std::ifstream file(path, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(npy.data_at));
-  file.read(reinterpret_cast<char*>(model.X.data()), static_cast<std::streamsize>(model.X.size() * sizeof(T)));
+  file.read(reinterpret_cast<char*>(model.X.mutable_data()), static_cast<std::streamsize>(model.X.size() * sizeof(T)));
   bench::require(file.good(), "reading .npy");
   return model;
 }
@@ -236,7 +236,7 @@ stele::Array<float> tiled_weights(std::uint64_t bytes) {
   auto array = stele::Array<float>::uninitialized({bytes / sizeof(float)});
   const std::vector<float> values = bench::weights(1 << 20);
   for (std::uint64_t i = 0; i < array.size(); ++i) {
-    array.data()[i] = values[i % values.size()];
+    array.mutable_data()[i] = values[i % values.size()];
   }
   return array;
 }
@@ -286,7 +286,7 @@ void add_one_of_many() {
         for (int i = 0; i < 100; ++i) {
           auto& array = arrays[std::to_string(i)];
           array = stele::Array<float>::uninitialized({values.size()});
-          std::transform(values.begin(), values.end(), array.data(),
+          std::transform(values.begin(), values.end(), array.mutable_data(),
                          [i](float value) { return value * (1 + 0.01F * static_cast<float>(i)); });
         }
         stele::save(arrays, file, way.options());

@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
       const std::vector<float> values = bench::weights(1 << 20);
       auto array = stele::Array<float, 2>::uninitialized({size, bench::mib / sizeof(float)});
       for (std::uint64_t i = 0; i < array.size(); ++i) {
-        array.data()[i] = values[i % values.size()];
+        array.mutable_data()[i] = values[i % values.size()];
       }
       return array;
     };

@@ -20,7 +20,7 @@ stele::Array<float> make() {
   auto array = stele::Array<float>::uninitialized({bytes / sizeof(float)});
   const std::vector<float> values = bench::weights(1 << 20);
   for (std::uint64_t i = 0; i < array.size(); ++i) {
-    array.data()[i] = values[i % values.size()];
+    array.mutable_data()[i] = values[i % values.size()];
   }
   return array;
 }

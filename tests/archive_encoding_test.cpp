@@ -65,7 +65,7 @@ Everything everything() {
   }
   all.volume = Array<std::uint16_t, 3>({30, 50, 70});
   for (std::size_t i = 0; i < all.volume.size(); ++i) {
-    all.volume.data()[i] = static_cast<std::uint16_t>(random() % 4000);
+    all.volume.mutable_data()[i] = static_cast<std::uint16_t>(random() % 4000);
   }
   all.noise.resize(50'000);
   for (auto& value : all.noise) {
@@ -246,7 +246,7 @@ TEST(Encoding, SharedBuffersStayShared) {
   };
   Two two{Array<std::int64_t, 1>({100'000}), {}};
   for (std::size_t i = 0; i < two.a.size(); ++i) {
-    two.a.data()[i] = static_cast<std::int64_t>(i % 77);
+    two.a.mutable_data()[i] = static_cast<std::int64_t>(i % 77);
   }
   two.b = two.a;
   save(two, "two.gz", {.filter = "auto"});
@@ -284,7 +284,7 @@ Model model() {
   }
   made.whole = Array<std::int32_t, 2>({500, 301});
   for (std::size_t i = 0; i < made.whole.size(); ++i) {
-    made.whole.data()[i] = static_cast<std::int32_t>(i % 1000);
+    made.whole.mutable_data()[i] = static_cast<std::int32_t>(i % 1000);
   }
   made.part = made.whole.slice(10, 490);
   made.turned = made.whole.transposed();
@@ -393,7 +393,7 @@ TEST(Encoding, MappedForWritingOneCanBeReadAndUpdated) {
   };
   Both both{weights(50'000), Array<std::uint8_t, 1>({10'000})};
   std::mt19937 random(9);
-  std::generate_n(both.raw.data(), both.raw.size(), [&] { return static_cast<std::uint8_t>(random()); });
+  std::generate_n(both.raw.mutable_data(), both.raw.size(), [&] { return static_cast<std::uint8_t>(random()); });
   save(both, "both.gz");
   decompress_to("both.gz", "both.stele");
   EXPECT_NE(encodings("both.stele").at("encoded"), "raw");
@@ -401,7 +401,7 @@ TEST(Encoding, MappedForWritingOneCanBeReadAndUpdated) {
   {
     File file = open("both.stele", {.map = MapMode::read_write});
     auto raw = file.load<Array<std::uint8_t, 1>>("raw");
-    raw.data()[77] ^= 1;
+    raw.mutable_data()[77] ^= 1;
     EXPECT_EQ(test::error_of([&] { (void)file.load<Array<float, 1>>("encoded"); }).code(), Errc::not_mappable);
     file.flush();
   }

@@ -1,5 +1,6 @@
 // Loading into a type other than the one that was saved: fields that came, went, moved or changed their type.
 
+#include <algorithm>
 #include <chrono>
 #include <complex>
 #include <deque>
@@ -8,9 +9,11 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <unordered_map>
 #include <variant>
 
+#include "stele/value.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -256,14 +259,14 @@ TEST(Evolution, ArraysWiden) {
 
 TEST(Evolution, ArraysOfSmallFloatsWiden) {
   Array<float16> halves({3});
-  halves(0) = float16(1.5F);
-  halves(1) = float16(-65504.F);
-  halves(2).bits = 1;
+  halves.mutable_at(0) = float16(1.5F);
+  halves.mutable_at(1) = float16(-65504.F);
+  halves.mutable_at(2).bits = 1;
   EXPECT_EQ(reread<std::vector<float>>(halves), (std::vector<float>{1.5F, -65504.F, 0x1p-24F}));
   EXPECT_EQ(reread<std::vector<double>>(halves), (std::vector<double>{1.5, -65504., 0x1p-24}));
   Array<bfloat16> brains({2});
-  brains(0) = bfloat16(1.5F);
-  brains(1) = bfloat16(-3e38F);
+  brains.mutable_at(0) = bfloat16(1.5F);
+  brains.mutable_at(1) = bfloat16(-3e38F);
   EXPECT_EQ(reread<std::vector<float>>(brains).at(0), 1.5F);
   EXPECT_EQ(refusal<std::vector<float16>>(std::vector<float>{1}).code(), Errc::type_mismatch);
   EXPECT_EQ(refusal<std::vector<bfloat16>>(halves).code(), Errc::type_mismatch);
@@ -407,7 +410,7 @@ TEST(Evolution, StructuredArraysBecomeOtherRecords) {
     EXPECT_EQ(reread<std::list<Point>>(points).back(), points.back());
     EXPECT_EQ(reread<std::vector<Point>>(std::list<Point>(points.begin(), points.end())), points);
     Array<Point, 2> grid({1, count});
-    std::copy(points.begin(), points.end(), grid.data());
+    std::copy(points.begin(), points.end(), grid.mutable_data());
     EXPECT_EQ((reread<Array<PointTurned, 2>>(grid))(0, count - 1).x, points.back().x);
     EXPECT_EQ((reread<Array<PointTurned, 2>>(grid))(0, count - 1).z, 9);
   }
@@ -493,6 +496,233 @@ TEST(Evolution, SequencesAndArraysAreInterchangeable) {
             (std::complex<double>(1, 2)));
   EXPECT_EQ((reread<std::list<std::complex<double>>>(std::vector<std::complex<float>>{{1, 2}})).front(),
             (std::complex<double>(1, 2)));
+}
+
+// --- Fields that must be stored --------------------------------------------------------------------------------------
+
+struct Weighted {
+  static constexpr std::string_view stele_required[] = {"weights", "bias"};
+  std::vector<float> weights;
+  std::vector<float> bias;
+  int epoch = 7;
+};
+struct AllRequired {
+  static constexpr bool stele_required = true;
+  int a = 0;
+  int b = 0;
+};
+struct Renamed {
+  static void visit(auto& v, auto& self) {
+    if (v.version(2) > 1) {
+      v.required("fresh", self.fresh);
+    }
+    v.required("weights", self.weights).required().renamed("offset", "bias", self.bias)("epoch", self.epoch);
+  }
+  std::vector<float> weights, bias;
+  int epoch = 7;
+  int fresh = 0;
+};
+struct Older {
+  static constexpr unsigned stele_version = 1;
+  std::vector<float> offset{5}, weights{6};
+};
+struct Newer {
+  static constexpr unsigned stele_version = 2;
+  std::vector<float> bias{5}, weights{6};
+};
+struct Weights {
+  std::vector<float> weights{1};
+  int unknown = 0;
+};
+
+TEST(Evolution, AFieldUnderANewNameIsNotADefaultWhereTheTypeRequiresIt) {
+  struct NewNames {
+    std::vector<float> coefficients{1, 2}, bias{3};
+    int epoch = 9;
+  };
+  const Error error = refusal<std::map<std::string, Weighted>>(std::map<std::string, NewNames>{{"m", {}}});
+  EXPECT_EQ(error.code(), Errc::missing_field);
+  EXPECT_EQ(error.path(), "m");
+  EXPECT_NE(std::string(error.what()).find("weights"), std::string::npos) << error.what();
+  // What is unknown, and what is not required, differs without a word.
+  struct More {
+    std::string extra = "x";
+    std::vector<float> bias{3}, weights{1, 2};
+  };
+  EXPECT_EQ(reread<Weighted>(More{}).weights.size(), 2U);
+  EXPECT_EQ(reread<Weighted>(More{}).epoch, 7);
+  EXPECT_EQ(refusal<AllRequired>(std::map<std::string, int>{{"b", 1}}).code(), Errc::missing_field);
+  EXPECT_EQ(reread<AllRequired>(std::map<std::string, int>{{"b", 1}, {"c", 2}, {"a", 3}}).a, 3);
+}
+
+TEST(Evolution, RequiredInVisitGoesWithNewNamesAndVersions) {
+  Renamed value;
+  value.weights = {1, 2};
+  EXPECT_EQ(reread<Renamed>(value).weights.size(), 2U);
+  EXPECT_EQ(reread<Renamed>(Older{}).bias[0], 5);
+  EXPECT_NE(std::string(refusal<Renamed>(Newer{}).what()).find("fresh"), std::string::npos);
+  EXPECT_EQ(refusal<Renamed>(Weights{}).code(), Errc::missing_field);
+  EXPECT_NE(std::string(refusal<Renamed>(Weights{}).what()).find("bias"), std::string::npos);
+}
+
+TEST(Evolution, EveryWayOfReadingAsksForRequiredFields) {
+  struct Model {
+    Weights part;
+  };
+  struct Wanted {
+    Weighted part;
+  };
+  const std::string path = test::fresh("model.stele");
+  save(Model{}, path);
+  const auto code = [](auto&& read) { return error_of(read).code(); };
+  EXPECT_EQ(code([&] { load<Wanted>(path); }), Errc::missing_field);
+  EXPECT_EQ(code([&] { load<Wanted>(path, {.map = MapMode::read_only, .threads = 1}); }), Errc::missing_field);
+  EXPECT_EQ(code([&] { open(path).load<Weighted>("part"); }), Errc::missing_field);
+  EXPECT_EQ(code([&] { load<Value>(path).to<Wanted>(); }), Errc::missing_field);
+  EXPECT_EQ(code([&] {
+              std::stringstream stream;
+              save(stream, Model{}, {.codec = "gzip"});
+              load<Wanted>(stream);
+            }),
+            Errc::missing_field);
+  EXPECT_EQ(code([&] {
+              Wanted wanted{{{1}, {2}, 3}};
+              load_into(wanted, path);
+            }),
+            Errc::missing_field);
+}
+
+TEST(Evolution, CompletenessAndUnknownFieldsAreAskedOfSeparately) {
+  struct Stored {
+    int a = 1, extra = 2;
+  };
+  struct Wanted {
+    int a = 0, b = 5;
+  };
+  EXPECT_EQ(reread<Wanted>(Stored{}).b, 5);
+  EXPECT_EQ(refusal<Wanted>(Stored{}, {.complete = true}).code(), Errc::missing_field);
+  EXPECT_EQ(refusal<Wanted>(Stored{}, {.known = true}).code(), Errc::unknown_field);
+  struct Fewer {
+    int a = 0;
+  };
+  EXPECT_EQ(reread<Fewer>(Stored{}, {.complete = true}).a, 1);
+  EXPECT_EQ(refusal<Fewer>(Stored{}, {.strict = true}).code(), Errc::unknown_field);
+  EXPECT_EQ(reread<Wanted>(Fewer{3}, {.known = true}).b, 5);
+}
+
+struct RequiredPoint {
+  static constexpr std::string_view stele_required[] = {"y"};
+  float x = 0;
+  float y = 0;
+};
+
+TEST(Evolution, StructuredArraysAskForRequiredFieldsToo) {
+  struct OnlyX {
+    float x = 1;
+  };
+  struct OnlyY {
+    float y = 1;
+  };
+  struct Inside {
+    RequiredPoint point;
+  };
+  struct InsideX {
+    OnlyX point;
+  };
+  const std::vector<OnlyX> points(3000);
+  EXPECT_EQ(refusal<std::vector<RequiredPoint>>(points).code(), Errc::missing_field);
+  EXPECT_EQ(refusal<Array<RequiredPoint>>(points).code(), Errc::missing_field);
+  EXPECT_EQ(refusal<std::list<RequiredPoint>>(points).code(), Errc::missing_field);
+  EXPECT_EQ(reread<std::vector<RequiredPoint>>(std::vector<OnlyY>(3000))[2999].y, 1);
+  EXPECT_EQ(error_of([&] { to_value(points).to<std::vector<RequiredPoint>>(); }).code(), Errc::missing_field);
+  EXPECT_EQ(refusal<std::vector<Inside>>(std::vector<InsideX>(3)).code(), Errc::missing_field);
+  const std::string path = test::fresh("points.stele");
+  save(points, path);
+  EXPECT_EQ(error_of([&] { load<Array<RequiredPoint>>(path, {.map = MapMode::read_only}); }).code(),
+            Errc::missing_field);
+}
+
+TEST(Evolution, RecordsInsideOfStructuredArraysAreCompared) {
+  struct Inner {
+    float x = 1;
+  };
+  struct Outer {
+    Inner inner;
+    float z = 2;
+  };
+  struct InnerMore {
+    float x = 1, y = 3;
+  };
+  struct OuterMore {
+    InnerMore inner;
+    float z = 2;
+  };
+  EXPECT_EQ(reread<std::vector<OuterMore>>(std::vector<Outer>(3))[2].inner.y, 3);
+  EXPECT_EQ(refusal<std::vector<OuterMore>>(std::vector<Outer>(3), {.complete = true}).code(), Errc::missing_field);
+  EXPECT_EQ(refusal<std::vector<Outer>>(std::vector<OuterMore>(3), {.known = true}).code(), Errc::unknown_field);
+}
+
+TEST(Evolution, NothingOfAnObjectThatIsLoadedIntoIsTakenForAnElement) {
+  struct Old {
+    int a = 1;
+  };
+  struct New {
+    int a = 0, b = 5;
+    std::string c = "c";
+  };
+  struct Plain {
+    int a = 0, b = 5;
+  };
+  struct Holder {
+    std::vector<New> vector;
+    std::vector<Plain> structured;
+    std::list<New> list;
+    std::map<std::string, New> map;
+    std::optional<New> optional;
+    std::unique_ptr<New> unique;
+    std::shared_ptr<New> shared;
+    std::variant<int, New> variant;
+    Array<Plain> array;
+  };
+  struct Stored {
+    std::vector<Old> vector{2}, structured{2};
+    std::list<Old> list{{}};
+    std::map<std::string, Old> map{{"k", {}}};
+    std::optional<Old> optional = Old{};
+    std::unique_ptr<Old> unique = std::make_unique<Old>();
+    std::shared_ptr<Old> shared = std::make_shared<Old>();
+    std::variant<int, Old> variant = Old{};
+    std::vector<Old> array{2};
+  };
+  const New used{9, 9, "used"};
+  Holder holder;
+  holder.vector.assign(3, used);
+  holder.structured.assign(3, {9, 9});
+  holder.list.assign(3, used);
+  holder.map = {{"k", used}, {"l", used}};
+  holder.optional = used;
+  holder.unique = std::make_unique<New>(used);
+  holder.shared = std::make_shared<New>(used);
+  holder.variant = used;
+  holder.array = Array<Plain>({2});
+  std::ranges::fill(holder.array.mutable_span(), Plain{9, 9});
+  const std::shared_ptr<New> kept = holder.shared;
+  const std::string path = test::fresh("holder.stele");
+  save(Stored{}, path);
+  load_into(holder, path);
+  EXPECT_EQ(holder.vector.size(), 2U);
+  EXPECT_EQ(holder.vector[0].b, 5);
+  EXPECT_EQ(holder.vector[0].c, "c");
+  EXPECT_EQ(holder.structured[1].b, 5);
+  EXPECT_EQ(holder.list.front().b, 5);
+  EXPECT_EQ(holder.map.size(), 1U);
+  EXPECT_EQ(holder.map.at("k").b, 5);
+  EXPECT_EQ(holder.optional->b, 5);
+  EXPECT_EQ(holder.unique->b, 5);
+  EXPECT_EQ(holder.shared->b, 5);
+  EXPECT_EQ(kept->b, 9);
+  EXPECT_EQ(std::get<New>(holder.variant).b, 5);
+  EXPECT_EQ(holder.array(1).b, 5);
 }
 
 TEST(Evolution, StructsAndMapsAreInterchangeable) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdarg>
 #include <map>
 #include <new>
 #include <thread>
@@ -38,7 +39,7 @@ Value value(int kind) {
   made.name = "value " + std::to_string(kind);
   made.numbers.assign(static_cast<std::size_t>(30'000 + kind), kind);
   made.grid = counting<float, 2>({100, 90});
-  made.grid(0, 0) = static_cast<float>(kind);
+  made.grid.mutable_at(0, 0) = static_cast<float>(kind);
   made.texts.assign(3000, std::string(40, static_cast<char>('a' + kind)));
   return made;
 }
@@ -73,6 +74,14 @@ Plan plan;
 const SystemCalls& real() {
   static const SystemCalls calls = system_calls();
   return calls;
+}
+
+int failing_fcntl(int fd, int command, ...) {  // no lambda, as GCC makes no function of one with "..."
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return plan.fails("fcntl") ? -1 : real().fcntl(fd, command, argument);
 }
 
 class Faults : public testing::Test {
@@ -113,7 +122,31 @@ class Faults : public testing::Test {
     calls.fallocate = [](int fd, int mode, off_t offset, off_t length) {
       return plan.fails("fallocate") ? -1 : real().fallocate(fd, mode, offset, length);
     };
-    calls.rename = [](const char* from, const char* to) { return plan.fails("rename") ? -1 : real().rename(from, to); };
+    calls.openat = [](int folder_fd, const char* name, int flags, mode_t mode) {
+      return plan.fails("openat") ? -1 : real().openat(folder_fd, name, flags, mode);
+    };
+    calls.fstatat = [](int folder_fd, const char* name, struct stat* out, int flags) {
+      return plan.fails("fstatat") ? -1 : real().fstatat(folder_fd, name, out, flags);
+    };
+    calls.renameat = [](int from_folder, const char* from, int to_folder, const char* to) {
+      return plan.fails("renameat") ? -1 : real().renameat(from_folder, from, to_folder, to);
+    };
+    calls.statx = [](int folder_fd, const char* name, int flags, unsigned mask, struct statx* out) {
+      return plan.fails("statx") ? -1 : real().statx(folder_fd, name, flags, mask, out);
+    };
+    calls.faccessat = [](int folder_fd, const char* name, int mode, int flags) {
+      return plan.fails("faccessat") ? -1 : real().faccessat(folder_fd, name, mode, flags);
+    };
+    calls.readlinkat = [](int folder_fd, const char* name, char* into, std::size_t count) {
+      return plan.fails("readlinkat") ? -1 : real().readlinkat(folder_fd, name, into, count);
+    };
+    calls.flistxattr = [](int fd, char* into, std::size_t count) {
+      return plan.fails("flistxattr") ? -1 : real().flistxattr(fd, into, count);
+    };
+    calls.fremovexattr = [](int fd, const char* name) {
+      return plan.fails("fremovexattr") ? -1 : real().fremovexattr(fd, name);
+    };
+    calls.fcntl = failing_fcntl;
     calls.mmap = [](void* address, std::size_t length, int protection, int flags, int fd, off_t offset) {
       return plan.fails("mmap") ? MAP_FAILED : real().mmap(address, length, protection, flags, fd, offset);
     };
@@ -266,7 +299,7 @@ TEST_F(Faults, AFailedFlushIsAnError) {
   save(value(1), path);
   File file = open(path, {.map = MapMode::read_write});
   auto grid = file.load<Array<float, 2>>("grid");
-  grid(1, 1) = 5;
+  grid.mutable_at(1, 1) = 5;
   system_calls().msync = [](void*, std::size_t, int) {
     errno = EIO;
     return -1;

@@ -3,11 +3,14 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <thread>
 
+#include "stele/value.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -36,7 +39,7 @@ Model model(std::size_t layers) {
     Layer layer;
     layer.name = "layer " + std::to_string(i);
     layer.weights = counting<float, 2>({50 + i, 40});
-    layer.weights(0, 0) = static_cast<float>(i);
+    layer.weights.mutable_at(0, 0) = static_cast<float>(i);
     layer.bias = test::numbers<double>(600, static_cast<unsigned>(i));
     layer.small = counting<std::int16_t, 1>({10});
     made.layers.push_back(std::move(layer));
@@ -72,6 +75,121 @@ class Mapped : public testing::Test {
   std::string path = folder / "m.stele";
 };
 
+/// Why map_all refuses to read a T.
+template <class T>
+std::string refused(const std::string& path, const std::string& part = {}) {
+  const LoadOptions options{.map = MapMode::read_only, .map_all = true};
+  const Error error = error_of([&] { part.empty() ? load<T>(path, options) : open(path, options).load<T>(part); });
+  EXPECT_EQ(error.code(), Errc::not_mappable) << error.what();
+  return error.what();
+}
+
+TEST_F(Mapped, ACopyOfAListedArrayIsRefusedWhereAllAreToBeMapped) {
+  const auto has = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  struct Copied {
+    std::string name;
+    std::vector<float> weights;
+  };
+  struct Taken {
+    std::string name;
+    Array<float> weights;
+  };
+  const std::string all = folder / "all.stele";
+  save(Copied{"m", test::numbers<float>(2000)}, all);
+  const LoadOptions options{.map = MapMode::read_only, .map_all = true};
+  EXPECT_FALSE(load<Taken>(all, options).weights.writable());
+  EXPECT_FALSE(open(all, options).load<Array<float>>("weights").writable());
+  EXPECT_FALSE(load<Value>(all, options).at("weights").array().buffer()->writable());
+  has(refused<Copied>(all), "weights: the array would be copied");
+  has(refused<std::vector<float>>(all, "weights"), "memory of its own");
+  has(refused<Array<double>>(all, "weights"), "float32");
+  has(refused<std::list<float>>(all, "weights"), "item by item");
+  // Small ones are always copied.
+  save(Copied{"m", std::vector<float>(1000)}, all);
+  EXPECT_EQ(load<Copied>(all, options).weights.size(), 1000U);
+  // Encoded, in pieces, or without a mapping
+  if (!test::has_codec("gzip")) {
+    GTEST_SKIP();
+  }
+  const std::string packed = folder / "packed.stele.gz";
+  save(std::vector<std::int64_t>(20'000, 3), packed, {.filter = "narrow"});
+  const std::string encoded = folder / "encoded.stele";
+  {
+    const Codecs codecs;
+    const auto plain = decompressing_source(file_source(packed), *codecs.find("gzip"));
+    Data bytes(1 << 20);
+    std::size_t size = 0;
+    while (const std::size_t more = plain->read(std::span(bytes).subspan(size))) {
+      size += more;
+    }
+    test::put(encoded, std::span(bytes).first(size));
+  }
+  has(refused<std::vector<std::int64_t>>(encoded), "encoded (narrow)");
+  std::ostringstream stream;
+  {
+    const auto pipe = stream_sink(stream);
+    MapWriter writer(*pipe);
+    auto rows = writer.grow<double>("grown");
+    rows.append(test::numbers<double>(3000));
+    rows.close();
+    writer.close();
+  }
+  const std::string pieces = folder / "pieces.stele";
+  test::put(pieces, std::as_bytes(std::span(stream.view())));
+  has(refused<Array<double>>(pieces, "grown"), "in pieces");
+  has(error_of([&] { from_bytes<std::vector<float>>(to_bytes(test::numbers<float>(2000)), {.map_all = true}); }).what(),
+      "the input is not mapped");
+}
+
+TEST_F(Mapped, ListingTellsWhatCanBeMapped) {
+  struct Parts {
+    Array<float> large, part;
+    std::vector<float> small;
+    std::string text;
+  };
+  Parts parts{Array<float>({3000}), {}, std::vector<float>(10), std::string(5000, 'x')};
+  parts.part = parts.large.slice(5, 2000);
+  const std::string path = folder / "parts.stele";
+  save(parts, path);
+  const auto mappable = [](const std::string& file, const LoadOptions& options = {}) {
+    std::map<std::string, bool> found;
+    for (const Entry& entry : open(file, options).list()) {
+      found[entry.path] = entry.mappable;
+    }
+    return found;
+  };
+  const std::map<std::string, bool> expected{{"", false},      {"large", true}, {"part", true},
+                                             {"small", false}, {"text", false}};
+  EXPECT_EQ(mappable(path), expected);
+  EXPECT_EQ(mappable(path, {.map = MapMode::read_only, .map_all = true}), expected);
+  if (test::has_codec("gzip")) {
+    save(parts, folder / "parts.stele.gz", {.filter = "none"});
+    EXPECT_FALSE(mappable(folder / "parts.stele.gz").at("large"));
+  }
+  test::Data moved(3);
+  const test::Data plain = test::content(path);
+  moved.insert(moved.end(), plain.begin(), plain.end());
+  test::put(folder / "moved", moved);
+  EXPECT_FALSE(mappable(folder / "moved", {.offset = 3}).at("large"));
+}
+
+TEST_F(Mapped, AGrownArrayOfAFileIsMapped) {
+  const std::string path = folder / "grown.stele";
+  MapWriter writer(path);
+  auto rows = writer.grow<double>("grown", Shape{3});
+  for (int i = 0; i < 500; ++i) {
+    rows.append(std::vector<double>{0.5 * i, 1, 2});
+  }
+  rows.close();
+  writer.close();
+  auto grown = open(path, {.map = MapMode::read_only, .map_all = true}).load<Array<double, 2>>("grown");
+  EXPECT_FALSE(grown.writable());
+  EXPECT_EQ(grown(499, 0), 249.5);
+  EXPECT_TRUE(open(path).list().at(1).mappable);
+}
+
 TEST_F(Mapped, ReadOnly) {
   const Model saved = model(5);
   save(saved, path);
@@ -81,11 +199,12 @@ TEST_F(Mapped, ReadOnly) {
   EXPECT_TRUE(mapped.layers[2].small.writable());
   EXPECT_EQ(mappings_of(path), 1U);
   EXPECT_EQ(error_of([&] { mapped.layers[2].weights.mutable_data(); }).code(), Errc::read_only);
-  EXPECT_EQ(error_of([&] { (void)mapped.layers[2].weights.span(); }).code(), Errc::read_only);
-  EXPECT_EQ(std::as_const(mapped.layers[2].weights).span().size(), 52U * 40);
-  mapped.layers[2].small(0) = 5;
+  EXPECT_EQ(error_of([&] { (void)mapped.layers[2].weights.mutable_span(); }).code(), Errc::read_only);
+  EXPECT_EQ(error_of([&] { mapped.layers[2].weights.mutable_at(0, 0) = 1; }).code(), Errc::read_only);
+  EXPECT_EQ(mapped.layers[2].weights.span().size(), 52U * 40);
+  mapped.layers[2].small.mutable_at(0) = 5;
   auto copy = mapped.layers[2].weights.clone();
-  copy(0, 0) = 9;
+  copy.mutable_at(0, 0) = 9;
   mapped = {};
   EXPECT_EQ(mappings_of(path), 0U);
 }
@@ -119,7 +238,7 @@ TEST_F(Mapped, CopyOnWriteNeverReachesTheFile) {
     File file = open(path, {.map = MapMode::copy_on_write});
     auto weights = file.load<Array<float, 2>>("layers/1/weights");
     EXPECT_TRUE(weights.writable());
-    weights(3, 4) = 4711;
+    weights.mutable_at(3, 4) = 4711;
     weights.mutable_data()[0] = -1;
     auto other = file.load<Array<float, 2>>("layers/1/weights");
     EXPECT_EQ(other(3, 4), 4711);
@@ -128,7 +247,7 @@ TEST_F(Mapped, CopyOnWriteNeverReachesTheFile) {
   EXPECT_EQ(content(path), before);
   {
     auto mapped = load<Model>(path, {.map = MapMode::copy_on_write});
-    mapped.layers[0].weights(0, 0) = 99;
+    mapped.layers[0].weights.mutable_at(0, 0) = 99;
   }
   EXPECT_EQ(content(path), before);
 }
@@ -140,18 +259,18 @@ TEST_F(Mapped, ReadWriteReachesTheFileOnFlush) {
     File file = open(path, {.map = MapMode::read_write});
     auto weights = file.load<Array<float, 2>>("layers/1/weights");
     ASSERT_TRUE(weights.writable());
-    weights(3, 4) = 4711;
+    weights.mutable_at(3, 4) = 4711;
     file.flush();
     open(path).verify();
     EXPECT_EQ((open(path).load<Array<float, 2>>("layers/1/weights"))(3, 4), 4711);
-    weights(3, 5) = 4712;
+    weights.mutable_at(3, 5) = 4712;
     auto last = file.load<Array<float, 2>>("layers/3/weights");
-    last(0, 0) = -3;
+    last.mutable_at(0, 0) = -3;
     file.flush();
   }
-  expected.layers[1].weights(3, 4) = 4711;
-  expected.layers[1].weights(3, 5) = 4712;
-  expected.layers[3].weights(0, 0) = -3;
+  expected.layers[1].weights.mutable_at(3, 4) = 4711;
+  expected.layers[1].weights.mutable_at(3, 5) = 4712;
+  expected.layers[3].weights.mutable_at(0, 0) = -3;
   open(path).verify();
   expect_equal(load<Model>(path), expected);
   expect_equal(load<Model>(path, {.map = MapMode::read_only, .verify = Verify::full}), expected);
@@ -166,15 +285,15 @@ TEST_F(Mapped, TheLastUserOfAReadWriteMappingUpdatesTheChecksums) {
       File file = open(path, {.map = MapMode::read_write});
       kept = file.load<Array<float, 2>>("layers/2/weights");
     }
-    (*kept)(1, 1) = 12345;
+    kept->mutable_at(1, 1) = 12345;
   }
-  expected.layers[2].weights(1, 1) = 12345;
+  expected.layers[2].weights.mutable_at(1, 1) = 12345;
   expect_equal(load<Model>(path), expected);
   {
     Model whole = load<Model>(path, {.map = MapMode::read_write});
-    whole.layers[0].weights(7, 7) = -7;
+    whole.layers[0].weights.mutable_at(7, 7) = -7;
   }
-  expected.layers[0].weights(7, 7) = -7;
+  expected.layers[0].weights.mutable_at(7, 7) = -7;
   open(path).verify();
   expect_equal(load<Model>(path), expected);
 }
@@ -189,11 +308,11 @@ TEST_F(Mapped, ReadWriteKeepsALargeStructureValid) {
   {
     File file = open(path, {.map = MapMode::read_write});
     auto array = file.load<Array<double>>("123/1");
-    array(5) = 1e9;
+    array.mutable_at(5) = 1e9;
     file.flush();
     EXPECT_EQ(file.load<std::string>("299/0"), value[299].first);
   }
-  value[123].second(5) = 1e9;
+  value[123].second.mutable_at(5) = 1e9;
   open(path).verify();
   EXPECT_TRUE((load<decltype(value)>(path)) == value);
   EXPECT_EQ(open(path).load<std::string>("299/0"), value[299].first);
@@ -226,7 +345,7 @@ TEST_F(Mapped, AnArchiveInsideALargerFile) {
     if (offset % 64 == 0) {
       File inside = open(path, {.map = MapMode::read_write, .offset = offset});
       auto weights = inside.load<Array<float, 2>>("layers/2/weights");
-      weights(5, 5) = 55;
+      weights.mutable_at(5, 5) = 55;
       inside.flush();
       const auto changed = load<Model>(path, {.offset = offset});
       EXPECT_EQ(changed.layers[2].weights(5, 5), 55);
@@ -260,12 +379,12 @@ TEST_F(Mapped, SeveralArchivesInOneFileReadWrite) {
     EXPECT_EQ(c.layers.size(), 2U);
     // What can be written reaches the file with its checksum.
     if (a.layers[0].weights.writable()) {
-      a.layers[0].weights(1, 2) = 12;
-      first.layers[0].weights(1, 2) = 12;
+      a.layers[0].weights.mutable_at(1, 2) = 12;
+      first.layers[0].weights.mutable_at(1, 2) = 12;
     }
     if (b.layers[2].weights.writable()) {
-      b.layers[2].weights(1, 2) = 21;
-      second.layers[2].weights(1, 2) = 21;
+      b.layers[2].weights.mutable_at(1, 2) = 21;
+      second.layers[2].weights.mutable_at(1, 2) = 21;
     }
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Errc::not_mappable);
@@ -379,7 +498,7 @@ TEST_F(Mapped, ViewsOfOneBufferShareTheMapping) {
   {
     auto [a, b, c] = load<Three>(path, {.map = MapMode::read_write});
     ASSERT_TRUE(b.writable());
-    b(150, 6) = 77;
+    b.mutable_at(150, 6) = 77;
     EXPECT_EQ(a(6, 150), 77);
     EXPECT_EQ(c(1, 150), 77);
   }
@@ -394,7 +513,7 @@ struct Row {
 
 TEST_F(Mapped, RecordsAndColumnMajorArrays) {
   Array<Row> rows({1000});
-  rows(7) = {1, 2, 3};
+  rows.mutable_at(7) = {1, 2, 3};
   const auto column = counting<double, 2>({40, 50}, Order::column_major);
   save(std::pair(rows, column), path);
   const auto back = load<std::pair<Array<Row>, Array<double, 2>>>(path, {.map = MapMode::read_only});
@@ -435,7 +554,7 @@ TEST_F(Mapped, AHundredThousandArraysTakeOneMappingAndOneDescriptor) {
   std::vector<Array<float>> small(100'000);
   for (std::size_t i = 0; i < small.size(); ++i) {
     small[i] = Array<float>({3});
-    small[i](1) = static_cast<float>(i);
+    small[i].mutable_at(1) = static_cast<float>(i);
   }
   save(small, path);
   {
@@ -449,7 +568,7 @@ TEST_F(Mapped, AHundredThousandArraysTakeOneMappingAndOneDescriptor) {
   std::vector<Array<float>> large(20'000);
   for (std::size_t i = 0; i < large.size(); ++i) {
     large[i] = Array<float>({1024});
-    large[i](1) = static_cast<float>(i);
+    large[i].mutable_at(1) = static_cast<float>(i);
   }
   save(large, path);
   const auto back = load<std::vector<Array<float>>>(path, {.map = MapMode::read_only});

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "archive/opened.hpp"
 #include "test_support.hpp"
 
 namespace stele {
@@ -104,6 +105,74 @@ TEST(Streams, EndsAndJunkAreErrors) {
   std::stringstream bad;
   bad.setstate(std::ios::badbit);
   EXPECT_EQ(error_of([&] { save(bad, 3); }).code(), Errc::io);
+}
+
+/// A format of a user's own around an archive: its finish() takes the seal that follows, and counts.
+class SealedSource final : public Source {
+ public:
+  SealedSource(Data bytes, bool random_access)
+      : bytes_(std::move(bytes)), random_access_(random_access), source_(memory_source(bytes_)) {}
+  std::size_t read(MutableBytes into) override { return source_->read(into); }
+  std::optional<std::uint64_t> size() const override {
+    return random_access_ ? std::optional<std::uint64_t>(bytes_.size()) : std::nullopt;
+  }
+  bool random_access() const noexcept override { return random_access_; }
+  void seek(std::uint64_t offset) override { source_->seek(offset); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override { source_->read_at(offset, into); }
+  void finish() override {
+    ++finished;
+    std::byte seal{};
+    EXPECT_EQ(source_->read({&seal, 1}), 1U);
+    EXPECT_EQ(seal, std::byte{'!'});
+  }
+  int finished = 0;
+
+ private:
+  const Data bytes_;
+  const bool random_access_;
+  const std::unique_ptr<Source> source_;
+};
+
+TEST(Sources, AUsersSourceIsFinishedBehindEachArchive) {
+  for (const std::string& codec : codecs()) {
+    for (const bool random_access : {false, true}) {
+      SCOPED_TRACE(codec + (random_access ? ", random access" : ", in order"));
+      Data sealed = to_bytes(record(2000), {.codec = codec});
+      sealed.push_back(std::byte{'!'});
+      SealedSource source(sealed, random_access);
+      EXPECT_TRUE(load<Record>(source) == record(2000));
+      EXPECT_EQ(source.finished, 1);
+      SealedSource read(sealed, random_access);
+      Reader reader(read);
+      EXPECT_TRUE(reader.read<Record>() == record(2000));
+      EXPECT_EQ(read.finished, 1);
+    }
+  }
+}
+
+TEST(Sources, WrappersForwardAllOfASource) {
+  class Cut final : public Source {
+   public:
+    std::size_t read(MutableBytes) override { return 0; }
+    std::optional<std::uint64_t> size() const override { return 100; }
+    bool random_access() const noexcept override { return true; }
+    void seek(std::uint64_t offset) override { position = offset; }
+    std::uint64_t next_cut(std::uint64_t offset) const override { return offset / 10 * 10 + 10; }
+    void finish() override { ++finished; }
+    std::uint64_t position = 0;
+    int finished = 0;
+  };
+  Cut source;
+  const auto borrowed = borrow(source);
+  EXPECT_EQ(borrowed->next_cut(25), 30U);
+  borrowed->finish();
+  EXPECT_EQ(source.finished, 1);
+  TailSource tail(borrow(source), 7);
+  EXPECT_EQ(tail.next_cut(25), 33U);
+  tail.seek(1);
+  EXPECT_EQ(source.position, 8U);
+  tail.finish();
+  EXPECT_EQ(source.finished, 2);
 }
 
 /// A stream buffer that can only be read forward, a few characters at a time.

@@ -230,7 +230,7 @@ TEST(Buffer, AllocatesAnySize) {
     if (bytes > 0) {
       const std::size_t alignment = bytes < huge_page_threshold ? 64 : huge_page_size;
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer->data()) % alignment, 0u);
-      std::memset(buffer->data(), 1, bytes);
+      std::memset(buffer->mutable_data(), 1, bytes);
     }
   }
 }
@@ -252,8 +252,8 @@ TEST(Buffer, LargeMemoryIsNotTouched) {
   struct rusage after;
   getrusage(RUSAGE_SELF, &before);
   const auto buffer = Buffer::allocate(std::size_t{1} << 30);
-  buffer->data()[0] = std::byte{1};
-  buffer->data()[buffer->size() - 1] = std::byte{1};
+  buffer->mutable_data()[0] = std::byte{1};
+  buffer->mutable_data()[buffer->size() - 1] = std::byte{1};
   getrusage(RUSAGE_SELF, &after);
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 32 * 1024);  // KiB
 }
@@ -283,7 +283,7 @@ TEST(Array, SharesSlicesAndClones) {
   Array<int, 2> a({3, 4});
   EXPECT_EQ(a.size(), 12u);
   EXPECT_EQ(a(2, 3), 0);
-  a(1, 2) = 7;
+  a.mutable_at(1, 2) = 7;
   const Array<int, 2> shared = a;
   EXPECT_EQ(shared(1, 2), 7);
   EXPECT_EQ(shared.data(), std::as_const(a).data());
@@ -294,7 +294,7 @@ TEST(Array, SharesSlicesAndClones) {
   const Array<int, 2> copy = turned.clone();
   EXPECT_TRUE(copy.is_dense());
   EXPECT_EQ(copy, turned);
-  a(1, 2) = 8;
+  a.mutable_at(1, 2) = 8;
   EXPECT_EQ(copy(2, 1), 7);
   EXPECT_FALSE(copy == turned);
   const Array<int, 2> part = a.slice(1, 2);
@@ -315,20 +315,20 @@ struct Record {
 
 TEST(Array, HoldsRecords) {
   Array<Record, 2> a({2, 2});
-  a(1, 0).b[2] = 5;
+  a.mutable_at(1, 0).b[2] = 5;
   EXPECT_EQ(a.transposed().clone()(0, 1).b[2], 5);
 }
 
 TEST(Array, RanksZeroAndOne) {
   Array<float, 0> scalar(std::array<std::uint64_t, 0>{});
   EXPECT_EQ(scalar.size(), 1u);
-  scalar() = 3;
+  scalar.mutable_at() = 3;
   EXPECT_EQ(scalar.clone()(), 3);
   EXPECT_EQ((Array<float, 0>().size()), 0u);
   Array<double> line({5});
-  line[4] = 2;
+  line.mutable_at(4) = 2;
   EXPECT_EQ(std::accumulate(line.begin(), line.end(), 0.0), 2.0);
-  const std::span<const double> span = std::as_const(line);
+  const std::span<const double> span = line;
   EXPECT_EQ(span.size(), 5u);
   EXPECT_TRUE(Array<double>().empty());
   EXPECT_EQ(Array<std::complex<float>>({2}).view().dtype, DType(DType::Kind::complex64));
@@ -338,17 +338,58 @@ TEST(Array, ARefusalIsAnError) {
   auto owner = std::make_shared<std::array<std::byte, 16>>();
   const auto buffer = Buffer::wrap(owner->data(), 16, false, owner);
   Array<std::byte> a(buffer, buffer->data(), {16}, {1});
-  EXPECT_EQ(std::as_const(a)(3), std::byte{0});
   EXPECT_EQ(code_of([&] { (void)a.mutable_data(); }), Errc::read_only);
-  EXPECT_EQ(code_of([&] { (void)a.span(); }), Errc::read_only);
+  EXPECT_EQ(code_of([&] { (void)a.mutable_span(); }), Errc::read_only);
+  EXPECT_EQ(code_of([&] { a.mutable_at(3) = std::byte{1}; }), Errc::read_only);
+  EXPECT_EQ(code_of([&] { a.slice(1, 5).mutable_at(0) = std::byte{1}; }), Errc::read_only);
+  EXPECT_EQ(code_of([&] { (void)buffer->mutable_data(); }), Errc::read_only);
   Array<std::byte> gaps(buffer, buffer->data(), {8}, {2});
-  EXPECT_EQ(code_of([&] { (void)std::as_const(gaps).span(); }), Errc::invalid_argument);
+  EXPECT_EQ(code_of([&] { (void)gaps.span(); }), Errc::invalid_argument);
   EXPECT_EQ(code_of([] { Array<double, 2>({std::uint64_t{1} << 31, std::uint64_t{1} << 31}); }), Errc::limit_exceeded);
+}
+
+TEST(Array, ReadingAnArrayThatIsNotConstNeverAsksWhetherItMayBeWritten) {
+  auto owner = std::make_shared<std::array<std::int32_t, 4>>(std::array{5, 6, 7, 8});
+  const auto buffer = Buffer::wrap(reinterpret_cast<std::byte*>(owner->data()), 16, false, owner);
+  Array<std::int32_t> a(buffer, owner->data(), {4}, {1});
+  EXPECT_EQ(a.span()[1], 6);
+  EXPECT_EQ(a(2), 7);
+  EXPECT_EQ(a[3], 8);
+  EXPECT_EQ(a.data()[0], 5);
+  EXPECT_EQ(std::accumulate(a.begin(), a.end(), 0), 26);
+  const std::span<const std::int32_t> span = a;
+  EXPECT_EQ(span.back(), 8);
+  Array<std::int32_t, 0> scalar(buffer, owner->data() + 1, {}, {});
+  EXPECT_EQ(scalar(), 6);
+  EXPECT_EQ(code_of([&] { scalar.mutable_at() = 1; }), Errc::read_only);
+}
+
+TEST(Array, WhatReadsCannotWrite) {
+  const auto writes = []<class A>(A& a) {
+    return requires { a(0) = 1; } || requires { a[0] = 1; } || requires { *a.data() = 1; } ||
+           requires { a.span()[0] = 1; } || requires { *a.begin() = 1; } ||
+           requires { a.buffer()->data()[0] = std::byte{1}; } || std::is_convertible_v<A&, std::span<int>>;
+  };
+  Array<int> a({3});
+  EXPECT_FALSE(writes(a));
+  const auto writes_by_name = []<class A>(A& array) {
+    return requires { array.mutable_data(); } || requires { array.mutable_span(); } ||
+           requires { array.mutable_at(0); };
+  };
+  EXPECT_TRUE(writes_by_name(a));
+  EXPECT_FALSE(writes_by_name(std::as_const(a)));
+  Array<const int> fixed(a.buffer(), a.data(), a.shape(), a.strides());
+  EXPECT_FALSE(writes_by_name(fixed));
+  const auto of_temporary = []<class A>(A) { return requires { A().mutable_span(); } || requires { A().span(); }; };
+  EXPECT_FALSE(of_temporary(a));
+  std::ranges::fill(a.mutable_span(), 4);
+  a.mutable_at(1) = 5;
+  EXPECT_EQ(a(0) + a(1) + fixed(2), 13);
 }
 
 TEST(Array, AViewDescribesIt) {
   Array<float, 2> a({3, 4}, Order::column_major);
-  a(2, 1) = 9;
+  a.mutable_at(2, 1) = 9;
   const ArrayView view = a.view();
   EXPECT_EQ(view.shape, (Shape{3, 4}));
   EXPECT_EQ(view.strides[0], 4);

@@ -404,6 +404,26 @@ class Extract(Case):
         self.assertEqual(gzip.open("images.stele.gz").read(), plain)
         self.assertEqual(self.ok("extract", "-", "", "--raw", "-o", "-", stdin=plain).out, IMAGES.tobytes())
 
+    def test_standard_output_goes_on_where_it_stands(self):
+        plain = self.ok("extract", "model.stele", "images", "-o", "-").out
+        for name in ["-", "/dev/stdout", "/proc/self/fd/1", "/dev/fd/3"]:
+            pathlib.Path("out").write_bytes(b"older|")
+            command = f'exec 3>&1; echo header; "$0" extract model.stele images -o {name}; echo tail'
+            with open("out", "ab") as out:
+                subprocess.run(["sh", "-c", command, STELE], stdout=out, check=True)
+            self.assertEqual(pathlib.Path("out").read_bytes(), b"older|header\n" + plain + b"tail\n", name)
+            piped = subprocess.run(["sh", "-c", command + " | cat", STELE], stdout=subprocess.PIPE, check=True)
+            self.assertEqual(piped.stdout, b"header\n" + plain + b"tail\n", name)
+        with open("model.stele", "rb") as file:
+            self.assertEqual(subprocess.run([STELE, "extract", "/dev/stdin", "images", "-o", "-"], stdin=file,
+                                            stdout=subprocess.PIPE, check=True).stdout, plain)
+
+    def test_in_place(self):
+        pathlib.Path("old").write_bytes(b"old")
+        os.link("old", "other")
+        self.ok("convert", "model.stele", "old", "--codec", "plain", "--in-place")
+        self.assertEqual(pathlib.Path("other").read_bytes(), PLAIN)
+
     def test_whole_archive_is_the_same_tree(self):
         self.ok("extract", "model.stele", "", "-o", "whole.stele")
         self.assertEqual(self.ok("show", "whole.stele", "--full", "--json").json,

@@ -190,7 +190,7 @@ inline Data read_exactly(Source& source, std::size_t size) {
 }
 
 inline Data compressed(const Codec& codec, Bytes plain, std::optional<int> level = std::nullopt,
-                std::size_t piece = static_cast<std::size_t>(-1)) {
+                       std::size_t piece = static_cast<std::size_t>(-1)) {
   Data out;
   const auto to = memory_sink(out);
   const auto sink = compressing_sink(*to, codec, level);
@@ -236,7 +236,9 @@ inline std::string message_of(Action action) {
 
 // ---- tools ----
 
-inline bool has_tool(const std::string& name) { return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0; }
+inline bool has_tool(const std::string& name) {
+  return std::system(("command -v " + name + " >/dev/null 2>&1").c_str()) == 0;
+}
 
 /// A folder of this process, removed at the end.
 class Folder {
@@ -329,8 +331,7 @@ inline Data small_blocks(const Codec& codec, std::initializer_list<Data> blocks)
 
 /// The plain bytes by blocks, also where the library would ask first whether an archive comes out.
 inline std::unique_ptr<Source> by_blocks(std::unique_ptr<Source> stored, const Codec& codec, unsigned threads = 1) {
-  bool certain = false;
-  auto source = block_source(stored, codec, {.threads = threads}, certain);
+  auto source = block_source(stored, codec, {.threads = threads});
   EXPECT_NE(source, nullptr);
   return source;
 }

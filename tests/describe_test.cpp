@@ -339,7 +339,7 @@ TEST(Describer, AnIncompleteValueHasNoDescription) {
 template <class T, std::size_t N = 1>
 Array<T, N> shaped(std::initializer_list<T> items, std::array<std::uint64_t, N> shape) {
   Array<T, N> array(shape);
-  std::copy(items.begin(), items.end(), array.data());
+  std::copy(items.begin(), items.end(), array.mutable_data());
   return array;
 }
 template <class T>
@@ -374,7 +374,7 @@ TEST(FormatElements, SeveralAxes) {
   EXPECT_EQ(format_elements(shaped<int, 2>({1, 2, 3, 40}, {2, 2}).view()), "[[ 1  2]\n [ 3 40]]");
   EXPECT_EQ(format_elements(shaped<int, 3>({1, 2, 3, 4}, {2, 1, 2}).view()), "[[[1 2]]\n\n [[3 4]]]");
   Array<int, 2> large({100, 100});
-  std::iota(large.data(), large.data() + 10'000, 0);
+  std::iota(large.mutable_data(), large.mutable_data() + 10'000, 0);
   EXPECT_EQ(format_elements(large.view(), 2),
             "[[   0    1 ...   98   99]\n"
             " [ 100  101 ...  198  199]\n"

@@ -452,13 +452,13 @@ TEST(Eigen, PermutationsAreChecked) {
 
 TEST(Eigen, ArraysAreSeenAsMatrices) {
   Array<float, 2> rows({2, 3});
-  as_eigen(rows) = rising<Eigen::MatrixXf>(2, 3);
+  as_mutable_eigen(rows) = rising<Eigen::MatrixXf>(2, 3);
   EXPECT_EQ(rows(1, 0), 4);
-  EXPECT_TRUE(same(as_eigen(std::as_const(rows)), rising<Eigen::MatrixXf>(2, 3)));
+  EXPECT_TRUE(same(as_eigen(rows), rising<Eigen::MatrixXf>(2, 3)));
   const auto turned = rows.transposed();
   EXPECT_TRUE(same(as_eigen(turned), rising<Eigen::MatrixXf>(2, 3).transpose()));
   Array<double> vector({3});
-  as_eigen(vector) << 1, 2, 3;
+  as_mutable_eigen(vector) << 1, 2, 3;
   EXPECT_EQ(vector[2], 3);
   const auto columns = reread<Array<float, 2>>(rising<Eigen::MatrixXf>(4, 5));
   EXPECT_TRUE(same(as_eigen(columns), rising<Eigen::MatrixXf>(4, 5)));
@@ -467,13 +467,27 @@ TEST(Eigen, ArraysAreSeenAsMatrices) {
   EXPECT_FALSE(takes(Array<float, 2>()));
 }
 
+TEST(Eigen, AMatrixOverAReadOnlyArrayCannotBeWritten) {
+  const auto memory = counting<float, 2>({3, 4});
+  const auto buffer = Buffer::wrap(memory.buffer()->mutable_data(), memory.buffer()->size(), false, memory.buffer());
+  Array<float, 2> rows(buffer, memory.data(), memory.shape(), memory.strides());
+  EXPECT_EQ(as_eigen(rows)(2, 3), 11);
+  EXPECT_EQ((as_eigen<Eigen::Matrix<float, Dynamic, Dynamic, Eigen::RowMajor>>(rows)(2, 3)), 11);
+  EXPECT_EQ(error_of([&] { (void)as_mutable_eigen(rows); }).code(), Errc::read_only);
+  EXPECT_EQ(
+      error_of([&] { (void)as_mutable_eigen<Eigen::Matrix<float, Dynamic, Dynamic, Eigen::RowMajor>>(rows); }).code(),
+      Errc::read_only);
+  const auto writes = [](auto& array) { return requires { as_eigen(array)(0, 0) = 1.0F; }; };
+  EXPECT_FALSE(writes(rows));
+}
+
 TEST(Eigen, ArraysInTheMatrixOrderAreSeenAsThatMatrix) {
   const auto m = rising<Eigen::MatrixXf>(4, 5);
   auto columns = reread<Array<float, 2>>(m);
   EXPECT_TRUE(same(as_eigen<Eigen::MatrixXf>(columns), m));
   EXPECT_TRUE(same((as_eigen<Eigen::Matrix<float, 4, Dynamic>>(columns)), m));
-  as_eigen<Eigen::MatrixXf>(columns) *= 2;
-  EXPECT_TRUE(same(as_eigen<Eigen::MatrixXf>(std::as_const(columns)), 2 * m));
+  as_mutable_eigen<Eigen::MatrixXf>(columns) *= 2;
+  EXPECT_TRUE(same(as_eigen<Eigen::MatrixXf>(columns), 2 * m));
   const auto rows = columns.clone();
   EXPECT_TRUE(same((as_eigen<Eigen::Matrix<float, Dynamic, Dynamic, Eigen::RowMajor>>(rows)), 2 * m));
   const auto slice = rows.slice(1, 3);

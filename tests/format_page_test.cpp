@@ -95,7 +95,7 @@ std::string dump(Bytes bytes) {
 TEST(FormatPage, HexDumpIsWhatTheLibraryWrites) {
   example::Model model{"tiny", {{"first", {1, -2}}, {"second", {0.5F}}}, Array<std::int16_t, 2>({2, 2})};
   for (std::int16_t i = 0; i < 4; ++i) {
-    model.grid.data()[i] = static_cast<std::int16_t>(i + 1);
+    model.grid.mutable_data()[i] = static_cast<std::int16_t>(i + 1);
   }
   const Data written = to_bytes(model, {.metadata = {{"by", "me"}}});
 

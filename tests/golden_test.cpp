@@ -184,7 +184,7 @@ Arrays arrays() {
   a.columns = Array<float, 2>::uninitialized({32, 32}, Order::column_major);
   for (int row = 0; row < 32; ++row) {
     for (int column = 0; column < 32; ++column) {
-      a.columns(row, column) = static_cast<float>(row % 4 + column % 2);
+      a.columns.mutable_at(row, column) = static_cast<float>(row % 4 + column % 2);
     }
   }
   a.again = a.columns;

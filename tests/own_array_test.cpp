@@ -69,7 +69,7 @@ TEST(OwnArray, IsCopiedFromAReadOnlyMappingBeforeItChanges) {
   save(saved.array(), folder / "array.stele");
   OwnArray<int> mapped(load<Array<int>>(folder / "array.stele", {.map = MapMode::read_only}));
   EXPECT_FALSE(mapped.writable());
-  EXPECT_EQ(error_of([&] { (void)mapped.writable_data(); }).code(), Errc::read_only);
+  EXPECT_EQ(error_of([&] { (void)mapped.mutable_data(); }).code(), Errc::read_only);
   const OwnArray<int> sharing = mapped;
   EXPECT_EQ(sharing.data(), mapped.data());
   OwnArray<int> growing = mapped;
@@ -98,7 +98,7 @@ TEST(OwnArray, ThoseThatShareElementsInAFileDoNotShareChanges) {
     Two loaded = from_bytes<Two>(bytes);
     EXPECT_EQ(loaded.one.data(), loaded.other.data());
     EXPECT_FALSE(loaded.one.writable());
-    EXPECT_EQ(error_of([&] { (void)loaded.one.writable_data(); }).code(), Errc::read_only);
+    EXPECT_EQ(error_of([&] { (void)loaded.one.mutable_data(); }).code(), Errc::read_only);
     if (growing) {
       loaded.one.append(std::vector<int>{1});
     } else {

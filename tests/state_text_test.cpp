@@ -179,7 +179,7 @@ TEST(StateText, AnyContainerOfIntegersAndPlainNumbersInArraysOfOtherTypes) {
   EXPECT_EQ(to_text(std::span<const int>(counters)), to_text(counters));
   // Every second element of a matrix' column.
   Array<int, 2> matrix({4, 3});
-  std::iota(matrix.data(), matrix.data() + 12, 0);
+  std::iota(matrix.mutable_data(), matrix.mutable_data() + 12, 0);
   const Array<int> column(matrix.buffer(), matrix.data(), {2}, {6});
   EXPECT_EQ(from_text<std::vector<int>>(to_text(column)), (std::vector<int>{0, 6}));
 }
@@ -337,7 +337,7 @@ TEST(StateText, ArraysKeepTheirShapeAndShareTheirBuffers) {
   };
   Arrays arrays;
   arrays.matrix = Array<int, 2>({30, 40}, Order::column_major);
-  std::iota(arrays.matrix.data(), arrays.matrix.data() + 1200, -600);
+  std::iota(arrays.matrix.mutable_data(), arrays.matrix.mutable_data() + 1200, -600);
   arrays.same = arrays.matrix;
   arrays.alone = arrays.matrix.clone();
   const auto back = from_text<Arrays>(to_text(arrays));

@@ -74,7 +74,7 @@ Array<float, 2> matrix(std::uint64_t rows, std::uint64_t columns, Order order = 
   Array<float, 2> array({rows, columns}, order);
   for (std::uint64_t i = 0; i < rows; ++i) {
     for (std::uint64_t j = 0; j < columns; ++j) {
-      array(i, j) = static_cast<float>(i) - static_cast<float>(j) / 3;
+      array.mutable_at(i, j) = static_cast<float>(i) - static_cast<float>(j) / 3;
     }
   }
   return array;
@@ -270,7 +270,7 @@ TEST(StoreExchange, EveryValueSurvivesJson) {
   const DType record = DType::record(
       {{"id", DType::Kind::uint16, 0, 1}, {"at", DType::record({{"x", DType::Kind::float32, 4, 2}}, 16), 8, 1}}, 24);
   const std::shared_ptr<Buffer> buffer = Buffer::allocate(48);
-  std::memset(buffer->data(), 7, 48);
+  std::memset(buffer->mutable_data(), 7, 48);
   const Value records(AnyArray(ArrayView(record, buffer->data(), Shape{2}, Order::row_major), buffer));
   EXPECT_EQ(through_json(records), records);
 }

@@ -105,6 +105,18 @@ class StoreFaults : public testing::Test {
     calls.mmap = [](void* address, std::size_t length, int protection, int flags, int fd, off_t offset) {
       return plan.fails("mmap") ? MAP_FAILED : real().mmap(address, length, protection, flags, fd, offset);
     };
+    calls.openat = [](int folder_fd, const char* name, int flags, mode_t mode) {
+      return plan.fails("openat") ? -1 : real().openat(folder_fd, name, flags, mode);
+    };
+    calls.fstatat = [](int folder_fd, const char* name, struct stat* out, int flags) {
+      return plan.fails("fstatat") ? -1 : real().fstatat(folder_fd, name, out, flags);
+    };
+    calls.unlinkat = [](int folder_fd, const char* name, int flags) {
+      return plan.fails("unlinkat") ? -1 : real().unlinkat(folder_fd, name, flags);
+    };
+    calls.renameat = [](int from_folder, const char* from, int to_folder, const char* to) {
+      return plan.fails("renameat") ? -1 : real().renameat(from_folder, from, to_folder, to);
+    };
     calls.fcntl = failing_fcntl;
     plan = {};
   }

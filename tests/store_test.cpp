@@ -27,7 +27,7 @@ struct Embedding {
 Embedding embedding(std::string word, std::uint64_t size) {
   Embedding e{std::move(word), Array<float>({size}), 7};
   for (std::uint64_t i = 0; i < size; ++i) {
-    e.vector(i) = static_cast<float>(i) / 3;
+    e.vector.mutable_at(i) = static_cast<float>(i) / 3;
   }
   return e;
 }

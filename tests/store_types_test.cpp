@@ -183,7 +183,7 @@ TEST_F(StoreTypes, ArraysAroundTheSizesThatMatter) {
     expect_same(value);
     Array<double> numbers({size / 8});
     for (std::uint64_t i = 0; i < size / 8; ++i) {
-      numbers(i) = static_cast<double>(random());
+      numbers.mutable_at(i) = static_cast<double>(random());
     }
     expect_same(numbers);
     expect_same(std::vector<std::string>(1, std::string(size, 'x')));
@@ -192,7 +192,7 @@ TEST_F(StoreTypes, ArraysAroundTheSizesThatMatter) {
   Array<std::byte, 2> bytes({100, 50});
   expect_same(bytes);
   Array<std::byte> flat({5000});
-  flat(7) = std::byte{9};
+  flat.mutable_at(7) = std::byte{9};
   expect_same(flat);
 }
 

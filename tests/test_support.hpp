@@ -237,7 +237,7 @@ template <class T, std::size_t Rank>
 Array<T, Rank> counting(const std::array<std::uint64_t, Rank>& shape, Order order = Order::row_major) {
   Array<T, Rank> array = Array<T, Rank>::uninitialized(shape, order);
   for (std::uint64_t i = 0; i < array.size(); ++i) {
-    array.data()[i] = static_cast<T>(i % 120);
+    array.mutable_data()[i] = static_cast<T>(i % 120);
   }
   return array;
 }

@@ -210,14 +210,14 @@ TEST(Value, EqualityOfArraysIgnoresStrides) {
   Array<std::int32_t, 2> a({40, 30});
   for (int i = 0; i < 40; ++i) {
     for (int j = 0; j < 30; ++j) {
-      a(i, j) = 100 * i + j;
+      a.mutable_at(i, j) = 100 * i + j;
     }
   }
   const Value rows = to_value(a);
   const Value columns = to_value(a.clone(Order::column_major));
   EXPECT_TRUE(columns.array().view().is_dense(Order::column_major));  // the order is kept
   EXPECT_EQ(rows, columns);
-  a(39, 29) = 0;
+  a.mutable_at(39, 29) = 0;
   EXPECT_NE(to_value(a), columns);
 }
 
@@ -262,7 +262,7 @@ TEST(ValueRoundTrip, LargeArraysAreConvertedInPieces) {
   Array<std::uint16_t, 2> a({1000, 700}, Order::column_major);
   for (int i = 0; i < 1000; ++i) {
     for (int j = 0; j < 700; ++j) {
-      a(i, j) = static_cast<std::uint16_t>(i * 60 + j);
+      a.mutable_at(i, j) = static_cast<std::uint16_t>(i * 60 + j);
     }
   }
   const auto wide = to_value(a).to<Array<double, 2>>();

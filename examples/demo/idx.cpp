@@ -51,7 +51,7 @@ stele::Array<std::uint8_t, Rank> read_idx(const std::string& path) {
     stele::fail(stele::Errc::malformed, path + " claims to hold " + stele::Shape(shape).text());
   }
   auto array = stele::Array<std::uint8_t, Rank>::uninitialized(shape);
-  read_all(*source, std::as_writable_bytes(array.span()));
+  read_all(*source, std::as_writable_bytes(array.mutable_span()));
   source->finish();
   return array;
 }

@@ -285,7 +285,8 @@ struct Entry {
   std::uint64_t offset = 0;  // in the plain archive: of an array's first element, else of the value
   std::uint64_t bytes = 0;   // stored, of the elements or of the whole value
   std::optional<std::uint64_t> count;  // containers: items, entries or fields
-  bool listed = false;       // arrays: in the directory, so that they can be mapped
+  bool listed = false;       // arrays: in the directory
+  bool mappable = false;     // arrays: a stele::Array of this dtype lies in the file when that is mapped
   std::string text;          // leaves: their value, cut at 80 characters
   std::string type;          // polymorphic values: their registered name
 };

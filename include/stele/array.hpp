@@ -1,6 +1,7 @@
 #pragma once
 // Arrays: Shape and Order, ArrayView (any array, described), and Array<T, Rank>, which owns, shares or maps a buffer.
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "stele/dtype.hpp"
@@ -55,7 +57,16 @@ class Buffer : public std::enable_shared_from_this<Buffer> {
   /// Memory that `owner` keeps alive.
   static std::shared_ptr<Buffer> wrap(std::byte* data, std::size_t bytes, bool writable, std::shared_ptr<void> owner);
 
-  std::byte* data() const noexcept { return data_; }
+  const std::byte* data() const noexcept { return data_; }
+  /// Throws: Error(read_only) where writable() is false.
+  std::byte* mutable_data() const {
+    if (!writable_) {
+      fail(Errc::read_only,
+           "the array is mapped read-only, or is a copy where changes should reach the file; map with copy_on_write, or "
+           "clone() it");
+    }
+    return data_;
+  }
   std::size_t size() const noexcept { return size_; }
   bool writable() const noexcept { return writable_; }
 
@@ -102,6 +113,10 @@ void scatter(const std::byte* from, Order order, std::uint64_t first, std::uint6
 /// An array of T with Rank dimensions over a shared buffer. Copies share the buffer, as NumPy's views do; clone() copies
 /// the elements. The buffer lives as long as any array over it, mapped ones included. Distinct arrays may be used by
 /// different threads; the elements are the caller's to guard.
+///
+/// Members that give elements to read give const ones, also on an array that is not const. Elements are written through
+/// the members whose names begin with mutable_, which throw Error(read_only) where the buffer is a read-only mapping.
+/// An Array<const T> has none of these.
 template <class T, std::size_t Rank = 1>
 class Array {
  public:
@@ -113,9 +128,7 @@ class Array {
   /// A new array of elements set to zero (T{}).
   explicit Array(const std::array<std::uint64_t, Rank>& shape, Order order = Order::row_major)
       : Array(uninitialized(shape, order)) {
-    for (std::uint64_t i = 0; i < size(); ++i) {
-      data_[i] = T{};
-    }
+    std::fill_n(mutable_data(), size(), T{});
   }
   /// A new array whose elements have no value yet.
   static Array uninitialized(const std::array<std::uint64_t, Rank>& shape, Order order = Order::row_major) {
@@ -124,23 +137,24 @@ class Array {
       fail(Errc::limit_exceeded, "array of " + std::to_string(count) + " elements");
     }
     auto buffer = Buffer::allocate(static_cast<std::size_t>(count) * sizeof(T));
-    T* data = reinterpret_cast<T*>(buffer->data());
+    const T* data = reinterpret_cast<const T*>(buffer->data());
     return Array(std::move(buffer), data, shape, dense_strides(shape, order));
   }
   /// A view of a buffer: `data` lies in it; strides count elements.
-  Array(std::shared_ptr<Buffer> buffer, T* data, const std::array<std::uint64_t, Rank>& shape,
+  Array(std::shared_ptr<Buffer> buffer, const T* data, const std::array<std::uint64_t, Rank>& shape,
         const std::array<std::int64_t, Rank>& strides) noexcept
       : buffer_(std::move(buffer)), data_(data), shape_(shape), strides_(strides) {}
 
-  /// The first element. Where writable() is false the memory is mapped read-only, and the system ends a program that
-  /// writes to it; mutable_data() and span() ask first.
+  /// The first element.
   const T* data() const noexcept { return data_; }
-  T* data() noexcept { return data_; }
-  /// The first element, to be written. Throws: Error(read_only) where the buffer is a read-only mapping.
-  T* mutable_data() {
+  /// The first element, to be written. Throws: Error(read_only).
+  T* mutable_data()
+    requires(!std::is_const_v<T>)
+  {
     require_writable();
-    return data_;
+    return const_cast<T*>(data_);
   }
+  /// Whether mutable_data(), mutable_span() and mutable_at() work.
   bool writable() const noexcept { return buffer_ == nullptr || buffer_->writable(); }
   std::uint64_t size() const noexcept {
     std::uint64_t n = data_ == nullptr && Rank == 0 ? 0 : 1;
@@ -159,15 +173,10 @@ class Array {
     return strides_ == dense_strides(shape_, order) || size() <= 1;
   }
 
-  /// One element; indices are not checked (assert), nor is writable().
+  /// One element; indices are not checked (assert).
   template <class... I>
     requires(sizeof...(I) == Rank && (std::convertible_to<I, std::int64_t> && ...))
   const T& operator()(I... index) const noexcept {
-    return data_[offset(static_cast<std::int64_t>(index)...)];
-  }
-  template <class... I>
-    requires(sizeof...(I) == Rank && (std::convertible_to<I, std::int64_t> && ...))
-  T& operator()(I... index) noexcept {
     return data_[offset(static_cast<std::int64_t>(index)...)];
   }
   const T& operator[](std::uint64_t i) const noexcept
@@ -175,10 +184,12 @@ class Array {
   {
     return (*this)(i);
   }
-  T& operator[](std::uint64_t i) noexcept
-    requires(Rank == 1)
-  {
-    return (*this)(i);
+  /// One element, to be written; indices are not checked (assert). Asks at each call whether the array may be written;
+  /// for a loop over all elements take mutable_span() or mutable_data(). Throws: Error(read_only).
+  template <class... I>
+    requires(sizeof...(I) == Rank && (std::convertible_to<I, std::int64_t> && ...) && !std::is_const_v<T>)
+  T& mutable_at(I... index) {
+    return mutable_data()[offset(static_cast<std::int64_t>(index)...)];
   }
   const T* begin() const noexcept
     requires(Rank == 1)
@@ -197,15 +208,17 @@ class Array {
     require_dense();
     return {data_, static_cast<std::size_t>(size())};
   }
-  std::span<T> span() & {
-    require_writable();
-    require_dense();
-    return {data_, static_cast<std::size_t>(size())};
-  }
   std::span<const T> span() && = delete;
   operator std::span<const T>() const& { return span(); }
   operator std::span<const T>() && = delete;
-  operator std::span<T>() & { return span(); }
+  /// The same, to be written. Throws: Error(read_only), Error(invalid_argument) where the elements have gaps between.
+  std::span<T> mutable_span() &
+    requires(!std::is_const_v<T>)
+  {
+    require_dense();
+    return {mutable_data(), static_cast<std::size_t>(size())};
+  }
+  void mutable_span() && = delete;
 
   /// Rows `first` to `last` (excluded) of the outermost dimension, over the same buffer.
   Array slice(std::uint64_t first, std::uint64_t last) const
@@ -231,7 +244,7 @@ class Array {
   /// A dense copy with a buffer of its own.
   Array clone(Order order = Order::row_major) const {
     Array copy = uninitialized(shape_, order);
-    gather(view_as(DType::fixed_bytes(sizeof(T))), order, 0, size(), copy.buffer_->data());
+    gather(view_as(DType::fixed_bytes(sizeof(T))), order, 0, size(), copy.buffer_->mutable_data());
     return copy;
   }
 
@@ -303,8 +316,8 @@ class Array {
     return data_[at];
   }
   void require_writable() const {
-    if (!writable()) {
-      fail(Errc::read_only, "the array is mapped read-only; map with copy_on_write or read_write, or clone() it");
+    if (buffer_ != nullptr) {
+      (void)buffer_->mutable_data();
     }
   }
   void require_dense() const {
@@ -314,7 +327,7 @@ class Array {
   }
 
   std::shared_ptr<Buffer> buffer_;
-  T* data_ = nullptr;
+  const T* data_ = nullptr;
   std::array<std::uint64_t, Rank> shape_{};
   std::array<std::int64_t, Rank> strides_{};
 };

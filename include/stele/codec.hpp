@@ -36,6 +36,9 @@ struct BlockIndex {
   /// Whether the file states every size. Otherwise some plain sizes are what they are by custom, and the library uses
   /// the index only if a whole archive of just that size is behind it.
   bool certain = true;
+  /// Whether the blocks carry all checks of the file. Otherwise there is one of all plain bytes, as the content
+  /// checksum of an lz4 frame, and the library uses the index only for a part of the file; the whole is read in order.
+  bool complete = true;
 };
 
 /// What decompressing may take.
@@ -47,6 +50,10 @@ struct DecodeOptions {
   /// Plain bytes per stored byte, once there has been 1 GiB of them. Beyond it decompressing_source() and its read()
   /// throw Error(limit_exceeded).
   std::uint64_t expansion = 50'000;
+  /// Whether a Source without random access gives nothing but the compressed file, so that more of it may be taken at a
+  /// time than the format is known to go on for. Where it is not, gzip, bzip2, lzma and zlib files of other tools are
+  /// taken a few bytes at a time.
+  bool whole = false;
 };
 
 /// Compresses blocks, one at a time; each worker has its own.
@@ -88,8 +95,8 @@ class Codec {
 
   /// The plain size of the blocks it is best given.
   virtual std::size_t block_size(int level) const noexcept = 0;
-  /// Whether all blocks but the last must have block_size() bytes, as the format has no place for their sizes. Otherwise
-  /// a block may be shorter, so that a large array begins one.
+  /// Whether all blocks but the last must have block_size() bytes, as the format has no place for their sizes.
+  /// Otherwise a block may be shorter, so that a large array begins one.
   virtual bool fixed_blocks() const noexcept { return false; }
   virtual std::unique_ptr<BlockEncoder> encoder(int level) const = 0;
   virtual std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const = 0;
@@ -105,12 +112,13 @@ class Codec {
   virtual std::unique_ptr<Sink> in_order_sink(Sink& to, int level) const;
 
   /// The blocks of a file, found without decoding them, or nothing where the file has no index or one that does not
-  /// cover exactly the whole file; then it is read in order. `stored` has random access. Blocks lie in order and
-  /// without gaps in the plain bytes.
+  /// cover exactly the whole file; then it is read in order. All that is not a block is checked here, so that a file
+  /// whose blocks decode is one that in_order() reads as well. `stored` has random access. Blocks lie in order and
+  /// without gaps in the plain bytes. An index that takes more than 4 MiB and an eighth of the file's size is not used.
   virtual std::optional<BlockIndex> index(const Source& stored) const = 0;
   /// Decodes a file of any tool in order. Takes from `stored` only bytes that belong to the format, so that what
-  /// follows can be read from there after finish(). With random access it starts at offset 0 of `stored` and may be
-  /// ahead until finish(). `stored` must outlive the result.
+  /// follows can be read from there after finish(), unless the options say that it is the `whole`. With random access
+  /// it starts at offset 0 of `stored` and may be ahead until finish(). `stored` must outlive the result.
   virtual std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const = 0;
 };
 
@@ -147,7 +155,8 @@ class Codecs {
 std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level, unsigned threads = 1);
 
 /// A Source of the plain bytes of `stored`, which starts there: with random access where `stored` has it and the codec
-/// finds an index with blocks of at most 64 MiB, else in order. `codec` must outlive it.
+/// finds a certain and complete index with blocks of at most 64 MiB, else in order. Both ways give the same bytes and
+/// the same errors. `codec` must outlive it. `stored` is taken as DecodeOptions::whole, also where that is not set.
 std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
                                              const DecodeOptions& options = {});
 

@@ -164,7 +164,8 @@ struct DType::Field {
   DType type;
   std::uint32_t offset = 0;
   std::uint32_t count = 1;
-  friend bool operator==(const Field&, const Field&) = default;
+  bool required = false;  // of a type to read into: an error where it is not stored; never stored, nor compared
+  friend bool operator==(const Field& a, const Field& b) noexcept;
 };
 
 /// Maps an element type to its DType; specialise with a `static constexpr DType::Kind kind` for a type that has the

@@ -21,22 +21,24 @@ using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
 /// A path in the file system: from a string, or from anything with a `native()` string such as std::filesystem::path,
-/// so that this header need not include <filesystem>.
+/// so that this header need not include <filesystem>. Throws: Error(invalid_argument) for one with a zero byte, which the
+/// system would take for its end.
 class Path {
  public:
   Path(const char* path) : text_(path) {}
-  Path(std::string path) : text_(std::move(path)) {}
-  Path(std::string_view path) : text_(path) {}
+  Path(std::string path) : text_(checked(std::move(path))) {}
+  Path(std::string_view path) : text_(checked(std::string(path))) {}
   template <class P>
     requires requires(const P& path) {
       { path.native() } -> std::convertible_to<const std::string&>;
     }
-  Path(const P& path) : text_(path.native()) {}
+  Path(const P& path) : text_(checked(path.native())) {}
 
   const std::string& text() const noexcept { return text_; }
   const char* c_str() const noexcept { return text_.c_str(); }
 
  private:
+  static std::string checked(std::string path);
   std::string text_;
 };
 
@@ -83,7 +85,8 @@ class Source {
   /// it, such as the end of a compressed block. By default 1 MiB further. Thread-safe.
   virtual std::uint64_t next_cut(std::uint64_t offset) const;
   /// Consumes what the format behind the last byte read still holds, such as a checksum and a block index, and nothing
-  /// more, and verifies it. Called once, behind the end of an archive. Throws: Error(damaged), Error(truncated).
+  /// more, and verifies it. Called once behind each archive that is read as a whole. Throws: Error(damaged),
+  /// Error(truncated).
   virtual void finish() {}
   /// The whole content where it lies in memory, else empty. Valid as long as this Source.
   virtual Bytes memory() const noexcept { return {}; }
@@ -136,9 +139,14 @@ enum class Sync : std::uint8_t {
 };
 
 /// Writes a file that appears under its name only at close(): a temporary file in the same folder, then a rename. Keeps
-/// the permissions of a file it replaces, follows a symbolic link to what it names, and writes devices and FIFOs
-/// directly. The destructor of an unclosed one removes the temporary file and leaves the old file as it was.
-std::unique_ptr<Sink> file_sink(const Path& path, Sync sync = Sync::none);
+/// owner, group, permissions and extended attributes of a file it replaces as far as the process may, follows symbolic
+/// links, and finds its folder again after chdir(). Devices, FIFOs and names of open descriptors (/dev/stdout,
+/// /dev/fd/3) are written directly, at the place where they are. The destructor of an unclosed one removes the temporary
+/// file and leaves the old file as it was. In a child of fork() it only throws: Error(invalid_argument), and the
+/// destructor leaves all to the parent.
+/// `in_place`: writes into a file that stands instead, at close(). For one that cannot be replaced, such as a file that
+/// is mounted into a container; keeps all names of it. Not atomic: a crash meanwhile leaves a damaged file.
+std::unique_ptr<Sink> file_sink(const Path& path, Sync sync = Sync::none, bool in_place = false);
 /// Writes to an open descriptor (file, pipe, socket), which stays open and the caller's.
 std::unique_ptr<Sink> fd_sink(int fd);
 /// Writes to a stream that must outlive the Sink; close() flushes it.
@@ -146,7 +154,8 @@ std::unique_ptr<Sink> stream_sink(std::ostream& stream);
 /// Appends to a vector that must outlive the Sink.
 std::unique_ptr<Sink> memory_sink(std::vector<std::byte>& out);
 
-/// Reads a file by name: random access where it is a regular file, else (FIFO, device) in order.
+/// Reads a file by name: random access where it is a regular file, else (FIFO, device) in order. The name of an open
+/// descriptor (/dev/stdin) is read through that, from its position on, which stays where it is for a regular file.
 /// Throws: Error(not_found), Error(io).
 std::unique_ptr<Source> file_source(const Path& path);
 /// Reads from an open descriptor from its current position on; the descriptor stays open and the caller's. A regular

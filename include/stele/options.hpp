@@ -27,6 +27,10 @@ struct SaveOptions {
   unsigned threads = 0;
   /// How durable a file is when save() returns. Sync::file costs what the device needs to take all bytes.
   Sync sync = Sync::none;
+  /// Write into a file that stands instead of replacing it: where its name cannot be given to another file, as for one
+  /// that is mounted into a container, or must stay the same file, as for hard links. Not atomic: the new bytes are copied
+  /// over the old ones at the end, and a crash meanwhile leaves a damaged file.
+  bool in_place = false;
   /// Write unordered containers in the order of their keys' bytes, so that equal objects give equal files. Costs a sort.
   bool canonical = false;
   /// Texts, numbers and booleans by name, {{"epoch", 3}, {"loss", 0.25}, {"name", "x"}}. Kept in the directory, shown by
@@ -61,8 +65,16 @@ struct Limits {
 struct LoadOptions {
   /// Map the file instead of reading it: every stele::Array of 4 KiB or more then points into it.
   MapMode map = MapMode::none;
+  /// An array of 4 KiB or more that would be copied instead of mapped is an Error(not_mappable) that says why: one that
+  /// is read into another type than stele::Array, is stored encoded, in pieces or as other numbers, or is not mapped.
+  bool map_all = false;
   Verify verify = Verify::automatic;
-  /// A stored field that the type does not have, or the reverse, is an error instead of skipped and left alone.
+  /// Every stored field must be one of the type; without, others are skipped. Also refuses a stored version that is newer
+  /// than the type's.
+  bool known = false;
+  /// Every field of the type must be stored; without, others are left alone, but for those that the type requires.
+  bool complete = false;
+  /// Both.
   bool strict = false;
   /// Threads for reading; 0: as many as the machine has, at most 16.
   unsigned threads = 0;

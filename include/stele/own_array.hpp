@@ -69,10 +69,10 @@ class OwnArray {
       std::atomic_thread_fence(std::memory_order_acquire);  // what the last other owner read, it has read
       loaded_ = false;
     }
-    return array_.data();
+    return array_.mutable_data();
   }
   /// The elements, to be changed where they are. Throws: Error(read_only).
-  T* writable_data() {
+  T* mutable_data() {
     if (shared()) {
       fail(Errc::read_only, "the array shares its elements with another that was loaded with it; own() copies them");
     }
@@ -87,7 +87,7 @@ class OwnArray {
     if (room_ < size + more) {
       const std::uint64_t room = std::max(size + more, 2 * size);
       auto larger = Array<T>::uninitialized({room});
-      std::copy_n(std::as_const(array_).data(), size, larger.data());
+      std::copy_n(array_.data(), size, larger.mutable_data());
       array_ = larger.slice(0, size);
       room_ = room;
     }
@@ -98,7 +98,7 @@ class OwnArray {
   {
     make_room(more.size());
     const std::uint64_t size = array_.size();
-    std::copy(more.begin(), more.end(), array_.data() + size);
+    std::copy(more.begin(), more.end(), array_.mutable_data() + size);
     array_ = Array<T>(array_.buffer(), array_.data(), {size + more.size()}, {1});
   }
   friend bool operator==(const OwnArray& a, const OwnArray& b) { return a.array_ == b.array_; }

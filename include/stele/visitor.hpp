@@ -209,6 +209,12 @@ struct SharedObject {
   }
 };
 
+/// What is an error where the fields stored and those of a type differ.
+struct FieldRules {
+  bool known = false;     // a stored field that the type does not have
+  bool complete = false;  // a field of the type that is not stored
+};
+
 /// Gives the events of one value to a type that knows what it wants. Each function fails with the path and the offset
 /// unless the stored value is of its kind. Not thread-safe.
 class InVisitor {
@@ -269,13 +275,13 @@ class InVisitor {
     __builtin_unreachable();
   }
 
-  bool strict() const noexcept { return strict_; }
+  const FieldRules& field_rules() const noexcept { return field_rules_; }
   const TypeRegistry* types() const noexcept { return types_; }
 
  protected:
   /// Does what error() says; never returns. (GCC forgets [[noreturn]] on a virtual function.)
   virtual void raise(Errc code, std::string message) = 0;
-  bool strict_ = false;
+  FieldRules field_rules_;
   const TypeRegistry* types_ = nullptr;
 };
 

@@ -15,7 +15,7 @@ std::byte* AnyTarget::memory(const ArrayHeader& stored, std::uint64_t bytes, std
     view_ = ArrayView(stored.dtype, buffer_->data(), stored.shape, stored.order);
     view_.buffer = buffer_.get();
   }
-  return buffer_->data();
+  return buffer_->mutable_data();
 }
 
 bool AnyTarget::share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) {
@@ -36,7 +36,7 @@ class ArrayItems final : public InVisitor {
  public:
   ArrayItems(ArrayView view, std::shared_ptr<Buffer> buffer, InVisitor& errors)
       : view_(std::move(view)), buffer_(std::move(buffer)), errors_(errors) {
-    strict_ = errors.strict();
+    field_rules_ = errors.field_rules();
     types_ = errors.types();
     top_.view = view_;
   }

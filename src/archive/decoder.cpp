@@ -17,7 +17,7 @@ using cbor::Head;
 using cbor::Major;
 
 Decoder::Decoder(Input& input, DecoderContext context) : in_(&input), main_(input), context_(std::move(context)) {
-  strict_ = context_.strict;
+  field_rules_ = context_.field_rules;
   types_ = context_.types;
   input.set_reader(this);
 }

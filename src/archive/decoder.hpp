@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "archive/encoded_reader.hpp"
+#include "archive/fields.hpp"
 #include "archive/input.hpp"
 #include "stele/visitor.hpp"
 
@@ -20,7 +21,8 @@ struct DecoderContext {
   const Trailer* trailer = nullptr;          // set: finish() need not read the directory, which was checked
   std::shared_ptr<Mapping> mapping;          // set: arrays are mapped
   Verify verify = Verify::full;              // none, directory or full
-  bool strict = false;
+  FieldRules field_rules;
+  bool map_all = false;  // an array of 4 KiB or more that is copied is an error
   const TypeRegistry* types = nullptr;
   std::string path;  // of the value that is read, for messages
 };
@@ -96,6 +98,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     std::uint64_t stored_bytes = 0;  // in the file: others than `bytes` where encoded
     std::shared_ptr<const Encoding> encoding;  // null: the elements as they are
     std::uint64_t data_offset = 0;
+    bool mappable = false;    // skip_array(): listed and stored as in memory, or a view of such
     std::vector<std::uint64_t> shared;  // the indices it is stored under
 
     static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
@@ -192,8 +195,9 @@ class Decoder final : public InVisitor, private Input::Reader {
   Shape read_shape();
   void read_dtype(ArrayItem& item);
   std::optional<std::uint64_t> read_encoding(ArrayItem& item);
-  void check_strict_record(const DType& stored, const DType& wanted);
   void check_limit(std::uint64_t bytes);
+  void refuse_copy(std::uint64_t bytes, const std::string& why);
+  static bool is_as_in_memory(const ArrayItem& item) noexcept;
   std::uint64_t checked_bytes(const ArrayHeader& wanted);
   bool is_listed(const ArrayItem& item) const noexcept;
   void check_type(const ArrayHeader& stored, ArrayTarget& target);

@@ -25,6 +25,7 @@ constexpr std::uint64_t chunk_bytes = std::uint64_t{256} << 10;  // of a convers
 constexpr std::uint64_t free_copy = std::uint64_t{16} << 20;     // of a view's elements, whatever its base
 constexpr std::uint64_t most_copies = 64;                        // of each byte of the base
 constexpr std::uint64_t most_empty_rows = std::uint64_t{1} << 20;
+const std::string own_memory = "the type it is read into has memory of its own; stele::Array takes it where it lies";
 
 }  // namespace
 
@@ -210,6 +211,11 @@ std::optional<std::uint64_t> Decoder::read_encoding(ArrayItem& item) {
   return items.value;
 }
 
+/// Whether the elements are stored as they lie in memory.
+bool Decoder::is_as_in_memory(const ArrayItem& item) noexcept {
+  return item.definite && item.encoding == nullptr && !item.big_endian;
+}
+
 bool Decoder::is_listed(const ArrayItem& item) const noexcept {
   return item.definite && !item.plain && item.stored_bytes >= frozen::listed_array_bytes;
 }
@@ -307,9 +313,11 @@ Decoder::ArrayItem Decoder::skip_array() {
     item.bytes = known->view.byte_size();
     item.definite = false;
     item.view = true;
+    item.mappable = known->mappable;
     return item;
   }
-  const ArrayItem item = read_array_header();
+  ArrayItem item = read_array_header();
+  item.mappable = is_listed(item) && is_as_in_memory(item);
   skip_data(item);
   return item;
 }
@@ -319,27 +327,13 @@ Decoder::ArrayItem Decoder::skip_array() {
 void Decoder::check_type(const ArrayHeader& stored, ArrayTarget& target) {
   const bool any = target.dtype().kind() == DType::Kind::none;
   if ((any || widens(stored.dtype, target.dtype())) && target.accepts(stored)) {
-    if (strict_ && !any && stored.dtype.is_record() && stored.dtype != target.dtype()) {
-      check_strict_record(stored.dtype, target.dtype());
+    if (!any) {
+      check_fields(stored.dtype, target.dtype(), *this);
     }
     return;
   }
   error(Errc::type_mismatch, "expected " + (any ? std::string() : target.dtype().name()) + target.expected() +
                                  ", found " + stored.dtype.name() + stored.shape.text());
-}
-
-void Decoder::check_strict_record(const DType& stored, const DType& wanted) {
-  const auto missing = [&](const DType& from, const DType& in, Errc code, const char* what) {
-    for (const DType::Field& field : from.fields()) {
-      const bool there = std::any_of(in.fields().begin(), in.fields().end(),
-                                     [&](const DType::Field& other) { return other.name == field.name; });
-      if (!there) {
-        error(code, what + field.name);
-      }
-    }
-  };
-  missing(stored, wanted, Errc::unknown_field, "a stored field that the type does not have: ");
-  missing(wanted, stored, Errc::missing_field, "a field that is not stored: ");
 }
 
 void Decoder::array(ArrayTarget& target) {
@@ -421,12 +415,25 @@ void Decoder::deliver(ArrayItem& item, ArrayTarget& target) {
     }
     return;
   }
+  refuse_copy(item.bytes, item.big_endian                ? "its bytes are stored in the other order"
+                          : item.encoding != nullptr     ? "it is stored encoded (" + item.encoding->name() + ")"
+                          : item.header.dtype != wanted.dtype
+                              ? "it is stored as " + item.header.dtype.name() + " and read as " + wanted.dtype.name()
+                              : own_memory);
   check_allocation(0, item.stored_bytes);
   checked_bytes(wanted);
   if (same && (wanted.shape.rank() < 2 || target.order(wanted) == item.header.order)) {
     deliver_direct(item, wanted, target);
   } else {
     deliver_converted(item, wanted, target);
+  }
+}
+
+/// For LoadOptions::map_all.
+void Decoder::refuse_copy(std::uint64_t bytes, const std::string& why) {
+  if (context_.map_all && bytes >= frozen::listed_array_bytes) {
+    error(Errc::not_mappable, "the array would be copied, not mapped: " +
+                                  (context_.mapping == nullptr ? "the input is not mapped" : why));
   }
 }
 
@@ -553,6 +560,7 @@ void Decoder::deliver_known(const KnownArray& known, ArrayTarget& target) {
   }
   const std::uint64_t count = wanted.shape.count();
   const std::uint64_t total = checked_bytes(wanted);
+  refuse_copy(total, same ? own_memory : "it is stored as " + stored.dtype.name() + " and read as " + wanted.dtype.name());
   check_repeats(known, total);
   target.memory(wanted, 0, total, true);
   std::byte* to = target.memory(wanted, total, total, true);

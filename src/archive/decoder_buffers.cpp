@@ -26,7 +26,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
                                                                                  : "without a filter"));
   }
   const Bytes bytes = in_->in_place(item.data_offset, item.bytes);
-  const std::uint64_t alignment = item.header.dtype.is_record() ? 8 : std::min<std::uint64_t>(8, item.header.dtype.item_size());
+  const std::uint64_t alignment = alignment_to_map(item.header.dtype);
   if (bytes.size() != item.bytes || reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
     if (context_.mapping->mode() == MapMode::read_write) {
       error(Errc::not_mappable, "the array is not aligned in the file, so that changes could not reach it");
@@ -55,6 +55,9 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
   }
   std::shared_ptr<KnownArray> known = item.big_endian ? nullptr : load_in_place(item);
   if (known == nullptr) {
+    refuse_copy(item.bytes, item.big_endian     ? "its bytes are stored in the other order"
+                            : !is_listed(item) ? "it is stored as a string of bytes"
+                                               : "it is not aligned in the file");
     check_allocation(0, item.stored_bytes);
     check_limit(item.bytes);
     AnyTarget target;
@@ -77,10 +80,11 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
     known->buffer = target.buffer();
     if (context_.mapping != nullptr && context_.mapping->mode() == MapMode::read_write) {
       // A copy: changes would not reach the file, so there may be none.
-      known->buffer = Buffer::wrap(known->buffer->data(), known->buffer->size(), false, known->buffer);
+      known->buffer = Buffer::wrap(known->buffer->mutable_data(), known->buffer->size(), false, known->buffer);
       known->view.buffer = known->buffer.get();
     }
   }
+  known->mappable = is_listed(item) && is_as_in_memory(item);
   for (const std::uint64_t index : item.shared) {
     shared_arrays_[index] = known;
   }
@@ -146,12 +150,13 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
     error(Errc::malformed, "an array " + item.header.dtype.name() + item.header.shape.text() + " of " +
                                std::to_string(bytes.size()) + " bytes");
   }
+  refuse_copy(bytes.size(), item.items ? "it is stored number by number" : "it is stored in pieces");
   known->buffer = Buffer::allocate(bytes.size());
   if (!bytes.empty()) {
-    std::memcpy(known->buffer->data(), bytes.data(), bytes.size());
+    std::memcpy(known->buffer->mutable_data(), bytes.data(), bytes.size());
   }
   if (item.big_endian) {
-    swap_elements(item.header.dtype, known->buffer->data(), item.header.shape.count());
+    swap_elements(item.header.dtype, known->buffer->mutable_data(), item.header.shape.count());
   }
   check_booleans(item.header.dtype, known->buffer->data(), item.header.shape.count());
   known->view = ArrayView(item.header.dtype, known->buffer->data(), item.header.shape, item.header.order);
@@ -218,6 +223,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::read_view() {
   view->view.shape = shape;
   view->view.buffer = base->view.buffer;
   view->buffer = base->buffer;
+  view->mappable = base->mappable;
   __extension__ using Wide = __int128;
   const auto elements = static_cast<Wide>(base->view.shape.count());
   const auto size = static_cast<std::int64_t>(base->view.dtype.item_size());

@@ -33,6 +33,7 @@ struct Decoder::Reference {
 struct Decoder::KnownArray {
   ArrayView view;
   std::shared_ptr<Buffer> buffer;
+  bool mappable = false;  // lies in the file as in memory
 };
 
 }  // namespace stele

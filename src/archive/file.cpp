@@ -5,6 +5,7 @@
 #include "archive/listing.hpp"
 #include "archive/locate.hpp"
 #include "archive/opened.hpp"
+#include "base/process.hpp"
 #include "format/path.hpp"
 #include "stele/archive.hpp"
 
@@ -16,6 +17,9 @@ class WritableMapping {
  public:
   WritableMapping(std::shared_ptr<Mapping> mapping, Tail tail) : mapping_(std::move(mapping)), tail_(std::move(tail)) {}
   ~WritableMapping() {
+    if (process_.in_child()) {  // the parent will
+      return;
+    }
     try {
       update();
     } catch (...) {  // flush() is the way to hear of it
@@ -27,6 +31,7 @@ class WritableMapping {
   Mapping& mapping() noexcept { return *mapping_; }
 
   void update() {
+    process_.require_same_process("a file mapped to be written");
     const std::lock_guard lock(mutex_);
     const MutableBytes all = mapping_->writable_bytes();
     Trailer& trailer = tail_.trailer;
@@ -71,6 +76,7 @@ class WritableMapping {
   std::shared_ptr<Mapping> mapping_;
   Tail tail_;
   std::mutex mutex_;
+  ProcessMark process_;
 };
 
 }  // namespace
@@ -109,7 +115,8 @@ struct File::State {
     parts.context.directory = &tail.directory;
     parts.context.mapping = opened.mapping;
     parts.context.verify = opened.verify();
-    parts.context.strict = opened.options.strict;
+    parts.context.field_rules = rules_of(opened.options);
+    parts.context.map_all = opened.options.map_all;
     parts.context.types = opened.options.types;
   }
 
@@ -160,13 +167,22 @@ bool File::contains(std::string_view path) const {
 }
 
 std::vector<Entry> File::list(const ListOptions& options) const {
-  const Parts parts(*state_->opened.source, state_->parts);
+  Parts::Options listing = state_->parts;
+  listing.context.map_all = false;
+  const Parts parts(*state_->opened.source, listing);
   const auto offset = parts.locate(options.path);
   if (!offset) {
     fail(Errc::not_found, "there is no value at this path", {options.path, {}});
   }
   const Parts::Part part = parts.at(*offset, options.path);
-  return list_values(*part.decoder, options);
+  std::vector<Entry> entries = list_values(*part.decoder, options);
+  for (Entry& entry : entries) {
+    if (entry.mappable) {
+      const std::uint64_t alignment = alignment_to_map(entry.dtype);
+      entry.mappable = !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
+    }
+  }
+  return entries;
 }
 
 Info File::info() const {
@@ -209,14 +225,14 @@ void File::flush() {
 }
 
 File open(const Path& path, const LoadOptions& options) {
-  return File(std::make_unique<File::State>(open_path(path, options)));
+  return File(std::make_unique<File::State>(open_path(path, options, Loading::parts)));
 }
 
 File open(std::unique_ptr<Source> source, const LoadOptions& options) {
   if (options.map != MapMode::none) {
     fail(Errc::not_mappable, "a source cannot be mapped; open the file by its path");
   }
-  return File(std::make_unique<File::State>(open_source(std::move(source), options)));
+  return File(std::make_unique<File::State>(open_source(std::move(source), options, Loading::parts)));
 }
 
 }  // namespace stele

@@ -92,7 +92,7 @@ bool expands_too_much(std::uint64_t plain, std::uint64_t stored, const Limits& l
 }
 
 Input::Input(Source& source, const Options& options)
-    : source_(source), options_(options), crew_(options.threads) {
+    : source_(source), options_(options), crew_(make_process_owned<Crew>(options.threads)) {
   if (options_.random) {
     const Bytes all = source.memory();
     if (!all.empty()) {
@@ -394,7 +394,7 @@ void Input::encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBy
 
 /// Whether threads would share the reading of `size` bytes from here on.
 bool Input::in_parallel(std::uint64_t size) const {
-  if (crew_.threads() < 2 || !source_.random_access() || !source_.memory().empty()) {
+  if (crew_->threads() < 2 || !source_.random_access() || !source_.memory().empty()) {
     return false;
   }
   if (options_.stored_size) {
@@ -430,7 +430,7 @@ void Input::payload_parallel(MutableBytes to) {
 /// Reads pieces on all threads and goes on behind them.
 void Input::share(const Pieces& pieces) {
   try {
-    read_pieces(crew_, pieces);
+    read_pieces(*crew_, pieces);
   } catch (const Error& error) {
     rethrow_here(error);
   }

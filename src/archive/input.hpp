@@ -11,6 +11,7 @@
 #include "base/checksum.hpp"
 #include "base/crew.hpp"
 #include "base/pool.hpp"
+#include "base/process.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"
@@ -157,7 +158,7 @@ class Input {
 
   Source& source_;
   Options options_;
-  Crew crew_;
+  ProcessOwned<Crew> crew_;
   Pool<std::vector<std::byte>> pieces_;  // of encoded arrays
   Bytes whole_;   // where the Source lies in memory
   Bytes memory_;  // the same if it serves as the window

@@ -15,7 +15,9 @@ void expect_end(std::uint64_t read, std::uint64_t size) {
 class BareItem final : public ItemReader {
  public:
   BareItem(Bytes item, const LoadOptions& options)
-      : size_(item.size()), source_(memory_source(item)), input_(*source_, input_options(item, options)),
+      : size_(item.size()),
+        source_(memory_source(item)),
+        input_(*source_, input_options(item, options)),
         decoder_(input_, context(options)) {
     decoder_.begin_bare();
   }
@@ -34,7 +36,8 @@ class BareItem final : public ItemReader {
   static DecoderContext context(const LoadOptions& options) {
     DecoderContext context;
     context.verify = Verify::none;
-    context.strict = options.strict;
+    context.field_rules = rules_of(options);
+    context.map_all = options.map_all;
     context.types = options.types;
     return context;
   }
@@ -65,7 +68,8 @@ class WholeArchive final : public ItemReader {
     context.trailer = &tail_.trailer;
     context.mapping = opened_.mapping;
     context.verify = opened_.verify();
-    context.strict = opened_.options.strict;
+    context.field_rules = rules_of(opened_.options);
+    context.map_all = opened_.options.map_all;
     context.types = opened_.options.types;
     decoder_.emplace(*input_, std::move(context));
     decoder_->begin();
@@ -145,7 +149,7 @@ std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping
 }
 
 std::unique_ptr<ItemReader> read_archive(Bytes archive, const LoadOptions& options) {
-  return std::make_unique<WholeArchive>(open_source(memory_source(archive), options), archive.size());
+  return std::make_unique<WholeArchive>(open_source(memory_source(archive), options, Loading::whole), archive.size());
 }
 
 }  // namespace stele

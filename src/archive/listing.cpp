@@ -76,6 +76,7 @@ class Lister {
     entry.encoding = item.view ? "view" : !item.definite ? "pieces" : item.encoding != nullptr ? item.encoding->name() : "raw";
     entry.bytes = item.view ? item.bytes : item.stored_bytes;
     entry.offset = item.data_offset;
+    entry.mappable = item.mappable;
     entry.listed = item.definite && !item.plain && item.stored_bytes >= frozen::listed_array_bytes;
   }
 

@@ -10,6 +10,7 @@
 #include "codec/block_source.hpp"
 #include "codec/decompress.hpp"
 #include "codec/first_bytes.hpp"
+#include "io/borrowed.hpp"
 #include "io/mapped_file.hpp"
 
 namespace stele {
@@ -90,20 +91,6 @@ class GrowingMemory {
   std::size_t size_ = 0;
 };
 
-class BorrowedSource final : public Source {
- public:
-  explicit BorrowedSource(Source& source) : source_(source) {}
-  std::size_t read(MutableBytes into) override { return source_.read(into); }
-  std::optional<std::uint64_t> size() const override { return source_.size(); }
-  bool random_access() const noexcept override { return source_.random_access(); }
-  void seek(std::uint64_t offset) override { source_.seek(offset); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override { source_.read_at(offset, into); }
-  Bytes memory() const noexcept override { return source_.memory(); }
-
- private:
-  Source& source_;
-};
-
 bool is_label(Bytes first) noexcept {
   return first.size() >= frozen::label.size() &&
          std::memcmp(first.data(), frozen::label.data(), frozen::label.size()) == 0;
@@ -133,7 +120,8 @@ void hold_plain(Opened& opened) {
     if (got == 0) {
       break;
     }
-    if (used - got < frozen::label.size() && !may_be_label(plain->hold(used).first(std::min(used, frozen::label.size())))) {
+    if (used - got < frozen::label.size() &&
+        !may_be_label(plain->hold(used).first(std::min(used, frozen::label.size())))) {
       fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, 0});
     }
     if (used > opened.options.limits.allocation) {
@@ -227,7 +215,9 @@ bool ends_with_archive(const Source& source) {
   }
 }
 
-Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool in_order) {
+enum class Way : std::uint8_t { whole, parts, stream };
+
+Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, Way way) {
   Opened opened;
   opened.options = options;
   const std::vector<std::byte> first = first_bytes(*source);
@@ -243,11 +233,13 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool
   }
   opened.codec = codec->name();
   opened.compressed = true;
-  const DecodeOptions decode{
-      .threads = options.threads, .window = options.limits.window, .expansion = options.limits.expansion};
-  bool certain = false;
-  std::unique_ptr<BlockSource> blocks = in_order ? nullptr : block_source(source, *codec, decode, certain);
-  if (blocks != nullptr && !certain && !ends_with_archive(*blocks)) {
+  const DecodeOptions decode{.threads = options.threads,
+                             .window = options.limits.window,
+                             .expansion = options.limits.expansion,
+                             .whole = way != Way::stream};
+  std::unique_ptr<BlockSource> blocks = way == Way::stream ? nullptr : block_source(source, *codec, decode);
+  if (blocks != nullptr &&
+      ((way == Way::whole && !blocks->index().complete) || (!blocks->index().certain && !ends_with_archive(*blocks)))) {
     source = blocks->take_stored();
     blocks = nullptr;
   }
@@ -261,15 +253,15 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, bool
 
 }  // namespace
 
-Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options) {
-  return open_any(std::move(source), options, false);
+Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options, Loading loading) {
+  return open_any(std::move(source), options, loading == Loading::whole ? Way::whole : Way::parts);
 }
 
 Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options) {
-  return open_any(std::move(source), options, true);
+  return open_any(std::move(source), options, Way::stream);
 }
 
-Opened open_path(const Path& path, const LoadOptions& options) {
+Opened open_path(const Path& path, const LoadOptions& options, Loading loading) {
   if (options.map != MapMode::none) {
     Opened opened;
     opened.options = options;
@@ -296,7 +288,7 @@ Opened open_path(const Path& path, const LoadOptions& options) {
     source->read_at(0, all);
     source = owned_memory(std::move(all));
   }
-  Opened opened = open_source(std::move(source), options);
+  Opened opened = open_source(std::move(source), options, loading);
   opened.embedded = options.offset != 0;
   return opened;
 }

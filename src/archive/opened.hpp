@@ -28,10 +28,14 @@ struct Opened {
   Input::Options input_options(std::uint64_t start) const;
 };
 
+/// What is to be read of a file. Compressed data whose blocks do not carry all checks of the file is read in order,
+/// unless only parts are wanted.
+enum class Loading : std::uint8_t { whole, parts };
+
 /// Opens a file. Throws: Error(not_mappable) where mapping is asked of a compressed file.
-Opened open_path(const Path& path, const LoadOptions& options);
-/// Opens a Source: sniffs the codec at its beginning. Without random access nothing behind the archive is taken.
-Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options);
+Opened open_path(const Path& path, const LoadOptions& options, Loading loading);
+/// Opens a Source: sniffs the codec at its beginning. Nothing but what is opened comes from it.
+Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options, Loading loading);
 /// Opens a Source that may go on behind the archive: compressed data is read in order, and only as far as it belongs to
 /// the archive.
 Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options);
@@ -51,6 +55,8 @@ class TailSource final : public Source {
   bool random_access() const noexcept override { return true; }
   void seek(std::uint64_t offset) override;
   void read_at(std::uint64_t offset, MutableBytes into) const override { whole_->read_at(offset_ + offset, into); }
+  std::uint64_t next_cut(std::uint64_t offset) const override { return whole_->next_cut(offset_ + offset) - offset_; }
+  void finish() override { whole_->finish(); }
   Bytes memory() const noexcept override;
   /// Of read().
   std::uint64_t position() const noexcept { return position_; }
@@ -64,8 +70,8 @@ class TailSource final : public Source {
 /// Replaces an in-order source by its plain bytes in memory, so that it can be read in parts.
 void hold_plain(Opened& opened);
 
-/// The trailer and the directory of the archive at `start`, read from the end of the source; nothing if the source has no
-/// random access or the archive does not end where the source does. Throws: Error(damaged) …
+/// The trailer and the directory of the archive at `start`, read from the end of the source; nothing if the source has
+/// no random access or the archive does not end where the source does. Throws: Error(damaged) …
 struct Tail {
   Directory directory;
   Trailer trailer;

@@ -93,7 +93,7 @@ void Output::pass_on() {
   if (behind_ == nullptr) {
     write_through();
     try {
-      behind_ = std::make_unique<Behind>();
+      behind_ = make_process_owned<Behind>();
     } catch (const std::system_error&) {
       may_be_behind_ = false;  // no thread is to be had
       return;

@@ -7,6 +7,7 @@
 
 #include "archive/behind.hpp"
 #include "base/checksum.hpp"
+#include "base/process.hpp"
 #include "codec/compress.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
@@ -91,7 +92,7 @@ class Output {
   std::uint64_t run_bytes_ = 0;                      // of structure since flush()
   std::vector<std::size_t> pieces_;                  // sizes of those in chunk_ before buffer_, to be given
   std::vector<std::unique_ptr<std::byte[]>> given_;  // chunks, the oldest first
-  std::unique_ptr<Behind> behind_;
+  ProcessOwned<Behind> behind_;
 };
 
 }  // namespace stele

@@ -2,12 +2,14 @@
 #include <cstring>
 
 #include "archive/opened.hpp"
+#include "base/process.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
 
 /// Two kinds of places to read from. A file or memory is opened once, and archives follow one another in its plain
-/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its end.
+/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its
+/// end.
 struct Reader::State {
   LoadOptions options;
   std::unique_ptr<Source> stream;  // null: a file or memory
@@ -21,6 +23,18 @@ struct Reader::State {
   std::unique_ptr<Input> input;
   std::unique_ptr<Decoder> decoder;
   Metadata metadata;
+  ProcessMark process;
+
+  /// In a child, what a thread of the parent may have been inside of is left as it is.
+  ~State() {
+    if (process.in_child() && decoder != nullptr) {
+      leave_behind(decoder.release());
+      leave_behind(input.release());
+      if (opened) {
+        leave_behind(opened->source.release());
+      }
+    }
+  }
 
   void open_next() {
     position = 0;
@@ -66,7 +80,7 @@ struct Reader::State {
 
 Reader::Reader(const Path& path, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_path(path, options);
+  state_->opened = open_path(path, options, Loading::whole);
   state_->is_path = true;
 }
 
@@ -87,7 +101,7 @@ Reader::Reader(Source& source, const LoadOptions& options) : state_(std::make_un
 
 Reader::Reader(Bytes bytes, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_source(memory_source(bytes), options);
+  state_->opened = open_source(memory_source(bytes), options, Loading::whole);
 }
 
 Reader::~Reader() = default;
@@ -96,6 +110,7 @@ Reader& Reader::operator=(Reader&&) noexcept = default;
 
 bool Reader::more() {
   State& state = *state_;
+  state.process.require_same_process("the Reader");
   if (state.stream != nullptr) {
     return state.stream->random_access() ? state.stream_at < *state.stream->size() : state.take_one(*state.stream);
   }
@@ -108,6 +123,7 @@ bool Reader::more() {
 
 InVisitor& Reader::begin() {
   State& state = *state_;
+  state.process.require_same_process("the Reader");
   state.decoder.reset();
   state.input.reset();
   if (state.stream != nullptr) {
@@ -136,7 +152,8 @@ InVisitor& Reader::begin() {
   }
   context.mapping = opened.mapping;
   context.verify = opened.verify();
-  context.strict = state.options.strict;
+  context.field_rules = rules_of(state.options);
+  context.map_all = state.options.map_all;
   context.types = state.options.types;
   state.decoder = std::make_unique<Decoder>(*state.input, std::move(context));
   state.decoder->begin();
@@ -151,6 +168,9 @@ void Reader::end() {
   const std::uint64_t length = state.decoder->trailer().total_length;
   const bool first = state.position == 0;
   state.position += length;
+  if (state.stream != nullptr && state.stream->random_access() && !opened.compressed) {
+    opened.source->seek(length);  // what was read at offsets has not moved it
+  }
   opened.source->finish();
   if (state.stream != nullptr) {
     if (state.stream->random_access()) {

@@ -66,7 +66,7 @@ AnyArray::AnyArray(const ArrayView& view, std::shared_ptr<Buffer> buffer) : view
 AnyArray AnyArray::copy_of(const ArrayView& view) {
   const Order order = stored_order(view);
   auto buffer = Buffer::allocate(static_cast<std::size_t>(view.byte_size()));
-  gather(view, order, 0, view.shape.count(), buffer->data());
+  gather(view, order, 0, view.shape.count(), buffer->mutable_data());
   const ArrayView copy(view.dtype, buffer->data(), view.shape, order);
   return AnyArray(copy, std::move(buffer));
 }

@@ -6,6 +6,7 @@
 
 #include "archive/any_array.hpp"
 #include "archive/convert.hpp"
+#include "archive/fields.hpp"
 #include "archive/value_nodes.hpp"
 #include "format/typed_array.hpp"
 #include "format/path.hpp"
@@ -19,7 +20,7 @@ class ValueReader final : public InVisitor {
  public:
   ValueReader(const Value& root, const LoadOptions& options)
       : next_(&root), anchors_(root), deepest_(options.limits.depth) {
-    strict_ = options.strict;
+    field_rules_ = rules_of(options);
     types_ = options.types;
   }
 
@@ -385,16 +386,8 @@ class ValueReader final : public InVisitor {
     if ((!any && !widens(stored.dtype, wanted)) || !target.accepts(stored)) {
       mismatch((name_of(wanted) + target.expected()).c_str());
     }
-    if (strict_ && !any && stored.dtype.is_record() && stored.dtype != wanted) {
-      check_fields(stored.dtype, wanted, Errc::unknown_field, "a stored field that the type does not have: ");
-      check_fields(wanted, stored.dtype, Errc::missing_field, "a field that is not stored: ");
-    }
-  }
-  void check_fields(const DType& from, const DType& in, Errc code, const char* what) {
-    for (const DType::Field& field : from.fields()) {
-      if (std::ranges::none_of(in.fields(), [&](const DType::Field& other) { return other.name == field.name; })) {
-        error(code, what + field.name);
-      }
+    if (!any) {
+      check_fields(stored.dtype, wanted, *this);
     }
   }
   void deliver(const ArrayView& view, const std::shared_ptr<Buffer>& buffer, ArrayTarget& target) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "archive/encoder.hpp"
+#include "base/process.hpp"
 #include "codec/compress.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
@@ -56,6 +57,15 @@ struct Writer::State {
     check_filter(options, codec);
     start();
   }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  /// In a child only the Sink is let go of: a thread of the parent may have been inside of the rest.
+  ~State() {
+    if (process.in_child()) {
+      leave_behind(encoder.release());
+      leave_behind(compressor.release());
+    }
+  }
   /// Each archive is a compressed file of its own, so that each can be read without the others.
   void start() {
     if (codec != nullptr) {
@@ -68,6 +78,7 @@ struct Writer::State {
     }
   }
   void require_usable() const {
+    process.require_same_process("the Writer");
     if (failed || closed) {
       fail(Errc::invalid_argument, failed ? "writing failed before; nothing more can be written" : "already closed");
     }
@@ -84,16 +95,16 @@ struct Writer::State {
   std::uint64_t archives = 0;
   bool failed = false;  // stays set from begin() until end() has succeeded
   bool closed = false;
+  ProcessMark process;
 };
 
 Writer::Writer(const Path& path, const SaveOptions& options)
-    : state_(std::make_unique<State>(file_sink(path, options.sync), nullptr, options, path.text())) {}
+    : state_(std::make_unique<State>(file_sink(path, options.sync, options.in_place), nullptr, options, path.text())) {}
 Writer::Writer(std::ostream& stream, const SaveOptions& options)
     : state_(std::make_unique<State>(stream_sink(stream), nullptr, options, "")) {}
 Writer::Writer(Descriptor descriptor, const SaveOptions& options)
     : state_(std::make_unique<State>(fd_sink(descriptor.fd), nullptr, options, "")) {}
-Writer::Writer(Sink& sink, const SaveOptions& options)
-    : state_(std::make_unique<State>(nullptr, &sink, options, "")) {}
+Writer::Writer(Sink& sink, const SaveOptions& options) : state_(std::make_unique<State>(nullptr, &sink, options, "")) {}
 Writer::~Writer() = default;
 Writer::Writer(Writer&&) noexcept = default;
 Writer& Writer::operator=(Writer&&) noexcept = default;
@@ -109,6 +120,7 @@ OutVisitor& Writer::begin(const Again& again) {
 }
 
 void Writer::end() {
+  state_->process.require_same_process("the Writer");
   state_->encoder->finish();
   if (state_->compressor != nullptr) {
     state_->compressor->close();
@@ -132,6 +144,7 @@ struct MapWriter::State {
   Writer writer;
   Encoder* encoder = nullptr;
   bool growing = false;
+  ProcessMark process;
 };
 
 MapWriter::MapWriter(const Path& path, const SaveOptions& options)
@@ -152,6 +165,7 @@ MapWriter::MapWriter(MapWriter&&) noexcept = default;
 MapWriter& MapWriter::operator=(MapWriter&&) noexcept = default;
 
 OutVisitor& MapWriter::entry(std::string_view key) {
+  state_->process.require_same_process("the MapWriter");
   if (state_->growing) {
     fail(Errc::invalid_argument, "a growing array is open; close it before the next entry");
   }
@@ -165,14 +179,19 @@ void MapWriter::begin_rows(std::string_view key, const DType& dtype, const Shape
   state_->growing = true;
 }
 
-void MapWriter::rows(const ArrayView& batch) { state_->encoder->growing_rows(batch); }
+void MapWriter::rows(const ArrayView& batch) {
+  state_->process.require_same_process("the MapWriter");
+  state_->encoder->growing_rows(batch);
+}
 
 void MapWriter::end_rows() {
+  state_->process.require_same_process("the MapWriter");
   state_->encoder->end_growing();
   state_->growing = false;
 }
 
 void MapWriter::close() {
+  state_->process.require_same_process("the MapWriter");
   if (state_->growing) {
     fail(Errc::invalid_argument, "a growing array is open; close it first");
   }

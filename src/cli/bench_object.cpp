@@ -68,7 +68,7 @@ AnyArray some_rows(const AnyArray& array, double share) {
     const std::uint64_t first = wanted * i / stretches;
     const std::uint64_t last = wanted * (i + 1) / stretches;
     const std::uint64_t from = stretches == 1 ? 0 : (rows - wanted) * i / (stretches - 1) + first;
-    std::memcpy(buffer->data() + first * row_bytes, view.data + from * row_bytes,
+    std::memcpy(buffer->mutable_data() + first * row_bytes, view.data + from * row_bytes,
                 static_cast<std::size_t>((last - first) * row_bytes));
   }
   const ArrayView part(view.dtype, buffer->data(), shape, order);

@@ -66,6 +66,7 @@ struct ExtractOptions {
   std::string filter = "auto";
   unsigned threads = 0;
   Sync sync = Sync::none;
+  bool in_place = false;
   bool json = false;
 };
 int extract(const ExtractOptions& options);
@@ -85,6 +86,7 @@ struct ConvertOptions {
   std::string filter;  // empty: arrays stay as they are, but decoded where the output is plain
   unsigned threads = 0;
   Sync sync = Sync::none;
+  bool in_place = false;
   bool json = false;
 };
 int convert(const ConvertOptions& options);

@@ -81,7 +81,7 @@ int convert(const ConvertOptions& options) {
   if (codec == nullptr && options.filter.empty() && has_encoded_arrays(options.input)) {
     chosen.filter = "none";  // a plain file is there to be mapped
   }
-  Output output(options.output, options.sync, options.json);
+  Output output(options.output, options.sync, options.in_place, options.json);
   const Passed passed = chosen.filter.empty() ? pass_on(chosen, codec, output) : save_anew(chosen, codec, output);
   output.close();
   if (options.json) {

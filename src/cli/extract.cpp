@@ -69,7 +69,7 @@ int extract(const ExtractOptions& options) {
   const auto value = file.load<Value>(options.path);
   const Codecs codecs;
   const Codec* codec = options.raw ? nullptr : choose_codec(codecs, options.codec, options.output, options.level);
-  Output output(options.output, options.sync, options.json);
+  Output output(options.output, options.sync, options.in_place, options.json);
   if (options.raw) {
     write_raw(inside(value), options.path, output);
   } else {

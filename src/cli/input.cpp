@@ -37,6 +37,8 @@ class RestSource final : public Source {
   bool random_access() const noexcept override { return true; }
   void seek(std::uint64_t offset) override { whole_->seek(offset_ + offset); }
   void read_at(std::uint64_t offset, MutableBytes into) const override { whole_->read_at(offset_ + offset, into); }
+  std::uint64_t next_cut(std::uint64_t offset) const override { return whole_->next_cut(offset_ + offset) - offset_; }
+  void finish() override { whole_->finish(); }
 
  private:
   const std::unique_ptr<Source> whole_;

@@ -62,7 +62,12 @@ std::vector<std::string> cells(const Entry& entry, std::string name) {
   if (is_leaf(entry)) {
     return {std::move(name), what(entry)};
   }
-  return {std::move(name), what(entry), size_text(entry.bytes), entry.encoding, "@" + std::to_string(entry.offset)};
+  std::vector<std::string> texts{std::move(name), what(entry), size_text(entry.bytes), entry.encoding,
+                                 "@" + std::to_string(entry.offset)};
+  if (entry.kind == Kind::array && entry.bytes >= 4096) {
+    texts.emplace_back(entry.mappable ? "mappable" : "copied");
+  }
+  return texts;
 }
 
 /// The entries as the tree they are a walk of.
@@ -128,6 +133,7 @@ nlohmann::ordered_json entry_json(const Entry& entry) {
     json["order"] = entry.order == Order::row_major ? "row-major" : "column-major";
     json["encoding"] = entry.encoding;
     json["listed"] = entry.listed;
+    json["mappable"] = entry.mappable;
   } else if (is_container(entry)) {
     json["count"] = entry.count.value_or(0);
   }

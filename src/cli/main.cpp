@@ -117,7 +117,9 @@ class CommandLine {
     };
     command.add_option_function<std::string>(name, choose, about)->check(CLI::IsMember(names))->type_name("HOW");
   }
-  static void add_sync(CLI::App& command, Sync& sync) {
+  static void add_saving(CLI::App& command, Sync& sync, bool& in_place) {
+    command.add_flag("--in-place", in_place,
+                     "Write into OUT where it stands instead of replacing it; not atomic, for mounted files");
     add_choice<Sync>(command, "--sync", sync, "What must be on the device at the end [none]",
                      {{"none", Sync::none}, {"file", Sync::file}, {"file_folder", Sync::file_folder}});
   }
@@ -183,7 +185,7 @@ class CommandLine {
     add_level(command, extract_.level)->excludes(raw);
     add_filter(command, extract_.filter, "How arrays are encoded before they are compressed [auto]")->excludes(raw);
     add_threads(command, extract_.threads);
-    add_sync(command, extract_.sync);
+    add_saving(command, extract_.sync, extract_.in_place);
     add_offset(command, extract_.offset);
   }
   void add_verify() {
@@ -207,7 +209,7 @@ class CommandLine {
     add_filter(command, convert_.filter,
                "Load and save anew, arrays encoded so: auto, none, … [the same bytes; encoded arrays decoded for a plain file]");
     add_threads(command, convert_.threads);
-    add_sync(command, convert_.sync);
+    add_saving(command, convert_.sync, convert_.in_place);
   }
   void add_bench() {
     CLI::App& command =

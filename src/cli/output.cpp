@@ -6,9 +6,9 @@
 namespace stele::cli {
 namespace {
 
-std::unique_ptr<Sink> open_output(const std::string& name, Sync sync, bool json) {
-  if (name != "-") {
-    return file_sink(name, sync);
+std::unique_ptr<Sink> open_output(const std::string& name, Sync sync, bool in_place, bool json) {
+  if (name != "-" && name != "/dev/stdout" && name != "/dev/fd/1" && name != "/proc/self/fd/1") {
+    return file_sink(name, sync, in_place);
   }
   if (json) {
     fail(Errc::invalid_argument, "--json prints to standard output, so that the output must be a file");
@@ -18,7 +18,8 @@ std::unique_ptr<Sink> open_output(const std::string& name, Sync sync, bool json)
 
 }  // namespace
 
-Output::Output(const std::string& name, Sync sync, bool json) : to_(open_output(name, sync, json)) {}
+Output::Output(const std::string& name, Sync sync, bool in_place, bool json)
+    : to_(open_output(name, sync, in_place, json)) {}
 
 void Output::write(Bytes bytes) {
   check_interrupt();

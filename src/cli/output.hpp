@@ -10,12 +10,12 @@
 
 namespace stele::cli {
 
-/// A file by name, or standard output for "-". Counts what it takes. While it lives, a signal such as Ctrl-C does not
-/// end the process but the next write(), which throws Interrupted.
+/// A file by name, or standard output for "-" and the names of the system for it. Counts what it takes. While it lives,
+/// a signal such as Ctrl-C does not end the process but the next write(), which throws Interrupted.
 class Output final : public Sink {
  public:
-  /// Throws: Error(io); Error(invalid_argument) for "-" if `json` is to be printed there.
-  Output(const std::string& name, Sync sync, bool json);
+  /// Throws: Error(io); Error(invalid_argument) for standard output if `json` is to be printed there.
+  Output(const std::string& name, Sync sync, bool in_place, bool json);
   void write(Bytes bytes) override;
   void close() override;
   std::uint64_t count() const noexcept { return count_; }

@@ -7,6 +7,7 @@
 #include "cli/progress.hpp"
 #include "codec/first_bytes.hpp"
 #include "format/frozen.hpp"
+#include "io/borrowed.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 
@@ -51,6 +52,8 @@ class StoredSource final : public Source {
     source_.read_at(offset, into);
     count_ += into.size();
   }
+  std::uint64_t next_cut(std::uint64_t offset) const override { return source_.next_cut(offset); }
+  void finish() override { source_.finish(); }
   Bytes memory() const noexcept override { return source_.memory(); }
 
  private:
@@ -58,21 +61,6 @@ class StoredSource final : public Source {
   const std::vector<std::byte> first_;
   std::size_t at_ = 0;  // in first_
   mutable std::atomic<std::uint64_t> count_{0};
-};
-
-/// Forwards to a Source that outlives it.
-class BorrowedSource final : public Source {
- public:
-  explicit BorrowedSource(Source& source) : source_(source) {}
-  std::size_t read(MutableBytes into) override { return source_.read(into); }
-  std::optional<std::uint64_t> size() const override { return source_.size(); }
-  bool random_access() const noexcept override { return source_.random_access(); }
-  void seek(std::uint64_t offset) override { source_.seek(offset); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override { source_.read_at(offset, into); }
-  Bytes memory() const noexcept override { return source_.memory(); }
-
- private:
-  Source& source_;
 };
 
 /// Gives plain bytes in order and hands each piece to a Sink when it is fetched.

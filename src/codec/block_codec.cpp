@@ -103,8 +103,8 @@ class FunctionsDecoder final : public BlockDecoder {
 /// Reads files behind one another in order.
 class FunctionsSource final : public Source {
  public:
-  FunctionsSource(Source& stored, Functions functions)
-      : in_(stored, std::size_t{64} << 10), functions_(std::move(functions)) {}
+  FunctionsSource(Source& stored, Functions functions, bool whole)
+      : in_(stored, std::size_t{64} << 10, whole), functions_(std::move(functions)) {}
 
   std::size_t read(MutableBytes into) override {
     while (!into.empty()) {
@@ -309,8 +309,8 @@ class BlockCodec final : public Codec {
     return BlockIndex{std::move(table->blocks)};
   }
 
-  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& /*options*/) const override {
-    return std::make_unique<FunctionsSource>(stored, functions_);
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return std::make_unique<FunctionsSource>(stored, functions_, options.whole);
   }
 
  private:

@@ -1,25 +1,24 @@
 #pragma once
 // The plain bytes of a compressed file whose blocks are known, at any offset.
 
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <span>
-#include <thread>
 #include <vector>
 
-#include "base/pool.hpp"
+#include "base/process.hpp"
 #include "stele/codec.hpp"
 
 namespace stele {
 
 /// A block that lies whole in a request is decoded to where it is wanted. Others are kept for the requests to come, and
-/// where these go from block to block, helpers decode the next ones ahead.
+/// where these go from block to block, helpers decode the next ones ahead. Where a block is damaged, the file is read
+/// in order, and what comes of that counts, as the two ways must agree. A child of fork() has no helpers and may have
+/// copies of locks that they held: there each call decodes for itself.
 class BlockSource final : public Source {
  public:
-  /// `codec` must outlive it; `blocks` are usable().
-  BlockSource(std::unique_ptr<Source> stored, const Codec& codec, std::vector<Block> blocks,
-              const DecodeOptions& options);
+  /// `codec` must outlive it; the index's blocks are usable().
+  BlockSource(std::unique_ptr<Source> stored, const Codec& codec, BlockIndex index, const DecodeOptions& options);
   ~BlockSource() override;
 
   std::optional<std::uint64_t> size() const override { return size_; }
@@ -28,7 +27,9 @@ class BlockSource final : public Source {
   std::size_t read(MutableBytes into) override;
   void read_at(std::uint64_t offset, MutableBytes into) const override;
   std::uint64_t next_cut(std::uint64_t offset) const override;
+  void finish() override;
 
+  const BlockIndex& index() const noexcept { return index_; }
   /// The compressed file again; nothing can be read after that.
   std::unique_ptr<Source> take_stored() { return std::move(stored_); }
 
@@ -39,13 +40,15 @@ class BlockSource final : public Source {
     std::vector<std::byte> stored;
   };
   struct Kept;
+  struct Ahead;
+  class Reference;
 
   const Block& block_at(std::uint64_t offset) const;
   void decode(const Block& block, MutableBytes plain) const;
+  void decode_stored(const Block& block, MutableBytes plain, Decoding& decoding) const;
+  void read_alone(const Block& block, std::size_t skip, MutableBytes into) const;
   void read_whole(const Block& block, MutableBytes into) const;
   void read_part(const Block& block, std::size_t skip, MutableBytes into) const;
-  Kept* find(const Block& block) const noexcept;
-  Kept* free_place() const noexcept;
   void decode_kept(Kept& kept, std::unique_lock<std::mutex>& lock) const;
   void look_ahead(const Block& block) const;
   void serve() const;
@@ -53,23 +56,18 @@ class BlockSource final : public Source {
   std::unique_ptr<Source> stored_;
   const Codec& codec_;
   const DecodeOptions options_;
-  const std::vector<Block> blocks_;
+  const BlockIndex index_;
+  const std::vector<Block>& blocks_;  // of index_
   const std::uint64_t size_;
   std::uint64_t position_ = 0;
 
-  mutable Pool<Decoding> decodings_;
-
-  mutable std::mutex mutex_;  // guards what follows
-  mutable std::condition_variable changed_;
-  mutable std::vector<std::unique_ptr<Kept>> kept_;
-  mutable const Block* last_ = nullptr;  // of which a part was read
-  mutable std::uint64_t clock_ = 0;
-  mutable bool stopping_ = false;
-  mutable std::vector<std::jthread> helpers_;
+  const std::unique_ptr<Reference> reference_;
+  ProcessMark process_;
+  const ProcessOwned<Ahead> ahead_;
 };
 
-/// Whether blocks lie without gaps in the plain bytes, in order in the file and inside it, and are small enough to be
-/// allocated on the word of the file.
+/// Whether blocks lie without gaps in the plain bytes, in order in the file and inside it, are small enough to be
+/// allocated on the word of the file, and are not too many for it.
 bool usable(std::span<const Block> blocks, std::uint64_t file_size);
 
 }  // namespace stele

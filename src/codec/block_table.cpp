@@ -50,7 +50,8 @@ std::optional<BlockTable> find_block_table(Peek& file, std::uint64_t first_block
   Tail tail{};
   std::copy_n(file.at(file.size() - tail_size, tail_size), tail_size, tail.begin());
   const std::uint64_t count = load_le<std::uint32_t>(tail.data() + 8);
-  if (load_le<std::uint32_t>(tail.data() + 12) != table_magic || block_table_size(count) > file.size()) {
+  if (load_le<std::uint32_t>(tail.data() + 12) != table_magic || block_table_size(count) > file.size() ||
+      count > most_blocks(file.size())) {
     return std::nullopt;
   }
   BlockTable table;

@@ -18,6 +18,7 @@
 
 #include "base/bytes.hpp"
 #include "codec/builtin.hpp"
+#include "codec/stored.hpp"
 #include "codec/streams.hpp"
 #include "stele/error.hpp"
 
@@ -218,7 +219,7 @@ class StreamEnd {
 /// Reads streams in order. Where the Source cannot go back, it takes some ten bytes at a time.
 class Bzip2Source final : public StreamsSource {
  public:
-  explicit Bzip2Source(Source& stored) : StreamsSource(stored, "bzip2") { decoder_.watching = !in_.random_access(); }
+  Bzip2Source(Source& stored, bool whole) : StreamsSource(stored, "bzip2", whole) { decoder_.watching = in_.exact(); }
 
  private:
   bool begin() override {
@@ -315,7 +316,8 @@ class StreamStarts {
         window.resize(count);
         stored.read_at(offset, window);
       }
-      if (!starts.scan(memory.empty() ? Bytes(window) : memory.subspan(static_cast<std::size_t>(offset), count),
+      if (starts.streams_.size() > most_blocks(size) ||
+          !starts.scan(memory.empty() ? Bytes(window) : memory.subspan(static_cast<std::size_t>(offset), count),
                        offset)) {
         return std::nullopt;
       }
@@ -430,8 +432,8 @@ class Bzip2 final : public Codec {
     return BlockIndex{std::move(*blocks), certain};
   }
 
-  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& /*options*/) const override {
-    return std::make_unique<Bzip2Source>(stored);
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return std::make_unique<Bzip2Source>(stored, options.whole);
   }
 };
 

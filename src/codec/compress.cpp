@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/process.hpp"
 #include "base/threads.hpp"
 #include "codec/builtin.hpp"
 #include "stele/error.hpp"
@@ -15,6 +16,7 @@ namespace {
 class Progress {
  public:
   void enter() {
+    mark_.require_same_process("compressed output");
     if (state_ != State::open) {
       fail(Errc::io, state_ == State::closed ? "a write to compressed output that is closed"
                                              : "compressed output is incomplete, as an earlier write has failed");
@@ -27,6 +29,7 @@ class Progress {
  private:
   enum class State : std::uint8_t { open, failed, closed };
   State state_ = State::open;
+  ProcessMark mark_;
 };
 
 /// Compresses samples. Slow formats are stood in for by deflate, as what it makes of one array and another mostly tells
@@ -74,7 +77,7 @@ class BlockSink final : public CompressingSink {
   BlockSink(Sink& to, const Codec& codec, int level, unsigned threads)
       : codec_(codec),
         level_(level),
-        writer_(to, codec, level, threads),
+        writer_(make_process_owned<BlockWriter>(to, codec, level, threads)),
         block_size_(std::max<std::size_t>(codec.block_size(level), 1)),
         fixed_(codec.fixed_blocks()) {}
 
@@ -84,16 +87,16 @@ class BlockSink final : public CompressingSink {
 
   void write_beside(Bytes bytes, const std::function<void()>& task) override {
     guarded([&] {
-      writer_.put_task(task);
+      writer_->put_task(task);
       put_any(bytes);
-      writer_.settle();
+      writer_->settle();
     });
   }
 
   void write_made(std::uint64_t size, std::size_t unit, const MakeBytes& make,
                   const std::function<void()>& task) override {
     guarded([&] {
-      writer_.put_task(task);
+      writer_->put_task(task);
       if (fixed_ || unit > block_size_ || !is_large(size)) {
         std::vector<std::byte> made;
         const std::uint64_t step = std::max<std::uint64_t>(block_size_ / unit * unit, unit);
@@ -106,10 +109,10 @@ class BlockSink final : public CompressingSink {
         put_gathered();
         const std::uint64_t step = block_bytes(size, block_size_, unit);
         for (std::uint64_t at = 0; at < size; at += step) {
-          writer_.put_made(make, at, static_cast<std::size_t>(std::min(step, size - at)));
+          writer_->put_made(make, at, static_cast<std::size_t>(std::min(step, size - at)));
         }
       }
-      writer_.settle();
+      writer_->settle();
     });
   }
 
@@ -123,7 +126,7 @@ class BlockSink final : public CompressingSink {
   void close() override {
     progress_.enter();
     put_gathered();
-    writer_.finish();
+    writer_->finish();
     progress_.close();
   }
 
@@ -135,7 +138,7 @@ class BlockSink final : public CompressingSink {
     try {
       f();
     } catch (...) {
-      writer_.abandon();
+      writer_->abandon();
       throw;
     }
     progress_.leave();
@@ -149,7 +152,7 @@ class BlockSink final : public CompressingSink {
     } else if (is_large(bytes.size())) {
       put_gathered();
       put_run(bytes);
-      writer_.settle();
+      writer_->settle();
     } else {
       gather(bytes);
     }
@@ -160,7 +163,7 @@ class BlockSink final : public CompressingSink {
     const auto step = static_cast<std::size_t>(block_bytes(bytes.size(), block_size_, unit));
     while (!bytes.empty()) {
       const std::size_t count = std::min(step, bytes.size());
-      writer_.put(bytes.first(count));
+      writer_->put(bytes.first(count));
       bytes = bytes.subspan(count);
     }
   }
@@ -174,10 +177,10 @@ class BlockSink final : public CompressingSink {
       }
       const bool any = bytes.size() >= block_size_;
       for (; bytes.size() >= block_size_; bytes = bytes.subspan(block_size_)) {
-        writer_.put(bytes.first(block_size_));
+        writer_->put(bytes.first(block_size_));
       }
       if (any) {
-        writer_.settle();
+        writer_->settle();
       }
     }
     gather(bytes);
@@ -199,7 +202,7 @@ class BlockSink final : public CompressingSink {
   }
   void put_gathered() {
     if (!gathered_.empty()) {
-      writer_.put_owned(gathered_);
+      writer_->put_owned(gathered_);
     }
   }
 
@@ -207,7 +210,7 @@ class BlockSink final : public CompressingSink {
   const int level_;
   std::vector<std::byte> gathered_;  // never more than a block
   std::optional<Trial> trial_;
-  BlockWriter writer_;
+  ProcessOwned<BlockWriter> writer_;
   const std::size_t block_size_;
   const bool fixed_;
   Progress progress_;

@@ -58,7 +58,10 @@ class InOrderSource final : public Source {
     check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
     return count;
   }
-  void finish() override { plain_->finish(); }
+  void finish() override {
+    plain_->finish();
+    stored_->finish();
+  }
 
  private:
   const std::uint64_t expansion_;
@@ -72,7 +75,7 @@ class InOrderSource final : public Source {
 }  // namespace
 
 std::unique_ptr<BlockSource> block_source(std::unique_ptr<Source>& stored, const Codec& codec,
-                                          const DecodeOptions& options, bool& certain) {
+                                          const DecodeOptions& options) {
   if (!stored->random_access()) {
     return nullptr;
   }
@@ -80,10 +83,9 @@ std::unique_ptr<BlockSource> block_source(std::unique_ptr<Source>& stored, const
   if (!index || !usable(index->blocks, stored->size().value_or(0))) {
     return nullptr;
   }
-  certain = index->certain;
   DecodeOptions chosen = options;
   chosen.threads = thread_count(options.threads);
-  return std::make_unique<BlockSource>(std::move(stored), codec, std::move(index->blocks), chosen);
+  return std::make_unique<BlockSource>(std::move(stored), codec, std::move(*index), chosen);
 }
 
 std::unique_ptr<Source> in_order_source(std::unique_ptr<Source> stored, const Codec& codec,
@@ -94,16 +96,17 @@ std::unique_ptr<Source> in_order_source(std::unique_ptr<Source> stored, const Co
 std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
                                              const DecodeOptions& options) {
   const std::uint64_t stored_size = stored->size().value_or(0);
-  bool certain = false;
-  auto blocks = block_source(stored, codec, options, certain);
-  if (blocks != nullptr && certain) {
+  auto blocks = block_source(stored, codec, options);
+  if (blocks != nullptr && blocks->index().certain && blocks->index().complete) {
     check_expansion(blocks->size().value_or(0), stored_size, options.expansion);
     return blocks;
   }
   if (blocks != nullptr) {
     stored = blocks->take_stored();
   }
-  return in_order_source(std::move(stored), codec, options);
+  DecodeOptions whole = options;
+  whole.whole = true;
+  return in_order_source(std::move(stored), codec, whole);
 }
 
 }  // namespace stele

@@ -20,8 +20,10 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t header_size = 24;        // of a member of stele's
-constexpr std::size_t empty_deflate_size = 2;  // in so few bits no symbol has room beside the end
+constexpr std::size_t header_size = 24;  // of a member of stele's
+constexpr std::size_t empty_deflate_size = 2;
+/// What stands behind the header of a member of no bytes: deflate's end, and 0 for checksum and size.
+constexpr std::array<std::byte, empty_deflate_size + gzip::trailer_size> empty_member_end = {std::byte{3}};
 
 /// The header of a member with stele's subfield.
 void store_header(std::byte* to, std::uint32_t member_size, std::uint32_t plain_size) {
@@ -104,8 +106,9 @@ std::optional<Block> block_at(Peek& file, std::uint64_t offset) {
   }
   const std::byte* header = file.at(offset, before_extra);
   const std::byte flags = header[3];
+  // The checksum of a header is checked in order only.
   if (!begins_member(header) || (flags & gzip::flag_extra) == std::byte{0} ||
-      (flags & gzip::flags_reserved) != std::byte{0}) {
+      (flags & (gzip::flags_reserved | gzip::flag_header_crc)) != std::byte{0}) {
     return std::nullopt;
   }
   const std::size_t extra_size = load_le<std::uint16_t>(header + gzip::fixed_size);
@@ -129,8 +132,10 @@ std::optional<Block> block_at(Peek& file, std::uint64_t offset) {
   if (block.plain_size > block.stored_size * most_expansion) {
     return std::nullopt;
   }
-  // A member of no bytes is passed over, so it must be one that can hold none.
-  if (block.plain_size == 0 && (flags != gzip::flag_extra || block.stored_size != least)) {
+  // A member of no bytes is passed over, so it must be a whole and right one.
+  if (block.plain_size == 0 && (flags != gzip::flag_extra || block.stored_size != least ||
+                                !std::equal(empty_member_end.begin(), empty_member_end.end(),
+                                            file.at(offset + before, empty_member_end.size())))) {
     return std::nullopt;
   }
   return block;
@@ -168,6 +173,7 @@ class Gzip final : public Codec {
     if (file.size() == 0) {
       return std::nullopt;
     }
+    const std::size_t most = most_blocks(file.size());
     std::vector<Block> blocks;
     std::uint64_t plain = 0;
     for (std::uint64_t offset = 0; offset < file.size();) {
@@ -176,6 +182,9 @@ class Gzip final : public Codec {
         return std::nullopt;
       }
       if (block->plain_size > 0) {
+        if (blocks.size() == most) {
+          return std::nullopt;
+        }
         blocks.push_back(*block);
         blocks.back().plain_offset = plain;
         plain += block->plain_size;
@@ -185,8 +194,8 @@ class Gzip final : public Codec {
     return BlockIndex{std::move(blocks)};
   }
 
-  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& /*options*/) const override {
-    return gzip::in_order(stored);
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return gzip::in_order(stored, options.whole);
   }
 };
 

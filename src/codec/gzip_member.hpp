@@ -54,7 +54,7 @@ inline std::optional<MemberSizes> find_sizes(Bytes extra) {
   return std::nullopt;
 }
 
-/// Codec::in_order().
-std::unique_ptr<Source> in_order(Source& stored);
+/// Codec::in_order(), with DecodeOptions::whole.
+std::unique_ptr<Source> in_order(Source& stored, bool whole);
 
 }  // namespace stele::gzip

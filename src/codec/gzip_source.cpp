@@ -21,7 +21,7 @@ namespace {
 /// trailer has eight.
 class GzipSource final : public Source {
  public:
-  explicit GzipSource(Source& stored) : in_(stored, std::size_t{64} << 10) {}
+  GzipSource(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
 
   std::size_t read(MutableBytes into) override {
     while (!into.empty()) {
@@ -239,6 +239,8 @@ class GzipSource final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Source> gzip::in_order(Source& stored) { return std::make_unique<GzipSource>(stored); }
+std::unique_ptr<Source> gzip::in_order(Source& stored, bool whole) {
+  return std::make_unique<GzipSource>(stored, whole);
+}
 
 }  // namespace stele

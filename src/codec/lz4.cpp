@@ -37,7 +37,9 @@ constexpr std::size_t end_mark_size = 4;
 constexpr std::size_t skippable_header_size = 8;
 constexpr std::size_t before_table_size = 5 + checksum_size + end_mark_size + skippable_header_size;
 
-constexpr std::uint64_t with_checksum = 1;  // in Block::check
+// In Block::check. A block that is the only one of its frame goes to the frame's end where that has a content checksum.
+constexpr std::uint64_t with_checksum = 1;
+constexpr std::uint64_t with_content_checksum = 2;
 
 /// What begins every file of stele's: independent blocks of at most 1 MiB with checksums.
 std::array<std::byte, magic_size + lz4::least_descriptor_size> frame_header() {
@@ -119,8 +121,14 @@ class Lz4Encoder final : public BlockEncoder {
 class Lz4Decoder final : public BlockDecoder {
  public:
   void decode(const Block& block, Bytes stored, MutableBytes plain) override {
-    const std::size_t plain_size = plain.size();
-    const std::size_t around = block_header_size + (block.check == with_checksum ? checksum_size : 0);
+    const MutableBytes all = plain;
+    const bool checked = (block.check & with_checksum) != 0;
+    const std::size_t around = block_header_size + (checked ? checksum_size : 0);
+    Bytes frame_end;
+    if ((block.check & with_content_checksum) != 0) {
+      frame_end = stored.last(end_mark_size + checksum_size);
+      stored = stored.first(stored.size() - frame_end.size());
+    }
     while (!stored.empty()) {
       const std::uint32_t header =
           stored.size() > around ? load_le<std::uint32_t>(stored.data()) : lz4::stored_plain - 1;
@@ -129,7 +137,7 @@ class Lz4Decoder final : public BlockDecoder {
         fail(Errc::damaged, "its size is not the one in the index");
       }
       const Bytes data = stored.subspan(block_header_size, size);
-      if (block.check == with_checksum && load_le<std::uint32_t>(data.data() + size) != xxh32(data)) {
+      if (checked && load_le<std::uint32_t>(data.data() + size) != xxh32(data)) {
         fail(Errc::damaged, "its checksum is wrong");
       }
       const std::size_t count = (header & lz4::stored_plain) != 0 ? copy(data, plain) : decompress(data, plain);
@@ -137,7 +145,10 @@ class Lz4Decoder final : public BlockDecoder {
       stored = stored.subspan(around + size);
     }
     if (!plain.empty()) {
-      fail(Errc::damaged, "not an lz4 block of " + std::to_string(plain_size) + " bytes");
+      fail(Errc::damaged, "not an lz4 block of " + std::to_string(all.size()) + " bytes");
+    }
+    if (!frame_end.empty() && load_le<std::uint32_t>(frame_end.data() + end_mark_size) != xxh32(all)) {
+      fail(Errc::damaged, "the checksum of its frame is wrong");
     }
   }
 
@@ -239,6 +250,7 @@ std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
   if (!frame || frame->dictionary) {
     return std::nullopt;
   }
+  const std::size_t most = most_blocks(end);
   BlockIndex index;
   Block block{.stored_offset = magic_size + descriptor_size,
               .check = frame->block_checksum ? with_checksum : std::uint64_t{0}};
@@ -252,7 +264,8 @@ std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
       break;
     }
     const std::uint64_t size = header & ~lz4::stored_plain;
-    if (!full || size == 0 || size > frame->block_size || (!frame->independent && !index.blocks.empty())) {
+    if (!full || size == 0 || size > frame->block_size || (!frame->independent && !index.blocks.empty()) ||
+        index.blocks.size() == most) {
       return std::nullopt;
     }
     full = may_be_full(header, frame->block_size);
@@ -279,7 +292,12 @@ std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
   if (frame->content_size && *frame->content_size != plain_size) {
     return std::nullopt;
   }
+  if (frame->content_checksum && index.blocks.size() == 1) {
+    index.blocks[0].check |= with_content_checksum;
+    index.blocks[0].stored_size += end_mark_size + checksum_size;
+  }
   index.certain = index.blocks.size() < 2;
+  index.complete = !frame->content_checksum || index.blocks.size() == 1;
   return index;
 }
 
@@ -327,8 +345,8 @@ class Lz4 final : public Codec {
     return index ? index : index_by_headers(file, stored);
   }
 
-  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& /*options*/) const override {
-    return lz4::in_order(stored);
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return lz4::in_order(stored, options.whole);
   }
 };
 

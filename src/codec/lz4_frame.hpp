@@ -71,7 +71,7 @@ constexpr bool may_have_table(const Descriptor& frame) {
 /// ends with a block checksum: LZ4F_decompress() counts that twice where it asks for the rest of a compressed block.
 constexpr std::size_t large_block = std::size_t{32} << 10;
 
-/// Codec::in_order().
-std::unique_ptr<Source> in_order(Source& stored);
+/// Codec::in_order(), with DecodeOptions::whole.
+std::unique_ptr<Source> in_order(Source& stored, bool whole);
 
 }  // namespace stele::lz4

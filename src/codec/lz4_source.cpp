@@ -27,7 +27,7 @@ constexpr std::size_t legacy_block_size = std::size_t{8} << 20;
 /// Decodes block by block, and takes no more than a block's bytes at a time.
 class Lz4Source final : public Source {
  public:
-  explicit Lz4Source(Source& stored) : in_(stored, std::size_t{64} << 10) {}
+  Lz4Source(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
 
   std::size_t read(MutableBytes into) override {
     while (!into.empty()) {
@@ -332,7 +332,7 @@ class Lz4Source final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Source> lz4::in_order(Source& stored) { return std::make_unique<Lz4Source>(stored); }
+std::unique_ptr<Source> lz4::in_order(Source& stored, bool whole) { return std::make_unique<Lz4Source>(stored, whole); }
 
 }  // namespace stele
 

@@ -23,6 +23,8 @@ namespace stele {
 namespace {
 
 constexpr std::size_t header_size = 13;
+constexpr std::size_t size_at = 5;         // in the header
+constexpr std::size_t most_end_size = 32;  // of an end mark: 13 bytes or so
 
 /// Whether the first bytes of a file are a header that liblzma or the LZMA SDK would write: sizes of dictionaries are a
 /// power of two or one and a half, plain sizes under 256 GiB, and the range coder begins with a zero.
@@ -112,49 +114,99 @@ class LzmaSink final : public Sink {
 /// Decodes a stream. Where it is `careful`, it takes one byte at a time, so that it knows how many must still come: a
 /// stream of unstated size ends with a match of an impossible distance, whose 26 direct bits alone make the range coder
 /// take three bytes; and where the last byte completed a symbol, that match has not taken any of them yet.
+///
+/// A stream of stated size may have that end as well. liblzma 5.4 knows it there only where it gets it at once, so a
+/// second decoder, which is told of no size, follows the first.
 class LzmaDecoder {
  public:
   explicit LzmaDecoder(bool careful) : careful_(careful) {}
 
   void begin(Bytes header, std::uint64_t memory_limit) {
-    if (const lzma_ret result = lzma_alone_decoder(coder_.get(), memory_limit); result != LZMA_OK) {
-      fail_lzma(result);
+    begin(coder_, header, memory_limit);
+    left_ = load_le<std::uint64_t>(header.data() + size_at);
+    size_is_stated_ = left_ != std::numeric_limits<std::uint64_t>::max();
+    if (careful_ && size_is_stated_) {
+      std::array<std::byte, header_size> open{};
+      std::copy_n(header.begin(), size_at, open.begin());
+      std::fill(open.begin() + size_at, open.end(), std::byte{0xff});
+      begin(follower_, open, memory_limit);
     }
-    size_is_stated_ = std::any_of(header.begin() + 5, header.end(), [](std::byte b) { return b != std::byte{0xff}; });
     between_symbols_ = false;
-    std::byte none{};  // from a header, no plain bytes come
-    coder_.step(header, {&none, 1});
+    at_end_mark_ = false;
   }
 
   Step step(Bytes in, MutableBytes out) {
     if (!careful_) {
       return coder_.step(in, out);
     }
-    Step step = coder_.step({}, out);  // what the bytes before still give
+    if (at_end_mark_) {
+      return follow(in.first(std::min<std::size_t>(in.size(), 1)), 1);
+    }
+    out = out.first(std::min(out.size(), scratch_.size()));
+    Step step = step_both({}, out);  // what the bytes before still give
     if (step.made == 0 && !step.ended && !in.empty()) {
-      step = coder_.step(in.first(1), out);
+      at_end_mark_ = at_end();
+      step = step_both(in.first(1), out);
       between_symbols_ = false;
     }
     between_symbols_ = between_symbols_ || step.made > 0;
     return step;
   }
 
+  bool size_is_stated() const { return size_is_stated_; }
   std::uint64_t to_come() const { return between_symbols_ && !size_is_stated_ ? 3 : 1; }
 
  private:
+  static void begin(LzmaCoder& coder, Bytes header, std::uint64_t memory_limit) {
+    if (const lzma_ret result = lzma_alone_decoder(coder.get(), memory_limit); result != LZMA_OK) {
+      fail_lzma(result);
+    }
+    std::byte none{};  // from a header, no plain bytes come
+    coder.step(header, {&none, 1});
+  }
+
+  /// Whether all plain bytes are there; the stream has ended, or takes a byte to end, or has an end mark.
+  bool at_end() const { return size_is_stated_ && left_ == 0; }
+
+  Step step_both(Bytes in, MutableBytes out) {
+    const Step step = coder_.step(in, out);
+    if (size_is_stated_ && !step.ended) {
+      if (!at_end()) {
+        follow(in, static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), left_)));
+      } else if (!in.empty()) {
+        follow(in, 1);
+      }
+      left_ -= step.made;
+    }
+    return step;
+  }
+
+  /// Steps the follower, which gives what the first one has given.
+  Step follow(Bytes in, std::size_t room) {
+    const Step step = follower_.step(in, MutableBytes(scratch_).first(room));
+    if (step.made > 0 && at_end()) {
+      fail_lzma(LZMA_DATA_ERROR);
+    }
+    return step;
+  }
+
   LzmaCoder coder_;
+  LzmaCoder follower_;
+  std::array<std::byte, 4096> scratch_{};  // for the plain bytes of the follower
   const bool careful_;
   bool size_is_stated_ = false;
+  std::uint64_t left_ = 0;  // plain bytes, where their number is stated
   bool between_symbols_ = false;
+  bool at_end_mark_ = false;
 };
 
-/// Reads streams in order. Nothing says how long one is: where the Source cannot go back, it takes one to three bytes
-/// at a time. (So liblzma 5.4 takes a file of stated size that marks its end as well for damaged; no common tool writes
-/// one.)
+/// Reads streams in order. Nothing says how long one is: where it must be exact, it takes one to three bytes at a time.
 class LzmaSource final : public StreamsSource {
  public:
-  LzmaSource(Source& stored, std::uint64_t window)
-      : StreamsSource(stored, "lzma"), memory_limit_(lzma_memory_limit(window)), decoder_(!in_.random_access()) {}
+  LzmaSource(Source& stored, const DecodeOptions& options)
+      : StreamsSource(stored, "lzma", options.whole),
+        memory_limit_(lzma_memory_limit(options.window)),
+        decoder_(in_.exact()) {}
 
  private:
   bool begin() override {
@@ -182,9 +234,34 @@ class LzmaSource final : public StreamsSource {
     if (ended_) {
       return 0;
     }
-    const Step step = advance(decoder_, into, [this] { return decoder_.to_come(); });
+    const Step step = decoder_.size_is_stated() && !in_.exact()
+                          ? advance_to_end(into)
+                          : advance(decoder_, into, [this] { return decoder_.to_come(); });
     ended_ = step.ended;
     return step.made;
+  }
+
+  /// As advance(), but gives the decoder the last bytes of the input at once.
+  Step advance_to_end(MutableBytes into) {
+    while (true) {
+      while (in_.ready().size() < 2 * most_end_size && in_.extend()) {
+      }
+      Bytes piece = in_.ready();
+      if (piece.size() >= 2 * most_end_size) {
+        piece = piece.first(piece.size() - most_end_size);
+      }
+      const Step step = guarded([&] { return decoder_.step(piece, into); });
+      in_.consume(step.used);
+      if (step.made > 0 || step.ended) {
+        return step;
+      }
+      if (piece.empty()) {
+        ended_early();
+      }
+      if (step.used == 0) {
+        failed(Errc::damaged, "its data leads nowhere");
+      }
+    }
   }
 
   const std::uint64_t memory_limit_;
@@ -212,7 +289,7 @@ class Lzma final : public Codec {
   }
   std::optional<BlockIndex> index(const Source& /*stored*/) const override { return std::nullopt; }
   std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
-    return std::make_unique<LzmaSource>(stored, options.window);
+    return std::make_unique<LzmaSource>(stored, options);
   }
 
  private:

@@ -5,8 +5,9 @@
 
 namespace stele {
 
-Intake::Intake(Source& stored, std::size_t most) : stored_(stored), most_(most), ahead_(stored.random_access()) {
-  if (ahead_) {
+Intake::Intake(Source& stored, std::size_t most, bool whole)
+    : stored_(stored), most_(most), random_access_(stored.random_access()), ahead_(random_access_ || whole) {
+  if (random_access_) {
     stored_.seek(0);
   }
 }
@@ -21,6 +22,19 @@ bool Intake::fill(std::uint64_t limit) {
   end_ = stored_.read(MutableBytes(buffer_).first(want));
   taken_ += end_;
   return end_ > 0;
+}
+
+bool Intake::extend() {
+  assert(ahead_);
+  const std::size_t there = end_ - begin_;
+  buffer_.resize(std::max(buffer_.size(), there + most_));
+  std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
+            buffer_.begin());
+  begin_ = 0;
+  const std::size_t count = stored_.read(MutableBytes(buffer_).subspan(there, most_));
+  end_ = there + count;
+  taken_ += count;
+  return count > 0;
 }
 
 std::size_t Intake::take(MutableBytes into) {
@@ -51,8 +65,11 @@ bool Intake::skip(std::uint64_t count) {
 }
 
 void Intake::settle(std::uint64_t position) {
+  if (!random_access_) {
+    assert(position == this->position() && (ahead_ || begin_ == end_));
+    return;
+  }
   if (taken_ != position) {
-    assert(ahead_);
     stored_.seek(position);
     taken_ = position;
   }
@@ -67,9 +84,11 @@ const std::byte* Peek::at(std::uint64_t offset, std::size_t count) {
     return memory_.data() + offset;
   }
   if (offset < window_offset_ || count > window_.size() || offset - window_offset_ > window_.size() - count) {
-    window_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(window_size, size_ - offset)));
-    window_offset_ = offset;
-    stored_.read_at(offset, window_);
+    const std::uint64_t end = offset + count;
+    const bool falling = offset < window_offset_;
+    window_offset_ = falling ? end - std::min<std::uint64_t>(end, window_size) : offset;
+    window_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(window_size, size_ - window_offset_)));
+    stored_.read_at(window_offset_, window_);
   }
   return window_.data() + (offset - window_offset_);
 }

@@ -5,40 +5,51 @@
 #include <cstdint>
 #include <vector>
 
-#include "stele/io.hpp"
+#include "stele/codec.hpp"
 
 namespace stele {
 
+/// How many blocks the index of a file of `size` bytes may have, so that it takes at most 4 MiB and an eighth of the
+/// file's size. A file of more is read in order.
+constexpr std::size_t most_blocks(std::uint64_t size) {
+  constexpr std::uint64_t free_bytes = std::uint64_t{4} << 20;
+  return static_cast<std::size_t>((free_bytes + size / 8) / sizeof(Block));
+}
+
 /// Takes bytes from a compressed Source for a decoder that reads in order, and counts them. Where the Source has random
-/// access, it starts at offset 0 and reads ahead, and settle() gives back what was taken too much; else it takes no
-/// more than it is asked for.
+/// access, it starts at offset 0 and reads ahead, and settle() gives back what was taken too much. Where the `whole`
+/// Source is the decoder's, it reads ahead as well. Else it is exact: it takes no more than it is asked for.
 class Intake {
  public:
   /// `stored` must outlive it. No read asks for more than `most` bytes.
-  Intake(Source& stored, std::size_t most);
+  Intake(Source& stored, std::size_t most, bool whole);
 
   /// The offset of the first byte not yet consumed.
   std::uint64_t position() const noexcept { return taken_ - (end_ - begin_); }
-  bool random_access() const noexcept { return ahead_; }
+  bool random_access() const noexcept { return random_access_; }
+  bool exact() const noexcept { return !ahead_; }
 
   /// The bytes at hand.
   Bytes ready() const noexcept { return Bytes(buffer_).subspan(begin_, end_ - begin_); }
   void consume(std::size_t count) noexcept { begin_ += count; }
-  /// Gets more bytes, once ready() is empty: at least one and, without random access, at most `limit` (1 or more).
+  /// Gets more bytes, once ready() is empty: at least one and, where it is exact(), at most `limit` (1 or more).
   /// Returns false at the end of the Source.
   bool fill(std::uint64_t limit);
+  /// Gets more bytes behind those at hand, where it is not exact(). Returns false at the end of the Source.
+  bool extend();
 
   /// Consumes as many bytes as `into` holds and returns their number, which is smaller only at the end of the Source.
   std::size_t take(MutableBytes into);
   /// Consumes `count` bytes unseen. Returns false if the Source ends before.
   bool skip(std::uint64_t count);
   /// Makes the Source stand at `position`, which was or is position(), so that others can read on from there. Without
-  /// random access it must be position() and nothing may be at hand.
+  /// random access it must be position(), and only where it is exact() does the Source stand there.
   void settle(std::uint64_t position);
 
  private:
   Source& stored_;
   const std::size_t most_;
+  const bool random_access_;
   const bool ahead_;
   std::uint64_t taken_ = 0;
   std::vector<std::byte> buffer_;
@@ -46,7 +57,7 @@ class Intake {
   std::size_t end_ = 0;
 };
 
-/// Reads small pieces of a Source with random access at rising offsets, with few calls.
+/// Reads small pieces of a Source with random access at offsets that rise, or fall, with few calls.
 class Peek {
  public:
   static constexpr std::size_t window_size = 4096;

@@ -4,7 +4,8 @@
 
 namespace stele {
 
-StreamsSource::StreamsSource(Source& stored, std::string_view name) : in_(stored, std::size_t{64} << 10), name_(name) {}
+StreamsSource::StreamsSource(Source& stored, std::string_view name, bool whole)
+    : in_(stored, std::size_t{64} << 10, whole), name_(name) {}
 
 std::size_t StreamsSource::read(MutableBytes into) {
   State state = enter();

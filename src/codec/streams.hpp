@@ -27,7 +27,7 @@ class StreamsSource : public Source {
 
  protected:
   /// `name` is the format's, for messages; it and `stored` must outlive the Source.
-  StreamsSource(Source& stored, std::string_view name);
+  StreamsSource(Source& stored, std::string_view name, bool whole);
 
   /// Takes the start of the next stream. Returns false at the end of the input, where it has taken the padding that may
   /// be there.

@@ -192,8 +192,8 @@ class Lzma2Chunks {
 /// blocks in constant memory.
 class XzSource final : public StreamsSource {
  public:
-  XzSource(Source& stored, std::uint64_t window)
-      : StreamsSource(stored, "xz"), memory_limit_(lzma_memory_limit(window)) {}
+  XzSource(Source& stored, const DecodeOptions& options)
+      : StreamsSource(stored, "xz", options.whole), memory_limit_(lzma_memory_limit(options.window)) {}
   ~XzSource() override { lzma_index_hash_end(sizes_, nullptr); }
 
  private:
@@ -333,39 +333,104 @@ class XzSource final : public StreamsSource {
   std::uint64_t block_end_ = 0;  // offset in the file, or 0 where it is unknown
 };
 
-/// The index of all streams of a file, or null where it is not one that covers exactly the file.
+/// Lists the blocks of a file by the indices of its streams, from the last to the first, as each stream says at its end
+/// how long it is.
 class FileIndex {
  public:
-  explicit FileIndex(const Source& stored) {
-    Peek file(stored);
-    LzmaCoder coder;
-    lzma_stream* const stream = coder.get();
-    if (lzma_file_info_decoder(stream, &index_, index_memory, file.size()) != LZMA_OK) {
-      return;
-    }
-    std::uint64_t offset = 0;
-    lzma_ret result = LZMA_OK;
-    while (result == LZMA_OK || result == LZMA_SEEK_NEEDED) {
-      if (result == LZMA_SEEK_NEEDED) {
-        offset = std::min<std::uint64_t>(stream->seek_pos, file.size());
-        stream->avail_in = 0;
-      }
-      if (stream->avail_in == 0 && offset < file.size()) {
-        stream->avail_in = static_cast<std::size_t>(std::min<std::uint64_t>(Peek::window_size, file.size() - offset));
-        stream->next_in = lzma_bytes(file.at(offset, stream->avail_in));
-        offset += stream->avail_in;
-      }
-      result = lzma_code(stream, LZMA_RUN);
-    }
-  }
-  FileIndex(const FileIndex&) = delete;
-  FileIndex& operator=(const FileIndex&) = delete;
-  ~FileIndex() { lzma_index_end(index_, nullptr); }
+  explicit FileIndex(const Source& stored) : stored_(stored), file_(stored), most_(most_blocks(file_.size())) {}
 
-  const lzma_index* get() const noexcept { return index_; }
+  /// Or nothing where they do not cover exactly the file.
+  std::optional<BlockIndex> list() {
+    std::uint64_t end = file_.size();
+    while (end > 0) {
+      const auto begin = list_stream(without_padding(end));
+      if (!begin) {
+        return std::nullopt;
+      }
+      end = *begin;
+    }
+    std::reverse(blocks_.begin(), blocks_.end());
+    std::uint64_t plain = 0;
+    for (Block& block : blocks_) {
+      block.plain_offset = plain;
+      plain += block.plain_size;
+    }
+    return file_.size() > 0 ? std::optional(BlockIndex{std::move(blocks_)}) : std::nullopt;
+  }
 
  private:
-  lzma_index* index_ = nullptr;
+  std::uint64_t without_padding(std::uint64_t end) {
+    constexpr std::size_t unit = 4;
+    while (end >= unit && load_le<std::uint32_t>(file_.at(end - unit, unit)) == 0) {
+      end -= unit;
+    }
+    return end;
+  }
+
+  /// Lists the stream that ends at `end`, its last block first. Returns where it begins, or nothing where there is
+  /// none.
+  std::optional<std::uint64_t> list_stream(std::uint64_t end) {
+    lzma_stream_flags footer{};
+    lzma_stream_flags header{};
+    if (end < 2 * header_size + least_index_size ||
+        lzma_stream_footer_decode(&footer, lzma_bytes(file_.at(end - header_size, header_size))) != LZMA_OK ||
+        footer.backward_size > end - 2 * header_size) {
+      return std::nullopt;
+    }
+    const std::uint64_t index_offset = end - header_size - footer.backward_size;
+    const auto index = read_index(index_offset, footer.backward_size);
+    if (index == nullptr || lzma_index_total_size(index.get()) > index_offset - header_size) {
+      return std::nullopt;
+    }
+    const std::uint64_t begin = index_offset - lzma_index_total_size(index.get()) - header_size;
+    if (lzma_stream_header_decode(&header, lzma_bytes(file_.at(begin, header_size))) != LZMA_OK ||
+        lzma_stream_flags_compare(&header, &footer) != LZMA_OK) {
+      return std::nullopt;
+    }
+    const auto before = static_cast<std::ptrdiff_t>(blocks_.size());
+    lzma_index_iter iter;
+    lzma_index_iter_init(&iter, index.get());
+    while (!lzma_index_iter_next(&iter, LZMA_INDEX_ITER_BLOCK)) {
+      // Nothing would be decoded to see whether a block is really of no bytes.
+      if (iter.block.uncompressed_size == 0 || blocks_.size() == most_) {
+        return std::nullopt;
+      }
+      blocks_.push_back({.plain_size = iter.block.uncompressed_size,
+                         .stored_offset = begin + iter.block.compressed_stream_offset,
+                         .stored_size = iter.block.total_size,
+                         .check = pack(iter.block.unpadded_size, header.check)});
+    }
+    std::reverse(blocks_.begin() + before, blocks_.end());
+    return begin;
+  }
+
+  struct End {
+    void operator()(lzma_index* index) const { lzma_index_end(index, nullptr); }
+  };
+  std::unique_ptr<lzma_index, End> read_index(std::uint64_t offset, std::uint64_t size) {
+    constexpr std::uint64_t most_entry_size = 18;
+    if (size > (most_ - blocks_.size()) * most_entry_size + Peek::window_size) {
+      return nullptr;
+    }
+    const auto length = static_cast<std::size_t>(size);
+    std::vector<std::byte> bytes;
+    if (length > Peek::window_size) {
+      bytes.resize(length);
+      stored_.read_at(offset, bytes);
+    }
+    std::uint64_t memory = index_memory;
+    std::size_t used = 0;
+    lzma_index* index = nullptr;
+    const lzma_ret result = lzma_index_buffer_decode(
+        &index, &memory, nullptr, lzma_bytes(bytes.empty() ? file_.at(offset, length) : bytes.data()), &used, length);
+    std::unique_ptr<lzma_index, End> owned(index);
+    return result == LZMA_OK && used == length ? std::move(owned) : nullptr;
+  }
+
+  const Source& stored_;
+  Peek file_;
+  const std::size_t most_;
+  std::vector<Block> blocks_;
 };
 
 class Xz final : public Codec {
@@ -411,29 +476,10 @@ class Xz final : public Codec {
     succeed(lzma_stream_footer_encode(&flags, lzma_bytes(out.data() + at)));
   }
 
-  std::optional<BlockIndex> index(const Source& stored) const override {
-    const FileIndex file(stored);
-    if (file.get() == nullptr) {
-      return std::nullopt;
-    }
-    BlockIndex index;
-    lzma_index_iter iter;
-    lzma_index_iter_init(&iter, file.get());
-    while (!lzma_index_iter_next(&iter, LZMA_INDEX_ITER_BLOCK)) {
-      if (iter.block.uncompressed_size == 0) {
-        return std::nullopt;  // nothing would be decoded to see whether that is true
-      }
-      index.blocks.push_back({.plain_offset = iter.block.uncompressed_file_offset,
-                              .plain_size = iter.block.uncompressed_size,
-                              .stored_offset = iter.block.compressed_file_offset,
-                              .stored_size = iter.block.total_size,
-                              .check = pack(iter.block.unpadded_size, iter.stream.flags->check)});
-    }
-    return index;
-  }
+  std::optional<BlockIndex> index(const Source& stored) const override { return FileIndex(stored).list(); }
 
   std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
-    return std::make_unique<XzSource>(stored, options.window);
+    return std::make_unique<XzSource>(stored, options);
   }
 
  private:

@@ -84,7 +84,7 @@ bool list_stream(Peek& file, std::uint64_t& offset, std::vector<Block>& blocks) 
     block.stored_size = zlib::marker_size + std::uint64_t{marker->stored_size};
     block.plain_size = marker->plain_size;
     if (block.stored_size > end - offset || block.plain_size == 0 ||
-        block.plain_size > block.stored_size * most_expansion) {
+        block.plain_size > block.stored_size * most_expansion || blocks.size() == most_blocks(end)) {
       return false;
     }
     block.plain_offset = blocks.empty() ? 0 : blocks.back().plain_offset + blocks.back().plain_size;
@@ -164,8 +164,8 @@ class Zlib final : public Codec {
     return BlockIndex{std::move(blocks)};
   }
 
-  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& /*options*/) const override {
-    return zlib::in_order(stored);
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return zlib::in_order(stored, options.whole);
   }
 };
 

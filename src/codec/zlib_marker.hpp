@@ -28,8 +28,8 @@ std::optional<Marker> read_marker(Bytes bytes);
 /// Whether a marker may begin with these bytes, at most marker_size.
 bool begins_marker(Bytes bytes);
 
-/// Codec::in_order().
-std::unique_ptr<Source> in_order(Source& stored);
+/// Codec::in_order(), with DecodeOptions::whole.
+std::unique_ptr<Source> in_order(Source& stored, bool whole);
 
 /// Whether these are the two bytes that begin a zlib stream, one with a preset dictionary or one without.
 bool is_header(std::byte first, std::byte second, bool dictionary = false) noexcept;

@@ -24,7 +24,7 @@ constexpr std::size_t least_left = 1 + trailer_size;
 /// where the Source cannot go back.
 class ZlibSource final : public Source {
  public:
-  explicit ZlibSource(Source& stored) : in_(stored, std::size_t{64} << 10) {}
+  ZlibSource(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
 
   std::size_t read(MutableBytes into) override {
     while (!into.empty()) {
@@ -213,6 +213,8 @@ class ZlibSource final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Source> zlib::in_order(Source& stored) { return std::make_unique<ZlibSource>(stored); }
+std::unique_ptr<Source> zlib::in_order(Source& stored, bool whole) {
+  return std::make_unique<ZlibSource>(stored, whole);
+}
 
 }  // namespace stele

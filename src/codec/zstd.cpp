@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <limits>
 #include <memory>
 #include <string>
@@ -33,9 +32,70 @@ constexpr std::size_t seek_table_footer_size = 9;
 constexpr std::size_t most_frames = std::size_t{1} << 27;  // of a seek table
 constexpr std::size_t least_frame_size = 9;
 
-/// The largest window that `bytes` hold, as the library counts.
-int window_log(std::uint64_t bytes) {
-  return std::clamp(static_cast<int>(std::bit_width(bytes)) - 1, 10, 31);  // ZSTD_WINDOWLOG_MIN, ZSTD_WINDOWLOG_MAX
+constexpr int most_window_log = sizeof(std::size_t) == 4 ? 30 : 31;  // ZSTD_WINDOWLOG_MAX; each window is checked here
+
+constexpr std::size_t before_header = 5;  // the magic number and the byte that says how long the header is
+constexpr std::size_t most_header_size = 18;
+constexpr std::size_t block_header_size = 3;
+
+/// What the header of a frame says.
+struct FrameHeader {
+  std::size_t size = 0;  // of the header, with the magic number
+  bool single_segment = false;
+  bool checksum = false;
+  bool reserved = false;
+  bool dictionary = false;
+  std::optional<std::uint64_t> content_size;
+  std::uint64_t window = 0;
+};
+
+/// The size of a header by the byte behind the magic number.
+std::size_t header_size(std::byte descriptor) {
+  constexpr std::array<std::size_t, 4> id_sizes = {0, 1, 2, 4};
+  const auto bits = std::to_integer<unsigned>(descriptor);
+  const bool single_segment = (bits & 0x20) != 0;
+  const std::size_t content_size = bits >> 6 == 0 ? (single_segment ? 1 : 0) : std::size_t{1} << (bits >> 6);
+  return before_header + (single_segment ? 0 : 1) + id_sizes[bits & 3] + content_size;
+}
+
+/// Reads a whole header, of header_size() bytes.
+FrameHeader read_header(const std::byte* bytes) {
+  const auto bits = std::to_integer<unsigned>(bytes[4]);
+  FrameHeader header{.size = header_size(bytes[4]),
+                     .single_segment = (bits & 0x20) != 0,
+                     .checksum = (bits & 0x04) != 0,
+                     .reserved = (bits & 0x08) != 0,
+                     .dictionary = (bits & 0x03) != 0,
+                     .content_size = std::nullopt};
+  if (bits >> 6 != 0 || header.single_segment) {
+    const std::size_t width = std::size_t{1} << (bits >> 6);
+    header.content_size = load_le(bytes + header.size - width, width) + (width == 2 ? 256 : 0);
+  }
+  if (header.single_segment) {
+    header.window = *header.content_size;
+  } else {
+    const auto window = std::to_integer<unsigned>(bytes[before_header]);
+    const std::uint64_t base = std::uint64_t{1} << (10 + (window >> 3));
+    header.window = base + base / 8 * (window & 7);
+  }
+  return header;
+}
+
+constexpr const char* window_too_large = "its window is larger than limits.window allows";
+constexpr const char* wrong_plain_size = "its plain size is wrong";
+
+/// What the header of a block says.
+struct BlockHeader {
+  bool last = false;
+  unsigned type = 0;  // as it is, one byte repeated, compressed, reserved
+  std::uint64_t size = 0;
+
+  std::uint64_t stored_size() const { return block_header_size + (type == 1 ? 1 : size); }
+};
+
+BlockHeader read_block_header(const std::byte* bytes) {
+  const std::uint64_t bits = load_le(bytes, block_header_size);
+  return {(bits & 1) != 0, static_cast<unsigned>(bits >> 1 & 3), bits >> 3};
 }
 
 bool is_skippable(std::uint32_t magic) { return (magic & 0xfffffff0) == skippable_magic; }
@@ -88,24 +148,81 @@ Decompressor make_decompressor() {
 
 class ZstdDecoder final : public BlockDecoder {
  public:
+  explicit ZstdDecoder(std::uint64_t window) : window_(window) {}
+
   void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
     // The library would also take several frames, and skippable ones.
     if (stored.size() < 4 || load_le<std::uint32_t>(stored.data()) != frame_magic ||
         ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
       fail(Errc::damaged, "not one zstd frame");
     }
-    const std::size_t size =
-        ZSTD_decompressDCtx(context_.get(), plain.data(), plain.size(), stored.data(), stored.size());
-    if (ZSTD_isError(size)) {
-      fail(Errc::damaged, ZSTD_getErrorName(size));
+    const FrameHeader header = read_header(stored.data());
+    if (header.window > window_) {
+      fail(Errc::limit_exceeded, window_too_large);
     }
+    if (header.content_size.value_or(plain.size()) != plain.size()) {
+      fail(Errc::damaged, wrong_plain_size);
+    }
+    const bool at_once = header.single_segment && blocks_fit(stored.subspan(header.size), header.window);
+    const std::size_t size = at_once ? decode_at_once(stored, plain) : decode_in_steps(stored, plain);
     if (size != plain.size()) {
-      fail(Errc::damaged, "a frame of " + std::to_string(size) + " bytes, where the index says " +
-                              std::to_string(plain.size()));
+      fail(Errc::damaged,
+           "a frame of " + std::to_string(size) + " bytes, where the index says " + std::to_string(plain.size()));
     }
   }
 
  private:
+  /// Whether no block is larger than the window allows, which the library checks only where it decodes in steps.
+  static bool blocks_fit(Bytes blocks, std::uint64_t window) {
+    constexpr std::uint64_t most = std::uint64_t{128} << 10;
+    for (BlockHeader block; !block.last; blocks = blocks.subspan(static_cast<std::size_t>(block.stored_size()))) {
+      block = read_block_header(blocks.data());
+      if (block.size > std::min(window, most)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  std::size_t decode_at_once(Bytes stored, MutableBytes plain) {
+    const std::size_t size =
+        ZSTD_decompressDCtx(context_.get(), plain.data(), plain.size(), stored.data(), stored.size());
+    check(size);
+    return size;
+  }
+
+  /// The bytes behind the magic number come apart from it, as the library would otherwise take all at once.
+  std::size_t decode_in_steps(Bytes stored, MutableBytes plain) {
+    ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, most_window_log);
+    std::byte spare{};  // as a full output says nothing about the end
+    std::size_t made = 0;
+    std::size_t piece = 4;
+    while (true) {
+      const MutableBytes room = made < plain.size() ? plain.subspan(made) : MutableBytes(&spare, 1);
+      ZSTD_inBuffer in{stored.data(), piece, 0};
+      ZSTD_outBuffer out{room.data(), room.size(), 0};
+      const std::size_t result = ZSTD_decompressStream(context_.get(), &out, &in);
+      check(result);
+      made += out.pos;
+      stored = stored.subspan(in.pos);
+      piece = stored.size();
+      if (result == 0) {
+        return stored.empty() ? made : plain.size() + 1;
+      }
+      if (made > plain.size() || (in.pos == 0 && out.pos == 0)) {
+        return plain.size() + 1;
+      }
+    }
+  }
+
+  static void check(std::size_t result) {
+    if (ZSTD_isError(result)) {
+      fail(Errc::damaged, ZSTD_getErrorName(result));
+    }
+  }
+
+  const std::uint64_t window_;
   const Decompressor context_ = make_decompressor();
 };
 
@@ -125,11 +242,34 @@ class FrameSizes {
   std::uint64_t sum_ = 0;
 };
 
+/// Whether a seek table, of `size` bytes behind its header, is that of `frames`, of which there are some. `need(bytes)`
+/// takes as many of its bytes.
+template <class Need>
+bool is_seek_table(const FrameSizes& frames, std::uint64_t size, const Need& need) {
+  const std::uint64_t entries_size = size - seek_table_footer_size;
+  const std::uint64_t entry_size = entries_size / frames.count();
+  if (size < seek_table_footer_size || entries_size % frames.count() != 0 || (entry_size != 8 && entry_size != 12)) {
+    return false;
+  }
+  FrameSizes listed;
+  for (std::uint64_t i = 0; i < frames.count(); ++i) {
+    std::array<std::byte, 12> entry{};
+    need(MutableBytes(entry).first(static_cast<std::size_t>(entry_size)));
+    listed.add(load_le<std::uint32_t>(entry.data()), load_le<std::uint32_t>(entry.data() + 4));
+  }
+  std::array<std::byte, seek_table_footer_size> footer{};
+  need(footer);
+  return listed == frames && load_le<std::uint32_t>(footer.data()) == frames.count() &&
+         footer[4] == std::byte{entry_size == 12 ? std::uint8_t{0x80} : std::uint8_t{0}} &&
+         load_le<std::uint32_t>(footer.data() + 5) == seek_table_end;
+}
+
 /// Reads frames in order, and takes exactly what they need: the library says how much that is.
 class ZstdSource final : public Source {
  public:
-  ZstdSource(Source& stored, std::uint64_t window) : in_(stored, ZSTD_DStreamInSize()) {
-    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, window_log(window));
+  ZstdSource(Source& stored, const DecodeOptions& options)
+      : in_(stored, ZSTD_DStreamInSize(), options.whole), window_(options.window) {
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, most_window_log);
   }
 
   std::size_t read(MutableBytes into) override {
@@ -217,20 +357,32 @@ class ZstdSource final : public Source {
       if (!is_skippable(*magic)) {
         failed(Errc::damaged, frame_offset_ == 0 ? "not zstd" : "bytes that are not zstd follow the last frame");
       }
-      if (!in_.skip(need_u32())) {
+      if (*magic == seek_table_magic && sizes_.count() > 1) {
+        compare_seek_table();
+      } else if (!in_.skip(need_u32())) {
         ended_early();
       }
       if (*magic == seek_table_magic) {
         sizes_ = {};  // what follows is the next archive's
       }
     }
+    std::array<std::byte, most_header_size> bytes{};
+    store_le<std::uint32_t>(bytes.data(), frame_magic);
+    need(MutableBytes(bytes).subspan(4, 1));
+    const std::size_t size = header_size(bytes[4]);
+    need(MutableBytes(bytes).first(size).subspan(before_header));
+    const FrameHeader header = read_header(bytes.data());
+    if (header.window > window_) {
+      failed(Errc::limit_exceeded, window_too_large);
+    }
+    content_size_ = header.content_size;
     ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
-    std::array<std::byte, 4> magic{};
-    store_le<std::uint32_t>(magic.data(), frame_magic);
-    ZSTD_inBuffer in{magic.data(), magic.size(), 0};
     ZSTD_outBuffer out{nullptr, 0, 0};
-    wanted_ = ZSTD_decompressStream(context_.get(), &out, &in);
-    check(wanted_);
+    for (const Bytes piece : {Bytes(bytes).first(4), Bytes(bytes).first(size).subspan(4)}) {
+      ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+      wanted_ = ZSTD_decompressStream(context_.get(), &out, &in);
+      check(wanted_);
+    }
     frame_plain_ = 0;
     state_ = State::inside;
     return true;
@@ -240,7 +392,7 @@ class ZstdSource final : public Source {
     if (ZSTD_isError(result)) {
       const ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
       if (code == ZSTD_error_frameParameter_windowTooLarge) {
-        failed(Errc::limit_exceeded, "its window is larger than limits.window allows");
+        failed(Errc::limit_exceeded, window_too_large);
       }
       failed(code == ZSTD_error_memory_allocation ? Errc::limit_exceeded : Errc::damaged, ZSTD_getErrorName(result));
     }
@@ -257,6 +409,9 @@ class ZstdSource final : public Source {
       in_.consume(in.pos);
       frame_plain_ += out.pos;
       if (wanted_ == 0) {
+        if (content_size_.value_or(frame_plain_) != frame_plain_) {
+          failed(Errc::damaged, wrong_plain_size);
+        }
         sizes_.add(in_.position() - frame_offset_, frame_plain_);
         state_ = State::between;
         return out.pos;
@@ -286,32 +441,23 @@ class ZstdSource final : public Source {
       }
       return false;
     }
-    const std::uint64_t size = need_u32();
-    const std::uint64_t entries_size = size - seek_table_footer_size;
-    const std::uint64_t entry_size = entries_size / sizes_.count();
-    if (size < seek_table_footer_size || entries_size % sizes_.count() != 0 || (entry_size != 8 && entry_size != 12)) {
-      wrong_seek_table();
-    }
-    FrameSizes listed;
-    for (std::uint64_t i = 0; i < sizes_.count(); ++i) {
-      const std::uint32_t stored = need_u32();
-      listed.add(stored, need_u32());
-      if (entry_size == 12) {
-        need_u32();
-      }
-    }
-    std::array<std::byte, seek_table_footer_size> footer{};
-    if (in_.take(footer) < footer.size()) {
-      ended_early();
-    }
-    if (listed != sizes_ || load_le<std::uint32_t>(footer.data()) != sizes_.count() ||
-        footer[4] != std::byte{entry_size == 12 ? std::uint8_t{0x80} : std::uint8_t{0}} ||
-        load_le<std::uint32_t>(footer.data() + 5) != seek_table_end) {
-      wrong_seek_table();
-    }
+    compare_seek_table();
     return true;
   }
-  [[noreturn]] void wrong_seek_table() { failed(Errc::damaged, "a seek table that contradicts the frames"); }
+
+  /// Reads the seek table of the frames read so far, behind its magic number, and compares.
+  void compare_seek_table() {
+    const std::uint32_t size = need_u32();
+    if (!is_seek_table(sizes_, size, [this](MutableBytes into) { need(into); })) {
+      failed(Errc::damaged, "a seek table that contradicts the frames");
+    }
+  }
+
+  void need(MutableBytes into) {
+    if (in_.take(into) < into.size()) {
+      ended_early();
+    }
+  }
 
   Intake in_;
   const Decompressor context_ = make_decompressor();
@@ -319,7 +465,9 @@ class ZstdSource final : public Source {
   std::size_t wanted_ = 0;  // how many bytes the library asks for next
   std::uint64_t frame_offset_ = 0;
   std::uint64_t frame_plain_ = 0;
-  FrameSizes sizes_;  // of the frames of this archive
+  const std::uint64_t window_;
+  std::optional<std::uint64_t> content_size_;  // that the frame states
+  FrameSizes sizes_;                           // of the frames of this archive
 };
 
 /// The blocks by the seek table at the end, or nothing where there is none that covers exactly the file.
@@ -331,7 +479,8 @@ std::optional<std::vector<Block>> index_by_table(Peek& file) {
   const std::byte* footer = file.at(file.size() - seek_table_footer_size, seek_table_footer_size);
   const std::uint64_t count = load_le<std::uint32_t>(footer);
   const auto descriptor = std::to_integer<unsigned>(footer[4]);
-  if (load_le<std::uint32_t>(footer + 5) != seek_table_end || (descriptor & 0x7c) != 0 || count > most_frames) {
+  if (load_le<std::uint32_t>(footer + 5) != seek_table_end || (descriptor & 0x7f) != 0 || count > most_frames ||
+      count > most_blocks(file.size())) {
     return std::nullopt;
   }
   const std::size_t entry_size = (descriptor & 0x80) != 0 ? 12 : 8;
@@ -368,46 +517,32 @@ std::optional<std::vector<Block>> index_by_table(Peek& file) {
 /// The frame at `offset` by its headers alone; or nothing where it does not give its plain size, is empty or too large
 /// to be a block, or is damaged.
 std::optional<Block> frame_at(Peek& file, std::uint64_t offset) {
-  constexpr std::size_t most_header_size = 18;
   constexpr std::uint64_t most_plain_size = std::uint64_t{64} << 20;
   const std::uint64_t end = file.size();
   if (end - offset < least_frame_size) {
     return std::nullopt;
   }
-  std::array<std::byte, most_header_size> header{};
-  const auto there = static_cast<std::size_t>(std::min<std::uint64_t>(header.size(), end - offset));
-  std::copy_n(file.at(offset, there), there, header.begin());
-  const auto descriptor = std::to_integer<unsigned>(header[4]);
-  const bool single_segment = (descriptor & 0x20) != 0;
-  const bool reserved = (descriptor & 0x08) != 0;
-  const bool checksum = (descriptor & 0x04) != 0;
-  const bool dictionary = (descriptor & 0x03) != 0;
-  const unsigned size_code = descriptor >> 6;
-  if (reserved || dictionary || (size_code == 0 && !single_segment)) {
+  const std::size_t size = header_size(file.at(offset, before_header)[4]);
+  if (end - offset < size) {
     return std::nullopt;
   }
-  const std::size_t size_offset = single_segment ? 5 : 6;  // behind magic, descriptor and perhaps window
-  const std::size_t size_width = std::size_t{1} << size_code;
-  Block frame{.stored_offset = offset};
-  frame.plain_size = load_le(header.data() + size_offset, size_width) + (size_width == 2 ? 256 : 0);
-  if (frame.plain_size == 0 || frame.plain_size > most_plain_size) {
+  const FrameHeader header = read_header(file.at(offset, size));
+  if (header.reserved || header.dictionary || !header.content_size || *header.content_size == 0 ||
+      *header.content_size > most_plain_size) {
     return std::nullopt;
   }
-  std::uint64_t at = offset + size_offset + size_width;
-  for (bool last = false; !last;) {
-    constexpr std::size_t block_header_size = 3;
+  Block frame{.plain_size = *header.content_size, .stored_offset = offset};
+  std::uint64_t at = offset + size;
+  for (BlockHeader block; !block.last; at += block.stored_size()) {
     if (at > end || end - at < block_header_size) {
       return std::nullopt;
     }
-    const std::uint64_t block = load_le(file.at(at, block_header_size), block_header_size);
-    last = (block & 1) != 0;
-    const std::uint64_t type = block >> 1 & 3;
-    if (type == 3) {
+    block = read_block_header(file.at(at, block_header_size));
+    if (block.type == 3) {
       return std::nullopt;
     }
-    at += block_header_size + (type == 1 ? 1 : block >> 3);  // type 1 repeats one byte
   }
-  at += checksum ? 4 : 0;
+  at += header.checksum ? 4 : 0;
   if (at > end) {
     return std::nullopt;
   }
@@ -417,7 +552,9 @@ std::optional<Block> frame_at(Peek& file, std::uint64_t offset) {
 
 /// The blocks of a file of frames without a seek table. A single large frame is no block: it is read in order.
 std::optional<std::vector<Block>> index_by_frames(Peek& file) {
+  const std::size_t most = most_blocks(file.size());
   std::vector<Block> blocks;
+  FrameSizes sizes;  // of the frames since the last seek table
   std::uint64_t plain = 0;
   for (std::uint64_t offset = 0; offset < file.size();) {
     const std::uint64_t left = file.size() - offset;
@@ -431,13 +568,25 @@ std::optional<std::vector<Block>> index_by_frames(Peek& file) {
       if (size > left) {
         return std::nullopt;
       }
+      if (magic == seek_table_magic) {
+        std::uint64_t at = offset + skippable_header_size;
+        const auto need = [&](MutableBytes into) {
+          std::copy_n(file.at(at, into.size()), into.size(), into.begin());
+          at += into.size();
+        };
+        if (sizes.count() > 1 && !is_seek_table(sizes, size - skippable_header_size, need)) {
+          return std::nullopt;
+        }
+        sizes = {};
+      }
       offset += size;
       continue;
     }
     const auto frame = magic == frame_magic ? frame_at(file, offset) : std::nullopt;
-    if (!frame) {
+    if (!frame || blocks.size() == most) {
       return std::nullopt;
     }
+    sizes.add(frame->stored_size, frame->plain_size);
     blocks.push_back(*frame);
     blocks.back().plain_offset = plain;
     plain += frame->plain_size;
@@ -468,8 +617,8 @@ class Zstd final : public Codec {
 
   std::size_t block_size(int level) const noexcept override { return block_size_of(level); }
   std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<ZstdEncoder>(level); }
-  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& /*options*/) const override {
-    return std::make_unique<ZstdDecoder>();
+  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const override {
+    return std::make_unique<ZstdDecoder>(options.window);
   }
 
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
@@ -508,7 +657,7 @@ class Zstd final : public Codec {
   }
 
   std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
-    return std::make_unique<ZstdSource>(stored, options.window);
+    return std::make_unique<ZstdSource>(stored, options);
   }
 };
 

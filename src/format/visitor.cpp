@@ -41,7 +41,7 @@ std::shared_ptr<Buffer> ArrayTarget::grown(std::shared_ptr<Buffer> buffer, std::
     larger = Buffer::allocate(static_cast<std::size_t>(std::min(total, std::max(bytes, 2 * have))));
   }
   if (have > 0) {
-    std::memcpy(larger->data(), buffer->data(), static_cast<std::size_t>(have));
+    std::memcpy(larger->mutable_data(), buffer->data(), static_cast<std::size_t>(have));
   }
   return larger;
 }
@@ -408,7 +408,7 @@ void ambiguous_version() {
 
 std::uint32_t read_version(InVisitor& in, std::uint32_t known) {
   const auto version = static_cast<std::uint32_t>(to_unsigned(in.number(), ~std::uint32_t{0}, in));
-  if (version > known && in.strict()) {
+  if (version > known && in.field_rules().known) {
     in.error(Errc::unsupported, "the stored version " + std::to_string(version) +
                                     " is newer than this program's, " + std::to_string(known));
   }

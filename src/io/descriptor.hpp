@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "stele/io.hpp"
 
@@ -32,6 +34,8 @@ class OwnedDescriptor {
 
   int get() const noexcept { return fd_; }
   bool is_open() const noexcept { return fd_ >= 0; }
+  /// Gives it up without closing it.
+  int release() noexcept { return std::exchange(fd_, -1); }
   /// Closes and reports. Throws: Error(io); the descriptor is gone all the same.
   void close(const std::string& name);
 
@@ -42,10 +46,14 @@ class OwnedDescriptor {
 /// open(2) with O_CLOEXEC; not open on failure, errno tells why.
 OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode = 0) noexcept;
 
-/// Writes all of `bytes`. Throws: Error(io).
+/// Writes to `file` and closes it at the end, at once on the device where `sync` asks for it. For what has no name that
+/// could be given to another file: a pipe, a device, a descriptor that a path stands for.
+std::unique_ptr<Sink> descriptor_sink(OwnedDescriptor file, const std::string& name, Sync sync);
+
+/// Writes all of `bytes`, and waits where the descriptor does not (O_NONBLOCK). Throws: Error(io).
 void write_all(int fd, Bytes bytes, const std::string& name);
 void write_all_at(int fd, std::uint64_t offset, Bytes bytes, const std::string& name);
-/// One read: 0 only at the end. Throws: Error(io).
+/// One read, which waits too: 0 only at the end. Throws: Error(io).
 std::size_t read_some(int fd, MutableBytes into, const std::string& name);
 std::size_t read_some_at(int fd, std::uint64_t offset, MutableBytes into, const std::string& name);
 /// Fills `into`. Throws: Error(truncated) where the file ends before, Error(io).

@@ -260,6 +260,9 @@ DType DType::from_numpy(std::string_view text, bool& big_endian) {
   fail(Errc::unsupported, "element type \"" + std::string(text.substr(0, 64)) + "\"");
 }
 
+bool operator==(const DType::Field& a, const DType::Field& b) noexcept {
+  return a.name == b.name && a.type == b.type && a.offset == b.offset && a.count == b.count;
+}
 bool operator==(const DType& a, const DType& b) noexcept {
   return a.kind_ == b.kind_ && a.size_ == b.size_ && a.unit() == b.unit() && (a.fields_ == b.fields_ || a.fields() == b.fields());
 }

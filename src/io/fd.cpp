@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <system_error>
 
+#include "src/base/process.hpp"
 #include "src/io/descriptor.hpp"
+#include "src/io/folder.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
@@ -27,6 +29,21 @@ auto retry(Call call) noexcept {
   }
 }
 
+/// The same for a call on a descriptor that may not wait: then this does.
+template <class Call>
+auto retry(int fd, short events, Call call) noexcept {
+  for (;;) {
+    const auto result = retry(call);
+    if (result != -1 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+      return result;
+    }
+    struct pollfd wanted{fd, events, 0};
+    if (system_calls().poll(&wanted, 1, -1) < 0 && errno != EINTR) {
+      return result;
+    }
+  }
+}
+
 off_t to_off(std::uint64_t offset, const std::string& name) {
   if (offset > static_cast<std::uint64_t>(INT64_MAX)) {
     fail(Errc::invalid_argument, "offset beyond 2^63 - 1 in " + name);
@@ -36,11 +53,11 @@ off_t to_off(std::uint64_t offset, const std::string& name) {
 
 /// Hands `bytes` piece by piece to `call(data, size, done)`, which says how many it took.
 template <class Call>
-void write_pieces(Bytes bytes, const std::string& name, Call call) {
+void write_pieces(int fd, Bytes bytes, const std::string& name, Call call) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     const std::size_t piece = std::min(bytes.size() - done, largest_call);
-    const ssize_t written = retry([&] { return call(bytes.data() + done, piece, done); });
+    const ssize_t written = retry(fd, POLLOUT, [&] { return call(bytes.data() + done, piece, done); });
     if (written < 0) {
       fail_call("write", name, errno);
     }
@@ -93,21 +110,21 @@ OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode)
 }
 
 void write_all(int fd, Bytes bytes, const std::string& name) {
-  write_pieces(bytes, name, [fd](const std::byte* data, std::size_t size, std::size_t) {
+  write_pieces(fd, bytes, name, [fd](const std::byte* data, std::size_t size, std::size_t) {
     return system_calls().write(fd, data, size);
   });
 }
 
 void write_all_at(int fd, std::uint64_t offset, Bytes bytes, const std::string& name) {
   to_off(offset + bytes.size(), name);
-  write_pieces(bytes, name, [=](const std::byte* data, std::size_t size, std::size_t done) {
+  write_pieces(fd, bytes, name, [=](const std::byte* data, std::size_t size, std::size_t done) {
     return system_calls().pwrite(fd, data, size, static_cast<off_t>(offset + done));
   });
 }
 
 std::size_t read_some(int fd, MutableBytes into, const std::string& name) {
   const std::size_t wanted = std::min(into.size(), largest_call);
-  const ssize_t got = retry([&] { return system_calls().read(fd, into.data(), wanted); });
+  const ssize_t got = retry(fd, POLLIN, [&] { return system_calls().read(fd, into.data(), wanted); });
   if (got < 0) {
     fail_call("read", name, errno);
   }
@@ -151,7 +168,8 @@ std::optional<std::uint64_t> regular_position(int fd, struct stat& status, const
 
 class FdSink final : public Sink {
  public:
-  explicit FdSink(int fd) : fd_(fd), name_("descriptor " + std::to_string(fd)) {
+  FdSink(int fd, std::string name, OwnedDescriptor own, Sync sync)
+      : own_(std::move(own)), fd_(fd), name_(std::move(name)), sync_(sync) {
     struct stat status;
     start_ = regular_position(fd, status, name_);
     if (start_) {
@@ -172,7 +190,17 @@ class FdSink final : public Sink {
     whole_ = true;
     written_ += bytes.size();
   }
-  void close() override { require_whole(); }
+  void close() override {
+    require_whole();
+    if (own_.is_open()) {
+      whole_ = false;
+      if (sync_ != Sync::none) {
+        synchronize(fd_, name_);
+      }
+      own_.close(name_);
+      fd_ = -1;
+    }
+  }
   bool patchable() const noexcept override { return start_.has_value(); }
   void patch(std::uint64_t offset, Bytes bytes) override {
     if (!start_) {
@@ -189,13 +217,22 @@ class FdSink final : public Sink {
 
  private:
   void require_whole() const {
+    if (own_.is_open()) {
+      process_.require_same_process(name_);
+    }
+    if (fd_ < 0) {
+      fail(Errc::invalid_argument, "cannot write " + name_ + ": it is closed");
+    }
     if (!whole_) {
       fail(Errc::io, "cannot write " + name_ + ": an earlier write failed");
     }
   }
 
+  OwnedDescriptor own_;
   int fd_;
   std::string name_;
+  Sync sync_;
+  ProcessMark process_;
   std::optional<std::uint64_t> start_;  // where it can be patched
   std::uint64_t written_ = 0;
   bool whole_ = true;
@@ -243,7 +280,13 @@ class FdSource final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Sink> fd_sink(int fd) { return std::make_unique<FdSink>(fd); }
+std::unique_ptr<Sink> fd_sink(int fd) {
+  return std::make_unique<FdSink>(fd, "descriptor " + std::to_string(fd), OwnedDescriptor(), Sync::none);
+}
+std::unique_ptr<Sink> descriptor_sink(OwnedDescriptor file, const std::string& name, Sync sync) {
+  const int fd = file.get();
+  return std::make_unique<FdSink>(fd, name, std::move(file), sync);
+}
 std::unique_ptr<Source> fd_source(int fd) { return std::make_unique<FdSource>(fd); }
 
 }  // namespace stele

@@ -3,96 +3,81 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <string>
 
-#include "src/io/descriptor.hpp"
+#include "src/base/process.hpp"
+#include "src/io/attributes.hpp"
+#include "src/io/in_place.hpp"
+#include "src/io/place.hpp"
 #include "src/io/system.hpp"
+#include "src/io/temporary.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 
 namespace stele {
 namespace {
 
-/// With the slash; empty for the current folder.
-std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+constexpr const char* how_in_place = "; SaveOptions::in_place writes into the file that stands, though not atomically";
 
-struct Target {
-  std::string path;
-  bool through_proc = false;  // /dev/stdout and the like: an open file, not a name that could be renamed over
-};
-
-/// What a chain of symbolic links names; it need not exist.
-Target follow_links(const std::string& path) {
-  constexpr int most_links = 40;  // Linux's own limit
-  Target target{path};
-  for (int i = 0; i < most_links; ++i) {
-    char link[4096];
-    const ssize_t size = system_calls().readlink(target.path.c_str(), link, sizeof(link));
-    if (size < 0) {
-      if (errno == EINVAL || errno == ENOENT) {
-        return target;
-      }
-      fail_call("write", path, errno);
+/// Refuses a file that another cannot take the place of, before anything is written.
+void require_replaceable(const Place& place, const struct stat& file, const std::string& path) {
+  const std::string cannot = "cannot replace " + path + ": ";
+  struct statx more;
+  if (system_calls().statx(place.folder.fd(), place.name.c_str(), AT_SYMLINK_NOFOLLOW, 0, &more) == 0) {
+    if ((more.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0) {
+      fail(Errc::io, cannot + "it is " +
+                         ((more.stx_attributes & STATX_ATTR_IMMUTABLE) != 0 ? "immutable" : "append-only") +
+                         " (chattr)");
     }
-    if (static_cast<std::size_t>(size) == sizeof(link)) {
-      fail_call("write", path, ENAMETOOLONG);
+#ifdef STATX_ATTR_MOUNT_ROOT
+    if ((more.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) {
+      fail(Errc::io, cannot + "it is a mount point" + how_in_place);
     }
-    target.through_proc = target.through_proc || target.path.starts_with("/proc/");
-    const std::string_view next(link, static_cast<std::size_t>(size));
-    target.path = next.starts_with('/') ? std::string(next) : folder_of(target.path) + std::string(next);
+#endif
   }
-  fail_call("write", path, ELOOP);
+  if (system_calls().faccessat(place.folder.fd(), place.name.c_str(), W_OK, AT_EACCESS) != 0) {
+    if (errno == EACCES) {
+      fail(Errc::io, cannot +
+                         "the process may not write it, and would not be stopped by its folder; change its "
+                         "permissions or remove it first");
+    }
+    fail_call("replace", path, errno);
+  }
+  struct stat folder;
+  const uid_t user = ::geteuid();
+  if (user != 0 && file.st_uid != user && system_calls().fstat(place.folder.fd(), &folder) == 0 &&
+      (folder.st_mode & S_ISVTX) != 0 && folder.st_uid != user) {
+    fail(Errc::io, cannot + "it is another user's in a folder with the sticky bit" + how_in_place);
+  }
 }
 
-/// ".<name>.<pid>-<counter>-<random>.tmp" in the folder of `path`, at most NAME_MAX bytes long.
-std::string temporary_name(const std::string& path) {
-  static std::atomic<std::uint64_t> counter{0};
-  const std::string folder = folder_of(path);
-  const std::uint64_t count = ++counter;
-  // Only other machines that share the folder can have the same process number; O_EXCL finds what collides.
-  const auto now = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
-  const std::uint64_t random = (now + count) * 0x9E3779B97F4A7C15u ^ reinterpret_cast<std::uintptr_t>(&folder);
-  return folder + "." + path.substr(folder.size(), 180) + "." + std::to_string(::getpid()) + "-" +
-         std::to_string(count) + "-" + std::to_string(random % 1000000000) + ".tmp";
-}
-
-/// fsync(2), but for what cannot be synchronised, such as a FIFO or a folder on some network file systems.
-void synchronize(int fd, const std::string& name) {
-  int result = 0;
-  do {
-    result = system_calls().fsync(fd);
-  } while (result != 0 && errno == EINTR);
-  if (result != 0 && errno != EINVAL && errno != ENOTSUP) {
-    fail_call("fsync", name, errno);
+/// What the failure of a call that makes or renames a file in the folder of `path` means.
+[[noreturn]] void fail_in_folder(const char* action, const Folder& folder, const std::string& path, bool exists,
+                                 int error) {
+  const bool in_place_helps = exists && (error == EACCES || error == EPERM || error == EROFS || error == EBUSY ||
+                                         error == EXDEV || error == ENAMETOOLONG);
+  const std::string where = folder.path().empty() ? "the current folder" : "the folder " + folder.path();
+  const std::string reason = error == EACCES ? where + " does not let the process make files" : std::string();
+  if (reason.empty() && !in_place_helps) {
+    fail_call(action, path, error);
   }
+  fail(Errc::io, "cannot " + std::string(action) + " " + path + ": " +
+                     (reason.empty() ? std::generic_category().message(error) : reason) +
+                     (in_place_helps ? how_in_place : ""));
 }
 
 class FileSink final : public Sink {
  public:
-  FileSink(std::string path, Sync sync) : name_(std::move(path)), sync_(sync) {
-    const Target target = follow_links(name_);
-    struct stat old;
-    const bool exists = system_calls().stat(target.path.c_str(), &old) == 0;
-    if (!exists && errno != ENOENT) {
-      fail_call("write", name_, errno);
+  /// `old`: the file that stands, if one does.
+  FileSink(Place place, std::string path, Sync sync, const struct stat* old)
+      : name_(std::move(path)), folder_(std::move(place.folder)), target_(std::move(place.name)), sync_(sync) {
+    if (old != nullptr) {
+      old_ = *old;
     }
-    if (target.path.empty() || target.path.ends_with('/') || (exists && S_ISDIR(old.st_mode))) {
-      fail_call("write", name_, target.path.empty() ? ENOENT : EISDIR);
-    }
-    if (exists && (!S_ISREG(old.st_mode) || target.through_proc)) {
-      file_ = open_descriptor(name_, O_WRONLY | O_TRUNC | O_NOCTTY);
-      if (!file_.is_open()) {
-        fail_call("open", name_, errno);
-      }
-      return;
-    }
-    target_ = target.path;
-    create_temporary(exists ? old.st_mode & 07777 : 0666);
-    if (exists) {
-      guarded([&] { keep_mode(old.st_mode & 07777); });
+    temporary_ = Temporary(folder_, target_, old_ ? 0600 : 0666, name_);
+    if (!temporary_.exists()) {
+      fail_in_folder("create a temporary file for", folder_, name_, old_.has_value(), errno);
     }
   }
   ~FileSink() override { undo(); }
@@ -101,44 +86,40 @@ class FileSink final : public Sink {
     require_open();
     guarded([&] {
       reserve(bytes.size());
-      write_all(file_.get(), bytes, name_);
+      write_all(temporary_.fd(), bytes, name_);
     });
     written_ += bytes.size();
   }
-  bool patchable() const noexcept override { return is_temporary(); }
+  bool patchable() const noexcept override { return true; }
   void patch(std::uint64_t offset, Bytes bytes) override {
-    if (!is_temporary()) {
-      Sink::patch(offset, bytes);
-    }
     require_open();
     if (offset > written_ || bytes.size() > written_ - offset) {
       fail(Errc::invalid_argument, "patch behind what was written to " + name_);
     }
-    guarded([&] { write_all_at(file_.get(), offset, bytes, name_); });
+    guarded([&] { write_all_at(temporary_.fd(), offset, bytes, name_); });
   }
   void close() override {
     require_open();
     OwnedDescriptor folder;
     guarded([&] {
+      keep_old_attributes();
       if (sync_ != Sync::none) {
-        synchronize(file_.get(), name_);
+        synchronize(temporary_.fd(), name_);
       }
-      file_.close(name_);
-      if (!is_temporary()) {
-        return;
-      }
+      // Some file systems tell of a failure to write only here. The file itself stays open, as its lock must last.
+      duplicate(temporary_.fd(), O_WRONLY, name_).close(name_);
       if (sync_ == Sync::file_folder) {  // opened here, so that little can fail once the new file stands
-        folder = open_descriptor(target_.find('/') == std::string::npos ? "." : folder_of(target_),
-                                 O_RDONLY | O_DIRECTORY);
+        folder = folder_.open_file(".", O_RDONLY | O_DIRECTORY);
         if (!folder.is_open()) {
           fail_call("open the folder of", name_, errno);
         }
       }
-      if (system_calls().rename(temporary_.c_str(), target_.c_str()) != 0) {
-        fail_call("rename the temporary file to", name_, errno);
+      if (folder_.rename(temporary_.name(), target_) != 0) {
+        fail_in_folder("rename the temporary file to", folder_, name_, old_.has_value(), errno);
       }
     });
-    temporary_.clear();
+    temporary_.let_go();
+    folder_ = Folder();
     closed_ = true;
     if (folder.is_open()) {
       synchronize(folder.get(), "the folder of " + name_);
@@ -147,46 +128,35 @@ class FileSink final : public Sink {
   }
 
  private:
-  bool is_temporary() const noexcept { return !target_.empty(); }
-
-  void create_temporary(mode_t mode) {
-    constexpr int attempts = 100;
-    for (int i = 0; i < attempts; ++i) {
-      temporary_ = temporary_name(target_);
-      file_ = open_descriptor(temporary_, O_WRONLY | O_CREAT | O_EXCL, mode);
-      if (file_.is_open()) {
-        return;
-      }
-      if (errno != EEXIST) {
-        break;
-      }
-    }
-    const int error = errno;
-    temporary_.clear();
-    fail_call("create", name_, error);
-  }
-  void keep_mode(mode_t mode) {
-    struct stat status;
-    if (system_calls().fstat(file_.get(), &status) != 0) {
+  void keep_old_attributes() {
+    struct stat now;
+    const bool stands = folder_.status(target_, now) == 0;
+    if (!stands && errno != ENOENT) {
       fail_call("examine", name_, errno);
     }
-    if ((status.st_mode & 07777) != mode && system_calls().fchmod(file_.get(), mode) != 0) {
-      fail_call("keep the permissions of", name_, errno);
+    if (stands && S_ISDIR(now.st_mode)) {
+      fail_call("write", name_, EISDIR);
+    }
+    if (stands || old_) {
+      keep_attributes(temporary_.fd(), folder_, target_, old_.value_or(now), name_);
     }
   }
-  /// Takes the blocks of a large write at once, which makes it about a tenth faster on ext4 and finds a full disk early.
+  /// Takes the blocks of a large write at once, which makes it about a tenth faster on ext4 and finds a full disk
+  /// early.
   void reserve(std::size_t bytes) {
     constexpr std::size_t worth_it = std::size_t{1} << 20;
-    if (!is_temporary() || bytes < worth_it) {
+    if (bytes < worth_it) {
       return;
     }
-    const int result = system_calls().fallocate(file_.get(), 0, static_cast<off_t>(written_), static_cast<off_t>(bytes));
+    const int result =
+        system_calls().fallocate(temporary_.fd(), 0, static_cast<off_t>(written_), static_cast<off_t>(bytes));
     if (result != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
       fail_call("write", name_, errno);
     }
   }
   void require_open() const {
-    if (!file_.is_open()) {
+    process_.require_same_process(name_);
+    if (!temporary_.exists()) {
       closed_ ? fail(Errc::invalid_argument, "cannot write " + name_ + ": it is closed")
               : fail(Errc::io, "cannot write " + name_ + ": an earlier call failed");
     }
@@ -201,26 +171,25 @@ class FileSink final : public Sink {
       throw;
     }
   }
-  void undo() noexcept {
-    file_ = OwnedDescriptor();
-    if (!temporary_.empty()) {
-      system_calls().unlink(temporary_.c_str());
-      temporary_.clear();
-    }
-  }
+  void undo() noexcept { process_.in_child() ? temporary_.let_go() : temporary_.remove(); }
 
-  std::string name_;       // as the user gave it
-  std::string target_;     // with links followed; empty where the file is written directly
-  std::string temporary_;  // empty once it is gone
+  std::string name_;  // as the user gave it
+  Folder folder_;
+  std::string target_;  // in the folder, with links followed
   Sync sync_;
-  OwnedDescriptor file_;
+  std::optional<struct stat> old_;
+  Temporary temporary_;
   std::uint64_t written_ = 0;
   bool closed_ = false;
+  ProcessMark process_;
 };
 
 class FileSource final : public Source {
  public:
-  explicit FileSource(std::string path) : name_(std::move(path)), file_(open_descriptor(name_, O_RDONLY | O_NOCTTY)) {
+  explicit FileSource(std::string path) : name_(std::move(path)) {
+    OpenedPath opened = open_path_or_descriptor(name_, O_RDONLY | O_NOCTTY);
+    file_ = std::move(opened.file);
+    start_ = opened.start;
     if (!file_.is_open()) {
       if (errno == ENOENT) {
         fail(Errc::not_found, "cannot read " + name_ + ": there is no such file");
@@ -235,7 +204,8 @@ class FileSource final : public Source {
       fail(Errc::io, "cannot read " + name_ + ": it is a directory");
     }
     if (S_ISREG(status.st_mode)) {
-      size_ = static_cast<std::uint64_t>(status.st_size);
+      const auto end = static_cast<std::uint64_t>(status.st_size);
+      size_ = end > start_ ? end - start_ : 0;
     }
   }
 
@@ -247,7 +217,7 @@ class FileSource final : public Source {
       return 0;
     }
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), *size_ - position_));
-    const std::size_t got = read_some_at(file_.get(), position_, into.first(wanted), name_);
+    const std::size_t got = read_some_at(file_.get(), start_ + position_, into.first(wanted), name_);
     position_ += got;
     return got;
   }
@@ -266,19 +236,70 @@ class FileSource final : public Source {
     if (offset > *size_ || into.size() > *size_ - offset) {
       fail_truncated(name_, *size_, offset, into.size());
     }
-    read_all_at(file_.get(), offset, into, name_);
+    read_all_at(file_.get(), start_ + offset, into, name_);
   }
 
  private:
   std::string name_;
   OwnedDescriptor file_;
+  std::uint64_t start_ = 0;            // of what is read, in the file
   std::optional<std::uint64_t> size_;  // set for a regular file
   std::uint64_t position_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Sink> file_sink(const Path& path, Sync sync) { return std::make_unique<FileSink>(path.text(), sync); }
+std::string Path::checked(std::string path) {
+  if (const std::size_t at = path.find('\0'); at != std::string::npos) {
+    fail(Errc::invalid_argument, "a path has a zero byte, behind \"" + path.substr(0, at) + "\"");
+  }
+  return path;
+}
+
+std::unique_ptr<Sink> file_sink(const Path& path, Sync sync, bool in_place) {
+  const std::string& name = path.text();
+  Place place = find_place(name);
+  if (place.descriptor) {
+    return descriptor_sink(duplicate(*place.descriptor, O_WRONLY, name), name, sync);
+  }
+  struct stat old;
+  const bool exists = !place.name.empty() && place.folder.status(place.name, old) == 0;
+  if (!exists && !place.name.empty() && errno != ENOENT) {
+    fail_call("write", name, errno);
+  }
+  if (place.name.empty() || (exists && S_ISDIR(old.st_mode))) {
+    fail_call("write", name, EISDIR);
+  }
+  if (place.foreign || (exists && !S_ISREG(old.st_mode))) {
+    if (exists && S_ISSOCK(old.st_mode)) {
+      fail(Errc::io, "cannot write " + name + ": it is a socket");
+    }
+    // O_APPEND: where another process writes to a file, what it has written stays
+    OwnedDescriptor file = place.folder.open_file(place.name, O_WRONLY | O_NOCTTY | (place.foreign ? O_APPEND : 0));
+    if (!file.is_open()) {
+      fail_call("open", name, errno);
+    }
+    return descriptor_sink(std::move(file), name, sync);
+  }
+  if (exists && in_place) {
+    return in_place_sink(place, name, sync);
+  }
+  if (exists) {
+    require_replaceable(place, old, name);
+  }
+  return std::make_unique<FileSink>(std::move(place), name, sync, exists ? &old : nullptr);
+}
+std::unique_ptr<Sink> file_sink_in(const Folder& folder, const std::string& name, Sync sync) {
+  struct stat old;
+  const bool exists = folder.status(name, old) == 0 && S_ISREG(old.st_mode);
+  Place place;
+  place.folder = folder.open_folder("");
+  if (!place.folder.is_open()) {
+    fail_call("open the folder", folder.path(), errno);
+  }
+  place.name = name;
+  return std::make_unique<FileSink>(std::move(place), folder.path() + name, sync, exists ? &old : nullptr);
+}
 std::unique_ptr<Source> file_source(const Path& path) { return std::make_unique<FileSource>(path.text()); }
 
 }  // namespace stele

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "src/io/mapped_file.hpp"
+#include "src/io/place.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
@@ -22,7 +23,8 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   }
   // O_NONBLOCK: a FIFO, which is refused below, must not wait for its other end.
   const int access = mode == MapMode::read_write ? O_RDWR : O_RDONLY;
-  file_ = open_descriptor(name, access | O_NONBLOCK | O_NOCTTY);
+  OpenedPath opened = open_path_or_descriptor(name, access | O_NONBLOCK | O_NOCTTY);
+  file_ = std::move(opened.file);
   if (!file_.is_open()) {
     if (errno == ENOENT) {
       fail(Errc::not_found, "cannot map " + name + ": there is no such file");
@@ -39,11 +41,13 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   if (!S_ISREG(status.st_mode)) {
     fail(Errc::not_mappable, "cannot map " + name + ": it is no regular file");
   }
-  const auto file_size = static_cast<std::uint64_t>(status.st_size);
+  const auto end = static_cast<std::uint64_t>(status.st_size);
+  const std::uint64_t file_size = end > opened.start ? end - opened.start : 0;
   if (offset > file_size || length.value_or(0) > file_size - offset) {
     fail_truncated(name, file_size, offset, length.value_or(0));
   }
 
+  offset_ += opened.start;
   mapping_.reset(new Mapping);
   Mapping* const mapping = mapping_.get();
   mapping->mode_ = mode;
@@ -51,7 +55,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   if (mapping->size_ == 0) {
     return;
   }
-  map(*mapping, file_.get(), name, offset);
+  map(*mapping, file_.get(), name, offset_);
 }
 
 std::shared_ptr<Mapping> MappedFile::reserve(int file, const std::string& name, std::uint64_t length) {
@@ -70,8 +74,7 @@ void MappedFile::map(Mapping& mapping, int file, const std::string& name, std::u
   const int protection = mapping.mode_ == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
   // Private pages are reserved as they change, so that a file larger than the memory can be mapped.
   const int flags = mapping.mode_ == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
-  void* base =
-      system_calls().mmap(nullptr, mapped, protection, flags, file, static_cast<off_t>(offset - before));
+  void* base = system_calls().mmap(nullptr, mapped, protection, flags, file, static_cast<off_t>(offset - before));
   if (base == MAP_FAILED) {
     if (errno == ENODEV) {
       fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace stele {
@@ -31,6 +32,23 @@ SystemCalls& system_calls() noexcept {
       .readlink = ::readlink,
       .fcntl = ::fcntl,
       .fallocate = ::fallocate,
+      .poll = ::poll,
+      .openat = [](int folder, const char* name, int flags,
+                   mode_t mode) { return ::openat(folder, name, flags, mode); },
+      .fstatat = ::fstatat,
+      .statx = ::statx,
+      .faccessat = ::faccessat,
+      .readlinkat = ::readlinkat,
+      .renameat = ::renameat,
+      .unlinkat = ::unlinkat,
+      .fchown = ::fchown,
+      .fstatfs = ::fstatfs,
+      .flistxattr = ::flistxattr,
+      .fgetxattr = ::fgetxattr,
+      .listxattr = ::listxattr,
+      .getxattr = ::getxattr,
+      .fsetxattr = ::fsetxattr,
+      .fremovexattr = ::fremovexattr,
   };
   return table;
 }

@@ -1,7 +1,9 @@
 #pragma once
 // The one table of system calls. Every call the library makes goes through it, so that tests can fail each in turn.
 
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -32,6 +34,24 @@ struct SystemCalls {
   ssize_t (*readlink)(const char* path, char* into, std::size_t count);
   int (*fcntl)(int fd, int command, ...);
   int (*fallocate)(int fd, int mode, off_t offset, off_t length);  // Linux; may say ENOTSUP
+  int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
+  // Names in a folder that is held by descriptor.
+  int (*openat)(int folder, const char* name, int flags, mode_t mode);
+  int (*fstatat)(int folder, const char* name, struct stat* out, int flags);
+  int (*statx)(int folder, const char* name, int flags, unsigned mask, struct statx* out);  // Linux; may say ENOSYS
+  int (*faccessat)(int folder, const char* name, int mode, int flags);
+  ssize_t (*readlinkat)(int folder, const char* name, char* into, std::size_t count);
+  int (*renameat)(int from_folder, const char* from, int to_folder, const char* to);
+  int (*unlinkat)(int folder, const char* name, int flags);
+  // What a file has besides its bytes.
+  int (*fchown)(int fd, uid_t owner, gid_t group);
+  int (*fstatfs)(int fd, struct statfs* out);
+  ssize_t (*flistxattr)(int fd, char* into, std::size_t count);
+  ssize_t (*fgetxattr)(int fd, const char* name, void* into, std::size_t count);
+  ssize_t (*listxattr)(const char* path, char* into, std::size_t count);
+  ssize_t (*getxattr)(const char* path, const char* name, void* into, std::size_t count);
+  int (*fsetxattr)(int fd, const char* name, const void* from, std::size_t count, int flags);
+  int (*fremovexattr)(int fd, const char* name);
 };
 
 /// The table in use. Tests replace entries before any other thread runs; nothing else writes it.

@@ -265,11 +265,32 @@ void read_array(InVisitor& in, T& value) {
 
 }  // namespace eigen
 
+namespace eigen {
+
+/// An extent in the form of a type; nothing where it is known at run time only.
+constexpr void add_extent(walk::Form& form, int extent) {
+  if (extent != Eigen::Dynamic) {
+    form.add_decimal(static_cast<std::uint64_t>(extent));
+  }
+}
+
+}  // namespace eigen
+
 template <eigen::Dense T>
 struct Walk<T> {
   using built_in = T;
   using Scalar = typename T::Scalar;
 
+  static constexpr void add_form(walk::Form& form) {
+    walk::add_form<Scalar>(form);
+    form += '[';
+    eigen::add_extent(form, T::IsVectorAtCompileTime ? T::SizeAtCompileTime : T::RowsAtCompileTime);
+    if constexpr (!T::IsVectorAtCompileTime) {
+      form += ',';
+      eigen::add_extent(form, T::ColsAtCompileTime);
+    }
+    form += ']';
+  }
   static void write(OutVisitor& out, const T& value) {
     if constexpr (!eigen::ArrayScalar<Scalar>) {
       eigen::Coefficients<Scalar> coefficients{static_cast<std::uint64_t>(value.rows()),

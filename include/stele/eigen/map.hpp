@@ -59,7 +59,7 @@ Eigen::Map<M, Eigen::Unaligned, Eigen::OuterStride<>> map_dense(Data* data, cons
 }  // namespace eigen
 
 /// The array as a matrix (Rank 2) or vector (Rank 1) over the same elements, with strides known at run time. The map is
-/// valid as long as the array's buffer. The non-const form throws Error(read_only) where that is a read-only mapping.
+/// valid as long as the array's buffer.
 template <class T, std::size_t Rank>
   requires(Rank == 1 || Rank == 2)
 auto as_eigen(const Array<T, Rank>& array) {
@@ -67,13 +67,14 @@ auto as_eigen(const Array<T, Rank>& array) {
   return eigen::map_array<const M>(array.data(), array);
 }
 template <class T, std::size_t Rank>
-  requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
-auto as_eigen(Array<T, Rank>& array) {
-  using M = std::conditional_t<Rank == 1, eigen::ColumnVector<T>, eigen::RowMatrix<T>>;
-  return eigen::map_array<M>(array.data(), array);
-}
-template <class T, std::size_t Rank>
 void as_eigen(const Array<T, Rank>&&) = delete;
+/// The same, to be written. Throws: Error(read_only) where the buffer is a read-only mapping.
+template <class T, std::size_t Rank>
+  requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
+auto as_mutable_eigen(Array<T, Rank>& array) {
+  using M = std::conditional_t<Rank == 1, eigen::ColumnVector<T>, eigen::RowMatrix<T>>;
+  return eigen::map_array<M>(array.mutable_data(), array);
+}
 
 /// The array as an M, such as Eigen::MatrixXf, which Eigen computes with at full speed: as above, but the elements must
 /// lie in the order of M. Throws: Error(invalid_argument) if they do not, or where the shape does not fit.
@@ -83,11 +84,12 @@ auto as_eigen(const Array<T, Rank>& array) {
   return eigen::map_dense<const M>(array.data(), array);
 }
 template <eigen::PlainDense M, class T, std::size_t Rank>
-  requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
-auto as_eigen(Array<T, Rank>& array) {
-  return eigen::map_dense<M>(array.data(), array);
-}
-template <eigen::PlainDense M, class T, std::size_t Rank>
 void as_eigen(const Array<T, Rank>&&) = delete;
+/// The same, to be written. Throws: as as_eigen(), and Error(read_only) where the buffer is a read-only mapping.
+template <eigen::PlainDense M, class T, std::size_t Rank>
+  requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
+auto as_mutable_eigen(Array<T, Rank>& array) {
+  return eigen::map_dense<M>(array.mutable_data(), array);
+}
 
 }  // namespace stele

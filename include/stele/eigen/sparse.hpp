@@ -194,7 +194,7 @@ class SparseReader {
         }
         seen_[part] = true;
         read_part(part++);
-      } else if (in_.strict()) {
+      } else if (in_.field_rules().known) {
         walk::unknown_field(in_, name);
       } else {
         in_.skip();
@@ -298,6 +298,11 @@ struct Walk<T> {
   using Index = typename T::StorageIndex;
   static_assert(eigen::ArrayScalar<Scalar>, "stele: the values of a sparse matrix are numbers or records of numbers");
 
+  static constexpr void add_form(walk::Form& form) {
+    form += "sparse(";
+    walk::add_form<Scalar>(form);
+    form += ')';
+  }
   static void write(OutVisitor& out, const T& value) {
     if constexpr (eigen::Compressible<T>) {
       eigen::write_sparse(out, value);

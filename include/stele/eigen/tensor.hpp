@@ -95,6 +95,14 @@ struct Walk<T> {
   using Scalar = typename T::Scalar;
   static_assert(eigen::ArrayScalar<Scalar>, "stele: the coefficients of a tensor are numbers or records of numbers");
 
+  static constexpr void add_form(walk::Form& form) {
+    walk::add_form<Scalar>(form);
+    form += '[';
+    for (int i = 1; i < T::NumDimensions; ++i) {
+      form += ',';
+    }
+    form += ']';
+  }
   static void write(OutVisitor& out, const T& value) {
     out.array(ArrayView(walk::dtype_of<Scalar>(), value.data(), eigen::tensor_shape(value), eigen::tensor_order<T>));
   }

@@ -1,6 +1,7 @@
 #pragma once
 // stele::Array: shares the buffer that an array was read or mapped into, or gets one of its own.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,8 @@ class BufferTarget final : public ArrayTarget {
     if constexpr (!requires { DTypeOf<Element>::kind; } && !std::is_trivially_default_constructible_v<Element>) {
       // Where the stored records lack a field, the default stands.
       if (filled_ < count) {
-        std::uninitialized_fill_n(reinterpret_cast<Element*>(buffer_->data()) + filled_, count - filled_, Element{});
+        std::uninitialized_fill_n(reinterpret_cast<Element*>(buffer_->mutable_data()) + filled_, count - filled_,
+                                  Element{});
         filled_ = count;
       }
     }
@@ -45,10 +47,10 @@ class BufferTarget final : public ArrayTarget {
       for (std::size_t i = 0; i < Rank; ++i) {
         shape[i] = stored.shape[i];
       }
-      array_ = Array<T, Rank>(buffer_, reinterpret_cast<T*>(buffer_->data()), shape,
+      array_ = Array<T, Rank>(buffer_, reinterpret_cast<const T*>(buffer_->data()), shape,
                               Array<T, Rank>::dense_strides(shape, stored.order));
     }
-    return buffer_->data();
+    return buffer_->mutable_data();
   }
   bool can_share() const noexcept override { return true; }
   bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) override {
@@ -64,8 +66,7 @@ class BufferTarget final : public ArrayTarget {
     if (reinterpret_cast<std::uintptr_t>(view.data) % alignof(T) != 0) {
       return false;
     }
-    // The elements belong to `buffer`, whose memory is writable or guarded by writable().
-    array_ = Array<T, Rank>(buffer, reinterpret_cast<T*>(const_cast<std::byte*>(view.data)), shape, strides);
+    array_ = Array<T, Rank>(buffer, reinterpret_cast<const T*>(view.data), shape, strides);
     return true;
   }
 
@@ -102,12 +103,9 @@ struct As<Array<T, Rank>, Family::array> {
       if (in.kind() == Kind::sequence) {
         std::vector<std::remove_const_t<T>> items;
         stele::read(in, items);
-        Array<T, Rank> copy = Array<T, Rank>::uninitialized({items.size()});
-        std::remove_const_t<T>* to = const_cast<std::remove_const_t<T>*>(std::as_const(copy).data());
-        for (const auto& item : items) {
-          *to++ = item;
-        }
-        value = std::move(copy);
+        auto copy = Array<std::remove_const_t<T>, Rank>::uninitialized({items.size()});
+        std::copy(items.begin(), items.end(), copy.mutable_data());
+        value = Array<T, Rank>(copy.buffer(), copy.data(), copy.shape(), copy.strides());
         return;
       }
     }

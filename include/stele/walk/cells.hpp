@@ -2,6 +2,7 @@
 // What can be an element of an array: numbers, and records of numbers without padding. What lies in memory as such
 // crosses the seam as one array event.
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <optional>
@@ -49,6 +50,34 @@ struct Cell<std::array<T, 0>> {
 template <class T>
 inline constexpr bool is_cell = Cell<T>::is_cell;
 
+/// Which fields of an aggregate must be stored, by its stele_required.
+template <class T>
+inline constexpr auto required_fields = [] {
+  std::array<bool, field_count<T> + 1> required{};
+  if constexpr (requires { requires std::is_same_v<decltype(T::stele_required), const bool>; }) {
+    required.fill(T::stele_required);
+  } else if constexpr (requires { std::begin(T::stele_required); }) {
+    constexpr bool all_found = [] {
+      for (const std::string_view name : T::stele_required) {
+        if (std::find(field_names<T>.begin(), field_names<T>.end(), name) == field_names<T>.end()) {
+          return false;
+        }
+      }
+      return true;
+    }();
+    static_assert(all_found, "stele: stele_required names a field that the type does not have");
+    for (const std::string_view name : T::stele_required) {
+      for (std::size_t i = 0; i < field_count<T>; ++i) {
+        required[i] = required[i] || field_names<T>[i] == name;
+      }
+    }
+  } else {
+    static_assert(!requires { T::stele_required; },
+                  "stele: stele_required is a `static constexpr` array of std::string_view, or true");
+  }
+  return required;
+}();
+
 template <class... Ts>
 consteval std::size_t cell_bytes(TypeList<Ts...>) {
   return (std::size_t{0} + ... + (is_cell<Ts> ? sizeof(Ts) : std::size_t{1} << 40));
@@ -82,7 +111,7 @@ DType dtype_of() {
         Shape extents;
         Cell<F>::extents(extents);
         fields.push_back({std::string(name), dtype_of<typename Cell<F>::ElementType>(), offset,
-                          static_cast<std::uint32_t>(extents.count())});
+                          static_cast<std::uint32_t>(extents.count()), required_fields<T>[fields.size()]});
         offset += static_cast<std::uint32_t>(sizeof(F));
       };
       [&]<class... Ts>(TypeList<Ts...>) {

@@ -36,6 +36,9 @@ struct AnyFieldVisitor {
   AnyFieldVisitor& renamed(std::string_view, std::string_view, M&&);
   template <class B, class Self>
   AnyFieldVisitor& base(Self&);
+  template <class M>
+  AnyFieldVisitor& required(std::string_view, M&&);
+  AnyFieldVisitor& required();
   std::uint32_t version(std::uint32_t);
 };
 

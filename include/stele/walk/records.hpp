@@ -2,14 +2,19 @@
 // Classes as records of named fields: aggregates by reflection, others through `visit(v, self)`.
 //
 // In visit, `v("name", member)` is a field, `v.renamed("old", "new", member)` one that older files have under another
-// name, `v.version(n)` declares the type's version and returns the stored one (n when writing, 0 where none is stored),
-// and `v.loading` tells the direction. Loading may call visit several times, so it should only name fields.
+// name, `v.required("name", member)` one that must be stored, `v.required()` says it of the field that follows, as in
+// `v.required().renamed("old", "new", member)`, `v.version(n)` declares the type's version and returns the stored one (n
+// when writing, 0 where none is stored), and `v.loading` tells the direction. Loading may call visit several times, so it
+// should only name fields.
 // stele::visit_base<Base>(v, self) gives the fields of a base class, v("name", stele::as_base<Base>(self)) a base class
 // that is no record as one field. A class does not inherit the visit of its base class, which does not know its fields.
 
 #include <new>
+#include <utility>
 
 #include "stele/walk.hpp"
+#include "stele/walk/cells.hpp"
+#include "stele/walk/forms.hpp"
 
 namespace stele {
 
@@ -78,7 +83,10 @@ void visit_fields(V& v, T& object) {
     if constexpr (requires { Class::stele_version; }) {
       v.version(Class::stele_version);
     }
-    for_each_field(object, [&v](std::string_view name, auto& field) { v(name, field); });
+    std::size_t index = 0;
+    for_each_field(object, [&](std::string_view name, auto& field) {
+      required_fields<Class>[index++] ? v.required(name, field) : v(name, field);
+    });
   } else {
     refuse_base<Class>();
   }
@@ -97,6 +105,11 @@ class FieldNames {
   FieldNames& renamed(std::string_view, std::string_view name, M&&) {
     return add(name);
   }
+  template <class M>
+  FieldNames& required(std::string_view name, M&&) {
+    return add(name);
+  }
+  FieldNames& required() noexcept { return *this; }
   template <class Base, class Self>
   FieldNames& base(Self& self) {
     visit_fields(*this, as_base<Base>(self));
@@ -154,6 +167,11 @@ class FieldWriter {
     visit_fields(*this, as_base<Base>(self));
     return *this;
   }
+  template <class M>
+  FieldWriter& required(std::string_view name, const M& member) {
+    return (*this)(name, member);
+  }
+  FieldWriter& required() noexcept { return *this; }
   std::uint32_t version(std::uint32_t current) noexcept { return current; }
 
  private:
@@ -171,7 +189,8 @@ class FieldReader {
   }
   template <class M>
   FieldReader& operator()(std::string_view name, M& member) {
-    if (take(name)) {
+    const bool must = std::exchange(required_, false);
+    if (take(name, must)) {
       stele::read(in_, member);
       advance();
     }
@@ -184,13 +203,21 @@ class FieldReader {
     }
     return (*this)(name, member);
   }
+  template <class M>
+  FieldReader& required(std::string_view name, M& member) {
+    return required()(name, member);
+  }
+  FieldReader& required() noexcept {
+    required_ = true;
+    return *this;
+  }
   template <class Base, class Self>
   FieldReader& base(Self& self) {
     visit_fields(*this, as_base<Base>(self));
     return *this;
   }
   std::uint32_t version(std::uint32_t current) {
-    if (stored_version_ > current && in_.strict()) {
+    if (stored_version_ > current && in_.field_rules().known) {
       in_.error(Errc::unsupported, "the stored version is newer than this program's");
     }
     return stored_version_;
@@ -201,16 +228,17 @@ class FieldReader {
     do {
       index_ = 0;
       progress_ = false;
+      incomplete_ = false;
       visit(*this);
       if (more_ && !progress_) {
-        if (in_.strict()) {
+        if (in_.field_rules().known) {
           unknown_field(in_, name_);
         }
         in_.skip();
         advance();
       }
     } while (more_);
-    if (in_.strict() && seen_count_ != index_) {
+    if (incomplete_) {
       report_ = true;
       index_ = 0;
       visit(*this);
@@ -218,21 +246,26 @@ class FieldReader {
   }
 
  private:
-  bool take(std::string_view name) {
+  bool take(std::string_view name, bool must) {
     const std::size_t index = index_++;
-    if (report_ && !seen_[index]) {
-      missing_field(in_, name);
+    if (index >= max_fields) {
+      in_.error(Errc::invalid_argument, "a class of more than 256 fields");
     }
-    if (!more_ || name_ != name) {
-      return false;
+    if (more_ && name_ == name) {
+      if (seen_[index]) {
+        duplicate_field(in_, name);
+      }
+      seen_[index] = true;
+      progress_ = true;
+      return true;
     }
-    if (index >= max_fields || seen_[index]) {
-      duplicate_field(in_, name);
+    if (!seen_[index] && (must || in_.field_rules().complete)) {
+      if (report_) {
+        missing_field(in_, name);
+      }
+      incomplete_ = true;
     }
-    seen_[index] = true;
-    ++seen_count_;
-    progress_ = true;
-    return true;
+    return false;
   }
   void advance() {
     while ((more_ = in_.next_field(name_)) && name_ == version_name) {
@@ -243,11 +276,12 @@ class FieldReader {
   InVisitor& in_;
   std::string_view name_;
   bool seen_[max_fields] = {};
-  std::size_t seen_count_ = 0;
   std::size_t index_ = 0;
   std::uint32_t stored_version_ = 0;
   bool more_ = false;
   bool progress_ = false;
+  bool required_ = false;    // the field that comes next
+  bool incomplete_ = false;  // this pass named a field that must be stored and is not, so far
   bool report_ = false;
 };
 
@@ -267,7 +301,24 @@ struct As<T, Family::visited> {
   }
 };
 
-/// An aggregate: its fields by reflection; a `static constexpr unsigned stele_version` gives it a version.
+template <class T>
+void add_visited_names(Form& form) {
+  static_assert(can_make<T>,
+                "stele: an alternative of a variant that has visit and no default constructor needs a name: give it "
+                "`static constexpr std::string_view stele_name`, or specialise stele::NameOf for it");
+  const T object = make<T>();
+  FieldNames names;
+  visit_fields(names, object);
+  bool first = true;
+  for (const std::string_view name : names.info().names) {
+    form += first ? "" : ", ";
+    form += name;
+    first = false;
+  }
+}
+
+/// An aggregate: its fields by reflection; a `static constexpr unsigned stele_version` gives it a version, and a `static
+/// constexpr std::string_view stele_required[] = {"weights"}` names fields that must be stored (`true`: all of them).
 template <class T>
 struct As<T, Family::aggregate> {
   static constexpr std::uint32_t version() {
@@ -297,7 +348,7 @@ struct As<T, Family::aggregate> {
         index = 0;
         if (name == version_name) {
           read_version(in, version());
-        } else if (in.strict()) {
+        } else if (in.field_rules().known) {
           unknown_field(in, name);
         } else {
           in.skip();
@@ -314,11 +365,9 @@ struct As<T, Family::aggregate> {
       });
       ++index;
     }
-    if (in.strict()) {
-      for (std::size_t i = 0; i < count; ++i) {
-        if (!seen[i]) {
-          missing_field(in, names[i]);
-        }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!seen[i] && (required_fields<T>[i] || in.field_rules().complete)) {
+        missing_field(in, names[i]);
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "stele/walk.hpp"
+#include "stele/walk/forms.hpp"
 
 namespace stele::walk {
 
@@ -161,14 +162,7 @@ struct As<T, Family::optional> {
   }
 };
 
-template <class T>
-struct Alternatives;
-template <template <class...> class V, class... Ts>
-struct Alternatives<V<Ts...>> {
-  static constexpr std::size_t count = sizeof...(Ts);
-};
-
-/// [index of the alternative, value].
+/// A map of one entry: the alternative's name or form, and its value.
 template <class T>
 struct As<T, Family::variant> {
   using Indices = std::make_index_sequence<Alternatives<T>::count>;
@@ -176,28 +170,20 @@ struct As<T, Family::variant> {
     if (value.valueless_by_exception()) {
       fail(Errc::invalid_argument, "a variant without a value cannot be stored");
     }
-    out.begin_sequence(2);
-    out.natural(value.index());
+    out.begin_map(1);
+    out.text(Alternatives<T>::list()[value.index()].marked_tag);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (void)((value.index() == I && (stele::write(out, *get_if<I>(&value)), true)) || ...);
     }(Indices{});
     out.end();
   }
   static void read(InVisitor& in, T& value) {
-    std::uint64_t index = 0;
-    read_exactly(in, 2, [&](std::size_t i) {
-      if (i == 0) {
-        index = to_unsigned(in.number(), ~std::uint64_t{0}, in);
-        if (index >= Alternatives<T>::count) {
-          in.error(Errc::type_mismatch, "a variant of " + std::to_string(Alternatives<T>::count) +
-                                            " alternatives has none of index " + std::to_string(index));
-        }
-        return;
-      }
-      [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (void)((index == I && (stele::read(in, make_alternative<I>(value)), true)) || ...);
-      }(Indices{});
-    });
+    const std::string tag = begin_alternative(in);
+    const std::size_t index = find_alternative(in, Alternatives<T>::list(), tag);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (void)((index == I && (stele::read(in, make_alternative<I>(value)), true)) || ...);
+    }(Indices{});
+    end_alternative(in);
   }
 };
 

@@ -149,7 +149,7 @@ void BloomFilter::add_many(std::span<const KeyHash> keys) {
 
 void BloomFilter::add_many_atomic(std::span<const KeyHash> keys) {
   require_capacity(words_.size());
-  std::uint64_t* words = words_.writable_data();
+  std::uint64_t* words = words_.mutable_data();
   set_bits(keys, words, [words](std::uint64_t at, std::uint64_t mask) {
     const std::atomic_ref<std::uint64_t> word(words[at]);
     if ((word.load(std::memory_order_relaxed) & mask) == 0) {  // most often the line need not be taken

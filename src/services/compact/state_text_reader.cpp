@@ -7,7 +7,7 @@
 namespace stele::state_text {
 
 PayloadReader::PayloadReader(const Options& options) : options_(options) {
-  strict_ = options.strict;
+  field_rules_ = {options.strict, options.strict};
   types_ = options.types;
 }
 
@@ -53,7 +53,7 @@ void PayloadReader::begin_decoder() {
   input_ = std::make_unique<Input>(*source_, input);
   DecoderContext context;
   context.verify = Verify::none;  // the text has a checksum
-  context.strict = strict_;
+  context.field_rules = field_rules_;
   context.types = types_;
   decoder_ = std::make_unique<Decoder>(*input_, std::move(context));
   decoder_->begin();

@@ -162,7 +162,7 @@ std::byte* TokenCounts::Lane::writable() {
     made_here = true;
     view = view_of(runs, {view.count_width, view.large_width, view.large}, data);
   }
-  return reinterpret_cast<std::byte*>(data.data());
+  return reinterpret_cast<std::byte*>(data.mutable_data());
 }
 
 std::uint64_t TokenCounts::Lane::verify() const {

@@ -62,7 +62,7 @@ class BlockWriter {
       samples_ = sample_count(size_);
     }
     data_ = Array<std::uint8_t>::uninitialized({samples + samples_ * last.length});
-    tokens_ = reinterpret_cast<std::byte*>(data_.data());
+    tokens_ = reinterpret_cast<std::byte*>(data_.mutable_data());
     low_ = tokens_ + tokens;
     place_ = tokens_ + places;
     large_count_ = tokens_ + large_counts;

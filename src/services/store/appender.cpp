@@ -19,22 +19,24 @@ Appender::Appender(OwnedDescriptor file, std::string path, std::uint64_t length)
   buffer_.reserve(buffer_size);
 }
 
-Appender Appender::create(const std::string& path, const ShardHeader& header) {
-  OwnedDescriptor file = open_descriptor(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
+Appender Appender::create(const Folder& folder, const std::string& name, const ShardHeader& header) {
+  const std::string path = folder.path() + name;
+  OwnedDescriptor file = folder.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
   if (!file.is_open()) {
     fail_call("create", path, errno);
   }
   try {
     write_all_at(file.get(), 0, encode_header(header), path);
   } catch (...) {
-    system_calls().unlink(path.c_str());
+    folder.unlink(name);
     throw;
   }
   return {std::move(file), path, store_frozen::header_bytes};
 }
 
-Appender Appender::open(const std::string& path, std::uint64_t length) {
-  OwnedDescriptor file = open_descriptor(path, O_WRONLY);
+Appender Appender::open(const Folder& folder, const std::string& name, std::uint64_t length) {
+  const std::string path = folder.path() + name;
+  OwnedDescriptor file = folder.open_file(name, O_WRONLY);
   if (!file.is_open()) {
     fail_call("open", path, errno);
   }

@@ -7,7 +7,7 @@
 
 #include "base/checksum.hpp"
 #include "services/store/record.hpp"
-#include "src/io/descriptor.hpp"
+#include "src/io/folder.hpp"
 
 namespace stele {
 
@@ -15,9 +15,9 @@ namespace stele {
 class Appender {
  public:
   /// Makes a shard that must not be there yet. Throws: Error(io).
-  static Appender create(const std::string& path, const ShardHeader& header);
+  static Appender create(const Folder& folder, const std::string& name, const ShardHeader& header);
   /// Opens one to go on at `length`; what is behind, of a writer that died, is cut off.
-  static Appender open(const std::string& path, std::uint64_t length);
+  static Appender open(const Folder& folder, const std::string& name, std::uint64_t length);
 
   /// The offset of the next byte, and how many are in the file by now.
   std::uint64_t position() const noexcept { return written_ + buffer_.size(); }

@@ -5,6 +5,7 @@
 #include "services/store/positions.hpp"
 #include "services/store/store_core.hpp"
 #include "services/store/store_record.hpp"
+#include "src/io/folder.hpp"
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
 
@@ -13,8 +14,8 @@ namespace stele {
 void Store::train_dictionary(std::uint64_t samples, std::size_t bytes) {
   const std::lock_guard lock(state_->write_mutex);
   if (state_->codec->name() != "zstd") {
-    fail(Errc::unsupported, "only values that are compressed by zstd have a dictionary; the store's codec is " +
-                                state_->codec->name());
+    fail(Errc::unsupported,
+         "only values that are compressed by zstd have a dictionary; the store's codec is " + state_->codec->name());
   }
   std::vector<std::byte> all;
   std::vector<std::size_t> sizes;
@@ -29,7 +30,9 @@ void Store::train_dictionary(std::uint64_t samples, std::size_t bytes) {
   StoreWriter& writer = state_->writing();
   Tally next{writer.state(), writer.table()};
   ++next.state.dictionary;
-  save(dictionary, state_->dictionary_path(next.state.dictionary), {.sync = Sync::file_folder});
+  const auto file = file_sink_in(state_->folder, StoreCore::dictionary_name(next.state.dictionary), Sync::file_folder);
+  save(*file, dictionary);
+  file->close();
   const std::unique_ptr<IndexWrite> write = state_->index->write();
   next.write(*write, {});
   write->commit(state_->options.durability != Durability::none);

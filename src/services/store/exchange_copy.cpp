@@ -14,7 +14,7 @@ constexpr std::size_t compressed_whole = std::size_t{1} << 20;
 
 }  // namespace
 
-const std::string& StoreExchange::path(const Store& store) noexcept { return store.state_->path; }
+const std::string& StoreExchange::path(const Store& store) noexcept { return store.state_->absolute_path; }
 
 bool StoreExchange::put_stored(Store& to, const Key& key, const StoreValue& value, const std::string& from_codec) {
   if (value.is_text()) {

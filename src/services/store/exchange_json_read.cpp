@@ -100,7 +100,7 @@ Value array_value(const Value& form) {
   }
   const std::shared_ptr<Buffer> buffer = Buffer::allocate(data.size());
   if (!data.empty()) {
-    std::memcpy(buffer->data(), data.data(), data.size());
+    std::memcpy(buffer->mutable_data(), data.data(), data.size());
   }
   return array_of(dtype, shape, order == "C" ? Order::row_major : Order::column_major, buffer);
 }

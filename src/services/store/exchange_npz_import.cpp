@@ -76,10 +76,10 @@ std::shared_ptr<Buffer> read_elements(Member& member, std::uint64_t bytes) {
     const std::uint64_t next = std::min(bytes, std::max(read_at_once, 2 * have));
     std::shared_ptr<Buffer> larger = Buffer::allocate(static_cast<std::size_t>(next));
     if (have > 0) {
-      std::memcpy(larger->data(), buffer->data(), static_cast<std::size_t>(have));
+      std::memcpy(larger->mutable_data(), buffer->data(), static_cast<std::size_t>(have));
     }
     buffer = std::move(larger);
-    member.fill({buffer->data() + have, static_cast<std::size_t>(next - have)});
+    member.fill({buffer->mutable_data() + have, static_cast<std::size_t>(next - have)});
     have = next;
   } while (have < bytes);
   std::byte rest{};
@@ -94,7 +94,7 @@ AnyArray read_array(Member& member) {
   const std::uint64_t bytes = array_bytes(header.dtype, header.shape);
   const std::shared_ptr<Buffer> buffer = read_elements(member, bytes);
   if (bytes > 0) {
-    swap_npy(header, buffer->data(), header.shape.count());
+    swap_npy(header, buffer->mutable_data(), header.shape.count());
   }
   return array_of(header.dtype, header.shape, header.order, buffer);
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -12,7 +13,7 @@
 #include <thread>
 
 #include "base/bytes.hpp"
-#include "services/store/fork_guard.hpp"
+#include "base/process.hpp"
 #include "services/store/frozen.hpp"
 #include "services/store/index_pages.hpp"
 #include "services/store/state_record.hpp"
@@ -143,7 +144,6 @@ std::vector<ShardEntry> read_shards(MDB_cursor* cursor) {
 
 struct Index::Environment {
   MDB_env* env = nullptr;
-  std::string path;
   bool writable = false;
   /// Readers for the next to come. Threads have different ones, mostly, so that they do not wait for each other.
   struct alignas(64) Idle {
@@ -151,10 +151,10 @@ struct Index::Environment {
     std::vector<std::unique_ptr<IndexRead>> readers;
   };
   std::array<Idle, 8> idle;
-  ForkGuard guard;
+  ProcessMark process;
   Idle& mine() noexcept { return idle[std::hash<std::thread::id>{}(std::this_thread::get_id()) % idle.size()]; }
   ~Environment() {
-    if (guard.in_child()) {  // closing it would take the parent's readers out of the table that all share
+    if (process.in_child()) {  // closing it would take the parent's readers out of the table that all share
       return;
     }
     if (env != nullptr) {
@@ -182,12 +182,21 @@ std::optional<FileId> id_of(const std::string& path, std::uint64_t* size = nullp
 /// LMDB's locks are the process's: a file that were opened twice would lose them when it is closed once. So all that
 /// open one share it.
 struct OpenIndexes {
+  ProcessMark process;
   std::mutex mutex;
   std::map<FileId, std::weak_ptr<Index>> indexes;
 };
 OpenIndexes& open_indexes() {
-  static OpenIndexes open;
-  return open;
+  static constinit std::atomic<OpenIndexes*> all{nullptr};
+  OpenIndexes* open = all.load();
+  while (open == nullptr || open->process.in_child()) {  // where a thread of the parent may have held the lock
+    auto made = std::make_unique<OpenIndexes>();
+    if (all.compare_exchange_strong(open, made.get())) {
+      leave_behind(open);
+      open = made.release();
+    }
+  }
+  return *open;
 }
 
 void open_environment(MDB_env*& env, const std::string& path, bool& writable) {
@@ -261,7 +270,6 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
     }
   }
   auto environment = std::make_unique<Environment>();
-  environment->path = path;
   environment->writable = true;
   open_environment(environment->env, path, environment->writable);
   if (writable && !environment->writable) {
@@ -306,9 +314,9 @@ Index::~Index() {
   }
 }
 
-bool Index::in_child() const noexcept { return environment_->guard.in_child(); }
+bool Index::in_child() const noexcept { return environment_->process.in_child(); }
 
-void Index::require_same_process() const { environment_->guard.require_same_process(); }
+void Index::require_same_process() const { environment_->process.require_same_process("the store"); }
 
 std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
   require_same_process();
@@ -358,9 +366,12 @@ void Index::clear_caches() {
 }
 
 std::uint64_t Index::bytes() const {
-  std::uint64_t size = 0;
-  id_of(environment_->path, &size);
-  return size;
+  mdb_filehandle_t file = -1;  // not by its name, which may lead elsewhere by now
+  struct stat status;
+  if (::mdb_env_get_fd(environment_->env, &file) != MDB_SUCCESS || system_calls().fstat(file, &status) != 0) {
+    return 0;
+  }
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
@@ -589,7 +600,8 @@ void IndexWrite::clear_order(std::uint64_t order) {
   const std::string prefix = order_key(order);
   MDB_val key = value_of(prefix);
   MDB_val value{};
-  for (bool found = move(cursor_, MDB_SET_RANGE, key, value); found && text_of(key).substr(0, order_prefix) == prefix;) {
+  for (bool found = move(cursor_, MDB_SET_RANGE, key, value);
+       found && text_of(key).substr(0, order_prefix) == prefix;) {
     check(::mdb_cursor_del(cursor_, 0), "write to");
     key = value_of(prefix);
     found = move(cursor_, MDB_SET_RANGE, key, value);

@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "services/store/report.hpp"
 #include "services/store/shards.hpp"
@@ -181,11 +181,9 @@ struct Found {
   std::uint64_t rank = 0;
 };
 
-std::vector<Found> find_shards(const std::string& folder, StoreReport& report, StoreState& state) {
+std::vector<Found> find_shards(const Folder& folder, StoreReport& report, StoreState& state) {
   std::vector<Found> found;
-  std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = file.path().filename().string();
+  for (const std::string& name : folder.names()) {
     state.dictionary = std::max(state.dictionary, dictionary_number(name));
     const std::optional<std::uint32_t> number = shard_number(name);
     if (!number) {
@@ -193,23 +191,20 @@ std::vector<Found> find_shards(const std::string& folder, StoreReport& report, S
     }
     state.next_shard = std::max(state.next_shard, *number + 1);
     try {
-      std::shared_ptr<Shard> shard = Shard::open(file.path().string(), *number, 0);
+      std::shared_ptr<Shard> shard = Shard::open(folder, name, *number, 0);
       found.push_back({shard, shard->header().rank});
     } catch (const Error& problem) {
-      std::error_code no_folder;
-      if (problem.code() == Errc::io && file.is_regular_file(no_folder)) {
+      struct stat status;
+      const bool is_file = folder.status(name, status) == 0 && S_ISREG(status.st_mode);
+      if (problem.code() == Errc::io && is_file) {
         throw;  // it may be readable another time
       }
       note_problem(report, problem.what());
-      std::error_code no_file;
-      report.lost_bytes += file.is_regular_file(no_file) ? file.file_size(no_file) : 0;
+      report.lost_bytes += is_file ? static_cast<std::uint64_t>(status.st_size) : 0;
     }
   }
-  if (error) {
-    fail(Errc::not_found, "there is no store in " + folder + ": " + error.message());
-  }
   if (found.empty()) {
-    fail(Errc::not_found, "there are no shards in " + folder);
+    fail(Errc::not_found, "there are no shards in " + folder.path());
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
     return a.rank != b.rank ? a.rank < b.rank : a.shard->number() < b.shard->number();
@@ -219,16 +214,20 @@ std::vector<Found> find_shards(const std::string& folder, StoreReport& report, S
 
 }  // namespace
 
-StoreReport Store::recover(const Path& folder, const StoreProgress& progress) {
+StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
   StoreReport report;
-  const std::string& path = folder.text();
+  const std::string& path = where.text();
+  const Folder folder = Folder::open(path);
+  if (!folder.is_open()) {
+    fail(Errc::not_found, "there is no store in " + path + ": " + std::generic_category().message(errno));
+  }
   StoreState state;
   {
     StoreReport ignored;
-    find_shards(path, ignored, state);  // nothing is locked or written where there are none
+    find_shards(folder, ignored, state);  // nothing is locked or written where there are none
   }
-  const WriterLock lock(path, 0);
-  const std::vector<Found> shards = find_shards(path, report, state);
+  const WriterLock lock(folder, 0);
+  const std::vector<Found> shards = find_shards(folder, report, state);
   const ShardHeader& header = shards.back().shard->header();
   state.store = header.store;
   state.codec = header.codec;

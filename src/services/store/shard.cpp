@@ -21,11 +21,13 @@ constexpr std::uint64_t page = 4096;
 
 }  // namespace
 
-std::shared_ptr<Shard> Shard::open(const std::string& path, std::uint32_t number, std::uint64_t reserve) {
+std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name, std::uint32_t number,
+                                   std::uint64_t reserve) {
+  const std::string path = folder.path() + name;
   std::shared_ptr<Shard> shard(new Shard);
   shard->number_ = number;
   shard->path_ = path;
-  shard->file_ = open_descriptor(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  shard->file_ = folder.open_file(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!shard->file_.is_open()) {
     if (errno == ENOENT) {
       fail(Errc::not_found, "there is no shard " + path);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "services/store/record.hpp"
-#include "src/io/descriptor.hpp"
+#include "src/io/folder.hpp"
 #include "stele/options.hpp"
 
 namespace stele {
@@ -34,9 +34,10 @@ class CheckedRecords {
 /// Thread-safe. Values keep the mapping alive, not the Shard.
 class Shard {
  public:
-  /// Opens a shard's file and checks its header. `reserve`: how many bytes the file may grow to without another mapping.
-  /// Throws: Error(not_found), Error(io), Error(damaged).
-  static std::shared_ptr<Shard> open(const std::string& path, std::uint32_t number, std::uint64_t reserve);
+  /// Opens a shard's file and checks its header. `reserve`: how many bytes the file may grow to without another
+  /// mapping. Throws: Error(not_found), Error(io), Error(damaged).
+  static std::shared_ptr<Shard> open(const Folder& folder, const std::string& name, std::uint32_t number,
+                                     std::uint64_t reserve);
   /// Records that lie in a mapping, `base` bytes behind its beginning.
   Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number);
 

@@ -12,10 +12,10 @@ constexpr std::size_t digits = 8;
 
 }  // namespace
 
-std::string Shards::path(std::uint32_t number) const {
+std::string Shards::name(std::uint32_t number) {
   char name[32];
-  std::snprintf(name, sizeof name, "/%0*u.shard", static_cast<int>(digits), number);
-  return folder_ + name;
+  std::snprintf(name, sizeof name, "%0*u.shard", static_cast<int>(digits), number);
+  return name;
 }
 
 std::optional<std::uint32_t> shard_number(const std::string& file_name) {
@@ -34,7 +34,7 @@ std::shared_ptr<Shard> Shards::get(std::uint32_t number) {
   std::shared_ptr<Shard>& shard = open_[number];
   if (shard == nullptr) {
     try {
-      shard = Shard::open(path(number), number, reserve_);
+      shard = Shard::open(folder_, name(number), number, reserve_);
     } catch (...) {
       open_.erase(number);
       throw;

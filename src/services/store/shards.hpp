@@ -18,10 +18,14 @@ namespace stele {
 /// Thread-safe.
 class Shards {
  public:
-  /// `reserve`: bytes that a shard may grow to, usually.
-  Shards(std::string folder, std::uint64_t reserve) : folder_(std::move(folder)), reserve_(reserve) {}
+  /// `folder` must outlive it. `reserve`: bytes that a shard may grow to, usually.
+  Shards(const Folder& folder, std::uint64_t reserve) : folder_(folder), reserve_(reserve) {}
 
-  std::string path(std::uint32_t number) const;
+  const Folder& folder() const noexcept { return folder_; }
+  /// Of a shard's file in the folder.
+  static std::string name(std::uint32_t number);
+  /// What messages call it.
+  std::string path(std::uint32_t number) const { return folder_.path() + name(number); }
   /// Opens it if need be. Throws: Error(not_found) and what Shard::open() throws.
   std::shared_ptr<Shard> get(std::uint32_t number);
   /// The same for a reader with a cache of its own; valid as long as the cache holds it.
@@ -31,7 +35,7 @@ class Shards {
   void forget(std::uint32_t number);
 
  private:
-  std::string folder_;
+  const Folder& folder_;
   std::uint64_t reserve_;
   std::atomic<std::uint64_t> version_{1};  // changes when one is closed
   std::mutex mutex_;                       // guards open_

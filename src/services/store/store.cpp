@@ -1,5 +1,6 @@
 #include "stele/store.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -14,15 +15,15 @@
 #include "format/cbor.hpp"
 #include "format/utf8.hpp"
 #include "services/store/prefetch.hpp"
-#include "services/store/store_record.hpp"
 #include "services/store/store_core.hpp"
+#include "services/store/store_record.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
 namespace {
 
-constexpr int most_attempts = 100;  // to read while shards are replaced all the time
+constexpr int most_attempts = 100;      // to read while shards are replaced all the time
 constexpr unsigned making_ms = 10'000;  // that others may take to make the store
 constexpr std::uint64_t least_shard = std::uint64_t{64} << 10;
 
@@ -46,6 +47,7 @@ std::uint64_t new_store_number() {
 StoreCore::StoreCore(std::string where, StoreMode how, StoreOptions given)
     : path(std::move(where)), mode(how), options(std::move(given)) {
   load.types = options.types;
+  absolute_path = std::filesystem::absolute(path).string();
   struct stat status;
   const bool is_file = system_calls().stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
   if (!is_file) {
@@ -82,10 +84,10 @@ void StoreCore::open_folder() {
     if (system_calls().mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
       fail_call("create", path, errno);
     }
-    const WriterLock lock(path, std::max(options.wait_ms, making_ms));
-    std::error_code error;
-    for (const auto& file : std::filesystem::directory_iterator(path, error)) {
-      if (shard_number(file.path().filename().string())) {
+    hold_folder();
+    const WriterLock lock(folder, std::max(options.wait_ms, making_ms));
+    for (const std::string& file : folder.names()) {
+      if (shard_number(file)) {
         fail(Errc::damaged, path + " has shards and no index; Store::recover() makes it anew");
       }
     }
@@ -112,11 +114,20 @@ void StoreCore::open_folder() {
   }
   codec = std::make_unique<ValueCodec>(state.codec, state.level,
                                        [this](std::uint64_t number) { return dictionary(number); });
-  shards = std::make_unique<Shards>(path, state.shard_bytes + (state.shard_bytes >> 3));
+  hold_folder();
+  shards = std::make_unique<Shards>(folder, state.shard_bytes + (state.shard_bytes >> 3));
 }
 
-std::string StoreCore::dictionary_path(std::uint64_t number) const {
-  return path + "/dictionary-" + std::to_string(number) + ".zdict";
+/// So that the store is found wherever the process goes (chdir), and is the same if another takes its name.
+void StoreCore::hold_folder() {
+  folder = Folder::open(path);
+  if (!folder.is_open()) {
+    fail_call("open", path, errno);
+  }
+}
+
+std::string StoreCore::dictionary_name(std::uint64_t number) {
+  return "dictionary-" + std::to_string(number) + ".zdict";
 }
 
 std::vector<std::byte> StoreCore::dictionary(std::uint64_t number) const {
@@ -126,14 +137,14 @@ std::vector<std::byte> StoreCore::dictionary(std::uint64_t number) const {
     }
     return packed->root().dictionaries[static_cast<std::size_t>(number - 1)];
   }
-  try {
-    return stele::load<std::vector<std::byte>>(dictionary_path(number));
-  } catch (const Error& error) {
-    if (error.code() == Errc::not_found) {
+  const OwnedDescriptor file = folder.open_file(dictionary_name(number), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file.is_open()) {
+    if (errno == ENOENT) {
       fail(Errc::damaged, "the store lacks its dictionary " + std::to_string(number));
     }
-    throw;
+    fail_call("read", folder.path() + dictionary_name(number), errno);
   }
+  return stele::load<std::vector<std::byte>>(Descriptor{file.get()});
 }
 
 Store::Store(std::unique_ptr<StoreCore> state) : state_(std::move(state)) {}
@@ -363,8 +374,7 @@ StoreWriter& StoreCore::writing() {
   const auto value_at = [this](const Position& position) {
     return value(*shards->get(position.shard), position, nullptr);
   };
-  auto made = std::make_shared<StoreWriter>(
-      StoreWriter::Shared{path, options, *index, *shards, *codec, value_at});
+  auto made = std::make_shared<StoreWriter>(StoreWriter::Shared{folder, options, *index, *shards, *codec, value_at});
   const std::lock_guard lock(writer_mutex);
   writer_ = std::move(made);
   has_writer = true;

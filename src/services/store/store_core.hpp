@@ -12,6 +12,7 @@
 #include "services/store/shards.hpp"
 #include "services/store/value_codec.hpp"
 #include "services/store/writer.hpp"
+#include "src/io/folder.hpp"
 #include "stele/store.hpp"
 
 namespace stele {
@@ -44,7 +45,8 @@ struct StoreCore {
   /// The writer, made at the first call. `write_mutex` is held.
   StoreWriter& writing();
   std::shared_ptr<StoreWriter> writer() const;
-  /// The lock of writers once no batch of another thread is open. Throws: Error(invalid_argument) while this thread's is.
+  /// The lock of writers once no batch of another thread is open. Throws: Error(invalid_argument) while this thread's
+  /// is.
   std::unique_lock<std::recursive_mutex> without_batch();
   /// Commits what waits, unless a batch is open. Nothing to do for a reader.
   void commit_waiting();
@@ -52,9 +54,11 @@ struct StoreCore {
   void end_writing(bool closing);
   void require_open() const;
   std::vector<std::byte> dictionary(std::uint64_t number) const;
-  std::string dictionary_path(std::uint64_t number) const;
+  static std::string dictionary_name(std::uint64_t number);
 
-  std::string path;
+  std::string path;           // as it was given
+  std::string absolute_path;  // of the same place, whatever the current folder is
+  Folder folder;     // of a store in one
   StoreMode mode;
   StoreOptions options;
   std::shared_ptr<Index> index;         // a folder
@@ -67,16 +71,17 @@ struct StoreCore {
   /// Throws: Error(invalid_argument) where this thread would wait for itself: inside of an update or a vacuum.
   void require_outside() const;
 
-  std::recursive_mutex write_mutex;   // held while something is written
+  std::recursive_mutex write_mutex;          // held while something is written
   std::atomic<std::thread::id> updating{};   // the thread inside of an update
   std::atomic<std::thread::id> vacuuming{};  // and of a vacuum
-  std::mutex vacuum_mutex;            // held by a vacuum, and to end writing
-  mutable std::mutex writer_mutex;    // guards writer_
+  std::mutex vacuum_mutex;                   // held by a vacuum, and to end writing
+  mutable std::mutex writer_mutex;           // guards writer_
   std::atomic<bool> has_writer{false};
   std::atomic<std::uint64_t> seen{0};  // the state of the index that the open shards are of
 
  private:
   void open_folder();
+  void hold_folder();
   void refresh(IndexRead& read);
   bool try_to_end_writing(bool closing);
   std::shared_ptr<StoreWriter> writer_;

@@ -4,7 +4,6 @@
 #include <cerrno>
 
 #include "services/store/store_core.hpp"
-#include "src/io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -135,9 +134,8 @@ class ShardVacuum {
     writer_->adopt(std::move(next));
     state_.shards->forget(number);
     state_.index->clear_caches();
-    const std::string path = state_.shards->path(number);
-    if (system_calls().unlink(path.c_str()) != 0) {
-      fail_call("remove", path, errno);
+    if (state_.folder.unlink(Shards::name(number)) != 0) {
+      fail_call("remove", state_.shards->path(number), errno);
     }
   }
 

@@ -1,16 +1,15 @@
 #include "services/store/writer.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
 
 #include "archive/item.hpp"
 #include "format/cbor.hpp"
 #include "format/cursor.hpp"
 #include "src/io/system.hpp"
+#include "src/io/temporary.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -21,20 +20,9 @@ using namespace store_frozen;
 constexpr std::size_t kept_object = large_value + (std::size_t{8} << 10);  // with what an archive has besides
 constexpr std::size_t commit_bytes = 18;
 
-void sync_path(const std::string& path, int flags) {
-  OwnedDescriptor file = open_descriptor(path, flags);
-  if (!file.is_open()) {
-    fail_call("open", path, errno);
-  }
-  if (system_calls().fsync(file.get()) != 0) {
-    fail_call("write", path, errno);
-  }
-}
-
 }  // namespace
 
-StoreWriter::StoreWriter(Shared shared)
-    : shared_(std::move(shared)), lock_(shared_.folder, shared_.options.wait_ms), process_(::getpid()) {
+StoreWriter::StoreWriter(Shared shared) : shared_(std::move(shared)), lock_(shared_.folder, shared_.options.wait_ms) {
   load();
   remove_strangers();
   build_orders();
@@ -54,15 +42,19 @@ void StoreWriter::remove_strangers() {
   for (const ShardEntry& shard : table_) {
     cut(shard);
   }
-  std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(shared_.folder, error)) {
-    const std::optional<std::uint32_t> number = shard_number(file.path().filename().string());
+  remove_leftovers(shared_.folder);
+  for (const std::string& name : shared_.folder.names()) {
+    if (name.starts_with("index.new") || name.starts_with("index.recovered")) {  // made under the lock that is held now
+      shared_.folder.unlink(name);
+      continue;
+    }
+    const std::optional<std::uint32_t> number = shard_number(name);
     if (number && find_entry(table_, *number) == nullptr) {
       shared_.shards.forget(*number);
       state_.next_shard = std::max(state_.next_shard, *number + 1);
-      std::error_code no_file;
-      if (file.is_regular_file(no_file) && is_ours(file.path().string(), *number)) {
-        system_calls().unlink(file.path().c_str());  // where it fails, it is only space
+      struct stat status;
+      if (shared_.folder.status(name, status) == 0 && S_ISREG(status.st_mode) && is_ours(name, *number)) {
+        shared_.folder.unlink(name);  // where it fails, it is only space
       }
     }
   }
@@ -70,9 +62,9 @@ void StoreWriter::remove_strangers() {
 
 /// Whether a file is a shard of this store, or was to be one: others, and those whose header is damaged, may hold what
 /// is found nowhere else.
-bool StoreWriter::is_ours(const std::string& path, std::uint32_t number) const {
+bool StoreWriter::is_ours(const std::string& name, std::uint32_t number) const {
   try {
-    return Shard::open(path, number, 0)->header().store == state_.store;
+    return Shard::open(shared_.folder, name, number, 0)->header().store == state_.store;
   } catch (const Error& error) {
     if (error.code() == Errc::io) {  // not known
       throw;
@@ -82,11 +74,11 @@ bool StoreWriter::is_ours(const std::string& path, std::uint32_t number) const {
 }
 
 void StoreWriter::cut(const ShardEntry& shard) const {
-  const std::string path = shared_.shards.path(shard.number);
+  const std::string name = Shards::name(shard.number);
   struct stat status;
-  if (system_calls().stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length &&
-      is_ours(path, shard.number)) {  // or its name leads to another file
-    Appender::open(path, shard.length);
+  if (shared_.folder.status(name, status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length &&
+      is_ours(name, shard.number)) {  // or its name leads to another file
+    Appender::open(shared_.folder, name, shard.length);
     shared_.shards.forget(shard.number);  // and what it knows of bytes that are gone
   }
 }
@@ -97,8 +89,8 @@ const StoreOrder& StoreWriter::order_function(const std::string& name) const {
       return order;
     }
   }
-  fail(Errc::invalid_argument, "the store keeps an order \"" + name +
-                                   "\", and its function is not among the options; a writer needs it");
+  fail(Errc::invalid_argument,
+       "the store keeps an order \"" + name + "\", and its function is not among the options; a writer needs it");
 }
 
 std::string StoreWriter::order_value(const StoreState::Order& order, std::string_view key,
@@ -169,12 +161,13 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
   };
   if (!table_.empty() && !is_reserved(table_.back().number)) {
     const ShardEntry& last = table_.back();
-    const std::string path = shared_.shards.path(last.number);
-    std::error_code error;
-    const std::uint64_t size = std::filesystem::file_size(path, error);
+    const std::string name = Shards::name(last.number);
+    struct stat status;
+    const bool stands = shared_.folder.status(name, status) == 0 && S_ISREG(status.st_mode);
     // one that is shorter has lost bytes, one that is another's is damaged: both are left alone
-    if (!error && size >= last.length && has_room(last.length) && is_ours(path, last.number)) {
-      appender_.emplace(Appender::open(path, last.length));
+    if (stands && static_cast<std::uint64_t>(status.st_size) >= last.length && has_room(last.length) &&
+        is_ours(name, last.number)) {
+      appender_.emplace(Appender::open(shared_.folder, name, last.length));
       active_ = last.number;
       changed_.push_back(active_);
       note_written();
@@ -188,8 +181,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
   made.other_bytes = header_bytes;
   created_.reserve(created_.size() + 1);
   table_.reserve(table_.size() + 1);
-  appender_.emplace(Appender::create(shared_.shards.path(made.number),
-                                     header_of(made)));
+  appender_.emplace(Appender::create(shared_.folder, Shards::name(made.number), header_of(made)));
   created_.push_back(made.number);
   table_.push_back(made);
   ++state_.next_rank;
@@ -202,7 +194,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
 /// Is not given again, not even where nothing comes of it, so that no file is taken for another.
 std::uint32_t StoreWriter::take_number() {
   if (state_.next_shard == 0 || state_.next_shard > most_shards) {
-    fail(Errc::limit_exceeded, "the store in " + shared_.folder + " has no number left for another shard");
+    fail(Errc::limit_exceeded, "the store in " + shared_.folder.path() + " has no number left for another shard");
   }
   return state_.next_shard++;
 }
@@ -479,15 +471,19 @@ void StoreWriter::sync_touched() {
     if (entry(number) == nullptr) {
       continue;  // a vacuum has replaced it
     }
-    sync_path(shared_.shards.path(number), O_RDONLY);
+    const OwnedDescriptor file = shared_.folder.open_file(Shards::name(number), O_RDONLY);
+    if (!file.is_open()) {
+      fail_call("open", shared_.shards.path(number), errno);
+    }
+    if (system_calls().fsync(file.get()) != 0) {
+      fail_call("write", shared_.shards.path(number), errno);
+    }
   }
   touched_.clear();
   if (appender_) {
     appender_->sync();
   }
 }
-
-void StoreWriter::sync_folder() const { sync_path(shared_.folder, O_RDONLY | O_DIRECTORY); }
 
 void StoreWriter::require_idle() const {
   if (calling_) {
@@ -497,9 +493,7 @@ void StoreWriter::require_idle() const {
 
 void StoreWriter::commit(bool durable) {
   require_idle();
-  if (process_ != ::getpid()) {
-    fail(Errc::invalid_argument, "a store was used in a child after fork(); open it there anew");
-  }
+  process_.require_same_process("the store");
   if (!has_pending()) {
     if (durable) {
       sync_touched();
@@ -606,7 +600,7 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
   made.rank = entry(source)->rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
-  Appender appender = Appender::create(shared_.shards.path(made.number), header_of(made));
+  Appender appender = Appender::create(shared_.folder, Shards::name(made.number), header_of(made));
   sync_folder();
   Tally next{state_, table_};
   ++next.state.table;
@@ -646,10 +640,9 @@ void StoreWriter::discard() {
 /// the index is made anew.
 void StoreWriter::clean_up() {
   while (!created_.empty()) {
-    const std::string path = shared_.shards.path(created_.back());
     shared_.shards.forget(created_.back());
-    if (system_calls().unlink(path.c_str()) != 0 && errno != ENOENT) {
-      fail_call("remove", path, errno);
+    if (shared_.folder.unlink(Shards::name(created_.back())) != 0 && errno != ENOENT) {
+      fail_call("remove", shared_.shards.path(created_.back()), errno);
     }
     std::erase(touched_, created_.back());
     created_.pop_back();

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/process.hpp"
 #include "services/store/appender.hpp"
 #include "services/store/index.hpp"
 #include "services/store/shards.hpp"
@@ -28,7 +29,7 @@ class StoreWriter {
  public:
   /// What the writer shares with readers of the same Store; must outlive it.
   struct Shared {
-    std::string folder;
+    const Folder& folder;
     const StoreOptions& options;
     Index& index;
     Shards& shards;
@@ -83,7 +84,7 @@ class StoreWriter {
   std::uint32_t active() const noexcept { return appender_ ? active_ : 0; }
   /// No more is appended to the shard that is written to.
   void seal();
-  void sync_folder() const;
+  void sync_folder() const { shared_.folder.synchronize(); }
   /// Before a shard goes that has the mark of the last commit: puts it where records are appended; false in a batch,
   /// when it would take in what is not committed.
   bool mark_commit();
@@ -130,7 +131,7 @@ class StoreWriter {
 
   Shared shared_;
   WriterLock lock_;
-  int process_;
+  ProcessMark process_;
   StoreState state_;
   std::vector<ShardEntry> table_;
   std::vector<std::uint32_t> created_;  // shards that no commit knows yet
@@ -140,7 +141,7 @@ class StoreWriter {
   std::uint32_t active_ = 0;
   std::vector<std::uint32_t> reserved_;
   mutable std::shared_mutex undo_mutex_;  // held alone to undo what others may read
-  mutable std::mutex pending_mutex_;  // guards pending_
+  mutable std::mutex pending_mutex_;      // guards pending_
   std::unordered_map<std::string, std::optional<Position>> pending_;
   std::uint64_t pending_bytes_ = 0;
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to

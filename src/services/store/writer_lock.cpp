@@ -1,7 +1,6 @@
 #include "services/store/writer_lock.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -23,10 +22,11 @@ struct flock whole_file(short type) {
 
 }  // namespace
 
-WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) : process_(::getpid()) {
+WriterLock::WriterLock(const Folder& folder, unsigned wait_ms) {
   using Clock = std::chrono::steady_clock;
-  const std::string path = folder + "/writer.lock";
-  file_ = open_descriptor(path, O_RDWR | O_CREAT, 0666);
+  const std::string name = "writer.lock";
+  const std::string path = folder.path() + name;
+  file_ = folder.open_file(name, O_RDWR | O_CREAT, 0666);
   if (!file_.is_open()) {
     fail_call("open", path, errno);
   }
@@ -40,14 +40,14 @@ WriterLock::WriterLock(const std::string& folder, unsigned wait_ms) : process_(:
       fail_call("lock", path, errno);
     }
     if (Clock::now() >= until) {
-      fail(Errc::busy, "another writer has the store in " + folder + " open");
+      fail(Errc::busy, "another writer has the store in " + folder.path() + " open");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
 
 void WriterLock::release() noexcept {
-  if (file_.is_open() && process_ == ::getpid()) {
+  if (file_.is_open() && !process_.in_child()) {
     struct flock lock = whole_file(F_UNLCK);
     system_calls().fcntl(file_.get(), F_OFD_SETLK, &lock);
   }

@@ -1,9 +1,8 @@
 #pragma once
 // The lock that one writer of a store holds.
 
-#include <string>
-
-#include "src/io/descriptor.hpp"
+#include "base/process.hpp"
+#include "src/io/folder.hpp"
 
 namespace stele {
 
@@ -11,7 +10,7 @@ namespace stele {
 class WriterLock {
  public:
   /// Throws: Error(busy) where another has it for longer than `wait_ms`, Error(io).
-  WriterLock(const std::string& folder, unsigned wait_ms);
+  WriterLock(const Folder& folder, unsigned wait_ms);
   ~WriterLock() { release(); }
   WriterLock(const WriterLock&) = delete;
   WriterLock& operator=(const WriterLock&) = delete;
@@ -20,7 +19,7 @@ class WriterLock {
 
  private:
   OwnedDescriptor file_;
-  int process_;
+  ProcessMark process_;
 };
 
 }  // namespace stele
