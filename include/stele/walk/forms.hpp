@@ -181,16 +181,6 @@ constexpr void add_form(Form& form, int depth) {
     form += "char";
   } else if constexpr (f == Family::long_real) {
     form += "long double";
-  } else if constexpr (Element<T>) {
-    form += number_form(DTypeOf<T>::kind);
-  } else if constexpr (f == Family::text) {
-    form += std::is_same_v<typename T::value_type, char> ? "text" : "u8text";
-  } else if constexpr (f == Family::path) {
-    form += "path";
-  } else if constexpr (f == Family::bits) {
-    form += "bits[";
-    form.add_decimal(T().size());
-    form += ']';
   } else if constexpr (f == Family::duration) {
     form += "duration(";
     add_form<typename T::rep>(form, depth);
@@ -201,6 +191,16 @@ constexpr void add_form(Form& form, int depth) {
     form += ')';
   } else if constexpr (f == Family::time_point) {
     add_form_of<typename T::duration>(form, "time", depth);
+  } else if constexpr (Element<T>) {
+    form += number_form(DTypeOf<T>::kind);
+  } else if constexpr (f == Family::text) {
+    form += std::is_same_v<typename T::value_type, char> ? "text" : "u8text";
+  } else if constexpr (f == Family::path) {
+    form += "path";
+  } else if constexpr (f == Family::bits) {
+    form += "bits[";
+    form.add_decimal(T().size());
+    form += ']';
   } else if constexpr (f == Family::optional) {
     add_form_of<typename T::value_type>(form, "optional", depth);
   } else if constexpr (f == Family::unique_pointer || f == Family::shared_pointer || f == Family::weak_pointer) {
