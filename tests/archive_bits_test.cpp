@@ -100,7 +100,7 @@ TEST(Bits, OtherTypesOfBoolsLoadIntoEachOther) {
     EXPECT_TRUE(std::equal(all.begin(), all.end(), values.begin(), values.end()));
   }
   Array<bool, 2> matrix({2, 9});
-  matrix(1, 3) = true;
+  matrix.mutable_at(1, 3) = true;
   const auto rows = reread<std::vector<std::vector<bool>>>(matrix);
   EXPECT_TRUE(rows.size() == 2 && rows[1][3] && !rows[0][3]);
   EXPECT_EQ(error_of([] { reread<std::vector<bool>>(std::vector<int>(20)); }).code(), Errc::type_mismatch);

@@ -231,7 +231,7 @@ TEST(Sharing, EntriesOfArraysThatAreFreedOrFilledAnewAreTheirOwn) {
       Array<int> temporary({size});
       temporary(0) = i;
       out.write("temporary" + std::to_string(i), temporary);
-      filled(1) = i;
+      filled.mutable_at(1) = i;
       out.write("filled" + std::to_string(i), filled);
       out.write("constant" + std::to_string(i), std::pair(constant, constant));
     }
@@ -359,7 +359,7 @@ TEST(Sharing, ArraysThatAreMadeOnTheFlyAreTheirOwn) {
   const Made<Array<int>> made{[&](int i) {
                                 auto numbers = Array<int>::uninitialized({20});
                                 for (std::uint64_t k = 0; k < 20; ++k) {
-                                  numbers(k) = i;
+                                  numbers.mutable_at(k) = i;
                                 }
                                 // Views of them, so that the buffers are looked for beforehand.
                                 return i % 2 == 0 ? numbers.slice(1, 19) : numbers;

@@ -385,6 +385,7 @@ void Decoder::booleans(BooleanTarget& target) {
 /// Piece by piece.
 void Decoder::deliver_booleans(const ArrayItem& item, BooleanTarget& target) {
   const std::uint64_t count = item.header.shape.count();
+  refuse_copy(item.bytes, own_memory);
   check_allocation(0, item.stored_bytes);
   check_limit(packed_size(count));
   target.begin(count, in_->surely_holds(item.stored_bytes));

@@ -80,7 +80,7 @@ void OutVisitor::bits(Bytes packed, std::uint64_t count) {
 std::byte* BooleanArray::memory(const ArrayHeader&, std::uint64_t bytes, std::uint64_t total, bool trusted) {
   buffer_ = grown(std::move(buffer_), bytes, total, trusted);
   count_ = total;
-  return buffer_->data();
+  return buffer_->mutable_data();
 }
 
 void BooleanArray::finish() {
