@@ -229,7 +229,7 @@ TEST(Sharing, EntriesOfArraysThatAreFreedOrFilledAnewAreTheirOwn) {
     const Array<int> constant({size});
     for (int i = 0; i < 4; ++i) {
       Array<int> temporary({size});
-      temporary(0) = i;
+      temporary.mutable_at(0) = i;
       out.write("temporary" + std::to_string(i), temporary);
       filled.mutable_at(1) = i;
       out.write("filled" + std::to_string(i), filled);
