@@ -116,7 +116,7 @@ int store_export(const StoreExportOptions& options) {
   how.progress = watch.progress();
   ExchangeReport report;
   if (format == "jsonl") {
-    Output output(options.output, Sync::none, options.json);
+    Output output(options.output, Sync::none, false, options.json);
     report = export_json_lines(store, output, how);
     output.close();
   } else if (format == "npz") {

@@ -109,7 +109,7 @@ int store_get(const StoreGetOptions& options) {
   document["store"] = options.store;
   document["key"] = key_json(key);
   if (!options.output.empty()) {
-    Output output(options.output, Sync::none, options.json);
+    Output output(options.output, Sync::none, false, options.json);
     write_value(*value, options, output);
     output.close();
     document["output"] = options.output;
