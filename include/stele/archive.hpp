@@ -77,6 +77,7 @@ class MapWriter {
   template <class T>
   void write(std::string_view key, const T& value) {
     stele::write(entry(key), value);
+    end_entry();
   }
   /// Begins an entry that is an array with rows of the given extents (none: the array has one dimension). It must be
   /// closed before the next entry and must not outlive the MapWriter.
@@ -89,6 +90,7 @@ class MapWriter {
   template <class T>
   friend class GrowingArray;
   OutVisitor& entry(std::string_view key);
+  void end_entry();
   void begin_rows(std::string_view key, const DType& dtype, const Shape& row);
   void rows(const ArrayView& batch);
   void end_rows();

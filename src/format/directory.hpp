@@ -59,6 +59,9 @@ struct SharedEntry {
   std::uint64_t offset = 0;
 };
 
+/// A deferred value and where it stands. About one in 64 KiB is listed.
+using DeferredEntry = SharedEntry;
+
 /// A run of bytes outside the listed arrays, from the end of the one before, with its XXH3-64.
 struct SegmentEntry {
   std::uint64_t end = 0;
@@ -73,6 +76,7 @@ struct Directory {
   std::vector<StepEntry> steps;
   std::vector<RecordEntry> records;
   std::vector<SharedEntry> shared;
+  std::vector<DeferredEntry> deferred;
   std::vector<SegmentEntry> segments;
   std::map<std::string, std::string> metadata;
 };
