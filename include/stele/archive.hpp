@@ -73,7 +73,8 @@ class MapWriter {
   MapWriter(MapWriter&&) noexcept;
   MapWriter& operator=(MapWriter&&) noexcept;
 
-  /// Writes an entry. Throws: Error(invalid_argument) while a growing array is open.
+  /// Writes an entry, as it is now. What a shared_ptr leads to is written with the entry it is met in first.
+  /// Throws: Error(invalid_argument) while a growing array is open, what Writer::write() throws.
   template <class T>
   void write(std::string_view key, const T& value) {
     stele::write(entry(key), value);

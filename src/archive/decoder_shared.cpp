@@ -5,6 +5,7 @@
 
 #include "archive/decoder.hpp"
 #include "archive/decoder_state.hpp"
+#include "base/stack.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
 
@@ -268,12 +269,24 @@ SharedIn Decoder::begin_shared() {
   if (items_ != nullptr || listed_) {
     return {};
   }
+  if (stack_is_low()) {
+    error(Errc::limit_exceeded, "pointers lead to each other so deep that the stack of this thread has no room for more");
+  }
   prepare();
   item_at_ = in_->position();
   if (!pending_shared_.empty()) {
     // A pointer to an array that is shared itself has two marks; the first is the pointer's.
     const std::uint64_t index = pending_shared_.front();
     pending_shared_.erase(pending_shared_.begin());
+    if (inside_ || in_ != &main_) {
+      // Read out of order: a reference may have led here before.
+      const auto known = shared_objects_.find(index);
+      if (known != shared_objects_.end() && known->second.pointer != nullptr) {
+        pending_shared_.clear();
+        skip_value();
+        return {SharedIn::State::reference, index};
+      }
+    }
     return {SharedIn::State::first, index};
   }
   if (next_is_tag(frozen::tag_deferred)) {

@@ -519,7 +519,7 @@ void Encoder::end() {
   const std::uint64_t length = out_.position() - frame.start;
   const std::uint64_t start = frame.start;
   --depth_;
-  if (length >= frozen::listed_node_bytes) {
+  if (length >= frozen::listed_node_bytes && depth_ - base_ < frozen::deferring_depth) {  // deeper, paths get long
     directory_.nodes.push_back({path(), start, length});
   }
 }

@@ -202,6 +202,10 @@ class ValueReader final : public InVisitor {
     if (is_new) {
       shared_.push_back({anchor, nullptr, {}});
     }
+    if (shared_[static_cast<std::size_t>(place->second)].object.pointer != nullptr) {
+      consumed();  // where it stands a reference may have led before
+      return {SharedIn::State::reference, place->second};
+    }
     if (at_once_ == 0 && (frames_.size() >= frozen::deferring_depth || stack_is_low())) {
       const Value* const content = value.is(ValueKind::shared) ? &value.content() : anchors_.find(anchor);
       if (content != nullptr) {
