@@ -193,8 +193,9 @@ struct SharedIn {
     deferred,      // the value is stored later
   };
   State state = State::inline_value;
-  std::uint64_t index = 0;  // but inline_value: which shared object
-  std::string type = {};    // deferred: the registered name of its type, if it has one
+  std::uint64_t index = 0;    // but inline_value: which shared object
+  std::string type = {};      // deferred: the registered name of its type, if it has one
+  bool out_of_order = false;  // first: a reference may have led to it before
 };
 
 class InVisitor;

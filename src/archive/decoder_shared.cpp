@@ -278,16 +278,7 @@ SharedIn Decoder::begin_shared() {
     // A pointer to an array that is shared itself has two marks; the first is the pointer's.
     const std::uint64_t index = pending_shared_.front();
     pending_shared_.erase(pending_shared_.begin());
-    if (inside_ || in_ != &main_) {
-      // Read out of order: a reference may have led here before.
-      const auto known = shared_objects_.find(index);
-      if (known != shared_objects_.end() && known->second.pointer != nullptr) {
-        pending_shared_.clear();
-        skip_value();
-        return {SharedIn::State::reference, index};
-      }
-    }
-    return {SharedIn::State::first, index};
+    return {SharedIn::State::first, index, {}, inside_ || in_ != &main_};
   }
   if (next_is_tag(frozen::tag_deferred)) {
     return read_deferred();

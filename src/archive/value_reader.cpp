@@ -202,10 +202,6 @@ class ValueReader final : public InVisitor {
     if (is_new) {
       shared_.push_back({anchor, nullptr, {}});
     }
-    if (shared_[static_cast<std::size_t>(place->second)].object.pointer != nullptr) {
-      consumed();  // where it stands a reference may have led before
-      return {SharedIn::State::reference, place->second};
-    }
     if (at_once_ == 0 && (frames_.size() >= frozen::deferring_depth || stack_is_low())) {
       const Value* const content = value.is(ValueKind::shared) ? &value.content() : anchors_.find(anchor);
       if (content != nullptr) {
@@ -220,7 +216,7 @@ class ValueReader final : public InVisitor {
       return {SharedIn::State::reference, place->second};
     }
     next_ = &value.content();
-    return {SharedIn::State::first, place->second};
+    return {SharedIn::State::first, place->second, {}, !is_new};
   }
   void define_shared(std::uint64_t index, SharedObject object) override {
     shared_[static_cast<std::size_t>(index)].object = std::move(object);

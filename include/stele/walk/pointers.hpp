@@ -177,6 +177,13 @@ struct As<T, Family::shared_pointer> {
         return;
       }
       default:
+        if (shared.out_of_order) {
+          if (const SharedObject known = in.shared(shared.index); known.pointer != nullptr) {
+            in.skip();
+            value = cast(in, known);
+            return;
+          }
+        }
         value = read_object(in, shared);
     }
   }
