@@ -14,8 +14,38 @@
 #include "stele/value.hpp"
 #include "test_support.hpp"
 
+namespace sharing {
+
+/// Makes its items while it is gone through.
+template <class T>
+struct Made {
+  using value_type = T;
+  struct iterator {
+    const Made* made;
+    int i;
+    T operator*() const { return made->make(i); }
+    iterator& operator++() {
+      ++i;
+      return *this;
+    }
+    bool operator==(const iterator& other) const { return i == other.i; }
+  };
+  std::function<T(int)> make;
+  int count = 0;
+  iterator begin() const { return {this, 0}; }
+  iterator end() const { return {this, count}; }
+  std::size_t size() const { return static_cast<std::size_t>(count); }
+};
+
+}  // namespace sharing
+
+template <class T>
+inline constexpr bool stele::is_like_standard<sharing::Made<T>> = true;
+
 namespace stele {
 namespace {
+
+using sharing::Made;
 
 using test::operator+=;
 using test::counting;
@@ -256,27 +286,6 @@ TEST(Sharing, OnePointerInTwoEntriesStaysOne) {
   const auto back = from_bytes<std::map<std::string, std::shared_ptr<std::string>>>(bytes);
   EXPECT_EQ(back.at("a"), back.at("b"));
 }
-
-/// Makes its items while it is gone through.
-template <class T>
-struct Made {
-  using value_type = T;
-  struct iterator {
-    const Made* made;
-    int i;
-    T operator*() const { return made->make(i); }
-    iterator& operator++() {
-      ++i;
-      return *this;
-    }
-    bool operator==(const iterator& other) const { return i == other.i; }
-  };
-  std::function<T(int)> make;
-  int count = 0;
-  iterator begin() const { return {this, 0}; }
-  iterator end() const { return {this, count}; }
-  std::size_t size() const { return static_cast<std::size_t>(count); }
-};
 
 template <class T>
 void expect_items(const std::function<std::shared_ptr<T>(int)>& make, const std::function<T(int)>& item) {

@@ -378,6 +378,40 @@ TEST(Golden, Graph) {
   loaded.ring->next->next.reset();
 }
 
+/// A list beyond the depth at which values are deferred, with a class under its name.
+struct Chain {
+  std::shared_ptr<Node> first;
+  std::shared_ptr<Node> last;
+  std::vector<float> between;
+};
+Chain chain() {
+  Chain made;
+  for (int i = 219; i >= 0; --i) {
+    auto node = std::make_shared<Node>();
+    node->name = std::to_string(i);
+    node->next = made.first;
+    made.first = node;
+    made.last = made.last == nullptr ? node : made.last;
+  }
+  made.between = {1, 2};
+  return made;
+}
+Data deep_file() { return to_bytes(chain()); }
+
+TEST(Golden, Deep) {
+  const Data file = golden_file("deep.stele", deep_file());
+  expect_same(file, deep_file());
+  for (const Chain& back : {from_bytes<Chain>(file), open(golden_path("deep.stele")).load<Chain>()}) {
+    std::shared_ptr<Node> node = back.first;
+    for (int i = 0; i < 219; ++i, node = node->next) {
+      ASSERT_EQ(node->name, std::to_string(i));
+    }
+    EXPECT_EQ(node, back.last);
+    EXPECT_EQ(node->next, nullptr);
+    EXPECT_EQ(back.between, (std::vector<float>{1, 2}));
+  }
+}
+
 TEST(Golden, Stream) {
   const Data made = stream_file();
   const Data file = golden_file("stream.stele", made);

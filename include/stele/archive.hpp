@@ -73,10 +73,12 @@ class MapWriter {
   MapWriter(MapWriter&&) noexcept;
   MapWriter& operator=(MapWriter&&) noexcept;
 
-  /// Writes an entry. Throws: Error(invalid_argument) while a growing array is open.
+  /// Writes an entry, as it is now. What a shared_ptr leads to is written with the entry it is met in first.
+  /// Throws: Error(invalid_argument) while a growing array is open, what Writer::write() throws.
   template <class T>
   void write(std::string_view key, const T& value) {
     stele::write(entry(key), value);
+    end_entry();
   }
   /// Begins an entry that is an array with rows of the given extents (none: the array has one dimension). It must be
   /// closed before the next entry and must not outlive the MapWriter.
@@ -89,6 +91,7 @@ class MapWriter {
   template <class T>
   friend class GrowingArray;
   OutVisitor& entry(std::string_view key);
+  void end_entry();
   void begin_rows(std::string_view key, const DType& dtype, const Shape& row);
   void rows(const ArrayView& batch);
   void end_rows();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "stele/options.hpp"
 #include "stele/walk.hpp"
 
 namespace stele {
@@ -25,6 +26,8 @@ struct DescribeOptions {
   std::size_t max_text = 80;
   /// Names of polymorphic types; must outlive the call, or the Describer.
   const TypeRegistry* types = nullptr;
+  /// Of these `depth` counts: values nested in one another, whether they are shown or not.
+  Limits limits = {};
 };
 
 /// Describes the events of one value. Not thread-safe.

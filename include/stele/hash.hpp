@@ -36,6 +36,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "stele/options.hpp"
 #include "stele/walk.hpp"
 
 namespace stele {
@@ -58,6 +59,8 @@ struct HashOptions {
   bool ignore_order = false;
   /// Names of polymorphic types; must outlive the call, or the Hasher.
   const TypeRegistry* types = nullptr;
+  /// Of these `depth` counts, for what is nested in one shared object.
+  Limits limits = {};
 };
 
 /// Hashes the events of one value or of several in a row. Not thread-safe.
@@ -68,21 +71,27 @@ class Hasher {
   Hasher(const Hasher&) = delete;
   Hasher& operator=(const Hasher&) = delete;
 
-  /// Valid as long as the Hasher.
+  /// Hashes a value, graphs of shared pointers of any depth. Throws: Error(limit_exceeded) for deep nesting.
+  template <class T>
+  void add(const T& value) {
+    add([](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value);
+  }
+  /// Takes events one by one. Valid as long as the Hasher.
   OutVisitor& visitor() noexcept;
   /// The digest of all values so far; more may follow. Throws: Error(invalid_argument) inside of a value.
   Digest digest();
 
  private:
+  void add(void (*write)(OutVisitor& out, const void* value), const void* value);
   class Visitor;
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// The content hash of `value`. Throws: Error(unknown_type) for a polymorphic type that options.types does not have.
+/// The content hash of `value`. Throws: what Hasher::add() does, Error(unknown_type) for a polymorphic type that options.types does not have.
 template <class T>
 Digest hash(const T& value, const HashOptions& options = {}) {
   Hasher hasher(options);
-  write(hasher.visitor(), value);
+  hasher.add(value);
   return hasher.digest();
 }
 

@@ -14,6 +14,20 @@ namespace stele {
 class Codecs;
 class TypeRegistry;
 
+/// Bounds for what a hostile file may cost. Beyond one: Error(limit_exceeded).
+struct Limits {
+  /// Values nested in one another, when saving too. Objects that shared pointers lead to do not count as nested where
+  /// there are many: beyond 100 levels they are stored one behind the other. Each level takes about 1 kB of stack; where
+  /// that ends, so does what may be nested.
+  std::size_t depth = 1000;
+  /// Bytes of one array or string.
+  std::uint64_t allocation = std::uint64_t{1} << 46;
+  /// Plain bytes per compressed byte, counted over the whole archive, once it has yielded 1 GiB.
+  std::uint64_t expansion = 50'000;
+  /// Bytes that a compressed file may make its decoder keep to look back on.
+  std::uint64_t window = std::uint64_t{128} << 20;
+};
+
 struct SaveOptions {
   /// The compression by name ("plain", "gzip", "zstd", …); empty: by the path's last extension, plain where it is none
   /// of a codec's, and plain for streams and memory.
@@ -38,6 +52,8 @@ struct SaveOptions {
   Metadata metadata = {};
   /// Names of polymorphic types; must outlive the call.
   const TypeRegistry* types = nullptr;
+  /// Of these `depth` counts.
+  Limits limits = {};
   /// The codecs to choose from; null: the ones of this build. Must outlive the call.
   const Codecs* codecs = nullptr;
 };
@@ -48,18 +64,6 @@ enum class Verify : std::uint8_t {
   none,       // only lengths and forms
   directory,  // and all that is not a listed array: the trailer, the directory, small values
   full,       // and every array that is read or mapped; mapping then reads all its bytes
-};
-
-/// Bounds for what a hostile file may cost. Beyond one: Error(limit_exceeded).
-struct Limits {
-  /// Nested containers and pointers. Each level takes about 1 kB of stack.
-  std::size_t depth = 1000;
-  /// Bytes of one array or string.
-  std::uint64_t allocation = std::uint64_t{1} << 46;
-  /// Plain bytes per compressed byte, counted over the whole archive, once it has yielded 1 GiB.
-  std::uint64_t expansion = 50'000;
-  /// Bytes that a compressed file may make its decoder keep to look back on.
-  std::uint64_t window = std::uint64_t{128} << 20;
 };
 
 struct LoadOptions {

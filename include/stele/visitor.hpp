@@ -25,7 +25,7 @@ enum class Ordering : std::uint8_t { ordered, unordered };
 /// The fields of a record, in the order in which their values follow.
 struct RecordInfo {
   std::span<const std::string_view> names;
-  std::uint32_t version = 0;     // 0: the type carries none
+  std::uint32_t version = 0;      // 0: the type carries none
   const void* type_id = nullptr;  // equal for records of one type with these very names; null: compare the names
 };
 
@@ -59,6 +59,8 @@ class SharedOut {
   /// Tells whether the object still lives; when it is gone, its address may be another one's. Expired from the first
   /// where nothing owns the object.
   virtual std::weak_ptr<const void> owner() const = 0;
+  /// The registered name that the value is written under, or nothing.
+  virtual std::string type_name() const = 0;
   /// The value, to be written when its turn comes.
   struct Later {
     std::shared_ptr<const void> value;
@@ -118,9 +120,23 @@ class OutVisitor {
   /// The polymorphic types that may be met, or null.
   const TypeRegistry* types() const noexcept { return types_; }
 
+  /// While one lives, shared objects are written where they are met: what is written decides about a place in a
+  /// container, so that it must be there when the item is read.
+  class AtOnce {
+   public:
+    explicit AtOnce(OutVisitor& out) noexcept : out_(out) { ++out_.at_once_; }
+    ~AtOnce() { --out_.at_once_; }
+    AtOnce(const AtOnce&) = delete;
+    AtOnce& operator=(const AtOnce&) = delete;
+
+   private:
+    OutVisitor& out_;
+  };
+
  protected:
   bool canonical_ = false;
   const TypeRegistry* types_ = nullptr;
+  std::size_t at_once_ = 0;  // AtOnce that live
 };
 
 /// What a stored value is.
@@ -187,9 +203,25 @@ class BooleanTarget {
 
 /// Where a pointer leads, as stored.
 struct SharedIn {
-  enum class State : std::uint8_t { inline_value, first, reference };
-  State state = State::inline_value;  // inline_value: the value follows and nothing refers to it
-  std::uint64_t index = 0;            // first, reference: which shared object
+  enum class State : std::uint8_t {
+    inline_value,  // the value follows and nothing refers to it
+    first,         // the value follows, and others refer to it
+    reference,     // the value was stored before
+    deferred,      // the value is stored later
+  };
+  State state = State::inline_value;
+  std::uint64_t index = 0;    // but inline_value: which shared object
+  std::string type = {};      // deferred: the registered name of its type, if it has one
+  bool out_of_order = false;  // first: a reference may have led to it before
+};
+
+class InVisitor;
+
+/// An object whose value is read later.
+struct SharedLater {
+  std::shared_ptr<void> object;
+  std::string type = {};  // as in SharedIn
+  void (*read)(InVisitor& in, void* object) = nullptr;
 };
 
 /// An object met earlier, with its dynamic type.
@@ -235,7 +267,8 @@ class InVisitor {
   /// A one-dimensional array of bool.
   virtual void booleans(BooleanTarget& target);
   /// Opens a sequence and tells the number of its items, where that is stored. All counts of open containers together
-  /// are never more than an input of known size can hold. next() before each item, until it says false, which closes it.
+  /// are never more than an input of known size can hold. next() before each item, until it says false, which closes
+  /// it.
   virtual std::optional<std::uint64_t> begin_sequence() = 0;
   /// Opens a map; next() before each key; the value follows the key.
   virtual std::optional<std::uint64_t> begin_map() = 0;
@@ -262,6 +295,12 @@ class InVisitor {
   /// Goes to the value of a shared object that lies elsewhere in the file; leave_shared() comes back.
   virtual void enter_shared(std::uint64_t index) = 0;
   virtual void leave_shared() = 0;
+  /// Whether a shared object is next whose value is stored later.
+  virtual bool at_deferred() { return false; }
+  /// Has a deferred object, defined before, read when its value comes, at the latest by finish_shared().
+  virtual void defer(std::uint64_t index, SharedLater later);
+  /// Behind the whole value: reads what was deferred and has not come yet.
+  virtual void finish_shared() {}
   /// The registered name of the polymorphic value that comes next, or nothing if it is stored without; after the value
   /// end_typed().
   virtual std::optional<std::string> begin_typed() = 0;
@@ -278,7 +317,20 @@ class InVisitor {
   const FieldRules& field_rules() const noexcept { return field_rules_; }
   const TypeRegistry* types() const noexcept { return types_; }
 
+  /// While one lives, a visitor that is free to does not defer what it reads; see OutVisitor::AtOnce.
+  class AtOnce {
+   public:
+    explicit AtOnce(InVisitor& in) noexcept : in_(in) { ++in_.at_once_; }
+    ~AtOnce() { --in_.at_once_; }
+    AtOnce(const AtOnce&) = delete;
+    AtOnce& operator=(const AtOnce&) = delete;
+
+   private:
+    InVisitor& in_;
+  };
+
  protected:
+  std::size_t at_once_ = 0;  // AtOnce that live
   /// Does what error() says; never returns. (GCC forgets [[noreturn]] on a virtual function.)
   virtual void raise(Errc code, std::string message) = 0;
   FieldRules field_rules_;

@@ -35,6 +35,7 @@ void Decoder::begin() {
 }
 
 void Decoder::finish() {
+  read_parts();
   if (context_.trailer != nullptr) {
     pass_tail();
   } else {
@@ -125,7 +126,9 @@ void Decoder::prepare_tags() {
     }
     if (tag == frozen::tag_shareable) {
       pending_shared_.push_back(new_shared(in_->position()));
-    } else if (tag == frozen::tag_shared_reference || tag == frozen::tag_generic_object ||
+    } else if (tag == frozen::tag_deferred_values) {
+      error(Errc::malformed, "deferred values in the place of a value");
+    } else if (tag == frozen::tag_shared_reference || tag == frozen::tag_deferred || tag == frozen::tag_generic_object ||
                tag == frozen::tag_record_definition ||
                (tag >= frozen::tag_record_first && tag <= frozen::tag_record_last) || is_array_tag(tag) ||
                tag == frozen::tag_array_view) {
@@ -147,19 +150,14 @@ bool Decoder::take_tagged() {
   }
   prepare();
   item_at_ = in_->position();
-  if (!next_is_tag(frozen::tag_shared_reference)) {
+  if (!next_is_reference()) {
     pending_shared_.clear();
     return false;
   }
-  in_->head();
-  const Head index = in_->head();
-  if (index.major != Major::natural) {
-    error(Errc::malformed, "a reference without an index");
-  }
-  enter_shared(index.value);
+  enter_shared(next_is_tag(frozen::tag_deferred) ? read_deferred().index : read_index());
   prepare();
   pending_shared_.clear();
-  if (next_is_tag(frozen::tag_shared_reference)) {
+  if (next_is_reference()) {
     error(Errc::malformed, "a reference to a reference");
   }
   return true;
@@ -184,7 +182,7 @@ std::string Decoder::found_text() {
     return listed_->header.dtype.name() + listed_->header.shape.text();
   }
   prepare();
-  if (next_is_tag(frozen::tag_shared_reference)) {
+  if (next_is_reference()) {
     return "a reference";
   }
   switch (kind()) {
@@ -280,11 +278,12 @@ Kind Decoder::kind() {
       (head.value >= frozen::tag_record_first && head.value <= frozen::tag_record_last)) {
     return Kind::record;
   }
-  if (head.value != frozen::tag_shared_reference) {
+  const bool deferred = head.value == frozen::tag_deferred;
+  if (head.value != frozen::tag_shared_reference && !deferred) {
     return Kind::array;
   }
   // A reference: the kind of what it leads to.
-  const std::uint64_t index = *peek_reference();
+  const std::uint64_t index = deferred ? peek_deferred() : peek_index(size);
   if (shared_arrays_.contains(index)) {
     return Kind::array;
   }
@@ -293,7 +292,7 @@ Kind Decoder::kind() {
   }
   enter_shared(index);
   prepare();
-  if (next_is_tag(frozen::tag_shared_reference)) {
+  if (next_is_reference()) {
     error(Errc::malformed, "a reference to a reference");
   }
   const Kind kind_there = kind();
@@ -485,9 +484,14 @@ std::string Decoder::path() const {
         append_step(text, std::to_string(frame.index - 1));
         break;
       case Form::map:
-        append_step(text, frame.key_form == Frame::Key::text     ? frame.key
-                          : frame.key_form == Frame::Key::number ? number_text(frame.number)
-                                                                 : place_text(frame.index - 1));
+        if (frame.by_place) {
+          append_place(text, frame.index - 1);
+        } else {
+          append_step(text, frame.key_form == Frame::Key::text ? frame.key : number_text(frame.number));
+        }
+        break;
+      case Form::deferred:
+        text = deferred_path(frame.index - 1);
         break;
       case Form::record_map:
         append_step(text, frame.key);

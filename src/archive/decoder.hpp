@@ -2,6 +2,7 @@
 // The InVisitor that reads archives, in order or from any value on.
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,6 +63,9 @@ class Decoder final : public InVisitor, private Input::Reader {
   SharedObject shared(std::uint64_t index) override;
   void enter_shared(std::uint64_t index) override;
   void leave_shared() override;
+  bool at_deferred() override;
+  void defer(std::uint64_t index, SharedLater later) override;
+  void finish_shared() override;
   std::optional<std::string> begin_typed() override;
   void end_typed() override;
   void abandon() noexcept override;
@@ -71,13 +75,24 @@ class Decoder final : public InVisitor, private Input::Reader {
   void begin_inside() noexcept {
     shared_count_known_ = false;
     shared_offsets_complete_ = false;
+    inside_ = true;
   }
-  /// Reading begins at a value that stands alone: nothing follows it.
-  void begin_bare() noexcept { tail_bytes_ = 0; }
+  /// Reading begins at a root value that stands alone: nothing but deferred values follows it.
+  void begin_bare() noexcept {
+    tail_bytes_ = 0;
+    root_at_ = 0;
+  }
   /// The next value is the elements of a listed array, where the input stands.
   void begin_listed(const ArrayEntry& entry);
-  /// The index, if the next value is a reference; it stays next.
-  std::optional<std::uint64_t> peek_reference();
+  /// The path-like name of what the next value refers to, if it is a reference: "*3", or "~*3" of a deferred value. It
+  /// stays next.
+  std::optional<std::string> peek_reference();
+  /// Where the value stands that the next value refers to, if it is a reference.
+  std::optional<std::uint64_t> target();
+  /// Where a deferred value stands, if there is one of that index.
+  std::optional<std::uint64_t> find_deferred(std::uint64_t index);
+  /// Whether the deferred values that follow one another end here.
+  bool at_break() { return in_->peek() == cbor::break_byte; }
   /// Where reading is.
   std::uint64_t here() const noexcept { return in_->position(); }
   /// Where the next value stands, behind tags that mean nothing.
@@ -89,19 +104,19 @@ class Decoder final : public InVisitor, private Input::Reader {
   struct ArrayItem {
     ArrayHeader header;
     bool big_endian = false;
-    bool definite = true;     // one byte string, not several
-    std::optional<std::uint64_t> items;  // elements as CBOR numbers, not bytes (RFC 8746, section 3.1.1)
-    bool view = false;        // of another array
-    bool plain = false;       // a byte string without a tag: counts as uint8, is never listed
-    bool growing = false;     // the first extent follows from the bytes
-    std::uint64_t bytes = 0;  // of the elements; definite only
-    std::uint64_t stored_bytes = 0;  // in the file: others than `bytes` where encoded
+    bool definite = true;                      // one byte string, not several
+    std::optional<std::uint64_t> items;        // elements as CBOR numbers, not bytes (RFC 8746, section 3.1.1)
+    bool view = false;                         // of another array
+    bool plain = false;                        // a byte string without a tag: counts as uint8, is never listed
+    bool growing = false;                      // the first extent follows from the bytes
+    std::uint64_t bytes = 0;                   // of the elements; definite only
+    std::uint64_t stored_bytes = 0;            // in the file: others than `bytes` where encoded
     std::shared_ptr<const Encoding> encoding;  // null: the elements as they are
     std::uint64_t data_offset = 0;
     bool mappable = false;    // skip_array(): listed and stored as in memory, or a view of such
     std::vector<std::uint64_t> shared;  // the indices it is stored under
 
-    static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;  // what a growing vector clears at a time
+    static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;     // what a growing vector clears at a time
     static constexpr std::uint64_t step_claimed = ArrayTarget::claimed_bytes;  // allocated before any of it has come
     /// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
     static std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) noexcept {
@@ -117,7 +132,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   struct Reference;
   struct KnownArray;
 
-  enum class Form : std::uint8_t { sequence, map, record_map, record_tuple };
+  enum class Form : std::uint8_t { sequence, map, record_map, record_tuple, deferred };
   std::uint64_t bytes_to_come() const noexcept override;
   std::string current_path() const override { return path(); }
 
@@ -189,6 +204,17 @@ class Decoder final : public InVisitor, private Input::Reader {
   void scan_shared(std::uint64_t from, std::uint64_t until, F&& stop);
   std::uint64_t shared_before(std::uint64_t offset);
   std::uint64_t shared_offset(std::uint64_t index);
+  std::uint64_t read_index();
+  std::uint64_t peek_index(std::size_t at);
+  std::uint64_t peek_deferred();
+  SharedIn read_deferred();
+  bool next_is_reference();
+  bool next_is_part();
+  void read_parts();
+  void read_part();
+  void read_aside();
+  void read_later(std::uint64_t index);
+  [[noreturn]] void no_such_deferred();
 
   // arrays
   ArrayItem read_array_header();
@@ -229,8 +255,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t open_items_ = 0;  // still to come in all open containers: each takes a byte or more
   std::uint64_t item_at_ = 0;
   std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
-  std::uint64_t referred_bytes_ = 0;  // read again through references
-  std::vector<std::uint64_t> pending_shared_;  // the marks before the value that comes next
+  std::uint64_t referred_bytes_ = 0;                      // read again through references
+  std::vector<std::uint64_t> pending_shared_;             // the marks before the value that comes next
   std::uint64_t shared_count_ = 0;
   bool shared_count_known_ = true;
   bool shared_offsets_complete_ = true;  // they begin with the archive's first
@@ -240,15 +266,21 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::deque<std::vector<std::string>> definitions_;
   std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
   std::vector<Reference> references_;
-  std::unique_ptr<EncodedReader> encoded_;  // between begin_data() and end_data() of an encoded array
-  struct PlainRun {  // what peek_plain_items() found
+  bool inside_ = false;
+  std::uint64_t root_at_ = frozen::label.size();
+  std::multimap<std::uint64_t, SharedLater> later_;  // deferred objects to read, by their index
+  std::uint64_t deferred_passed_ = 0;                // deferred values gone over in order
+  std::unique_ptr<Input> aside_;                     // reads deferred values elsewhere
+  std::uint64_t aside_next_ = 0;                     // the one it stands at
+  std::unique_ptr<EncodedReader> encoded_;           // between begin_data() and end_data() of an encoded array
+  struct PlainRun {                                  // what peek_plain_items() found
     std::span<const PlainItem::Kind> kinds;
     std::span<PlainItem> items;
     std::size_t count = 0;
     const std::byte* end = nullptr;
   };
   PlainRun run_;
-  std::optional<ArrayItem> listed_;  // begin_listed(): the header is known, the elements are next
+  std::optional<ArrayItem> listed_;   // begin_listed(): the header is known, the elements are next
   std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
   std::size_t items_depth_ = 0;
   bool items_followed_ = false;

@@ -306,7 +306,7 @@ void Decoder::check_booleans(const DType& dtype, const std::byte* elements, std:
 
 Decoder::ArrayItem Decoder::skip_array() {
   kind();
-  if (next_is_tag(frozen::tag_array_view) || next_is_tag(frozen::tag_shared_reference)) {
+  if (next_is_tag(frozen::tag_array_view) || next_is_reference()) {
     const std::shared_ptr<KnownArray> known = next_is_tag(frozen::tag_array_view) ? read_view() : load_reference();
     ArrayItem item;
     item.header = {known->view.dtype, known->view.shape, Order::row_major};
@@ -349,7 +349,7 @@ void Decoder::array(ArrayTarget& target) {
     ArrayItem item = *std::exchange(listed_, std::nullopt);
     item_at_ = item.data_offset;
     deliver(item, target);
-  } else if (next_is_tag(frozen::tag_shared_reference)) {
+  } else if (next_is_reference()) {
     deliver_known(*load_reference(), target);
   } else if (next_is_tag(frozen::tag_array_view)) {
     deliver_known(*read_view(), target);

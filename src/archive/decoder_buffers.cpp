@@ -168,29 +168,25 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
 }
 
 std::shared_ptr<Decoder::KnownArray> Decoder::load_reference() {
-  in_->head();
-  const Head index = in_->head();
-  if (index.major != Major::natural) {
-    error(Errc::malformed, "a reference without an index");
-  }
-  const auto known = shared_arrays_.find(index.value);
+  const std::uint64_t index = next_is_tag(frozen::tag_deferred) ? read_deferred().index : read_index();
+  const auto known = shared_arrays_.find(index);
   if (known != shared_arrays_.end()) {
     return known->second;
   }
-  enter_shared(index.value);
+  enter_shared(index);
   prepare();
   std::shared_ptr<KnownArray> loaded;
   if (next_is_tag(frozen::tag_array_view)) {
     loaded = read_view();
-  } else if (next_is_tag(frozen::tag_shared_reference)) {
+  } else if (next_is_reference()) {
     error(Errc::malformed, "a reference to a reference");
   } else {
     ArrayItem item = read_array_header();
-    item.shared.push_back(index.value);
+    item.shared.push_back(index);
     loaded = load(item);
   }
   leave_shared();
-  shared_arrays_[index.value] = loaded;
+  shared_arrays_[index] = loaded;
   return loaded;
 }
 
@@ -203,7 +199,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::read_view() {
   }
   prepare();
   std::shared_ptr<KnownArray> base;
-  if (next_is_tag(frozen::tag_shared_reference)) {
+  if (next_is_reference()) {
     base = load_reference();
   } else {
     ArrayItem item = read_array_header();

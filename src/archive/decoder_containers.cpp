@@ -1,10 +1,13 @@
 // Reading sequences, maps and records.
 
 #include <algorithm>
+#include <utility>
 
 #include "archive/any_array.hpp"
 #include "archive/decoder.hpp"
 #include "archive/decoder_state.hpp"
+#include "base/stack.hpp"
+#include "format/path.hpp"
 
 namespace stele {
 
@@ -20,7 +23,12 @@ Decoder::Frame& Decoder::push(Form form, const Head& head, bool followed) {
     open_items_ += head.value;
   }
   if (depth_ >= in_->options().limits.depth) {
-    error(Errc::limit_exceeded, "values are nested more than " + std::to_string(depth_) + " deep");
+    error(Errc::limit_exceeded,
+          "values are nested more than " + std::to_string(depth_) + " deep; LoadOptions::limits.depth allows more");
+  }
+  if (stack_is_low()) {
+    error(Errc::limit_exceeded, "values are nested " + std::to_string(depth_) +
+                                    " deep, and the stack of this thread has no room for more");
   }
   if (depth_ == frames_.size()) {
     frames_.emplace_back();
@@ -33,6 +41,9 @@ Decoder::Frame& Decoder::push(Form form, const Head& head, bool followed) {
   frame.remaining = head.indefinite() ? 0 : head.value;
   frame.index = 0;
   frame.names = nullptr;
+  frame.key_form = Frame::Key::other;
+  frame.key_known = false;
+  frame.by_place = true;
   frame.key.clear();
   return frame;
 }
@@ -121,13 +132,20 @@ bool Decoder::next() {
   if (items_ != nullptr) {
     return items_closed(items_->next());
   }
+  if (depth_ == 1 && frames_[0].indefinite) {
+    read_parts();
+  }
   if (!advance()) {
     return false;
   }
   Frame& frame = frames_[depth_ - 1];
   if (frame.form == Form::map) {
+    if (!frame.key_known) {
+      frame.key_form = Frame::Key::other;
+    }
     frame.awaiting_key = true;
-    frame.key_form = Frame::Key::other;
+    frame.key_known = false;
+    frame.by_place = true;
   }
   return true;
 }
@@ -218,8 +236,10 @@ void Decoder::take_plain_items(std::size_t count) {
   frame.index += count;
   open_items_ -= count;
   if (frame.form == Form::map) {
-    const PlainItem& key = run_.items[(count - 1) * 2];
-    key.text != nullptr ? note_key(key.view()) : note_key(Number{key.type, key.bits});
+    for (std::size_t i = count > 1 ? count - 2 : 0; i < count; ++i) {
+      const PlainItem& key = run_.items[i * 2];
+      key.text != nullptr ? note_key(key.view()) : note_key(Number{key.type, key.bits});
+    }
   }
   in_->advance(static_cast<std::size_t>(run_.end - in_->available().data()));
   item_at_ = in_->position();
@@ -234,16 +254,20 @@ bool Decoder::at_key() const noexcept { return depth_ > 0 && frames_[depth_ - 1]
 
 void Decoder::note_key(std::string_view key) {
   Frame& frame = frames_[depth_ - 1];
+  frame.by_place = std::exchange(frame.key_form, Frame::Key::text) == Frame::Key::text && frame.index > 1 && frame.key == key;
   frame.key.assign(key);
-  frame.key_form = Frame::Key::text;
+  frame.key_known = true;
   frame.awaiting_key = false;
 }
 
 void Decoder::note_key(const Number& number) {
   Frame& frame = frames_[depth_ - 1];
-  frame.awaiting_key = false;
+  const bool again = std::exchange(frame.key_form, Frame::Key::number) == Frame::Key::number && frame.index > 1 &&
+                     frame.number.type == number.type && frame.number.bits == number.bits;
+  frame.by_place = again || !is_step(number);
   frame.number = number;
-  frame.key_form = Frame::Key::number;
+  frame.key_known = true;
+  frame.awaiting_key = false;
 }
 
 const std::vector<std::string>& Decoder::record_names(std::uint64_t id) {
@@ -351,6 +375,9 @@ void Decoder::begin_record_items(bool followed) {
 bool Decoder::next_field(std::string_view& name) {
   if (items_ != nullptr) {
     return items_closed(items_->next_field(name));
+  }
+  if (depth_ == 1 && frames_[0].indefinite) {
+    read_parts();
   }
   if (!advance()) {
     return false;

@@ -14,7 +14,9 @@ struct Decoder::Frame {
   std::uint64_t remaining = 0;  // items, entries or fields
   std::uint64_t index = 0;      // of those begun
   const std::vector<std::string>* names = nullptr;  // record_tuple, and a record read as a map
-  enum class Key : std::uint8_t { other, text, number } key_form = Key::other;
+  enum class Key : std::uint8_t { other, text, number } key_form = Key::other;  // of the last key
+  bool key_known = false;  // map: of the current entry
+  bool by_place = false;   // map: the entry has no step of its own, as its key is no text or reads as the one before
   std::string key;              // map, record_map: the current key
   Number number;                // map: the current key, if it is a number
 };

@@ -5,6 +5,7 @@
 
 #include "archive/elements.hpp"
 #include "archive/shared_table.hpp"
+#include "base/stack.hpp"
 #include "format/path.hpp"
 #include "format/utf8.hpp"
 
@@ -213,6 +214,7 @@ class Describer::Visitor final : public OutVisitor {
   void begin_map(std::uint64_t count, Ordering) override { begin(Form::map, count, {}); }
   void begin_record(const RecordInfo& info) override { begin(Form::record, info.names.size(), info); }
   void end() override {
+    --depth_;
     if (hidden_ > 0) {
       --hidden_;
       return;
@@ -297,6 +299,7 @@ class Describer::Visitor final : public OutVisitor {
       fail(Errc::invalid_argument, "the description of a value that is not complete");
     }
     begun_ = false;
+    depth_ = 0;
     shared_.clear();
     shared_count_ = 0;
     return std::move(out_);
@@ -412,6 +415,15 @@ class Describer::Visitor final : public OutVisitor {
   std::string real(std::string text) const { return json_ && !in_key_ ? json_real(std::move(text)) : text; }
 
   void begin(Form form, std::uint64_t count, const RecordInfo& info) {
+    if (depth_ >= options_.limits.depth) {
+      fail(Errc::limit_exceeded,
+           "values are nested more than " + std::to_string(depth_) + " deep; DescribeOptions::limits.depth allows more");
+    }
+    if (stack_is_low()) {
+      fail(Errc::limit_exceeded,
+           "values are nested " + std::to_string(depth_) + " deep, and the stack of this thread has no room for more");
+    }
+    ++depth_;
     switch (place()) {
       case Place::hidden:
         ++hidden_;
@@ -482,6 +494,7 @@ class Describer::Visitor final : public OutVisitor {
   bool json_;
   std::string out_;
   std::vector<Frame> frames_;  // of shown containers
+  std::size_t depth_ = 0;      // containers open
   std::uint64_t hidden_ = 0;   // containers open in something that is left out
   bool skip_next_ = false;     // the next value belongs to an item that is left out
   bool continued_ = false;     // the next value belongs to an item that has its label

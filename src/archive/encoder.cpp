@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "archive/encoder_state.hpp"
 #include "archive/shared_buffers.hpp"
+#include "base/stack.hpp"
 #include "base/threads.hpp"
 #include "format/frozen.hpp"
 #include "format/path.hpp"
@@ -18,7 +20,7 @@ using cbor::Major;
 
 namespace {
 
-constexpr std::size_t max_depth = Limits{}.depth;  // what a loader accepts by default
+constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;  // in the table of shared objects: deferred
 
 }  // namespace
 
@@ -43,6 +45,10 @@ void Encoder::begin(const Rewalk& rewalk) {
   definitions_.clear();
   shared_.clear();
   shared_count_ = 0;
+  marks_ = 0;
+  base_ = 0;
+  deferred_.clear();
+  deferred_done_ = 0;
   buffers_.reset();
   in_parts_ = false;
   growing_.reset();
@@ -63,6 +69,7 @@ void Encoder::finish() {
   if (depth_ != 0 || frames_[0].index != 1) {
     fail(Errc::invalid_argument, "an archive holds exactly one value");
   }
+  put_deferred();
   // Segments end where the directory begins, which has a checksum of its own.
   directory_.segments = out_.segments();
   std::erase_if(directory_.steps, [](const StepEntry& entry) { return entry.steps.empty(); });
@@ -87,9 +94,8 @@ void Encoder::finish() {
 // --- Items -----------------------------------------------------------------------------------------------------------
 
 Encoder::Frame& Encoder::push(Form form, std::uint64_t count) {
-  if (depth_ == max_depth) {
-    fail(Errc::limit_exceeded, "values are nested more than " + std::to_string(max_depth) + " deep",
-         {path(), out_.position()});
+  if (depth_ - base_ >= options_.limits.depth || stack_is_low()) {
+    too_deep();
   }
   const bool repeats = frames_[depth_].repeats || ((form == Form::sequence || form == Form::map) && count > 1);
   const std::uint64_t start = frames_[depth_].item_at;
@@ -109,6 +115,15 @@ Encoder::Frame& Encoder::push(Form form, std::uint64_t count) {
   return frame;
 }
 
+void Encoder::too_deep() {
+  const std::size_t depth = depth_ - base_;
+  fail(Errc::limit_exceeded,
+       depth >= options_.limits.depth
+           ? "values are nested more than " + std::to_string(depth) + " deep; SaveOptions::limits.depth allows more"
+           : "values are nested " + std::to_string(depth) + " deep, and the stack of this thread has no room for more",
+       {path(), out_.position()});
+}
+
 void Encoder::put_name(Frame& frame) {
   std::size_t index = static_cast<std::size_t>(frame.index);
   if (frame.record.version != 0) {
@@ -121,6 +136,11 @@ void Encoder::put_name(Frame& frame) {
 
 void Encoder::note_step(Frame& frame) {
   const bool is_map = frame.form == Form::map;
+  if (frame.form == Form::deferred) {
+    frame.stepped = out_.position();
+    directory_.deferred.push_back({frame.index, out_.position()});
+    return;
+  }
   if (frame.form != Form::sequence && !(is_map && frame.index % 2 == 0)) {
     return;
   }
@@ -135,24 +155,24 @@ void Encoder::note_step(Frame& frame) {
     frame.steps = directory_.steps.size();
   }
   // a map's key is added by key_text(), which comes next
-  directory_.steps[frame.steps - 1].steps.push_back(
-      {is_map ? frame.index / 2 : frame.index, out_.position(), {}});
+  directory_.steps[frame.steps - 1].steps.push_back({is_map ? frame.index / 2 : frame.index, out_.position(), {}});
 }
 
 void Encoder::key_text(std::string_view key) {
   Frame& frame = frames_[depth_];
   order_key(frame, frame.key, key);
   frame.key.assign(key);
-  frame.key_form = Frame::Key::text;
 }
 
 /// The current key is a text that follows `last`, if it is not the first.
 void Encoder::order_key(Frame& frame, std::string_view last, std::string_view key) {
-  if (!frame.sorted) {
-    return;
-  }
-  if (frame.index > 1 && !(last < key)) {
+  const bool follows_text = std::exchange(frame.key_form, Frame::Key::text) == Frame::Key::text && frame.index > 1;
+  frame.by_place = false;
+  if (frame.sorted && follows_text && !(last < key)) {
     drop_steps(frame);
+  }
+  if (!frame.sorted) {
+    frame.by_place = follows_text && last == key;
   } else if (frame.steps != 0) {
     StepEntry::Step& step = directory_.steps[frame.steps - 1].steps.back();
     if (step.index == frame.index / 2 && step.key.empty()) {
@@ -171,9 +191,11 @@ void Encoder::drop_steps(Frame& frame) {
 
 void Encoder::key_number(Number::Type type, std::uint64_t bits) {
   Frame& frame = frames_[depth_];
-  frame.key_form = Frame::Key::number;
-  frame.number.type = type;
-  frame.number.bits = bits;
+  const Number number{type, bits};
+  const bool again = std::exchange(frame.key_form, Frame::Key::number) == Frame::Key::number && frame.index > 1 &&
+                     frame.number.type == type && frame.number.bits == bits;
+  frame.by_place = again || !is_step(number);
+  frame.number = number;
   if (frame.sorted) {
     drop_steps(frame);
   }
@@ -182,6 +204,7 @@ void Encoder::key_number(Number::Type type, std::uint64_t bits) {
 void Encoder::key_other() {
   Frame& frame = frames_[depth_];
   frame.key_form = Frame::Key::other;
+  frame.by_place = true;
   if (frame.sorted) {
     drop_steps(frame);
   }
@@ -204,9 +227,14 @@ std::string Encoder::path() const {
     }
     switch (frame.form) {
       case Form::map:
-        append_step(text, frame.key_form == Frame::Key::text     ? frame.key
-                          : frame.key_form == Frame::Key::number ? number_text(frame.number)
-                                                                 : place_text((frame.index - 1) / 2));
+        if (frame.by_place) {
+          append_place(text, (frame.index - 1) / 2);
+        } else {
+          append_step(text, frame.key_form == Frame::Key::text ? frame.key : number_text(frame.number));
+        }
+        break;
+      case Form::deferred:
+        text = deferred_path(frame.index - 1);
         break;
       case Form::record_map:
       case Form::record_tuple: {
@@ -329,7 +357,6 @@ void Encoder::plain_items(std::span<const PlainItem> items) {
     if (plain.text != nullptr) {
       const std::string_view text = plain.view();
       if (is_key) {
-        frame.key_form = Frame::Key::text;
         order_key(frame, last_key, text);
         last_key = text;
       }
@@ -404,6 +431,8 @@ void Encoder::begin_entry(std::string_view key) {
   }
   text(key);
 }
+
+void Encoder::end_entry() { put_deferred(); }
 
 std::size_t Encoder::definition_of(const RecordInfo& info, bool& is_new) {
   const auto matches = [&](const Definition& definition) {
@@ -490,7 +519,7 @@ void Encoder::end() {
   const std::uint64_t length = out_.position() - frame.start;
   const std::uint64_t start = frame.start;
   --depth_;
-  if (length >= frozen::listed_node_bytes) {
+  if (length >= frozen::listed_node_bytes && depth_ - base_ < frozen::deferring_depth) {  // deeper, paths get long
     directory_.nodes.push_back({path(), start, length});
   }
 }
@@ -510,19 +539,75 @@ void Encoder::reference(std::uint64_t index) {
 }
 
 bool Encoder::begin_shared(const SharedOut& object) {
+  marks_ = continued_ ? marks_ + 1 : 0;
   item();
+  if (at_key()) {
+    key_other();
+  }
   const SharedTable::Met met = shared_.meet(object);
   if (met.value == nullptr) {
     fail(Errc::invalid_argument, SharedTable::problem(met.what), {path(), out_.position()});
   }
   if (!met.is_first()) {
-    reference(*met.value);
+    if ((*met.value & deferred_mark) != 0) {
+      refer_deferred(object, *met.value & ~deferred_mark);
+    } else {
+      reference(*met.value);
+    }
+    return false;
+  }
+  if (defers()) {
+    const std::uint64_t index = deferred_done_ + deferred_.size();
+    *met.value = deferred_mark | index;
+    refer_deferred(object, index);
+    deferred_.push_back(object.later());
     return false;
   }
   *met.value = define_shared();
   out_.head(Major::tag, frozen::tag_shareable);
   continued_ = true;
   return true;
+}
+
+void Encoder::refer_deferred(const SharedOut& object, std::uint64_t index) {
+  out_.head(Major::tag, frozen::tag_deferred);
+  const std::string name = object.type_name();
+  if (!name.empty()) {
+    out_.head(Major::array, 2);
+  }
+  out_.head(Major::natural, index);
+  if (!name.empty()) {
+    out_.head(Major::text, name.size());
+    out_.structure(std::as_bytes(std::span(name)));
+  }
+}
+
+/// Writes the values that are deferred, and those that are deferred meanwhile.
+void Encoder::put_deferred() {
+  if (deferred_.empty()) {
+    return;
+  }
+  out_.head(Major::tag, frozen::tag_deferred_values);
+  out_.head(Major::natural, deferred_done_);
+  const std::size_t base = base_;
+  push(Form::deferred, ~std::uint64_t{0});
+  base_ = depth_;
+  frames_[depth_].repeats = true;
+  frames_[depth_].index = deferred_done_;
+  out_.byte(cbor::first_byte(Major::array, cbor::info_indefinite));
+  note_step(frames_[depth_]);
+  while (!deferred_.empty()) {
+    const SharedOut::Later later = std::move(deferred_.front());
+    deferred_.pop_front();
+    ++deferred_done_;
+    later.write(*this, later.value.get());
+    if (depth_ != base_ || frames_[depth_].index != deferred_done_) {
+      fail(Errc::invalid_argument, "a shared object was not written as exactly one value", {path(), out_.position()});
+    }
+  }
+  out_.byte(cbor::break_byte);
+  --depth_;
+  base_ = base;
 }
 
 void Encoder::begin_typed(std::string_view name) {

@@ -1,6 +1,7 @@
 #pragma once
 // The OutVisitor that writes archives.
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,8 +25,8 @@ class SharedBuffers;
 
 class Encoder final : public OutVisitor {
  public:
-  /// `compressor` is `sink`, if that compresses. `behind`: another thread may write to `sink` while the encoder is there,
-  /// one at a time.
+  /// `compressor` is `sink`, if that compresses. `behind`: another thread may write to `sink` while the encoder is
+  /// there, one at a time.
   Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options, bool behind);
   ~Encoder() override;
 
@@ -56,21 +57,23 @@ class Encoder final : public OutVisitor {
   /// before may have changed.
   void begin_open_map();
   void begin_entry(std::string_view key);
+  void end_entry();
   /// An array whose number of rows comes last: begin, any number of batches of whole rows, end.
   void begin_growing(const DType& dtype, const Shape& row);
   void growing_rows(const ArrayView& rows);
   void end_growing();
 
  private:
-  enum class Form : std::uint8_t { root, sequence, map, record_map, record_tuple };
+  enum class Form : std::uint8_t { root, sequence, map, record_map, record_tuple, deferred };
   struct Frame {
     Form form = Form::root;
-    bool repeats = false;       // some enclosing container has several items, so that record names pay off
-    bool sorted = true;         // map: all keys are text and ascend so far
+    bool repeats = false;  // some enclosing container has several items, so that record names pay off
+    bool sorted = true;    // map: all keys are text and ascend so far
     enum class Key : std::uint8_t { other, text, number } key_form = Key::other;  // map: of the current key
-    std::uint64_t count = 0;    // items to come in all; keys and values count apart
-    std::uint64_t index = 0;    // items begun
-    std::uint64_t start = 0;    // where the container begins, its tags included
+    bool by_place = false;    // map: the entry has no step of its own, as its key is no text or reads as the one before
+    std::uint64_t count = 0;  // items to come in all; keys and values count apart
+    std::uint64_t index = 0;  // items begun
+    std::uint64_t start = 0;  // where the container begins, its tags included
     std::uint64_t item_at = 0;  // where the current item begins
     std::uint64_t stepped = 0;  // where the last step was
     std::size_t steps = 0;      // index + 1 in directory_.steps, 0: none
@@ -112,6 +115,12 @@ class Encoder final : public OutVisitor {
   void order_key(Frame& frame, std::string_view last, std::string_view key);
   void key_number(Number::Type type, std::uint64_t bits);
   void key_other();
+  bool defers() const noexcept {
+    return at_once_ == 0 && (depth_ - base_ >= frozen::deferring_depth || marks_ >= frozen::deferring_depth);
+  }
+  void refer_deferred(const SharedOut& object, std::uint64_t index);
+  void put_deferred();
+  [[noreturn]] void too_deep();
   void drop_steps(Frame& frame);
   void scalar(cbor::Major major, std::uint64_t value);
   void put_text(std::string_view value);
@@ -148,6 +157,10 @@ class Encoder final : public OutVisitor {
   std::size_t last_definition_ = 0;
   SharedTable shared_{SharedTable::Overlap::refused};
   std::uint64_t shared_count_ = 0;
+  std::size_t marks_ = 0;                  // of shared values, directly in one another
+  std::size_t base_ = 0;                   // the depth from which on containers count as open
+  std::deque<SharedOut::Later> deferred_;  // to be written; the first is deferred value number deferred_done_
+  std::uint64_t deferred_done_ = 0;        // written or begun
   std::unique_ptr<SharedBuffers> buffers_;
   bool in_parts_ = false;  // what is written may change between one part and the next
   std::unique_ptr<Growing> growing_;

@@ -74,7 +74,7 @@ void Encoder::array(const ArrayView& value) {
     buffers_ = std::make_unique<SharedBuffers>();
   }
   using Plan = SharedBuffers::Plan;
-  const Plan plan = buffers_->plan(value, [&](OutVisitor& scanner) {
+  const Plan plan = buffers_->plan(value, types_, [&](OutVisitor& scanner) {
     if (rewalk_.walk != nullptr) {
       rewalk_.walk(scanner, rewalk_.value);
     }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <unordered_map>
 
@@ -174,8 +175,21 @@ std::vector<Entry> File::list(const ListOptions& options) const {
   if (!offset) {
     fail(Errc::not_found, "there is no value at this path", {options.path, {}});
   }
-  const Parts::Part part = parts.at(*offset, options.path);
-  std::vector<Entry> entries = list_values(*part.decoder, options);
+  std::vector<Entry> entries = list_values(*parts.at_target(*offset, options.path).decoder, options);
+  for (std::uint64_t index = 0; options.path.empty() && index < options.max_items;) {
+    ListOptions below = options;
+    below.path = deferred_path(index);
+    const auto deferred = parts.locate(below.path);
+    if (!deferred) {
+      break;
+    }
+    const Parts::Part part = parts.at(*deferred, below.path);
+    do {
+      below.path = deferred_path(index);
+      std::vector<Entry> more = list_values(*part.decoder, below);
+      std::move(more.begin(), more.end(), std::back_inserter(entries));
+    } while (++index < options.max_items && !part.decoder->at_break());
+  }
   for (Entry& entry : entries) {
     if (entry.mappable) {
       const std::uint64_t alignment = alignment_to_map(entry.dtype);

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "archive/shared_table.hpp"
 #include "base/bits.hpp"
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
+#include "base/stack.hpp"
 #include "format/typed_array.hpp"
 #include "format/utf8.hpp"
 
@@ -16,14 +18,30 @@ namespace stele {
 namespace {
 
 constexpr std::string_view algorithm = "xxh3-128:";
-constexpr std::size_t buffer_bytes = std::size_t{64} << 10;   // from here on hashed piece by piece
+constexpr std::size_t buffer_bytes = std::size_t{64} << 10;  // from here on hashed piece by piece
 constexpr std::size_t gather_bytes = std::size_t{256} << 10;
 constexpr std::size_t max_layouts = 16;
 
 enum class Tag : std::uint8_t {
-  null = 0x00, boolean_false = 0x01, boolean_true = 0x02, natural = 0x03, negative = 0x04, float16 = 0x05,
-  float32 = 0x06, float64 = 0x07, text = 0x08, bytes = 0x09, array = 0x0a, sequence = 0x0b, unordered_sequence = 0x0c,
-  map = 0x0d, unordered_map = 0x0e, record = 0x0f, typed = 0x10, shared = 0x11, back_reference = 0x12,
+  null = 0x00,
+  boolean_false = 0x01,
+  boolean_true = 0x02,
+  natural = 0x03,
+  negative = 0x04,
+  float16 = 0x05,
+  float32 = 0x06,
+  float64 = 0x07,
+  text = 0x08,
+  bytes = 0x09,
+  array = 0x0a,
+  sequence = 0x0b,
+  unordered_sequence = 0x0c,
+  map = 0x0d,
+  unordered_map = 0x0e,
+  record = 0x0f,
+  typed = 0x10,
+  shared = 0x11,
+  back_reference = 0x12,
 };
 
 /// The frozen number of a dtype.
@@ -165,8 +183,8 @@ Digest Digest::parse(std::string_view text) {
     digest.bytes[i] = static_cast<std::byte>(valid ? *high << 4 | *low : 0);
   }
   if (!valid) {
-    fail(Errc::invalid_argument, "no digest: \"" + std::string(text.substr(0, 64)) +
-                                     "\"; it is written xxh3-128: and 32 hexadecimal digits");
+    fail(Errc::invalid_argument,
+         "no digest: \"" + std::string(text.substr(0, 64)) + "\"; it is written xxh3-128: and 32 hexadecimal digits");
   }
   return digest;
 }
@@ -177,7 +195,7 @@ Digest Digest::parse(std::string_view text) {
 /// containers only count how deep they are nested in the innermost scope.
 class Hasher::Visitor final : public OutVisitor {
  public:
-  explicit Visitor(const HashOptions& options) : ignore_order_(options.ignore_order) {
+  explicit Visitor(const HashOptions& options) : ignore_order_(options.ignore_order), deepest_(options.limits.depth) {
     types_ = options.types;
     scopes_.emplace_back();
   }
@@ -247,9 +265,12 @@ class Hasher::Visitor final : public OutVisitor {
   void begin_record(const RecordInfo& info) override {
     put(Tag::record);
     put_hash(layout_hash(info));
+    require_depth();
     ++scopes_.back().depth;
+    ++depth_;
   }
   void end() override {
+    --depth_;
     Scope& scope = scopes_.back();
     if (scope.depth > 0) {
       --scope.depth;
@@ -271,13 +292,19 @@ class Hasher::Visitor final : public OutVisitor {
     }
     if (met.is_first()) {
       *met.value = shared_.size();
-      shared_.emplace_back().level = open_shared_++;
-      push(Form::shared).shared = *met.value;
+      shared_.emplace_back();
+    }
+    const std::uint64_t index = *met.value;
+    const Shared& shared = shared_[static_cast<std::size_t>(index)];
+    if (shared.state == Shared::State::fresh) {
+      if (!segments_.empty() && stack_left() < segments_.back().least_stack) {
+        throw Postponed{object.later(), object.owner(), index};
+      }
+      open(index);
       return true;
     }
-    const Shared& shared = shared_[static_cast<std::size_t>(*met.value)];
-    if (shared.open) {
-      number(Tag::back_reference, open_shared_ - 1 - shared.level);
+    if (shared.state == Shared::State::open) {
+      number(Tag::back_reference, open_.size() - 1 - shared.level);
     } else {
       put(Tag::shared);
       put_hash(shared.hash);
@@ -306,21 +333,22 @@ class Hasher::Visitor final : public OutVisitor {
   enum class Form : std::uint8_t { root, unordered, shared };
 
   struct Shared {
-    bool open = true;
+    enum class State : std::uint8_t { fresh, open, closed } state = State::fresh;
     std::uint64_t level = 0;  // open: how many shared objects are around it
+    std::size_t depth = 0;    // open: containers around it
     Hash128 hash;             // closed
   };
   /// Bytes that are hashed by themselves: all, an item of an unordered container, or a shared object.
   struct Scope {
     Form form = Form::root;
-    std::uint8_t per_item = 1;     // unordered: values in an item
-    std::uint8_t values = 0;       // unordered: of the current item
-    bool flushed = false;          // bytes before `start` are in `state`
-    std::size_t start = 0;         // in the buffer
-    std::uint64_t depth = 0;       // ordered containers open in it
-    std::unique_ptr<Xxh3> state;   // once there are too many bytes for the buffer
-    Hash128 sum;                   // unordered
-    std::uint64_t shared = 0;      // in shared_
+    std::uint8_t per_item = 1;    // unordered: values in an item
+    std::uint8_t values = 0;      // unordered: of the current item
+    bool flushed = false;         // bytes before `start` are in `state`
+    std::size_t start = 0;        // in the buffer
+    std::uint64_t depth = 0;      // ordered containers open in it
+    std::unique_ptr<Xxh3> state;  // once there are too many bytes for the buffer
+    Hash128 sum;                  // unordered
+    std::uint64_t shared = 0;     // in shared_
   };
 
   struct Layout {
@@ -329,6 +357,157 @@ class Hasher::Visitor final : public OutVisitor {
     std::vector<std::string> names;
     Hash128 hash;
   };
+
+  // --- Depth ---
+  //
+  // The digest of an object is needed before that of what leads to it, but the walk goes the other way. Where the stack
+  // gets short, the walk is broken off: the object that was met is hashed on its own, with all that is open around it
+  // still open, and then what was broken off is walked again, which finds that object's digest. Each way of doing it
+  // gives the same digests.
+
+  /// Thrown through a walk that is broken off.
+  struct Postponed {
+    SharedOut::Later later;
+    std::weak_ptr<const void> owner;
+    std::uint64_t index;
+  };
+  static constexpr std::uintptr_t least_stack = std::uintptr_t{64} << 10;  // with less a walk is broken off
+  /// A walk that may be broken off, and where it began.
+  struct Segment {
+    SharedOut::Later value;
+    std::weak_ptr<const void> owner;  // objects only
+    std::uint64_t index = 0;          // objects only: in shared_
+    bool is_object = false;
+    std::size_t scopes = 0;
+    std::size_t open = 0;
+    std::size_t depth = 0;
+    std::uintptr_t least_stack = 0;
+    // of the innermost scope
+    std::uint64_t scope_depth = 0;
+    std::uint8_t values = 0;
+    bool flushed = false;
+    Hash128 sum;
+    std::unique_ptr<Xxh3> state;
+    std::vector<std::byte> bytes;  // not in `state`
+  };
+
+  void begin_segment(SharedOut::Later value) {
+    Segment& segment = segments_.emplace_back();
+    segment.value = std::move(value);
+    segment.scopes = scopes_.size();
+    segment.open = open_.size();
+    segment.depth = depth_;
+    segment.least_stack = std::max(stack_left() / 4, least_stack);
+    const Scope& scope = scopes_.back();
+    if (size_ > scope.start) {
+      segment.bytes.assign(buffer_.get() + scope.start, buffer_.get() + size_);
+    }
+    segment.scope_depth = scope.depth;
+    segment.values = scope.values;
+    segment.flushed = scope.flushed;
+    segment.sum = scope.sum;
+    if (scope.state != nullptr) {
+      segment.state = std::make_unique<Xxh3>(Xxh3::Width::bits128);
+      segment.state->copy(*scope.state);
+    }
+  }
+  /// As it was when the innermost segment began; objects that were opened in it count as not met.
+  void rewind() {
+    const Segment& segment = segments_.back();
+    while (open_.size() > segment.open) {
+      shared_[static_cast<std::size_t>(open_.back())].state = Shared::State::fresh;
+      open_.pop_back();
+    }
+    scopes_.resize(segment.scopes);
+    restore(segment);
+  }
+  void restore(const Segment& segment) {
+    Scope& scope = scopes_.back();
+    size_ = scope.start;
+    put_plain(segment.bytes);
+    depth_ = segment.depth;
+    scope.depth = segment.scope_depth;
+    scope.values = segment.values;
+    scope.flushed = segment.flushed;
+    scope.sum = segment.sum;
+    if (segment.state != nullptr) {
+      scope.state->copy(*segment.state);
+    } else if (scope.state != nullptr) {
+      scope.state->reset();
+    }
+  }
+  void put_plain(std::span<const std::byte> bytes) {
+    if (!bytes.empty()) {
+      std::memcpy(buffer_.get() + size_, bytes.data(), bytes.size());  // there was room before
+      size_ += bytes.size();
+    }
+  }
+  void open(std::uint64_t index) {
+    Shared& shared = shared_[static_cast<std::size_t>(index)];
+    shared.state = Shared::State::open;
+    shared.level = open_.size();
+    shared.depth = std::exchange(depth_, 0);
+    open_.push_back(index);
+    push(Form::shared).shared = index;
+  }
+
+ public:
+  void add(void (*write)(OutVisitor& out, const void* value), const void* value) {
+    const std::size_t outer = segments_.size();
+    begin_segment({std::shared_ptr<const void>(std::shared_ptr<const void>(), value), write});
+    try {
+      while (segments_.size() > outer) {
+        step();
+      }
+    } catch (...) {
+      segments_.resize(outer);
+      throw;
+    }
+  }
+
+ private:
+  /// Walks what the innermost segment is, once.
+  void step() {
+    try {
+      if (segments_.back().is_object) {
+        open(segments_.back().index);
+      }
+      const SharedOut::Later value = segments_.back().value;
+      value.write(*this, value.value.get());
+    } catch (const Postponed& postponed) {
+      Segment& broken = segments_.back();
+      broken.least_stack = std::max(broken.least_stack - broken.least_stack / 8, least_stack);  // further the next time
+      // Scopes and bytes go; what is open around the object stays so for back references.
+      scopes_.resize(broken.scopes);
+      restore(broken);
+      begin_segment(postponed.later);
+      segments_.back().is_object = true;
+      segments_.back().index = postponed.index;
+      segments_.back().owner = postponed.owner;
+      return;
+    }
+    const bool is_object = segments_.back().is_object;
+    const std::weak_ptr<const void> owner = segments_.back().owner;
+    segments_.pop_back();
+    if (is_object) {
+      if (owner.expired()) {
+        fail(Errc::limit_exceeded,
+             "objects that are made while they are hashed lead to each other too deep for the stack");
+      }
+      rewind();
+    }
+  }
+
+  void require_depth() {
+    if (depth_ >= deepest_) {
+      fail(Errc::limit_exceeded,
+           "values are nested more than " + std::to_string(depth_) + " deep; HashOptions::limits.depth allows more");
+    }
+    if (stack_is_low()) {
+      fail(Errc::limit_exceeded,
+           "values are nested " + std::to_string(depth_) + " deep, and the stack of this thread has no room for more");
+    }
+  }
 
   // --- Structure ---
 
@@ -341,6 +520,8 @@ class Hasher::Visitor final : public OutVisitor {
   void begin_items(Tag tag, std::uint64_t count, Ordering ordering, std::uint8_t per_item) {
     put(tag);
     put_number(count);
+    require_depth();
+    ++depth_;
     if (ordering == Ordering::ordered) {
       ++scopes_.back().depth;
     } else {
@@ -358,9 +539,13 @@ class Hasher::Visitor final : public OutVisitor {
     while (scopes_.back().form == Form::shared && scopes_.back().depth == 0) {
       Shared& shared = shared_[static_cast<std::size_t>(scopes_.back().shared)];
       shared.hash = take_hash();
-      shared.open = false;
-      --open_shared_;
+      shared.state = Shared::State::closed;
+      depth_ = shared.depth;
+      open_.pop_back();
       scopes_.pop_back();
+      if (!segments_.empty() && segments_.back().scopes == scopes_.size() && segments_.back().is_object) {
+        return;  // what leads to it is hashed anew
+      }
       put(Tag::shared);
       put_hash(shared.hash);
     }
@@ -393,8 +578,8 @@ class Hasher::Visitor final : public OutVisitor {
       if (info.type_id != nullptr && layout.type_id == info.type_id && layout.version == info.version) {
         return true;
       }
-      return layout.version == info.version && std::equal(layout.names.begin(), layout.names.end(), info.names.begin(),
-                                                          info.names.end());
+      return layout.version == info.version &&
+             std::equal(layout.names.begin(), layout.names.end(), info.names.begin(), info.names.end());
     });
     if (found != layouts_.end()) {
       return found->hash;
@@ -506,7 +691,10 @@ class Hasher::Visitor final : public OutVisitor {
   std::vector<Scope> scopes_;
   SharedTable known_{SharedTable::Overlap::allowed};  // where the objects are in shared_
   std::vector<Shared> shared_;
-  std::uint64_t open_shared_ = 0;
+  std::vector<std::uint64_t> open_;  // in shared_, from the outermost
+  std::size_t deepest_;
+  std::size_t depth_ = 0;  // containers open in the innermost shared object
+  std::vector<Segment> segments_;
   std::vector<Layout> layouts_;
   std::size_t next_layout_ = 0;
   std::unique_ptr<std::byte[]> buffer_;
@@ -519,6 +707,8 @@ Hasher::Hasher(const HashOptions& options) : visitor_(std::make_unique<Visitor>(
 Hasher::~Hasher() = default;
 
 OutVisitor& Hasher::visitor() noexcept { return *visitor_; }
+
+void Hasher::add(void (*write)(OutVisitor& out, const void* value), const void* value) { visitor_->add(write, value); }
 
 Digest Hasher::digest() { return to_digest(visitor_->finish()); }
 

@@ -1,5 +1,7 @@
 #include "archive/listing.hpp"
 
+#include <unordered_set>
+
 #include "archive/decoder_state.hpp"
 #include "format/path.hpp"
 
@@ -24,7 +26,7 @@ class Lister {
     entry.offset = in_.position();
     if (reference && depth > 0 && entry.kind != Kind::array) {
       // What it leads to is listed where it stands; following would repeat it, in a cycle without end.
-      entry.text = "*" + std::to_string(*reference);
+      entry.text = *reference;
       in_.skip();
       return;
     }
@@ -73,7 +75,10 @@ class Lister {
     entry.dtype = item.header.dtype;
     entry.shape = item.header.shape;
     entry.order = item.header.order;
-    entry.encoding = item.view ? "view" : !item.definite ? "pieces" : item.encoding != nullptr ? item.encoding->name() : "raw";
+    entry.encoding = item.view                  ? "view"
+                     : !item.definite           ? "pieces"
+                     : item.encoding != nullptr ? item.encoding->name()
+                                                : "raw";
     entry.bytes = item.view ? item.bytes : item.stored_bytes;
     entry.offset = item.data_offset;
     entry.mappable = item.mappable;
@@ -95,14 +100,17 @@ class Lister {
   }
 
   /// Lists a child, or skips it where the options say so.
-  void child(std::size_t parent, std::uint64_t index, const std::string& name, std::size_t depth) {
-    if (depth >= options_.depth || index >= options_.max_items) {
+  void child(std::size_t parent, std::uint64_t index, std::string_view name, std::size_t depth) {
+    if (is_listed(index, depth)) {
+      std::string path = entries_[parent].path;
+      append_step(path, name);
+      value(path, depth + 1);
+    } else {
       in_.skip();
-      return;
     }
-    std::string path = entries_[parent].path;
-    append_step(path, name);
-    value(path, depth + 1);
+  }
+  bool is_listed(std::uint64_t index, std::size_t depth) const noexcept {
+    return depth < options_.depth && index < options_.max_items;
   }
 
   void sequence(std::size_t at, const std::string&, std::size_t depth) {
@@ -116,25 +124,42 @@ class Lister {
 
   void map(std::size_t at, const std::string&, std::size_t depth) {
     in_.begin_map();
+    std::unordered_set<std::string> names;
     std::uint64_t index = 0;
     for (; in_.next(); ++index) {
       std::string name;
-      switch (in_.kind()) {
-        case Kind::text:
-        case Kind::bytes:
-          in_.text(name);
-          break;
-        case Kind::integer:
-        case Kind::real:
-          name = number_text(in_.number());
-          break;
-        default:
-          in_.skip();
-          name = place_text(index);
+      const bool named = key(name);
+      if (!is_listed(index, depth)) {
+        in_.skip();
+        continue;
       }
-      child(at, index, name, depth);
+      std::string path = entries_[at].path;
+      if (named && names.insert(name).second) {
+        append_step(path, name);
+      } else {
+        append_place(path, index);
+      }
+      value(path, depth + 1);
     }
     entries_[at].count = index;
+  }
+  /// Reads a key; whether it has a text.
+  bool key(std::string& name) {
+    switch (in_.kind()) {
+      case Kind::text:
+      case Kind::bytes:
+        in_.text(name);
+        return true;
+      case Kind::integer:
+      case Kind::real: {
+        const Number number = in_.number();
+        name = number_text(number);
+        return is_step(number);
+      }
+      default:
+        in_.skip();
+        return false;
+    }
   }
 
   void record(std::size_t at, const std::string&, std::size_t depth) {

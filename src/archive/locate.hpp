@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "archive/decoder.hpp"
+#include "format/path.hpp"
 
 namespace stele {
 
@@ -25,13 +26,15 @@ class Parts {
     std::unique_ptr<Decoder> decoder;
   };
   Part at(std::uint64_t offset, std::string_view path) const;
+  /// The same, at what a reference there leads to.
+  Part at_target(std::uint64_t offset, std::string_view path) const;
 
   /// Where the value at `path` begins. Nothing if there is none.
   std::optional<std::uint64_t> locate(std::string_view path) const;
 
  private:
   struct Step;
-  std::optional<std::uint64_t> child(std::uint64_t offset, std::string_view parent, const std::string& name) const;
+  std::optional<std::uint64_t> child(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
   const StepEntry* steps(std::string_view path) const;
 
   Source& source_;

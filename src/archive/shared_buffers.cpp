@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "archive/array_scanner.hpp"
 #include "archive/gathered.hpp"
 #include "base/checksum.hpp"
 #include "format/typed_array.hpp"
@@ -31,37 +32,18 @@ Extent extent_of(const ArrayView& view) {
   return extent;
 }
 
-/// Notes every array in a Buffer and ignores all else.
-class SharedBuffers::Scanner final : public OutVisitor {
+/// Notes every array in a Buffer.
+class SharedBuffers::Scanner final : public ArrayScanner {
  public:
-  explicit Scanner(SharedBuffers& buffers) : buffers_(buffers) {}
-  void null() override {}
-  void boolean(bool) override {}
-  void integer(std::int64_t) override {}
-  void natural(std::uint64_t) override {}
-  void real(float16) override {}
-  void real(float) override {}
-  void real(double) override {}
-  void text(std::string_view) override {}
-  void bytes(Bytes) override {}
+  Scanner(SharedBuffers& buffers, const TypeRegistry* types) : ArrayScanner(types), buffers_(buffers) {}
   void array(const ArrayView& value) override { buffers_.scanned(value); }
-  void bits(Bytes, std::uint64_t) override {}
-  void begin_sequence(std::uint64_t, Ordering) override {}
-  void begin_map(std::uint64_t, Ordering) override {}
-  void begin_record(const RecordInfo&) override {}
-  void end() override {}
-  bool begin_shared(const SharedOut& object) override { return seen_.meet(object).is_first(); }
-  void begin_typed(std::string_view) override {}
-  void use(const TypeRegistry* types) noexcept { types_ = types; }
 
  private:
   SharedBuffers& buffers_;
-  SharedTable seen_{SharedTable::Overlap::allowed};
 };
 
-OutVisitor& SharedBuffers::scanner() {
-  scanner_ = std::make_shared<Scanner>(*this);
-  return *scanner_;
+std::unique_ptr<ArrayScanner> SharedBuffers::scanner(const TypeRegistry* types) {
+  return std::make_unique<Scanner>(*this, types);
 }
 
 void SharedBuffers::scanned(const ArrayView& view) {

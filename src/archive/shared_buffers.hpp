@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "archive/shared_table.hpp"
+#include "archive/array_scanner.hpp"
 #include "stele/visitor.hpp"
 
 namespace stele {
@@ -55,10 +55,10 @@ class SharedBuffers {
   /// How to store an array that lies in a Buffer.
   struct Plan {
     enum class Form : std::uint8_t {
-      whole,         // by itself, as something later arrays may refer to
-      reference,     // it is stored already under `index`
-      view_of_old,   // a view of `base`, stored under `index`
-      view_of_new,   // a view of `base`, to be stored here
+      whole,        // by itself, as something later arrays may refer to
+      reference,    // it is stored already under `index`
+      view_of_old,  // a view of `base`, stored under `index`
+      view_of_new,  // a view of `base`, to be stored here
     };
     Form form = Form::whole;
     std::uint64_t index = 0;
@@ -67,13 +67,15 @@ class SharedBuffers {
 
   /// `walk` walks the whole object graph with the visitor it is given; called at most once.
   template <class F>
-  Plan plan(const ArrayView& view, F&& walk) {
+  Plan plan(const ArrayView& view, const TypeRegistry* types, F&& walk) {
     if (auto known = find(view)) {
       return *known;
     }
     if (!covers_buffer(view) && !scanned_) {
       scanned_ = true;
-      walk(scanner());
+      const std::unique_ptr<ArrayScanner> seeing = scanner(types);
+      walk(*seeing);
+      seeing->finish();
     }
     return plan_new(view);
   }
@@ -100,12 +102,11 @@ class SharedBuffers {
   std::optional<Plan> find(const ArrayView& view);
   bool covers_buffer(const ArrayView& view) const;
   Plan plan_new(const ArrayView& view);
-  OutVisitor& scanner();
+  std::unique_ptr<ArrayScanner> scanner(const TypeRegistry* types);
   void scanned(const ArrayView& view);
 
   BufferMap<std::vector<Piece>> pieces_;
   BufferMap<std::vector<Span>> spans_;
-  std::shared_ptr<OutVisitor> scanner_;
   bool scanned_ = false;
   std::uint64_t part_ = 0;
 };

@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "archive/value_nodes.hpp"
-#include "format/typed_array.hpp"
 #include "format/path.hpp"
+#include "format/typed_array.hpp"
 #include "format/utf8.hpp"
 
 namespace stele {
@@ -21,8 +21,8 @@ std::uint32_t above(std::uint32_t height) noexcept { return height + (height < U
 
 void require(const Value& value, ValueKind wanted) {
   if (!value.is(wanted)) {
-    fail(Errc::type_mismatch, "expected a " + std::string(to_string(wanted)) + ", found a " +
-                                  std::string(to_string(value.kind())));
+    fail(Errc::type_mismatch,
+         "expected a " + std::string(to_string(wanted)) + ", found a " + std::string(to_string(value.kind())));
   }
 }
 
@@ -34,26 +34,20 @@ void require_anchor(const Value::Anchor& anchor) {
 
 /// Whether a key of a map is written so in a path.
 bool is_key(const Value& key, std::string_view step) {
-  if (key.is_text()) {
-    return key.text() == step;
+  if (key.is_text() || key.is(ValueKind::bytes)) {
+    return (key.is_text()
+                ? std::string_view(key.text())
+                : std::string_view(reinterpret_cast<const char*>(key.bytes().data()), key.bytes().size())) == step;
   }
-  if (!key.is(ValueKind::integer)) {
-    return false;
-  }
-  const Number number = key.number();
-  const bool negative = number.type == Number::Type::negative;
-  if (negative && number.bits == UINT64_MAX) {
-    return step == "-18446744073709551616";
-  }
-  return (negative ? "-" + std::to_string(number.bits + 1) : std::to_string(number.bits)) == step;
+  return key.is_number() && is_step(key.number()) && number_text(key.number()) == step;
 }
 
 }  // namespace
 
 std::string_view to_string(ValueKind kind) noexcept {
-  static constexpr std::array<std::string_view, 13> names = {"null",     "boolean", "integer", "real",  "text",
-                                                             "bytes",    "array",   "sequence", "map",   "record",
-                                                             "typed value", "shared value", "reference"};
+  static constexpr std::array<std::string_view, 13> names = {
+      "null",     "boolean", "integer", "real",        "text",         "bytes",    "array",
+      "sequence", "map",     "record",  "typed value", "shared value", "reference"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -178,6 +172,13 @@ Value ValueAccess::make(ValueKind kind, std::shared_ptr<const Node> node) noexce
   return value;
 }
 
+std::shared_ptr<ValueAccess::Wrap> ValueAccess::unfinished(Value::Anchor anchor) {
+  auto node = std::make_shared<Wrap>();
+  node->anchor = std::move(anchor);
+  node->height = UINT32_MAX;  // not known; what holds it ends in a loop
+  return node;
+}
+
 Value ValueAccess::record(std::shared_ptr<const RecordLayout> layout, std::vector<Value> values) {
   auto node = std::make_shared<Items>();
   node->layout = std::move(layout);
@@ -289,8 +290,8 @@ Value Value::make_map(std::vector<Entry> entries, Ordering ordering) {
 
 Value Value::make_record(std::vector<std::string> names, std::vector<Value> values, std::uint32_t version) {
   if (names.size() != values.size()) {
-    fail(Errc::invalid_argument, "a record of " + std::to_string(names.size()) + " names and " +
-                                     std::to_string(values.size()) + " values");
+    fail(Errc::invalid_argument,
+         "a record of " + std::to_string(names.size()) + " names and " + std::to_string(values.size()) + " values");
   }
   return ValueAccess::record(make_layout(std::move(names), version), std::move(values));
 }
@@ -469,26 +470,33 @@ const Value& Value::at_path(std::string_view path) const& {
     return target->inside();
   };
   const Value* value = this;
-  for (const std::string& step : split_path(path)) {
+  for (const PathStep& step : split_path(path)) {
     const Value& holder = through(*value);
-    value = holder.find(step);
+    value = step.kind == PathStep::Kind::name && !holder.is_map() ? holder.find(step.name) : nullptr;
     if (value == nullptr && holder.is_map()) {
-      for (const auto& [key, item] : holder.entries()) {
-        if (is_key(key, step)) {
-          value = &item;
-          break;
-        }
+      const auto entries = holder.entries();
+      if (step.kind == PathStep::Kind::place) {
+        value = step.index < entries.size() ? &entries[static_cast<std::size_t>(step.index)].second : nullptr;
+      } else if (step.kind == PathStep::Kind::name) {
+        const auto found =
+            std::ranges::find_if(entries, [&](const Entry& entry) { return is_key(entry.first, step.name); });
+        value = found != entries.end() ? &found->second : nullptr;
       }
-    } else if (value == nullptr && holder.is_sequence()) {
+    } else if (value == nullptr && holder.is_sequence() && step.kind == PathStep::Kind::name) {
+      const std::string& name = step.name;
       std::size_t index = 0;
-      const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-      const bool is_number = error == std::errc() && end == step.data() + step.size();
-      if (is_number && (step.size() == 1 || step[0] != '0') && index < holder.size()) {
+      const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+      const bool is_number = error == std::errc() && end == name.data() + name.size();
+      if (is_number && (name.size() == 1 || name[0] != '0') && index < holder.size()) {
         value = &holder.items()[index];
       }
     }
     if (value == nullptr) {
-      fail(Errc::not_found, "no \"" + step + "\" in a " + std::string(to_string(holder.kind_)), {path, {}});
+      fail(Errc::not_found,
+           "no " +
+               (step.kind == PathStep::Kind::name ? "\"" + step.name + "\"" : "place " + std::to_string(step.index)) +
+               " in a " + std::string(to_string(holder.kind_)),
+           {path, {}});
     }
   }
   return *value;

@@ -6,6 +6,8 @@
 #include "archive/any_array.hpp"
 #include "archive/shared_buffers.hpp"
 #include "archive/value_nodes.hpp"
+#include "base/stack.hpp"
+#include "format/frozen.hpp"
 #include "format/path.hpp"
 
 namespace stele {
@@ -85,6 +87,7 @@ class Assembly {
       put(ValueAccess::record(std::move(frame.layout), std::move(frame.items)));
     }
   }
+  std::size_t depth() const noexcept { return frames_.size(); }
   Value finish() {
     if (!complete_ || !frames_.empty()) {
       fail(Errc::invalid_argument, "a value was not completed");
@@ -147,9 +150,16 @@ class ValueBuilder::Visitor final : public OutVisitor {
   void text(std::string_view value) override { assembly_.put(value); }
   void bytes(Bytes value) override { assembly_.put(Value::make_bytes(value)); }
   void array(const ArrayView& value) override { assembly_.put(copy(value)); }
-  void begin_sequence(std::uint64_t count, Ordering ordering) override { assembly_.begin_sequence(count, ordering); }
-  void begin_map(std::uint64_t count, Ordering ordering) override { assembly_.begin_map(count, ordering); }
+  void begin_sequence(std::uint64_t count, Ordering ordering) override {
+    require_stack();
+    assembly_.begin_sequence(count, ordering);
+  }
+  void begin_map(std::uint64_t count, Ordering ordering) override {
+    require_stack();
+    assembly_.begin_map(count, ordering);
+  }
   void begin_record(const RecordInfo& info) override {
+    require_stack();
     assembly_.begin_record(assembly_.layout(info.names, info.version));
   }
   void end() override { assembly_.end(); }
@@ -164,6 +174,11 @@ class ValueBuilder::Visitor final : public OutVisitor {
     }
     *met.value = anchors_.size();
     anchors_.push_back(Value::make_anchor(anchors_.size()));
+    if (at_once_ == 0 && (assembly_.depth() >= frozen::deferring_depth || stack_is_low())) {
+      later_.push_back({object.later(), ValueAccess::unfinished(anchors_.back())});
+      assembly_.put(ValueAccess::make(ValueKind::shared, later_.back().node));
+      return false;
+    }
     assembly_.begin_shared(anchors_.back());
     return true;
   }
@@ -171,6 +186,12 @@ class ValueBuilder::Visitor final : public OutVisitor {
 
   Value finish() {
     Value value = assembly_.finish();
+    while (!later_.empty()) {
+      const Later later = std::move(later_.back());
+      later_.pop_back();
+      later.object.write(*this, later.object.value.get());
+      later.node->content = assembly_.finish();
+    }
     shared_.clear();
     anchors_.clear();
     copies_.clear();
@@ -178,6 +199,13 @@ class ValueBuilder::Visitor final : public OutVisitor {
   }
 
  private:
+  void require_stack() const {
+    if (stack_is_low()) {
+      fail(Errc::limit_exceeded, "values are nested " + std::to_string(assembly_.depth()) +
+                                     " deep, and the stack of this thread has no room for more");
+    }
+  }
+
   struct Copy {
     ArrayView original;
     AnyArray array;
@@ -200,7 +228,14 @@ class ValueBuilder::Visitor final : public OutVisitor {
     return copies.back().array;
   }
 
+  /// A shared object that is built when the value around it is complete.
+  struct Later {
+    SharedOut::Later object;
+    std::shared_ptr<ValueAccess::Wrap> node;
+  };
+
   Assembly assembly_;
+  std::vector<Later> later_;
   SharedTable shared_{SharedTable::Overlap::refused};
   std::vector<Value::Anchor> anchors_;  // of the shared objects
   BufferMap<std::vector<Copy>> copies_;
@@ -236,7 +271,8 @@ class ValueWriter {
     std::shared_ptr<Whole> whole;
     const Value* value;
   };
-  ValueWriter(OutVisitor& out, std::shared_ptr<Whole> whole) : out_(out), root_(whole->root), whole_(std::move(whole)) {}
+  ValueWriter(OutVisitor& out, std::shared_ptr<Whole> whole)
+      : out_(out), root_(whole->root), whole_(std::move(whole)) {}
 
   class AnchorOut final : public SharedOut {
    public:
@@ -244,6 +280,10 @@ class ValueWriter {
         : SharedOut(value.anchor().get(), typeid(Value)), writer_(writer), value_(value) {}
     std::size_t bytes() const override { return sizeof(Value::Anchor::element_type); }
     std::weak_ptr<const void> owner() const override { return value_.anchor(); }
+    std::string type_name() const override {
+      const Value& content = writer_.content(value_);
+      return content.is(ValueKind::typed) ? content.type_name() : std::string();
+    }
     Later later() const override {
       const Value& content = writer_.content(value_);
       return {std::make_shared<Rest>(Rest{writer_.whole(), &content}), [](OutVisitor& out, const void* value) {
@@ -414,7 +454,10 @@ class ValueWriter {
 
 class ValueLoader {
  public:
-  explicit ValueLoader(InVisitor& in) : in_(in) {}
+  /// The anchors of the shared values met so far, for what is read later too.
+  using KnownAnchors = std::unordered_map<std::uint64_t, Value::Anchor>;
+  explicit ValueLoader(InVisitor& in, std::shared_ptr<KnownAnchors> anchors = nullptr)
+      : in_(in), anchors_(std::move(anchors)) {}
 
   Value load() {
     take();
@@ -446,6 +489,10 @@ class ValueLoader {
   }
 
  private:
+  struct Later {
+    std::shared_ptr<KnownAnchors> anchors;
+    std::shared_ptr<ValueAccess::Wrap> node;
+  };
   struct Level {
     enum class Form : std::uint8_t { sequence, map, record, typed, detour } form;
     bool at_value = false;  // map
@@ -471,11 +518,17 @@ class ValueLoader {
   /// Reads a value, or begins it and leaves its items to load().
   void take() {
     for (;;) {
+      if (in_.at_deferred()) {
+        return take_later(in_.begin_shared());
+      }
       const Kind kind = in_.kind();
       if (kind == Kind::array) {  // sharing arrays is up to who reads
         return take_plain(kind);
       }
       const SharedIn shared = in_.begin_shared();
+      if (shared.state == SharedIn::State::deferred) {
+        return take_later(shared);
+      }
       if (shared.state != SharedIn::State::inline_value) {
         if (!begin_shared(shared)) {
           return;
@@ -491,9 +544,31 @@ class ValueLoader {
     }
   }
 
+  KnownAnchors& anchors() {
+    if (anchors_ == nullptr) {
+      anchors_ = std::make_shared<KnownAnchors>();
+    }
+    return *anchors_;
+  }
+
+  /// A shared value whose content comes later.
+  void take_later(const SharedIn& shared) {
+    const auto [place, is_new] = anchors().try_emplace(shared.index);
+    if (!is_new) {
+      return assembly_.put(Value::make_reference(place->second));
+    }
+    place->second = Value::make_anchor(place->first);
+    auto later = std::make_shared<Later>(Later{anchors_, ValueAccess::unfinished(place->second)});
+    assembly_.put(ValueAccess::make(ValueKind::shared, later->node));
+    in_.defer(shared.index, {later, {}, [](InVisitor& in, void* object) {
+                               auto& part = *static_cast<Later*>(object);
+                               part.node->content = ValueLoader(in, part.anchors).load();
+                             }});
+  }
+
   /// False: a reference to what has begun, nothing follows.
   bool begin_shared(const SharedIn& shared) {
-    const auto [place, is_new] = anchors_.try_emplace(shared.index);
+    const auto [place, is_new] = anchors().try_emplace(shared.index);
     if (shared.state == SharedIn::State::reference) {
       if (!is_new) {
         assembly_.put(Value::make_reference(place->second));
@@ -560,7 +635,7 @@ class ValueLoader {
   InVisitor& in_;
   Assembly assembly_;
   std::vector<Level> levels_;
-  std::unordered_map<std::uint64_t, Value::Anchor> anchors_;
+  std::shared_ptr<KnownAnchors> anchors_;
 };
 
 }  // namespace

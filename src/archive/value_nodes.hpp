@@ -44,6 +44,8 @@ struct ValueAccess {
     return static_cast<const N&>(*value.node_);
   }
   static std::uint32_t height(const Value& value) noexcept { return value.node_ == nullptr ? 0 : value.node_->height; }
+  /// The node of a shared value whose content is still to be set; nobody else may look at it before.
+  static std::shared_ptr<Wrap> unfinished(Value::Anchor anchor);
   static Value record(std::shared_ptr<const RecordLayout> layout, std::vector<Value> values);
   static AnyArray array(const ArrayView& view, std::shared_ptr<Buffer> buffer, bool shareable);
   /// The array as it is written: with its buffer only where others have it too.

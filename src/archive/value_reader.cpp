@@ -8,8 +8,10 @@
 #include "archive/convert.hpp"
 #include "archive/fields.hpp"
 #include "archive/value_nodes.hpp"
-#include "format/typed_array.hpp"
+#include "base/stack.hpp"
+#include "format/frozen.hpp"
 #include "format/path.hpp"
+#include "format/typed_array.hpp"
 
 namespace stele {
 namespace {
@@ -199,12 +201,21 @@ class ValueReader final : public InVisitor {
     if (is_new) {
       shared_.push_back({anchor, nullptr, {}});
     }
+    if (at_once_ == 0 && (frames_.size() >= frozen::deferring_depth || stack_is_low())) {
+      const Value* const content = value.is(ValueKind::shared) ? &value.content() : anchors_.find(anchor);
+      if (content != nullptr) {
+        shared_[static_cast<std::size_t>(place->second)].content = content;
+        consumed();
+        return {SharedIn::State::deferred, place->second,
+                content->is(ValueKind::typed) ? content->type_name() : std::string()};
+      }
+    }
     if (value.is(ValueKind::reference)) {
       consumed();
       return {SharedIn::State::reference, place->second};
     }
     next_ = &value.content();
-    return {SharedIn::State::first, place->second};
+    return {SharedIn::State::first, place->second, {}, !is_new};
   }
   void define_shared(std::uint64_t index, SharedObject object) override {
     shared_[static_cast<std::size_t>(index)].object = std::move(object);
@@ -229,6 +240,18 @@ class ValueReader final : public InVisitor {
     next_ = detours_.back();
     detours_.pop_back();
   }
+  void defer(std::uint64_t index, SharedLater later) override { later_.push_back({index, std::move(later)}); }
+  void finish_shared() override {
+    while (!later_.empty()) {
+      const Later later = std::move(later_.back());
+      later_.pop_back();
+      next_ = shared_[static_cast<std::size_t>(later.index)].content;
+      if (!later.object.type.empty() && begin_typed() != later.object.type) {
+        error(Errc::malformed, "a shared value is of another type than its reference says");
+      }
+      later.object.read(*this, later.object.object.get());
+    }
+  }
   std::optional<std::string> begin_typed() override {
     if (items_ != nullptr) {
       return std::nullopt;
@@ -241,7 +264,6 @@ class ValueReader final : public InVisitor {
     return value.type_name();
   }
   void end_typed() override {}
-
 
  private:
   void raise(Errc code, std::string message) override {
@@ -262,6 +284,11 @@ class ValueReader final : public InVisitor {
     Value::Anchor anchor;
     const Value* array = nullptr;  // in place of an anchor
     SharedObject object;
+    const Value* content = nullptr;  // of what is read later
+  };
+  struct Later {
+    std::uint64_t index;
+    SharedLater object;
   };
 
   // --- The next value ---
@@ -335,7 +362,12 @@ class ValueReader final : public InVisitor {
 
   void require_depth(std::size_t depth) {
     if (depth >= deepest_) {
-      error(Errc::limit_exceeded, "values are nested more than " + std::to_string(deepest_) + " deep");
+      error(Errc::limit_exceeded,
+            "values are nested more than " + std::to_string(deepest_) + " deep; LoadOptions::limits.depth allows more");
+    }
+    if (stack_is_low()) {
+      error(Errc::limit_exceeded,
+            "values are nested " + std::to_string(depth) + " deep, and the stack of this thread has no room for more");
     }
   }
   Frame& push(const Value& value, Form form) {
@@ -420,6 +452,12 @@ class ValueReader final : public InVisitor {
     }
   }
 
+  static std::optional<std::string> key_text(const Value& key) {
+    if (key.is_text()) {
+      return key.text();
+    }
+    return key.is_number() && is_step(key.number()) ? std::optional(number_text(key.number())) : std::nullopt;
+  }
   std::string path() const {
     std::string text;
     for (const Frame& frame : frames_) {
@@ -432,8 +470,13 @@ class ValueReader final : public InVisitor {
       } else if (frame.value->is_sequence()) {
         append_step(text, std::to_string(index));
       } else {
-        const Value& key = frame.value->entries()[index].first;
-        append_step(text, key.is_text() ? key.text() : "#" + std::to_string(index));
+        const auto entries = frame.value->entries();
+        const std::optional<std::string> key = key_text(entries[index].first);
+        if (key && (index == 0 || key_text(entries[index - 1].first) != key)) {
+          append_step(text, *key);
+        } else {
+          append_place(text, index);
+        }
       }
     }
     return text;
@@ -444,8 +487,9 @@ class ValueReader final : public InVisitor {
   std::vector<const Value*> detours_;
   Anchors anchors_;
   std::vector<Shared> shared_;
+  std::vector<Later> later_;
   std::unordered_map<const void*, std::uint64_t> indices_;  // in shared_, by anchor or first element
-  std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
+  std::unique_ptr<InVisitor> items_;                        // an array read item by item takes the calls over
   std::size_t items_depth_ = 0;
   std::size_t deepest_;
 };

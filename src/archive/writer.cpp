@@ -173,6 +173,8 @@ OutVisitor& MapWriter::entry(std::string_view key) {
   return *state_->encoder;
 }
 
+void MapWriter::end_entry() { state_->encoder->end_entry(); }
+
 void MapWriter::begin_rows(std::string_view key, const DType& dtype, const Shape& row) {
   entry(key);
   state_->encoder->begin_growing(dtype, row);

@@ -32,6 +32,8 @@ void Xxh3::reset() noexcept {
   }
 }
 
+void Xxh3::copy(const Xxh3& other) noexcept { XXH3_copyState(state_, other.state_); }
+
 void Xxh3::update(std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) {
     return;

@@ -34,6 +34,8 @@ class Xxh3 {
   Xxh3& operator=(const Xxh3&) = delete;
 
   void reset() noexcept;
+  /// Goes on from where `other` is; both have one width.
+  void copy(const Xxh3& other) noexcept;
   void update(std::span<const std::byte> bytes) noexcept;
   std::uint64_t digest64() const noexcept;
   Hash128 digest128() const noexcept;

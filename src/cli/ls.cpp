@@ -31,6 +31,9 @@ std::string last_step(const Entry& entry, const Entry& parent) {
   if (step == "~") {
     return name;  // how a path names an empty key
   }
+  if (step.starts_with("~#") || step.starts_with("~*")) {
+    return std::string(step);  // a place, not a key
+  }
   for (std::size_t i = 0; i < step.size(); ++i) {
     const bool escape = step[i] == '~' && i + 1 < step.size();
     name += !escape ? step[i] : step[++i] == '1' ? '/' : '~';
@@ -78,6 +81,9 @@ class Tree {
 
   std::string text(const std::string& root_name) {
     add(root_name, 0);
+    while (at_ < entries_.size()) {
+      add(name_text(entries_[at_].path), 0);  // deferred values
+    }
     return table_.text();
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/stack.hpp"
 #include "format/cursor.hpp"
 #include "io/huge_pages.hpp"
 #include "stele/walk.hpp"
@@ -43,14 +44,31 @@ class KeyWriter final : public OutVisitor {
     gather(value, Order::row_major, 0, value.shape.count(), elements.data());
     bytes(elements);
   }
-  void begin_sequence(std::uint64_t count, Ordering) override { out_.array(count); }
-  void begin_map(std::uint64_t count, Ordering) override { out_.map(count); }
-  void begin_record(const RecordInfo& info) override { out_.array(info.names.size()); }
+  void begin_sequence(std::uint64_t count, Ordering) override {
+    require_stack();
+    out_.array(count);
+  }
+  void begin_map(std::uint64_t count, Ordering) override {
+    require_stack();
+    out_.map(count);
+  }
+  void begin_record(const RecordInfo& info) override {
+    require_stack();
+    out_.array(info.names.size());
+  }
   void end() override {}
-  bool begin_shared(const SharedOut&) override { return true; }
+  bool begin_shared(const SharedOut&) override {
+    require_stack();  // it may lead back to itself
+    return true;
+  }
   void begin_typed(std::string_view name) override { out_.text(name); }
 
  private:
+  static void require_stack() {
+    if (stack_is_low()) {
+      fail(Errc::limit_exceeded, "the key of an unordered container is nested too deep to be ordered, or in itself");
+    }
+  }
   void byte(std::byte b) { out_.raw({&b, 1}); }
   template <class T>
   void number(std::uint8_t info, T bits) {

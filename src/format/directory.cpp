@@ -133,7 +133,7 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
   Builder out(bytes);
   const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
   out.map(2 + present(directory.arrays) + present(directory.nodes) + present(directory.steps) +
-          present(directory.records) + present(directory.shared) + present(directory.segments) +
+          present(directory.records) + present(directory.shared) + present(directory.deferred) + present(directory.segments) +
           present(directory.metadata));
   out.text("format");
   out.natural(directory.format);
@@ -185,6 +185,11 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
     }
   });
   put_list(out, "shared", directory.shared, [&](const SharedEntry& entry) {
+    out.array(2);
+    out.natural(entry.index);
+    out.natural(entry.offset);
+  });
+  put_list(out, "deferred", directory.deferred, [&](const DeferredEntry& entry) {
     out.array(2);
     out.natural(entry.index);
     out.natural(entry.offset);
@@ -252,6 +257,11 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
       });
     } else if (key == "shared") {
       directory.shared = get_list<SharedEntry>(in, 2, [&](SharedEntry& entry) {
+        entry.index = in.natural();
+        entry.offset = in.natural();
+      });
+    } else if (key == "deferred") {
+      directory.deferred = get_list<DeferredEntry>(in, 2, [&](DeferredEntry& entry) {
         entry.index = in.natural();
         entry.offset = in.natural();
       });

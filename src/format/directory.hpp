@@ -60,6 +60,9 @@ struct SharedEntry {
   std::uint64_t offset = 0;
 };
 
+/// A deferred value and where it stands. About one in 64 KiB is listed.
+using DeferredEntry = SharedEntry;
+
 /// A run of bytes outside the listed arrays, from the end of the one before, with its XXH3-64.
 struct SegmentEntry {
   std::uint64_t end = 0;
@@ -74,6 +77,7 @@ struct Directory {
   std::vector<StepEntry> steps;
   std::vector<RecordEntry> records;
   std::vector<SharedEntry> shared;
+  std::vector<DeferredEntry> deferred;
   std::vector<SegmentEntry> segments;
   Metadata metadata;
 };

@@ -31,6 +31,11 @@ inline constexpr std::uint64_t tag_growing_rows = 0x53544502;  // [extents behin
 inline constexpr std::uint64_t tag_array_view = 0x53544503;    // [base array, first element, extents, element strides]
 inline constexpr std::uint64_t tag_encoded_array = 0x53544504;  // [dtype, items, description of the encoding, bytes]
 
+inline constexpr std::uint64_t tag_deferred = 0x53544505;         // index, or [index, type name], of a deferred value
+inline constexpr std::uint64_t tag_deferred_values = 0x53544506;  // index of the first deferred value that follows
+
+inline constexpr std::size_t deferring_depth = 100;  // open containers in which a shared object that is met is deferred
+
 inline constexpr std::size_t array_alignment = 64;
 inline constexpr std::uint64_t listed_array_bytes = 4096;  // arrays of this size or more are aligned and listed
 inline constexpr std::uint64_t listed_node_bytes = 65536;

@@ -197,6 +197,7 @@ template <class T, class F>
 void read_whole(InVisitor& in, T& value, F&& finish) {
   try {
     read(in, value);
+    in.finish_shared();
     finish();
   } catch (const std::bad_alloc&) {
     in.abandon();

@@ -90,6 +90,26 @@ concept LoadableMap = requires(C& c, typename C::key_type key, typename C::mappe
   c.emplace_hint(c.end(), std::move(key), std::move(value))->second;
 };
 
+/// What decides about an item's place in its container; it must be whole when the item is put there.
+template <class T>
+void write_at_once(OutVisitor& out, const T& key) {
+  if constexpr (is_plain<T>) {
+    stele::write(out, key);
+  } else {
+    const OutVisitor::AtOnce at_once(out);
+    stele::write(out, key);
+  }
+}
+template <class T>
+void read_at_once(InVisitor& in, T& key) {
+  if constexpr (is_plain<T>) {
+    stele::read(in, key);
+  } else {
+    const InVisitor::AtOnce at_once(in);
+    stele::read(in, key);
+  }
+}
+
 template <class T>
 struct As<T, Family::set> {
   using Item = typename T::value_type;
@@ -104,6 +124,7 @@ struct As<T, Family::set> {
       });
       run.flush();
     } else {
+      const OutVisitor::AtOnce at_once(out);
       for_each_item(out, value, [&](const auto& item) { stele::write(out, item); });
     }
     out.end();
@@ -127,7 +148,7 @@ struct As<T, Family::set> {
     }
     const auto one = [&] {
       Item item = make<Item>();
-      stele::read(in, item);
+      read_at_once(in, item);
       const std::size_t before = value.size();
       value.insert(value.end(), std::move(item));
       if (value.size() == before) {
@@ -170,7 +191,7 @@ struct As<T, Family::map> {
       run.flush();
     } else {
       for_each_item(out, value, [&](const auto& item) {
-        stele::write(out, item.first);
+        write_at_once(out, item.first);
         stele::write(out, item.second);
       });
     }
@@ -224,7 +245,7 @@ struct As<T, Family::map> {
     };
     const auto one = [&] {
       Key key = make<Key>();
-      stele::read(in, key);
+      read_at_once(in, key);
       const std::size_t before = value.size();
       const auto place = value.emplace_hint(value.end(), std::move(key), make<Value>());
       require_new(in, value, before);
@@ -268,7 +289,7 @@ struct As<T, Family::map> {
     void one() {
       Entry& entry = next();
       entry = {};
-      stele::read(in_, entry.first);
+      read_at_once(in_, entry.first);
       stele::read(in_, entry.second);
       ++count_;
     }

@@ -1,6 +1,7 @@
 #pragma once
-// Owning pointers. unique_ptr is null or its object. shared_ptr and weak_ptr keep identity: an object is stored where it
-// is met first, later pointers refer to it, cycles included. A pointer to a polymorphic base goes through the registry.
+// Owning pointers. unique_ptr is null or its object. shared_ptr and weak_ptr keep identity: an object is stored where
+// it is met first, later pointers refer to it, cycles included. A pointer to a polymorphic base goes through the
+// registry.
 
 #include "stele/walk.hpp"
 
@@ -19,15 +20,20 @@ const void* identity(const T* object) noexcept {
   }
 }
 
+/// The type that an object which a pointer to T leads to is written under; null: as a T without a name.
+template <class T>
+const TypeRegistry::Type* written_type(const OutVisitor& out, const T& object) {
+  const bool plain = typeid(object) == typeid(T) && (out.types() == nullptr || out.types()->find(typeid(T)) == nullptr);
+  return plain ? nullptr : &registered(out.types(), typeid(object));
+}
+
 /// Writes what a pointer to T leads to, under its registered name where its type is another than T.
 template <class T>
 void write_target(OutVisitor& out, const T& object) {
   if constexpr (is_base<T>) {
-    const bool plain = typeid(object) == typeid(T) && (out.types() == nullptr || out.types()->find(typeid(T)) == nullptr);
-    if (!plain) {
-      const TypeRegistry::Type& type = registered(out.types(), typeid(object));
-      out.begin_typed(type.name);
-      type.write(out, identity(&object));
+    if (const TypeRegistry::Type* type = written_type(out, object)) {
+      out.begin_typed(type->name);
+      type->write(out, identity(&object));
       return;
     }
   }
@@ -39,8 +45,9 @@ void write_target(OutVisitor& out, const T& object) {
 template <class T>
 struct As<T, Family::unique_pointer> {
   using Target = std::remove_const_t<typename T::element_type>;
-  static_assert(requires(const T& p) { *p; },
-                "stele: std::unique_ptr<T[]> does not know its length; use std::vector or stele::Array");
+  static_assert(
+      requires(const T& p) { *p; },
+      "stele: std::unique_ptr<T[]> does not know its length; use std::vector or stele::Array");
 
   static void write(OutVisitor& out, const T& value) {
     if (value == nullptr) {
@@ -116,6 +123,14 @@ class SharedPointerOut final : public SharedOut {
     return sizeof(T);
   }
   std::weak_ptr<const void> owner() const override { return pointer_; }
+  std::string type_name() const override {
+    if constexpr (is_base<T>) {
+      const TypeRegistry::Type* type = written_type<std::remove_const_t<T>>(out_, *pointer_);
+      return type == nullptr ? std::string() : type->name;
+    } else {
+      return {};
+    }
+  }
   Later later() const override {
     return {pointer_, [](OutVisitor& out, const void* object) {
               write_shared_target<std::remove_const_t<T>>(out, *static_cast<const T*>(object));
@@ -164,24 +179,32 @@ struct As<T, Family::shared_pointer> {
   }
 
   static void read(InVisitor& in, T& value) {
-    if (in.kind() == Kind::null) {
-      in.null();
-      value.reset();
-      return;
-    }
     const SharedIn shared = in.begin_shared();
-    if (shared.state == SharedIn::State::reference) {
-      SharedObject known = in.shared(shared.index);
-      if (known.pointer != nullptr) {
-        value = cast(in, known);
+    switch (shared.state) {
+      case SharedIn::State::deferred:
+        value = read_later(in, shared);
+        return;
+      case SharedIn::State::reference: {
+        const SharedObject known = in.shared(shared.index);
+        if (known.pointer != nullptr) {
+          value = cast(in, known);
+          return;
+        }
+        in.enter_shared(shared.index);
+        value = read_object(in, {SharedIn::State::first, shared.index});
+        in.leave_shared();
         return;
       }
-      in.enter_shared(shared.index);
-      value = read_object(in, SharedIn{SharedIn::State::first, shared.index});
-      in.leave_shared();
-      return;
+      default:
+        if (shared.out_of_order) {
+          if (const SharedObject known = in.shared(shared.index); known.pointer != nullptr) {
+            in.skip();
+            value = cast(in, known);
+            return;
+          }
+        }
+        value = read_object(in, shared);
     }
-    value = read_object(in, shared);
   }
 
  private:
@@ -195,7 +218,12 @@ struct As<T, Family::shared_pointer> {
     in.error(Errc::type_mismatch, "a reference to a shared object of another type");
   }
 
+  /// The object or null.
   static std::shared_ptr<Target> read_object(InVisitor& in, const SharedIn& shared) {
+    if (in.kind() == Kind::null) {
+      in.null();
+      return nullptr;
+    }
     const auto define = [&](const std::shared_ptr<void>& pointer, const std::type_info& type, void (*empty)(void*)) {
       if (shared.state == SharedIn::State::first) {
         in.define_shared(shared.index, {pointer, &type, empty});
@@ -212,17 +240,50 @@ struct As<T, Family::shared_pointer> {
       }
     }
     if constexpr (std::is_abstract_v<Target>) {
-      in.error(Errc::type_mismatch, "a value of an abstract class is stored without the name of its type");
+      without_name(in);
     } else {
       const std::shared_ptr<Target> object = walk::make_shared<Target>();
       define(object, typeid(Target), emptier<Target>());
-      if constexpr (may_be_null<Target>) {
-        read_exactly(in, 1, [&](std::size_t) { stele::read(in, *object); });
-      } else {
-        stele::read(in, *object);
-      }
+      read_target(in, object.get());
       return object;
     }
+  }
+
+  /// The object, whose value is stored later.
+  static std::shared_ptr<Target> read_later(InVisitor& in, const SharedIn& shared) {
+    const SharedObject known = in.shared(shared.index);
+    if (known.pointer != nullptr) {
+      return cast(in, known);
+    }
+    if constexpr (is_base<Target>) {
+      if (!shared.type.empty()) {
+        const TypeRegistry::Type& type = registered(in, shared.type, typeid(Target));
+        const std::shared_ptr<void> object = type.make_shared();
+        in.define_shared(shared.index, {object, type.type, type.empty});
+        in.defer(shared.index, {object, shared.type, type.read});
+        return cast(in, {object, type.type});
+      }
+    }
+    if constexpr (std::is_abstract_v<Target>) {
+      without_name(in);
+    } else {
+      const std::shared_ptr<Target> object = walk::make_shared<Target>();
+      in.define_shared(shared.index, {object, &typeid(Target), emptier<Target>()});
+      in.defer(shared.index, {object, shared.type, read_target});
+      return object;
+    }
+  }
+
+  static void read_target(InVisitor& in, void* object) {
+    auto& target = *static_cast<Target*>(object);
+    if constexpr (may_be_null<Target>) {
+      read_exactly(in, 1, [&](std::size_t) { stele::read(in, target); });
+    } else {
+      stele::read(in, target);
+    }
+  }
+  [[noreturn]] static void without_name(InVisitor& in) {
+    in.error(Errc::type_mismatch, "a value of an abstract class is stored without the name of its type");
   }
 };
 

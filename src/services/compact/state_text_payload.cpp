@@ -9,35 +9,17 @@ namespace stele::state_text {
 static_assert(text_frozen::label_bytes == frozen::label.size());
 
 /// Counts the arrays in each buffer.
-class PayloadWriter::BufferCounter final : public OutVisitor {
+class PayloadWriter::BufferCounter final : public ArrayScanner {
  public:
-  BufferCounter(BufferMap<std::size_t>& counts, const TypeRegistry* types) : counts_(counts) {
-    types_ = types;
-  }
-  void null() override {}
-  void boolean(bool) override {}
-  void integer(std::int64_t) override {}
-  void natural(std::uint64_t) override {}
-  void real(float16) override {}
-  void real(float) override {}
-  void real(double) override {}
-  void text(std::string_view) override {}
-  void bytes(Bytes) override {}
+  BufferCounter(BufferMap<std::size_t>& counts, const TypeRegistry* types) : ArrayScanner(types), counts_(counts) {}
   void array(const ArrayView& value) override {
     if (value.buffer != nullptr) {
       ++counts_.at(value.buffer);
     }
   }
-  void begin_sequence(std::uint64_t, Ordering) override {}
-  void begin_map(std::uint64_t, Ordering) override {}
-  void begin_record(const RecordInfo&) override {}
-  void end() override {}
-  bool begin_shared(const SharedOut& object) override { return seen_.meet(object).is_first(); }
-  void begin_typed(std::string_view) override {}
 
  private:
   BufferMap<std::size_t>& counts_;
-  SharedTable seen_{SharedTable::Overlap::allowed};
 };
 
 PayloadWriter::PayloadWriter(const TextOptions& options) : bounds_(bounds_of(options)), options_(options) {
@@ -93,6 +75,7 @@ bool PayloadWriter::shares_buffer(const Buffer* buffer) {
     buffers_.emplace();
     BufferCounter counter(*buffers_, types_);
     again_.walk(counter, again_.value);
+    counter.finish();
   }
   return buffers_->at(buffer) > 1;
 }

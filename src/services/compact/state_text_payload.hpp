@@ -40,7 +40,13 @@ class PayloadWriter final : public OutVisitor {
   void begin_map(std::uint64_t count, Ordering ordering) override { archive().begin_map(count, ordering); }
   void begin_record(const RecordInfo& info) override { archive().begin_record(info); }
   void end() override { archive().end(); }
-  bool begin_shared(const SharedOut& object) override { return archive().begin_shared(object); }
+  bool begin_shared(const SharedOut& object) override {
+    if (at_once_ == 0) {
+      return archive().begin_shared(object);
+    }
+    const AtOnce at_once(archive());
+    return archive().begin_shared(object);
+  }
   void begin_typed(std::string_view name) override { archive().begin_typed(name); }
 
  private:

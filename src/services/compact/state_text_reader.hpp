@@ -53,6 +53,13 @@ class PayloadReader final : public InVisitor {
   SharedObject shared(std::uint64_t index) override { return decoder().shared(index); }
   void enter_shared(std::uint64_t index) override { decoder().enter_shared(index); }
   void leave_shared() override { decoder().leave_shared(); }
+  bool at_deferred() override { return decoder().at_deferred(); }
+  void defer(std::uint64_t index, SharedLater later) override { decoder().defer(index, std::move(later)); }
+  void finish_shared() override {
+    if (decoder_ != nullptr) {
+      decoder_->finish_shared();
+    }
+  }
   std::optional<std::string> begin_typed() override { return decoder().begin_typed(); }
   void end_typed() override { decoder().end_typed(); }
   void abandon() noexcept override {
