@@ -82,7 +82,7 @@ class Hasher {
 template <class T>
 Digest hash(const T& value, const HashOptions& options = {}) {
   Hasher hasher(options);
-  write(hasher.visitor(), value);
+  write_whole(hasher.visitor(), value);
   return hasher.digest();
 }
 

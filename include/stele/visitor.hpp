@@ -19,6 +19,13 @@ namespace stele {
 
 class TypeRegistry;
 
+/// Where a visitor is: for the Errors of what it visits.
+struct Whereabouts {
+  std::string path = {};
+  std::optional<std::uint64_t> offset = std::nullopt;
+  std::string file = {};
+};
+
 /// Whether the order of a container's items means anything.
 enum class Ordering : std::uint8_t { ordered, unordered };
 
@@ -118,7 +125,13 @@ class OutVisitor {
   /// The polymorphic types that may be met, or null.
   const TypeRegistry* types() const noexcept { return types_; }
 
+  /// To be called while `error` is handled: throws it again with the place in the object where it arose. `walk` writes
+  /// the object: where the visitor does not keep the place, it is found by going there once more.
+  [[noreturn]] void rethrow(const Error& error, void (*walk)(OutVisitor&, const void*), const void* object) const;
+
  protected:
+  /// Nothing where it is not kept.
+  virtual std::optional<Whereabouts> place() const { return std::nullopt; }
   bool canonical_ = false;
   const TypeRegistry* types_ = nullptr;
 };
@@ -275,10 +288,14 @@ class InVisitor {
     __builtin_unreachable();
   }
 
+  /// To be called while `error` is handled: throws it again with the place of the value read last.
+  [[noreturn]] void rethrow(const Error& error) const;
+
   const FieldRules& field_rules() const noexcept { return field_rules_; }
   const TypeRegistry* types() const noexcept { return types_; }
 
  protected:
+  virtual Whereabouts place() const { return {}; }
   /// Does what error() says; never returns. (GCC forgets [[noreturn]] on a virtual function.)
   virtual void raise(Errc code, std::string message) = 0;
   FieldRules field_rules_;

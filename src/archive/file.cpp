@@ -5,6 +5,7 @@
 #include "archive/listing.hpp"
 #include "archive/locate.hpp"
 #include "archive/opened.hpp"
+#include "base/naming.hpp"
 #include "base/process.hpp"
 #include "format/path.hpp"
 #include "stele/archive.hpp"
@@ -96,6 +97,10 @@ struct File::State {
   Parts::Options parts;
 
   explicit State(Opened from) : opened(std::move(from)) {
+    naming(opened.name, [&] { read_ends(); });
+  }
+
+  void read_ends() {
     if (!opened.source->random_access()) {
       hold_plain(opened);
     }
@@ -118,6 +123,7 @@ struct File::State {
     parts.context.field_rules = rules_of(opened.options);
     parts.context.map_all = opened.options.map_all;
     parts.context.types = opened.options.types;
+    parts.context.file = opened.name;
   }
 
   const ArrayEntry* listed(std::string_view path) const {
@@ -147,42 +153,60 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     Parts::Part part_;
   };
-  const Parts parts(*state_->opened.source, state_->parts);
-  if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
-    Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
-    if (entry->is_raw()) {
-      part.decoder->begin_listed(*entry);
-    }
-    return std::make_unique<Found>(std::move(part));
-  }
-  const auto offset = parts.locate(path);
-  if (!offset) {
-    fail(Errc::not_found, "there is no value at this path", {path, {}});
-  }
-  return std::make_unique<Found>(parts.at(*offset, path));
+  return naming(
+      state_->opened.name,
+      [&]() -> std::unique_ptr<Part> {
+        const Parts parts(*state_->opened.source, state_->parts);
+        if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
+          Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
+          if (entry->is_raw()) {
+            part.decoder->begin_listed(*entry);
+          }
+          return std::make_unique<Found>(std::move(part));
+        }
+        const auto offset = parts.locate(path);
+        if (!offset) {
+          fail(Errc::not_found, "there is no value at this path", {path, {}});
+        }
+        return std::make_unique<Found>(parts.at(*offset, path));
+      },
+      path);
 }
 
 bool File::contains(std::string_view path) const {
-  return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
+  return naming(state_->opened.name, [&] {
+    return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
+  });
 }
 
 std::vector<Entry> File::list(const ListOptions& options) const {
-  Parts::Options listing = state_->parts;
-  listing.context.map_all = false;
-  const Parts parts(*state_->opened.source, listing);
-  const auto offset = parts.locate(options.path);
-  if (!offset) {
-    fail(Errc::not_found, "there is no value at this path", {options.path, {}});
-  }
-  const Parts::Part part = parts.at(*offset, options.path);
-  std::vector<Entry> entries = list_values(*part.decoder, options);
-  for (Entry& entry : entries) {
-    if (entry.mappable) {
-      const std::uint64_t alignment = alignment_to_map(entry.dtype);
-      entry.mappable = !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
-    }
-  }
-  return entries;
+  return naming(
+      state_->opened.name,
+      [&] {
+        Parts::Options listing = state_->parts;
+        listing.context.map_all = false;
+        const Parts parts(*state_->opened.source, listing);
+        const auto offset = parts.locate(options.path);
+        if (!offset) {
+          fail(Errc::not_found, "there is no value at this path", {options.path, {}});
+        }
+        const Parts::Part part = parts.at(*offset, options.path);
+        std::vector<Entry> entries;
+        try {
+          entries = list_values(*part.decoder, options);
+        } catch (const Error& error) {
+          part.decoder->rethrow(error);
+        }
+        for (Entry& entry : entries) {
+          if (entry.mappable) {
+            const std::uint64_t alignment = alignment_to_map(entry.dtype);
+            entry.mappable =
+                !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
+          }
+        }
+        return entries;
+      },
+      options.path);
 }
 
 Info File::info() const {
@@ -191,6 +215,7 @@ Info File::info() const {
   Info info;
   info.codec = opened.codec;
   info.plain_bytes = state_->tail.trailer.total_length;
+  info.bytes_behind = *opened.source->size() - info.plain_bytes;
   info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
   info.arrays = directory.arrays.size();
   for (const ArrayEntry& entry : directory.arrays) {
@@ -211,17 +236,22 @@ void File::verify() const {
   DecoderContext context;
   context.verify = Verify::full;
   context.directory = &state_->tail.directory;
+  context.file = state_->opened.name;
   Decoder decoder(input, std::move(context));
-  decoder.begin();
-  decoder.skip();
-  decoder.finish();
+  try {
+    decoder.begin();
+    decoder.skip();
+    decoder.finish();
+  } catch (const Error& error) {
+    decoder.rethrow(error);
+  }
 }
 
 void File::flush() {
   if (state_->writable == nullptr) {
     fail(Errc::read_only, "the file was not opened with MapMode::read_write");
   }
-  state_->writable->update();
+  naming(state_->opened.name, [&] { state_->writable->update(); });
 }
 
 File open(const Path& path, const LoadOptions& options) {
