@@ -188,6 +188,45 @@ class Ls(Case):
         self.fails(2, "ls", self.s, "--order", "size", "--prefix", "b", says="--order key")
         self.fails(2, "ls", self.s, "--order", "insertion", "--reverse")
 
+    def test_nothing_commands_the_terminal(self):
+        for number, text in enumerate(("\u009b31m", "\u202ereversed", "\u2066x\u2069", "a\u200bb", "\ufeff", "\u2028", "\x7f")):
+            self.ok("put", self.s, f"{number}{text}", "--text", text)
+            self.ok("put", self.s, f"o{number}{text}", "--json", json.dumps({text: [text]}))
+        runs = [("ls", self.s), ("ls", self.s, "--long"), ("ls", self.s, "--long", "--json"), ("stat", self.s),
+                ("verify", self.s), ("get", self.s, "no\u009b"), ("get", self.s, "no\u009b", "--json"),
+                ("erase", self.s, "no\u202e"), ("ls", self.s, "--order", "\u009b"), ("get", self.s, "\u009b", "--int"),
+                ("stat", "no\u202estore"), ("import", self.s, "no\u009bsource"), ("get", self.s, "o0\u009b31m"),
+                ("get", self.s, "o0\u009b31m", "--json")]
+        for args in runs:
+            result = run(*args)
+            for shown in (result.text, result.err):
+                for hidden in "\x7f\u009b\u202e\u2066\u2069\u200b\ufeff\u2028":
+                    self.assertNotIn(hidden, shown, args)
+            if "--json" in args:
+                json.loads(result.out)
+        self.assertEqual(self.ok("get", self.s, "0\u009b31m").text, "\u009b31m")  # data is left as it is
+
+    def test_numbers(self):
+        self.ok("put", self.s, "a", "--text", "a")
+        for args in (("put", self.s, "b", "--text", "b", "--shard-bytes"), ("put", self.s, "b", "--text", "b", "--wait-ms"),
+                     ("put", self.s, "b", "--text", "b", "--level"), ("ls", self.s, "--limit"), ("get", self.s, "a", "--items"),
+                     ("get", self.s, "a", "--depth"), ("vacuum", self.s, "--dead-share"), ("vacuum", self.s, "--wait-ms"),
+                     ("import", self.s, "-", "--batch-items"), ("import", self.s, "-", "--batch-bytes"),
+                     ("import", self.s, "-", "--line-bytes")):
+            for bad in ("", " ", "99999999999999999999", "1x", "+1", "0x10", "nan", "1 "):
+                self.fails(2, *args, bad, says=args[-1])
+            if args[-1] != "--level":
+                self.fails(2, *args, "-1", says=args[-1])
+        self.fails(2, "import", self.s, "-", "--batch-items", 0, says="--batch-items")
+        self.assertEqual(self.ok("ls", self.s, "--limit", 1).text, "a\n")
+
+    def test_names_of_compressed_files(self):
+        self.ok("put", self.s, "a", "--text", "a")
+        for out in ("lines.jsonl.gz", "all.npz.zst", "folder.br"):
+            self.fails(2, "export", self.s, out)
+            self.assertFalse(pathlib.Path(out).exists())
+        self.fails(2, "compact", self.s, "one.stele.gz", says="not compressed")
+
     def test_long(self):
         self.ok("put", self.s, "evil", "--text", "\x1b[31mred")
         self.ok("put", self.s, "map", "--json", '{"a": 1}')

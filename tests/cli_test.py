@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import time
+import unicodedata
 import unittest
 
 try:
@@ -282,6 +283,11 @@ class Info(Case):
         self.assertEqual((info["plain_bytes"], info["bytes_behind"]), (len(PLAIN), len(OTHER)))
         second = self.ok("info", "two.stele", "--offset", len(PLAIN), "--json").json
         self.assertEqual(second["plain_bytes"], len(OTHER))
+        write("two.gz", gzip.compress(PLAIN) + gzip.compress(OTHER))
+        both = self.ok("info", "two.gz", "--json").json  # the whole file counts, as the whole file was compressed
+        self.assertEqual(both["bytes_behind"], len(OTHER))
+        self.assertAlmostEqual(both["ratio"], len(PLAIN + OTHER) / os.path.getsize("two.gz"))
+        self.assertIn("follow this archive", self.ok("info", "two.gz").text)
         piped = self.ok("info", "-", "--offset", len(PLAIN), "--json", stdin=PLAIN + OTHER).json
         self.assertEqual(piped["plain_bytes"], len(OTHER))
 
@@ -661,6 +667,55 @@ class Convert(Case):
         self.assertEqual(os.listdir("interrupted"), [])
 
 
+    def interrupted(self, folder, *args, after=0.3):
+        """The seconds from a signal to the end of a command that writes to a folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(folder)
+        process = subprocess.Popen([STELE, *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 20
+        while not os.listdir(folder) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(after)
+        self.assertIsNone(process.poll(), "it was too quick")
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        code = process.wait(60)
+        took = time.monotonic() - start
+        self.assertEqual((code, process.stderr.read()), (-signal.SIGINT, b""))
+        process.stderr.close()
+        self.assertEqual(os.listdir(folder), [])
+        return took
+
+    @unittest.skipIf(SANITIZED, "too slow")
+    def test_interrupt_does_not_wait_for_slow_compression(self):
+        write("slow.stele", Archive({"a": RNG.integers(0, 200, 40 << 20, "u1")}).data)
+        for codec in {"xz", "bzip2", "lzma"} & set(codec_names()):
+            level = {"xz": 9, "bzip2": 9, "lzma": 9}[codec]
+            for threads in (1, 4):
+                took = self.interrupted("slow", "convert", "slow.stele", "slow/out", "--codec", codec, "--level", level,
+                                        "--threads", threads)
+                self.assertLess(took, 5, (codec, threads))  # a moment, on a machine that is busy
+        os.remove("slow.stele")
+
+    def test_a_limit_of_the_size_of_files_is_an_error(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+        os.mkdir("limited")
+        for args in (("convert", "model.stele", "limited/out.stele"), ("extract", "model.stele", "", "-o", "limited/out"),
+                     ("extract", "model.stele", "images", "--raw", "-o", "limited/out")):
+            result = run(*args, preexec_fn=limit)
+            self.assertEqual((result.code, result.out), (4, b""), args)
+            self.assertIn("File too large", result.err)
+            self.assertIn("limited/out", result.err)
+            self.assertEqual(os.listdir("limited"), [])
+        with open("limited/standard", "wb") as out:
+            done = subprocess.run([STELE, "convert", "model.stele", "-"], stdout=out, stderr=subprocess.PIPE,
+                                  preexec_fn=limit, check=False)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn(b"File too large", done.stderr)
+
+
 class OtherForms(Case):
     """What structs, pointers and polymorphic values are written as."""
 
@@ -713,6 +768,86 @@ class OtherForms(Case):
         self.assertEqual({**self.ok("show", "names.stele", "--json").json}["b c"], 3)
 
 
+def unsafe(text):
+    """What a terminal would obey, hide or turn around in bytes that should be UTF-8."""
+    return [f"U+{ord(c):04x}" for c in text.decode()
+            if c != "\n" and unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
+            or c in "\u061c\u200b\u200e\u200f\ufeff" or "\u202a" <= c <= "\u202e" or "\u2060" <= c <= "\u206f"
+            or 0xfdd0 <= ord(c) <= 0xfdef or ord(c) & 0xfffe == 0xfffe]
+
+
+def code_points():
+    """Texts of many code points each, all of those below U+3000 and some of every block above."""
+    points = [*range(1, 0x3000), *range(0x3000, 0xd800, 97), *range(0xe000, 0xf900, 97), *range(0xfe00, 0x10000),
+              *(plane << 16 | at for plane in range(1, 17) for at in (0, 1, 0x7f, 0x85, 0x9b, 0xfffd, 0xfffe, 0xffff)),
+              *range(0xe0000, 0xe0100)]
+    for at in range(0, len(points), 400):
+        yield "".join(map(chr, points[at:at + 400]))
+
+
+class Words(Case):
+    """Nothing in a file commands the terminal, whatever command shows it."""
+
+    def check(self, *args):
+        result = run(*args)
+        self.assertEqual(unsafe(result.out), [], args)
+        self.assertEqual(unsafe(result.err.encode()), [], args)
+        return result
+
+    def test_no_command_passes_on_what_a_terminal_obeys(self):
+        for number, text in enumerate(code_points()):
+            value = {text: [text, {"inner" + text: np.arange(3, dtype="<i4")}, cbor2.CBORTag(TYPED_OBJECT, [text, 1])],
+                     "names": np.array([text[:20]], "<U20"), "big": np.arange(2000, dtype="<f4")}
+            name = f"w{number}"
+            write(name, Archive(value, {text: text}).data)
+            for command in (("ls",), ("ls", "--arrays"), ("show",), ("show", "--full"), ("info",), ("verify",),
+                            ("show", "none" + text), ("extract", text, "--raw", "-o", "-"), ("ls", text)):
+                for form in ((), ("--json",)):
+                    if "-" in command and form:
+                        continue
+                    result = self.check(command[0], name, *command[1:], *form)
+                    if form:
+                        json.loads(result.out)
+            os.remove(name)
+        self.assertEqual(self.ok("show", write("j", Archive("\u009b\u202e\U0001fffe").data), "--json").json,
+                         "\u009b\u202e\U0001fffe")
+        self.assertEqual(self.ok("extract", "j", "", "--raw", "-o", "-").out, "\u009b\u202e\U0001fffe".encode())
+
+    def test_file_names(self):
+        for text in ("\x1b]0;x\x07", "a\u009bb", "\u202ex", "new\nline"):
+            write(text, PLAIN)
+            for args in (("ls", "--depth", 0), ("info",), ("verify",), ("show", "no such"), ("convert", "./" + text + ".br"),
+                         ("bench", "--codecs", "plain", "--seconds", "0.01", "--plot", "p.svg")):
+                self.check(args[0], text, *args[1:])
+            self.assertEqual(unsafe(pathlib.Path("p.svg").read_bytes().replace(b"\t", b"")), [])
+            os.remove(text)
+            self.check("info", text)
+            self.check("info", text, "--json")
+            self.check(text)
+            self.check("--" + text)
+            self.check("convert", "model.stele", "x", "--codec", text)
+        write("broken", PLAIN[:1000])
+        os.rename("broken", b"bro\xffken")
+        self.check("verify", b"bro\xffken".decode("utf-8", "surrogateescape"))
+
+
+class Extensions(Case):
+    def test_an_extension_of_a_compressed_format_is_that_format_or_an_error(self):
+        names = codec_names()
+        for extension, codec in ((".zstd", "zstd"), (".zstandard", "zstd"), (".ZST", "zstd"), (".gzip", "gzip"),
+                                 (".GZ", "gzip"), (".bzip2", "bzip2"), (".bz", "bzip2"), (".zz", "zlib"), (".zlib", "zlib")):
+            if codec in names:
+                self.ok("convert", "two.stele", "x" + extension)
+                self.assertEqual(self.ok("info", "x" + extension, "--json").json["codec"], codec, extension)
+                os.remove("x" + extension)
+        for extension in (".lzma2", ".lz", ".Z", ".br", ".zip", ".7z", ".tgz", ".sz", ".snappy", ".BR"):
+            self.fails(2, "convert", "model.stele", "x" + extension, says="extension")
+            self.fails(2, "extract", "model.stele", "ids", "-o", "x" + extension, says="extension")
+            self.assertFalse(os.path.exists("x" + extension))
+            self.ok("convert", "two.stele", "x" + extension, "--codec", "plain")
+            os.remove("x" + extension)
+
+
 class Codecs(Case):
     def test_list(self):
         text = self.ok("codecs").text
@@ -747,6 +882,25 @@ class Usage(Case):
         self.fails(2, "convert", "model.stele", "x", "--sync", "always")
         self.assertFalse(os.path.exists("x") or os.path.exists("x.gz") or os.path.exists("x.stele"))
 
+    def test_every_number_is_checked(self):
+        huge = "99999999999999999999"
+        for command, option, good in (
+                (("info", "two.stele"), "--offset", len(PLAIN)), (("ls", "model.stele"), "--offset", 0),
+                (("ls", "model.stele"), "--depth", 1), (("ls", "model.stele"), "--max-items", 5),
+                (("show", "model.stele"), "--items", 1), (("show", "model.stele"), "--depth", 1),
+                (("show", "model.stele"), "--threads", 1), (("verify", "model.stele"), "--threads", 1),
+                (("convert", "model.stele", "n.gz"), "--level", 1), (("convert", "model.stele", "n.gz"), "--threads", 1),
+                (("extract", "model.stele", "ids", "-o", "n.gz"), "--level", 1),
+                (("bench", "model.stele", "--codecs", "gzip", "--seconds", "0.01"), "--levels", 1),
+                (("bench", "model.stele", "--codecs", "plain"), "--seconds", "0.01")):
+            self.ok(*command, option, good)
+            for bad in ("", " ", "-1" if option not in ("--level", "--levels") else "--1", huge, "1x", "x1", " 1", "1 ",
+                        "+1", "0x10", "1,", "nan", "1e999", "1kB"):
+                self.fails(2, *command, option, bad, says=option)
+        self.fails(2, "verify", "model.stele", "--threads", 100_000, says="--threads")
+        self.fails(2, "bench", "model.stele", "--levels", "1,,3", says="--levels")
+        self.assertEqual(self.ok("ls", "model.stele", "--depth", 0).text.count("\n"), 2)
+
     def test_not_found(self):
         for command in ("info", "ls", "show"):
             self.fails(3, command, "absent.stele", says="absent.stele")
@@ -755,6 +909,24 @@ class Usage(Case):
         self.fails(3, "extract", "model.stele", "layers/0/none", "-o", "x", says="model.stele: layers/0/none: ")
         self.assertFalse(os.path.exists("x"))
         self.assertEqual(run("show", "model.stele", "none", "--json").json["error"]["code"], "not_found")
+
+    def test_an_input_without_end_is_left_at_its_beginning(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_DATA, (256 << 20, 256 << 20))
+
+        for args in (("info",), ("ls",), ("show",), ("verify",), ("extract", "x", "-o", "x")):
+            start = time.monotonic()
+            result = run(args[0], "/dev/zero", *args[1:], preexec_fn=None if SANITIZED else limit)
+            self.assertEqual((result.code, result.out), (1, b""), (args, result.err))
+            self.assertIn("/dev/zero", result.err)
+            self.assertLess(time.monotonic() - start, 10)
+            with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+                done = subprocess.run([STELE, args[0], "-", *args[1:]], stdin=endless.stdout, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, timeout=60, check=False)
+                endless.kill()
+            self.assertEqual(done.returncode, 1, (args, done.stderr))
+            self.assertIn(b"standard input", done.stderr)
+        self.fails(1, "bench", "/dev/zero", "--codecs", "plain", says="/dev/zero")
 
     def test_no_archive(self):
         for command in ("info", "ls", "show"):

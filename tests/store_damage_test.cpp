@@ -260,5 +260,46 @@ TEST(StoreDamage, RecoveryTellsWhatIsLost) {
   }
 }
 
+TEST(StoreDamage, ErrorsNameTheShardThePathAndTheOffset) {
+  using Layers = std::map<std::string, std::vector<double>>;
+  for (const std::string codec : {"plain", "zstd", "gzip"}) {
+    if (!test::has_codec(codec)) {
+      continue;
+    }
+    const std::string path = test::fresh("places.store");
+    StoreOptions options;
+    options.codec = codec;
+    Store store = Store::open(path, StoreMode::create, options);
+    const Layers layers{{"a", test::numbers<double>(20'000)}, {"b", test::numbers<double>(20'000, 2)}};
+    store.put("layers", layers);
+    store.put("small", std::map<std::string, int>{{"n", 1}});
+    store.commit();
+    using Wrong = std::map<std::string, std::vector<std::string>>;
+    const Error wrong = test::error_of([&] { store.get<Wrong>("layers"); });
+    EXPECT_EQ(wrong.file().substr(0, path.size() + 1), path + "/") << codec << ": " << wrong.what();
+    EXPECT_EQ(wrong.path(), "a") << wrong.what();
+    EXPECT_NE(std::string(wrong.what()).find(wrong.file() + ": a: "), std::string::npos) << wrong.what();
+    EXPECT_TRUE(wrong.offset()) << wrong.what();
+    EXPECT_EQ(test::error_of([&] { store.get<Wrong>("small"); }).path(), "n");
+    store.close();
+    std::string shard;
+    for (const auto& file : fs::directory_iterator(path)) {
+      if (file.path().extension() != ".lmdb" && file.file_size() > 100'000) {
+        shard = file.path().string();
+      }
+    }
+    test::Data bytes = test::content(shard);
+    bytes[100'000] ^= std::byte{1};
+    test::put(shard, bytes);
+    const Store again = Store::open(path, StoreMode::read_only, {.verify = Verify::full});
+    const Error damaged = test::error_of([&] { again.get<Layers>("layers"); });
+    EXPECT_EQ(damaged.file(), shard) << codec << ": " << damaged.what();
+    EXPECT_NE(std::string(damaged.what()).find(shard), std::string::npos) << damaged.what();
+    fs::remove_all(path);
+  }
+  const Error none = test::error_of([] { Store::open("no such store", StoreMode::read_only); });
+  EXPECT_EQ(none.file(), "no such store");
+}
+
 }  // namespace
 }  // namespace stele

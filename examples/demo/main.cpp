@@ -14,6 +14,7 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -78,8 +79,9 @@ std::uint64_t bytes_of(const Model& model) {
 template <class View, class T>
 void add_files(std::vector<File>& files, const std::string& name, const T& object) {
   const stele::Codecs codecs;
-  for (const std::string extension : {"", ".lz4", ".zst", ".gz"}) {
-    if (!extension.empty() && codecs.by_extension(extension) == nullptr) {
+  for (const auto& [extension, codec] : std::map<std::string, std::string>{
+           {"", "plain"}, {".gz", "gzip"}, {".lz4", "lz4"}, {".zst", "zstd"}}) {
+    if (!extension.empty() && codecs.find(codec) == nullptr) {
       continue;
     }
     File file{name + extension, bytes_of(object), {}, {}, {}};

@@ -40,8 +40,8 @@ class Writer {
   /// Throws: Error(io), Error(limit_exceeded) for deep nesting, what the value's iterators throw.
   template <class T>
   void write(const T& value) {
-    stele::write(begin({[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value}),
-                 value);
+    write_whole(begin({[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value}),
+                value);
     end();
   }
   /// Makes everything visible; what was written is lost without. Throws: Error(io).
@@ -77,7 +77,7 @@ class MapWriter {
   /// Throws: Error(invalid_argument) while a growing array is open, what Writer::write() throws.
   template <class T>
   void write(std::string_view key, const T& value) {
-    stele::write(entry(key), value);
+    write_whole(entry(key), value);
     end_entry();
   }
   /// Begins an entry that is an array with rows of the given extents (none: the array has one dimension). It must be
@@ -112,7 +112,7 @@ class GrowingArray {
     const std::uint64_t per_row = row_.count();
     if (per_row == 0 || elements.size() % per_row != 0) {
       fail(Errc::invalid_argument,
-           "a batch of " + std::to_string(elements.size()) + " elements is no whole number of rows " + row_.text());
+           message({"a batch of ", elements.size(), " elements is no whole number of rows ", row_.text()}));
     }
     Shape shape{elements.size() / per_row};
     for (const std::uint64_t extent : row_) {
@@ -305,6 +305,7 @@ struct Info {
   std::string codec;               // "plain", "gzip", …
   std::uint64_t stored_bytes = 0;  // of the file
   std::uint64_t plain_bytes = 0;   // of the archive
+  std::uint64_t bytes_behind = 0;  // plain ones behind it, where a file holds several archives
   std::uint64_t arrays = 0;        // listed ones
   std::uint64_t array_bytes = 0;     // stored ones of these
   std::uint64_t encoded_arrays = 0;  // those that were stored with a filter and cannot be mapped

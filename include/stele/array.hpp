@@ -134,7 +134,7 @@ class Array {
   static Array uninitialized(const std::array<std::uint64_t, Rank>& shape, Order order = Order::row_major) {
     const std::uint64_t count = Shape(shape).count();
     if (count > (std::uint64_t{1} << 62) / sizeof(T)) {
-      fail(Errc::limit_exceeded, "array of " + std::to_string(count) + " elements");
+      fail(Errc::limit_exceeded, message({"array of ", count, " elements"}));
     }
     auto buffer = Buffer::allocate(static_cast<std::size_t>(count) * sizeof(T));
     const T* data = reinterpret_cast<const T*>(buffer->data());

@@ -135,8 +135,13 @@ class Codecs {
   /// The codec of that name or null.
   const Codec* find(std::string_view name) const& noexcept;
   const Codec* find(std::string_view name) const&& = delete;
-  /// The codec whose extension ends `path`, or null.
-  const Codec* by_extension(std::string_view path) const& noexcept;
+  /// The codec of that name. Throws: Error(unknown_codec), which lists those there are.
+  const Codec& get(std::string_view name) const&;
+  const Codec& get(std::string_view name) const&& = delete;
+  /// The codec whose extension ends `path`, in small letters or capitals; null where `path` ends otherwise.
+  /// Throws: Error(unknown_codec) for the extension of a compressed format that none of these writes, such as .br, so
+  /// that no file is plain under a name that says otherwise.
+  const Codec* by_extension(std::string_view path) const&;
   const Codec* by_extension(std::string_view path) const&& = delete;
   /// The codec that recognises a file's first bytes, or null.
   const Codec* by_magic(Bytes first) const& noexcept;

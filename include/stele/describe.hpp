@@ -30,7 +30,8 @@ struct DescribeOptions {
   Limits limits = {};
 };
 
-/// Describes the events of one value. Not thread-safe.
+/// Describes the events of one value. Names and texts are shown so that they cannot command a terminal, hide or turn
+/// other text around: such characters are escaped. Not thread-safe.
 ///
 /// JSON: records and maps are objects (a key that is no text is written as text; a record's version is "@version"),
 /// sequences are arrays, numbers, text, true, false and null are themselves. All else is an object with a "kind":
@@ -61,7 +62,7 @@ class Describer {
 template <class T>
 std::string describe(const T& value, const DescribeOptions& options = {}) {
   Describer describer(options);
-  write(describer.visitor(), value);
+  write_whole(describer.visitor(), value);
   return describer.finish();
 }
 

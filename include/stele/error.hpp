@@ -1,7 +1,9 @@
 #pragma once
 // The one way to fail: every error of the library is a stele::Error, thrown through fail().
 
+#include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -35,14 +37,15 @@ enum class Errc : std::uint8_t {
 /// The enumerator's name, as in "type_mismatch".
 std::string_view to_string(Errc code) noexcept;
 
-/// Where in the object graph and in the bytes an error lies; either may be unknown.
+/// Where an error lies: in which file, where in the object graph and where in the bytes. What is not known is empty.
 struct Where {
-  std::string_view path = {};                         // JSON Pointer without the leading slash
+  std::string_view path = {};                          // JSON Pointer without the leading slash
   std::optional<std::uint64_t> offset = std::nullopt;  // from the start of the plain archive
+  std::string_view file = {};                          // as the user named it
 };
 
-/// Every failure of the library. `what()` reads "path: message (offset n)" on one line; of what is very long, the
-/// middle is left out.
+/// Every failure of the library. `what()` reads "file: path: message (offset n)" on one line, without the file where
+/// the message names it. Of what is very long, the middle is left out; what a terminal would obey is escaped.
 class Error : public std::runtime_error {
  public:
   Error(Errc code, std::string message, Where where = {});
@@ -50,19 +53,48 @@ class Error : public std::runtime_error {
   Errc code() const noexcept { return code_; }
   /// The message without its place.
   const std::string& message() const noexcept { return message_; }
+  /// The file as the user named it, or what else the bytes come from: "descriptor 3", "the stream", what Source::name()
+  /// says. Empty for memory and where no file is at fault.
+  const std::string& file() const noexcept { return file_; }
   /// The path in the object graph, empty for the root and where it is unknown.
   const std::string& path() const noexcept { return path_; }
   /// The byte offset from the start of the plain archive.
   std::optional<std::uint64_t> offset() const noexcept { return offset_; }
+
+  /// The same error at `where`, as far as it does not know better.
+  Error at(Where where) const;
 
  private:
   Errc code_;
   std::string message_;
   std::string path_;
   std::optional<std::uint64_t> offset_;
+  std::string file_;
 };
+
+/// A part of a message: text or a whole number.
+class MessagePart {
+ public:
+  MessagePart(std::string_view text) noexcept : text_(text) {}
+  MessagePart(const char* text) noexcept : text_(text) {}
+  MessagePart(const std::string& text) noexcept : text_(text) {}
+  template <std::unsigned_integral I>
+  MessagePart(I number) noexcept : number_(number) {}
+
+ private:
+  friend std::string message(std::initializer_list<MessagePart> parts);
+  std::string_view text_;
+  std::optional<std::uint64_t> number_;
+};
+
+/// The parts one after another. Out of line, so that headers need not join strings.
+std::string message(std::initializer_list<MessagePart> parts);
 
 /// Throws Error. Out of line, so that callers stay small.
 [[noreturn]] void fail(Errc code, std::string message, Where where = {});
+
+/// To be called while `error` is handled: throws it again, with `where` as far as it does not know better. What is
+/// derived from Error is thrown as it is.
+[[noreturn]] void rethrow_at(const Error& error, Where where);
 
 }  // namespace stele

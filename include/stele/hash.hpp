@@ -21,7 +21,8 @@
 //   06–09 uint8–uint64, 0a float16, 0b bfloat16, 0c float32, 0d float64, 0e complex64, 0f complex128, 10 float8_e4m3fn,
 //   11 float8_e5m2; 12 bytes and 13 utf32 with the item's size (4); 14 record with the number of fields (4) and of each
 //   length, name, count (4), dtype; 15 duration and 16 time_point with the unit's base (1), the position of
-//   "", Y, M, W, D, h, m, s, ms, us, ns, ps, fs, as, and its multiple (4). Offsets in a record and the bytes between its fields do not count.
+//   "", Y, M, W, D, h, m, s, ms, us, ns, ps, fs, as, and its multiple (4). Offsets in a record and the bytes between
+//   its fields do not count.
 // - unordered: the sum modulo 2^128 of the digests of the items, each hashed by itself (a map's item is key, value).
 // - record: the digest is that of version (4), number of fields (8), and length and bytes of each name.
 // - shared object: the digest of its value hashed by itself, the same wherever a pointer leads to it, so that identity
@@ -87,7 +88,8 @@ class Hasher {
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// The content hash of `value`. Throws: what Hasher::add() does, Error(unknown_type) for a polymorphic type that options.types does not have.
+/// The content hash of `value`. Throws: what Hasher::add() does, Error(unknown_type) for a polymorphic type that
+/// options.types does not have.
 template <class T>
 Digest hash(const T& value, const HashOptions& options = {}) {
   Hasher hasher(options);
@@ -95,7 +97,8 @@ Digest hash(const T& value, const HashOptions& options = {}) {
   return hasher.digest();
 }
 
-/// The content hash of several values in their order: that of the tuple of them. For options, hash(std::tie(a, b), options).
+/// The content hash of several values in their order: that of the tuple of them. For options, hash(std::tie(a, b),
+/// options).
 template <class A, class B, class... More>
   requires(!std::is_same_v<B, HashOptions> && !(std::is_same_v<More, HashOptions> || ...))
 Digest hash(const A& a, const B& b, const More&... more) {

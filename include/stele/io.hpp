@@ -90,6 +90,8 @@ class Source {
   virtual void finish() {}
   /// The whole content where it lies in memory, else empty. Valid as long as this Source.
   virtual Bytes memory() const noexcept { return {}; }
+  /// What Errors call it: a path, "descriptor 3", the address of a remote object. Empty where it has no name.
+  virtual std::string name() const { return {}; }
 };
 
 /// How a file is mapped; the modes are NumPy's and joblib's "r", "c" and "r+".
@@ -118,6 +120,8 @@ class Mapping {
   /// Throws: Error(read_only) for MapMode::read_only.
   MutableBytes writable_bytes();
   MapMode mode() const noexcept { return mode_; }
+  /// The file's path, as it was given.
+  const std::string& name() const noexcept { return name_; }
   /// Writes changed pages back and waits for it (msync). Throws: Error(io).
   void sync();
 
@@ -129,6 +133,7 @@ class Mapping {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   MapMode mode_ = MapMode::none;
+  std::string name_;
 };
 
 /// How durable a file must be when close() returns.

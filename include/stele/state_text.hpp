@@ -35,6 +35,7 @@ struct TextOptions {
   /// 1 to 9. At 1 "auto" estimates what is best; from 2 on it tries all codecs, and they take more and more time: 3,000
   /// counters take 0.2 to 0.8 ms at 6. Decoding does not get slower.
   int level = 1;
+  /// What is written. Reading takes both.
   TextAlphabet alphabet = TextAlphabet::base64;
   /// What all states have in common; the same for writing and reading. Must outlive the call, the encoder or the
   /// decoder.
@@ -125,7 +126,7 @@ class TextEncoder {
   /// integer that item_bytes do not hold, and what stele::write() throws.
   template <class T>
   void append(const T& value, std::string& out) {
-    stele::write(begin(state_text::root_of<T>(), state_text::again(value)), value);
+    write_whole(begin(state_text::root_of<T>(), state_text::again(value)), value);
     end(out);
   }
 
@@ -226,7 +227,7 @@ class TextTrainer {
 
   template <class T>
   void add(const T& value) {
-    stele::write(begin(state_text::root_of<T>(), state_text::again(value)), value);
+    write_whole(begin(state_text::root_of<T>(), state_text::again(value)), value);
     end();
   }
   TextDictionary finish();

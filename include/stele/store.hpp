@@ -232,7 +232,7 @@ class SerialisedStore {
   T get(const Key& key) const {
     std::optional<T> found = find(key);
     if (!found) {
-      fail(Errc::not_found, "the store has no key " + key.describe());
+      fail(Errc::not_found, message({"the store has no key ", key.describe()}));
     }
     return std::move(*found);
   }

@@ -214,7 +214,7 @@ std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& o
 template <class T>
 Value to_value(const T& value, const TypeRegistry* types = nullptr) {
   ValueBuilder builder(types);
-  write(builder.visitor(), value);
+  write_whole(builder.visitor(), value);
   return builder.finish();
 }
 

@@ -19,6 +19,13 @@ namespace stele {
 
 class TypeRegistry;
 
+/// Where a visitor is: for the Errors of what it visits.
+struct Whereabouts {
+  std::string path = {};
+  std::optional<std::uint64_t> offset = std::nullopt;
+  std::string file = {};
+};
+
 /// Whether the order of a container's items means anything.
 enum class Ordering : std::uint8_t { ordered, unordered };
 
@@ -120,6 +127,10 @@ class OutVisitor {
   /// The polymorphic types that may be met, or null.
   const TypeRegistry* types() const noexcept { return types_; }
 
+  /// To be called while `error` is handled: throws it again with the place in the object where it arose. `walk` writes
+  /// the object: where the visitor does not keep the place, it is found by going there once more.
+  [[noreturn]] void rethrow(const Error& error, void (*walk)(OutVisitor&, const void*), const void* object) const;
+
   /// While one lives, shared objects are written where they are met: what is written decides about a place in a
   /// container, so that it must be there when the item is read.
   class AtOnce {
@@ -134,6 +145,8 @@ class OutVisitor {
   };
 
  protected:
+  /// Nothing where it is not kept.
+  virtual std::optional<Whereabouts> place() const { return std::nullopt; }
   bool canonical_ = false;
   const TypeRegistry* types_ = nullptr;
   std::size_t at_once_ = 0;  // AtOnce that live
@@ -314,6 +327,9 @@ class InVisitor {
     __builtin_unreachable();
   }
 
+  /// To be called while `error` is handled: throws it again with the place of the value read last.
+  [[noreturn]] void rethrow(const Error& error) const;
+
   const FieldRules& field_rules() const noexcept { return field_rules_; }
   const TypeRegistry* types() const noexcept { return types_; }
 
@@ -330,6 +346,7 @@ class InVisitor {
   };
 
  protected:
+  virtual Whereabouts place() const { return {}; }
   std::size_t at_once_ = 0;  // AtOnce that live
   /// Does what error() says; never returns. (GCC forgets [[noreturn]] on a virtual function.)
   virtual void raise(Errc code, std::string message) = 0;

@@ -27,9 +27,10 @@ Decoder::~Decoder() { main_.set_reader(nullptr); }
 // --- The archive around the root -------------------------------------------------------------------------------------
 
 void Decoder::begin() {
-  const std::byte* at = in_->need(frozen::label.size());
-  if (std::memcmp(at, frozen::label.data(), frozen::label.size()) != 0) {
-    fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, in_->position()});
+  for (std::size_t i = 0; i < frozen::label.size(); ++i) {  // a byte at a time, as there may be few and others
+    if (in_->need(i + 1)[i] != static_cast<std::byte>(frozen::label[i])) {
+      fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, in_->position()});
+    }
   }
   in_->advance(frozen::label.size());
 }
@@ -464,7 +465,7 @@ void Decoder::end_typed() {}
 
 void Decoder::raise(Errc code, std::string message) {
   const std::string where = path();
-  fail(code, std::move(message), {where, item_at_});
+  fail(code, std::move(message), {where, item_at_, context_.file});
 }
 
 std::uint64_t Decoder::position() {

@@ -26,6 +26,7 @@ struct DecoderContext {
   bool map_all = false;  // an array of 4 KiB or more that is copied is an error
   const TypeRegistry* types = nullptr;
   std::string path;  // of the value that is read, for messages
+  std::string file;  // as Error::file(), for messages
 };
 
 class Decoder final : public InVisitor, private Input::Reader {
@@ -70,6 +71,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   void end_typed() override;
   void abandon() noexcept override;
   void raise(Errc code, std::string message) override;
+  Whereabouts place() const override { return {path(), item_at_, context_.file}; }
 
   /// Reading begins inside an archive whose directory is known, not at its label.
   void begin_inside() noexcept {

@@ -294,7 +294,8 @@ void Decoder::note_listed(std::uint64_t offset, std::uint64_t length, std::uint6
     error(Errc::damaged, "the directory does not list the array");
   }
   if (entry->checksum != checksum) {
-    error(Errc::damaged, "the array's checksum does not match: its bytes have changed");
+    fail(Errc::damaged, "the array's checksum does not match: its bytes have changed",
+         {entry->path, entry->offset, context_.file});
   }
 }
 

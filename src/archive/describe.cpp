@@ -5,6 +5,7 @@
 
 #include "archive/elements.hpp"
 #include "archive/shared_table.hpp"
+#include "base/printable.hpp"
 #include "base/stack.hpp"
 #include "format/path.hpp"
 #include "format/utf8.hpp"
@@ -14,30 +15,10 @@ namespace {
 
 constexpr std::size_t shown_bytes = 16;  // of a byte string
 
-void append_escaped(std::string& out, std::string_view text) {
-  static constexpr char digits[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (code < 0x20 || code == 0x7f) {
-          out += {'\\', 'u', '0', '0', digits[code >> 4], digits[code & 15]};
-        } else {
-          out += c;
-        }
-    }
-  }
-}
-
 /// `text` must be UTF-8.
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  append_escaped(out, text);
+  append_json_text(out, text);
   return out + "\"";
 }
 
@@ -68,7 +49,7 @@ const char* order_name(const ArrayView& view) noexcept {
 }
 
 /// An array's type and shape: "float32[784, 128]".
-std::string type_text(const ArrayView& view) { return view.dtype.name() + view.shape.text(); }
+std::string type_text(const ArrayView& view) { return printable(view.dtype.name()) + view.shape.text(); }
 
 /// One value in one line: a key of a map that is no text.
 class Line final {
@@ -121,7 +102,8 @@ class Line final {
       out_ += ", ";
     }
     if (!frame.names.empty()) {
-      out_.append(frame.names[index]).append(": ");
+      append_printable(out_, frame.names[index]);
+      out_ += ": ";
     }
   }
 
@@ -281,7 +263,7 @@ class Describer::Visitor final : public OutVisitor {
         skip_next_ = hidden_ == 0;  // the value belongs to the same item
         return;
       case Place::key:
-        return line_.prefix(std::string(name) + " ");
+        return line_.prefix(printable(name) + " ");
       case Place::shown:
         break;
     }
@@ -289,7 +271,7 @@ class Describer::Visitor final : public OutVisitor {
       out_ += R"({"kind": "typed", "type": )" + quoted_name(name) + R"(, "value": )";
       ++wraps_;
     } else {
-      out_.append(name).append(" ");
+      out_ += printable(name) + " ";
     }
     continued_ = true;
   }
@@ -363,7 +345,7 @@ class Describer::Visitor final : public OutVisitor {
       }
     } else if (frame.form == Form::record) {
       const std::string_view name = frame.names[static_cast<std::size_t>(index)];
-      out_ += (json_ ? quoted_name(name) : std::string(name)) + ": ";
+      out_ += (json_ ? quoted_name(name) : printable(name)) + ": ";
     } else {
       out_ += (json_ ? quoted_name(line_.text()) : line_.text()) + ": ";
     }

@@ -10,6 +10,7 @@
 
 #include "base/bytes.hpp"
 #include "base/float_mode.hpp"
+#include "base/printable.hpp"
 #include "stele/describe.hpp"
 
 namespace stele {
@@ -161,7 +162,7 @@ std::string bytes_text(const std::byte* at, std::size_t size) {
 }
 
 void append_utf8(std::string& text, std::uint32_t point) {
-  if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000) || point < 0x20) {
+  if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) {
     point = 0xfffd;
   }
   const auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
@@ -188,13 +189,11 @@ std::string utf32_text(const std::byte* at, std::size_t size) {
   while (count > 0 && load_le<std::uint32_t>(at + 4 * (count - 1)) == 0) {
     --count;
   }
+  std::string characters;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto point = load_le<std::uint32_t>(at + 4 * i);
-    if (point == '\'' || point == '\\') {
-      text += '\\';
-    }
-    append_utf8(text, point);
+    append_utf8(characters, load_le<std::uint32_t>(at + 4 * i));
   }
+  append_printable(text, characters, "'\\");
   return text + "'";
 }
 

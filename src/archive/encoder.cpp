@@ -218,34 +218,37 @@ void Encoder::scalar(Major major, std::uint64_t value) {
   out_.head(major, value);
 }
 
-std::string Encoder::path() const {
+std::string Encoder::path(bool next) const {
   std::string text;
   for (std::size_t i = 1; i <= depth_; ++i) {
     const Frame& frame = frames_[i];
-    if (frame.index == 0) {
-      break;
+    const bool at_next = next && i == depth_ && !continued_;
+    const std::uint64_t index = frame.index + (at_next && (frame.form != Form::map || frame.index % 2 == 1) ? 1 : 0);
+    if (index == 0 || (at_next && frame.form == Form::map && frame.index % 2 == 0) ||
+        (at_next && frame.form == Form::sequence && index > frame.count)) {
+      break;  // no item yet, a key that is not known, or behind the last
     }
     switch (frame.form) {
       case Form::map:
         if (frame.by_place) {
-          append_place(text, (frame.index - 1) / 2);
+          append_place(text, (index - 1) / 2);
         } else {
           append_step(text, frame.key_form == Frame::Key::text ? frame.key : number_text(frame.number));
         }
         break;
       case Form::deferred:
-        text = deferred_path(frame.index - 1);
+        text = deferred_path(index - 1);
         break;
       case Form::record_map:
       case Form::record_tuple: {
         const std::uint64_t skipped = frame.record.version != 0 ? 2 : 1;
-        if (frame.index >= skipped && frame.index - skipped < frame.record.names.size()) {
-          append_step(text, frame.record.names[static_cast<std::size_t>(frame.index - skipped)]);
+        if (index >= skipped && index - skipped < frame.record.names.size()) {
+          append_step(text, frame.record.names[static_cast<std::size_t>(index - skipped)]);
         }
         break;
       }
       default:
-        append_step(text, std::to_string(frame.index - 1));
+        append_step(text, std::to_string(index - 1));
     }
   }
   return text;

@@ -52,7 +52,10 @@ class Encoder final : public OutVisitor {
   void end() override;
   bool begin_shared(const SharedOut& object) override;
   void begin_typed(std::string_view name) override;
+  std::optional<Whereabouts> place() const override { return Whereabouts{.path = path(true), .file = file_}; }
 
+  /// What is written to, as Error::file(), for messages.
+  void set_file(std::string file) { file_ = std::move(file); }
   /// A map whose number of entries is not known yet; closed by end(). Before each entry begin_entry(): what was written
   /// before may have changed.
   void begin_open_map();
@@ -125,7 +128,8 @@ class Encoder final : public OutVisitor {
   void scalar(cbor::Major major, std::uint64_t value);
   void put_text(std::string_view value);
   void put_float(std::uint8_t info, std::uint64_t bits);
-  std::string path() const;
+  /// Of the item that was begun last, or of the `next` one, if that is complete.
+  std::string path(bool next = false) const;
   std::size_t definition_of(const RecordInfo& info, bool& is_new);
   std::uint64_t define_shared();
   void reference(std::uint64_t index);
@@ -148,6 +152,7 @@ class Encoder final : public OutVisitor {
   Sink& sink_;
   CompressingSink* compressor_;
   SaveOptions options_;
+  std::string file_;
   Rewalk rewalk_;
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;

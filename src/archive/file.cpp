@@ -6,6 +6,7 @@
 #include "archive/listing.hpp"
 #include "archive/locate.hpp"
 #include "archive/opened.hpp"
+#include "base/naming.hpp"
 #include "base/process.hpp"
 #include "format/path.hpp"
 #include "stele/archive.hpp"
@@ -97,6 +98,10 @@ struct File::State {
   Parts::Options parts;
 
   explicit State(Opened from) : opened(std::move(from)) {
+    naming(opened.name, [&] { read_ends(); });
+  }
+
+  void read_ends() {
     if (!opened.source->random_access()) {
       hold_plain(opened);
     }
@@ -119,6 +124,7 @@ struct File::State {
     parts.context.field_rules = rules_of(opened.options);
     parts.context.map_all = opened.options.map_all;
     parts.context.types = opened.options.types;
+    parts.context.file = opened.name;
   }
 
   const ArrayEntry* listed(std::string_view path) const {
@@ -148,55 +154,75 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     Parts::Part part_;
   };
-  const Parts parts(*state_->opened.source, state_->parts);
-  if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
-    Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
-    if (entry->is_raw()) {
-      part.decoder->begin_listed(*entry);
-    }
-    return std::make_unique<Found>(std::move(part));
-  }
-  const auto offset = parts.locate(path);
-  if (!offset) {
-    fail(Errc::not_found, "there is no value at this path", {path, {}});
-  }
-  return std::make_unique<Found>(parts.at(*offset, path));
+  return naming(
+      state_->opened.name,
+      [&]() -> std::unique_ptr<Part> {
+        const Parts parts(*state_->opened.source, state_->parts);
+        if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
+          Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
+          if (entry->is_raw()) {
+            part.decoder->begin_listed(*entry);
+          }
+          return std::make_unique<Found>(std::move(part));
+        }
+        const auto offset = parts.locate(path);
+        if (!offset) {
+          fail(Errc::not_found, "there is no value at this path", {path, {}});
+        }
+        return std::make_unique<Found>(parts.at(*offset, path));
+      },
+      path);
 }
 
 bool File::contains(std::string_view path) const {
-  return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
+  return naming(state_->opened.name, [&] {
+    return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
+  });
 }
 
 std::vector<Entry> File::list(const ListOptions& options) const {
-  Parts::Options listing = state_->parts;
-  listing.context.map_all = false;
-  const Parts parts(*state_->opened.source, listing);
-  const auto offset = parts.locate(options.path);
-  if (!offset) {
-    fail(Errc::not_found, "there is no value at this path", {options.path, {}});
-  }
-  std::vector<Entry> entries = list_values(*parts.at_target(*offset, options.path).decoder, options);
-  for (std::uint64_t index = 0; options.path.empty() && index < options.max_items;) {
-    ListOptions below = options;
-    below.path = deferred_path(index);
-    const auto deferred = parts.locate(below.path);
-    if (!deferred) {
-      break;
-    }
-    const Parts::Part part = parts.at(*deferred, below.path);
-    do {
-      below.path = deferred_path(index);
-      std::vector<Entry> more = list_values(*part.decoder, below);
-      std::move(more.begin(), more.end(), std::back_inserter(entries));
-    } while (++index < options.max_items && !part.decoder->at_break());
-  }
-  for (Entry& entry : entries) {
-    if (entry.mappable) {
-      const std::uint64_t alignment = alignment_to_map(entry.dtype);
-      entry.mappable = !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
-    }
-  }
-  return entries;
+  return naming(
+      state_->opened.name,
+      [&] {
+        Parts::Options listing = state_->parts;
+        listing.context.map_all = false;
+        const Parts parts(*state_->opened.source, listing);
+        const auto list = [](Decoder& decoder, const ListOptions& what) {
+          try {
+            return list_values(decoder, what);
+          } catch (const Error& error) {
+            decoder.rethrow(error);
+          }
+        };
+        const auto offset = parts.locate(options.path);
+        if (!offset) {
+          fail(Errc::not_found, "there is no value at this path", {options.path, {}});
+        }
+        std::vector<Entry> entries = list(*parts.at_target(*offset, options.path).decoder, options);
+        for (std::uint64_t index = 0; options.path.empty() && index < options.max_items;) {
+          ListOptions below = options;
+          below.path = deferred_path(index);
+          const auto deferred = parts.locate(below.path);
+          if (!deferred) {
+            break;
+          }
+          const Parts::Part part = parts.at(*deferred, below.path);
+          do {
+            below.path = deferred_path(index);
+            std::vector<Entry> more = list(*part.decoder, below);
+            std::move(more.begin(), more.end(), std::back_inserter(entries));
+          } while (++index < options.max_items && !part.decoder->at_break());
+        }
+        for (Entry& entry : entries) {
+          if (entry.mappable) {
+            const std::uint64_t alignment = alignment_to_map(entry.dtype);
+            entry.mappable =
+                !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
+          }
+        }
+        return entries;
+      },
+      options.path);
 }
 
 Info File::info() const {
@@ -205,6 +231,7 @@ Info File::info() const {
   Info info;
   info.codec = opened.codec;
   info.plain_bytes = state_->tail.trailer.total_length;
+  info.bytes_behind = *opened.source->size() - info.plain_bytes;
   info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
   info.arrays = directory.arrays.size();
   for (const ArrayEntry& entry : directory.arrays) {
@@ -225,17 +252,22 @@ void File::verify() const {
   DecoderContext context;
   context.verify = Verify::full;
   context.directory = &state_->tail.directory;
+  context.file = state_->opened.name;
   Decoder decoder(input, std::move(context));
-  decoder.begin();
-  decoder.skip();
-  decoder.finish();
+  try {
+    decoder.begin();
+    decoder.skip();
+    decoder.finish();
+  } catch (const Error& error) {
+    decoder.rethrow(error);
+  }
 }
 
 void File::flush() {
   if (state_->writable == nullptr) {
     fail(Errc::read_only, "the file was not opened with MapMode::read_write");
   }
-  state_->writable->update();
+  naming(state_->opened.name, [&] { state_->writable->update(); });
 }
 
 File open(const Path& path, const LoadOptions& options) {

@@ -48,29 +48,52 @@ enum class Tag : std::uint8_t {
 std::uint8_t dtype_code(DType::Kind kind) {
   using K = DType::Kind;
   switch (kind) {
-    case K::boolean: return 0x01;
-    case K::int8: return 0x02;
-    case K::int16: return 0x03;
-    case K::int32: return 0x04;
-    case K::int64: return 0x05;
-    case K::uint8: return 0x06;
-    case K::uint16: return 0x07;
-    case K::uint32: return 0x08;
-    case K::uint64: return 0x09;
-    case K::float16: return 0x0a;
-    case K::bfloat16: return 0x0b;
-    case K::float32: return 0x0c;
-    case K::float64: return 0x0d;
-    case K::complex64: return 0x0e;
-    case K::complex128: return 0x0f;
-    case K::float8_e4m3fn: return 0x10;
-    case K::float8_e5m2: return 0x11;
-    case K::bytes: return 0x12;
-    case K::utf32: return 0x13;
-    case K::record: return 0x14;
-    case K::duration: return 0x15;
-    case K::time_point: return 0x16;
-    case K::none: break;
+    case K::boolean:
+      return 0x01;
+    case K::int8:
+      return 0x02;
+    case K::int16:
+      return 0x03;
+    case K::int32:
+      return 0x04;
+    case K::int64:
+      return 0x05;
+    case K::uint8:
+      return 0x06;
+    case K::uint16:
+      return 0x07;
+    case K::uint32:
+      return 0x08;
+    case K::uint64:
+      return 0x09;
+    case K::float16:
+      return 0x0a;
+    case K::bfloat16:
+      return 0x0b;
+    case K::float32:
+      return 0x0c;
+    case K::float64:
+      return 0x0d;
+    case K::complex64:
+      return 0x0e;
+    case K::complex128:
+      return 0x0f;
+    case K::float8_e4m3fn:
+      return 0x10;
+    case K::float8_e5m2:
+      return 0x11;
+    case K::bytes:
+      return 0x12;
+    case K::utf32:
+      return 0x13;
+    case K::record:
+      return 0x14;
+    case K::duration:
+      return 0x15;
+    case K::time_point:
+      return 0x16;
+    case K::none:
+      break;
   }
   fail(Errc::invalid_argument, "an array without an element type cannot be hashed");
 }
@@ -708,7 +731,13 @@ Hasher::~Hasher() = default;
 
 OutVisitor& Hasher::visitor() noexcept { return *visitor_; }
 
-void Hasher::add(void (*write)(OutVisitor& out, const void* value), const void* value) { visitor_->add(write, value); }
+void Hasher::add(void (*write)(OutVisitor& out, const void* value), const void* value) {
+  try {
+    visitor_->add(write, value);
+  } catch (const Error& error) {
+    visitor_->rethrow(error, write, value);
+  }
+}
 
 Digest Hasher::digest() { return to_digest(visitor_->finish()); }
 

@@ -116,10 +116,8 @@ void Input::fail_here(Errc code, std::string message) const {
 }
 
 void Input::rethrow_here(const Error& error) const {
-  if (!error.path().empty()) {
-    throw error;
-  }
-  fail_here(error.code(), error.message());
+  const std::string path = reader_ != nullptr ? reader_->current_path() : std::string();
+  rethrow_at(error, {path, position()});
 }
 
 void Input::reserved_head() const { fail_here(Errc::malformed, "a reserved CBOR head"); }

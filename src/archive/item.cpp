@@ -1,6 +1,7 @@
 #include "archive/item.hpp"
 
 #include "archive/opened.hpp"
+#include "base/naming.hpp"
 #include "format/directory.hpp"
 
 namespace stele {
@@ -14,11 +15,11 @@ void expect_end(std::uint64_t read, std::uint64_t size) {
 
 class BareItem final : public ItemReader {
  public:
-  BareItem(Bytes item, const LoadOptions& options)
+  BareItem(Bytes item, const LoadOptions& options, std::string file)
       : size_(item.size()),
         source_(memory_source(item)),
         input_(*source_, input_options(item, options)),
-        decoder_(input_, context(options)) {
+        decoder_(input_, context(options, std::move(file))) {
     decoder_.begin_bare();
   }
   InVisitor& visitor() override { return decoder_; }
@@ -33,12 +34,13 @@ class BareItem final : public ItemReader {
     input.limits = options.limits;
     return input;
   }
-  static DecoderContext context(const LoadOptions& options) {
+  static DecoderContext context(const LoadOptions& options, std::string file) {
     DecoderContext context;
     context.verify = Verify::none;
     context.field_rules = rules_of(options);
     context.map_all = options.map_all;
     context.types = options.types;
+    context.file = std::move(file);
     return context;
   }
   std::uint64_t size_;
@@ -50,6 +52,13 @@ class BareItem final : public ItemReader {
 class WholeArchive final : public ItemReader {
  public:
   WholeArchive(Opened opened, std::uint64_t size) : opened_(std::move(opened)), size_(size) {
+    naming(opened_.name, [&] { begin(); });
+  }
+  InVisitor& visitor() override { return *decoder_; }
+  void finish() override { decoder_->finish(); }
+
+ private:
+  void begin() {
     if (!opened_.source->random_access()) {
       hold_plain(opened_);
     }
@@ -71,13 +80,11 @@ class WholeArchive final : public ItemReader {
     context.field_rules = rules_of(opened_.options);
     context.map_all = opened_.options.map_all;
     context.types = opened_.options.types;
+    context.file = opened_.name;
     decoder_.emplace(*input_, std::move(context));
     decoder_->begin();
   }
-  InVisitor& visitor() override { return *decoder_; }
-  void finish() override { decoder_->finish(); }
 
- private:
   Opened opened_;
   std::uint64_t size_;
   Tail tail_;
@@ -133,8 +140,8 @@ std::optional<Bytes> root_item(Bytes archive, std::size_t most) {
                          static_cast<std::size_t>(trailer.directory_offset) - frozen::label.size());
 }
 
-std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options) {
-  return std::make_unique<BareItem>(item, options);
+std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options, std::string file) {
+  return std::make_unique<BareItem>(item, options, std::move(file));
 }
 
 std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping, std::uint64_t offset,
@@ -142,14 +149,17 @@ std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping
   Opened opened;
   opened.options = options;
   const Bytes bytes = mapping->bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+  opened.name = mapping->name();
   opened.mapping = std::move(mapping);
   opened.stored_bytes = size;
   opened.source = std::make_unique<MappedPart>(bytes);
   return std::make_unique<WholeArchive>(std::move(opened), size);
 }
 
-std::unique_ptr<ItemReader> read_archive(Bytes archive, const LoadOptions& options) {
-  return std::make_unique<WholeArchive>(open_source(memory_source(archive), options, Loading::whole), archive.size());
+std::unique_ptr<ItemReader> read_archive(Bytes archive, const LoadOptions& options, std::string file) {
+  Opened opened = naming(file, [&] { return open_source(memory_source(archive), options, Loading::whole); });
+  opened.name = std::move(file);
+  return std::make_unique<WholeArchive>(std::move(opened), archive.size());
 }
 
 }  // namespace stele

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "stele/options.hpp"
 #include "stele/visitor.hpp"
@@ -24,12 +25,12 @@ class ItemReader {
 };
 
 /// A root value as root_item() gives it. `item` and what `options` point to must outlive the reader; nothing of it is
-/// checked against checksums.
-std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options);
+/// checked against checksums. `file`: as Error::file().
+std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options, std::string file = {});
 /// A plain archive that lies `offset` bytes behind the beginning of a mapping, `size` bytes long. Arrays are mapped.
 std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping, std::uint64_t offset,
                                                 std::uint64_t size, const LoadOptions& options);
 /// An archive in memory, compressed or not, that must outlive the reader. Arrays are copied.
-std::unique_ptr<ItemReader> read_archive(Bytes archive, const LoadOptions& options);
+std::unique_ptr<ItemReader> read_archive(Bytes archive, const LoadOptions& options, std::string file = {});
 
 }  // namespace stele

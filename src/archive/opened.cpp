@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/naming.hpp"
 #include "base/threads.hpp"
 #include "codec/block_source.hpp"
 #include "codec/decompress.hpp"
@@ -32,14 +33,20 @@ class PrefixSource final : public Source {
       at_ += size;
       return size;
     }
-    return rest_->read(into);
+    const std::size_t size = rest_->read(into);
+    taken_ += size;
+    return size;
   }
   void finish() override { rest_->finish(); }
+  std::string name() const override { return rest_->name(); }
+  /// How many bytes were read.
+  std::uint64_t taken() const noexcept { return at_ + taken_; }
 
  private:
   std::vector<std::byte> prefix_;
   std::unique_ptr<Source> rest_;
   std::size_t at_ = 0;
+  std::uint64_t taken_ = 0;
 };
 
 class OwnedMemory final : public Source {
@@ -134,6 +141,10 @@ void hold_plain(Opened& opened) {
     }
   }
   opened.source->finish();
+  if (opened.taken) {
+    opened.stored_bytes = opened.taken();
+  }
+  opened.taken = nullptr;
   opened.source = std::make_unique<OwnedMemory>(plain->hold(used).first(used), plain);
 }
 
@@ -220,11 +231,14 @@ enum class Way : std::uint8_t { whole, parts, stream };
 Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, Way way) {
   Opened opened;
   opened.options = options;
+  opened.name = source->name();
   const std::vector<std::byte> first = first_bytes(*source);
   if (source->random_access()) {
     opened.stored_bytes = *source->size();
   } else {
-    source = put_back(first, std::move(source));
+    auto whole = std::make_unique<PrefixSource>(first, std::move(source));
+    opened.taken = [counted = whole.get()] { return counted->taken(); };
+    source = std::move(whole);
   }
   const Codec* codec = sniff(first, opened);
   if (codec == nullptr) {
@@ -261,7 +275,9 @@ Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options) {
   return open_any(std::move(source), options, Way::stream);
 }
 
-Opened open_path(const Path& path, const LoadOptions& options, Loading loading) {
+namespace {
+
+Opened open_named(const Path& path, const LoadOptions& options, Loading loading) {
   if (options.map != MapMode::none) {
     Opened opened;
     opened.options = options;
@@ -291,6 +307,16 @@ Opened open_path(const Path& path, const LoadOptions& options, Loading loading) 
   Opened opened = open_source(std::move(source), options, loading);
   opened.embedded = options.offset != 0;
   return opened;
+}
+
+}  // namespace
+
+Opened open_path(const Path& path, const LoadOptions& options) {
+  return naming(path.text(), [&] {
+    Opened opened = open_named(path, options);
+    opened.name = path.text();
+    return opened;
+  });
 }
 
 std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
@@ -347,10 +373,15 @@ Tail find_tail(const Opened& opened, std::uint64_t start) {
   Input input(*opened.source, options);
   DecoderContext context;
   context.verify = opened.verify() == Verify::none ? Verify::none : Verify::directory;
+  context.file = opened.name;
   Decoder decoder(input, std::move(context));
-  decoder.begin();
-  decoder.skip();
-  decoder.finish();
+  try {
+    decoder.begin();
+    decoder.skip();
+    decoder.finish();
+  } catch (const Error& error) {
+    decoder.rethrow(error);
+  }
   return {decoder.directory(), decoder.trailer()};
 }
 

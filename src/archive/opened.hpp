@@ -1,6 +1,7 @@
 #pragma once
 // An archive found in a file, in memory or in a stream: its plain bytes and what is known of them before reading.
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,8 +18,10 @@ struct Opened {
   std::unique_ptr<Codecs> codecs;  // those of the build, if the options name no others
   std::unique_ptr<Source> source;  // of plain bytes
   std::shared_ptr<Mapping> mapping;
+  std::string name;  // as Error::file()
   std::string codec = "plain";
   std::uint64_t stored_bytes = 0;  // of the file, 0 if unknown
+  std::function<std::uint64_t()> taken;  // how many were read so far, where that is not known beforehand
   bool compressed = false;
   bool embedded = false;  // other bytes may follow the archive
   LoadOptions options;
@@ -58,6 +61,7 @@ class TailSource final : public Source {
   std::uint64_t next_cut(std::uint64_t offset) const override { return whole_->next_cut(offset_ + offset) - offset_; }
   void finish() override { whole_->finish(); }
   Bytes memory() const noexcept override;
+  std::string name() const override { return whole_->name(); }
   /// Of read().
   std::uint64_t position() const noexcept { return position_; }
 

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "archive/opened.hpp"
+#include "base/naming.hpp"
 #include "base/process.hpp"
 #include "stele/archive.hpp"
 
@@ -36,6 +37,9 @@ struct Reader::State {
     }
   }
 
+  /// As Error::file().
+  std::string name() const { return stream != nullptr ? stream->name() : opened->name; }
+
   void open_next() {
     position = 0;
     if (stream->random_access()) {
@@ -57,6 +61,54 @@ struct Reader::State {
       waiting.push_back(first);
     }
     return true;
+  }
+
+  bool more() {
+    if (stream != nullptr) {
+      return stream->random_access() ? stream_at < *stream->size() : take_one(*stream);
+    }
+    Source& source = *opened->source;
+    if (source.random_access()) {
+      return position < *source.size();
+    }
+    return position == 0 || take_one(source);
+  }
+
+  void begin() {
+    decoder.reset();
+    input.reset();
+    if (stream != nullptr) {
+      open_next();
+    } else if (!waiting.empty()) {
+      opened->source = put_back(std::move(waiting), std::move(opened->source));
+      waiting.clear();
+    }
+    Opened& from = *opened;
+    tail = read_tail(from, position);
+    if (from.mapping != nullptr && from.mapping->mode() == MapMode::read_write) {
+      if (position != 0) {
+        fail(Errc::not_mappable, "only the first archive of a file can be mapped to be written");
+      }
+      from.mapping = updating_mapping(from.mapping, tail ? *tail : find_tail(from, 0));
+    }
+    Input::Options how = from.input_options(position);
+    if (from.mapping != nullptr && tail && from.verify() != Verify::full) {
+      how.mapped = &tail->directory;
+    }
+    input = std::make_unique<Input>(*from.source, how);
+    DecoderContext context;
+    if (tail) {
+      context.directory = &tail->directory;
+      context.trailer = &tail->trailer;
+    }
+    context.mapping = from.mapping;
+    context.verify = from.verify();
+    context.field_rules = rules_of(options);
+    context.map_all = options.map_all;
+    context.types = options.types;
+    context.file = from.name;
+    decoder = std::make_unique<Decoder>(*input, std::move(context));
+    decoder->begin();
   }
 
   /// What follows the first archive of a file must be another.
@@ -110,53 +162,18 @@ Reader& Reader::operator=(Reader&&) noexcept = default;
 
 bool Reader::more() {
   State& state = *state_;
-  state.process.require_same_process("the Reader");
-  if (state.stream != nullptr) {
-    return state.stream->random_access() ? state.stream_at < *state.stream->size() : state.take_one(*state.stream);
-  }
-  Source& source = *state.opened->source;
-  if (source.random_access()) {
-    return state.position < *source.size();
-  }
-  return state.position == 0 || state.take_one(source);
+  return naming(state.name(), [&] {
+    state.process.require_same_process("the Reader");
+    return state.more();
+  });
 }
 
 InVisitor& Reader::begin() {
   State& state = *state_;
-  state.process.require_same_process("the Reader");
-  state.decoder.reset();
-  state.input.reset();
-  if (state.stream != nullptr) {
-    state.open_next();
-  } else if (!state.waiting.empty()) {
-    state.opened->source = put_back(std::move(state.waiting), std::move(state.opened->source));
-    state.waiting.clear();
-  }
-  Opened& opened = *state.opened;
-  state.tail = read_tail(opened, state.position);
-  if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write) {
-    if (state.position != 0) {
-      fail(Errc::not_mappable, "only the first archive of a file can be mapped to be written");
-    }
-    opened.mapping = updating_mapping(opened.mapping, state.tail ? *state.tail : find_tail(opened, 0));
-  }
-  Input::Options input = opened.input_options(state.position);
-  if (opened.mapping != nullptr && state.tail && opened.verify() != Verify::full) {
-    input.mapped = &state.tail->directory;
-  }
-  state.input = std::make_unique<Input>(*opened.source, input);
-  DecoderContext context;
-  if (state.tail) {
-    context.directory = &state.tail->directory;
-    context.trailer = &state.tail->trailer;
-  }
-  context.mapping = opened.mapping;
-  context.verify = opened.verify();
-  context.field_rules = rules_of(state.options);
-  context.map_all = state.options.map_all;
-  context.types = state.options.types;
-  state.decoder = std::make_unique<Decoder>(*state.input, std::move(context));
-  state.decoder->begin();
+  naming(state.name(), [&] {
+    state.process.require_same_process("the Reader");
+    state.begin();
+  });
   return *state.decoder;
 }
 

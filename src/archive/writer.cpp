@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "archive/encoder.hpp"
+#include "base/naming.hpp"
 #include "base/process.hpp"
 #include "codec/compress.hpp"
 #include "stele/archive.hpp"
@@ -14,15 +15,7 @@ const Codec* choose_codec(const SaveOptions& options, const Codecs& codecs, std:
   if (options.codec.empty()) {
     return codecs.by_extension(path);
   }
-  const Codec* codec = codecs.find(options.codec);
-  if (codec == nullptr) {
-    std::string names = "plain";
-    for (const auto& known : codecs.all()) {
-      names += ", " + std::string(known->name());
-    }
-    fail(Errc::unknown_codec, "no codec is named " + options.codec + "; there are " + names);
-  }
-  return codec;
+  return &codecs.get(options.codec);
 }
 
 void check_level(const SaveOptions& options, const Codec* codec) {
@@ -44,14 +37,19 @@ void check_filter(const SaveOptions& options, const Codec* codec) {
 }  // namespace
 
 struct Writer::State {
-  State(std::unique_ptr<Sink> owned, Sink* borrowed, const SaveOptions& given, std::string_view path)
-      : options(given), own(std::move(owned)), sink(borrowed != nullptr ? *borrowed : *own), is_path(!path.empty()) {
+  /// `file`: as Error::file().
+  State(std::unique_ptr<Sink> owned, Sink* borrowed, const SaveOptions& given, std::string file, bool path)
+      : options(given),
+        own(std::move(owned)),
+        sink(borrowed != nullptr ? *borrowed : *own),
+        name(std::move(file)),
+        is_path(path) {
     const bool may_compress = options.codec.empty() ? is_path : options.codec != "plain";
     if (may_compress) {
       if (options.codecs == nullptr) {
         builtin = std::make_unique<Codecs>();
       }
-      codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, path);
+      codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, name);
     }
     check_level(options, codec);
     check_filter(options, codec);
@@ -76,6 +74,7 @@ struct Writer::State {
       // what is given to a user's own Sink comes from the user's own thread
       encoder = std::make_unique<Encoder>(sink, nullptr, options, is_path);
     }
+    encoder->set_file(name);
   }
   void require_usable() const {
     process.require_same_process("the Writer");
@@ -88,7 +87,8 @@ struct Writer::State {
   std::unique_ptr<Codecs> builtin;
   std::unique_ptr<Sink> own;
   Sink& sink;
-  bool is_path;
+  const std::string name;
+  const bool is_path;
   const Codec* codec = nullptr;
   std::unique_ptr<CompressingSink> compressor;
   std::unique_ptr<Encoder> encoder;
@@ -99,62 +99,89 @@ struct Writer::State {
 };
 
 Writer::Writer(const Path& path, const SaveOptions& options)
-    : state_(std::make_unique<State>(file_sink(path, options.sync, options.in_place), nullptr, options, path.text())) {}
+    : state_(naming(path.text(), [&] {
+        return std::make_unique<State>(file_sink(path, options.sync, options.in_place), nullptr, options, path.text(),
+                                       true);
+      })) {}
 Writer::Writer(std::ostream& stream, const SaveOptions& options)
-    : state_(std::make_unique<State>(stream_sink(stream), nullptr, options, "")) {}
+    : state_(std::make_unique<State>(stream_sink(stream), nullptr, options, "the stream", false)) {}
 Writer::Writer(Descriptor descriptor, const SaveOptions& options)
-    : state_(std::make_unique<State>(fd_sink(descriptor.fd), nullptr, options, "")) {}
-Writer::Writer(Sink& sink, const SaveOptions& options) : state_(std::make_unique<State>(nullptr, &sink, options, "")) {}
+    : state_(std::make_unique<State>(fd_sink(descriptor.fd), nullptr, options,
+                                     "descriptor " + std::to_string(descriptor.fd), false)) {}
+Writer::Writer(Sink& sink, const SaveOptions& options)
+    : state_(std::make_unique<State>(nullptr, &sink, options, "", false)) {}
 Writer::~Writer() = default;
 Writer::Writer(Writer&&) noexcept = default;
 Writer& Writer::operator=(Writer&&) noexcept = default;
 
 OutVisitor& Writer::begin(const Again& again) {
-  state_->require_usable();
-  state_->failed = true;
-  if (state_->archives > 0) {
-    state_->start();
-  }
-  state_->encoder->begin({again.walk, again.value});
-  return *state_->encoder;
+  State& state = *state_;
+  naming(state.name, [&] {
+    state.require_usable();
+    state.failed = true;
+    if (state.archives > 0) {
+      state.start();
+    }
+    state.encoder->begin({again.walk, again.value});
+  });
+  return *state.encoder;
 }
 
 void Writer::end() {
-  state_->process.require_same_process("the Writer");
-  state_->encoder->finish();
-  if (state_->compressor != nullptr) {
-    state_->compressor->close();
-  }
-  ++state_->archives;
-  state_->failed = false;
+  State& state = *state_;
+  naming(state.name, [&] {
+    state.process.require_same_process("the Writer");
+    try {
+      state.encoder->finish();
+    } catch (const Error& error) {
+      state.encoder->rethrow(error, nullptr, nullptr);  // it keeps the place: nothing is walked
+    }
+    if (state.compressor != nullptr) {
+      state.compressor->close();
+    }
+  });
+  ++state.archives;
+  state.failed = false;
 }
 
 void Writer::close() {
-  state_->require_usable();
-  state_->closed = true;
-  if (state_->own != nullptr) {
-    state_->own->close();
-  }
+  State& state = *state_;
+  naming(state.name, [&] {
+    state.require_usable();
+    state.closed = true;
+    if (state.own != nullptr) {
+      state.own->close();
+    }
+  });
 }
 
 // --- MapWriter -------------------------------------------------------------------------------------------------------
 
 struct MapWriter::State {
-  explicit State(Writer out) : writer(std::move(out)) {}
+  State(Writer out, std::string file) : writer(std::move(out)), name(std::move(file)) {}
+  /// Fails where a growing array is open, which is to be closed `when`, and in a child of fork().
+  void require_usable(const char* when) const {
+    naming(name, [&] { process.require_same_process("the MapWriter"); });
+    if (growing) {
+      fail(Errc::invalid_argument, std::string("a growing array is open; close it ") + when, {.file = name});
+    }
+  }
   Writer writer;
+  const std::string name;
   Encoder* encoder = nullptr;
   bool growing = false;
   ProcessMark process;
 };
 
 MapWriter::MapWriter(const Path& path, const SaveOptions& options)
-    : state_(std::make_unique<State>(Writer(path, options))) {
+    : state_(std::make_unique<State>(Writer(path, options), path.text())) {
   state_->writer.begin({nullptr, nullptr});
   state_->encoder = state_->writer.state_->encoder.get();
   state_->encoder->begin_open_map();
 }
 
-MapWriter::MapWriter(Sink& sink, const SaveOptions& options) : state_(std::make_unique<State>(Writer(sink, options))) {
+MapWriter::MapWriter(Sink& sink, const SaveOptions& options)
+    : state_(std::make_unique<State>(Writer(sink, options), "")) {
   state_->writer.begin({nullptr, nullptr});
   state_->encoder = state_->writer.state_->encoder.get();
   state_->encoder->begin_open_map();
@@ -165,39 +192,43 @@ MapWriter::MapWriter(MapWriter&&) noexcept = default;
 MapWriter& MapWriter::operator=(MapWriter&&) noexcept = default;
 
 OutVisitor& MapWriter::entry(std::string_view key) {
-  state_->process.require_same_process("the MapWriter");
-  if (state_->growing) {
-    fail(Errc::invalid_argument, "a growing array is open; close it before the next entry");
-  }
-  state_->encoder->begin_entry(key);
+  state_->require_usable("before the next entry");
+  naming(state_->name, [&] { state_->encoder->begin_entry(key); });
   return *state_->encoder;
 }
 
-void MapWriter::end_entry() { state_->encoder->end_entry(); }
+void MapWriter::end_entry() {
+  try {
+    state_->encoder->end_entry();
+  } catch (const Error& error) {
+    state_->encoder->rethrow(error, nullptr, nullptr);
+  }
+}
 
 void MapWriter::begin_rows(std::string_view key, const DType& dtype, const Shape& row) {
   entry(key);
-  state_->encoder->begin_growing(dtype, row);
+  naming(state_->name, [&] { state_->encoder->begin_growing(dtype, row); });
   state_->growing = true;
 }
 
 void MapWriter::rows(const ArrayView& batch) {
-  state_->process.require_same_process("the MapWriter");
-  state_->encoder->growing_rows(batch);
+  naming(state_->name, [&] {
+    state_->process.require_same_process("the MapWriter");
+    state_->encoder->growing_rows(batch);
+  });
 }
 
 void MapWriter::end_rows() {
-  state_->process.require_same_process("the MapWriter");
-  state_->encoder->end_growing();
+  naming(state_->name, [&] {
+    state_->process.require_same_process("the MapWriter");
+    state_->encoder->end_growing();
+  });
   state_->growing = false;
 }
 
 void MapWriter::close() {
-  state_->process.require_same_process("the MapWriter");
-  if (state_->growing) {
-    fail(Errc::invalid_argument, "a growing array is open; close it first");
-  }
-  state_->encoder->end();
+  state_->require_usable("first");
+  naming(state_->name, [&] { state_->encoder->end(); });
   state_->writer.end();
   state_->writer.close();
 }

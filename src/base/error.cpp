@@ -1,24 +1,15 @@
 #include "stele/error.hpp"
 
 #include <array>
+#include <typeinfo>
 #include <utility>
+
+#include "base/printable.hpp"
 
 namespace stele {
 namespace {
 
-/// Control characters, which names from a file may have, as \xNN.
-void append_visible(std::string& text, std::string_view part) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  for (const char c : part) {
-    const auto code = static_cast<unsigned char>(c);
-    if (code < 0x20 || code == 0x7f) {
-      text.append("\\x").append({digits[code >> 4], digits[code & 15]});
-    } else {
-      text += c;
-    }
-  }
-}
-
+constexpr std::size_t most_file = 400;
 constexpr std::size_t most_path = 200;
 constexpr std::size_t most_message = 1000;
 
@@ -27,7 +18,7 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0)
 /// Names from a damaged or hostile file may be of any length: no more than `most` bytes of them, without the middle.
 void append_bounded(std::string& text, std::string_view part, std::size_t most) {
   if (part.size() <= most) {
-    append_visible(text, part);
+    append_printable(text, part);
     return;
   }
   std::size_t head = most / 2;
@@ -38,13 +29,22 @@ void append_bounded(std::string& text, std::string_view part, std::size_t most) 
   while (tail < part.size() && continues_character(part[tail])) {
     ++tail;
   }
-  append_visible(text, part.substr(0, head));
+  append_printable(text, part.substr(0, head));
   text += " … ";
-  append_visible(text, part.substr(tail));
+  append_printable(text, part.substr(tail));
+}
+
+/// Whether the message names the file, as those of system calls do. A name such as "a" may be part of any message.
+bool names_file(const std::string& message, std::string_view file) {
+  return file.find_first_of("./ ") != std::string_view::npos && message.find(file) != std::string::npos;
 }
 
 std::string compose(const std::string& message, Where where) {
   std::string text;
+  if (!where.file.empty() && !names_file(message, where.file)) {
+    append_bounded(text, where.file, most_file);
+    text += ": ";
+  }
   if (!where.path.empty()) {
     append_bounded(text, where.path, most_path);
     text += ": ";
@@ -73,8 +73,36 @@ Error::Error(Errc code, std::string message, Where where)
       code_(code),
       message_(std::move(message)),
       path_(where.path),
-      offset_(where.offset) {}
+      offset_(where.offset),
+      file_(where.file) {}
+
+Error Error::at(Where where) const {
+  return Error(code_, message_,
+               {path_.empty() ? where.path : path_, offset_ ? offset_ : where.offset,
+                file_.empty() ? where.file : file_});
+}
+
+std::string message(std::initializer_list<MessagePart> parts) {
+  std::string text;
+  for (const MessagePart& part : parts) {
+    if (part.number_) {
+      text += std::to_string(*part.number_);
+    } else {
+      text += part.text_;
+    }
+  }
+  return text;
+}
 
 void fail(Errc code, std::string message, Where where) { throw Error(code, std::move(message), where); }
+
+void rethrow_at(const Error& error, Where where) {
+  const bool knows = (where.path.empty() || !error.path().empty()) && (!where.offset || error.offset()) &&
+                     (where.file.empty() || !error.file().empty());
+  if (knows || typeid(error) != typeid(Error)) {
+    throw;
+  }
+  throw error.at(where);
+}
 
 }  // namespace stele

@@ -175,7 +175,7 @@ Row try_candidate(const BenchObject& object, const Candidate& candidate, const B
     row.stored_bytes = row.part < 1 ? static_cast<std::uint64_t>(plain / row.point.ratio) : row.measured.stored_bytes;
   } catch (const Error& error) {
     if (is_fatal(error.code())) {
-      fail(error.code(), error.message(), {error.path(), error.offset()});
+      fail(error.code(), error.message(), {error.path(), error.offset(), error.file()});
     }
     row.failure = error.what();
   }

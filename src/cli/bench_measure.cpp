@@ -123,7 +123,7 @@ Measurement measure_here(const Value& value, const Candidate& candidate, const M
   try {
     report.measurement = measure_here(value, candidate, options);
   } catch (const Error& error) {
-    failed(error.code(), error.what());
+    failed(error.code(), error.message().c_str());
   } catch (const std::bad_alloc&) {
     failed(Errc::limit_exceeded, "there is not enough memory");
   } catch (const std::exception& error) {

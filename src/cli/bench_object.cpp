@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -27,17 +28,11 @@ class CountingSink final : public Sink {
 
 Value bytes_of(const std::string& file) {
   const std::unique_ptr<Source> source = open_input(file);
-  std::vector<std::byte> all;
-  std::size_t used = 0;
-  for (std::size_t got = 1; got > 0; used += got) {
-    const std::uint64_t left = source->size().value_or(0) > used ? *source->size() - used : 0;
-    all.resize(used + std::max<std::size_t>(std::size_t{1} << 20, static_cast<std::size_t>(left)));
-    got = source->read(MutableBytes(all).subspan(used));
-  }
-  if (used == 0) {
+  const std::vector<std::byte> all = read_all(*source);
+  if (all.empty()) {
     fail(Errc::not_an_archive, "the input is empty");
   }
-  return AnyArray::copy_of(ArrayView(DType(DTypeOf<std::uint8_t>::kind), all.data(), used));
+  return AnyArray::copy_of(ArrayView(DType(DTypeOf<std::uint8_t>::kind), all.data(), all.size()));
 }
 
 /// Some of the rows of an array, in stretches from all over it: what an array holds changes on the way.
@@ -93,7 +88,8 @@ BenchObject read_object(const std::string& file, bool as_bytes, unsigned threads
     try {
       object.value = open_archive(file, {.verify = Verify::full, .threads = threads}).load<Value>();
     } catch (const Error& error) {
-      if (error.code() != Errc::not_an_archive || file == "-") {  // which cannot be read again
+      std::error_code ignored;  // what is no file cannot be read again, and may have no end
+      if (error.code() != Errc::not_an_archive || !std::filesystem::is_regular_file(file, ignored)) {
         throw;
       }
       object.archive = false;

@@ -7,62 +7,6 @@
 namespace stele::cli {
 namespace {
 
-/// The bytes of the UTF-8 character at the start of `text`; 0 if there is none.
-std::size_t character_bytes(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const std::size_t size = first < 0x80   ? 1
-                           : first < 0xc2 ? 0
-                           : first < 0xe0 ? 2
-                           : first < 0xf0 ? 3
-                           : first < 0xf5 ? 4
-                                          : 0;
-  if (size == 0 || size > text.size()) {
-    return 0;
-  }
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) {
-      return 0;
-    }
-  }
-  return size;
-}
-
-bool is_control(std::string_view character) noexcept {
-  const auto first = static_cast<unsigned char>(character[0]);
-  if (character.size() == 1) {
-    return first < 0x20 || first == 0x7f;
-  }
-  return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;  // U+0080 to U+009F
-}
-
-void append_hex(std::string& out, std::string_view bytes) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-  }
-}
-
-std::string escaped(std::string_view text, std::string_view also) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t size = character_bytes(text);
-    const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
-    if (character == "\n" || character == "\t" || character == "\r") {
-      out += character == "\n" ? "\\n" : character == "\t" ? "\\t" : "\\r";
-    } else if (size == 0 || is_control(character)) {
-      append_hex(out, character);
-    } else {
-      out += also.find(character) != std::string_view::npos ? "\\" : "";
-      out += character;
-    }
-    text.remove_prefix(character.size());
-  }
-  return out;
-}
-
 /// Characters, as all but a few are one column wide.
 std::size_t width(std::string_view text) noexcept {
   return static_cast<std::size_t>(
@@ -87,9 +31,12 @@ std::string size_text(std::uint64_t bytes) {
   return text.data();
 }
 
-std::string printable(std::string_view text) { return escaped(text, ""); }
-
-std::string quoted_text(std::string_view text) { return "\"" + escaped(text, "\"\\") + "\""; }
+std::string quoted_text(std::string_view text) {
+  std::string out = "\"";
+  append_printable(out, text, "\"\\");
+  out += '"';
+  return out;
+}
 
 std::string name_text(std::string_view name) {
   return name.empty() || name.find_first_of(" \"") != std::string_view::npos ? quoted_text(name) : printable(name);

@@ -6,12 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/printable.hpp"
+
 namespace stele::cli {
 
 /// "512 B", "78.1 KiB", "1.5 GiB".
 std::string size_text(std::uint64_t bytes);
-/// `text` with control characters and bytes that are no UTF-8 escaped, so that a file cannot command the terminal.
-std::string printable(std::string_view text);
 /// printable() in quotes, with quotes and backslashes escaped.
 std::string quoted_text(std::string_view text);
 /// A field name or key as it stands in a path: as it is, in quotes if it is empty or has blanks or quotes.

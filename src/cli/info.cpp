@@ -18,19 +18,16 @@ std::string exact_size(std::uint64_t bytes) {
   return size_text(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
 }
 
+/// Of the whole file.
 double ratio(const Info& info) {
-  return info.stored_bytes == 0 ? 0 : static_cast<double>(info.plain_bytes) / static_cast<double>(info.stored_bytes);
+  const std::uint64_t plain = info.plain_bytes + info.bytes_behind;
+  return info.stored_bytes == 0 ? 0 : static_cast<double>(plain) / static_cast<double>(info.stored_bytes);
 }
 
 std::string ratio_text(double value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.2f", value);
   return text.data();
-}
-
-/// Bytes of a plain file behind its first archive.
-std::uint64_t bytes_behind(const Info& info) {
-  return info.codec == "plain" && info.stored_bytes > info.plain_bytes ? info.stored_bytes - info.plain_bytes : 0;
 }
 
 void print_info(const std::string& file, const Info& info) {
@@ -42,8 +39,8 @@ void print_info(const std::string& file, const Info& info) {
   if (info.codec != "plain") {
     table.add({"ratio", ratio_text(ratio(info))});
   }
-  if (bytes_behind(info) > 0) {
-    table.add({"behind", exact_size(bytes_behind(info)) + " follow this archive, which begins the file"});
+  if (info.bytes_behind > 0) {
+    table.add({"behind", exact_size(info.bytes_behind) + " of plain bytes follow this archive, which begins the file"});
   }
   table.add({"format", std::to_string(info.format)});
   table.add({"writer", printable(info.writer)});
@@ -76,7 +73,7 @@ int info(const InfoOptions& options) {
   document["stored_bytes"] = info.stored_bytes;
   document["plain_bytes"] = info.plain_bytes;
   document["ratio"] = ratio(info);
-  document["bytes_behind"] = bytes_behind(info);
+  document["bytes_behind"] = info.bytes_behind;
   document["format"] = info.format;
   document["writer"] = info.writer;
   document["arrays"] = info.arrays;

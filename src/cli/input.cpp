@@ -1,7 +1,8 @@
 #include "cli/input.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <vector>
 
@@ -9,22 +10,6 @@ namespace stele::cli {
 namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
-
-/// Memory that lives as long as the Source.
-class HeldSource final : public Source {
- public:
-  explicit HeldSource(std::vector<std::byte> bytes) : bytes_(std::move(bytes)), source_(memory_source(bytes_)) {}
-  std::size_t read(MutableBytes into) override { return source_->read(into); }
-  std::optional<std::uint64_t> size() const override { return bytes_.size(); }
-  bool random_access() const noexcept override { return true; }
-  void seek(std::uint64_t offset) override { source_->seek(offset); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override { source_->read_at(offset, into); }
-  Bytes memory() const noexcept override { return bytes_; }
-
- private:
-  const std::vector<std::byte> bytes_;
-  const std::unique_ptr<Source> source_;
-};
 
 /// The bytes of a Source with random access from an offset on.
 class RestSource final : public Source {
@@ -39,6 +24,7 @@ class RestSource final : public Source {
   void read_at(std::uint64_t offset, MutableBytes into) const override { whole_->read_at(offset_ + offset, into); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return whole_->next_cut(offset_ + offset) - offset_; }
   void finish() override { whole_->finish(); }
+  std::string name() const override { return whole_->name(); }
 
  private:
   const std::unique_ptr<Source> whole_;
@@ -61,17 +47,11 @@ void discard(Source& source, std::uint64_t count) {
   }
 }
 
-std::vector<std::byte> read_all(Source& source) {
-  std::vector<std::byte> bytes;
-  for (std::size_t used = 0;;) {
-    bytes.resize(used + std::max(piece_bytes, used / 2));
-    const std::size_t got = source.read(MutableBytes(bytes).subspan(used));
-    used += got;
-    if (got == 0) {
-      bytes.resize(used);
-      return bytes;
-    }
-  }
+/// What the machine has: more than that no input may take.
+std::uint64_t memory_bytes() noexcept {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long size = ::sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size) : ~std::uint64_t{0};
 }
 
 }  // namespace
@@ -105,10 +85,28 @@ File open_archive(const std::string& name, LoadOptions options) {
   options.map = MapMode::none;
   std::unique_ptr<Source> source = open_input(name, options.offset);
   options.offset = 0;
-  if (!source->random_access()) {
-    source = std::make_unique<HeldSource>(read_all(*source));
+  if (!source->random_access()) {  // it is read into memory, and may be without end
+    options.limits.allocation = std::min(options.limits.allocation, memory_bytes());
   }
   return open(std::move(source), options);
+}
+
+std::vector<std::byte> read_all(Source& source) {
+  std::vector<std::byte> bytes;
+  const std::uint64_t most = source.random_access() ? ~std::uint64_t{0} : memory_bytes();
+  for (std::size_t used = 0;;) {
+    const std::uint64_t left = source.size().value_or(0) > used ? *source.size() - used : 0;
+    bytes.resize(used + std::max({piece_bytes, used / 2, static_cast<std::size_t>(left)}));
+    const std::size_t got = source.read(MutableBytes(bytes).subspan(used));
+    used += got;
+    if (got == 0) {
+      bytes.resize(used);
+      return bytes;
+    }
+    if (used > most) {
+      fail(Errc::limit_exceeded, "the input has more bytes than this machine has memory", {.file = source.name()});
+    }
+  }
 }
 
 }  // namespace stele::cli

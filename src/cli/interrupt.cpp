@@ -1,18 +1,44 @@
 #include "cli/interrupt.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <system_error>
 
 namespace stele::cli {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
+using namespace std::chrono_literals;
+constexpr auto moment = 200ms;      // to come to a check
+constexpr auto long_moment = 3s;    // where nothing is known of temporary files
+
+std::atomic<int> received = 0;
+std::atomic<int> told = -1;  // the end of the guard's pipe that the handler writes to
 constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-void receive(int number) { received = number; }
+void receive(int number) {
+  const int error = errno;
+  received = number;
+  const char byte = 0;
+  if (::write(told, &byte, 1) < 0) {  // then check_interrupt() must do
+  }
+  errno = error;
+}
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() noexcept {
+  if (::pipe2(signalled_, O_CLOEXEC) == 0) {
+    told = signalled_[1];
+    try {
+      watcher_ = std::thread([this] { watch(); });
+    } catch (const std::system_error&) {  // no thread is to be had: then check_interrupt() must do
+    }
+  }
   for (const int number : signals) {
     struct sigaction old{};
     sigaction(number, nullptr, &old);
@@ -33,6 +59,50 @@ InterruptGuard::~InterruptGuard() {
       std::signal(number, SIG_DFL);
     }
   }
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  changed_.notify_all();
+  const int write_end = told.exchange(-1);
+  if (write_end >= 0) {
+    ::close(write_end);  // which wakes the watcher
+  }
+  if (watcher_.joinable()) {
+    watcher_.join();
+  }
+  if (signalled_[0] >= 0) {
+    ::close(signalled_[0]);
+  }
+}
+
+void InterruptGuard::set_last_resort(std::function<void()> clean) {
+  const std::lock_guard lock(mutex_);
+  clean_ = std::move(clean);
+}
+
+void InterruptGuard::watch() noexcept {
+  char byte = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(signalled_[0], &byte, 1);
+  } while (got < 0 && errno == EINTR);
+  if (got <= 0) {
+    return;
+  }
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, clean_ ? std::chrono::milliseconds(moment) : std::chrono::milliseconds(long_moment),
+                    [&] { return over_; });
+  if (over_) {
+    return;
+  }
+  try {
+    if (clean_) {
+      clean_();
+    }
+  } catch (...) {  // the process ends all the same
+  }
+  obey_interrupt();
 }
 
 bool interrupted() noexcept { return received != 0; }
@@ -44,9 +114,9 @@ void check_interrupt() {
 }
 
 void obey_interrupt() noexcept {
-  if (received != 0) {
-    std::signal(received, SIG_DFL);
-    std::raise(received);
+  if (const int number = received; number != 0) {
+    std::signal(number, SIG_DFL);
+    std::raise(number);
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/numbers.hpp"
 #include "cli/report.hpp"
 #include "stele/codec.hpp"
 #include "stele/version.hpp"
@@ -99,10 +100,11 @@ class CommandLine {
         ->type_name("");
   }
   static void add_offset(CLI::App& command, std::uint64_t& offset) {
-    command.add_option("--offset", offset, "Where the archive begins in the file")->type_name("BYTES");
+    add_number(command, "--offset", offset, "Where the archive begins in the file", {.most = INT64_MAX})
+        ->type_name("BYTES");
   }
   static void add_threads(CLI::App& command, unsigned& threads) {
-    command.add_option("--threads", threads, "Threads; 0: as many as the machine has")->type_name("N");
+    add_number(command, "--threads", threads, "Threads; 0: as many as the machine has", {.most = 1024})->type_name("N");
   }
   template <class Enum>
   static void add_choice(CLI::App& command, const char* name, Enum& value, const char* about,
@@ -131,7 +133,7 @@ class CommandLine {
         ->type_name("NAME");
   }
   static CLI::Option* add_level(CLI::App& command, std::optional<int>& level) {
-    return command.add_option("--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
+    return add_number(command, "--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
   }
 
   static CLI::Option* add_filter(CLI::App& command, std::string& filter, const char* about) {
@@ -147,8 +149,8 @@ class CommandLine {
     CLI::App& command = add_command("ls", "The values of an archive as a tree; arrays are not read", ls_, ls);
     add_file(command, ls_.file);
     add_path(command, ls_.path);
-    command.add_option("--depth", ls_.depth, "Levels shown below PATH [all]")->type_name("N");
-    command.add_option("--max-items", ls_.max_items, "Items shown of one container [100; 7 of many scalars]")
+    add_number(command, "--depth", ls_.depth, "Levels shown below PATH [all]")->type_name("N");
+    add_number(command, "--max-items", ls_.max_items, "Items shown of one container [100; 7 of many scalars]")
         ->type_name("N");
     command.add_flag("--all", ls_.all, "Leave nothing out")->excludes("--max-items");
     command.add_flag("--arrays", ls_.arrays, "All arrays, with their full paths, and nothing else");
@@ -158,9 +160,9 @@ class CommandLine {
     CLI::App& command = add_command("show", "A value; of arrays the first and last elements", show_, show);
     add_file(command, show_.file);
     add_path(command, show_.path);
-    command.add_option("--items", show_.items, "Elements at each end of an array's axes [3]; items of a container [8]")
+    add_number(command, "--items", show_.items, "Elements at each end of an array's axes [3]; items of a container [8]")
         ->type_name("N");
-    command.add_option("--depth", show_.depth, "Levels shown below PATH [64]")->type_name("N");
+    add_number(command, "--depth", show_.depth, "Levels shown below PATH [64]")->type_name("N");
     command.add_flag("--full", show_.full, "Leave nothing out")->excludes("--items");
     add_choice<Verify>(command, "--verify", show_.verify,
                        "How much is checked; automatic: arrays of plain files are not",
@@ -222,14 +224,12 @@ class CommandLine {
         ->delimiter(',')
         ->check(CLI::IsMember(names))
         ->type_name("NAMES");
-    command.add_option("--levels", bench_.levels, "Only these, as in 1,3,9, where a codec has them [up to 4 of each]")
-        ->delimiter(',')
+    add_numbers(command, "--levels", bench_.levels, "Only these, as in 1,3,9, where a codec has them [up to 4 of each]")
         ->type_name("LIST");
     command.add_option("--filters", bench_.filters, "Filters to try [none,auto]")->delimiter(',')->type_name("NAMES");
     add_threads(command, bench_.threads);
-    command
-        .add_option("--seconds", bench_.seconds, "What is slower is measured on a part that takes about so long [2]")
-        ->check(CLI::Range(0.01, 1e6))
+    add_real(command, "--seconds", bench_.seconds, "What is slower is measured on a part that takes about so long [2]",
+             0.01, 1e6)
         ->type_name("N");
     CLI::Option* folder =
         command.add_option("--folder", bench_.folder, "Where files are written [the system's for temporary files]")
@@ -343,5 +343,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);  // `stele ls | head` ends quietly, whatever the parent ignores
+  std::signal(SIGXFSZ, SIG_IGN);  // beyond `ulimit -f` writing fails, and the temporary file goes
   return stele::cli::run(argc, argv);
 }

@@ -1,5 +1,7 @@
 #include "cli/output.hpp"
 
+#include <chrono>
+
 #include "cli/report.hpp"
 #include "stele/error.hpp"
 
@@ -19,17 +21,41 @@ std::unique_ptr<Sink> open_output(const std::string& name, Sync sync, bool in_pl
 }  // namespace
 
 Output::Output(const std::string& name, Sync sync, bool in_place, bool json)
-    : to_(open_output(name, sync, in_place, json)) {}
+    : to_(open_output(name, sync, in_place, json)) {
+  guard_.set_last_resort([this] {
+    const std::unique_lock lock(mutex_, std::chrono::seconds(1));  // a pipe may be blocked
+    if (lock.owns_lock()) {
+      to_.reset();
+    }
+  });
+}
+
+Output::~Output() { guard_.set_last_resort(nullptr); }
+
+Sink& Output::to() {
+  check_interrupt();
+  if (to_ == nullptr) {
+    throw Interrupted{};
+  }
+  return *to_;
+}
 
 void Output::write(Bytes bytes) {
-  check_interrupt();
-  to_->write(bytes);
+  const std::lock_guard lock(mutex_);
+  to().write(bytes);
   count_ += bytes.size();
 }
 
 void Output::close() {
-  check_interrupt();
-  to_->close();
+  const std::lock_guard lock(mutex_);
+  to().close();
+}
+
+void refuse_compressed_name(const std::string& output) {
+  const Codecs codecs;
+  if (output != "-" && codecs.by_extension(output) != nullptr) {
+    fail(Errc::invalid_argument, output + " is named as a compressed file, and what is written is not compressed");
+  }
 }
 
 const Codec* choose_codec(const Codecs& codecs, const std::string& name, const std::string& output,
@@ -38,10 +64,7 @@ const Codec* choose_codec(const Codecs& codecs, const std::string& name, const s
   if (name.empty()) {
     codec = output == "-" ? nullptr : codecs.by_extension(output);
   } else if (name != "plain") {
-    codec = codecs.find(name);
-    if (codec == nullptr) {
-      fail(Errc::unknown_codec, "no codec is named " + name);
-    }
+    codec = &codecs.get(name);
   }
   if (codec == nullptr && level) {
     fail(Errc::invalid_argument, "a plain archive has no level");

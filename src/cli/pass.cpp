@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "base/naming.hpp"
+#include "cli/interrupt.hpp"
 #include "cli/progress.hpp"
 #include "codec/first_bytes.hpp"
 #include "format/frozen.hpp"
@@ -55,6 +57,7 @@ class StoredSource final : public Source {
   std::uint64_t next_cut(std::uint64_t offset) const override { return source_.next_cut(offset); }
   void finish() override { source_.finish(); }
   Bytes memory() const noexcept override { return source_.memory(); }
+  std::string name() const override { return source_.name(); }
 
  private:
   Source& source_;
@@ -78,6 +81,7 @@ class PassingSource final : public Source {
     at_ += count;
     return count;
   }
+  std::string name() const override { return stored_.name(); }
   /// Up to twelve bytes that come next; none at the end.
   Bytes ahead() {
     if (end_ - at_ < frozen::label.size()) {
@@ -90,6 +94,7 @@ class PassingSource final : public Source {
 
  private:
   bool fetch() {
+    check_interrupt();
     std::memmove(piece_.data(), piece_.data() + at_, end_ - at_);
     end_ -= at_;
     at_ = 0;
@@ -132,7 +137,7 @@ bool may_be_archive(Bytes first) noexcept {
   fail(error.code(),
        "archive " + std::to_string(passed.archives.size()) + ", at byte " +
            std::to_string(passed.archives.back().offset) + ": " + error.message(),
-       {error.path(), error.offset()});
+       {error.path(), error.offset(), error.file()});
 }
 
 void pass_plain(PassingSource& source, const PassOptions& options, Passed& passed) {
@@ -174,11 +179,9 @@ void check_rest(Source& source, const Codec& codec) {
   }
 }
 
-}  // namespace
-
-Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions& options) {
-  Progress progress(options.label, input->size(), options.progress);
-  StoredSource stored(*input);
+Passed pass_named(Source& input, Sink* to, const PassOptions& options) {
+  Progress progress(options.label, input.size(), options.progress);
+  StoredSource stored(input);
   const Codecs codecs;
   const Codec* codec = may_be_archive(stored.first()) ? nullptr : codecs.by_magic(stored.first());
   std::unique_ptr<Source> plain = std::make_unique<BorrowedSource>(stored);
@@ -194,8 +197,14 @@ Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions&
     check_rest(stored, *codec);
   }
   passed.plain_bytes = source.position();
-  passed.stored_bytes = input->size().value_or(stored.count());
+  passed.stored_bytes = input.size().value_or(stored.count());
   return passed;
+}
+
+}  // namespace
+
+Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions& options) {
+  return naming(input->name(), [&] { return pass_named(*input, to, options); });
 }
 
 }  // namespace cli

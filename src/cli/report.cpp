@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <new>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
@@ -36,16 +37,8 @@ std::string with_stream_names(std::string message) {
   return message;
 }
 
-/// Whether it is the file that is at fault, and the message does not name it.
-bool needs_file(const Error& error, std::string_view file) {
-  switch (error.code()) {
-    case Errc::io:
-    case Errc::invalid_argument:
-    case Errc::unknown_codec:
-      return false;
-    default:
-      return !file.empty() && error.message().find(file == "-" ? "standard input" : file) == std::string::npos;
-  }
+bool is_about_usage(Errc code) noexcept {
+  return code == Errc::io || code == Errc::invalid_argument || code == Errc::unknown_codec;
 }
 
 }  // namespace
@@ -87,7 +80,7 @@ void print(std::string_view text) {
 }
 
 void print_json(const nlohmann::ordered_json& document) {
-  print(document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  print(printable_json(document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) + "\n");
 }
 
 void flush_output() {
@@ -100,10 +93,11 @@ std::unique_ptr<Sink> output_sink() { return std::make_unique<OutputSink>(); }
 
 std::string error_line(const Error& error, std::string_view file) {
   std::string line;
-  if (needs_file(error, file)) {
+  // The library names the file; without a name it is about the command line, or about what the command is given.
+  if (error.file().empty() && !file.empty() && !is_about_usage(error.code())) {
     line = std::string(file == "-" ? "standard input" : file) + ": ";
   }
-  return printable(line + with_stream_names(error.what()));
+  return line + with_stream_names(error.what());
 }
 
 nlohmann::ordered_json error_json(const Error& error, std::string_view file) {
@@ -121,7 +115,11 @@ nlohmann::ordered_json error_json(const Error& error, std::string_view file) {
 
 void print_error(std::string_view line) noexcept {
   std::fflush(stdout);
-  std::fprintf(stderr, "stele: %.*s\n", static_cast<int>(line.size()), line.data());
+  try {
+    std::fprintf(stderr, "stele: %s\n", printable(line).c_str());
+  } catch (const std::bad_alloc&) {
+    std::fputs("stele: there is not enough memory\n", stderr);
+  }
 }
 
 }  // namespace stele::cli

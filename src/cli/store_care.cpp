@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/format.hpp"
+#include "cli/output.hpp"
 #include "cli/report.hpp"
 #include "cli/store.hpp"
 #include "cli/store_support.hpp"
@@ -21,7 +22,7 @@ void print_stats(const std::string& name, const StoreStats& stats) {
   table.add({"live", exact_size(stats.live_bytes)});
   table.add({"dead", exact_size(stats.dead_bytes)});
   table.add({"index", exact_size(stats.index_bytes)});
-  table.add({"codec", stats.codec});
+  table.add({"codec", printable(stats.codec)});
   table.add({"commits", std::to_string(stats.commits)});
   for (const std::string& order : stats.orders) {
     table.add({"order", printable(order)});
@@ -75,7 +76,7 @@ int report_problems(const StoreCareOptions& options, const StoreReport& report) 
     const std::string lost = report.lost_bytes > 0 ? ", " + size_text(report.lost_bytes) + " lost" : "";
     print(printable(options.store) + ": " + (report.good() ? "ok" : "damaged") + " (" + found + lost + ")\n");
     for (const std::string& problem : report.problems) {
-      print_error(printable(options.store + ": " + problem));
+      print_error(options.store + ": " + problem);
     }
     if (report.problem_count > report.problems.size()) {
       print_error("and " + std::to_string(report.problem_count - report.problems.size()) + " more");
@@ -121,6 +122,7 @@ int store_recover(const StoreCareOptions& options) {
 }
 
 int store_compact(const StoreCareOptions& options) {
+  refuse_compressed_name(options.output);
   StoreWatch watch(options.store, options.json);
   const Store store = open_to_read(options.store);
   store.compact_to(options.output, watch.progress());

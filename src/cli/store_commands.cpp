@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "cli/numbers.hpp"
 #include "cli/store.hpp"
 
 namespace stele::cli {
@@ -71,10 +72,10 @@ class StoreCommands::Options {
     command.add_option("--codec", codec, about)->check(CLI::IsMember(codecs_))->type_name("NAME");
   }
   static void add_level(CLI::App& command, std::optional<int>& level) {
-    command.add_option("--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
+    add_number(command, "--level", level, "The codec's level; `stele codecs` lists them")->type_name("N");
   }
   static void add_writing(CLI::App& command, StoreOptions& open) {
-    command.add_option("--wait-ms", open.wait_ms, "Milliseconds to wait for another writer to end [0]")->type_name("N");
+    add_number(command, "--wait-ms", open.wait_ms, "Milliseconds to wait for another writer to end [0]")->type_name("N");
     const auto choose = [&open](const std::string& text) {
       open.durability = text == "none" ? Durability::none : text == "commit" ? Durability::commit : Durability::put;
     };
@@ -86,7 +87,7 @@ class StoreCommands::Options {
     add_writing(command, open);
     add_codec(command, open.codec, "How values are compressed, if the store is made [plain]");
     add_level(command, open.level);
-    command.add_option("--shard-bytes", open.shard_bytes, "Bytes of a shard, if the store is made [1 GiB]")
+    add_number(command, "--shard-bytes", open.shard_bytes, "Bytes of a shard, if the store is made [1 GiB]", {.most = INT64_MAX})
         ->type_name("BYTES");
   }
 
@@ -95,7 +96,7 @@ class StoreCommands::Options {
     add_range(command, ls_.range, ls_.form);
     command.add_option("--order", ls_.order, "key, insertion, size or the name of a secondary order [key]")
         ->type_name("NAME");
-    command.add_option("--limit", ls_.limit, "At most so many [all]")->type_name("N");
+    add_number(command, "--limit", ls_.limit, "At most so many [all]")->type_name("N");
     command.add_flag("--long", ls_.detailed, "Sizes, kinds and what values are, too");
   }
   void add_get() {
@@ -106,9 +107,9 @@ class StoreCommands::Options {
         ->type_name("OUT");
     add_codec(command, get_.codec, "The codec of an archive [by the extension of OUT, else plain]");
     add_level(command, get_.level);
-    command.add_option("--items", get_.items, "Elements at each end of an array's axes [3]; items of a container [8]")
+    add_number(command, "--items", get_.items, "Elements at each end of an array's axes [3]; items of a container [8]")
         ->type_name("N");
-    command.add_option("--depth", get_.depth, "Levels shown [64]")->type_name("N");
+    add_number(command, "--depth", get_.depth, "Levels shown [64]")->type_name("N");
     command.add_flag("--full", get_.full, "Leave nothing out")->excludes("--items");
   }
   void add_put() {
@@ -136,8 +137,7 @@ class StoreCommands::Options {
     add_command("stat", "Numbers of values, bytes and shards", care_, store_stat);
     add_command("verify", "Check everything; the exit code is 1 where something is damaged", care_, store_verify);
     CLI::App& vacuum = add_command("vacuum", "Give back what overwritten and erased values take", care_, store_vacuum);
-    vacuum.add_option("--dead-share", care_.dead_share, "Of shards with at least this share of dead bytes [0.2]")
-        ->check(CLI::Range(0.0, 1.0))
+    add_real(vacuum, "--dead-share", care_.dead_share, "Of shards with at least this share of dead bytes [0.2]", 0, 1)
         ->type_name("SHARE");
     add_writing(vacuum, care_.open);
     add_command("recover", "Make the index anew from the shards", care_, store_recover);
@@ -161,9 +161,11 @@ class StoreCommands::Options {
     command.add_flag("--hidden,!--no-hidden", import.hidden, "Files: also those whose name begins with a dot [yes]");
     command.add_flag("--overwrite,!--no-overwrite", import.overwrite,
                      "Replace the values of keys that are there [yes]");
-    command.add_option("--batch-items", import.batch_items, "Items committed together [10000]")->type_name("N");
-    command.add_option("--batch-bytes", import.batch_bytes, "Bytes committed together [64 MiB]")->type_name("BYTES");
-    command.add_option("--line-bytes", import.line_bytes, "JSON lines: the longest line [100000000]")
+    add_number(command, "--batch-items", import.batch_items, "Items committed together [10000]", {.least = 1})
+        ->type_name("N");
+    add_number(command, "--batch-bytes", import.batch_bytes, "Bytes committed together [64 MiB]", {.least = 1})
+        ->type_name("BYTES");
+    add_number(command, "--line-bytes", import.line_bytes, "JSON lines: the longest line [100000000]", {.least = 1})
         ->type_name("BYTES");
     add_making(command, import_.open);
   }

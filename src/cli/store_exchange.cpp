@@ -67,7 +67,7 @@ void report_items(const ExchangeReport& report, nlohmann::ordered_json document,
     print_error(text);
   }
   for (const std::string& note : report.notes) {
-    quiet ? print_error(printable(note)) : print("  " + printable(note) + "\n");
+    quiet ? print_error(note) : print("  " + printable(note) + "\n");
   }
   if (report.skipped > report.notes.size()) {
     const std::string more = "… " + std::to_string(report.skipped - report.notes.size()) + " more";
@@ -109,6 +109,9 @@ int store_import(const StoreImportOptions& options) {
 
 int store_export(const StoreExportOptions& options) {
   const std::string format = output_format(options);
+  if (options.format.empty() || format == "jsonl" || format == "npz") {
+    refuse_compressed_name(options.output);
+  }
   const Store store = open_to_read(options.store);
   StoreWatch watch(options.store, options.json, format != "jsonl");  // an Output has a guard of its own
   ExportOptions how = options.export_;

@@ -68,21 +68,6 @@ Value from_json(const std::string& text) {
   return list.at(0);
 }
 
-std::vector<std::byte> read_all(Source& source) {
-  std::vector<std::byte> bytes(std::size_t{64} << 10);
-  for (std::size_t used = 0;;) {
-    const std::size_t got = source.read(MutableBytes(bytes).subspan(used));
-    used += got;
-    if (got == 0) {
-      bytes.resize(used);
-      return bytes;
-    }
-    if (used == bytes.size()) {
-      bytes.resize(2 * used);
-    }
-  }
-}
-
 void put_value(Store& store, const Key& key, const StorePutOptions& options) {
   if (options.text) {
     store.put(key, *options.text);

@@ -298,7 +298,8 @@ void BlockSource::decode_stored(const Block& block, MutableBytes plain, Decoding
     decoding.decoder->decode(block, stored, plain);
   } catch (const Error& error) {
     fail(error.code(),
-         std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " + error.message());
+         std::string(codec_.name()) + " block at byte " + std::to_string(block.stored_offset) + ": " + error.message(),
+         {.file = error.file()});
   }
   if (decoding.stored.size() > small_buffer) {
     decoding.stored = {};

@@ -4,33 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/printable.hpp"
+
 namespace stele {
 namespace {
-
-/// The length of the valid sequence at `at`, 0 if there is none.
-std::size_t sequence(const unsigned char* at, std::size_t left) noexcept {
-  const auto follows = [&](std::size_t i, unsigned char low = 0x80, unsigned char high = 0xbf) {
-    return i < left && at[i] >= low && at[i] <= high;
-  };
-  const unsigned char first = at[0];
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xc2 && first <= 0xdf) {
-    return follows(1) ? 2 : 0;
-  }
-  if (first >= 0xe0 && first <= 0xef) {
-    const unsigned char low = first == 0xe0 ? 0xa0 : 0x80;   // no overlong forms
-    const unsigned char high = first == 0xed ? 0x9f : 0xbf;  // no surrogates
-    return follows(1, low, high) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const unsigned char low = first == 0xf0 ? 0x90 : 0x80;
-    const unsigned char high = first == 0xf4 ? 0x8f : 0xbf;  // at most U+10FFFF
-    return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
 
 template <class T>
 std::uint64_t load(const unsigned char* at) noexcept {
@@ -74,7 +51,7 @@ bool is_utf8(std::string_view text) noexcept {
     if (left == 0) {
       break;
     }
-    const std::size_t size = sequence(at, left);
+    const std::size_t size = character_bytes({reinterpret_cast<const char*>(at), left});
     if (size == 0) {
       return false;
     }

@@ -2,14 +2,18 @@
 
 #include "stele/visitor.hpp"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "base/bits.hpp"
 #include "base/float_mode.hpp"
 #include "format/boolean_array.hpp"
+#include "format/path_tracer.hpp"
 #include "stele/walk.hpp"
 
 namespace stele {
@@ -368,10 +372,23 @@ void* cast_to_base(const TypeRegistry* types, void* object, const std::type_info
   return nullptr;
 }
 
+namespace {
+
+/// As it is spelled in C++, for messages only: what is stored is the registered name.
+std::string class_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
+                                                    &std::free);
+  return name != nullptr ? name.get() : type.name();
+}
+
+}  // namespace
+
 const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type) {
   const TypeRegistry::Type* known = types == nullptr ? nullptr : types->find(type);
   if (known == nullptr) {
-    fail(Errc::unknown_type, std::string("a polymorphic object whose type is not in the registry: ") + type.name());
+    fail(Errc::unknown_type, "the class " + class_name(type) +
+                                 " is not registered; add it to the TypeRegistry that the options' `types` names");
   }
   return *known;
 }
@@ -387,6 +404,32 @@ const TypeRegistry::Type& registered(InVisitor& in, std::string_view name, const
     }
   }
   in.error(Errc::type_mismatch, "the stored type " + std::string(name) + " is not registered with the base wanted here");
+}
+
+// --- Places ----------------------------------------------------------------------------------------------------------
+
+void OutVisitor::rethrow(const Error& error, void (*walk)(OutVisitor&, const void*), const void* object) const {
+  const std::optional<Whereabouts> kept = place();
+  Whereabouts known = kept.value_or(Whereabouts{});
+  if (error.code() == Errc::io) {
+    known.path.clear();  // it is the file's fault, not the object's
+  } else if (!kept && error.path().empty()) {
+    PathTracer tracer(*this);
+    try {
+      walk(tracer, object);
+    } catch (const Error& same) {
+      if (same.message() == error.message()) {
+        known.path = tracer.path();
+      }
+    } catch (...) {  // the object is not the same any more
+    }
+  }
+  rethrow_at(error, {known.path, known.offset, known.file});
+}
+
+void InVisitor::rethrow(const Error& error) const {
+  const Whereabouts known = place();
+  rethrow_at(error, {known.path, known.offset, known.file});
 }
 
 // --- Records ---------------------------------------------------------------------------------------------------------

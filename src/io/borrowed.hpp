@@ -17,6 +17,7 @@ class BorrowedSource final : public Source {
   std::uint64_t next_cut(std::uint64_t offset) const override { return source_.next_cut(offset); }
   void finish() override { source_.finish(); }
   Bytes memory() const noexcept override { return source_.memory(); }
+  std::string name() const override { return source_.name(); }
 
  private:
   Source& source_;

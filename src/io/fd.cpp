@@ -71,12 +71,14 @@ void write_pieces(int fd, Bytes bytes, const std::string& name, Call call) {
 }  // namespace
 
 void fail_call(std::string_view action, const std::string& name, int error) {
-  fail(Errc::io, "cannot " + std::string(action) + " " + name + ": " + std::generic_category().message(error));
+  fail(Errc::io, "cannot " + std::string(action) + " " + name + ": " + std::generic_category().message(error),
+       {.file = name});
 }
 
 void fail_truncated(const std::string& name, std::uint64_t size, std::uint64_t offset, std::uint64_t wanted) {
   fail(Errc::truncated, name + " has " + std::to_string(size) + " bytes; " + std::to_string(wanted) + " from byte " +
-                            std::to_string(offset) + " on are needed");
+                            std::to_string(offset) + " on are needed",
+       {.file = name});
 }
 
 OwnedDescriptor& OwnedDescriptor::operator=(OwnedDescriptor&& other) noexcept {
@@ -270,6 +272,7 @@ class FdSource final : public Source {
     }
     read_all_at(fd_, *start_ + offset, into, name_);
   }
+  std::string name() const override { return name_; }
 
  private:
   int fd_;

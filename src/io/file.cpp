@@ -192,7 +192,7 @@ class FileSource final : public Source {
     start_ = opened.start;
     if (!file_.is_open()) {
       if (errno == ENOENT) {
-        fail(Errc::not_found, "cannot read " + name_ + ": there is no such file");
+        fail(Errc::not_found, "cannot read " + name_ + ": there is no such file", {.file = name_});
       }
       fail_call("read", name_, errno);
     }
@@ -238,6 +238,7 @@ class FileSource final : public Source {
     }
     read_all_at(file_.get(), start_ + offset, into, name_);
   }
+  std::string name() const override { return name_; }
 
  private:
   std::string name_;

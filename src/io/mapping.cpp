@@ -27,7 +27,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   file_ = std::move(opened.file);
   if (!file_.is_open()) {
     if (errno == ENOENT) {
-      fail(Errc::not_found, "cannot map " + name + ": there is no such file");
+      fail(Errc::not_found, "cannot map " + name + ": there is no such file", {.file = name});
     }
     if (errno == EISDIR) {
       fail(Errc::not_mappable, "cannot map " + name + ": it is no regular file");
@@ -51,6 +51,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   mapping_.reset(new Mapping);
   Mapping* const mapping = mapping_.get();
   mapping->mode_ = mode;
+  mapping->name_ = name;
   mapping->size_ = static_cast<std::size_t>(length.value_or(file_size - offset));
   if (mapping->size_ == 0) {
     return;
@@ -61,6 +62,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
 std::shared_ptr<Mapping> MappedFile::reserve(int file, const std::string& name, std::uint64_t length) {
   std::shared_ptr<Mapping> mapping(new Mapping);
   mapping->mode_ = MapMode::read_only;
+  mapping->name_ = name;
   mapping->size_ = static_cast<std::size_t>(length);
   if (length > 0) {
     map(*mapping, file, name, 0);
@@ -115,6 +117,7 @@ class MappedSource final : public Source {
     read_all_at(file_.get(), offset_ + offset, into, name_);
   }
   Bytes memory() const noexcept override { return mapping_->bytes(); }
+  std::string name() const override { return name_; }
 
  private:
   OwnedDescriptor file_;
@@ -143,14 +146,14 @@ Mapping::~Mapping() {
 
 MutableBytes Mapping::writable_bytes() {
   if (mode_ == MapMode::read_only) {
-    fail(Errc::read_only, "the file is mapped read-only");
+    fail(Errc::read_only, "the file is mapped read-only", {.file = name_});
   }
   return {data_, size_};
 }
 
 void Mapping::sync() {
   if (base_ != nullptr && mode_ == MapMode::read_write && system_calls().msync(base_, mapped_, MS_SYNC) != 0) {
-    fail_call("write back", "the mapping", errno);
+    fail_call("write back", name_, errno);
   }
 }
 

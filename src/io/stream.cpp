@@ -83,6 +83,7 @@ class StreamSource final : public Source {
     }
     return static_cast<std::size_t>(got);
   }
+  std::string name() const override { return "the stream"; }
 
  private:
   std::istream& stream_;

@@ -70,9 +70,9 @@ struct MatrixExtents {
   /// "[3, ?]", "[?]".
   std::string text() const {
     if (is_vector) {
-      return "[" + (cols.fixed && cols.most == 1 ? rows : cols).text() + "]";
+      return message({"[", (cols.fixed && cols.most == 1 ? rows : cols).text(), "]"});
     }
-    return "[" + rows.text() + ", " + cols.text() + "]";
+    return message({"[", rows.text(), ", ", cols.text(), "]"});
   }
 };
 
@@ -202,9 +202,9 @@ void require_size(InVisitor& in, T& value, const Shape& stored) {
       value.resize((*size)[0], (*size)[1]);
       return;
     }
-    in.error(Errc::type_mismatch, "expected " + extents_of<T>.text() + ", found " + stored.text());
+    in.error(Errc::type_mismatch, message({"expected ", extents_of<T>.text(), ", found ", stored.text()}));
   } else if (!current_extents(value).fit(stored)) {
-    in.error(Errc::type_mismatch, "expected " + current_extents(value).text() + ", found " + stored.text());
+    in.error(Errc::type_mismatch, message({"expected ", current_extents(value).text(), ", found ", stored.text()}));
   }
 }
 
@@ -214,8 +214,8 @@ void read_coefficients(InVisitor& in, T& value) {
   stele::read(in, stored);
   const std::uint64_t count = stored.values.size();
   if (stored.cols == 0 ? count != 0 : count % stored.cols != 0 || count / stored.cols != stored.rows) {
-    in.error(Errc::malformed, "a matrix of " + std::to_string(count) + " values is not " +
-                                  Shape{stored.rows, stored.cols}.text());
+    in.error(Errc::malformed, message({"a matrix of ", count, " values is not ",
+                                       Shape{stored.rows, stored.cols}.text()}));
   }
   require_size(in, value, {stored.rows, stored.cols});
   std::size_t next = 0;

@@ -37,8 +37,8 @@ Eigen::Map<M, Eigen::Unaligned, Eigen::OuterStride<>> map_dense(Data* data, cons
                 "stele: the map has another scalar than the array");
   const auto size = extents_of<std::remove_const_t<M>>.fit(Shape(array.shape()));
   if (!size) {
-    fail(Errc::invalid_argument, "an array " + Shape(array.shape()).text() + " as a matrix " +
-                                     extents_of<std::remove_const_t<M>>.text());
+    fail(Errc::invalid_argument, message({"an array ", Shape(array.shape()).text(), " as a matrix ",
+                                          extents_of<std::remove_const_t<M>>.text()}));
   }
   // Axes of an extent of 1 have a stride without meaning.
   const auto stride = [&](std::size_t axis, std::int64_t otherwise) {

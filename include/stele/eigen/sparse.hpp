@@ -117,7 +117,7 @@ class ListTarget final : public PlacedTarget {
   bool accepts(const ArrayHeader& stored) override {
     return stored.shape.rank() == 1 && count_.fits(stored.shape[0]) && (!narrows || is_integer(stored.dtype.kind()));
   }
-  std::string expected() const override { return (narrows ? "integers[" : "[") + count_.text() + "]"; }
+  std::string expected() const override { return message({narrows ? "integers[" : "[", count_.text(), "]"}); }
 
   /// The number of items. Fails where one does not fit.
   std::uint64_t finish() {
@@ -133,7 +133,7 @@ class ListTarget final : public PlacedTarget {
           }
         });
         if (!fit) {
-          in_.error(Errc::out_of_range, "an index of a sparse matrix does not fit in " + walk::dtype_of<Item>().name());
+          in_.error(Errc::out_of_range, message({"an index of a sparse matrix does not fit in ", walk::dtype_of<Item>().name()}));
         }
       }
     }
@@ -261,8 +261,8 @@ class SparseReader {
     const auto outer = static_cast<std::uint64_t>(by_rows ? rows_ : cols_);
     const Index inner = by_rows ? cols_ : rows_;
     if (starts_.size() != outer + 1) {
-      in_.error(Errc::malformed, "a sparse matrix of " + std::to_string(outer) + (by_rows ? " rows" : " columns") +
-                                     " whose indptr has " + std::to_string(starts_.size()) + " items");
+      in_.error(Errc::malformed, message({"a sparse matrix of ", outer, by_rows ? " rows" : " columns",
+                                          " whose indptr has ", starts_.size(), " items"}));
     }
     if (!is_compressed(starts_.data(), starts_.size() - 1, matrix_.innerIndexPtr(), count_.most, inner)) {
       in_.error(Errc::malformed, "a sparse matrix whose indices are not in ascending order within its size");
@@ -321,9 +321,8 @@ struct Walk<T> {
       value.swap(matrix);
     } else {
       if (matrix.outerSize() != 1) {
-        in.error(Errc::type_mismatch, "expected a sparse vector, found a sparse matrix " +
-                                          Shape{static_cast<std::uint64_t>(matrix.rows()),
-                                                static_cast<std::uint64_t>(matrix.cols())}.text());
+        const Shape found{static_cast<std::uint64_t>(matrix.rows()), static_cast<std::uint64_t>(matrix.cols())};
+        in.error(Errc::type_mismatch, message({"expected a sparse vector, found a sparse matrix ", found.text()}));
       }
       value = matrix;
     }

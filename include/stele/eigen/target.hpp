@@ -26,7 +26,7 @@ struct Extent {
   /// "3", "?", "<=4".
   std::string text() const {
     constexpr std::uint64_t hardly_a_bound = std::numeric_limits<std::int32_t>::max();
-    return fixed ? std::to_string(most) : most >= hardly_a_bound ? "?" : "<=" + std::to_string(most);
+    return fixed ? message({most}) : most >= hardly_a_bound ? "?" : message({"<=", most});
   }
 };
 
@@ -74,7 +74,7 @@ class PlacedTarget : public ArrayTarget {
     try {
       return f();
     } catch (const std::bad_alloc&) {
-      in_.error(Errc::limit_exceeded, "no memory for an array of " + std::to_string(total) + " bytes");
+      in_.error(Errc::limit_exceeded, message({"no memory for an array of ", total, " bytes"}));
     }
   }
 

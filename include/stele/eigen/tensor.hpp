@@ -60,7 +60,7 @@ class TensorTarget final : public PlacedTarget {
   std::string expected() const override {
     std::string text = "[";
     for (unsigned axis = 0; axis < tensor_rank<T>; ++axis) {
-      text += (axis == 0 ? "" : ", ") + extent(axis).text();
+      text.append(axis == 0 ? "" : ", ").append(extent(axis).text());
     }
     return text + "]";
   }

@@ -77,8 +77,13 @@ class StoreValue {
   std::uint64_t stored_bytes_ = 0;
   void check() const;  // what was not checked when it was handed out
   std::optional<std::uint64_t> unchecked_;                // XXH3-64 of payload_, if that was not compared yet
-  std::shared_ptr<Mapping> mapping_;                      // holds item_, or is null
-  std::shared_ptr<const std::vector<std::byte>> memory_;  // else this does
+  struct Memory {
+    std::vector<std::byte> bytes;
+    std::string file;
+  };
+  const std::string& file() const noexcept;  // it comes from, for messages
+  std::shared_ptr<Mapping> mapping_;         // holds item_, or is null
+  std::shared_ptr<const Memory> memory_;     // else this does
 };
 
 }  // namespace stele

@@ -176,7 +176,7 @@ struct As<T, Family::fixed> {
     }
     if (text.size() != count) {
       in.error(Errc::type_mismatch,
-               "expected a text of " + std::to_string(count) + " bytes, found " + std::to_string(text.size()));
+               message({"expected a text of ", count, " bytes, found ", text.size()}));
     }
     std::memcpy(std::data(value), text.data(), count);
   }

@@ -134,12 +134,12 @@ void read_exactly(InVisitor& in, std::size_t count, F&& item) {
   in.begin_sequence();
   for (std::size_t i = 0; i < count; ++i) {
     if (!in.next()) {
-      in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found " + std::to_string(i));
+      in.error(Errc::type_mismatch, message({"expected ", count, " items, found ", i}));
     }
     item(i);
   }
   if (in.next()) {
-    in.error(Errc::type_mismatch, "expected " + std::to_string(count) + " items, found more");
+    in.error(Errc::type_mismatch, message({"expected ", count, " items, found more"}));
   }
 }
 
@@ -184,6 +184,17 @@ void write(OutVisitor& out, const T& value) {
   }
 }
 
+/// Writes a whole object; Errors then tell where in it they arose.
+template <class T>
+void write_whole(OutVisitor& out, const T& value) {
+  try {
+    write(out, value);
+  } catch (const Error& error) {
+    out.rethrow(error, [](OutVisitor& again, const void* object) { write(again, *static_cast<const T*>(object)); },
+                &value);
+  }
+}
+
 /// Reads `value` from the events of what is stored. On an Error `value` is left in some valid state.
 template <class T>
 void read(InVisitor& in, T& value) {
@@ -192,7 +203,7 @@ void read(InVisitor& in, T& value) {
 }
 
 /// Reads a whole object, then does what `finish` does; where either fails, nothing that was made for it stays behind.
-/// Want of memory is an Error(limit_exceeded) too.
+/// Errors tell where they arose. Want of memory is an Error(limit_exceeded) too.
 template <class T, class F>
 void read_whole(InVisitor& in, T& value, F&& finish) {
   try {
@@ -202,6 +213,9 @@ void read_whole(InVisitor& in, T& value, F&& finish) {
   } catch (const std::bad_alloc&) {
     in.abandon();
     in.error(Errc::limit_exceeded, "there is not enough memory for what is stored");
+  } catch (const Error& error) {
+    in.abandon();
+    in.rethrow(error);
   } catch (...) {
     in.abandon();
     throw;

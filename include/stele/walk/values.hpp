@@ -57,8 +57,7 @@ struct As<T, Family::bits> {
     std::string packed;
     in.text(packed);
     if (packed.size() != (value.size() + 7) / 8) {
-      in.error(Errc::type_mismatch, "expected " + std::to_string(value.size()) + " bits, found " +
-                                        std::to_string(packed.size()) + " bytes");
+      in.error(Errc::type_mismatch, message({"expected ", value.size(), " bits, found ", packed.size(), " bytes"}));
     }
     for (std::size_t i = 0; i < 8 * packed.size(); ++i) {
       const bool bit = (static_cast<unsigned char>(packed[i / 8]) >> (i % 8) & 1U) != 0;

@@ -27,20 +27,23 @@ constexpr std::uint32_t invalid = 1U << 31;
 
 /// The value of a character as the first to fourth of a group, or `invalid`.
 using Values = std::array<std::array<std::uint32_t, 256>, 4>;
-constexpr Values make_values(TextAlphabet alphabet) {
+/// Of both alphabets, as no text can mean two things.
+constexpr Values make_values() {
   Values values{};
   for (auto& row : values) {
     row.fill(invalid);
   }
-  const std::string_view digits = digits_of(alphabet);
-  for (std::uint32_t i = 0; i < 64; ++i) {
-    for (unsigned place = 0; place < 4; ++place) {
-      values[place][static_cast<unsigned char>(digits[i])] = i << (18 - 6 * place);
+  for (const TextAlphabet alphabet : {TextAlphabet::base64, TextAlphabet::base64url}) {
+    const std::string_view digits = digits_of(alphabet);
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      for (unsigned place = 0; place < 4; ++place) {
+        values[place][static_cast<unsigned char>(digits[i])] = i << (18 - 6 * place);
+      }
     }
   }
   return values;
 }
-constexpr Values values[] = {make_values(TextAlphabet::base64), make_values(TextAlphabet::base64url)};
+constexpr Values values = make_values();
 
 constexpr bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -49,10 +52,10 @@ constexpr bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c
 }
 
 /// Decodes whole groups of four characters until one that is something else; returns how many.
-std::size_t decode_groups(const Values& of, const char* from, std::size_t groups, std::byte* to) {
+std::size_t decode_groups(const char* from, std::size_t groups, std::byte* to) {
   for (std::size_t i = 0; i < groups; ++i) {
     const auto* c = reinterpret_cast<const unsigned char*>(from) + 4 * i;
-    const std::uint32_t bits = of[0][c[0]] | of[1][c[1]] | of[2][c[2]] | of[3][c[3]];
+    const std::uint32_t bits = values[0][c[0]] | values[1][c[1]] | values[2][c[2]] | values[3][c[3]];
     if ((bits & invalid) != 0) {
       return i;
     }
@@ -92,10 +95,9 @@ void append_base64(Bytes bytes, TextAlphabet alphabet, std::string& out) {
   }
 }
 
-void decode_base64(std::string_view text, TextAlphabet alphabet, std::vector<std::byte>& out) {
-  const Values& of = values[static_cast<std::size_t>(alphabet)];
+void decode_base64(std::string_view text, std::vector<std::byte>& out) {
   out.resize(text.size() / 4 * 3 + 3);
-  const std::size_t groups = decode_groups(of, text.data(), text.size() / 4, out.data());
+  const std::size_t groups = decode_groups(text.data(), text.size() / 4, out.data());
   std::byte* to = out.data() + 3 * groups;
   // What is left: the end, blanks, or an error.
   std::uint32_t bits = 0;
@@ -106,7 +108,7 @@ void decode_base64(std::string_view text, TextAlphabet alphabet, std::vector<std
     if (is_blank(text[at])) {
       continue;
     }
-    const std::uint32_t digit = of[3][static_cast<unsigned char>(text[at])];
+    const std::uint32_t digit = values[3][static_cast<unsigned char>(text[at])];
     if (digit == invalid) {
       malformed("a character that base64 does not have", at);
     }

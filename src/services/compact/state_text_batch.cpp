@@ -49,7 +49,7 @@ void for_each_index(std::size_t count, unsigned threads,
     if (failed_at == count) {
       throw;  // of make_work()
     }
-    fail(error.code(), "state " + std::to_string(failed_at) + ": " + error.message(), {error.path(), error.offset()});
+    fail(error.code(), "state " + std::to_string(failed_at) + ": " + error.message(), {error.path(), error.offset(), error.file()});
   }
 }
 

@@ -236,7 +236,7 @@ TextDecoder& TextDecoder::operator=(TextDecoder&&) noexcept = default;
 
 InVisitor& TextDecoder::begin(std::string_view text, const Root& root) {
   State& state = *state_;
-  decode_base64(text, state.options.alphabet, state.raw);
+  decode_base64(text, state.raw);
   return state.options.bare ? state.begin_bare(root) : state.begin_described();
 }
 

@@ -151,8 +151,8 @@ class FilesExport {
   FilesExport(const Store& store, const Path& folder, const ExportOptions& options)
       : options_(options), root_(folder.text()) {
     const Codecs codecs;
-    if (options.codec != "plain" && codecs.find(options.codec) == nullptr) {
-      fail(Errc::unknown_codec, "no codec is named " + options.codec);
+    if (options.codec != "plain") {
+      codecs.get(options.codec);  // throws where there is none
     }
     std::error_code error;
     fs::create_directories(root_, error);

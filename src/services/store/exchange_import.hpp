@@ -27,7 +27,7 @@ void with_item(const std::string& item, Work&& work) {
   try {
     std::forward<Work>(work)();
   } catch (const Error& error) {
-    fail(error.code(), item + ": " + error.message(), {error.path(), error.offset()});
+    fail(error.code(), item + ": " + error.message(), {error.path(), error.offset(), error.file()});
   }
 }
 

@@ -30,7 +30,7 @@ std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name
   shard->file_ = folder.open_file(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!shard->file_.is_open()) {
     if (errno == ENOENT) {
-      fail(Errc::not_found, "there is no shard " + path);
+      fail(Errc::not_found, "there is no shard " + path, {.file = path});
     }
     fail_call("open", path, errno);
   }
@@ -39,17 +39,17 @@ std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name
   while (got < first.size()) {
     const std::size_t more = read_some_at(shard->file_.get(), got, std::span(first).subspan(got), path);
     if (more == 0) {
-      fail(Errc::truncated, path + " ends inside its header", {{}, got});
+      fail(Errc::truncated, path + " ends inside its header", {{}, got, path});
     }
     got += more;
   }
   try {
     shard->header_ = decode_header(first);
   } catch (const Error& error) {
-    fail(error.code(), path + ": " + error.message(), {{}, error.offset()});
+    rethrow_at(error, {.file = path});
   }
   if (shard->header_.number != number) {
-    fail(Errc::damaged, path + " is shard " + std::to_string(shard->header_.number) + " by its header", {{}, 0});
+    fail(Errc::damaged, path + " is shard " + std::to_string(shard->header_.number) + " by its header", {{}, 0, path});
   }
   const std::uint64_t size = shard->size();
   const std::uint64_t length = std::max(size, reserve);
@@ -60,7 +60,7 @@ std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name
 }
 
 Shard::Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number)
-    : number_(number), path_("the store's file"), base_(base), known_size_(size), checked_(size) {
+    : number_(number), path_(mapping->name()), base_(base), known_size_(size), checked_(size) {
   add_mapping(std::move(mapping));
 }
 
@@ -151,7 +151,7 @@ void Shard::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept 
 }
 
 void Shard::fail_damaged(const std::string& what, std::uint64_t offset) const {
-  fail(Errc::damaged, path_ + ": the record " + what, {{}, offset});
+  fail(Errc::damaged, "the record " + what, {{}, offset, path_});
 }
 
 CheckedRecords::CheckedRecords(std::uint64_t bytes) : words_(bytes / least / 64 + 1) {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/bytes.hpp"
+#include "base/naming.hpp"
 #include "format/cbor.hpp"
 #include "format/utf8.hpp"
 #include "services/store/prefetch.hpp"
@@ -158,7 +159,7 @@ Store& Store::operator=(Store&& other) noexcept {
 }
 
 Store Store::open(const Path& path, StoreMode mode, const StoreOptions& options) {
-  return Store(std::make_unique<StoreCore>(path.text(), mode, options));
+  return naming(path.text(), [&] { return Store(std::make_unique<StoreCore>(path.text(), mode, options)); });
 }
 
 Store::~Store() {
@@ -228,7 +229,7 @@ StoreSnapshot StoreCore::snapshot() {
         throw;
       }  // a vacuum has replaced it since
       if (attempt >= most_attempts) {
-        fail(Errc::damaged, error.message());
+        fail(Errc::damaged, error.message(), {.file = error.file()});
       }
     }
   }
@@ -285,7 +286,7 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
         throw;
       }  // a vacuum has replaced the shard since
       if (attempt >= most_attempts) {
-        fail(Errc::damaged, error.message());  // no value is lost in silence
+        fail(Errc::damaged, error.message(), {.file = error.file()});  // no value is lost in silence
       }
     }
   }
@@ -313,8 +314,12 @@ bool StoreCore::contains(const Key& key) {
   return locate(*blocks, key).has_value();
 }
 
-std::optional<StoreValue> Store::view(const Key& key) const { return state_->view(key); }
-bool Store::contains(const Key& key) const { return state_->contains(key); }
+std::optional<StoreValue> Store::view(const Key& key) const {
+  return naming(state_->path, [&] { return state_->view(key); });
+}
+bool Store::contains(const Key& key) const {
+  return naming(state_->path, [&] { return state_->contains(key); });
+}
 
 std::uint64_t Store::size() const {
   state_->commit_waiting();
@@ -485,7 +490,9 @@ void Store::put_bytes(const Key& key, Bytes bytes) {
 void Store::put_object(const Key& key, const Object& object) {
   check_key(key);
   const std::lock_guard lock(state_->write_mutex);
-  state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); });
+  naming(state_->path, [&] {
+    state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); });
+  });
 }
 
 bool Store::erase(const Key& key) {

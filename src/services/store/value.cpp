@@ -4,6 +4,7 @@
 
 #include "archive/item.hpp"
 #include "base/checksum.hpp"
+#include "base/naming.hpp"
 #include "format/cursor.hpp"
 #include "services/store/store_record.hpp"
 #include "stele/error.hpp"
@@ -25,9 +26,14 @@ std::string_view StoreValue::text() const& {
   return {reinterpret_cast<const char*>(all.data()), all.size()};
 }
 
+const std::string& StoreValue::file() const noexcept {
+  static const std::string none;
+  return mapping_ != nullptr ? mapping_->name() : memory_ != nullptr ? memory_->file : none;
+}
+
 void StoreValue::check() const {
   if (unchecked_ && xxh3_64(payload_) != *unchecked_) {
-    fail(Errc::damaged, "the value does not match its checksum");
+    fail(Errc::damaged, "the value does not match its checksum", {.file = file()});
   }
 }
 
@@ -45,9 +51,9 @@ std::unique_ptr<StoreValue::Part> StoreValue::open(const LoadOptions& options) c
     case Form::text:
     case Form::bytes:
       check();
-      return std::make_unique<Opened>(read_item(item_, options));
+      return std::make_unique<Opened>(read_item(item_, options, file()));
     case Form::item:
-      return std::make_unique<Opened>(read_item(payload_, options));
+      return std::make_unique<Opened>(read_item(payload_, options, file()));
     case Form::archive:
       break;
   }
@@ -56,7 +62,7 @@ std::unique_ptr<StoreValue::Part> StoreValue::open(const LoadOptions& options) c
     const auto offset = static_cast<std::uint64_t>(payload_.data() - mapping_->bytes().data());
     return std::make_unique<Opened>(read_mapped_archive(mapping_, offset, payload_.size(), options));
   }
-  return std::make_unique<Opened>(read_archive(payload_, options));
+  return std::make_unique<Opened>(read_archive(payload_, options, file()));
 }
 
 StoreValue StoreRecord::value(Shard::Found found, const ValueCodec& codec, const Limits& limits) {
@@ -64,9 +70,11 @@ StoreValue StoreRecord::value(Shard::Found found, const ValueCodec& codec, const
   StoreValue value;
   value.stored_bytes_ = record.value.size();
   if (record.dictionary) {
-    value.memory_ = std::make_shared<const std::vector<std::byte>>(
-        codec.decompress(record.payload(), record.plain_size, *record.dictionary, limits));
-    take_item(value, *value.memory_);
+    const std::string& file = found.mapping->name();
+    value.memory_ = std::make_shared<const StoreValue::Memory>(naming(file, [&] {
+      return StoreValue::Memory{codec.decompress(record.payload(), record.plain_size, *record.dictionary, limits), file};
+    }));
+    take_item(value, value.memory_->bytes);
     return value;
   }
   take_item(value, record.value);
@@ -90,8 +98,8 @@ StoreValue StoreRecord::copy(const StoreValue& value) {
   StoreValue copied;
   copied.stored_bytes_ = value.stored_bytes_;
   copied.unchecked_ = value.unchecked_;
-  copied.memory_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
-  take_item(copied, Bytes(*copied.memory_).subspan(gap, value.item_.size()));
+  copied.memory_ = std::make_shared<const StoreValue::Memory>(StoreValue::Memory{std::move(bytes), value.file()});
+  take_item(copied, Bytes(copied.memory_->bytes).subspan(gap, value.item_.size()));
   return copied;
 }
 

@@ -135,10 +135,7 @@ ValueCodec::ValueCodec(const std::string& codec, std::optional<int> level, Dicti
   if (codec == "plain") {
     return;
   }
-  codec_ = codecs_.find(codec);
-  if (codec_ == nullptr) {
-    fail(Errc::unknown_codec, "no codec is named " + codec + "; `stele codecs` lists them");
-  }
+  codec_ = &codecs_.get(codec);
   const LevelRange levels = codec_->levels();
   if (level && (*level < levels.lowest || *level > levels.highest)) {
     fail(Errc::invalid_argument, codec + " has the levels " + std::to_string(levels.lowest) + " to " +

@@ -1,0 +1,36 @@
+// The templates of the services, compiled as a consumer with many warnings does.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "stele/feature_store.hpp"
+#include "stele/known_features.hpp"
+#include "stele/own_array.hpp"
+#include "stele/state_text.hpp"
+#include "stele/stele.hpp"
+#include "stele/store.hpp"
+#include "stele/token_counts.hpp"
+
+namespace {
+
+struct State {
+  std::vector<std::int64_t> counts;
+  std::map<std::string, float> weights;
+};
+
+}  // namespace
+
+int main() {
+  stele::Store store = stele::Store::open("a.store", stele::StoreMode::create);
+  store.put("state", State{{1, 2}, {{"a", 1.0F}}});
+  store.put(7, std::string("text"));
+  const auto state = store.get<State>("state");
+  for (const stele::StoreItem& item : store.items()) {
+    if (item.value.is_text()) {
+      return 1;
+    }
+  }
+  const std::string text = stele::to_text(state.counts);
+  return stele::from_text<std::vector<std::int64_t>>(text).size() + stele::hash(state).bytes.size() > 0 ? 0 : 1;
+}
