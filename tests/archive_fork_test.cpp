@@ -273,9 +273,9 @@ TEST(ForkOfMappings, AChildSharesTheNumbersAndLeavesTheChecksums) {
   {
     File file = open(path, {.map = MapMode::read_write});
     auto array = file.load<Array<double>>();
-    array.data()[1] = 5;
+    array.mutable_data()[1] = 5;
     EXPECT_EQ(in_child([&] {
-                array.data()[2] = 6;
+                array.mutable_data()[2] = 6;
                 EXPECT_ERROR(file.flush(), Errc::invalid_argument, refused);
                 const File gone = std::move(file);
                 array = {};

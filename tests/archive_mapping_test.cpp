@@ -101,7 +101,7 @@ TEST_F(Mapped, ACopyOfAListedArrayIsRefusedWhereAllAreToBeMapped) {
   const LoadOptions options{.map = MapMode::read_only, .map_all = true};
   EXPECT_FALSE(load<Taken>(all, options).weights.writable());
   EXPECT_FALSE(open(all, options).load<Array<float>>("weights").writable());
-  EXPECT_FALSE(load<Value>(all, options).at("weights").array().buffer()->writable());
+  EXPECT_FALSE(load<Value>(all, options)["weights"].array().buffer()->writable());
   has(refused<Copied>(all), "weights: the array would be copied");
   has(refused<std::vector<float>>(all, "weights"), "memory of its own");
   has(refused<Array<double>>(all, "weights"), "float32");
