@@ -118,10 +118,11 @@ class BlockSource::Reference {
     std::vector<std::byte> scratch(piece_size);
     while (position_ < block.plain_offset) {
       const std::uint64_t left = block.plain_offset - position_;
-      next(MutableBytes(scratch).first(static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), left))));
+      const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), left));
+      go_on(MutableBytes(scratch).first(want), reason);
     }
     while (!plain.empty()) {
-      plain = plain.subspan(next(plain));
+      plain = plain.subspan(go_on(plain, reason));
     }
   }
 
@@ -136,6 +137,15 @@ class BlockSource::Reference {
   std::size_t next(MutableBytes into) {
     const std::size_t count = in_order_->read(into);
     position_ += count;
+    return count;
+  }
+
+  /// What is there was there when the file was judged, unless someone has changed it since.
+  std::size_t go_on(MutableBytes into, const Error& reason) {
+    const std::size_t count = next(into);
+    if (count == 0) {
+      throw reason;
+    }
     return count;
   }
 
