@@ -311,9 +311,9 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
 
 }  // namespace
 
-Opened open_path(const Path& path, const LoadOptions& options) {
+Opened open_path(const Path& path, const LoadOptions& options, Loading loading) {
   return naming(path.text(), [&] {
-    Opened opened = open_named(path, options);
+    Opened opened = open_named(path, options, loading);
     opened.name = path.text();
     return opened;
   });

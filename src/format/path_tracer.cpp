@@ -29,7 +29,7 @@ std::string PathTracer::path() const {
         if (next && place % 2 == 0) {
           return text;  // a key that is not known
         }
-        append_step(text, frame.key);
+        text += text.empty() ? frame.key : '/' + frame.key;
         break;
       case Form::record:
         append_step(text, frame.names[static_cast<std::size_t>(place)]);
@@ -45,7 +45,8 @@ void PathTracer::item() {
     ++frames_.back().index;
   }
   if (Frame* const frame = at_key()) {
-    frame->key = place_text(frame->index / 2);
+    frame->key.clear();
+    append_place(frame->key, frame->index / 2);
   }
 }
 
@@ -61,8 +62,9 @@ PathTracer::Frame* PathTracer::at_key() noexcept {
 
 void PathTracer::number(const Number& number) {
   item();
-  if (Frame* const frame = at_key()) {
-    frame->key = number_text(number);
+  if (Frame* const frame = at_key(); frame != nullptr && is_step(number)) {
+    frame->key.clear();
+    append_step(frame->key, number_text(number));
   }
 }
 
@@ -80,7 +82,8 @@ void PathTracer::real(double value) { number({Number::Type::float64, std::bit_ca
 void PathTracer::text(std::string_view value) {
   item();
   if (Frame* const frame = at_key()) {
-    frame->key = value;
+    frame->key.clear();
+    append_step(frame->key, value);
   }
 }
 

@@ -46,7 +46,7 @@ class PathTracer final : public OutVisitor {
     Form form = Form::sequence;
     std::uint64_t count = 0;  // values in all; in a map keys count
     std::uint64_t index = 0;  // values begun
-    std::string key;          // map: the current one
+    std::string key;          // map: the step of the current one
     std::vector<std::string> names;
   };
 
