@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/stack.hpp"
 #include "format/path.hpp"
 
 namespace stele {
@@ -89,7 +90,7 @@ void PathTracer::text(std::string_view value) {
 
 PathTracer::Frame& PathTracer::push(Form form, std::uint64_t count) {
   item();
-  if (frames_.size() == most_depth) {
+  if (frames_.size() == most_depth || stack_is_low()) {
     throw TooDeep{};
   }
   Frame& frame = frames_.emplace_back();

@@ -38,10 +38,10 @@ struct NumberForm {
   int bits;  // of the magnitude, or of a float's significand
 };
 constexpr NumberForm number_forms[] = {
-    {"int8", false, true, 7},        {"int16", false, true, 15},     {"int32", false, true, 31},
-    {"int64", false, true, 63},      {"uint8", false, false, 8},     {"uint16", false, false, 16},
-    {"uint32", false, false, 32},    {"uint64", false, false, 64},   {"float16", true, true, 11},
-    {"bfloat16", true, true, 8},     {"float32", true, true, 24},    {"float64", true, true, 53},
+    {"int8", false, true, 7},        {"int16", false, true, 15},   {"int32", false, true, 31},
+    {"int64", false, true, 63},      {"uint8", false, false, 8},   {"uint16", false, false, 16},
+    {"uint32", false, false, 32},    {"uint64", false, false, 64}, {"float16", true, true, 11},
+    {"bfloat16", true, true, 8},     {"float32", true, true, 24},  {"float64", true, true, 53},
     {"long double", true, true, 64},
 };
 
@@ -97,7 +97,8 @@ bool takes(std::string_view wanted, std::string_view stored) {
   if (wanted.ends_with(']') && stored.ends_with(']')) {
     const std::size_t w = wanted.rfind('[');
     const std::size_t s = stored.rfind('[');
-    return wanted.substr(w) == stored.substr(s) && takes(wanted.substr(0, w), stored.substr(0, s));
+    return w != std::string_view::npos && s != std::string_view::npos && wanted.substr(w) == stored.substr(s) &&
+           takes(wanted.substr(0, w), stored.substr(0, s));
   }
   const auto outer = take_apart(wanted, '(', ')');
   const auto stored_outer = take_apart(stored, '(', ')');
@@ -143,8 +144,7 @@ std::vector<Alternative> complete(std::vector<Alternative> alternatives) {
                                            "`; give their types `static constexpr std::string_view stele_name`");
         }
         ordinal += j < i ? 1 : 0;
-      } else if (!one.named && !other.named && one.form.find('{') != std::string::npos &&
-                 takes(other.form, one.form)) {
+      } else if (!one.named && !other.named && one.form.find('{') != std::string::npos && takes(other.form, one.form)) {
         others[i] += std::string(not_mark) + other.form;
       }
     }
