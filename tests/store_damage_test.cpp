@@ -236,6 +236,202 @@ TEST(StoreDamage, CutIndex) {
   }
 }
 
+/// Writes to a store, where that is possible.
+std::string writes_or_errors(const std::string& path) {
+  try {
+    Store store = Store::open(path, StoreMode::read_write);
+    for (int i = 0; i < 300; ++i) {
+      store.put(i * 13, std::to_string(i));
+      if (i % 3 == 0) {
+        store.erase(i * 7);
+      }
+      if (i % 100 == 99) {
+        store.commit();
+      }
+    }
+    store.close();
+    return "written";
+  } catch (const Error& error) {
+    return "noticed";
+  }
+}
+
+TEST(StoreDamage, EveryByteOfTheFirstPagesOfTheIndex) {
+  const std::string path = "meta";
+  const Model model = make(path, 200);
+  const std::string file = path + "/index.lmdb";
+  int noticed = 0;
+  for (const std::uint64_t page : {std::uint64_t{0}, std::uint64_t{4096}}) {
+    for (std::uint64_t at = page; at < page + 160; ++at) {
+      for (const unsigned flip : {0x01U, 0x02U, 0x80U, 0xffU}) {
+        if (test::sanitized && at % 3 != flip % 3) {
+          continue;
+        }
+        const Patch patch(file, at, flip);
+        const std::string answer = in_child([&] {
+          std::string wrong;
+          int errors = 0;
+          return gives_values_or_errors(path, model, wrong, errors) ? std::string(errors > 0 ? "noticed" : "fine")
+                                                                    : wrong;
+        });
+        EXPECT_TRUE(answer == "noticed" || answer == "fine") << "at " << at << " flip " << flip << ": " << answer;
+        noticed += answer == "noticed" ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(noticed, 50);
+}
+
+TEST(StoreDamage, TheSizeOfPagesInTheIndexIsZero) {
+  const std::string path = "page_size";
+  for (const std::uint64_t at : {std::uint64_t{40}, std::uint64_t{4136}}) {
+    make(path, 50);
+    std::fstream file(path + "/index.lmdb", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.write("\0\0\0\0", 4);
+    file.close();
+    for (const StoreMode mode : {StoreMode::read_only, StoreMode::read_write}) {
+      EXPECT_EQ(in_child([&] {
+                  try {
+                    Store::open(path, mode);
+                  } catch (const Error& error) {
+                    return std::string(error.code() == Errc::damaged ? "damaged" : error.what());
+                  }
+                  return std::string("opened");
+                }),
+                "damaged");
+    }
+    EXPECT_TRUE(Store::recover(path).good());
+    EXPECT_EQ(Store::open(path).size(), 51U);
+  }
+}
+
+/// Overwrites parts of an index, of which the pages are checked when it is opened or not, and reads and writes.
+void expect_survives_overwritten_pages(const std::string& path, const Model& model, int tries) {
+  const std::string file = path + "/index.lmdb";
+  fs::remove_all(path + ".whole");
+  fs::copy(path, path + ".whole");
+  const std::uint64_t size = fs::file_size(file);
+  std::mt19937 random(4);
+  int noticed = 0;
+  for (int i = 0; i < tries; ++i) {
+    {
+      std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+      const int times = i % 4 == 0 ? 40 : 1;
+      for (int time = 0; time < times; ++time) {
+        const std::uint64_t page = 2 + random() % (size / 4096 - 2);
+        const std::uint64_t at = page * 4096 + (i % 3 == 0 ? 0 : i % 3 == 1 ? random() % 64 : random() % 4096);
+        const std::size_t length = std::min<std::uint64_t>(size - at, i % 3 == 0 ? 4096 : 1 + random() % 8);
+        std::string bytes(length, '\0');
+        if (i % 5 != 0) {
+          for (char& byte : bytes) {
+            byte = static_cast<char>(random());
+          }
+        }
+        out.seekp(static_cast<std::streamoff>(at));
+        out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      }
+    }
+    if (i % 7 == 6) {
+      fs::resize_file(file, random() % size);
+    }
+    const std::string read = in_child([&] {
+      std::string wrong;
+      int errors = 0;
+      return gives_values_or_errors(path, model, wrong, errors) ? std::string(errors > 0 ? "noticed" : "fine") : wrong;
+    });
+    EXPECT_TRUE(read == "noticed" || read == "fine") << i << ": " << read;
+    const std::string written = in_child([&] { return writes_or_errors(path); });
+    EXPECT_TRUE(written == "noticed" || written == "written") << i << ": " << written;
+    noticed += read == "noticed" || written == "noticed" ? 1 : 0;
+    for (const auto& whole : fs::directory_iterator(path + ".whole")) {
+      fs::copy_file(whole.path(), fs::path(path) / whole.path().filename(), fs::copy_options::overwrite_existing);
+    }
+  }
+  EXPECT_GT(noticed, tries / 20);
+}
+
+TEST(StoreDamage, OverwrittenPagesOfASmallIndex) {
+  const std::string path = "small_index";
+  expect_survives_overwritten_pages(path, make(path, 5000), test::sanitized ? 20 : 100);
+}
+
+TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotGoneThroughWhenOpened) {
+  const std::string path = "large_index";
+  fs::remove_all(path);
+  Model model;
+  {
+    Store store = Store::open(path);
+    std::mt19937_64 random(5);
+    constexpr int count = 110'000;
+    for (int i = 0; i < count; ++i) {  // keys that take a lot
+      std::string key(470, 'k');
+      for (char& c : key) {
+        c = static_cast<char>(random());
+      }
+      store.put(Key(std::as_bytes(std::span(key))), "v");
+    }
+    for (int i = 0; i < 200; ++i) {
+      store.put(i, model[i] = text_of(i));
+    }
+    store.close();
+  }
+  ASSERT_GT(fs::file_size(path + "/index.lmdb"), std::uint64_t{64} << 20);
+  const std::string file = path + "/index.lmdb";
+  fs::copy_file(file, "large_index.whole", fs::copy_options::overwrite_existing);
+  const std::uint64_t size = fs::file_size(file);
+  std::mt19937 random(6);
+  constexpr int tries = test::sanitized ? 4 : 12;
+  for (int i = 0; i < tries; ++i) {
+    {
+      std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+      for (int time = 0; time < 3000; ++time) {  // a good part of the pages
+        const std::uint64_t at = (2 + random() % (size / 4096 - 2)) * 4096 + (time % 2 == 0 ? 0 : random() % 4000);
+        std::string bytes(1 + random() % 60, '\0');
+        for (char& byte : bytes) {
+          byte = static_cast<char>(random());
+        }
+        out.seekp(static_cast<std::streamoff>(at));
+        out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      }
+    }
+    const std::string answer = in_child([&]() -> std::string {
+      int errors = 0;
+      try {
+        const Store store = Store::open(path, StoreMode::read_only);
+        for (const auto& [key, text] : model) {
+          try {
+            if (store.find<std::string>(key) != text) {
+              return "another value";
+            }
+          } catch (const Error&) {
+            ++errors;
+          }
+        }
+        for (const bool reverse : {false, true}) {
+          try {
+            for (const Key& key : store.keys({.reverse = reverse})) {
+              static_cast<void>(key);
+            }
+          } catch (const Error&) {
+            ++errors;
+          }
+        }
+        store.stats();
+      } catch (const Error&) {
+        ++errors;
+      }
+      return errors > 0 ? "noticed" : "fine";
+    });
+    EXPECT_TRUE(answer == "noticed" || answer == "fine") << i << ": " << answer;
+    const std::string written = in_child([&] { return writes_or_errors(path); });
+    EXPECT_EQ(written, "noticed") << i;
+    fs::copy_file("large_index.whole", file, fs::copy_options::overwrite_existing);
+  }
+  fs::remove("large_index.whole");
+  fs::remove_all(path);
+}
+
 TEST(StoreDamage, RecoveryTellsWhatIsLost) {
   const std::string path = "recovery";
   const Model model = make(path, 300);

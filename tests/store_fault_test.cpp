@@ -410,8 +410,10 @@ TEST_F(StoreFaults, EveryCallOfMakingAndOpeningAStoreFailsInTurn) {
   }
 }
 
-/// Writes until the disk is full, makes room, goes on.
-void expect_survives_a_full_disk(const std::string& path, const std::function<void(bool full)>& set_full) {
+/// Writes until the disk is full, makes room, goes on. `words`: what every error has to say, of the index's file as
+/// well.
+void expect_survives_a_full_disk(const std::string& path, const std::string& words,
+                                 const std::function<void(bool full)>& set_full) {
   StoreOptions options = options_of();
   options.group_values = 10;
   Store store = Store::open(path, StoreMode::create, options);
@@ -429,6 +431,7 @@ void expect_survives_a_full_disk(const std::string& path, const std::function<vo
       }
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Errc::io) << error.what();
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
       ++failed;
     }
     for (const auto& [key, old] : before) {
@@ -462,12 +465,42 @@ TEST(StoreDisk, FilesThatMayNotGrow) {
   const auto signal = std::signal(SIGXFSZ, SIG_IGN);
   rlimit before{};
   getrlimit(RLIMIT_FSIZE, &before);
-  expect_survives_a_full_disk(folder / "limited", [&](bool full) {
+  expect_survives_a_full_disk(folder / "limited", "File too large", [&](bool full) {
     const rlimit limit{full ? rlim_t{100'000} : before.rlim_max, before.rlim_max};
     setrlimit(RLIMIT_FSIZE, &limit);
   });
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, signal);
+}
+
+TEST(StoreDisk, NoRoomForTheIndexIsCalledSo) {
+  const Folder folder;
+  const std::string mounted = folder / "disk";
+  fs::create_directory(mounted);
+  if (::mount("tmpfs", mounted.c_str(), "tmpfs", 0, "size=3m") != 0) {
+    GTEST_SKIP() << "mounting is not permitted";
+  }
+  {
+    Store store = Store::open(mounted + "/store", StoreMode::create, {.group_values = 1'000'000});
+    int failed = 0;
+    for (int i = 0; failed == 0 && i < 100'000; ++i) {  // small values: the index takes as much as they do
+      try {
+        store.put(std::to_string(i * 7919 % 100'003), "v");
+        if (i % 200 == 0) {
+          store.commit();
+        }
+      } catch (const Error& error) {
+        ++failed;
+        EXPECT_EQ(error.code(), Errc::io);
+        EXPECT_NE(std::string(error.what()).find("No space left"), std::string::npos) << error.what();
+      }
+    }
+    EXPECT_EQ(failed, 1);
+    ::mount("tmpfs", mounted.c_str(), "tmpfs", MS_REMOUNT, "size=30m");
+    store.commit();
+    EXPECT_TRUE(store.verify().good());
+  }
+  EXPECT_EQ(::umount(mounted.c_str()), 0);
 }
 
 TEST(StoreDisk, AFullFileSystem) {
@@ -477,7 +510,7 @@ TEST(StoreDisk, AFullFileSystem) {
   if (::mount("tmpfs", mounted.c_str(), "tmpfs", 0, "size=3m") != 0) {
     GTEST_SKIP() << "mounting is not permitted";
   }
-  expect_survives_a_full_disk(mounted + "/store", [&](bool full) {
+  expect_survives_a_full_disk(mounted + "/store", "No space left", [&](bool full) {
     if (!full) {
       ::mount("tmpfs", mounted.c_str(), "tmpfs", MS_REMOUNT, "size=30m");
     }

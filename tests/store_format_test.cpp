@@ -66,13 +66,14 @@ std::vector<std::byte> example_shard() {
   large.value_check = 0x1122334455667788;
   shard.push_back(store_frozen::filler);
   put_large_head(shard, Key("w"), large);
-  put_commit(shard, 1);
+  put_commit(shard, 1, 0x0102030405060708, {header.store, header.number, shard.size()});
   return shard;
 }
 
 std::vector<std::byte> example_block() {
   std::vector<std::byte> block;
-  const std::vector<BlockEntry> entries = {{"\4apple", {1, 128, 30}}, {"\4apply", {1, 158, 30}}, {"\4ape", {2, 128, 400}}};
+  const std::vector<BlockEntry> entries = {
+      {"\4apple", {1, 128, 30}}, {"\4apply", {1, 158, 30}}, {"\4ape", {2, 128, 400}}};
   std::vector<BlockEntry> sorted = {entries[2], entries[0], entries[1]};
   write_blocks("\4ap", "\4b", sorted, true, [&](std::string_view low, Bytes bytes) {
     EXPECT_EQ(low, "\4ap");

@@ -180,6 +180,99 @@ TEST(StoreReview, ShardsThatRecoveryCouldNotUseAreNotRemovedByTheNextWriter) {
   EXPECT_EQ(fs::file_size(shard), size);
 }
 
+// --- Vacuums ---------------------------------------------------------------------------------------------------------
+
+TEST(StoreReview, AVacuumJoinsShardsThatAreSmall) {
+  const std::string path = fresh("joined");
+  constexpr std::uint64_t shard_bytes = 64 << 10;
+  std::map<int, std::string> model;
+  std::uint64_t bytes = 0;
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = shard_bytes});
+    for (int i = 0; i < 3000; ++i) {
+      const int key = i * 7919 % 313;
+      store.put(key, model[key] = std::to_string(i) + std::string(static_cast<std::size_t>(i * 31 % 5000), 'x'));
+      if (i % 11 == 10) {
+        store.erase(key);
+        model.erase(key);
+      }
+      store.commit();
+    }
+    const std::size_t before = store.stats().shards.size();
+    EXPECT_GT(before, 60U);
+    store.vacuum();
+    const StoreStats stats = store.stats();
+    for (const auto& [key, text] : model) {
+      bytes += text.size();
+    }
+    EXPECT_LE(stats.shards.size(), 2 * bytes / shard_bytes + 2);
+    EXPECT_LT(stats.shards.size(), before / 4);
+    std::uint64_t files = 0;
+    for (const auto& file : fs::directory_iterator(path)) {
+      files += file.path().extension() == ".shard" ? 1 : 0;
+    }
+    EXPECT_EQ(files, stats.shards.size());
+    const std::size_t joined = stats.shards.size();
+    store.vacuum();  // nothing to do
+    EXPECT_EQ(store.stats().shards.size(), joined);
+    store.put(1000, model[1000] = "later");
+  }
+  expect_whole(path, model);
+  fs::remove(path + "/index.lmdb");
+  EXPECT_TRUE(Store::recover(path).good());
+  expect_whole(path, model);  // and what was erased is not there
+}
+
+TEST(StoreReview, AVacuumKeepsTheOrderOfInsertion) {
+  const std::string path = fresh("order");
+  Store store = Store::open(path, StoreMode::create, {.shard_bytes = 64 << 10});
+  for (int i = 0; i < 200; ++i) {
+    store.put(i, std::string(3000, 'x'));
+  }
+  for (int i = 0; i < 200; i += 3) {
+    store.put(i, "again");
+  }
+  store.commit();
+  std::vector<std::int64_t> before;
+  for (const StoreItem& item : store.by_insertion()) {
+    before.push_back(item.key.integer());
+  }
+  store.vacuum({.dead_share = 0});
+  std::vector<std::int64_t> after;
+  for (const StoreItem& item : store.by_insertion()) {
+    after.push_back(item.key.integer());
+  }
+  EXPECT_EQ(after, before);
+}
+
+// --- What waits to be committed --------------------------------------------------------------------------------------
+
+TEST(StoreReview, KeysThatWaitInAnyOrderLeadToTheLastValue) {
+  const std::string path = fresh("waiting");
+  Store store = Store::open(path);
+  std::map<int, std::string> model;
+  std::mt19937 random(9);
+  for (int round = 0; round < 30; ++round) {
+    const bool ascending = round % 3 == 0;
+    for (int i = 0; i < 400; ++i) {
+      const int key = ascending ? round * 40 + i : static_cast<int>(random() % 2000);
+      if (i % 7 == 6) {
+        EXPECT_EQ(store.erase(key), model.erase(key) > 0);
+      } else {
+        store.put(key, model[key] = std::to_string(round) + '/' + std::to_string(i));
+      }
+      if (i % 13 == 0) {
+        const auto wanted = model.find(key);
+        EXPECT_EQ(store.find<std::string>(key), wanted == model.end() ? std::nullopt : std::optional(wanted->second));
+        EXPECT_FALSE(store.contains(5000 + i));
+      }
+    }
+    store.commit();
+  }
+  store.close();
+  expect_whole(path, model);
+}
+
 // --- What is looked at while it is undone ----------------------------------------------------------------------------
 
 TEST(StoreReview, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {

@@ -126,7 +126,8 @@ class Store {
   bool contains(const Key& key) const;
   std::uint64_t size() const;
   bool empty() const { return size() == 0; }
-  /// Many values in one go, read in the order in which they lie and asked from the device ahead; in the order of `keys`.
+  /// Many values in one go, read in the order in which they lie and asked from the device ahead; in the order of
+  /// `keys`.
   template <class T>
   std::vector<std::optional<T>> get_many(std::span<const Key> keys) const {
     std::vector<std::optional<T>> values(keys.size());
@@ -158,15 +159,15 @@ class Store {
   StoreStats stats() const;
   /// Reads everything and checks it. Does not throw for damage: the report tells.
   StoreReport verify(const StoreProgress& progress = {}) const;
-  /// Writes shards with dead bytes anew, without them, while others read and this process writes. Returns the bytes of
-  /// files that went. A crash leaves the store as it was or with a part done.
+  /// Writes shards with dead bytes anew, without them, and joins small ones, while others read and this process writes.
+  /// Returns the bytes of files that went. A crash leaves the store as it was or with a part done.
   std::uint64_t vacuum(const VacuumOptions& options = {});
   /// Makes a dictionary of zstd from up to `samples` values, with which small values are compressed from then on.
   /// Throws: Error(unsupported) for other codecs, Error(invalid_argument) where there is too little to learn from.
   void train_dictionary(std::uint64_t samples = 10'000, std::size_t bytes = 112'640);
   void drop_order(std::string_view name);
-  /// Writes everything to one file that is opened read_only, as an archive of its own: live values in the order of their
-  /// keys, and their index. Appears when it is complete. Secondary orders are left out.
+  /// Writes everything to one file that is opened read_only, as an archive of its own: live values in the order of
+  /// their keys, and their index. Appears when it is complete. Secondary orders are left out.
   void compact_to(const Path& file, const StoreProgress& progress = {}) const;
   /// Makes the index of a folder anew from its shards. Keys lead to the last whole value of a commit that is found.
   /// Secondary orders are dropped. Throws: Error(busy), Error(io), Error(not_found) where there are no shards.
@@ -222,8 +223,8 @@ class StoreBatch {
   Store* store_;
 };
 
-/// A store of values of one type, by a serialiser of one's own: `Serialiser::write(const T&)` gives bytes (a string or a
-/// vector of std::byte), `Serialiser::read(Bytes)` a T.
+/// A store of values of one type, by a serialiser of one's own: `Serialiser::write(const T&)` gives bytes (a string or
+/// a vector of std::byte), `Serialiser::read(Bytes)` a T.
 template <class T, class Serialiser>
 class SerialisedStore {
  public:

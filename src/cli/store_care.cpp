@@ -68,6 +68,13 @@ int report_problems(const StoreCareOptions& options, const StoreReport& report) 
     document["values"] = report.values;
     document["bytes"] = report.bytes;
     document["lost_bytes"] = report.lost_bytes;
+    document["lost_shards"] = report.lost_shards;
+    document["lost_values"] = report.lost_values;
+    document["uncertain_count"] = report.uncertain_count;
+    document["uncertain"] = nlohmann::ordered_json::array();
+    for (const Key& key : report.uncertain) {
+      document["uncertain"].push_back(key_json(key));
+    }
     document["problem_count"] = report.problem_count;
     document["problems"] = report.problems;
     print_json(document);
@@ -80,6 +87,12 @@ int report_problems(const StoreCareOptions& options, const StoreReport& report) 
     }
     if (report.problem_count > report.problems.size()) {
       print_error("and " + std::to_string(report.problem_count - report.problems.size()) + " more");
+    }
+    for (const Key& key : report.uncertain) {
+      print_error(printable(options.store) + ": uncertain: " + key_text(key));
+    }
+    if (report.uncertain_count > report.uncertain.size()) {
+      print_error("and " + std::to_string(report.uncertain_count - report.uncertain.size()) + " more");
     }
   }
   return report.good() ? exit_fine : exit_bad_input;

@@ -140,7 +140,8 @@ class StoreCommands::Options {
     add_real(vacuum, "--dead-share", care_.dead_share, "Of shards with at least this share of dead bytes [0.2]", 0, 1)
         ->type_name("SHARE");
     add_writing(vacuum, care_.open);
-    add_command("recover", "Make the index anew from the shards", care_, store_recover);
+    add_command("recover", "Make the index anew from the shards; the exit code is 1 where something is lost", care_,
+                store_recover);
     CLI::App& compact = add_command("compact", "Write everything to one file, to be read only", care_, store_compact);
     compact.add_option("OUT", care_.output, "The file, which appears when it is complete")->required()->type_name("");
   }

@@ -56,21 +56,57 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   if (mapping->size_ == 0) {
     return;
   }
-  map(*mapping, file_.get(), name, offset_);
+  if (!map(*mapping, file_.get(), offset_)) {
+    fail_map(name, errno);
+  }
 }
 
-std::shared_ptr<Mapping> MappedFile::reserve(int file, const std::string& name, std::uint64_t length) {
+std::shared_ptr<Mapping> MappedFile::try_to_map(int file, const std::string& name, std::uint64_t offset,
+                                                std::uint64_t length) {
   std::shared_ptr<Mapping> mapping(new Mapping);
   mapping->mode_ = MapMode::read_only;
   mapping->name_ = name;
   mapping->size_ = static_cast<std::size_t>(length);
-  if (length > 0) {
-    map(*mapping, file, name, 0);
+  if (length > 0 && !map(*mapping, file, offset)) {
+    if (errno != ENOMEM && errno != ENODEV) {
+      fail_map(name, errno);
+    }
+    return nullptr;
   }
   return mapping;
 }
 
-void MappedFile::map(Mapping& mapping, int file, const std::string& name, std::uint64_t offset) {
+std::shared_ptr<Mapping> MappedFile::read(int file, const std::string& name, std::uint64_t offset,
+                                          std::uint64_t length) {
+  std::shared_ptr<Mapping> mapping(new Mapping);
+  mapping->mode_ = MapMode::read_only;
+  mapping->size_ = static_cast<std::size_t>(length);
+  if (length == 0) {
+    return mapping;
+  }
+  // as far from the beginning of a page as in the file, so that what is aligned there is aligned here
+  const auto before = static_cast<std::size_t>(offset % static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
+  mapping->mapped_ = before + mapping->size_;
+  void* const memory =
+      system_calls().mmap(nullptr, mapping->mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    fail_call("read", name, errno);
+  }
+  mapping->base_ = memory;
+  mapping->data_ = static_cast<std::byte*>(memory) + before;
+  read_all_at(file, offset, {mapping->data_, mapping->size_}, name);
+  return mapping;
+}
+
+void MappedFile::fail_map(const std::string& name, int error) {
+  if (error == ENODEV) {
+    fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");
+  }
+  fail_call("map", name, error);
+}
+
+/// False on failure, errno tells why.
+bool MappedFile::map(Mapping& mapping, int file, std::uint64_t offset) {
   const auto before = static_cast<std::size_t>(offset % static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
   const std::size_t mapped = before + mapping.size_;
   const int protection = mapping.mode_ == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
@@ -78,14 +114,12 @@ void MappedFile::map(Mapping& mapping, int file, const std::string& name, std::u
   const int flags = mapping.mode_ == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
   void* base = system_calls().mmap(nullptr, mapped, protection, flags, file, static_cast<off_t>(offset - before));
   if (base == MAP_FAILED) {
-    if (errno == ENODEV) {
-      fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");
-    }
-    fail_call("map", name, errno);
+    return false;
   }
   mapping.base_ = base;
   mapping.mapped_ = mapped;
   mapping.data_ = static_cast<std::byte*>(base) + before;
+  return true;
 }
 
 namespace {

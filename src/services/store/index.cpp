@@ -1,10 +1,14 @@
 #include "services/store/index.hpp"
 
+#include <fcntl.h>
 #include <lmdb.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -15,8 +19,10 @@
 #include "base/bytes.hpp"
 #include "base/process.hpp"
 #include "services/store/frozen.hpp"
+#include "services/store/growing_file.hpp"
 #include "services/store/index_pages.hpp"
 #include "services/store/state_record.hpp"
+#include "services/store/writer_lock.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 
@@ -26,7 +32,9 @@ namespace {
 using namespace store_frozen;
 
 constexpr std::size_t largest_map = std::size_t{256} << 30;  // of address space, not of memory
-constexpr std::size_t smallest_map = std::size_t{1} << 30;
+constexpr std::size_t smallest_map = std::size_t{64} << 20;
+constexpr std::uint64_t index_reserve = std::uint64_t{16} << 30;  // mapped for reading; of address space, too
+constexpr int most_attempts = 100;                                // while others commit all the time
 constexpr std::uint64_t checked_size = std::uint64_t{64} << 20;
 constexpr unsigned most_readers = 2048;
 constexpr MDB_dbi database_number = 1;  // the one without a name
@@ -87,9 +95,10 @@ bool move(MDB_cursor* cursor, MDB_cursor_op operation, MDB_val& key, MDB_val& va
   return true;
 }
 
-/// The block with the greatest low that is `key` or less, or less if `less`.
-KeyBlock seek_block(MDB_cursor* cursor, std::string_view key, bool less, std::string& scratch,
-                    KeyBlock::Check how = KeyBlock::Check::checked) {
+[[noreturn]] void fail_no_block() { fail(Errc::damaged, "the store's index has no block for a key"); }
+
+/// The block that covers a key. Throws: Error(damaged).
+KeyBlock covering_block(MDB_cursor* cursor, std::string_view key, std::string& scratch) {
   scratch.assign(1, index_block);
   scratch += key;
   MDB_val at = value_of(scratch);
@@ -97,54 +106,28 @@ KeyBlock seek_block(MDB_cursor* cursor, std::string_view key, bool less, std::st
   bool found = move(cursor, MDB_SET_RANGE, at, value);
   if (!found) {
     found = move(cursor, MDB_LAST, at, value);
-  } else if (less || text_of(at) != scratch) {
+  } else if (text_of(at) != scratch) {
     found = move(cursor, MDB_PREV, at, value);
   }
   if (!found || at.mv_size < 2 || text_of(at)[0] != index_block) {
-    fail(Errc::damaged, "the store's index has no block for a key");
+    fail_no_block();
   }
-  return KeyBlock(text_of(at).substr(1), bytes_of(value), how);
-}
-
-KeyBlock covering_block(MDB_cursor* cursor, std::string_view key, std::string& scratch) {
-  const KeyBlock block = seek_block(cursor, key, false, scratch);
+  const KeyBlock block(text_of(at).substr(1), bytes_of(value));
   if (!block.covers(key)) {
-    fail(Errc::damaged, "the store's index has no block for a key");
+    fail_no_block();
   }
   return block;
-}
-
-StoreState read_state(MDB_txn* transaction) {
-  MDB_val key = value_of(state_key);
-  MDB_val value{};
-  const int code = ::mdb_get(transaction, database_number, &key, &value);
-  if (code == MDB_NOTFOUND) {
-    fail(Errc::damaged, "the store's index is empty");
-  }
-  check(code, "read");
-  return decode_state(bytes_of(value));
-}
-
-std::vector<ShardEntry> read_shards(MDB_cursor* cursor) {
-  std::vector<ShardEntry> shards;
-  const std::string first(1, index_shard);
-  MDB_val key = value_of(first);
-  MDB_val value{};
-  for (bool found = move(cursor, MDB_SET_RANGE, key, value); found && text_of(key)[0] == index_shard;
-       found = move(cursor, MDB_NEXT, key, value)) {
-    shards.push_back(decode_shard(bytes_of(value)));
-  }
-  std::sort(shards.begin(), shards.end(), [](const ShardEntry& a, const ShardEntry& b) {
-    return a.rank != b.rank ? a.rank < b.rank : a.number < b.number;
-  });
-  return shards;
 }
 
 }  // namespace
 
 struct Index::Environment {
-  MDB_env* env = nullptr;
+  MDB_env* env = nullptr;  // null: read without LMDB's lock
+  GrowingFile file;
   bool writable = false;
+  bool checks = true;                // whether a writer has to know that all pages are good
+  std::atomic<bool> checked{false};  // and does
+  std::atomic<bool> broken{false};   // LMDB has found what it did not expect, in the middle of something
   /// Readers for the next to come. Threads have different ones, mostly, so that they do not wait for each other.
   struct alignas(64) Idle {
     std::mutex mutex;
@@ -154,7 +137,7 @@ struct Index::Environment {
   ProcessMark process;
   Idle& mine() noexcept { return idle[std::hash<std::thread::id>{}(std::this_thread::get_id()) % idle.size()]; }
   ~Environment() {
-    if (process.in_child()) {  // closing it would take the parent's readers out of the table that all share
+    if (process.in_child() || broken) {  // closing it would take the parent's readers out of the table that all share
       return;
     }
     if (env != nullptr) {
@@ -199,32 +182,55 @@ OpenIndexes& open_indexes() {
   return *open;
 }
 
-void open_environment(MDB_env*& env, const std::string& path, bool& writable) {
-  int code = 0;
-  for (std::size_t map = largest_map; map >= smallest_map; map /= 2) {
+/// How much LMDB maps, at first: as much as an index may ever take, unless the process may not have so much.
+std::size_t first_map() {
+  struct rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur / 4 >= largest_map) {
+    return largest_map;
+  }
+  return std::max(smallest_map, std::bit_floor(static_cast<std::size_t>(limit.rlim_cur / 4)));
+}
+
+/// LMDB would end the program.
+void fail_assertion(MDB_env* env, const char* text) {
+  static_cast<std::atomic<bool>*>(::mdb_env_get_userctx(env))->store(true);
+  fail(Errc::damaged, std::string("the store's index is damaged (LMDB: ") + text + "); Store::recover() makes it anew");
+}
+
+int try_to_open(MDB_env*& env, const std::string& path, unsigned flags) {
+  int code = ENOMEM;
+  for (std::size_t map = first_map(); code == ENOMEM && map >= smallest_map; map /= 2) {
     check(::mdb_env_create(&env), "open");
     check(::mdb_env_set_mapsize(env, map), "open");
     check(::mdb_env_set_maxreaders(env, most_readers), "open");
-    constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT | MDB_NOSYNC;
-    code = ::mdb_env_open(env, path.c_str(), flags | (writable ? 0 : MDB_RDONLY), 0666);
-    if (code == MDB_SUCCESS) {
-      return;
-    }
-    ::mdb_env_close(env);
-    env = nullptr;
-    if ((code == EACCES || code == EROFS || code == EPERM) && writable) {
-      writable = false;
-      map *= 2;
-    } else if (code != ENOMEM) {
-      break;
+    code = ::mdb_env_open(env, path.c_str(), flags, 0666);
+    if (code != MDB_SUCCESS) {
+      ::mdb_env_close(env);
+      env = nullptr;
     }
   }
-  fail_index("open", code);
+  return code;
 }
 
-}  // namespace
-
-namespace {
+/// Leaves `env` null where the index can only be read, and that without LMDB's lock.
+void open_environment(MDB_env*& env, const std::string& path, bool must_write, bool& writable) {
+  constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT | MDB_NOSYNC;
+  writable = true;
+  int code = try_to_open(env, path, flags);
+  if (code == MDB_SUCCESS) {
+    return;
+  }
+  if (must_write) {
+    fail_index("open", code);
+  }
+  writable = false;
+  if (code == EACCES || code == EPERM) {  // perhaps the lock's file may be written to
+    code = try_to_open(env, path, flags | MDB_RDONLY);
+  }
+  if (code != MDB_SUCCESS && code != EACCES && code != EPERM && code != EROFS && code != ENOMEM) {
+    fail_index("open", code);
+  }
+}
 
 /// Once for all transactions: it sets how keys are compared.
 void open_database(MDB_env* env) {
@@ -236,17 +242,42 @@ void open_database(MDB_env* env) {
   check(code, "open");
 }
 
-void check_pages(MDB_env* env, const std::string& path, std::uint64_t page_size) {
-  constexpr int most_attempts = 10;  // while others commit all the time
-  const std::shared_ptr<Mapping> mapping = Mapping::open(path, MapMode::read_only);
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    MDB_txn* transaction = nullptr;
-    check(::mdb_txn_begin(env, nullptr, MDB_RDONLY, &transaction), "open");
-    const std::unique_ptr<MDB_txn, decltype(&::mdb_txn_abort)> held(transaction, &::mdb_txn_abort);
-    const std::uint64_t id = ::mdb_txn_id(transaction);
-    if (id == 0 || check_index_pages(mapping->bytes(), {id, page_size})) {
-      return;
+/// Opens the file for reading and looks whether LMDB may be let at it.
+void open_file(GrowingFile& file, const std::string& path) {
+  OwnedDescriptor descriptor = open_descriptor(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!descriptor.is_open()) {
+    fail_call("open", path, errno);
+  }
+  struct stat status;
+  if (system_calls().fstat(descriptor.get(), &status) != 0) {
+    fail_call("read the size of", path, errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    fail(Errc::damaged, path + " is no regular file");
+  }
+  file.open(std::move(descriptor), path, index_reserve);
+  const IndexRoot root = last_of(index_roots(file.all(0)));
+  check_index_root(root, file.all((root.last_page + 1) * root.page_size));
+}
+
+/// A damaged first page may make the state before the last the last: then what should be older is newer.
+void check_state_before(const GrowingFile& file) {
+  const std::array<IndexRoot, 2> roots = index_roots(file.all(0));
+  const IndexRoot& last = last_of(roots);
+  const IndexRoot& before = &last == &roots[0] ? roots[1] : roots[0];
+  std::uint64_t written = 0;
+  try {
+    IndexTree tree;
+    check_index_root(before, file.all(0));
+    tree.open(file.all(0), before);
+    if (tree.seek(state_key) && tree.key() == state_key) {
+      written = decode_state(tree.value()).transaction;
     }
+  } catch (const Error&) {  // its pages have been used again
+  }
+  const bool is_still_last = last_of(index_roots(file.all(0))).transaction == last.transaction;
+  if (written > last.transaction && is_still_last) {
+    lmdb::fail_page(before.transaction % 2);
   }
 }
 
@@ -264,36 +295,44 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
   if (id) {
     if (const auto known = open.find(*id); known != open.end()) {
       if (std::shared_ptr<Index> index = known->second.lock(); index != nullptr && !index->in_child()) {
+        if (writable && !index->environment_->writable) {
+          fail(Errc::io, "cannot write to the store in " + folder);
+        }
         return index;
       }
       open.erase(known);
     }
   }
   auto environment = std::make_unique<Environment>();
-  environment->writable = true;
-  open_environment(environment->env, path, environment->writable);
-  if (writable && !environment->writable) {
-    fail(Errc::io, "cannot write to the store in " + folder);
+  if (id) {
+    open_file(environment->file, path);
   }
-  MDB_envinfo info;
-  MDB_stat stat;
-  check(::mdb_env_info(environment->env, &info), "open");
-  check(::mdb_env_stat(environment->env, &stat), "open");
+  open_environment(environment->env, path, writable, environment->writable);
+  if (!id) {
+    open_file(environment->file, path);
+  }
   std::uint64_t size = 0;
   id = id_of(path, &size);
   if (!id) {
     fail(Errc::io, "the index of " + folder + " went away while it was opened");
   }
-  if (size / stat.ms_psize < info.me_last_pgno) {  // reading behind the end would end the program
-    fail(Errc::damaged, "the store's index is cut off: " + path);
+  if (environment->env != nullptr) {
+    check(::mdb_env_set_userctx(environment->env, &environment->broken), "open");
+    check(::mdb_env_set_assert(environment->env, &fail_assertion), "open");
+    int dead = 0;
+    ::mdb_reader_check(environment->env, &dead);
+    open_database(environment->env);
   }
-  int dead = 0;
-  ::mdb_reader_check(environment->env, &dead);
-  open_database(environment->env);
-  if (verify == Verify::full || (verify != Verify::none && size <= checked_size)) {
-    check_pages(environment->env, path, stat.ms_psize);
+  if (!WriterLock::is_held(
+          Folder::open(folder))) {  // who writes may have begun to write over the state before the last
+    check_state_before(environment->file);
   }
+  environment->checks = verify != Verify::none;
+  const bool checks_now = verify == Verify::full || (verify != Verify::none && size <= checked_size);
   const std::shared_ptr<Index> index(new Index(std::move(environment)));
+  if (checks_now) {
+    index->check_pages();
+  }
   open[*id] = index;
   return index;
 }
@@ -330,28 +369,55 @@ std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
     }
   }
   if (idle != nullptr) {
-    check(::mdb_txn_renew(idle->transaction_), "read");
-    check(::mdb_cursor_renew(idle->transaction_, idle->cursor_), "read");
+    if (idle->transaction_ != nullptr) {
+      check(::mdb_txn_renew(idle->transaction_), "read");
+    }
   } else {
     MDB_txn* transaction = nullptr;
-    int code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
-    if (code == MDB_READERS_FULL) {  // perhaps of programs that are gone
-      int dead = 0;
-      ::mdb_reader_check(environment_->env, &dead);
-      code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
+    if (environment_->env != nullptr) {
+      int code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
+      if (code == MDB_READERS_FULL) {  // perhaps of programs that are gone
+        int dead = 0;
+        ::mdb_reader_check(environment_->env, &dead);
+        code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
+      }
+      check(code, "read");
     }
-    check(code, "read");
     idle.reset(new IndexRead(*this, transaction));
-    check(::mdb_cursor_open(transaction, database_number, &idle->cursor_), "read");
   }
+  idle->begin();
   return std::unique_ptr<IndexRead, BlockReader::Release>(idle.release());
+}
+
+/// Of the last state, while others may commit.
+void Index::check_pages() {
+  for (int attempt = 0;; ++attempt) {
+    const auto read = this->read();
+    try {
+      const IndexRoot& root = read->root_;
+      check_index_pages(environment_->file.all((root.last_page + 1) * root.page_size), root);
+      environment_->checked = true;
+      return;
+    } catch (const Error&) {
+      if (!read->may_be_gone() || attempt == most_attempts) {
+        throw;
+      }
+    }
+  }
 }
 
 std::unique_ptr<IndexWrite> Index::write() {
   require_same_process();
+  if (environment_->broken) {
+    fail(Errc::damaged, "the store's index is damaged; Store::recover() makes it anew");
+  }
   MDB_txn* transaction = nullptr;
   check(::mdb_txn_begin(environment_->env, nullptr, 0, &transaction), "write to");
-  return std::unique_ptr<IndexWrite>(new IndexWrite(*this, transaction));
+  std::unique_ptr<IndexWrite> write(new IndexWrite(*this, transaction));
+  if (environment_->checks && !environment_->checked) {
+    check_pages();  // the last state stays what it is, as no other can commit
+  }
+  return write;
 }
 
 void Index::sync() { check(::mdb_env_sync(environment_->env, 1), "write"); }
@@ -365,29 +431,64 @@ void Index::clear_caches() {
   }
 }
 
-std::uint64_t Index::bytes() const {
-  mdb_filehandle_t file = -1;  // not by its name, which may lead elsewhere by now
-  struct stat status;
-  if (::mdb_env_get_fd(environment_->env, &file) != MDB_SUCCESS || system_calls().fstat(file, &status) != 0) {
-    return 0;
-  }
-  return static_cast<std::uint64_t>(status.st_size);
-}
+std::uint64_t Index::bytes() const { return environment_->file.size(); }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-IndexRead::IndexRead(Index& index, MDB_txn* transaction) : index_(index), transaction_(transaction) {}
-
-IndexRead::~IndexRead() {
-  if (index_.in_child()) {  // it is the parent's
-    return;
+/// Finds the state that the transaction sees.
+void IndexRead::begin() {
+  const GrowingFile& file = index_.environment_->file;
+  for (int attempt = 0;; ++attempt) {
+    const std::array<IndexRoot, 2> roots = index_roots(file.all(0));
+    if (!is_locked()) {
+      root_ = last_of(roots);
+      break;
+    }
+    const std::uint64_t wanted = ::mdb_txn_id(transaction_);
+    if (roots[0].transaction == wanted || roots[1].transaction == wanted) {
+      root_ = roots[roots[0].transaction == wanted ? 0 : 1];
+      break;
+    }
+    if (attempt == most_attempts) {
+      fail(Errc::damaged, "the store's index and its lock do not belong together; Store::recover() makes it anew");
+    }
+    ::mdb_txn_reset(transaction_);  // others have committed twice since
+    check(::mdb_txn_renew(transaction_), "read");
   }
-  for (MDB_cursor* const cursor : {cursor_, order_cursor_}) {
-    if (cursor != nullptr) {
-      ::mdb_cursor_close(cursor);
+  const Bytes all = file.all((root_.last_page + 1) * root_.page_size);
+  check_index_root(root_, all);
+  tree_.open(all, root_);
+  order_tree_.open(all, root_);
+}
+
+/// Whether pages of this state may have been written over: LMDB does so two commits later, as the next ones begin.
+bool IndexRead::may_be_gone() const {
+  return !is_locked() && last_of(index_roots(index_.environment_->file.all(0))).transaction > root_.transaction + 1;
+}
+
+/// What `read` gives, if it was read in one state.
+template <class F>
+auto IndexRead::stable(F&& read) const {
+  if (is_locked()) {
+    return read();
+  }
+  try {
+    auto result = read();
+    if (!may_be_gone()) {
+      return result;
+    }
+  } catch (const Error&) {
+    if (!may_be_gone()) {
+      throw;
     }
   }
-  ::mdb_txn_abort(transaction_);
+  fail(Errc::busy, "the store was written to while it was read without a lock; read again");
+}
+
+IndexRead::~IndexRead() {
+  if (transaction_ != nullptr && !index_.in_child()) {  // else it is the parent's
+    ::mdb_txn_abort(transaction_);
+  }
 }
 
 /// Keeps it for the next reader.
@@ -396,10 +497,9 @@ void IndexRead::release() noexcept {
   if (index_.in_child()) {
     return;
   }
-  if (order_cursor_ != nullptr) {
-    ::mdb_cursor_close(std::exchange(order_cursor_, nullptr));
+  if (transaction_ != nullptr) {
+    ::mdb_txn_reset(transaction_);
   }
-  ::mdb_txn_reset(transaction_);
   Index::Environment::Idle& mine = index_.environment_->mine();
   const std::lock_guard lock(mine.mutex);
   try {
@@ -408,64 +508,106 @@ void IndexRead::release() noexcept {
   }
 }
 
-std::uint64_t IndexRead::id() const noexcept { return ::mdb_txn_id(transaction_); }
+/// The block that the tree is at.
+KeyBlock IndexRead::block(KeyBlock::Check how) {
+  std::string_view key = tree_.key();
+  if (key.size() < 2 || key[0] != index_block) {
+    fail_no_block();
+  }
+  key.remove_prefix(1);
+  const Bytes bytes = tree_.value();
+  if (is_locked()) {
+    return KeyBlock(key, bytes, how);
+  }
+  Copy& copy = copies_[copy_++ % copies_.size()];
+  copy.low = key;
+  copy.bytes.assign(bytes.begin(), bytes.end());
+  return KeyBlock(copy.low, copy.bytes);
+}
 
-KeyBlock IndexRead::covering(std::string_view key) { return covering_block(cursor_, key, scratch_); }
+/// The block with the greatest low that is `key` or less, or less if `less`.
+KeyBlock IndexRead::seek_block(std::string_view key, bool less, KeyBlock::Check how) {
+  scratch_.assign(1, index_block);
+  scratch_ += key;
+  if (!tree_.seek_back(scratch_, less)) {
+    fail_no_block();
+  }
+  return block(how);
+}
+
+KeyBlock IndexRead::covering(std::string_view key) {
+  return stable([&] {
+    const KeyBlock block = seek_block(key, false, KeyBlock::Check::checked);
+    if (!block.covers(std::string_view(scratch_).substr(1))) {
+      fail_no_block();
+    }
+    return block;
+  });
+}
 
 std::optional<Position> IndexRead::find(std::string_view key) {
   // A record proves that it is the key's; only that there is none has to be proved by the block.
-  const KeyBlock block = seek_block(cursor_, key, false, scratch_, KeyBlock::Check::unchecked);
-  if (const std::optional<Position> position = block.find(key)) {
-    return position;
-  }
-  return covering(key).find(key);
+  const std::optional<Position> position =
+      stable([&] { return seek_block(key, false, KeyBlock::Check::unchecked).find(key); });
+  return position ? position : covering(key).find(key);
 }
 
 KeyBlock IndexRead::before(std::string_view low) {
-  const KeyBlock block = seek_block(cursor_, low, true, scratch_);
-  if (block.high() != low) {
-    fail(Errc::damaged, "the store's index lacks a block");
-  }
-  return block;
+  return stable([&] {
+    const KeyBlock block = seek_block(low, true, KeyBlock::Check::checked);
+    if (block.high() != std::string_view(scratch_).substr(1)) {
+      fail(Errc::damaged, "the store's index lacks a block");
+    }
+    return block;
+  });
 }
 
-StoreState IndexRead::state() { return read_state(transaction_); }
+StoreState IndexRead::state() {
+  return stable([&] {
+    if (!tree_.seek(state_key) || tree_.key() != state_key) {
+      fail(Errc::damaged, "the store's index is empty");
+    }
+    StoreState state = decode_state(tree_.value());
+    if (state.transaction != root_.transaction) {
+      lmdb::fail_page(root_.transaction % 2);
+    }
+    return state;
+  });
+}
 
-std::vector<ShardEntry> IndexRead::shards() { return read_shards(cursor_); }
+std::vector<ShardEntry> IndexRead::shards() {
+  return stable([&] {
+    std::vector<ShardEntry> shards;
+    for (bool found = tree_.seek({&index_shard, 1}); found && tree_.key()[0] == index_shard; found = tree_.next()) {
+      shards.push_back(decode_shard(tree_.value()));
+    }
+    std::sort(shards.begin(), shards.end(), [](const ShardEntry& a, const ShardEntry& b) {
+      return a.rank != b.rank ? a.rank < b.rank : a.number < b.number;
+    });
+    return shards;
+  });
+}
 
 std::optional<std::string> IndexRead::first_of_order(std::uint64_t order, bool reverse) {
   order_ = order;
-  if (order_cursor_ == nullptr) {
-    check(::mdb_cursor_open(transaction_, database_number, &order_cursor_), "read");
-  }
-  const std::string bound = order_key(reverse ? order + 1 : order);
-  MDB_val key = value_of(bound);
-  MDB_val value{};
-  bool found = move(order_cursor_, MDB_SET_RANGE, key, value);
-  if (reverse) {
-    found = move(order_cursor_, found ? MDB_PREV : MDB_LAST, key, value);
-  }
-  return order_entry(found);
+  return stable([&]() -> std::optional<std::string> {
+    const bool found = reverse ? order_tree_.seek_back(order_key(order + 1), true) : order_tree_.seek(order_key(order));
+    return found ? order_entry() : std::nullopt;
+  });
 }
 
 std::optional<std::string> IndexRead::next_of_order(bool reverse) {
-  MDB_val key{};
-  MDB_val value{};
-  return order_entry(move(order_cursor_, reverse ? MDB_PREV : MDB_NEXT, key, value));
+  return stable([&]() -> std::optional<std::string> {
+    return (reverse ? order_tree_.previous() : order_tree_.next()) ? order_entry() : std::nullopt;
+  });
 }
 
-std::optional<std::string> IndexRead::order_entry(bool found) const {
-  if (!found) {
-    return std::nullopt;
-  }
-  MDB_val key{};
-  MDB_val value{};
-  check(::mdb_cursor_get(order_cursor_, &key, &value, MDB_GET_CURRENT), "read");
-  const std::string_view entry = text_of(key);
+std::optional<std::string> IndexRead::order_entry() const {
+  const std::string_view entry = order_tree_.key();
   if (entry.substr(0, order_prefix) != order_key(order_)) {
     return std::nullopt;
   }
-  const Bytes size = bytes_of(value);  // of the value to sort by
+  const Bytes size = order_tree_.value();  // of the value to sort by
   if (size.size() != 1 || order_prefix + std::to_integer<std::size_t>(size[0]) > entry.size()) {
     fail(Errc::damaged, "the store's index: an entry of an order has another form");
   }
@@ -483,7 +625,7 @@ IndexWrite::IndexWrite(Index& index, MDB_txn* transaction) : index_(index), tran
 }
 
 IndexWrite::~IndexWrite() {
-  if (index_.in_child()) {
+  if (index_.in_child() || index_.environment_->broken) {
     return;
   }
   if (cursor_ != nullptr) {
@@ -494,21 +636,40 @@ IndexWrite::~IndexWrite() {
   }
 }
 
+/// LMDB calls it an error of input and output when not all that it writes is taken.
+void IndexWrite::check(int code) const {
+  if (code == EIO) {
+    const int file = index_.environment_->file.descriptor();
+    constexpr std::uint64_t little = std::uint64_t{1} << 20;
+    struct statvfs disk{};
+    struct rlimit limit{};
+    if (::fstatvfs(file, &disk) == 0 && std::uint64_t{disk.f_bavail} * disk.f_frsize < little) {
+      code = ENOSPC;
+    } else if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < index_.bytes() + little) {
+      code = EFBIG;
+    }
+  }
+  stele::check(code, "write to");
+}
+
 void IndexWrite::put(std::string_view key, Bytes value, bool append) {
   MDB_val at = value_of(key);
   MDB_val stored = value_of(value);
-  check(::mdb_cursor_put(cursor_, &at, &stored, append ? MDB_APPEND : 0), "write to");
+  check(::mdb_cursor_put(cursor_, &at, &stored, append ? MDB_APPEND : 0));
 }
 
 void IndexWrite::erase(std::string_view key) {
   MDB_val at = value_of(key);
   const int code = ::mdb_del(transaction_, database_number, &at, nullptr);
   if (code != MDB_NOTFOUND) {
-    check(code, "write to");
+    check(code);
   }
 }
 
-void IndexWrite::put_state(const StoreState& state) { put(state_key, encode_state(state)); }
+void IndexWrite::put_state(StoreState state) {
+  state.transaction = ::mdb_txn_id(transaction_);
+  put(state_key, encode_state(state));
+}
 void IndexWrite::put_shard(const ShardEntry& shard) { put(shard_key(shard.number), encode_shard(shard)); }
 void IndexWrite::erase_shard(std::uint32_t number) { erase(shard_key(number)); }
 
@@ -602,7 +763,7 @@ void IndexWrite::clear_order(std::uint64_t order) {
   MDB_val value{};
   for (bool found = move(cursor_, MDB_SET_RANGE, key, value);
        found && text_of(key).substr(0, order_prefix) == prefix;) {
-    check(::mdb_cursor_del(cursor_, 0), "write to");
+    check(::mdb_cursor_del(cursor_, 0));
     key = value_of(prefix);
     found = move(cursor_, MDB_SET_RANGE, key, value);
   }
@@ -611,9 +772,9 @@ void IndexWrite::clear_order(std::uint64_t order) {
 void IndexWrite::commit(bool durable) {
   ::mdb_cursor_close(cursor_);
   cursor_ = nullptr;
-  check(::mdb_env_set_flags(index_.environment_->env, MDB_NOSYNC, durable ? 0 : 1), "write to");
+  check(::mdb_env_set_flags(index_.environment_->env, MDB_NOSYNC, durable ? 0 : 1));
   MDB_txn* const transaction = std::exchange(transaction_, nullptr);
-  check(::mdb_txn_commit(transaction), "write to");
+  check(::mdb_txn_commit(transaction));
 }
 
 }  // namespace stele

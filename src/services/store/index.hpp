@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/store/index_tree.hpp"
 #include "services/store/key_block.hpp"
 #include "services/store/shard_cache.hpp"
 #include "stele/store/options.hpp"
@@ -28,7 +29,7 @@ struct StoreState {
   std::uint64_t shard_bytes = 0;
   std::uint64_t values = 0;
   std::uint64_t commits = 0;
-  std::uint64_t table = 0;       // changes when shards come or go
+  std::uint64_t table = 0;  // changes when shards come or go
   std::uint32_t next_shard = 1;
   std::uint64_t next_rank = 1;
   std::uint64_t dictionary = 0;  // the newest; 0: none
@@ -38,21 +39,23 @@ struct StoreState {
   };
   std::vector<Order> orders;
   std::uint64_t next_order = 1;
+  std::uint64_t transaction = 0;  // of LMDB, that wrote it: what a damaged first page leads to says another
 };
 
 /// A shard as the index knows it.
 struct ShardEntry {
   std::uint32_t number = 0;
-  std::uint64_t rank = 0;         // what shards are sorted by: of records of one key the last counts
-  std::uint64_t length = 0;       // bytes that are committed
+  std::uint64_t rank = 0;    // what shards are sorted by: of records of one key the last counts
+  std::uint64_t length = 0;  // bytes that are committed
   std::uint64_t live_values = 0;
   std::uint64_t live_bytes = 0;   // of their records
   std::uint64_t other_bytes = 0;  // header, fillers, commits, erasures: neither live nor to be had back
+  std::uint64_t mark = 0;         // the check of the mark that ends what is committed; 0: there is none yet
   friend bool operator==(const ShardEntry&, const ShardEntry&) = default;
   std::uint64_t dead_bytes() const noexcept { return length - std::min(length, live_bytes + other_bytes); }
 };
 
-/// Blocks in the order of keys, of one state of the index. What is given is valid until the next call.
+/// Blocks in the order of keys, of one state of the index. A block is valid until the second call after it.
 class BlockReader {
  public:
   virtual ~BlockReader() = default;
@@ -78,11 +81,13 @@ class BlockReader {
 class IndexRead;
 class IndexWrite;
 
-/// An open index. Thread-safe; one per folder and process, whoever opens it, as LMDB asks.
+/// An open index. Thread-safe; one per folder and process, whoever opens it, as LMDB asks. Reading does not go through
+/// LMDB, which only keeps what is read from being overwritten.
 class Index {
  public:
   /// `make`: where there is none. Its pages are checked unless `verify` is none or, if automatic, they are more than
-  /// 64 MiB. Throws: Error(not_found), Error(io), Error(damaged).
+  /// 64 MiB. Who may not write to the folder reads without LMDB's lock: what is read while others write may then have
+  /// to be read again. Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Index> open(const std::string& folder, bool make, bool writable,
                                      const std::string& name = "index.lmdb", Verify verify = Verify::automatic);
   /// Gives a new index of another name, which must be open no more than by the caller, its own; what had that goes.
@@ -93,7 +98,7 @@ class Index {
 
   /// A transaction that sees the last commit. Must not outlive the Index.
   std::unique_ptr<IndexRead, BlockReader::Release> read();
-  /// Waits for another writer. `durable`: commit() waits for the device.
+  /// Waits for another writer. The first goes through all pages of the index, unless it was opened without any check.
   std::unique_ptr<IndexWrite> write();
   void sync();
   /// Lets go of shards that readers have kept for the next.
@@ -109,17 +114,19 @@ class Index {
   friend class IndexWrite;
   struct Environment;
   explicit Index(std::unique_ptr<Environment> environment);
+  void check_pages();
   std::unique_ptr<Environment> environment_;
 };
 
-/// One thread at a time.
+/// One thread at a time. Without LMDB's lock all but id() throw Error(busy) when others have written so much since it
+/// was made that what it sees may be gone.
 class IndexRead final : public BlockReader {
  public:
   ~IndexRead() override;
   /// Kept from one reader to the next.
   ShardCache& cache() noexcept { return cache_; }
   /// Tells states apart.
-  std::uint64_t id() const noexcept;
+  std::uint64_t id() const noexcept { return root_.transaction; }
   KeyBlock covering(std::string_view key) override;
   std::optional<Position> find(std::string_view key) override;
   KeyBlock before(std::string_view low) override;
@@ -133,15 +140,30 @@ class IndexRead final : public BlockReader {
 
  private:
   friend class Index;
-  IndexRead(Index& index, MDB_txn* transaction);
+  IndexRead(Index& index, MDB_txn* transaction) : index_(index), transaction_(transaction) {}
+  void begin();
+  bool is_locked() const noexcept { return transaction_ != nullptr; }
+  bool may_be_gone() const;
+  template <class F>
+  auto stable(F&& read) const;
+  KeyBlock block(KeyBlock::Check how);
+  KeyBlock seek_block(std::string_view key, bool less, KeyBlock::Check how);
   void release() noexcept override;
-  std::optional<std::string> order_entry(bool found) const;
+  std::optional<std::string> order_entry() const;
   Index& index_;
-  MDB_txn* transaction_;
-  MDB_cursor* cursor_ = nullptr;
+  MDB_txn* transaction_;  // null without LMDB's lock
+  IndexRoot root_;
+  IndexTree tree_;
+  IndexTree order_tree_;
   ShardCache cache_;
   std::string scratch_;
-  MDB_cursor* order_cursor_ = nullptr;
+  /// Copies of blocks that may change where they are.
+  struct Copy {
+    std::string low;
+    std::vector<std::byte> bytes;
+  };
+  std::array<Copy, 2> copies_;
+  std::size_t copy_ = 0;
   std::uint64_t order_ = 0;
 };
 
@@ -149,7 +171,7 @@ class IndexRead final : public BlockReader {
 class IndexWrite {
  public:
   ~IndexWrite();
-  void put_state(const StoreState& state);
+  void put_state(StoreState state);
   void put_shard(const ShardEntry& shard);
   void erase_shard(std::uint32_t number);
 
@@ -172,6 +194,7 @@ class IndexWrite {
  private:
   friend class Index;
   IndexWrite(Index& index, MDB_txn* transaction);
+  void check(int code) const;
   void put(std::string_view key, Bytes value, bool append = false);
   void erase(std::string_view key);
   Index& index_;

@@ -159,12 +159,15 @@ void KeyBlock::entries(std::vector<BlockEntry>& out, std::string& arena) const {
   for (std::size_t i = 0; i < count_; ++i) {
     bytes += suffix(i).size();
   }
-  arena.reserve(bytes);  // so that the keys stay where they are
+  arena.resize(bytes);
+  char* to = arena.data();
   for (std::size_t i = 0; i < count_; ++i) {
-    const std::size_t at = arena.size();
-    arena += prefix_;
-    arena += suffix(i);
-    out.push_back({std::string_view(arena).substr(at), position(i)});
+    const std::string_view rest = suffix(i);
+    std::memcpy(to, prefix_.data(), prefix_.size());
+    std::memcpy(to + prefix_.size(), rest.data(), rest.size());
+    const std::size_t size = prefix_.size() + rest.size();
+    out.push_back({{to, size}, position(i)});
+    to += size;
   }
 }
 
@@ -175,94 +178,110 @@ Position KeyBlock::position(std::size_t i) const noexcept {
 namespace {
 
 /// What a run of entries takes as a block.
-class Measure {
- public:
-  void add(const BlockEntry& entry) {
-    const std::string_view key = entry.key;
-    if (count_ == 0) {
-      first_ = key;
-      prefix_size_ = shortest_ = longest_ = key.size();
-    } else {
-      prefix_size_ = common_prefix(first_.substr(0, prefix_size_), key);
-      shortest_ = std::min(shortest_, key.size());
-      longest_ = std::max(longest_, key.size());
+struct RunShape {
+  explicit RunShape(std::span<const BlockEntry> entries) : count(entries.size()) {
+    if (entries.empty()) {
+      return;
     }
-    keys_ += key.size();
-    ++count_;
-    shards.add(entry.position.shard);
-    offsets.add(entry.position.offset);
-    lengths.add(entry.position.length);
+    const std::string_view first = entries.front().key;
+    prefix = first.substr(0, common_prefix(first, entries.back().key));  // they are sorted
+    std::size_t shortest = first.size();
+    std::size_t longest = first.size();
+    std::size_t keys = 0;
+    for (const BlockEntry& entry : entries) {
+      shortest = std::min(shortest, entry.key.size());
+      longest = std::max(longest, entry.key.size());
+      keys += entry.key.size();
+      shards.add(entry.position.shard);
+      offsets.add(entry.position.offset);
+      lengths.add(entry.position.length);
+    }
+    suffixes = keys - count * prefix.size();
+    suffix_size = shortest == longest ? static_cast<std::uint16_t>(longest - prefix.size()) : none;
+    row = shards.width() + offsets.width() + lengths.width() + (shortest == longest ? 0 : 2);
   }
-  std::size_t count() const { return count_; }
-  std::string_view prefix() const { return first_.substr(0, prefix_size_); }
-  /// The size of all suffixes, if they have one.
-  std::uint16_t suffix_size() const {
-    return shortest_ == longest_ ? static_cast<std::uint16_t>(longest_ - prefix_size_) : none;
-  }
-  std::size_t size() const {
-    return head_size + prefix_size_ + keys_ - count_ * prefix_size_ + (shortest_ == longest_ ? 0 : 2 * count_) +
-           count_ * (shards.width() + offsets.width() + lengths.width());
-  }
-  Range shards, offsets, lengths;
+  std::size_t size() const noexcept { return head_size + prefix.size() + suffixes + count * row; }
 
- private:
-  std::size_t count_ = 0;
-  std::string_view first_;
-  std::size_t prefix_size_ = 0;
-  std::size_t keys_ = 0;  // bytes
-  std::size_t shortest_ = 0;
-  std::size_t longest_ = 0;
+  std::size_t count;
+  std::string_view prefix;
+  std::size_t suffixes = 0;  // bytes of all
+  std::uint16_t suffix_size = none;
+  std::size_t row = 0;  // bytes of each, but for its suffix
+  Range shards, offsets, lengths;
 };
 
 void write_block(std::string_view low, std::optional<std::string_view> high, std::span<const BlockEntry> entries,
-                 const Measure& measure, std::vector<std::byte>& out) {
-  const std::string_view prefix = measure.prefix();
-  const std::uint16_t suffix_size = measure.suffix_size();
-  out.assign(head_size, std::byte{0});
-  out.reserve(measure.size() + (high ? high->size() : 0));
+                 const RunShape& shape, std::vector<std::byte>& out) {
+  constexpr std::size_t slack = 8;  // numbers are stored with all their bytes, of which the next cover some
+  const std::size_t high_size = high ? high->size() : 0;
+  const std::size_t size = shape.size() + high_size;
+  out.resize(size + slack);
+  std::fill_n(out.begin(), head_size, std::byte{0});
   std::byte* head = out.data() + check_size;
   store_le<std::uint16_t>(head, static_cast<std::uint16_t>(entries.size()));
-  store_le<std::uint16_t>(head + 2, high ? static_cast<std::uint16_t>(high->size()) : none);
-  store_le<std::uint16_t>(head + 4, static_cast<std::uint16_t>(prefix.size()));
-  store_le<std::uint16_t>(head + 6, suffix_size);
+  store_le<std::uint16_t>(head + 2, high ? static_cast<std::uint16_t>(high_size) : none);
+  store_le<std::uint16_t>(head + 4, static_cast<std::uint16_t>(shape.prefix.size()));
+  store_le<std::uint16_t>(head + 6, shape.suffix_size);
   if (!entries.empty()) {
-    head[8] = static_cast<std::byte>(measure.shards.width());
-    head[9] = static_cast<std::byte>(measure.offsets.width());
-    head[10] = static_cast<std::byte>(measure.lengths.width());
-    store_le<std::uint32_t>(head + 12, static_cast<std::uint32_t>(measure.shards.least));
-    store_le<std::uint64_t>(head + 16, measure.offsets.least);
-    store_le<std::uint64_t>(head + 24, measure.lengths.least);
+    head[8] = static_cast<std::byte>(shape.shards.width());
+    head[9] = static_cast<std::byte>(shape.offsets.width());
+    head[10] = static_cast<std::byte>(shape.lengths.width());
+    store_le<std::uint32_t>(head + 12, static_cast<std::uint32_t>(shape.shards.least));
+    store_le<std::uint64_t>(head + 16, shape.offsets.least);
+    store_le<std::uint64_t>(head + 24, shape.lengths.least);
   }
+  std::byte* to = out.data() + head_size;
   const auto append = [&](std::string_view text) {
-    const Bytes bytes = std::as_bytes(std::span(text));
-    out.insert(out.end(), bytes.begin(), bytes.end());
+    std::memcpy(to, text.data(), text.size());
+    to += text.size();
   };
   append(high.value_or(std::string_view{}));
-  append(prefix);
-  if (suffix_size == none) {
+  append(shape.prefix);
+  const std::size_t prefix = shape.prefix.size();
+  if (shape.suffix_size == none) {
     std::size_t end = 0;
     for (const BlockEntry& entry : entries) {
-      end += entry.key.size() - prefix.size();
-      out.resize(out.size() + 2);
-      store_le<std::uint16_t>(out.data() + out.size() - 2, static_cast<std::uint16_t>(end));
+      end += entry.key.size() - prefix;
+      store_le<std::uint16_t>(to, static_cast<std::uint16_t>(end));
+      to += 2;
     }
   }
   for (const BlockEntry& entry : entries) {
-    append(std::string_view(entry.key).substr(prefix.size()));
+    append(entry.key.substr(prefix));
   }
   const auto column = [&](const Range& range, auto&& value_of) {
     const std::size_t width = entries.empty() ? 0 : range.width();
-    std::size_t at = out.size();
-    out.resize(out.size() + width * entries.size());
     for (const BlockEntry& entry : entries) {
-      store_le(out.data() + at, value_of(entry.position) - range.least, width);
-      at += width;
+      store_le<std::uint64_t>(to, value_of(entry.position) - range.least);
+      to += width;
     }
   };
-  column(measure.shards, [](const Position& p) { return std::uint64_t{p.shard}; });
-  column(measure.offsets, [](const Position& p) { return p.offset; });
-  column(measure.lengths, [](const Position& p) { return p.length; });
+  column(shape.shards, [](const Position& p) { return std::uint64_t{p.shard}; });
+  column(shape.offsets, [](const Position& p) { return p.offset; });
+  column(shape.lengths, [](const Position& p) { return p.length; });
+  out.resize(size);
   store_le<std::uint64_t>(out.data(), check_of(low, out));
+}
+
+/// How many of the first entries, one at least, make a block of up to `limit` bytes; `guess`: about so many.
+std::size_t fitting(std::span<const BlockEntry> entries, std::size_t limit, std::size_t guess) {
+  constexpr std::size_t near = 24;  // bytes that may be left
+  std::size_t fits = 1;
+  std::size_t too_many = entries.size() + 1;
+  while (too_many - fits > 1) {
+    guess = std::clamp(guess, fits + 1, too_many - 1);
+    const std::size_t size = RunShape(entries.first(guess)).size();
+    if (size > limit) {
+      too_many = guess;
+    } else {
+      fits = guess;
+      if (size + near > limit) {
+        break;
+      }
+    }
+    guess = size <= head_size ? guess * 2 : guess * (limit - head_size) / (size - head_size);
+  }
+  return fits;
 }
 
 /// The shortest text that is behind `before` and not behind `first`: what tells two blocks apart.
@@ -274,37 +293,28 @@ std::string_view separator(std::string_view before, std::string_view first) {
 
 void write_blocks(std::string_view low, std::optional<std::string_view> high, const std::vector<BlockEntry>& entries,
                   bool filling, const std::function<void(std::string_view low, Bytes block)>& put) {
+  const RunShape all(entries);
   std::size_t limit = target_size;
   if (!filling) {  // what is cut into parts of one size has room for keys to come
-    Measure all;
-    for (const BlockEntry& entry : entries) {
-      all.add(entry);
-    }
     const std::size_t blocks = (all.size() + target_size - 1) / target_size;
     limit = std::min(target_size, all.size() / blocks + head_size + 16);
   }
   std::vector<std::byte> bytes;
+  std::span<const BlockEntry> left = entries;
   std::string_view block_low = low;
-  std::size_t first = 0;
+  std::size_t guess = left.size() * limit / std::max<std::size_t>(all.size(), 1);
   do {
-    Measure measure;
-    std::size_t last = first;
-    while (last < entries.size()) {
-      Measure longer = measure;
-      longer.add(entries[last]);
-      if (measure.count() > 0 && longer.size() > limit) {
-        break;
-      }
-      measure = longer;
-      ++last;
-    }
+    const bool is_last = left.size() <= 1 || (left.size() == entries.size() && all.size() <= limit);
+    const std::size_t count = is_last ? left.size() : fitting(left, limit, guess);
+    const std::span<const BlockEntry> block = left.first(count);
+    left = left.subspan(count);
     const std::optional<std::string_view> block_high =
-        last < entries.size() ? std::optional(separator(entries[last - 1].key, entries[last].key)) : high;
-    write_block(block_low, block_high, std::span(entries).subspan(first, last - first), measure, bytes);
+        left.empty() ? high : std::optional(separator(block.back().key, left.front().key));
+    write_block(block_low, block_high, block, RunShape(block), bytes);
     put(block_low, bytes);
     block_low = block_high.value_or(std::string_view{});
-    first = last;
-  } while (first < entries.size());
+    guess = count;
+  } while (!left.empty());
 }
 
 }  // namespace stele

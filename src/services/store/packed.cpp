@@ -84,7 +84,7 @@ PackedStore::PackedStore(const std::string& path) {
   file_bytes_ = file.info().stored_bytes;
   if (root_.store_format != store_frozen::format) {
     fail(root_.store_format == 0 ? Errc::not_an_archive : Errc::unsupported,
-         root_.store_format == 0 ? path + " is no store" : path + " is a store of a newer format");
+         root_.store_format == 0 ? path + " is not a store" : path + " is a store of a newer format");
   }
   if (root_.block_ends.size() != root_.low_ends.size() || root_.block_ends.empty()) {
     fail(Errc::damaged, path + ": the store's index is not whole");

@@ -17,6 +17,7 @@ using cbor::Major;
 using namespace store_frozen;
 
 constexpr std::size_t check_size = 8;
+constexpr std::size_t mark_payload = 3 * 8;  // check, number, id
 constexpr std::size_t plain_size_bytes = 8;  // before what was compressed, in a large value
 
 std::uint64_t read_check(cbor::Cursor& cursor) {
@@ -86,13 +87,13 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
   switch (record.items) {
     case record_commit: {
       const cbor::Head head = cursor.head();
-      if (head.major != Major::bytes || head.value != 2 * check_size || head.indefinite()) {
+      if (head.major != Major::bytes || head.value != mark_payload || head.indefinite()) {
         cursor.bad("a commit in another form");
       }
-      const Bytes both = cursor.take(head.value);
-      record.check = load_le<std::uint64_t>(both.data());
-      record.commit = load_le<std::uint64_t>(both.data() + check_size);
-      record.checked = both.subspan(check_size);
+      const Bytes all = cursor.take(head.value);
+      record.check = load_le<std::uint64_t>(all.data());
+      record.commit = load_le<std::uint64_t>(all.data() + check_size);
+      record.checked = all.subspan(check_size);
       record.length = here();
       return record;
     }
@@ -210,7 +211,24 @@ Bytes Record::payload() const {
   return items == record_large && dictionary ? bytes.subspan(plain_size_bytes) : bytes;
 }
 
-bool Record::is_whole() const noexcept { return xxh3_64(checked) == check; }
+bool Record::is_whole() const noexcept { return items != record_commit && xxh3_64(checked) == check; }
+
+namespace {
+
+std::uint64_t mark_check(Bytes number_and_id, const MarkPlace& place) noexcept {
+  std::array<std::byte, 5 * 8> all;
+  std::memcpy(all.data(), number_and_id.data(), 2 * 8);
+  store_le<std::uint64_t>(all.data() + 16, place.store);
+  store_le<std::uint64_t>(all.data() + 24, place.shard);
+  store_le<std::uint64_t>(all.data() + 32, place.offset);
+  return xxh3_64(all);
+}
+
+}  // namespace
+
+bool is_mark(const Record& record, const MarkPlace& place) noexcept {
+  return record.items == record_commit && mark_check(record.checked, place) == record.check;
+}
 
 bool Record::value_is_whole() const noexcept {
   if (!value_check) {
@@ -241,11 +259,14 @@ void put_key(std::vector<std::byte>& out, const Key& key) {
   }
 }
 
-void put_commit(std::vector<std::byte>& out, std::uint64_t number) {
-  const std::size_t at = begin(out, record_commit, 2 * check_size);
-  out.resize(out.size() + check_size);
+std::uint64_t put_commit(std::vector<std::byte>& out, std::uint64_t number, std::uint64_t id, const MarkPlace& place) {
+  const std::size_t at = begin(out, record_commit, mark_payload);
+  out.resize(out.size() + 2 * 8);
   store_le<std::uint64_t>(out.data() + at + check_size, number);
-  seal(out, at);
+  store_le<std::uint64_t>(out.data() + at + check_size + 8, id);
+  const std::uint64_t check = mark_check(std::span(out).subspan(at + check_size), place);
+  store_le<std::uint64_t>(out.data() + at, check);
+  return check;
 }
 
 void put_erased(std::vector<std::byte>& out, const Key& key) {
@@ -313,8 +334,8 @@ std::vector<std::byte> encode_header(const ShardHeader& header) {
   out.resize(header_bytes);
   std::byte* to = out.data() + at + check_size;
   const std::int64_t level = header.level ? *header.level : no_level;
-  for (const std::uint64_t value : {format, header.store, std::uint64_t{header.number}, header.rank,
-                                    header.shard_bytes, static_cast<std::uint64_t>(level)}) {
+  for (const std::uint64_t value : {format, header.store, std::uint64_t{header.number}, header.rank, header.shard_bytes,
+                                    static_cast<std::uint64_t>(level)}) {
     store_le<std::uint64_t>(to, value);
     to += 8;
   }

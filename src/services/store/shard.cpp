@@ -1,15 +1,18 @@
 #include "services/store/shard.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
+#include <map>
+#include <mutex>
+#include <optional>
 
-#include "src/io/mapped_file.hpp"
+#include "src/io/descriptor.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 
@@ -19,16 +22,79 @@ namespace {
 constexpr std::uint64_t lazy_value = std::uint64_t{1} << 20;
 constexpr std::uint64_t page = 4096;
 
+/// The records that were found whole in files that are closed. Thread-safe.
+class CheckedBefore {
+ public:
+  void keep(const GrowingFile& file, std::shared_ptr<CheckedRecords> checked) {
+    constexpr std::int64_t settled = 2;  // seconds: a change right after another may leave the same time
+    const std::optional<State> state = state_of(file);
+    const std::lock_guard lock(mutex_);
+    if (!state || std::time(nullptr) - state->seconds <= settled) {
+      return;
+    }
+    memory_ += checked->memory();
+    if (memory_ > most_memory || files_.size() > most_files) {
+      files_.clear();
+      memory_ = checked->memory();
+    }
+    files_.insert_or_assign(std::pair(state->device, state->file), File{*state, std::move(checked)});
+  }
+  /// Null where there are none, or the file has changed since.
+  std::shared_ptr<CheckedRecords> take(const GrowingFile& file) {
+    const std::optional<State> state = state_of(file);
+    const std::lock_guard lock(mutex_);
+    const auto found = state ? files_.find(std::pair(state->device, state->file)) : files_.end();
+    return found == files_.end() || found->second.state != *state ? nullptr : found->second.checked;
+  }
+
+ private:
+  static constexpr std::uint64_t most_memory = std::uint64_t{64} << 20;  // a bit for 64 bytes: of 32 GiB
+  static constexpr std::size_t most_files = 4096;
+  /// A file as it is between two changes.
+  struct State {
+    std::uint64_t device, file, size, reserved;
+    std::int64_t seconds, nanoseconds;  // of the last change
+    friend bool operator==(const State&, const State&) = default;
+  };
+  static std::optional<State> state_of(const GrowingFile& file) {
+    struct stat status;
+    if (file.descriptor() < 0 || system_calls().fstat(file.descriptor(), &status) != 0) {
+      return std::nullopt;
+    }
+    return State{status.st_dev,   status.st_ino,         static_cast<std::uint64_t>(status.st_size),
+                 file.reserved(), status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
+  }
+  struct File {
+    State state;
+    std::shared_ptr<CheckedRecords> checked;
+  };
+  std::mutex mutex_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, File> files_;
+  std::uint64_t memory_ = 0;  // about, as one may be counted again
+};
+CheckedBefore& checked_before() {
+  static CheckedBefore& before = *new CheckedBefore;  // for shards that are closed last of all, too
+  return before;
+}
+
 }  // namespace
+
+Shard::~Shard() {
+  try {
+    if (checked_ != nullptr) {
+      checked_before().keep(file_, std::move(checked_));
+    }
+  } catch (const std::exception&) {  // then it is checked again
+  }
+}
 
 std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name, std::uint32_t number,
                                    std::uint64_t reserve) {
   const std::string path = folder.path() + name;
   std::shared_ptr<Shard> shard(new Shard);
   shard->number_ = number;
-  shard->path_ = path;
-  shard->file_ = folder.open_file(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!shard->file_.is_open()) {
+  OwnedDescriptor file = folder.open_file(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file.is_open()) {
     if (errno == ENOENT) {
       fail(Errc::not_found, "there is no shard " + path, {.file = path});
     }
@@ -37,7 +103,7 @@ std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name
   std::array<std::byte, store_frozen::header_bytes> first;
   std::size_t got = 0;
   while (got < first.size()) {
-    const std::size_t more = read_some_at(shard->file_.get(), got, std::span(first).subspan(got), path);
+    const std::size_t more = read_some_at(file.get(), got, std::span(first).subspan(got), path);
     if (more == 0) {
       fail(Errc::truncated, path + " ends inside its header", {{}, got, path});
     }
@@ -51,56 +117,18 @@ std::shared_ptr<Shard> Shard::open(const Folder& folder, const std::string& name
   if (shard->header_.number != number) {
     fail(Errc::damaged, path + " is shard " + std::to_string(shard->header_.number) + " by its header", {{}, 0, path});
   }
-  const std::uint64_t size = shard->size();
-  const std::uint64_t length = std::max(size, reserve);
-  shard->add_mapping(MappedFile::reserve(shard->file_.get(), path, length));
-  shard->known_size_ = size;
-  shard->checked_ = CheckedRecords(length);
+  shard->file_.open(std::move(file), path, reserve);
+  shard->checked_ = checked_before().take(shard->file_);
+  if (shard->checked_ == nullptr) {
+    shard->checked_ = std::make_shared<CheckedRecords>(shard->file_.reserved());
+  }
   return shard;
 }
 
 Shard::Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number)
-    : number_(number), path_(mapping->name()), base_(base), known_size_(size), checked_(size) {
-  add_mapping(std::move(mapping));
-}
-
-void Shard::add_mapping(std::shared_ptr<Mapping> mapping) const {
-  const Bytes bytes = mapping->bytes();
-  if (!bytes.empty()) {
-    // Single values are read here and there; what is read in order is asked for ahead.
-    system_calls().madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_RANDOM);
-  }
-  mapped_.push_back(std::make_unique<const Mapped>(Mapped{std::move(mapping)}));
-  current_.store(mapped_.back().get(), std::memory_order_release);
-}
-
-std::uint64_t Shard::size() const {
-  if (!file_.is_open()) {
-    return known_size_;
-  }
-  struct stat status;
-  if (system_calls().fstat(file_.get(), &status) != 0) {
-    fail_call("read the size of", path_, errno);
-  }
-  return static_cast<std::uint64_t>(status.st_size);
-}
-
-Shard::Part Shard::part(std::uint64_t offset, std::uint64_t length) const {
-  if (offset > known_size_ || length > known_size_ - offset) {
-    const std::uint64_t now = size();
-    if (offset > now || length > now - offset) {
-      fail_truncated(path_, now, offset, length);
-    }
-    known_size_ = now;
-  }
-  if (base_ + offset + length > mapping()->bytes().size()) {
-    const std::lock_guard lock(mutex_);
-    if (base_ + offset + length > mapping()->bytes().size()) {
-      add_mapping(MappedFile::reserve(file_.get(), path_, std::max(known_size_.load(), offset + length)));
-    }
-  }
-  const std::shared_ptr<Mapping>& now = mapping();
-  return {now, now->bytes().subspan(static_cast<std::size_t>(base_ + offset), static_cast<std::size_t>(length))};
+    : number_(number), base_(base), checked_(std::make_shared<CheckedRecords>(size)) {
+  const std::string name = mapping->name();
+  file_.set(std::move(mapping), name, base + size);
 }
 
 Shard::Found Shard::record(const Position& position, Verify verify) const {
@@ -119,7 +147,7 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
     return found;
   }
   const bool is_short = record.length < CheckedRecords::least;
-  if (!is_short && verify != Verify::full && checked_.has(position.offset)) {
+  if (!is_short && verify != Verify::full && checked_->has(position.offset)) {
     return found;
   }
   if (record.length > 4 * page) {  // not page by page, should it have to come from the device
@@ -133,25 +161,13 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
     fail_damaged("has a value that does not match its checksum", position.offset);
   }
   if (!is_short && !lazy) {
-    checked_.add(position.offset);
+    checked_->add(position.offset);
   }
   return found;
 }
 
-void Shard::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
-  const Bytes all = mapping()->bytes();
-  const std::uint64_t size = std::min<std::uint64_t>(all.size(), base_ + known_size_);
-  std::uint64_t first = base_ + offset;
-  const std::uint64_t last = std::min(first + length, size);
-  auto* const data = const_cast<std::byte*>(all.data());
-  first -= std::min<std::uint64_t>(first, (reinterpret_cast<std::uintptr_t>(data) + first) % page);
-  if (first < last) {
-    system_calls().madvise(data + first, static_cast<std::size_t>(last - first), MADV_WILLNEED);
-  }
-}
-
 void Shard::fail_damaged(const std::string& what, std::uint64_t offset) const {
-  fail(Errc::damaged, "the record " + what, {{}, offset, path_});
+  fail(Errc::damaged, "the record " + what, {{}, offset, path()});
 }
 
 CheckedRecords::CheckedRecords(std::uint64_t bytes) : words_(bytes / least / 64 + 1) {

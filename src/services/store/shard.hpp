@@ -4,10 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "services/store/growing_file.hpp"
 #include "services/store/record.hpp"
 #include "src/io/folder.hpp"
 #include "stele/options.hpp"
@@ -20,6 +20,8 @@ class CheckedRecords {
   static constexpr std::uint64_t least = 64;
   CheckedRecords() = default;
   explicit CheckedRecords(std::uint64_t bytes);
+  /// What this takes at most.
+  std::uint64_t memory() const noexcept { return words_ * sizeof(std::uint64_t); }
   bool has(std::uint64_t offset) const noexcept;
   void add(std::uint64_t offset) noexcept;
 
@@ -31,9 +33,13 @@ class CheckedRecords {
   std::uint64_t words_ = 0;
 };
 
-/// Thread-safe. Values keep the mapping alive, not the Shard.
+/// Thread-safe. Values keep the mapping alive, not the Shard. What was found whole is remembered for the next that
+/// opens the same file in this process, as long as it does not change meanwhile.
 class Shard {
  public:
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
   /// Opens a shard's file and checks its header. `reserve`: how many bytes the file may grow to without another
   /// mapping. Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Shard> open(const Folder& folder, const std::string& name, std::uint32_t number,
@@ -42,16 +48,16 @@ class Shard {
   Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number);
 
   std::uint32_t number() const noexcept { return number_; }
-  const std::string& path() const noexcept { return path_; }
+  const std::string& path() const noexcept { return file_.path(); }
   const ShardHeader& header() const noexcept { return header_; }
 
-  /// `length` bytes from `offset` on, and the mapping that they lie in. Throws: Error(truncated) where the file ends
-  /// before.
-  struct Part {
-    std::shared_ptr<Mapping> mapping;
-    Bytes bytes;
-  };
-  Part part(std::uint64_t offset, std::uint64_t length) const;
+  /// As GrowingFile::part().
+  using Part = GrowingFile::Part;
+  Part part(std::uint64_t offset, std::uint64_t length) const {
+    return file_.part(offset > ~base_ ? ~std::uint64_t{0} : base_ + offset, length);
+  }
+  /// The same in memory, for what may be cut off meanwhile.
+  Part read(std::uint64_t offset, std::uint64_t length) const { return file_.read(base_ + offset, length); }
   /// The record at a position. Throws: Error(damaged) unless it fills the position, is whole and has a value.
   /// `verify`: how much of a large value is checked: automatic up to 1 MiB.
   struct Found {
@@ -60,30 +66,19 @@ class Shard {
   };
   Found record(const Position& position, Verify verify) const;
   /// The bytes in the file now.
-  std::uint64_t size() const;
+  std::uint64_t size() const { return file_.size() - base_; }
   /// Asks the system to read a part ahead.
-  void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
+  void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept { file_.prefetch(base_ + offset, length); }
 
   [[noreturn]] void fail_damaged(const std::string& what, std::uint64_t offset) const;
 
  private:
   Shard() = default;
   std::uint32_t number_ = 0;
-  std::string path_;
-  OwnedDescriptor file_;
+  GrowingFile file_;
   ShardHeader header_;
   std::uint64_t base_ = 0;
-  /// Mappings of the file, of which the last is the longest. Earlier ones stay, as others may be reading them.
-  struct Mapped {
-    std::shared_ptr<Mapping> mapping;
-  };
-  const std::shared_ptr<Mapping>& mapping() const noexcept { return current_.load(std::memory_order_acquire)->mapping; }
-  void add_mapping(std::shared_ptr<Mapping> mapping) const;
-  mutable std::mutex mutex_;  // guards mapped_
-  mutable std::vector<std::unique_ptr<const Mapped>> mapped_;
-  mutable std::atomic<const Mapped*> current_{nullptr};
-  mutable std::atomic<std::uint64_t> known_size_{0};  // that the file surely has
-  mutable CheckedRecords checked_;
+  mutable std::shared_ptr<CheckedRecords> checked_;
 };
 
 }  // namespace stele

@@ -35,6 +35,9 @@ std::shared_ptr<Shard> Shards::get(std::uint32_t number) {
   if (shard == nullptr) {
     try {
       shard = Shard::open(folder_, name(number), number, reserve_);
+      if (shard->header().store != store_) {
+        shard->fail_damaged("is in a shard of another store", 0);
+      }
     } catch (...) {
       open_.erase(number);
       throw;

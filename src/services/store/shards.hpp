@@ -18,15 +18,18 @@ namespace stele {
 /// Thread-safe.
 class Shards {
  public:
-  /// `folder` must outlive it. `reserve`: bytes that a shard may grow to, usually.
-  Shards(const Folder& folder, std::uint64_t reserve) : folder_(folder), reserve_(reserve) {}
+  /// `folder` must outlive it. `store`: the number of the store that they belong to; `reserve`: bytes that a shard may
+  /// grow to, usually.
+  Shards(const Folder& folder, std::uint64_t store, std::uint64_t reserve)
+      : folder_(folder), store_(store), reserve_(reserve) {}
 
   const Folder& folder() const noexcept { return folder_; }
   /// Of a shard's file in the folder.
   static std::string name(std::uint32_t number);
   /// What messages call it.
   std::string path(std::uint32_t number) const { return folder_.path() + name(number); }
-  /// Opens it if need be. Throws: Error(not_found) and what Shard::open() throws.
+  /// Opens it if need be. Throws: Error(not_found), Error(damaged) for a shard of another store, and what Shard::open()
+  /// throws.
   std::shared_ptr<Shard> get(std::uint32_t number);
   /// The same for a reader with a cache of its own; valid as long as the cache holds it.
   const Shard& get(std::uint32_t number, ShardCache& cache);
@@ -36,6 +39,7 @@ class Shards {
 
  private:
   const Folder& folder_;
+  std::uint64_t store_;
   std::uint64_t reserve_;
   std::atomic<std::uint64_t> version_{1};  // changes when one is closed
   std::mutex mutex_;                       // guards open_

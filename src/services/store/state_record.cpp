@@ -12,7 +12,8 @@ namespace stele {
 namespace {
 
 constexpr std::size_t check_size = 8;
-constexpr std::size_t shard_numbers = 6;
+constexpr std::size_t shard_numbers = 7;
+constexpr std::uint64_t state_items = 14;
 
 /// Every entry begins with the XXH3-64 of the rest.
 Bytes checked(Bytes bytes, const char* what) {
@@ -31,7 +32,7 @@ void seal(std::vector<std::byte>& bytes) {
 std::vector<std::byte> encode_state(const StoreState& state) {
   std::vector<std::byte> out(check_size);
   cbor::Builder builder(out);
-  builder.array(13);
+  builder.array(state_items);
   builder.natural(store_frozen::format);
   builder.natural(state.store);
   builder.text(state.codec);
@@ -42,9 +43,9 @@ std::vector<std::byte> encode_state(const StoreState& state) {
   } else {
     builder.head(cbor::Major::simple, 22);
   }
-  for (const std::uint64_t number : {state.shard_bytes, state.values, state.commits, state.table,
-                                     std::uint64_t{state.next_shard}, state.next_rank, state.dictionary,
-                                     state.next_order}) {
+  for (const std::uint64_t number :
+       {state.shard_bytes, state.values, state.commits, state.table, std::uint64_t{state.next_shard}, state.next_rank,
+        state.dictionary, state.next_order, state.transaction}) {
     builder.natural(number);
   }
   builder.array(state.orders.size() * 2);
@@ -60,7 +61,7 @@ StoreState decode_state(Bytes bytes) {
   cbor::Cursor cursor(checked(bytes, "its state"));
   const std::uint64_t items = cursor.array();
   const std::uint64_t format = items > 0 ? cursor.natural() : 0;
-  if (format != store_frozen::format || items != 13) {
+  if (format != store_frozen::format || items != state_items) {
     fail(Errc::unsupported, "the store is of format " + std::to_string(format) + "; this version reads format " +
                                 std::to_string(store_frozen::format));
   }
@@ -81,6 +82,7 @@ StoreState decode_state(Bytes bytes) {
   state.next_rank = cursor.natural();
   state.dictionary = cursor.natural();
   state.next_order = cursor.natural();
+  state.transaction = cursor.natural();
   for (std::uint64_t i = cursor.array() / 2; i > 0; --i) {
     const std::uint64_t number = cursor.natural();
     state.orders.push_back({number, std::string(cursor.text())});
@@ -92,7 +94,7 @@ std::vector<std::byte> encode_shard(const ShardEntry& shard) {
   std::vector<std::byte> out(check_size + shard_numbers * 8);
   std::byte* to = out.data() + check_size;
   for (const std::uint64_t number : {std::uint64_t{shard.number}, shard.rank, shard.length, shard.live_values,
-                                     shard.live_bytes, shard.other_bytes}) {
+                                     shard.live_bytes, shard.other_bytes, shard.mark}) {
     store_le<std::uint64_t>(to, number);
     to += 8;
   }
@@ -106,7 +108,7 @@ ShardEntry decode_shard(Bytes bytes) {
     fail(Errc::damaged, "the store's index: an entry of the table of shards has another size");
   }
   const auto number = [&](std::size_t i) { return load_le<std::uint64_t>(body.data() + 8 * i); };
-  return {static_cast<std::uint32_t>(number(0)), number(1), number(2), number(3), number(4), number(5)};
+  return {static_cast<std::uint32_t>(number(0)), number(1), number(2), number(3), number(4), number(5), number(6)};
 }
 
 }  // namespace stele

@@ -35,6 +35,26 @@ void check_key(const Key& key) {
   }
 }
 
+/// Throws what cannot pass by itself: a vacuum may have replaced a shard, or others may have written to an index that
+/// is read without a lock. Called while it is handled.
+void pass_for_another_attempt(const Error& error, int attempt) {
+  if (error.code() != Errc::not_found && error.code() != Errc::busy) {
+    throw;
+  }
+  if (attempt >= most_attempts) {
+    if (error.code() == Errc::not_found) {  // no value is lost in silence
+      fail(Errc::damaged, error.message() + "; Store::recover() makes the index anew without it",
+           {.file = error.file()});
+    }
+    throw;
+  }
+}
+
+[[noreturn]] void fail_no_store(const std::string& path) {
+  fail(Errc::not_an_archive, path + " is not a store: that is a folder, or a file that compact_to() wrote",
+       {.file = path});
+}
+
 /// A number that stores made at different times or places do not share.
 std::uint64_t new_store_number() {
   std::random_device random;
@@ -50,15 +70,34 @@ StoreCore::StoreCore(std::string where, StoreMode how, StoreOptions given)
   load.types = options.types;
   absolute_path = std::filesystem::absolute(path).string();
   struct stat status;
-  const bool is_file = system_calls().stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-  if (!is_file) {
+  if (system_calls().stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) {
     open_folder();
     return;
   }
+  if (!S_ISREG(status.st_mode) || status.st_size == 0) {
+    fail_no_store(path);
+  }
+  open_file();
   if (mode != StoreMode::read_only) {
     fail(Errc::read_only, path + " is a store in one file, which is only read");
   }
-  packed = std::make_unique<PackedStore>(path);
+}
+
+void StoreCore::open_file() {
+  try {
+    packed = std::make_unique<PackedStore>(path);
+  } catch (const Error& error) {
+    switch (error.code()) {
+      case Errc::not_an_archive:
+      case Errc::malformed:
+      case Errc::type_mismatch:
+      case Errc::missing_field:
+      case Errc::not_mappable:
+        fail_no_store(path);
+      default:
+        throw;
+    }
+  }
   codec = std::make_unique<ValueCodec>(packed->root().codec, std::nullopt,
                                        [this](std::uint64_t number) { return dictionary(number); });
 }
@@ -116,7 +155,7 @@ void StoreCore::open_folder() {
   codec = std::make_unique<ValueCodec>(state.codec, state.level,
                                        [this](std::uint64_t number) { return dictionary(number); });
   hold_folder();
-  shards = std::make_unique<Shards>(folder, state.shard_bytes + (state.shard_bytes >> 3));
+  shards = std::make_unique<Shards>(folder, state.store, state.shard_bytes + (state.shard_bytes >> 3));
 }
 
 /// So that the store is found wherever the process goes (chdir), and is the same if another takes its name.
@@ -185,7 +224,7 @@ void StoreCore::require_open() const {
 const Shard& StoreSnapshot::shard(std::uint32_t number) const {
   const auto found = shards.find(number);
   if (found == shards.end()) {
-    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which is not in its table");
+    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which cannot be read");
   }
   return *found->second;
 }
@@ -209,7 +248,7 @@ void StoreCore::refresh(IndexRead& read) {
   }
 }
 
-StoreSnapshot StoreCore::snapshot() {
+StoreSnapshot StoreCore::snapshot(bool all) {
   for (int attempt = 0;; ++attempt) {
     StoreSnapshot snapshot;
     snapshot.blocks = read();
@@ -218,19 +257,20 @@ StoreSnapshot StoreCore::snapshot() {
       return snapshot;
     }
     snapshot.index = static_cast<IndexRead*>(snapshot.blocks.get());
-    snapshot.table = snapshot.index->shards();
     try {
+      snapshot.table = snapshot.index->shards();
       for (const ShardEntry& entry : snapshot.table) {
-        snapshot.shards.emplace(entry.number, shards->get(entry.number));
+        try {
+          snapshot.shards.emplace(entry.number, shards->get(entry.number));
+        } catch (const Error& error) {
+          if (all || error.code() == Errc::io || (error.code() == Errc::not_found && attempt < most_attempts)) {
+            throw;
+          }
+        }
       }
       return snapshot;
     } catch (const Error& error) {
-      if (error.code() != Errc::not_found) {
-        throw;
-      }  // a vacuum has replaced it since
-      if (attempt >= most_attempts) {
-        fail(Errc::damaged, error.message(), {.file = error.file()});
-      }
+      pass_for_another_attempt(error, attempt);
     }
   }
 }
@@ -270,24 +310,19 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
       }
     }
     const BlockReader::Handle blocks = read();
-    const std::optional<Position> position = locate(*blocks, key);
-    if (!position) {
-      return std::nullopt;
-    }
-    if (packed != nullptr) {
-      return value(*packed->shard(), *position, &key);
-    }
-    auto& reader = static_cast<IndexRead&>(*blocks);
-    refresh(reader);
     try {
+      const std::optional<Position> position = locate(*blocks, key);
+      if (!position) {
+        return std::nullopt;
+      }
+      if (packed != nullptr) {
+        return value(*packed->shard(), *position, &key);
+      }
+      auto& reader = static_cast<IndexRead&>(*blocks);
+      refresh(reader);
       return value(shards->get(position->shard, reader.cache()), *position, &key);
     } catch (const Error& error) {
-      if (error.code() != Errc::not_found) {
-        throw;
-      }  // a vacuum has replaced the shard since
-      if (attempt >= most_attempts) {
-        fail(Errc::damaged, error.message(), {.file = error.file()});  // no value is lost in silence
-      }
+      pass_for_another_attempt(error, attempt);
     }
   }
 }
@@ -310,8 +345,14 @@ bool StoreCore::contains(const Key& key) {
       return found->has_value();
     }
   }
-  const BlockReader::Handle blocks = read();
-  return locate(*blocks, key).has_value();
+  for (int attempt = 0;; ++attempt) {
+    const BlockReader::Handle blocks = read();
+    try {
+      return locate(*blocks, key).has_value();
+    } catch (const Error& error) {
+      pass_for_another_attempt(error, attempt);
+    }
+  }
 }
 
 std::optional<StoreValue> Store::view(const Key& key) const {
@@ -323,7 +364,13 @@ bool Store::contains(const Key& key) const {
 
 std::uint64_t Store::size() const {
   state_->commit_waiting();
-  return state_->read()->values();
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return state_->read()->values();
+    } catch (const Error& error) {
+      pass_for_another_attempt(error, attempt);
+    }
+  }
 }
 
 void Store::view_many(std::span<const Key> keys,
@@ -459,7 +506,9 @@ bool StoreCore::try_to_end_writing(bool closing) {
 }
 
 Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) {
-  state_->write_mutex.lock();
+  std::unique_lock lock(state_->write_mutex);
+  state_->writing();  // before anything is read: index and shards may not belong together
+  lock.release();
   outermost_ = state_->updating.exchange(std::this_thread::get_id()) == std::thread::id();
 }
 Store::Exclusive::~Exclusive() {
@@ -490,9 +539,8 @@ void Store::put_bytes(const Key& key, Bytes bytes) {
 void Store::put_object(const Key& key, const Object& object) {
   check_key(key);
   const std::lock_guard lock(state_->write_mutex);
-  naming(state_->path, [&] {
-    state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); });
-  });
+  naming(state_->path,
+         [&] { state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); }); });
 }
 
 bool Store::erase(const Key& key) {

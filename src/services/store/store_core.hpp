@@ -32,7 +32,8 @@ struct StoreCore {
   ~StoreCore();
 
   BlockReader::Handle read() const;
-  StoreSnapshot snapshot();
+  /// `all`: whether every shard has to be there; else those that are not are left out.
+  StoreSnapshot snapshot(bool all = true);
   /// The value at a position, which must be `key`'s if that is not null.
   StoreValue value(const Shard& shard, const Position& position, const Key* key) const;
   std::optional<StoreValue> view(const Key& key);
@@ -58,7 +59,7 @@ struct StoreCore {
 
   std::string path;           // as it was given
   std::string absolute_path;  // of the same place, whatever the current folder is
-  Folder folder;     // of a store in one
+  Folder folder;              // of a store in one
   StoreMode mode;
   StoreOptions options;
   std::shared_ptr<Index> index;         // a folder
@@ -82,6 +83,7 @@ struct StoreCore {
  private:
   void open_folder();
   void hold_folder();
+  void open_file();
   void refresh(IndexRead& read);
   bool try_to_end_writing(bool closing);
   std::shared_ptr<StoreWriter> writer_;

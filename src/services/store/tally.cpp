@@ -45,9 +45,14 @@ void Tally::apply(IndexWrite& write, const std::vector<IndexWrite::Change>& chan
 }
 
 void Tally::write(IndexWrite& write, const std::vector<std::uint32_t>& all) const {
-  std::vector<ShardEntry> before = before_;
-  for (const ShardEntry& shard : table) {
-    const ShardEntry* const old = find_entry(before, shard.number);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const ShardEntry& shard = table[i];
+    const ShardEntry* old = i < before_.size() ? &before_[i] : nullptr;  // mostly at the same place
+    if (old == nullptr || old->number != shard.number) {
+      const auto found = std::find_if(before_.begin(), before_.end(),
+                                      [&](const ShardEntry& entry) { return entry.number == shard.number; });
+      old = found == before_.end() ? nullptr : &*found;
+    }
     const bool always = std::find(all.begin(), all.end(), shard.number) != all.end();
     if (always || old == nullptr || !(*old == shard)) {
       write.put_shard(shard);

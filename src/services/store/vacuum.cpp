@@ -1,7 +1,8 @@
-// Shards with dead bytes are written anew without them.
+// Shards with dead bytes are written anew without them, and small ones are joined.
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 
 #include "services/store/store_core.hpp"
 #include "stele/error.hpp"
@@ -9,35 +10,48 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t group_records = 50'000;  // moved by one commit
-constexpr std::uint64_t group_bytes = std::uint64_t{32} << 20;
+constexpr std::size_t group_records = 200'000;  // moved by one commit
+constexpr std::uint64_t group_bytes = std::uint64_t{64} << 20;
 
-/// Moves what is live of one shard to a new one, group by group, so that others can write in between. Where it ends
-/// early, both shards stay, each with its part of the values.
-class ShardVacuum {
+/// Moves what is live of shards that follow one another to a new one, group by group, so that others can write in
+/// between. Where it ends early, the shards that were gone through go, and the others stay, each with its part of the
+/// values.
+class RunVacuum {
  public:
-  ShardVacuum(StoreCore& state, std::shared_ptr<StoreWriter> writer, std::uint32_t source)
-      : state_(state), writer_(std::move(writer)), source_(source) {}
+  /// `is_first`: nothing stands before them.
+  RunVacuum(StoreCore& state, std::shared_ptr<StoreWriter> writer, std::vector<ShardEntry> sources, bool is_first)
+      : state_(state), writer_(std::move(writer)), sources_(std::move(sources)), is_first_(is_first) {}
   /// `step` is told of bytes that are done, and says whether to go on. Returns the bytes that went.
   std::uint64_t run(const std::function<bool(std::uint64_t done)>& step) {
-    const std::shared_ptr<Shard> shard = state_.shards->get(source_);
-    std::uint64_t length = 0;
     {
       const std::unique_lock lock = state_.without_batch();
-      length = writer_->entry(source_)->length;
-      is_first_ = writer_->table().front().number == source_;
-      auto [number, appender] = writer_->reserve_shard(source_);
+      auto [number, appender] = writer_->reserve_shard(sources_.back().number);  // behind all of them
       target_ = number;
       appender_.emplace(std::move(appender));
     }
-    const Shard::Part part = shard->part(0, length);
-    std::uint64_t at = store_frozen::header_bytes;
+    std::uint64_t before = 0;
     bool go_on = true;
-    while (at < length && go_on) {
-      at = move_group(*shard, part.bytes, at);
-      go_on = step(at);
+    for (const ShardEntry& source : sources_) {
+      if (!go_on) {
+        break;
+      }
+      const std::shared_ptr<Shard> shard = state_.shards->get(source.number);
+      const Shard::Part part = shard->part(0, source.length);
+      std::uint64_t at = store_frozen::header_bytes;
+      while (at < source.length && go_on) {
+        at = copy_some(*shard, part.bytes, at);
+        if (is_full()) {
+          commit();
+          go_on = step(before + at);
+        }
+      }
+      if (at >= source.length) {
+        done_.push_back(source);
+      }
+      before += source.length;
     }
-    return finish(at >= length, length);
+    commit();
+    return finish();
   }
 
  private:
@@ -47,13 +61,15 @@ class ShardVacuum {
     Position to;
   };
 
-  /// Copies records from `at` on and leads their keys to the copies. Returns where the next group begins.
-  std::uint64_t move_group(const Shard& shard, Bytes all, std::uint64_t at) {
-    const auto read = state_.index->read();
-    std::vector<Move> moves;
-    shard.prefetch(at, 2 * group_bytes);
-    const std::uint64_t until = at + group_bytes;
-    while (at < all.size() && at < until && moves.size() < group_records) {
+  bool is_full() const noexcept { return copied_ >= group_bytes || moves_.size() >= group_records; }
+
+  /// Copies records from `at` on, until the group is full. Returns where the next begins.
+  std::uint64_t copy_some(const Shard& shard, Bytes all, std::uint64_t at) {
+    if (read_ == nullptr) {
+      read_ = state_.index->read();
+    }
+    shard.prefetch(at, group_bytes);
+    while (at < all.size() && !is_full()) {
       if (all[static_cast<std::size_t>(at)] == store_frozen::filler) {
         ++at;
         continue;
@@ -64,16 +80,17 @@ class ShardVacuum {
       } catch (const Error& error) {
         shard.fail_damaged("is none: " + error.message(), at);
       }
-      const Position from{source_, at, record.length};
+      const Position from{shard.number(), at, record.length};
       at += record.length;
-      if (!record.is_whole()) {
-        shard.fail_damaged("does not match its checksum", from.offset);
-      }
+      copied_ += record.length;
       if (record.items == store_frozen::record_commit) {
         continue;
       }
+      if (!record.is_whole()) {
+        shard.fail_damaged("does not match its checksum", from.offset);
+      }
       Key key = record.decode_key();
-      const std::optional<Position> now = state_.locate(*read, key);
+      const std::optional<Position> now = state_.locate(*read_, key);
       const Bytes bytes = all.subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(record.length));
       if (record.holds_value() && now == from) {
         if (!record.value_is_whole()) {
@@ -84,35 +101,40 @@ class ShardVacuum {
         const std::uint64_t to =
             appender_->append(bytes, payload >= store_frozen::aligned_value ? bytes.size() - payload : 0);
         other_ += to - before;
-        moves.push_back({std::move(key), from, {target_, to, record.length}});
-      } else if (!record.holds_value() && !now && !is_first_) {
-        // an older value in a shard before this one must stay erased, should the index have to be made anew
+        moves_.push_back({std::move(key), from, {target_, to, record.length}});
+      } else if (!record.holds_value() && !now && !is_first_ && erased_.insert(key.sortable()).second) {
+        // an older value in a shard before these must stay erased, should the index have to be made anew
         appender_->append(bytes);
         other_ += record.length;
-        only_marks_ = false;
       }
     }
-    commit(moves);
     return at;
   }
 
-  void commit(const std::vector<Move>& moves) {
+  /// Leads the keys of the group to the copies.
+  void commit() {
     const std::lock_guard lock(state_.write_mutex);
+    read_ = nullptr;
+    copied_ = 0;
+    if (moves_.empty() && other_ == 0) {
+      return;
+    }
+    Tally next{writer_->state(), writer_->table()};
+    ShardEntry& target = *find_entry(next.table, target_);
     std::vector<std::byte> mark;
-    put_commit(mark, writer_->state().commits);  // what is copied was committed by then, as was all with lower numbers
+    // what is copied was committed by then, as was all with lower numbers
+    writer_->put_mark(mark, target, writer_->state().commits, appender_->position());
     appender_->append(mark);
     other_ += mark.size();
     appender_->flush();
     appender_->sync();
     std::vector<IndexWrite::Change> changes;
-    changes.reserve(moves.size());
-    for (const Move& move : moves) {
+    changes.reserve(moves_.size());
+    for (const Move& move : moves_) {
       changes.push_back({move.key.sortable(), move.to, move.from});
     }
     std::sort(changes.begin(), changes.end(),
               [](const IndexWrite::Change& a, const IndexWrite::Change& b) { return a.key < b.key; });
-    Tally next{writer_->state(), writer_->table()};
-    ShardEntry& target = *find_entry(next.table, target_);
     target.length = appender_->position();
     target.other_bytes += std::exchange(other_, 0);
     const std::unique_ptr<IndexWrite> write = state_.index->write();
@@ -120,35 +142,51 @@ class ShardVacuum {
     next.write(*write, {target_});
     write->commit(false);
     writer_->adopt(std::move(next));
+    moves_.clear();
   }
 
-  /// Takes a shard out of the table that nothing leads to; on the device first, as its file goes then.
-  void drop(std::uint32_t number) {
+  /// Takes shards out of the table that nothing leads to; on the device first, as their files go then. The first goes
+  /// first: what is erased in one may stand in those before it.
+  void drop(const std::vector<std::uint32_t>& numbers) {
     Tally next{writer_->state(), writer_->table()};
     ++next.state.table;
-    std::erase_if(next.table, [&](const ShardEntry& entry) { return entry.number == number; });
     const std::unique_ptr<IndexWrite> write = state_.index->write();
-    write->erase_shard(number);
+    for (const std::uint32_t number : numbers) {
+      std::erase_if(next.table, [&](const ShardEntry& entry) { return entry.number == number; });
+      write->erase_shard(number);
+    }
     next.write(*write, {});
     write->commit(true);
     writer_->adopt(std::move(next));
-    state_.shards->forget(number);
+    for (const std::uint32_t number : numbers) {
+      state_.shards->forget(number);
+    }
     state_.index->clear_caches();
-    if (state_.folder.unlink(Shards::name(number)) != 0) {
-      fail_call("remove", state_.shards->path(number), errno);
+    writer_->write_list();
+    for (const std::uint32_t number : numbers) {
+      if (state_.folder.unlink(Shards::name(number)) != 0) {
+        fail_call("remove", state_.shards->path(number), errno);
+      }
     }
   }
 
-  std::uint64_t finish(bool all, std::uint64_t length) {
+  std::uint64_t finish() {
     const std::lock_guard lock(state_.write_mutex);
     const ShardEntry target = *writer_->entry(target_);
     std::uint64_t gone = 0;
-    if (all && writer_->entry(source_)->live_values == 0) {
-      drop(source_);
-      gone = length;
+    std::vector<std::uint32_t> empty;
+    for (const ShardEntry& source : done_) {
+      if (writer_->entry(source.number)->live_values > 0) {
+        break;
+      }
+      empty.push_back(source.number);
+      gone += source.length;
     }
-    if (target.live_values == 0 && only_marks_ && writer_->mark_commit()) {
-      drop(target_);
+    if (!empty.empty()) {
+      drop(empty);
+    }
+    if (target.live_values == 0 && erased_.empty() && writer_->mark_commit()) {
+      drop({target_});
       return gone;
     }
     return gone > target.length ? gone - target.length : 0;
@@ -156,13 +194,57 @@ class ShardVacuum {
 
   StoreCore& state_;
   std::shared_ptr<StoreWriter> writer_;
-  std::uint32_t source_;
+  std::vector<ShardEntry> sources_;
+  std::vector<ShardEntry> done_;
   std::uint32_t target_ = 0;
-  bool is_first_ = false;
-  bool only_marks_ = true;
+  bool is_first_;
   std::optional<Appender> appender_;
+  std::unique_ptr<IndexRead, BlockReader::Release> read_;  // of the group
+  std::vector<Move> moves_;
+  std::unordered_set<std::string> erased_;
+  std::uint64_t copied_ = 0;  // bytes that were gone through for the group
   std::uint64_t other_ = 0;
 };
+
+/// Shards that are to be written to one, in the order of their ranks: those with many dead bytes, and those that are
+/// small, as far as they follow one another and fit in a shard.
+std::vector<std::vector<ShardEntry>> choose_runs(const std::vector<ShardEntry>& table, double dead_share,
+                                                 std::uint64_t shard_bytes) {
+  std::vector<std::vector<ShardEntry>> runs;
+  std::uint64_t bytes = 0;  // that the last run will take
+  bool open = false;        // whether more may follow it
+  const auto is_worth_it = [&](const std::vector<ShardEntry>& run) {
+    const auto dead = static_cast<double>(run[0].dead_bytes());
+    return run.size() > 1 || (dead > 0 && dead >= dead_share * static_cast<double>(run[0].length));
+  };
+  const auto close = [&] {
+    if (std::exchange(open, false) && !is_worth_it(runs.back())) {
+      runs.pop_back();
+    }
+  };
+  for (const ShardEntry& entry : table) {
+    const auto dead = static_cast<double>(entry.dead_bytes());
+    const bool is_dead = dead > 0 && dead >= dead_share * static_cast<double>(entry.length);
+    const std::uint64_t kept = entry.live_bytes + entry.other_bytes;
+    const bool is_small = kept <= shard_bytes / 2;  // so that what was joined is not joined with every one that comes
+    if (!is_dead && !is_small) {
+      close();
+      continue;
+    }
+    if (open && bytes + kept > shard_bytes) {
+      close();
+    }
+    if (!open) {
+      runs.emplace_back();
+      bytes = 0;
+      open = true;
+    }
+    runs.back().push_back(entry);
+    bytes += kept;
+  }
+  close();
+  return runs;
+}
 
 /// Lets shards be appended to again.
 class Reservation {
@@ -194,7 +276,11 @@ std::uint64_t Store::vacuum(const VacuumOptions& options) {
     std::atomic<std::thread::id>& thread_;
   };
   const Inside inside(state_->vacuuming);
-  std::vector<ShardEntry> sources;
+  struct Run {
+    std::vector<ShardEntry> sources;
+    bool is_first = false;
+  };
+  std::vector<Run> runs;
   std::shared_ptr<StoreWriter> writer;
   std::optional<Reservation> reservation;
   std::uint64_t total = 0;
@@ -204,31 +290,37 @@ std::uint64_t Store::vacuum(const VacuumOptions& options) {
     writing.commit(state_->options.durability != Durability::none);
     writer = state_->writer();
     reservation.emplace(*state_, writer);
-    for (const ShardEntry& entry : writing.table()) {
-      const auto dead = static_cast<double>(entry.dead_bytes());
-      if (dead > 0 && dead >= options.dead_share * static_cast<double>(entry.length)) {
-        sources.push_back(entry);
-        total += entry.length;
+    for (const auto& chosen : choose_runs(writing.table(), options.dead_share, writing.state().shard_bytes)) {
+      Run& run = runs.emplace_back();
+      run.is_first = chosen.front().number == writing.table().front().number;
+      for (const ShardEntry& entry : chosen) {
         if (entry.number == writing.active()) {
           writing.seal();
         }
         writing.reserve(entry.number);  // at once, or another thread's next write would open it again
+        run.sources.push_back(*writing.entry(entry.number));
+        total += entry.length;
       }
     }
   }
   std::uint64_t gone = 0;
   std::uint64_t before = 0;
   bool go_on = true;
-  for (const ShardEntry& source : sources) {
+  for (const Run& run : runs) {
     if (!go_on) {
       break;
     }
-    ShardVacuum vacuum(*state_, writer, source.number);
+    RunVacuum vacuum(*state_, writer, run.sources, run.is_first);
     gone += vacuum.run([&](std::uint64_t done) {
       go_on = !options.progress || options.progress(before + done, total);
       return go_on;
     });
-    before += source.length;
+    for (const ShardEntry& source : run.sources) {
+      before += source.length;
+    }
+    if (go_on && options.progress) {
+      go_on = options.progress(before, total);
+    }
   }
   return gone;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "services/store/fit.hpp"
 #include "services/store/prefetch.hpp"
 #include "services/store/report.hpp"
 #include "services/store/store_core.hpp"
@@ -40,12 +41,37 @@ void walk_index(BlockReader& blocks, StoreReport& report,
   }
 }
 
+/// Whether the index and the shards belong together.
+void check_fit(StoreCore& core, StoreReport& report) {
+  const auto now = [&] {
+    const auto read = core.index->read();
+    FitState state;
+    state.state = read->state();
+    state.table = read->shards();
+    return state;
+  };
+  constexpr int most_attempts = 3;  // what others write may look wrong in the middle of it
+  for (int attempt = 1;; ++attempt) {
+    const bool is_written = core.has_writer || WriterLock::is_held(core.folder);  // who writes has looked at it
+    const StoreFit fit = fit_store(core.folder, now(), is_written ? Tails::left_alone : Tails::read, now);
+    if (fit.problems.empty() || attempt == most_attempts) {
+      for (const std::string& problem : fit.problems) {
+        note_problem(report, not_fitting(core.path, problem));
+      }
+      return;
+    }
+  }
+}
+
 }  // namespace
 
 StoreReport Store::verify(const StoreProgress& progress) const {
   state_->commit_waiting();
   StoreReport report;
-  const StoreSnapshot snapshot = state_->snapshot();
+  if (state_->packed == nullptr) {
+    check_fit(*state_, report);
+  }
+  const StoreSnapshot snapshot = state_->snapshot(false);
   std::vector<Position> positions;
   std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> live;  // values and bytes of each shard
   std::uint64_t total = 0;
@@ -65,11 +91,6 @@ StoreReport Store::verify(const StoreProgress& progress) const {
       note_problem(report, "shard " + std::to_string(entry.number) + ": the table counts " +
                                std::to_string(entry.live_values) + " values of " + std::to_string(entry.live_bytes) +
                                " bytes, and there are others");
-    }
-    if (snapshot.shard(entry.number).size() < entry.length) {
-      note_problem(report, snapshot.shard(entry.number).path() + ": the file has " +
-                               std::to_string(snapshot.shard(entry.number).size()) + " bytes of " +
-                               std::to_string(entry.length));
     }
   }
   std::sort(positions.begin(), positions.end(), [](const Position& a, const Position& b) {
@@ -112,8 +133,8 @@ StoreReport Store::verify(const StoreProgress& progress) const {
            key = snapshot.index->next_of_order(false)) {
         ++count;
         if (!snapshot.blocks->covering(*key).find(*key)) {
-          note_problem(report, "the order \"" + order.name + "\" has a key that is gone: " +
-                                   Key::from_sortable(*key).describe());
+          note_problem(report, "the order \"" + order.name +
+                                   "\" has a key that is gone: " + Key::from_sortable(*key).describe());
         }
       }
       if (count != positions.size()) {

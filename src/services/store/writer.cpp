@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <random>
 
 #include "archive/item.hpp"
 #include "format/cbor.hpp"
 #include "format/cursor.hpp"
+#include "services/store/shard_list.hpp"
 #include "src/io/system.hpp"
 #include "src/io/temporary.hpp"
 #include "stele/error.hpp"
@@ -18,13 +20,23 @@ namespace {
 using namespace store_frozen;
 
 constexpr std::size_t kept_object = large_value + (std::size_t{8} << 10);  // with what an archive has besides
-constexpr std::size_t commit_bytes = 18;
+
+bool names_all(const std::optional<ShardList>& list, const std::vector<ShardEntry>& table) {
+  const auto number = [](const ShardEntry& entry) { return entry.number; };
+  return list && std::ranges::equal(list->table, table, {}, number, number);
+}
+
+std::uint64_t random_number() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random();
+}
 
 }  // namespace
 
-StoreWriter::StoreWriter(Shared shared) : shared_(std::move(shared)), lock_(shared_.folder, shared_.options.wait_ms) {
+StoreWriter::StoreWriter(Shared shared)
+    : shared_(std::move(shared)), lock_(shared_.folder, shared_.options.wait_ms), mark_id_(random_number()) {
   load();
-  remove_strangers();
+  take_over();
   build_orders();
 }
 
@@ -36,9 +48,19 @@ void StoreWriter::load() {
   table_ = read->shards();
 }
 
-/// What a writer that died has left: shards that were never committed or that a vacuum had replaced, and what stands
-/// behind the last commit in others, which must not be taken for a part of a later one.
-void StoreWriter::remove_strangers() {
+/// What is behind the last commit of the index must not be taken for a part of a later one.
+void StoreWriter::take_over() {
+  list_is_old_ = !names_all(read_shard_list(shared_.folder), table_);
+  const FitState known{state_, table_};
+  const StoreFit fit = fit_store(shared_.folder, known, Tails::mapped, [&] { return known; });
+  if (!fit.problems.empty()) {
+    fail(Errc::damaged, not_fitting(shared_.folder.path(), fit.problems.front()));
+  }
+  state_.next_shard = std::max(state_.next_shard, fit.next_number);
+  renew_list();
+  if (fit.has_next_commit) {
+    replay(fit);
+  }
   for (const ShardEntry& shard : table_) {
     cut(shard);
   }
@@ -46,18 +68,77 @@ void StoreWriter::remove_strangers() {
   for (const std::string& name : shared_.folder.names()) {
     if (name.starts_with("index.new") || name.starts_with("index.recovered")) {  // made under the lock that is held now
       shared_.folder.unlink(name);
-      continue;
-    }
-    const std::optional<std::uint32_t> number = shard_number(name);
-    if (number && find_entry(table_, *number) == nullptr) {
-      shared_.shards.forget(*number);
-      state_.next_shard = std::max(state_.next_shard, *number + 1);
-      struct stat status;
-      if (shared_.folder.status(name, status) == 0 && S_ISREG(status.st_mode) && is_ours(name, *number)) {
-        shared_.folder.unlink(name);  // where it fails, it is only space
-      }
     }
   }
+  std::vector<std::uint32_t> gone = fit.unbegun;
+  for (const ShardTail& stranger : fit.strangers) {
+    gone.push_back(stranger.shard->number());
+  }
+  for (const std::uint32_t number : gone) {
+    if (entry(number) == nullptr) {
+      shared_.shards.forget(number);
+      shared_.folder.unlink(Shards::name(number));  // where it fails, it is only space
+    }
+  }
+}
+
+/// Commits what is whole in the shards and not in the index.
+void StoreWriter::replay(const StoreFit& fit) {
+  std::vector<ShardTail> parts = fit.tails;
+  parts.insert(parts.end(), fit.strangers.begin(), fit.strangers.end());
+  std::erase_if(parts, [](const ShardTail& part) { return part.end == part.begin; });
+  std::sort(parts.begin(), parts.end(), [](const ShardTail& a, const ShardTail& b) {
+    const std::uint64_t rank = a.shard->header().rank;
+    const std::uint64_t other = b.shard->header().rank;
+    return rank != other ? rank < other : a.shard->number() < b.shard->number();
+  });
+  for (const ShardTail& part : parts) {
+    const std::uint32_t number = part.shard->number();
+    if (entry(number) == nullptr) {
+      ShardEntry made;
+      made.number = number;
+      made.rank = part.shard->header().rank;
+      made.length = made.other_bytes = header_bytes;
+      table_.push_back(made);  // its rank is the greatest
+      state_.next_rank = std::max(state_.next_rank, made.rank + 1);
+      ++state_.table;
+    }
+    ShardEntry& shard = *entry(number);
+    const Bytes bytes = part.shard->part(part.begin, part.end - part.begin).bytes;
+    for (std::uint64_t at = part.begin; at < part.end;) {
+      const Bytes rest = bytes.subspan(static_cast<std::size_t>(at - part.begin));
+      if (rest[0] == filler) {
+        ++at;
+        ++shard.other_bytes;
+        continue;
+      }
+      const Record record = parse_record(rest, at);
+      if (record.holds_value()) {
+        if (!record.value_is_whole()) {
+          fail(Errc::damaged,
+               not_fitting(shared_.folder.path(),
+                           "the index lacks a commit, and a value of it is damaged in " + part.shard->path()));
+        }
+        pending_.set(record.decode_key().sortable(), Position{number, at, record.length});
+      } else {
+        shard.other_bytes += record.length;
+        if (record.items == record_erased) {
+          pending_.set(record.decode_key().sortable(), std::nullopt);
+        }
+      }
+      at += record.length;
+    }
+    shard.length = part.end;
+    shard.mark = part.mark;
+    changed_.push_back(number);
+    touched_.push_back(number);
+  }
+  const bool durable = shared_.options.durability != Durability::none;
+  if (durable) {
+    sync_touched();
+    sync_folder();
+  }
+  commit_pending(durable);
 }
 
 /// Whether a file is a shard of this store, or was to be one: others, and those whose header is damaged, may hold what
@@ -148,7 +229,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
   }
   const std::uint64_t limit = state_.shard_bytes;
   const auto has_room = [&](std::uint64_t length) {
-    return length <= header_bytes || length + record_bytes + alignment + commit_bytes <= limit;
+    return length <= header_bytes || length + record_bytes + alignment + mark_bytes <= limit;
   };
   if (appender_) {
     if (has_room(appender_->position())) {
@@ -205,7 +286,7 @@ void StoreWriter::seal() {
   }
   if (has_pending()) {  // so that its part of the commit to come is known, should the index have to be made anew
     std::vector<std::byte> mark;
-    put_commit(mark, (state_.commits + 1) | commit_part);
+    put_mark(mark, *entry(active_), (state_.commits + 1) | commit_part, appender_->position());
     appender_->append(mark);
     entry(active_)->other_bytes += mark.size();
   }
@@ -226,13 +307,39 @@ Position StoreWriter::append(Bytes record, std::size_t payload_at) {
   return {active_, at, record.size()};
 }
 
+void StoreWriter::put_mark(std::vector<std::byte>& out, ShardEntry& shard, std::uint64_t number, std::uint64_t offset) {
+  shard.mark = put_commit(out, number, ++mark_id_, {state_.store, shard.number, offset});
+}
+
+/// Ends what is to be committed; it is in the file then, and its shard's entry says so.
+void StoreWriter::append_mark(std::uint64_t number) {
+  open_shard(mark_bytes);
+  ShardEntry& shard = *entry(active_);
+  const std::uint64_t before = shard.mark;
+  const std::uint64_t at = appender_->position();
+  scratch_.clear();
+  put_mark(scratch_, shard, number, at);
+  try {
+    append(scratch_, 0);
+    appender_->flush();
+  } catch (...) {
+    appender_->undo(at);
+    note_written();
+    shard.mark = before;
+    throw;
+  }
+  shard.other_bytes += mark_bytes;
+  note_written();
+  shard.length = appender_->position();
+}
+
 void StoreWriter::note(const Key& key, std::optional<Position> position) {
   if (position) {
     pending_bytes_ += position->length;
   }
   {
     const std::lock_guard lock(pending_mutex_);
-    pending_.insert_or_assign(key.sortable(), position);
+    pending_.set(key.sortable(), position);
   }
   if (batch_) {
     return;
@@ -434,13 +541,9 @@ bool StoreWriter::erase(const Key& key) {
 
 // --- What is not committed -------------------------------------------------------------------------------------------
 
-std::optional<std::optional<Position>> StoreWriter::find_pending(const std::string& key) const {
+std::optional<std::optional<Position>> StoreWriter::find_pending(std::string_view key) const {
   const std::lock_guard lock(pending_mutex_);
-  const auto found = pending_.find(key);
-  if (found == pending_.end()) {
-    return std::nullopt;
-  }
-  return std::optional<std::optional<Position>>(std::in_place, found->second);
+  return pending_.find(key);
 }
 
 bool StoreWriter::is_written(const Position& position) const noexcept {
@@ -485,6 +588,21 @@ void StoreWriter::sync_touched() {
   }
 }
 
+void StoreWriter::write_list() {
+  list_is_old_ = true;
+  write_shard_list(shared_.folder, state_.store, table_);
+  list_is_old_ = false;
+}
+
+void StoreWriter::renew_list() noexcept {
+  if (list_is_old_) {
+    try {
+      write_list();
+    } catch (...) {  // what was to be done is done
+    }
+  }
+}
+
 void StoreWriter::require_idle() const {
   if (calling_) {
     fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store it is called by");
@@ -494,6 +612,9 @@ void StoreWriter::require_idle() const {
 void StoreWriter::commit(bool durable) {
   require_idle();
   process_.require_same_process("the store");
+  if (undoing_) {
+    clean_up();
+  }
   if (!has_pending()) {
     if (durable) {
       sync_touched();
@@ -501,27 +622,19 @@ void StoreWriter::commit(bool durable) {
     }
     return;
   }
-  scratch_.clear();
-  put_commit(scratch_, state_.commits + 1);
-  const Position mark = append(scratch_, 0);
-  entry(mark.shard)->other_bytes += mark.length;
-  appender_->flush();
-  note_written();
-  entry(active_)->length = appender_->position();
+  append_mark(state_.commits + 1);
   if (durable) {
     sync_touched();
     if (!created_.empty()) {
       sync_folder();
     }
   }
+  commit_pending(durable);
+}
 
-  std::vector<IndexWrite::Change> changes;
-  changes.reserve(pending_.size());
-  for (const auto& [key, position] : pending_) {
-    changes.push_back({key, position});
-  }
-  std::sort(changes.begin(), changes.end(),
-            [](const IndexWrite::Change& a, const IndexWrite::Change& b) { return a.key < b.key; });
+/// Leads keys to what is in the shards.
+void StoreWriter::commit_pending(bool durable) {
+  const std::vector<IndexWrite::Change> changes = pending_.changes();
   Tally next{state_, table_};
   ++next.state.commits;
   const std::unique_ptr<IndexWrite> write = shared_.index.write();
@@ -546,14 +659,18 @@ void StoreWriter::commit(bool durable) {
   next.write(*write, changed_);
   write->commit(durable);
   adopt(std::move(next));
+  list_is_old_ = list_is_old_ || !created_.empty();
   created_.clear();
   changed_.clear();
   if (appender_) {
     changed_.push_back(active_);
   }
-  const std::lock_guard lock(pending_mutex_);
-  pending_.clear();
-  pending_bytes_ = 0;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    pending_.clear();
+    pending_bytes_ = 0;
+  }
+  renew_list();
 }
 
 void StoreWriter::adopt(Tally tally) noexcept {
@@ -569,14 +686,8 @@ bool StoreWriter::mark_commit() {
     commit(true);
     return true;
   }
-  scratch_.clear();
-  put_commit(scratch_, state_.commits);
-  const Position mark = append(scratch_, 0);
-  ShardEntry& shard = *entry(mark.shard);
-  shard.other_bytes += mark.length;
-  appender_->flush();
-  note_written();
-  shard.length = appender_->position();
+  append_mark(state_.commits);
+  const ShardEntry& shard = *entry(active_);
   sync_touched();
   sync_folder();
   const std::unique_ptr<IndexWrite> write = shared_.index.write();

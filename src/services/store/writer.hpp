@@ -9,12 +9,13 @@
 #include <shared_mutex>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "base/process.hpp"
 #include "services/store/appender.hpp"
+#include "services/store/fit.hpp"
 #include "services/store/index.hpp"
+#include "services/store/pending.hpp"
 #include "services/store/shards.hpp"
 #include "services/store/spill.hpp"
 #include "services/store/tally.hpp"
@@ -37,8 +38,9 @@ class StoreWriter {
     /// The value at a position, for secondary orders.
     std::function<StoreValue(const Position& position)> value;
   };
-  /// Takes the lock, removes what a writer that died has left, builds new orders.
-  /// Throws: Error(busy), Error(io).
+  /// Takes the lock, takes over the commit that a writer has ended before it died, removes what else that has left,
+  /// builds new orders. Throws: Error(busy), Error(io), Error(damaged) where index and shards do not belong together;
+  /// then nothing was changed.
   explicit StoreWriter(Shared shared);
   ~StoreWriter();
 
@@ -50,7 +52,7 @@ class StoreWriter {
   bool erase(const Key& key);
 
   /// Where a key that was put or erased and not committed leads; nothing where neither was done. Thread-safe.
-  std::optional<std::optional<Position>> find_pending(const std::string& key) const;
+  std::optional<std::optional<Position>> find_pending(std::string_view key) const;
   /// Writes what find_pending() led to, so that it can be read.
   void flush_buffer();
   /// Whether a record is in its file. Thread-safe.
@@ -85,10 +87,16 @@ class StoreWriter {
   /// No more is appended to the shard that is written to.
   void seal();
   void sync_folder() const { shared_.folder.synchronize(); }
+  /// Writes the list of shards; before a file goes that it names.
+  void write_list();
+  /// The same if it is old; where it fails, the next commit tries again.
+  void renew_list() noexcept;
   /// Before a shard goes that has the mark of the last commit: puts it where records are appended; false in a batch,
   /// when it would take in what is not committed.
   bool mark_commit();
   ShardHeader header_of(const ShardEntry& shard) const;
+  /// Appends the mark of a commit, or of a part of one, that stands at `offset` of a shard, and notes it there.
+  void put_mark(std::vector<std::byte>& out, ShardEntry& shard, std::uint64_t number, std::uint64_t offset);
   /// For a vacuum: nothing is appended to a shard until the end of the reservation.
   void reserve(std::uint32_t number) { reserved_.push_back(number); }
   /// Makes a shard that is to have the place of `source`, reserved as that is.
@@ -111,7 +119,8 @@ class StoreWriter {
     const StoreWriter& writer_;
   };
   void load();
-  void remove_strangers();
+  void take_over();
+  void replay(const StoreFit& fit);
   bool is_ours(const std::string& path, std::uint32_t number) const;
   void cut(const ShardEntry& shard) const;
   void clean_up();
@@ -120,6 +129,8 @@ class StoreWriter {
   void open_shard(std::uint64_t record_bytes);
   std::uint32_t take_number();
   Position append(Bytes record, std::size_t payload_at);
+  void append_mark(std::uint64_t number);
+  void commit_pending(bool durable);
   void put_large(const Key& key, LargeHead head, Bytes first, Bytes rest);
   bool put_compressed(const Key& key, Bytes head, Bytes payload);
   void put_archive(const Key& key, Bytes archive);
@@ -142,7 +153,7 @@ class StoreWriter {
   std::vector<std::uint32_t> reserved_;
   mutable std::shared_mutex undo_mutex_;  // held alone to undo what others may read
   mutable std::mutex pending_mutex_;      // guards pending_
-  std::unordered_map<std::string, std::optional<Position>> pending_;
+  mutable PendingKeys pending_;
   std::uint64_t pending_bytes_ = 0;
   std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
   std::atomic<std::uint32_t> written_shard_{0};
@@ -152,6 +163,8 @@ class StoreWriter {
   std::thread::id batch_thread_;
   Spill spill_;
   std::unique_ptr<Writer> object_writer_;
+  bool list_is_old_ = false;  // the list of shards is to be written
+  std::uint64_t mark_id_;
   std::vector<std::byte> scratch_;
   std::vector<std::byte> plain_;
   std::vector<std::byte> compressed_;

@@ -46,6 +46,12 @@ WriterLock::WriterLock(const Folder& folder, unsigned wait_ms) {
   }
 }
 
+bool WriterLock::is_held(const Folder& folder) noexcept {
+  const OwnedDescriptor file = folder.open_file("writer.lock", O_RDONLY);
+  struct flock lock = whole_file(F_RDLCK);
+  return file.is_open() && system_calls().fcntl(file.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 void WriterLock::release() noexcept {
   if (file_.is_open() && !process_.in_child()) {
     struct flock lock = whole_file(F_UNLCK);

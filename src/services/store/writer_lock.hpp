@@ -14,6 +14,8 @@ class WriterLock {
   ~WriterLock() { release(); }
   WriterLock(const WriterLock&) = delete;
   WriterLock& operator=(const WriterLock&) = delete;
+  /// Whether someone has it, as far as can be told.
+  static bool is_held(const Folder& folder) noexcept;
   /// Lets others have it, also while children of this process have the file open. In a child it does nothing.
   void release() noexcept;
 

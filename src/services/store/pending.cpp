@@ -1,0 +1,171 @@
+#include "services/store/pending.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::size_t chunk_size = std::size_t{64} << 10;
+constexpr std::size_t kept_chunks = 64;  // for the next commit
+constexpr std::size_t least_slots = 64;
+
+std::uint32_t hash_of(std::string_view key) noexcept {
+  return static_cast<std::uint32_t>(xxh3_64(std::as_bytes(std::span(key))));
+}
+
+/// The first eight bytes behind those that all keys share, as a number that sorts as they do.
+std::uint64_t beginning(std::string_view key, std::size_t shared) noexcept {
+  std::array<std::byte, 8> bytes{};
+  const std::string_view rest = key.substr(shared, bytes.size());
+  std::memcpy(bytes.data(), rest.data(), rest.size());
+  return load_be<std::uint64_t>(bytes.data());
+}
+
+}  // namespace
+
+std::string_view PendingKeys::keep(std::string_view key) {
+  if (chunks_.empty() || used_ + key.size() > chunk_size) {
+    const std::size_t next = chunks_.empty() ? 0 : chunk_ + 1;
+    if (next == chunks_.size()) {
+      chunks_.push_back(std::make_unique<char[]>(chunk_size));
+    }
+    chunk_ = next;
+    used_ = 0;
+  }
+  char* const to = chunks_[chunk_].get() + used_;
+  std::memcpy(to, key.data(), key.size());
+  used_ += key.size();
+  return {to, key.size()};
+}
+
+/// Where a key is, or where it goes.
+std::uint32_t* PendingKeys::slot(std::string_view key, std::uint32_t hash) {
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
+    if (slots_[i] == 0) {
+      return &slots_[i];
+    }
+    const Entry& entry = entries_[slots_[i] - 1];
+    if (entry.hash == hash && entry.text() == key) {
+      return &slots_[i];
+    }
+  }
+}
+
+/// Makes room for one more, too.
+void PendingKeys::index_all() {
+  if (2 * (entries_.size() + 1) > slots_.size()) {
+    std::size_t size = std::max(slots_.size(), least_slots);
+    while (2 * (entries_.size() + 1) > size) {
+      size *= 2;
+    }
+    slots_.assign(size, 0);
+    indexed_ = 0;
+  }
+  for (; indexed_ < entries_.size(); ++indexed_) {
+    Entry& entry = entries_[indexed_];
+    entry.hash = hash_of(entry.text());
+    *slot(entry.text(), entry.hash) = static_cast<std::uint32_t>(indexed_ + 1);
+  }
+}
+
+void PendingKeys::set(std::string_view key, const std::optional<Position>& position) {
+  const bool is_behind = entries_.empty() || (is_sorted_ && entries_.back().text() < key);
+  Entry* entry = nullptr;
+  if (!is_behind) {
+    index_all();
+    const std::uint32_t hash = hash_of(key);
+    std::uint32_t* const at = slot(key, hash);
+    if (*at != 0) {
+      entry = &entries_[*at - 1];
+    } else {
+      entries_.push_back({});
+      entry = &entries_.back();
+      try {
+        const std::string_view kept = keep(key);
+        *entry = {kept.data(), static_cast<std::uint32_t>(kept.size()), hash, {}, false};
+      } catch (...) {
+        entries_.pop_back();
+        throw;
+      }
+      *at = static_cast<std::uint32_t>(entries_.size());
+      indexed_ = entries_.size();
+      is_sorted_ = false;
+    }
+  } else {
+    const std::string_view kept = keep(key);
+    entries_.push_back({kept.data(), static_cast<std::uint32_t>(kept.size()), 0, {}, false});
+    entry = &entries_.back();
+  }
+  entry->leads = position.has_value();
+  entry->position = position.value_or(Position{});
+}
+
+std::optional<std::optional<Position>> PendingKeys::find(std::string_view key) {
+  if (entries_.empty()) {
+    return std::nullopt;
+  }
+  index_all();
+  const std::uint32_t at = *slot(key, hash_of(key));
+  if (at == 0) {
+    return std::nullopt;
+  }
+  const Entry& entry = entries_[at - 1];
+  return std::optional(entry.leads ? std::optional(entry.position) : std::nullopt);
+}
+
+void PendingKeys::clear() noexcept {
+  if (indexed_ > 0 && slots_.size() / 16 <= entries_.size()) {
+    std::fill(slots_.begin(), slots_.end(), 0);
+  } else if (indexed_ > 0) {
+    slots_.clear();
+  }
+  entries_.clear();
+  if (chunks_.size() > kept_chunks) {
+    chunks_.resize(kept_chunks);
+  }
+  indexed_ = chunk_ = used_ = 0;
+  is_sorted_ = true;
+}
+
+std::vector<IndexWrite::Change> PendingKeys::changes() const {
+  std::vector<IndexWrite::Change> changes;
+  changes.reserve(entries_.size());
+  const auto add = [&](const Entry& entry) {
+    changes.push_back({entry.text(), entry.leads ? std::optional(entry.position) : std::nullopt, std::nullopt});
+  };
+  if (is_sorted_) {
+    std::for_each(entries_.begin(), entries_.end(), add);
+    return changes;
+  }
+  std::size_t shared = entries_[0].key_size;
+  for (const Entry& entry : entries_) {
+    const std::string_view first = entries_[0].text().substr(0, shared);
+    const std::string_view text = entry.text();
+    shared = static_cast<std::size_t>(std::mismatch(first.begin(), first.end(), text.begin(), text.end()).first -
+                                      first.begin());
+  }
+  struct Sorted {
+    std::uint64_t beginning;
+    std::uint32_t number;
+  };
+  std::vector<Sorted> order;
+  order.reserve(entries_.size());
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    order.push_back({beginning(entries_[i].text(), shared), i});
+  }
+  std::sort(order.begin(), order.end(), [&](const Sorted& a, const Sorted& b) {
+    return a.beginning != b.beginning ? a.beginning < b.beginning
+                                      : entries_[a.number].text() < entries_[b.number].text();
+  });
+  for (const Sorted& next : order) {
+    add(entries_[next.number]);
+  }
+  return changes;
+}
+
+}  // namespace stele
