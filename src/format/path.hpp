@@ -16,6 +16,8 @@ struct PathStep {
   enum class Kind : std::uint8_t { name, place, deferred } kind = Kind::name;
   std::string name;         // without escapes
   std::uint64_t index = 0;  // place, deferred
+
+  friend bool operator==(const PathStep&, const PathStep&) = default;
 };
 
 /// The field of a record that holds the version of its type.

@@ -37,9 +37,18 @@ void read_trailer(Bytes bytes) {
 void read_path(Bytes bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::string again;
-  const std::vector<std::string> steps = split_path(text);
-  for (const std::string& step : steps) {
-    append_step(again, step);
+  const std::vector<PathStep> steps = split_path(text);
+  for (const PathStep& step : steps) {
+    switch (step.kind) {
+      case PathStep::Kind::name:
+        append_step(again, step.name);
+        break;
+      case PathStep::Kind::place:
+        append_place(again, step.index);
+        break;
+      case PathStep::Kind::deferred:
+        again = deferred_path(step.index);
+    }
   }
   require(split_path(again) == steps);
 }
