@@ -23,6 +23,7 @@ namespace stele {
 namespace {
 
 constexpr std::size_t header_size = 13;
+constexpr unsigned range_coder_size = 5;  // bytes that come before the first symbol
 constexpr std::size_t size_at = 5;         // in the header
 constexpr std::size_t most_end_size = 32;  // of an end mark: 13 bytes or so
 
@@ -133,6 +134,7 @@ class LzmaDecoder {
     }
     between_symbols_ = false;
     at_end_mark_ = false;
+    taken_ = 0;
   }
 
   Step step(Bytes in, MutableBytes out) {
@@ -145,7 +147,8 @@ class LzmaDecoder {
     out = out.first(std::min(out.size(), scratch_.size()));
     Step step = step_both({}, out);  // what the bytes before still give
     if (step.made == 0 && !step.ended && !in.empty()) {
-      at_end_mark_ = at_end();
+      at_end_mark_ = at_end() && taken_ == range_coder_size;
+      taken_ = std::min(taken_ + 1, range_coder_size);
       step = step_both(in.first(1), out);
       between_symbols_ = false;
     }
@@ -196,6 +199,7 @@ class LzmaDecoder {
   const bool careful_;
   bool size_is_stated_ = false;
   std::uint64_t left_ = 0;  // plain bytes, where their number is stated
+  unsigned taken_ = 0;      // of the bytes that the range coder begins with
   bool between_symbols_ = false;
   bool at_end_mark_ = false;
 };
