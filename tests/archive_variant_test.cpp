@@ -113,6 +113,10 @@ TEST(Variant, ARemovedAlternativeIsRefusedAndNeverReadAsAnother) {
   };
   // Adam has all fields of Plain, and the file says that Adam was another alternative beside it.
   EXPECT_EQ((refusal<std::variant<Adam, int>>(std::variant<Plain, Adam>(Plain{1}))).code(), Errc::type_mismatch);
+  EXPECT_EQ((refusal<std::variant<std::vector<Adam>>>(
+                 std::variant<std::vector<Plain>, std::vector<Adam>>(std::vector<Plain>(2))))
+                .code(),
+            Errc::type_mismatch);
   EXPECT_EQ((refusal<std::variant<Adam>>(std::variant<Sgd, Adam>(Sgd{1, 2}))).code(), Errc::type_mismatch);
   EXPECT_EQ((refusal<std::variant<Sgd>>(std::variant<Sgd, Adam>(Adam{1, 2, 3}))).code(), Errc::type_mismatch);
   EXPECT_EQ((refusal<std::variant<int>>(std::variant<int, std::monostate>(std::monostate()))).code(),
@@ -131,6 +135,9 @@ TEST(Variant, AClassMayGetFieldsAndAnotherName) {
   const auto back = reread<std::variant<Adam, Renamed>>(Old(Sgd{1, 2}));
   EXPECT_EQ(std::get<Renamed>(back).momentum, 2);
   EXPECT_TRUE(std::get<Renamed>(back).nesterov);
+  const auto many = reread<std::variant<std::vector<Adam>, std::vector<Renamed>>>(
+      std::variant<std::vector<Sgd>, int>(std::vector<Sgd>{{1, 2}}));
+  EXPECT_EQ(std::get<std::vector<Renamed>>(many).at(0).rate, 1);
   struct Less {
     double rate = 0;
   };

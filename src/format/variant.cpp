@@ -82,6 +82,12 @@ bool takes(std::string_view wanted, std::string_view stored) {
   if (from != nullptr || to != nullptr) {
     return from != nullptr && to != nullptr && widens(*from, *to);
   }
+  if (wanted.ends_with(']') && stored.ends_with(']')) {
+    const std::size_t w = wanted.rfind('[');
+    const std::size_t s = stored.rfind('[');
+    return w != std::string_view::npos && s != std::string_view::npos && wanted.substr(w) == stored.substr(s) &&
+           takes(wanted.substr(0, w), stored.substr(0, s));
+  }
   if (wanted.starts_with("record {") || stored.starts_with("record {")) {
     const auto has = take_apart(wanted, '{', '}');
     const auto needs = take_apart(stored, '{', '}');
@@ -93,12 +99,6 @@ bool takes(std::string_view wanted, std::string_view stored) {
     return std::all_of(stored_names.begin(), stored_names.end(), [&](std::string_view name) {
       return std::find(names.begin(), names.end(), name) != names.end();
     });
-  }
-  if (wanted.ends_with(']') && stored.ends_with(']')) {
-    const std::size_t w = wanted.rfind('[');
-    const std::size_t s = stored.rfind('[');
-    return w != std::string_view::npos && s != std::string_view::npos && wanted.substr(w) == stored.substr(s) &&
-           takes(wanted.substr(0, w), stored.substr(0, s));
   }
   const auto outer = take_apart(wanted, '(', ')');
   const auto stored_outer = take_apart(stored, '(', ')');
