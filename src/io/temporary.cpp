@@ -24,7 +24,7 @@ constexpr std::string_view extension = ".tmp";
 constexpr std::size_t kept_of_name = 180;  // bytes; with all the rest it is below NAME_MAX
 constexpr unsigned most_slots = 10'000;
 constexpr unsigned most_attempts = 1000;
-constexpr unsigned slots_asked_for = 16;  // free ones in a row behind its own, each for about 0.5 µs on a local disk
+constexpr unsigned slots_asked_for = 16;  // free ones in a row behind its own
 constexpr std::time_t shared_age_s = 24 * 60 * 60;
 
 /// The first bytes of a name, up to a whole character of UTF-8.
