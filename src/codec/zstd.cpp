@@ -242,6 +242,12 @@ class FrameSizes {
   std::uint64_t sum_ = 0;
 };
 
+/// Whether a seek table of `size` bytes behind its header lists as many frames as `frames`. One that does not is of the
+/// last of several archives, where those before have one frame each and so no table.
+bool lists_as_many(const FrameSizes& frames, std::uint64_t size) {
+  return size == frames.count() * 8 + seek_table_footer_size || size == frames.count() * 12 + seek_table_footer_size;
+}
+
 /// Whether a seek table, of `size` bytes behind its header, is that of `frames`, of which there are some. `need(bytes)`
 /// takes as many of its bytes.
 template <class Need>
@@ -357,9 +363,10 @@ class ZstdSource final : public Source {
       if (!is_skippable(*magic)) {
         failed(Errc::damaged, frame_offset_ == 0 ? "not zstd" : "bytes that are not zstd follow the last frame");
       }
-      if (*magic == seek_table_magic && sizes_.count() > 1) {
-        compare_seek_table();
-      } else if (!in_.skip(need_u32())) {
+      const std::uint32_t size = need_u32();
+      if (*magic == seek_table_magic && sizes_.count() > 1 && lists_as_many(sizes_, size)) {
+        compare_seek_table(size);
+      } else if (!in_.skip(size)) {
         ended_early();
       }
       if (*magic == seek_table_magic) {
@@ -441,13 +448,12 @@ class ZstdSource final : public Source {
       }
       return false;
     }
-    compare_seek_table();
+    compare_seek_table(need_u32());
     return true;
   }
 
-  /// Reads the seek table of the frames read so far, behind its magic number, and compares.
-  void compare_seek_table() {
-    const std::uint32_t size = need_u32();
+  /// Reads the seek table of the frames read so far, of `size` bytes behind its header, and compares.
+  void compare_seek_table(std::uint32_t size) {
     if (!is_seek_table(sizes_, size, [this](MutableBytes into) { need(into); })) {
       failed(Errc::damaged, "a seek table that contradicts the frames");
     }
@@ -574,7 +580,8 @@ std::optional<std::vector<Block>> index_by_frames(Peek& file) {
           std::copy_n(file.at(at, into.size()), into.size(), into.begin());
           at += into.size();
         };
-        if (sizes.count() > 1 && !is_seek_table(sizes, size - skippable_header_size, need)) {
+        const std::uint64_t table_size = size - skippable_header_size;
+        if (sizes.count() > 1 && lists_as_many(sizes, table_size) && !is_seek_table(sizes, table_size, need)) {
           return std::nullopt;
         }
         sizes = {};
