@@ -301,7 +301,7 @@ class Ls(Case):
         offset = PLAIN.index(WEIGHTS.tobytes())
         self.assertIn(f"@{offset}", text)
         weights = next(line for line in lines if "float32[100, 200]" in line)
-        self.assertRegex(weights, rf"^      weights +float32\[100, 200\] +78\.1 KiB  raw +@{offset}$")
+        self.assertRegex(weights, rf"^      weights +float32\[100, 200\] +78\.1 KiB  raw +@{offset} +mappable$")
         self.assertRegex(text, r"\n      weights +int64\[60, 100\] column-major +46\.9 KiB  raw")
         self.assertRegex(text, r"\n  epoch +7\n")
         self.assertRegex(text, r"\n  ready +true\n")
@@ -340,7 +340,7 @@ class Ls(Case):
         entries = {entry["path"]: entry for entry in listing["entries"]}
         self.assertEqual(entries["layers/1/weights"], {
             "path": "layers/1/weights", "kind": "array", "dtype": "int64", "shape": [60, 100], "order": "column-major",
-            "encoding": "raw", "listed": True, "offset": PLAIN.index(COLUMNS.tobytes("F")), "bytes": 48000})
+            "encoding": "raw", "listed": True, "mappable": False, "offset": PLAIN.index(COLUMNS.tobytes("F")), "bytes": 48000})
         self.assertEqual(entries["ids"]["count"], 1000)
         self.assertEqual(entries["ids/999"]["text"], "999")
         arrays = self.ok("ls", "model.stele", "--arrays", "--json").json["entries"]
@@ -899,7 +899,7 @@ class Usage(Case):
                 self.fails(2, *command, option, bad, says=option)
         self.fails(2, "verify", "model.stele", "--threads", 100_000, says="--threads")
         self.fails(2, "bench", "model.stele", "--levels", "1,,3", says="--levels")
-        self.assertEqual(self.ok("ls", "model.stele", "--depth", 0).text.count("\n"), 2)
+        self.assertEqual(self.ok("ls", "model.stele", "--depth", 0).text.count("\n"), 1)
 
     def test_not_found(self):
         for command in ("info", "ls", "show"):

@@ -252,12 +252,12 @@ void expect_place(const Route& route, const std::string& path, const std::string
   EXPECT_TRUE(error.offset().has_value());
 }
 
-/// The path is that of a layer. Where a block of the codec holds the beginning of the archive, nothing can be read of it.
+/// The path is that of a layer; it is not known where a block of the codec holds the beginning or the end of the archive
+/// as well.
 void expect_layer(const Error& error, const std::string& codec) {
   ASSERT_TRUE(error.offset().has_value());
   if (error.path().empty()) {
     EXPECT_NE(codec, "plain");
-    EXPECT_LE(*error.offset(), 12U);
   } else {
     EXPECT_EQ(error.path().substr(0, 7), "layers/");
   }

@@ -363,7 +363,7 @@ TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotGoneThroughWhenOpened) {
   {
     Store store = Store::open(path);
     std::mt19937_64 random(5);
-    constexpr int count = 110'000;
+    constexpr int count = 140'000;
     for (int i = 0; i < count; ++i) {  // keys that take a lot
       std::string key(470, 'k');
       for (char& c : key) {

@@ -688,7 +688,7 @@ TEST(StoreExchange, NpyHeadersOfManyForms) {
   }
   EXPECT_ERROR(parse(std::string(100'000, '(')), Errc::malformed, "");
   EXPECT_ERROR(parse("{'descr': '|O', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
-  EXPECT_ERROR(parse("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
+  EXPECT_ERROR(parse("{'descr': '<M8[xs]', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
   EXPECT_ERROR(parse("{'descr': [('a', '<f4', 4294967295)], 'fortran_order': False, 'shape': ()}"),
                Errc::limit_exceeded, "");
   EXPECT_ERROR(

@@ -182,8 +182,11 @@ void expect_holds(const Store& store, const Model& model, const std::string& whe
 void expect_recovers(const std::string& path, const Model& model, const std::string& where) {
   fs::remove(path + "/index.lmdb");
   const StoreReport report = Store::recover(path);
-  for (const std::string& problem : report.problems) {  // of a shard that was made when it failed
-    EXPECT_NE(problem.find("ends inside its header"), std::string::npos) << where << ": " << problem;
+  for (const std::string& problem : report.problems) {  // a shard that was made when it failed, or half a record
+    EXPECT_TRUE(problem.find("ends inside its header") != std::string::npos ||
+                problem.find("bytes are no record") != std::string::npos ||
+                problem.find("may lead to an older value") != std::string::npos)
+        << where << ": " << problem;
   }
   expect_holds(Store::open(path, StoreMode::read_only), model, where + ", recovered");
 }

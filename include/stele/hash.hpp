@@ -32,6 +32,7 @@
 #include <array>
 #include <compare>
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -60,8 +61,9 @@ struct HashOptions {
   bool ignore_order = false;
   /// Names of polymorphic types; must outlive the call, or the Hasher.
   const TypeRegistry* types = nullptr;
-  /// Of these `depth` counts, for what is nested in one shared object.
-  Limits limits = {};
+  /// Of these `depth` counts, for what is nested in one shared object. Unless it is set, only the thread's stack is a
+  /// limit: what is hashed is the program's own.
+  Limits limits = {.depth = std::numeric_limits<std::size_t>::max()};
 };
 
 /// Hashes the events of one value or of several in a row. Not thread-safe.

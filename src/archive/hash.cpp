@@ -293,7 +293,6 @@ class Hasher::Visitor final : public OutVisitor {
     ++depth_;
   }
   void end() override {
-    --depth_;
     Scope& scope = scopes_.back();
     if (scope.depth > 0) {
       --scope.depth;
@@ -305,6 +304,7 @@ class Hasher::Visitor final : public OutVisitor {
       scopes_.pop_back();
       put_hash(sum);
     }
+    --depth_;
     complete();
   }
 

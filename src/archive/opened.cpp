@@ -329,7 +329,11 @@ std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
     return std::nullopt;
   }
   std::array<std::byte, frozen::trailer_bytes> last;
-  source.read_at(size - last.size(), last);
+  try {
+    source.read_at(size - last.size(), last);
+  } catch (const Error& error) {
+    rethrow_at(error, {.offset = size - start - last.size()});
+  }
   Tail tail;
   try {
     tail.trailer = decode_trailer(last, size - start - last.size());
