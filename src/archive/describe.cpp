@@ -145,7 +145,7 @@ class Describer::Visitor final : public OutVisitor {
     if (!is_utf8(value)) {
       return bytes(std::as_bytes(std::span(value)));
     }
-    switch (place()) {
+    switch (role()) {
       case Place::hidden:
         return;
       case Place::key:
@@ -167,7 +167,7 @@ class Describer::Visitor final : public OutVisitor {
   }
 
   void bytes(Bytes value) override {
-    switch (place()) {
+    switch (role()) {
       case Place::hidden:
         return;
       case Place::key:
@@ -180,7 +180,7 @@ class Describer::Visitor final : public OutVisitor {
   }
 
   void array(const ArrayView& value) override {
-    switch (place()) {
+    switch (role()) {
       case Place::hidden:
         return;
       case Place::key:
@@ -225,7 +225,7 @@ class Describer::Visitor final : public OutVisitor {
   }
 
   bool begin_shared(const SharedOut& object) override {
-    const Place where = place();
+    const Place where = role();
     if (where == Place::hidden) {
       return false;  // no need to look at it
     }
@@ -258,7 +258,7 @@ class Describer::Visitor final : public OutVisitor {
   }
 
   void begin_typed(std::string_view name) override {
-    switch (place()) {
+    switch (role()) {
       case Place::hidden:
         skip_next_ = hidden_ == 0;  // the value belongs to the same item
         return;
@@ -292,7 +292,7 @@ class Describer::Visitor final : public OutVisitor {
   enum class Form : std::uint8_t { sequence, map, record };
   struct Frame {
     Form form = Form::sequence;
-    bool collapsed = false;   // too deep: nothing of it is shown
+    bool collapsed = false;  // too deep: nothing of it is shown
     std::uint32_t version = 0;
     std::uint64_t shown = 0;  // items at most
     std::uint64_t index = 0;  // values begun; in a map keys count
@@ -302,7 +302,7 @@ class Describer::Visitor final : public OutVisitor {
 
   // --- Places ---
 
-  Place place() {
+  Place role() {
     if (hidden_ > 0) {
       return Place::hidden;
     }
@@ -383,7 +383,7 @@ class Describer::Visitor final : public OutVisitor {
   }
   template <class F>
   void number(F&& text) {
-    switch (place()) {
+    switch (role()) {
       case Place::hidden:
         return;
       case Place::key:
@@ -398,15 +398,15 @@ class Describer::Visitor final : public OutVisitor {
 
   void begin(Form form, std::uint64_t count, const RecordInfo& info) {
     if (depth_ >= options_.limits.depth) {
-      fail(Errc::limit_exceeded,
-           "values are nested more than " + std::to_string(depth_) + " deep; DescribeOptions::limits.depth allows more");
+      fail(Errc::limit_exceeded, "values are nested more than " + std::to_string(depth_) +
+                                     " deep; DescribeOptions::limits.depth allows more");
     }
     if (stack_is_low()) {
       fail(Errc::limit_exceeded,
            "values are nested " + std::to_string(depth_) + " deep, and the stack of this thread has no room for more");
     }
     ++depth_;
-    switch (place()) {
+    switch (role()) {
       case Place::hidden:
         ++hidden_;
         return;
@@ -482,7 +482,7 @@ class Describer::Visitor final : public OutVisitor {
   bool continued_ = false;     // the next value belongs to an item that has its label
   bool begun_ = false;
   bool in_key_ = false;
-  Line line_;  // the current key
+  Line line_;              // the current key
   std::size_t wraps_ = 0;  // JSON: objects to close behind the next value
   SharedTable shared_{SharedTable::Overlap::allowed};
   std::uint64_t shared_count_ = 0;

@@ -111,10 +111,13 @@ consteval bool is_visit_of_other(std::string_view function, std::string_view typ
       return false;
     }
   }
-  // Of one template, as in Layers<2> : Layers<1>, certain only without arguments that have several spellings.
-  constexpr std::string_view unsure = "({'\"[.@";
+  // Of one template, as in Layers<2> : Layers<1>, certain only with numbers for arguments: others have several spellings
+  // (clang++ writes std::uint8_t or unsigned char).
   const auto head = [](std::string_view text) { return text.substr(0, text.find('<')); };
-  return head(other) != head(type) || (other.find_first_of(unsure) == none && type.find_first_of(unsure) == none);
+  const auto has_numbers = [&](std::string_view text) {
+    return text.find_first_not_of("<0123456789-, >", head(text).size()) == none;
+  };
+  return head(other) != head(type) || (has_numbers(other) && has_numbers(type));
 }
 
 struct OwnVisit {
