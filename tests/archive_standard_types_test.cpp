@@ -191,6 +191,13 @@ TEST(StandardTypes, EnginesDoNotGoBeyondTheirState) {
 }
 #endif
 
+TEST(StandardTypes, AnAtomicThatHoldsNothingIsNotNothing) {
+  auto holder = std::make_unique<std::atomic<std::optional<char>>>();
+  const auto back = from_bytes<decltype(holder)>(to_bytes(holder));
+  ASSERT_NE(back, nullptr);
+  EXPECT_FALSE(back->load().has_value());
+}
+
 TEST(StandardTypes, EnginesInObjects) {
   struct Sampler {
     std::mt19937_64 engine{7};

@@ -169,6 +169,15 @@ TEST(Variant, ANumberIsReadIntoTheOnlyTypeThatTakesIt) {
   EXPECT_EQ(std::get<0>(reread<Wide>(std::variant<std::vector<float>>(std::vector<float>{1.5F})))[0], 1.5);
 }
 
+struct PlainRate { double x = 0; };
+struct PlainPair { double x = 0, y = 0; };
+struct PlainPairOfNextYear { double x = 0, y = 0, z = 0; };
+
+TEST(Variant, ARemovedAlternativeIsNotTakenForAnotherThatGotFields) {
+  const Data bytes = to_bytes(std::variant<PlainRate, PlainPair>(PlainRate{5}));
+  EXPECT_EQ(code_of([&] { from_bytes<std::variant<PlainPairOfNextYear, std::string>>(bytes); }), Errc::type_mismatch);
+}
+
 TEST(Variant, AStableNameIsFoundWhateverTheFields) {
   EXPECT_EQ(tag_of(std::variant<Named, Adam>(Named{})), "sgd");
   const auto back = reread<std::variant<Adam, Changed>>(std::variant<Named, Adam>(Named{0.5, 1}));

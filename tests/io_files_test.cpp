@@ -612,6 +612,13 @@ TEST_F(Files, AStickyFolderIsNamed) {
   EXPECT_EQ(files(), 2u);
 }
 
+TEST_F(Files, NewContentInPlaceHasNoSetUserId) {
+  put(in("tool"), "old");
+  ASSERT_EQ(::chmod(in("tool").c_str(), 06755), 0);
+  save(in("tool"), "new", true);
+  EXPECT_EQ(status_of(in("tool")).st_mode & 07777, 0755U);
+}
+
 TEST_F(Files, OtherNamesKeepTheOldContentUnlessInPlace) {
   put(in("model"), "old");
   fs::create_hard_link(in("model"), in("other"));

@@ -41,7 +41,7 @@ constexpr std::array compressed_extensions = {
     Extension{".bgz", ""},      Extension{".bgzf", ""},        Extension{".blosc", ""},     Extension{".zpaq", ""},
     Extension{".zip", ""},      Extension{".7z", ""},          Extension{".rar", ""},       Extension{".tgz", ""},
     Extension{".taz", ""},      Extension{".tbz", ""},         Extension{".tbz2", ""},      Extension{".tlz", ""},
-    Extension{".txz", ""},      Extension{".tzst", ""},
+    Extension{".txz", ""},      Extension{".tzst", ""},        Extension{".lz4hc", ""},     Extension{".xz2", ""},
 };
 
 char small_letter(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }

@@ -172,7 +172,9 @@ std::size_t find_alternative(InVisitor& in, std::span<const Alternative> alterna
     return *known;
   }
   const auto wider = only(alternatives, several, [&](const Alternative& a) {
-    return !a.named && std::find(marks.begin() + 1, marks.end(), a.form) == marks.end() && takes(a.form, tag);
+    // What it is not, this is not either when that got fields.
+    return !a.named && takes(a.form, tag) &&
+           std::none_of(marks.begin() + 1, marks.end(), [&](std::string_view other) { return takes(a.form, other); });
   });
   if (wider) {
     return *wider;

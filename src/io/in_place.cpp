@@ -108,7 +108,18 @@ class InPlaceSink final : public Sink {
       fail_call("write", name_, error);
     }
   }
+  /// New content runs with nobody else's rights.
+  void drop_set_id() {
+    struct stat status;
+    if (system_calls().fstat(file_.get(), &status) != 0) {
+      fail_call("examine", name_, errno);
+    }
+    if ((status.st_mode & 06000) != 0 && system_calls().fchmod(file_.get(), status.st_mode & 01777) != 0) {
+      fail_call("drop the set-user-ID of", name_, errno);
+    }
+  }
   void copy() {
+    drop_set_id();
     constexpr std::uint64_t piece = std::uint64_t{1} << 20;
     std::vector<std::byte> bytes(static_cast<std::size_t>(std::min(written_, piece)));
     for (std::uint64_t at = 0; at < written_; at += piece) {

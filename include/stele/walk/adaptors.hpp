@@ -92,6 +92,7 @@ struct Walk<std::priority_queue<T, C, Less>> : walk::AsAdaptor<std::priority_que
 template <class T>
 struct Walk<std::atomic<T>> {
   using built_in = std::atomic<T>;
+  using written_as = T;
   static void write(OutVisitor& out, const built_in& value) { stele::write(out, value.load()); }
   static void read(InVisitor& in, built_in& value) {
     T loaded = value.load();

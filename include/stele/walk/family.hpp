@@ -116,7 +116,9 @@ inline constexpr bool has_own_way = TraitVisited<T> || MemberVisited<T> || has_c
 template <class T>
 inline constexpr bool may_be_null = [] {
   constexpr Family f = family<T>();
-  if constexpr (has_custom_walk<T>) {
+  if constexpr (requires { typename Walk<T>::written_as; }) {
+    return may_be_null<typename Walk<T>::written_as>;
+  } else if constexpr (has_custom_walk<T>) {
     return true;
   } else if constexpr (f == Family::derived) {
     return may_be_null<StandardBase<T>>;

@@ -91,6 +91,34 @@ struct VisitAddress<T, V, Result, Self, Selves...> {
   }
 };
 
+/// Whether two spellings are equal apart from what stands in <> and [] and from spaces.
+consteval bool same_but_for_arguments(std::string_view a, std::string_view b) {
+  const auto next = [](std::string_view text, std::size_t& at) {
+    for (std::size_t depth = 0; at < text.size();) {
+      const char c = text[at++];
+      if (c == '<' || c == '[') {
+        ++depth;
+      } else if ((c == '>' || c == ']') && depth > 0) {
+        --depth;
+      } else if (depth == 0 && c != ' ') {
+        return c;
+      }
+    }
+    return '\0';
+  };
+  std::size_t i = 0;
+  std::size_t j = 0;
+  while (true) {
+    const char c = next(a, i);
+    if (c != next(b, j)) {
+      return false;
+    }
+    if (c == '\0') {
+      return true;
+    }
+  }
+}
+
 /// Whether `function` is the visit of another class than `type`: only where that is certain. A base class that has
 /// `type` among its template arguments knows its derived class and is trusted.
 consteval bool is_visit_of_other(std::string_view function, std::string_view type) {
@@ -111,13 +139,13 @@ consteval bool is_visit_of_other(std::string_view function, std::string_view typ
       return false;
     }
   }
-  // Of one template, as in Layers<2> : Layers<1>, certain only with numbers for arguments: others have several spellings
-  // (clang++ writes std::uint8_t or unsigned char).
+  // Of one template, as in Layers<2> : Layers<1>, certain only with numbers for arguments: others have several
+  // spellings (clang++ writes std::uint8_t or unsigned char).
   const auto head = [](std::string_view text) { return text.substr(0, text.find('<')); };
   const auto has_numbers = [&](std::string_view text) {
     return text.find_first_not_of("<0123456789-, >", head(text).size()) == none;
   };
-  return head(other) != head(type) || (has_numbers(other) && has_numbers(type));
+  return !same_but_for_arguments(other, type) || (has_numbers(other) && has_numbers(type));
 }
 
 struct OwnVisit {
