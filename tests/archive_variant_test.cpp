@@ -174,7 +174,7 @@ struct PlainPair { double x = 0, y = 0; };
 struct PlainPairOfNextYear { double x = 0, y = 0, z = 0; };
 
 TEST(Variant, ARemovedAlternativeIsNotTakenForAnotherThatGotFields) {
-  const Data bytes = to_bytes(std::variant<PlainRate, PlainPair>(PlainRate{5}));
+  const auto bytes = to_bytes(std::variant<PlainRate, PlainPair>(PlainRate{5}));
   EXPECT_EQ(error_of([&] { from_bytes<std::variant<PlainPairOfNextYear, std::string>>(bytes); }).code(),
             Errc::type_mismatch);
 }
