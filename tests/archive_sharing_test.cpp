@@ -338,7 +338,7 @@ TEST(Sharing, APointerWithoutAnOwnerIsNotTakenForAnotherObject) {
 struct Handles {
   std::vector<int> numbers;
   static void visit(auto& v, auto& self) {
-    if constexpr (v.loading) {
+    if constexpr (std::remove_reference_t<decltype(v)>::loading) {
       v("numbers", self.numbers);
     } else {
       std::uint64_t i = 0;
