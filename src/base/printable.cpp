@@ -54,19 +54,26 @@ void append_hex(std::string& out, std::string_view prefix, char32_t value, int d
   }
 }
 
-void append_escape(std::string& out, char32_t point) {
+/// Those that C++ and JSON have in common.
+bool append_short_escape(std::string& out, char32_t point) {
   switch (point) {
     case '\n':
       out += "\\n";
-      return;
+      return true;
     case '\t':
       out += "\\t";
-      return;
+      return true;
     case '\r':
       out += "\\r";
-      return;
+      return true;
     default:
-      break;
+      return false;
+  }
+}
+
+void append_escape(std::string& out, char32_t point) {
+  if (append_short_escape(out, point)) {
+    return;
   }
   if (point < 0x80) {
     append_hex(out, "\\x", point, 2);
@@ -78,18 +85,8 @@ void append_escape(std::string& out, char32_t point) {
 }
 
 void append_json_escape(std::string& out, char32_t point) {
-  switch (point) {
-    case '\n':
-      out += "\\n";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    default:
-      break;
+  if (append_short_escape(out, point)) {
+    return;
   }
   if (point >= 0x10000) {
     append_hex(out, "\\u", 0xd800 + ((point - 0x10000) >> 10), 4);
