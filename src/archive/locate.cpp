@@ -70,10 +70,11 @@ const StepEntry* Parts::steps(std::string_view path) const {
 
 Parts::Part Parts::at_target(std::uint64_t offset, std::string_view path) const {
   Part part = at(offset, path);
-  if (const auto target = part.decoder->target()) {
-    part = at(*target, path);
+  const auto target = part.decoder->target();
+  if (!target) {
+    return part;
   }
-  return part;
+  return at(*target, path);  // not assigned: that would destroy the input before the decoder that uses it
 }
 
 std::optional<std::uint64_t> Parts::locate(std::string_view path) const {
