@@ -74,7 +74,7 @@ Parts::Part Parts::at_target(std::uint64_t offset, std::string_view path) const 
   if (!target) {
     return part;
   }
-  return at(*target, path);  // not assigned: that would destroy the input before the decoder that uses it
+  return at(*target, path);
 }
 
 std::optional<std::uint64_t> Parts::locate(std::string_view path) const {

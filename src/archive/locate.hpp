@@ -22,6 +22,11 @@ class Parts {
 
   /// An input and the decoder that stands at `offset` of the archive.
   struct Part {
+    Part() = default;
+    Part(Part&&) = default;
+    Part& operator=(Part&&) = delete;  // would end the input before the decoder that uses it
+    ~Part() = default;
+
     std::unique_ptr<Input> input;
     std::unique_ptr<Decoder> decoder;
   };

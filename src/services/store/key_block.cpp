@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 #include <limits>
 
 #include "base/bytes.hpp"
@@ -163,11 +162,9 @@ void KeyBlock::entries(std::vector<BlockEntry>& out, std::string& arena) const {
   char* to = arena.data();
   for (std::size_t i = 0; i < count_; ++i) {
     const std::string_view rest = suffix(i);
-    std::memcpy(to, prefix_.data(), prefix_.size());
-    std::memcpy(to + prefix_.size(), rest.data(), rest.size());
-    const std::size_t size = prefix_.size() + rest.size();
-    out.push_back({{to, size}, position(i)});
-    to += size;
+    char* const end = std::ranges::copy(rest, std::ranges::copy(prefix_, to).out).out;
+    out.push_back({{to, end}, position(i)});
+    to = end;
   }
 }
 
@@ -232,8 +229,7 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   }
   std::byte* to = out.data() + head_size;
   const auto append = [&](std::string_view text) {
-    std::memcpy(to, text.data(), text.size());
-    to += text.size();
+    to = std::ranges::copy(std::as_bytes(std::span(text)), to).out;  // std::memcpy takes no null, of an empty text either
   };
   append(high.value_or(std::string_view{}));
   append(shape.prefix);

@@ -1,7 +1,6 @@
 #include "services/store/pending.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
@@ -21,7 +20,7 @@ std::uint32_t hash_of(std::string_view key) noexcept {
 std::uint64_t beginning(std::string_view key, std::size_t shared) noexcept {
   std::array<std::byte, 8> bytes{};
   const std::string_view rest = key.substr(shared, bytes.size());
-  std::memcpy(bytes.data(), rest.data(), rest.size());
+  std::ranges::copy(std::as_bytes(std::span(rest)), bytes.begin());
   return load_be<std::uint64_t>(bytes.data());
 }
 
@@ -37,7 +36,7 @@ std::string_view PendingKeys::keep(std::string_view key) {
     used_ = 0;
   }
   char* const to = chunks_[chunk_].get() + used_;
-  std::memcpy(to, key.data(), key.size());
+  std::ranges::copy(key, to);
   used_ += key.size();
   return {to, key.size()};
 }
