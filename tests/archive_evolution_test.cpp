@@ -182,6 +182,35 @@ TEST(Evolution, Versions) {
   EXPECT_EQ(reread<Four>(Four{3}, {.strict = true}).a, 3);
 }
 
+/// Its visit puts the names of fields together, in strings and in a buffer that it writes to again.
+struct Layers {
+  static constexpr std::size_t count = 20;
+  std::array<int, count> weights{};
+  std::array<int, count> biases{};
+  bool operator==(const Layers&) const = default;
+  static void visit(auto& v, auto& self) {
+    char name[64];
+    for (std::size_t i = 0; i < count; ++i) {
+      v("weight of the layer with the number " + std::to_string(i), self.weights[i]);
+      std::snprintf(name, sizeof name, "bias of the layer with the number %zu", i);
+      v.required(name, self.biases[i]);
+    }
+  }
+};
+
+TEST(Evolution, NamesThatVisitPutsTogetherAreKept) {
+  Layers layers;
+  for (std::size_t i = 0; i < Layers::count; ++i) {
+    layers.weights[i] = static_cast<int>(i);
+    layers.biases[i] = -static_cast<int>(i);
+  }
+  const std::vector<Layers> two{layers, Layers()};
+  EXPECT_EQ(reread<std::vector<Layers>>(two), two);
+  const Value stored = to_value(layers);
+  EXPECT_EQ(stored.find("weight of the layer with the number 7")->to<int>(), 7);
+  EXPECT_EQ(stored.find("bias of the layer with the number 19")->to<int>(), -19);
+}
+
 TEST(Evolution, DuplicateFieldsAreErrors) {
   EXPECT_EQ(error_of([] { from_bytes<One>(wrap(hex("a2 6161 01 6161 02"))); }).code(), Errc::duplicate_field);
   EXPECT_EQ(error_of([] { from_bytes<Old>(wrap(hex("a2 66 65706f636873 01 66 65706f636873 02"))); }).code(),

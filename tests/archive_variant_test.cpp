@@ -84,6 +84,25 @@ TEST(Variant, AReorderedOneGivesTheSameAlternative) {
   EXPECT_EQ(std::get<Adam>(back[1]).beta2, 5);
 }
 
+TEST(Variant, OneInsideAnotherMayBeReorderedAndGetAlternatives) {
+  using Old = std::variant<std::variant<int, std::string>, double>;
+  using Turned = std::variant<double, std::variant<std::string, int>>;
+  using More = std::variant<double, std::vector<int>, std::variant<std::string, bool, int>>;
+  EXPECT_EQ(std::get<int>(std::get<1>(reread<Turned>(Old(7)))), 7);
+  EXPECT_EQ(std::get<int>(std::get<2>(reread<More>(Old(7)))), 7);
+  EXPECT_EQ(std::get<std::string>(std::get<1>(reread<Turned>(Old("seven")))), "seven");
+  EXPECT_EQ(std::get<double>(reread<Turned>(Old(0.5))), 0.5);
+  using Lists = std::variant<std::vector<std::variant<Sgd, Adam>>, int>;
+  using TurnedLists = std::variant<int, std::vector<std::variant<Adam, Sgd>>>;
+  const Lists lists = std::vector<std::variant<Sgd, Adam>>{Adam{1, 2, 3}, Sgd{4, 5}};
+  EXPECT_EQ(std::get<Sgd>(std::get<1>(reread<TurnedLists>(lists))[1]), (Sgd{4, 5}));
+  // Fewer alternatives do not take all that is stored, and more may have been another alternative.
+  EXPECT_EQ((refusal<std::variant<double, std::variant<int>>>(Old(7))).code(), Errc::type_mismatch);
+  using Both = std::variant<std::variant<int, std::string>, std::variant<int, std::string, double>>;
+  EXPECT_EQ((refusal<std::variant<std::variant<int, std::string, double>, bool>>(Both(std::in_place_index<0>, 7))).code(),
+            Errc::type_mismatch);
+}
+
 TEST(Variant, EveryWayOfReadingFindsTheSameAlternative) {
   using Old = std::variant<Sgd, Adam>;
   using New = std::variant<std::monostate, Adam, Sgd>;

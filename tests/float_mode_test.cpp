@@ -127,6 +127,8 @@ TEST(FloatMode, DoubleReadsAsFloat32OnlyWhereItIsOneWithFlushToZero) {
       EXPECT_EQ(error_of([&] { reread<float16>(value); }).code(), Errc::out_of_range) << bits(value);
       EXPECT_EQ(error_of([&] { reread<bfloat16>(value); }).code(), Errc::out_of_range) << bits(value);
     }
+    EXPECT_NE(error_of([&] { reread<float>(not_floats[0]); }).message().find("2.5e-323"), std::string::npos);
+    EXPECT_NE(error_of([&] { reread<float>(1e300); }).message().find("1e+300"), std::string::npos);
     const float no_half = of_bits(0x1);
     EXPECT_EQ(error_of([&] { reread<float16>(no_half); }).code(), Errc::out_of_range);
     EXPECT_EQ(error_of([&] { reread<bfloat16>(no_half); }).code(), Errc::out_of_range);

@@ -28,5 +28,14 @@ TEST(KeyHash, CountsIntegersByValueAndTextByBytes) {
   EXPECT_EQ(KeyHash::of_hash(KeyHash("a").hash()), KeyHash("a"));
 }
 
+TEST(KeyHash, ALiteralIsTextWholeButForTheZeroAtItsEnd) {
+  using namespace std::string_literals;
+  EXPECT_EQ(KeyHash("a\0b"), KeyHash("a\0b"s));
+  EXPECT_NE(KeyHash("a\0b"), KeyHash("a\0c"));
+  EXPECT_EQ(KeyHash(""), KeyHash(std::string()));
+  char buffer[16] = "seven";  // up to the first zero, as in a Key
+  EXPECT_EQ(KeyHash(buffer), KeyHash("seven"));
+}
+
 }  // namespace
 }  // namespace stele

@@ -36,6 +36,13 @@ class KeyHash {
   template <class T>
     requires std::convertible_to<const T&, std::string_view>
   KeyHash(const T& text) : KeyHash(std::as_bytes(std::span(std::string_view(text)))) {}
+  /// Up to the first zero, as a buffer that can be written to.
+  template <std::size_t N>
+  KeyHash(char (&text)[N]) : KeyHash(std::as_bytes(std::span(std::string_view(text)))) {}
+  /// A literal, whole but for the zero at its end.
+  template <std::size_t N>
+  KeyHash(const char (&text)[N])
+      : KeyHash(std::as_bytes(std::span(text, text[N - 1] == '\0' ? N - 1 : N))) {}
   KeyHash(std::span<const std::byte> bytes) noexcept;
 
   /// The key that has this hash, made by another program or kept from before.

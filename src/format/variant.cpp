@@ -107,7 +107,17 @@ bool takes(std::string_view wanted, std::string_view stored) {
   }
   const std::vector<std::string_view> parts = split(outer->inner, ", ");
   const std::vector<std::string_view> stored_parts = split(stored_outer->inner, ", ");
+  if (outer->what == "variant") {  // whatever the order
+    return std::all_of(stored_parts.begin(), stored_parts.end(), [&](std::string_view one) {
+      return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) { return takes(part, one); });
+    });
+  }
   return std::equal(parts.begin(), parts.end(), stored_parts.begin(), stored_parts.end(), takes);
+}
+
+/// Whether a type of this form may be one to which fields or alternatives are added.
+bool may_get_more(std::string_view form) noexcept {
+  return form.find('{') != std::string_view::npos || form.find("variant(") != std::string_view::npos;
 }
 
 /// The only index that fits, if there is exactly one.
@@ -144,7 +154,7 @@ std::vector<Alternative> complete(std::vector<Alternative> alternatives) {
                                            "`; give their types `static constexpr std::string_view stele_name`");
         }
         ordinal += j < i ? 1 : 0;
-      } else if (!one.named && !other.named && one.form.find('{') != std::string::npos && takes(other.form, one.form)) {
+      } else if (!one.named && !other.named && may_get_more(one.form) && takes(other.form, one.form)) {
         others[i] += std::string(not_mark) + other.form;
       }
     }

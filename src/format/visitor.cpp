@@ -13,6 +13,7 @@
 #include "base/bits.hpp"
 #include "base/float_mode.hpp"
 #include "format/boolean_array.hpp"
+#include "format/path.hpp"
 #include "format/path_tracer.hpp"
 #include "stele/walk.hpp"
 
@@ -139,23 +140,12 @@ double float_value(const Number& number) noexcept {
   }
 }
 
-std::string text_of(const Number& number) {
-  switch (number.type) {
-    case Type::natural:
-      return std::to_string(number.bits);
-    case Type::negative:
-      return number.bits == ~std::uint64_t{0} ? "-18446744073709551616" : "-" + std::to_string(number.bits + 1);
-    default:
-      return std::to_string(float_value(number));
-  }
-}
-
 [[noreturn]] void no_integer(const Number& number, InVisitor& in) {
-  in.error(Errc::type_mismatch, "expected an integer, found the number " + text_of(number));
+  in.error(Errc::type_mismatch, "expected an integer, found the number " + number_text(number));
 }
 
 [[noreturn]] void out_of_range(const Number& number, const std::string& what, InVisitor& in) {
-  in.error(Errc::out_of_range, "the stored number " + text_of(number) + " does not fit " + what);
+  in.error(Errc::out_of_range, "the stored number " + number_text(number) + " does not fit " + what);
 }
 
 bool is_float(const Number& number) noexcept {

@@ -27,6 +27,22 @@ const TypeRegistry::Type* written_type(const OutVisitor& out, const T& object) {
   return plain ? nullptr : &registered(out.types(), typeid(object));
 }
 
+/// Whether a pointer leads to an object of a type that is not known: nothing says what to store.
+template <class P>
+concept LeadsToVoid = std::is_void_v<typename P::element_type>;
+template <class T>
+struct VoidTarget {
+  static_assert(!LeadsToVoid<T>, "stele: a pointer to void does not tell the type of its object; use one that does");
+  static void write(OutVisitor&, const T&) {}
+  static void read(InVisitor&, T&) {}
+};
+template <LeadsToVoid T>
+struct As<T, Family::unique_pointer> : VoidTarget<T> {};
+template <LeadsToVoid T>
+struct As<T, Family::shared_pointer> : VoidTarget<T> {};
+template <LeadsToVoid T>
+struct As<T, Family::weak_pointer> : VoidTarget<T> {};
+
 /// Writes what a pointer to T leads to, under its registered name where its type is another than T.
 template <class T>
 void write_target(OutVisitor& out, const T& object) {

@@ -9,7 +9,9 @@
 // stele::visit_base<Base>(v, self) gives the fields of a base class, v("name", stele::as_base<Base>(self)) a base class
 // that is no record as one field. A class does not inherit the visit of its base class, which does not know its fields.
 
+#include <forward_list>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "stele/walk.hpp"
@@ -61,6 +63,9 @@ consteval void require_own_visit() {
   static_assert(!inherits_visit<T, FieldNames>(),
                 "stele: this class inherits its visit from a base class, which does not know its own fields; give it "
                 "`static void visit(auto& v, auto& self)`, with stele::visit_base<Base>(v, self) for the base class");
+  static_assert(has_plain_visit<T, FieldNames>() || inherits_visit<T, FieldNames>(),
+                "stele: a visit is `static void visit(auto& v, auto& self)`, without further parameters: of others it "
+                "cannot be told whether they are a base class's");
 }
 
 template <class T>
@@ -97,17 +102,17 @@ class FieldNames {
  public:
   static constexpr bool loading = false;
   FieldNames() noexcept {}
-  template <class M>
-  FieldNames& operator()(std::string_view name, M&&) {
-    return add(name);
+  template <class Name, class M>
+  FieldNames& operator()(Name&& name, M&&) {
+    return add(keep<Name>(name));
   }
-  template <class M>
-  FieldNames& renamed(std::string_view, std::string_view name, M&&) {
-    return add(name);
+  template <class Name, class M>
+  FieldNames& renamed(std::string_view, Name&& name, M&&) {
+    return add(keep<Name>(name));
   }
-  template <class M>
-  FieldNames& required(std::string_view name, M&&) {
-    return add(name);
+  template <class Name, class M>
+  FieldNames& required(Name&& name, M&&) {
+    return add(keep<Name>(name));
   }
   FieldNames& required() noexcept { return *this; }
   template <class Base, class Self>
@@ -125,6 +130,17 @@ class FieldNames {
   RecordInfo info() const noexcept { return {{names_, count_}, version_, nullptr}; }
 
  private:
+  /// A name that lasts as long as this: one that visit puts together, or has in a buffer, is copied.
+  template <class Name>
+  std::string_view keep(const std::remove_reference_t<Name>& name) {
+    using Plain = std::remove_cvref_t<Name>;
+    constexpr bool literal = std::is_array_v<Plain> && std::is_const_v<std::remove_reference_t<Name>>;
+    if constexpr (literal || std::is_same_v<Plain, const char*> || std::is_same_v<Plain, std::string_view>) {
+      return name;
+    } else {
+      return made_.emplace_front(std::string_view(name));
+    }
+  }
   FieldNames& add(std::string_view name) {
     if (count_ == max_fields) {
       fail(Errc::invalid_argument, "a class of more than 256 fields");
@@ -142,6 +158,7 @@ class FieldNames {
   std::size_t count_ = 0;
   std::uint64_t marks_ = 0;  // of the names, so that few are compared
   std::uint32_t version_ = 0;
+  std::forward_list<std::string> made_;
   union {
     std::string_view names_[max_fields];  // only the first count_ are set
   };

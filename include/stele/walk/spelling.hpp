@@ -153,6 +153,15 @@ struct OwnVisit {
 };
 struct InheritedVisit : OwnVisit {};
 
+/// Whether T::visit, called with a visitor V, has a form from which it can be told whose it is: its address, or a
+/// parameter that is a T.
+template <class T, class V>
+consteval bool has_plain_visit() {
+  using Result = decltype(T::visit(std::declval<V&>(), std::declval<T&>()));
+  return VisitAddress<T, V, Result, T&, const T&>::known ||
+         requires(V& v, OnlyReference<T> self) { T::visit(v, self); };
+}
+
 /// Whether T::visit, called with a visitor V, is that of a base class and so cannot know T's own fields.
 template <class T, class V>
 consteval bool inherits_visit() {
