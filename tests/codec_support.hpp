@@ -117,6 +117,31 @@ class Pipe final : public Source {
   std::mt19937 random_{7};
 };
 
+/// The same, where one may look at what comes next.
+class PeekPipe final : public Source {
+ public:
+  explicit PeekPipe(Bytes bytes, std::size_t most = 100'000) : bytes_(bytes), most_(most) {}
+  std::size_t read(MutableBytes into) override {
+    const std::size_t count = copy(into);
+    given_ += count;
+    return count;
+  }
+  std::optional<std::size_t> peek(MutableBytes into) override { return copy(into); }
+  std::size_t given() const { return given_; }
+
+ private:
+  std::size_t copy(MutableBytes into) {
+    const std::size_t count = std::min({into.size(), bytes_.size() - given_, 1 + random_() % most_});
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(given_), count, into.begin());
+    return count;
+  }
+
+  Bytes bytes_;
+  std::size_t most_;
+  std::size_t given_ = 0;
+  std::mt19937 random_{7};
+};
+
 /// Random access without memory(), as a file has it; tells how many bytes and calls were asked of it.
 class FileLike final : public Source {
  public:
@@ -295,6 +320,11 @@ inline void expect_exact(const Codec& codec, const Data& stored, const Data& pla
     EXPECT_EQ(read_exactly(*source, plain.size()), plain);
     source->finish();
     EXPECT_EQ(pipe.given(), stored.size());
+    PeekPipe peek(more, most);
+    const auto ahead = codec.in_order(peek, {});
+    EXPECT_EQ(read_exactly(*ahead, plain.size()), plain);
+    ahead->finish();
+    EXPECT_EQ(peek.given(), stored.size());
   }
   FileLike file(more);
   const auto source = codec.in_order(file, {});

@@ -219,6 +219,19 @@ TEST_P(EveryCodec, ReadsOneArchiveAfterAnother) {
     source->finish();
   }
   EXPECT_EQ(pipe.given(), stored.size());
+  PeekPipe peek(stored);
+  for (const Data& plain : {first, second, third}) {
+    const auto source = codec_.in_order(peek, {});
+    EXPECT_EQ(read_exactly(*source, plain.size()), plain);
+    source->finish();
+  }
+  EXPECT_EQ(peek.given(), stored.size());
+  FileLike file(stored);
+  const auto together = codec_.in_order(file, {.threads = 2});
+  for (const Data& plain : {first, second, third}) {
+    EXPECT_EQ(read_exactly(*together, plain.size()), plain);
+    together->finish();
+  }
   Pipe again(stored);
   const auto source = codec_.in_order(again, {});
   for (const Data& plain : {first, second, third}) {  // one decoder for all

@@ -77,8 +77,16 @@ Verdict expect_one_verdict(const Codec& codec, const Data& stored) {
   compare("threads", verdict_of([&] { return decompressing_source(file_like(), codec, {.threads = 3}); }, 900));
   compare("pipe", verdict_of([&] { return decompressing_source(std::make_unique<Pipe>(stored, 1000), codec); }));
   compare("trickle", verdict_of([&] { return decompressing_source(std::make_unique<Pipe>(stored, 3), codec); }));
+  const auto pipe = [&](std::size_t most) { return std::make_unique<Pipe>(stored, most); };
+  compare("pipe, threads", verdict_of([&] { return decompressing_source(pipe(1000), codec, {.threads = 3}); }));
   Pipe exact(stored, 50);
   compare("exact", verdict_of([&] { return codec.in_order(exact, {}); }));
+  for (std::size_t most : {std::size_t{2}, std::size_t{1000}}) {
+    PeekPipe peek(stored, most);
+    compare("peek", verdict_of([&] { return codec.in_order(peek, {}); }));
+  }
+  FileLike parallel(stored);
+  compare("in order, threads", verdict_of([&] { return codec.in_order(parallel, {.threads = 3}); }));
   if (!expected.error) {
     compare("backwards", verdict_of([&]() -> std::unique_ptr<Source> {
               auto source = decompressing_source(file_like(), codec);
@@ -244,7 +252,7 @@ TEST_P(EveryVerdict, IsTheSameForLargeFiles) {
   const std::map<std::string, std::vector<std::string>> commands = {
       {"gzip", {"gzip -1c in", "bgzip -c in", "pigz -1c in"}},
       {"bzip2", {"bzip2 -1c in", "pbzip2 -1c in", "lbzip2 -1c in"}},
-      {"xz", {"xz -0c --block-size=100000 in", "pixz -0 < in"}},
+      {"xz", {"xz -0c --block-size=100000 in", "xz -T2 -0c --block-size=100000 in", "pixz -0 < in"}},
       {"lzma", {"xz --format=lzma -0c in"}},
       {"lz4", {"lz4 -c in", "lz4 -B4 -c in", "lz4 -BD -B4 -c in", "lz4 -BX -B5 --content-size -c in", "lz4 -l -c in"}},
       {"zstd", {"zstd -c in", "pzstd -p 2 -c in", "split -b 100000 in part; for i in part*; do zstd -c $i; done"}}};
@@ -310,6 +318,56 @@ TEST(Verdict, AnLz4FrameWithAWrongContentChecksumIsDamaged) {
       bad[stored.size() / 2] ^= std::byte{1};
       EXPECT_EQ(expect_one_verdict(*codec, bad).error, Errc::damaged);
     }
+  }
+}
+
+/// Data in which those bytes occur that make the list of them, which stands in each block of bzip2, hold `magic`.
+Data data_with_magic(std::uint64_t magic) {
+  Data kinds;
+  for (unsigned group = 0; group < 16; ++group) {
+    const std::uint64_t bits = group >= 4 && group < 7 ? magic >> 16 * (6 - group) & 0xffff : 1;
+    for (unsigned i = 0; i < 16; ++i) {
+      if ((bits >> (15 - i) & 1) != 0) {
+        kinds.push_back(static_cast<std::byte>(16 * group + i));
+      }
+    }
+  }
+  std::mt19937 random(1);
+  Data data(450'000);
+  for (std::byte& byte : data) {
+    byte = kinds[random() % kinds.size()];
+  }
+  return data;
+}
+
+TEST(Verdict, AMagicInsideOfABzip2BlockBeginsNone) {
+  const Codecs codecs;
+  const Codec* codec = codecs.find("bzip2");
+  if (codec == nullptr || !has_tool("bzip2")) {
+    GTEST_SKIP() << "this build or machine has no bzip2";
+  }
+  for (std::uint64_t magic : {0x314159265359U, 0x177245385090U}) {
+    SCOPED_TRACE(magic);
+    const Data plain = data_with_magic(magic);
+    const Data other = random_data(250'000);
+    const Data stored = made_by("bzip2 -1c in", plain) + made_by("bzip2 -1c in", other);
+    EXPECT_EQ(expect_one_verdict(*codec, stored).plain, plain + other);
+    const Data first = made_by("bzip2 -1c in", other + plain);
+    EXPECT_EQ(expect_one_verdict(*codec, first).plain, other + plain);
+  }
+}
+
+TEST(Verdict, TheChecksumOfABzip2StreamIsOfItsBlocks) {
+  const Codecs codecs;
+  const Codec* codec = codecs.find("bzip2");
+  if (codec == nullptr || !has_tool("bzip2")) {
+    GTEST_SKIP() << "this build or machine has no bzip2";
+  }
+  const Data stored = made_by("bzip2 -1c in", random_data(450'000));
+  for (std::size_t i = 1; i <= 10; ++i) {
+    Data bad = stored;
+    bad[bad.size() - i] ^= std::byte{0x10};
+    EXPECT_EQ(expect_one_verdict(*codec, bad).error, Errc::damaged) << i;
   }
 }
 

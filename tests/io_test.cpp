@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/xattr.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <functional>
@@ -442,6 +443,78 @@ TEST_F(Io, ASocketWorks) {
   sink->close();
   ::close(ends[0]);
   EXPECT_EQ(drain(*fd_source(ends[1])), "over the wire");
+  ::close(ends[1]);
+}
+
+std::string peeked(Source& source, std::size_t most = 100) {
+  std::vector<std::byte> into(most);
+  const auto count = source.peek(into);
+  return count ? text_of(Bytes(into).first(*count)) : "nothing";
+}
+
+TEST_F(Io, WhatComesNextCanBeSeenInPipesSocketsAndStreams) {
+  int pipe_ends[2];
+  int socket_ends[2];
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, socket_ends), 0);
+  for (const auto& [to, from] : {std::pair(pipe_ends[1], pipe_ends[0]), std::pair(socket_ends[0], socket_ends[1])}) {
+    const auto source = fd_source(from);
+    EXPECT_EQ(source->peek({}), 0U);
+    fd_sink(to)->write(as_bytes("archive|after"));
+    EXPECT_EQ(peeked(*source, 3), "arc");
+    EXPECT_EQ(peeked(*source), "archive|after");
+    std::byte seven[7];
+    EXPECT_EQ(source->read(seven), 7U);
+    EXPECT_EQ(text_of(seven), "archive");
+    EXPECT_EQ(peeked(*source), "|after");
+    ::close(to);
+    EXPECT_EQ(drain(*source), "|after");
+    EXPECT_EQ(peeked(*source), "");
+    ::close(from);
+  }
+  std::istringstream stream("archive|after");
+  const auto source = stream_source(stream);
+  EXPECT_EQ(source->peek({}), 0U);
+  EXPECT_EQ(peeked(*source, 3), "arc");
+  std::byte seven[7];
+  EXPECT_EQ(source->read(seven), 7U);
+  EXPECT_EQ(peeked(*source), "|after");
+  EXPECT_EQ(drain(*source), "|after");
+  EXPECT_EQ(peeked(*source), "");
+}
+
+TEST_F(Io, APipeIsSeenAlsoWhereReadingMayNotWait) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_NONBLOCK), 0);
+  const auto source = fd_source(ends[0]);
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_EQ(::write(ends[1], "late", 4), 4);
+  });
+  EXPECT_EQ(peeked(*source), "late");
+  writer.join();
+  EXPECT_EQ(peeked(*source), "late");
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_F(Io, WhatCannotBeSeenAheadSaysSo) {
+  struct Unbuffered : std::streambuf {};
+  Unbuffered buffer;
+  std::istream stream(&buffer);
+  EXPECT_EQ(stream_source(stream)->peek({}), std::nullopt);
+  const int device = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(fd_source(device)->peek({}), std::nullopt);
+  ::close(device);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  system_calls().pipe2 = [](int*, int) {
+    errno = EMFILE;
+    return -1;
+  };
+  EXPECT_EQ(fd_source(ends[0])->peek({}), std::nullopt);
+  system_calls() = real_;
+  ::close(ends[0]);
   ::close(ends[1]);
 }
 

@@ -37,6 +37,14 @@ class PrefixSource final : public Source {
     taken_ += size;
     return size;
   }
+  std::optional<std::size_t> peek(MutableBytes into) override {
+    if (into.empty() || at_ == prefix_.size()) {
+      return rest_->peek(into);
+    }
+    const std::size_t size = std::min(into.size(), prefix_.size() - at_);
+    std::memcpy(into.data(), prefix_.data() + at_, size);
+    return size;
+  }
   void finish() override { rest_->finish(); }
   std::string name() const override { return rest_->name(); }
   /// How many bytes were read.

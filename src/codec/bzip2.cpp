@@ -7,7 +7,6 @@
 
 #if STELE_WITH_BZIP2
 
-#include <bzlib.h>
 #include <string.h>
 
 #include <algorithm>
@@ -17,7 +16,10 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "base/threads.hpp"
 #include "codec/builtin.hpp"
+#include "codec/bunzip.hpp"
+#include "codec/bzip2_blocks.hpp"
 #include "codec/stored.hpp"
 #include "codec/streams.hpp"
 #include "stele/error.hpp"
@@ -25,19 +27,13 @@
 namespace stele {
 namespace {
 
+using namespace bzip2;
+
 // So that a block of any common data fits one of bzip2's, which hold 100,000 bytes for each level, less 19.
 constexpr std::size_t block_per_level = std::size_t{96} << 10;
 
-constexpr std::size_t header_size = 4;
-constexpr std::size_t magic_size = 6;
-constexpr std::uint64_t block_magic = 0x314159265359;
-constexpr std::uint64_t end_magic = 0x177245385090;
 constexpr std::size_t least_stream_size = 14;       // one of no blocks
 constexpr std::size_t least_full_stream_size = 32;  // one of a block: 36 bytes or so
-
-unsigned clamped(std::size_t size) {
-  return static_cast<unsigned>(std::min<std::size_t>(size, std::numeric_limits<unsigned>::max()));
-}
 
 std::uint64_t load_magic(const std::byte* from) {
   return std::uint64_t{load_be<std::uint16_t>(from)} << 32 | load_be<std::uint32_t>(from + 2);
@@ -48,55 +44,6 @@ bool is_header(const std::byte* bytes) {
   return bytes[0] == std::byte{'B'} && bytes[1] == std::byte{'Z'} && bytes[2] == std::byte{'h'} &&
          bytes[3] >= std::byte{'1'} && bytes[3] <= std::byte{'9'};
 }
-
-char* chars(const std::byte* bytes) { return const_cast<char*>(reinterpret_cast<const char*>(bytes)); }
-
-/// Decompresses a stream in steps.
-class Bunzip {
- public:
-  Bunzip() = default;
-  Bunzip(const Bunzip&) = delete;
-  Bunzip& operator=(const Bunzip&) = delete;
-  ~Bunzip() { end(); }
-
-  /// A new stream begins.
-  void begin() {
-    end();
-    stream_ = {};
-    if (BZ2_bzDecompressInit(&stream_, 0, 0) != BZ_OK) {
-      fail(Errc::limit_exceeded, "no memory for a decompressor");
-    }
-    open_ = true;
-  }
-
-  Step step(Bytes in, MutableBytes out) {
-    stream_.next_in = chars(in.data());
-    stream_.avail_in = clamped(in.size());
-    stream_.next_out = chars(out.data());
-    stream_.avail_out = clamped(out.size());
-    const unsigned in_before = stream_.avail_in;
-    const unsigned out_before = stream_.avail_out;
-    const int result = BZ2_bzDecompress(&stream_);
-    if (result == BZ_MEM_ERROR) {
-      fail(Errc::limit_exceeded, "no memory for a decompressor");
-    }
-    if (result != BZ_OK && result != BZ_STREAM_END) {
-      fail(Errc::damaged, result == BZ_DATA_ERROR_MAGIC ? "not bzip2" : "its data or its checksum is wrong");
-    }
-    return {in_before - stream_.avail_in, out_before - stream_.avail_out, result == BZ_STREAM_END};
-  }
-
- private:
-  void end() {
-    if (open_) {
-      BZ2_bzDecompressEnd(&stream_);
-      open_ = false;
-    }
-  }
-
-  bz_stream stream_{};
-  bool open_ = false;
-};
 
 /// Decodes one or more whole streams, and nothing else, and counts their plain bytes; stops behind `most`. Those from
 /// number n on go to room(n), which is never empty. Throws: Error(damaged).
@@ -219,10 +166,16 @@ class StreamEnd {
 /// Reads streams in order. Where the Source cannot go back, it takes some ten bytes at a time.
 class Bzip2Source final : public StreamsSource {
  public:
-  Bzip2Source(Source& stored, bool whole) : StreamsSource(stored, "bzip2", whole) { decoder_.watching = in_.exact(); }
+  Bzip2Source(Source& stored, const DecodeOptions& options)
+      : StreamsSource(stored, "bzip2", options.whole), blocks_(thread_count(options.threads)) {
+    decoder_.watching = in_.exact();
+  }
 
  private:
   bool begin() override {
+    if (begin_blocks()) {
+      return true;
+    }
     const bool first = at_start();
     std::array<std::byte, least_stream_size> start{};
     const std::size_t count = in_.take(start);
@@ -254,12 +207,58 @@ class Bzip2Source final : public StreamsSource {
   }
 
   std::size_t decode(MutableBytes into) override {
+    if (by_blocks_) {
+      std::size_t made = 0;
+      switch (blocks_.read(in_, into, made)) {
+        case Blocks::Result::some:
+          given_ += made;
+          return made;
+        case Blocks::Result::ended:
+          by_blocks_ = false;
+          ended_ = true;
+          break;
+        case Blocks::Result::not_known:
+          begin_again();
+      }
+    }
     if (ended_) {
       return 0;
     }
     const Step step = advance(decoder_, into, [this] { return decoder_.end.to_come(); });
     ended_ = step.ended;
     return step.made;
+  }
+
+  /// Begins a stream whose blocks are to be decoded on several threads, where it can be read again.
+  bool begin_blocks() {
+    if (!try_blocks_ || !in_.random_access() || !blocks_.active() || !in_.have(least_stream_size)) {
+      return false;
+    }
+    const std::byte* start = in_.ready().data();
+    if (!is_header(start) || load_magic(start + header_size) != block_magic) {
+      return false;
+    }
+    stream_at_ = in_.position();
+    given_ = 0;
+    by_blocks_ = true;
+    ended_ = false;
+    blocks_.begin(start[header_size - 1]);
+    in_.consume(header_size);
+    return true;
+  }
+
+  /// Begins the stream again in order, and passes over what was given of it. From here on, all is read in order.
+  void begin_again() {
+    by_blocks_ = false;
+    try_blocks_ = false;
+    in_.settle(stream_at_);
+    begin();
+    std::vector<std::byte> scratch(std::size_t{64} << 10);
+    while (given_ > 0 && !ended_) {
+      const auto piece = MutableBytes(scratch).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(given_, scratch.size())));
+      given_ -= decode(piece);
+    }
   }
 
   void skip_zeros(Bytes bytes) {
@@ -294,6 +293,11 @@ class Bzip2Source final : public StreamsSource {
 
   Watched decoder_;
   bool ended_ = false;
+  Blocks blocks_;
+  bool try_blocks_ = true;
+  bool by_blocks_ = false;
+  std::uint64_t stream_at_ = 0;  // by_blocks_: where the stream begins
+  std::uint64_t given_ = 0;      // and plain bytes of it
 };
 
 // A stream beyond these is no block.
@@ -433,7 +437,7 @@ class Bzip2 final : public Codec {
   }
 
   std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
-    return std::make_unique<Bzip2Source>(stored, options.whole);
+    return std::make_unique<Bzip2Source>(stored, options);
   }
 };
 

@@ -19,21 +19,28 @@ void check_expansion(std::uint64_t plain, std::uint64_t stored, std::uint64_t li
   }
 }
 
-/// Counts what is read of a Source without random access.
+/// Counts what is seen of a Source without random access.
 class CountedSource final : public Source {
  public:
   explicit CountedSource(std::unique_ptr<Source> source) : source_(std::move(source)) {}
   std::size_t read(MutableBytes into) override {
     const std::size_t count = source_->read(into);
-    count_ += count;
+    read_ += count;
+    seen_ = std::max(seen_, read_);
+    return count;
+  }
+  std::optional<std::size_t> peek(MutableBytes into) override {
+    const auto count = source_->peek(into);
+    seen_ = std::max(seen_, read_ + count.value_or(0));
     return count;
   }
   void finish() override { source_->finish(); }
-  std::uint64_t count() const noexcept { return count_; }
+  std::uint64_t count() const noexcept { return seen_; }
 
  private:
   const std::unique_ptr<Source> source_;
-  std::uint64_t count_ = 0;
+  std::uint64_t read_ = 0;
+  std::uint64_t seen_ = 0;
 };
 
 /// A codec's Source in order together with the compressed one it reads.

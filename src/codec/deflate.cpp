@@ -21,6 +21,8 @@ namespace {
 
 [[noreturn]] void no_memory() { fail(Errc::limit_exceeded, "deflate: no memory for a compressor or decompressor"); }
 
+constexpr std::size_t most_at_once = std::size_t{1} << 30;
+
 const Bytef* zlib_bytes(Bytes bytes) { return reinterpret_cast<const Bytef*>(bytes.data()); }
 
 // ---- compressing ----
@@ -228,48 +230,118 @@ std::unique_ptr<Deflate> make_deflate(int level, DeflateEnd end) {
 
 std::unique_ptr<Inflate> make_inflate(Inflate::Format format) { return std::make_unique<BlockInflate>(format); }
 
-StreamInflate::StreamInflate() : stream_(std::make_unique<z_stream_s>()) {
-  if (inflateInit2(stream_.get(), -MAX_WBITS) != Z_OK) {
-    no_memory();
-  }
-}
+#if STELE_WITH_ISAL
+struct StreamInflate::Library {
+  inflate_state state{};
+  int result = ISAL_DECOMP_OK;
+};
 
-StreamInflate::~StreamInflate() { inflateEnd(stream_.get()); }
+StreamInflate::StreamInflate() : library_(std::make_unique<Library>()) { isal_inflate_init(&library_->state); }
+StreamInflate::~StreamInflate() = default;
 
 void StreamInflate::begin() {
-  inflateReset(stream_.get());
+  isal_inflate_reset(&library_->state);
+  library_->result = ISAL_DECOMP_OK;
   starved_ = true;
   ended_ = false;
-  between_blocks_ = false;
 }
 
 std::optional<StreamInflate::Step> StreamInflate::operator()(Bytes stored, MutableBytes into) {
-  constexpr std::size_t most = std::size_t{1} << 30;
-  stored = stored.first(std::min(stored.size(), most));
-  into = into.first(std::min(into.size(), most));
-  stream_->next_in = zlib_bytes(stored);
-  stream_->avail_in = static_cast<uInt>(stored.size());
-  stream_->next_out = reinterpret_cast<Bytef*>(into.data());
-  stream_->avail_out = static_cast<uInt>(into.size());
-  const int result = ::inflate(stream_.get(), Z_NO_FLUSH);
-  if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END) {
+  inflate_state& state = library_->state;
+  stored = stored.first(std::min(stored.size(), most_at_once));
+  into = into.first(std::min(into.size(), most_at_once));
+  state.next_in = const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(stored.data()));  // only read
+  state.avail_in = static_cast<std::uint32_t>(stored.size());
+  state.next_out = reinterpret_cast<std::uint8_t*>(into.data());
+  state.avail_out = static_cast<std::uint32_t>(into.size());
+  library_->result = isal_inflate(&state);
+  if (library_->result < 0) {
     return std::nullopt;
   }
-  const Step step{stored.size() - stream_->avail_in, into.size() - stream_->avail_out};
-  ended_ = result == Z_STREAM_END;
-  starved_ = !ended_ && stream_->avail_in == 0 && stream_->avail_out > 0;
-  if (step.made > 0 || step.used > 0) {
-    constexpr int just_ended = 128;
-    constexpr int in_last = 64;
-    constexpr int bits_left = 7;
-    between_blocks_ = (stream_->data_type & (just_ended | in_last | bits_left)) == just_ended;
-  } else if (!ended_ && !starved_) {
+  Step step{.used = stored.size() - state.avail_in, .made = into.size() - state.avail_out};
+  ended_ = state.block_state == ISAL_BLOCK_FINISH;
+  starved_ = !ended_ && state.avail_in == 0 && state.avail_out > 0;
+  if (ended_) {
+    // It holds bits of up to eight bytes.
+    const auto unused = static_cast<std::size_t>(std::max(state.read_in_length, 0) / 8);
+    const std::size_t of_these = std::min(unused, step.used);
+    step.used -= of_these;
+    step.unused = unused - of_these;
+  } else if (step.used == 0 && step.made == 0 && !starved_) {
     return std::nullopt;
   }
   return step;
 }
 
-std::string StreamInflate::error() const { return stream_->msg != nullptr ? stream_->msg : "not a deflate stream"; }
+bool StreamInflate::between_blocks() const noexcept {
+  const inflate_state& state = library_->state;
+  const bool before_header = state.block_state == ISAL_BLOCK_NEW_HDR || state.block_state == ISAL_BLOCK_HDR;
+  return before_header && state.read_in_length == 0 && state.tmp_in_size == 0;
+}
+
+std::string StreamInflate::error() const {
+  switch (library_->result) {
+    case ISAL_INVALID_BLOCK:
+      return "invalid deflate block";
+    case ISAL_INVALID_SYMBOL:
+      return "invalid code";
+    case ISAL_INVALID_LOOKBACK:
+      return "invalid distance too far back";
+    default:
+      return "not a deflate stream";
+  }
+}
+#else
+struct StreamInflate::Library {
+  z_stream stream{};
+};
+
+StreamInflate::StreamInflate() : library_(std::make_unique<Library>()) {
+  if (inflateInit2(&library_->stream, -MAX_WBITS) != Z_OK) {
+    no_memory();
+  }
+}
+
+StreamInflate::~StreamInflate() { inflateEnd(&library_->stream); }
+
+void StreamInflate::begin() {
+  inflateReset(&library_->stream);
+  starved_ = true;
+  ended_ = false;
+}
+
+std::optional<StreamInflate::Step> StreamInflate::operator()(Bytes stored, MutableBytes into) {
+  z_stream& stream = library_->stream;
+  stored = stored.first(std::min(stored.size(), most_at_once));
+  into = into.first(std::min(into.size(), most_at_once));
+  stream.next_in = zlib_bytes(stored);
+  stream.avail_in = static_cast<uInt>(stored.size());
+  stream.next_out = reinterpret_cast<Bytef*>(into.data());
+  stream.avail_out = static_cast<uInt>(into.size());
+  const int result = ::inflate(&stream, Z_NO_FLUSH);
+  if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END) {
+    return std::nullopt;
+  }
+  const Step step{.used = stored.size() - stream.avail_in, .made = into.size() - stream.avail_out};
+  ended_ = result == Z_STREAM_END;
+  starved_ = !ended_ && stream.avail_in == 0 && stream.avail_out > 0;
+  if (step.made == 0 && step.used == 0 && !ended_ && !starved_) {
+    return std::nullopt;
+  }
+  return step;
+}
+
+bool StreamInflate::between_blocks() const noexcept {
+  constexpr int just_ended = 128;
+  constexpr int in_last = 64;
+  constexpr int bits_left = 7;
+  return (library_->stream.data_type & (just_ended | in_last | bits_left)) == just_ended;
+}
+
+std::string StreamInflate::error() const {
+  return library_->stream.msg != nullptr ? library_->stream.msg : "not a deflate stream";
+}
+#endif
 
 std::string deflate_libraries() {
   std::string text;

@@ -1,6 +1,7 @@
 #pragma once
-// Deflate, RFC 1951, and its checksums: what gzip.cpp and zlib.cpp share. Whole blocks go through ISA-L or libdeflate
-// where they are there, streams and the rest through zlib. ISA-L never decodes: it is not made for hostile input.
+// Deflate, RFC 1951, and its checksums: what gzip.cpp and zlib.cpp share. Blocks are compressed by ISA-L or libdeflate
+// and decompressed by libdeflate, streams are decompressed by ISA-L, as far as these libraries are there; the rest is
+// zlib's.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +10,6 @@
 #include <string>
 
 #include "stele/codec.hpp"
-
-struct z_stream_s;
 
 namespace stele {
 
@@ -61,12 +60,14 @@ class Inflate {
 
 std::unique_ptr<Inflate> make_inflate(Inflate::Format format);
 
-/// Decompresses deflate streams in order, in bounded memory.
+/// Decompresses deflate streams in order, in bounded memory. ISA-L accepts sets of codes that are not complete, which
+/// zlib does not; so all that reads a format in order decodes by this class.
 class StreamInflate {
  public:
   struct Step {
-    std::size_t used = 0;  // bytes taken
-    std::size_t made = 0;  // bytes given
+    std::size_t used = 0;    // bytes taken
+    std::size_t made = 0;    // bytes given
+    std::size_t unused = 0;  // the last of those that earlier calls have taken, which lie behind the stream: seven at most
   };
 
   StreamInflate();
@@ -82,16 +83,16 @@ class StreamInflate {
   /// Whether all that was given is used up and the stream goes on: only then is it sure that more follows.
   bool starved() const noexcept { return starved_; }
   bool ended() const noexcept { return ended_; }
-  /// Whether a deflate block has ended at the last bit of a byte and another one follows.
-  bool between_blocks() const noexcept { return between_blocks_; }
+  /// Whether a deflate block has ended at the last bit of a byte and another one follows. Tells only where it starves.
+  bool between_blocks() const noexcept;
   /// What was wrong.
   std::string error() const;
 
  private:
-  const std::unique_ptr<z_stream_s> stream_;
+  struct Library;
+  const std::unique_ptr<Library> library_;
   bool starved_ = true;
   bool ended_ = false;
-  bool between_blocks_ = false;
 };
 
 /// The libraries and their versions.

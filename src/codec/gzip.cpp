@@ -34,10 +34,6 @@ void store_header(std::byte* to, std::uint32_t member_size, std::uint32_t plain_
   store_le<std::uint32_t>(to + 20, plain_size);
 }
 
-bool begins_member(const std::byte* bytes) {
-  return bytes[0] == std::byte{0x1f} && bytes[1] == std::byte{0x8b} && bytes[2] == std::byte{8};
-}
-
 class GzipEncoder final : public BlockEncoder {
  public:
   explicit GzipEncoder(int level) : deflate_(make_deflate(level, DeflateEnd::final_block)) {}
@@ -89,7 +85,7 @@ std::optional<std::uint64_t> size_by_other_tools(Peek& file, std::uint64_t offse
   const std::uint64_t left = file.size() - offset;
   const std::uint64_t counted = load_le<std::uint32_t>(value);
   for (std::uint64_t size : {counted, counted + before + gzip::trailer_size}) {
-    if (size == left || (left > 3 && size <= left - 3 && begins_member(file.at(offset + size, 3)))) {
+    if (size == left || (left > 3 && size <= left - 3 && gzip::begins_member(file.at(offset + size, 3)))) {
       return size;
     }
   }
@@ -107,7 +103,7 @@ std::optional<Block> block_at(Peek& file, std::uint64_t offset) {
   const std::byte* header = file.at(offset, before_extra);
   const std::byte flags = header[3];
   // The checksum of a header is checked in order only.
-  if (!begins_member(header) || (flags & gzip::flag_extra) == std::byte{0} ||
+  if (!gzip::begins_member(header) || (flags & gzip::flag_extra) == std::byte{0} ||
       (flags & (gzip::flags_reserved | gzip::flag_header_crc)) != std::byte{0}) {
     return std::nullopt;
   }
@@ -148,14 +144,14 @@ class Gzip final : public Codec {
     static constexpr std::array<std::string_view, 2> list = {".gz", ".gzip"};
     return list;
   }
-  bool recognises(Bytes first) const noexcept override { return first.size() >= 3 && begins_member(first.data()); }
+  bool recognises(Bytes first) const noexcept override { return first.size() >= 3 && gzip::begins_member(first.data()); }
   LevelRange levels() const noexcept override { return deflate_levels(DeflateEnd::final_block); }
   std::string library() const override { return deflate_libraries(); }
 
   std::size_t block_size(int /*level*/) const noexcept override { return std::size_t{1} << 20; }
   std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<GzipEncoder>(level); }
   std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& /*options*/) const override {
-    return std::make_unique<GzipDecoder>();
+    return gzip::make_decoder();
   }
 
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
@@ -195,11 +191,13 @@ class Gzip final : public Codec {
   }
 
   std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
-    return gzip::in_order(stored, options.whole);
+    return gzip::in_order(stored, options);
   }
 };
 
 }  // namespace
+
+std::unique_ptr<BlockDecoder> gzip::make_decoder() { return std::make_unique<GzipDecoder>(); }
 
 std::shared_ptr<const Codec> gzip_codec() { return std::make_shared<Gzip>(); }
 

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
-#include "stele/io.hpp"
+#include "stele/codec.hpp"
 
 namespace stele::gzip {
 
@@ -20,6 +20,11 @@ constexpr auto flags_reserved = std::byte{0xe0};
 
 constexpr std::size_t fixed_size = 10;  // of a header, up to the optional fields
 constexpr std::size_t trailer_size = 8;
+
+/// Whether three bytes are the start of a member.
+inline bool begins_member(const std::byte* bytes) {
+  return bytes[0] == std::byte{0x1f} && bytes[1] == std::byte{0x8b} && bytes[2] == std::byte{8};
+}
 
 /// What FEXTRA says of its member.
 struct MemberSizes {
@@ -54,7 +59,8 @@ inline std::optional<MemberSizes> find_sizes(Bytes extra) {
   return std::nullopt;
 }
 
-/// Codec::in_order(), with DecodeOptions::whole.
-std::unique_ptr<Source> in_order(Source& stored, bool whole);
+/// Codec::in_order() and Codec::decoder().
+std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options);
+std::unique_ptr<BlockDecoder> make_decoder();
 
 }  // namespace stele::gzip

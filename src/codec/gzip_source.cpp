@@ -4,10 +4,12 @@
 #include <array>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "codec/blocks_ahead.hpp"
 #include "codec/deflate.hpp"
 #include "codec/gzip_member.hpp"
 #include "codec/stored.hpp"
@@ -16,18 +18,22 @@
 namespace stele {
 namespace {
 
-/// Reads members in order: inflates with zlib in bounded memory. Of a member whose size is unknown it takes eight bytes
-/// at a time where the Source cannot go back: as long as inflate asks for more, at least as many are to come, as the
+/// Reads members in order, in bounded memory. Of a member whose size is unknown it takes eight bytes at a time where it
+/// must be exact: as long as inflate asks for more, at least as many are to come, as the
 /// trailer has eight.
 class GzipSource final : public Source {
  public:
-  GzipSource(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
+  GzipSource(Source& stored, const DecodeOptions& options)
+      : in_(stored, std::size_t{64} << 10, options.whole), members_(options.threads, gzip::make_decoder) {}
 
   std::size_t read(MutableBytes into) override {
     while (!into.empty()) {
       switch (state_) {
         case State::between:
-          if (!begin_member()) {
+          if (const std::size_t count = members_.give(into); count > 0) {
+            return count;
+          }
+          if (!take_members() && !begin_member()) {
             return 0;
           }
           break;
@@ -61,7 +67,12 @@ class GzipSource final : public Source {
     if (state_ == State::trailer) {
       end_member();
     }
-    in_.settle(in_.position());
+    const auto behind = members_.stored_behind();
+    if (!behind) {
+      failed(Errc::damaged, "data behind the end of the archive");
+    }
+    in_.settle(in_.position() - (in_.random_access() ? *behind : 0));
+    members_.clear();
   }
 
  private:
@@ -72,6 +83,54 @@ class GzipSource final : public Source {
     fail(code, "gzip member at byte " + std::to_string(member_offset_) + ": " + message);
   }
   [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
+
+  /// Takes the members that come next, as far as their headers say how long they are, and decodes them. Returns false
+  /// where there are none, or none that is good: reading in order says what is there.
+  bool take_members() {
+    members_.clear();
+    if (!in_.ahead() || !members_.active()) {
+      return false;
+    }
+    while (add_member()) {
+    }
+    if (members_.decode(in_.ready()).empty()) {
+      members_.clear();
+      return false;
+    }
+    in_.consume(members_.stored_size());
+    return true;
+  }
+
+  bool add_member() {
+    const std::size_t offset = members_.stored_size();
+    const auto have = [&](std::size_t size) { return in_.have(offset + size); };
+    constexpr std::size_t before_extra = gzip::fixed_size + 2;
+    if (!have(before_extra)) {
+      return false;
+    }
+    const std::byte* header = in_.ready().data() + offset;
+    // The checksum of a header is checked in order only.
+    if (!gzip::begins_member(header) || (header[3] & gzip::flag_extra) == std::byte{0} ||
+        (header[3] & (gzip::flags_reserved | gzip::flag_header_crc)) != std::byte{0}) {
+      return false;
+    }
+    const std::size_t before = before_extra + load_le<std::uint16_t>(header + gzip::fixed_size);
+    if (!have(before)) {
+      return false;
+    }
+    const auto sizes = gzip::find_sizes(in_.ready().subspan(offset + before_extra, before - before_extra));
+    if (!sizes || sizes->stored < before + gzip::trailer_size || !members_.has_room(0, sizes->stored) ||
+        !have(static_cast<std::size_t>(sizes->stored))) {
+      return false;
+    }
+    const std::byte* end = in_.ready().data() + offset + sizes->stored;
+    const std::uint32_t plain = sizes->plain ? *sizes->plain : load_le<std::uint32_t>(end - 4);
+    if (plain > sizes->stored * most_expansion || !members_.has_room(plain, sizes->stored)) {
+      return false;
+    }
+    members_.add(plain, sizes->stored);
+    return true;
+  }
 
   /// Takes bytes of the header.
   void take(MutableBytes into) {
@@ -190,8 +249,9 @@ class GzipSource final : public Source {
         failed(Errc::damaged, inflate_.error());
       }
       in_.consume(step->used);
+      in_.unread(step->unused);
       if (sizes_) {
-        deflate_left_ -= step->used;
+        deflate_left_ += step->unused - step->used;
       }
       crc_ = crc32_of(crc_, into.first(step->made));
       plain_size_ += step->made;
@@ -226,6 +286,7 @@ class GzipSource final : public Source {
   }
 
   Intake in_;
+  BlocksAhead members_;
   StreamInflate inflate_;
   State state_ = State::between;
 
@@ -239,8 +300,8 @@ class GzipSource final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Source> gzip::in_order(Source& stored, bool whole) {
-  return std::make_unique<GzipSource>(stored, whole);
+std::unique_ptr<Source> gzip::in_order(Source& stored, const DecodeOptions& options) {
+  return std::make_unique<GzipSource>(stored, options);
 }
 
 }  // namespace stele

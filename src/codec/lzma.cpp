@@ -120,12 +120,14 @@ class LzmaSink final : public Sink {
 /// second decoder, which is told of no size, follows the first.
 class LzmaDecoder {
  public:
-  explicit LzmaDecoder(bool careful) : careful_(careful) {}
+  /// `exact`: the last bytes that it gets may be followed by others; `ahead`: they never are.
+  LzmaDecoder(bool exact, bool ahead) : exact_(exact), ahead_(ahead) {}
 
   void begin(Bytes header, std::uint64_t memory_limit) {
     begin(coder_, header, memory_limit);
     left_ = load_le<std::uint64_t>(header.data() + size_at);
     size_is_stated_ = left_ != std::numeric_limits<std::uint64_t>::max();
+    careful_ = exact_ || (size_is_stated_ && !ahead_);
     if (careful_ && size_is_stated_) {
       std::array<std::byte, header_size> open{};
       std::copy_n(header.begin(), size_at, open.begin());
@@ -196,7 +198,9 @@ class LzmaDecoder {
   LzmaCoder coder_;
   LzmaCoder follower_;
   std::array<std::byte, 4096> scratch_{};  // for the plain bytes of the follower
-  const bool careful_;
+  const bool exact_;
+  const bool ahead_;
+  bool careful_ = false;
   bool size_is_stated_ = false;
   std::uint64_t left_ = 0;  // plain bytes, where their number is stated
   unsigned taken_ = 0;      // of the bytes that the range coder begins with
@@ -210,7 +214,7 @@ class LzmaSource final : public StreamsSource {
   LzmaSource(Source& stored, const DecodeOptions& options)
       : StreamsSource(stored, "lzma", options.whole),
         memory_limit_(lzma_memory_limit(options.window)),
-        decoder_(in_.exact()) {}
+        decoder_(in_.exact(), in_.ahead()) {}
 
  private:
   bool begin() override {
@@ -238,7 +242,7 @@ class LzmaSource final : public StreamsSource {
     if (ended_) {
       return 0;
     }
-    const Step step = decoder_.size_is_stated() && !in_.exact()
+    const Step step = decoder_.size_is_stated() && in_.ahead()
                           ? advance_to_end(into)
                           : advance(decoder_, into, [this] { return decoder_.to_come(); });
     ended_ = step.ended;
@@ -248,7 +252,7 @@ class LzmaSource final : public StreamsSource {
   /// As advance(), but gives the decoder the last bytes of the input at once.
   Step advance_to_end(MutableBytes into) {
     while (true) {
-      while (in_.ready().size() < 2 * most_end_size && in_.extend()) {
+      while (in_.ready().size() < 2 * most_end_size && in_.extend(1)) {
       }
       Bytes piece = in_.ready();
       if (piece.size() >= 2 * most_end_size) {

@@ -1,40 +1,88 @@
 #include "codec/stored.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+
+#include "stele/error.hpp"
 
 namespace stele {
 
+Intake::Way Intake::way(Source& stored, bool whole) {
+  if (stored.random_access() || whole) {
+    return Way::ahead;
+  }
+  return stored.peek({}) ? Way::peeking : Way::exact;
+}
+
 Intake::Intake(Source& stored, std::size_t most, bool whole)
-    : stored_(stored), most_(most), random_access_(stored.random_access()), ahead_(random_access_ || whole) {
+    : stored_(stored), most_(most), random_access_(stored.random_access()), way_(way(stored, whole)) {
   if (random_access_) {
     stored_.seek(0);
   }
 }
 
-bool Intake::fill(std::uint64_t limit) {
-  assert(begin_ == end_ && limit > 0);
-  const std::size_t want = ahead_ ? most_ : static_cast<std::size_t>(std::min<std::uint64_t>(limit, most_));
-  if (buffer_.size() < want) {
-    buffer_.resize(want);
-  }
-  begin_ = end_ = 0;
-  end_ = stored_.read(MutableBytes(buffer_).first(want));
-  taken_ += end_;
-  return end_ > 0;
+void Intake::unread(std::size_t count) noexcept {
+  assert(count <= begin_ && count <= most_unread);
+  begin_ -= count;
 }
 
-bool Intake::extend() {
-  assert(ahead_);
-  const std::size_t there = end_ - begin_;
-  buffer_.resize(std::max(buffer_.size(), there + most_));
-  std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
-            buffer_.begin());
-  begin_ = 0;
-  const std::size_t count = stored_.read(MutableBytes(buffer_).subspan(there, most_));
-  end_ = there + count;
+bool Intake::fill(std::uint64_t limit) {
+  assert(begin_ == end_);
+  return extend(limit);
+}
+
+bool Intake::extend(std::uint64_t limit) {
+  assert(limit > 0);
+  const std::size_t passed = begin_ - std::min(begin_, most_unread);
+  if (passed > 0) {
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(passed),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+    begin_ -= passed;
+    end_ -= passed;
+  }
+  const std::size_t want = exact() ? static_cast<std::size_t>(std::min<std::uint64_t>(limit, most_)) : most_;
+  if (buffer_.size() < end_ + want) {
+    buffer_.resize(end_ + want);
+  }
+  const std::size_t count = get(MutableBytes(buffer_).subspan(end_, want));
+  end_ += count;
   taken_ += count;
   return count > 0;
+}
+
+bool Intake::have(std::size_t size) {
+  assert(ahead());
+  if (ready().size() < size) {
+    buffer_.reserve(begin_ + size + most_);  // as growing step by step takes more
+  }
+  while (ready().size() < size) {
+    if (!extend(1)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::size_t Intake::get(MutableBytes into) {
+  if (way_ != Way::peeking) {
+    return stored_.read(into);
+  }
+  take_until(taken_);
+  return stored_.peek(into).value_or(0);
+}
+
+/// When peeking: takes what was looked at, which is in the buffer already.
+void Intake::take_until(std::uint64_t position) {
+  std::array<std::byte, 4096> scratch;
+  while (source_at_ < position) {
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), position - source_at_));
+    const std::size_t count = stored_.read(MutableBytes(scratch).first(want));
+    if (count == 0) {
+      fail(Errc::io, "the input ends before what was seen of it");
+    }
+    source_at_ += count;
+  }
 }
 
 std::size_t Intake::take(MutableBytes into) {
@@ -66,7 +114,12 @@ bool Intake::skip(std::uint64_t count) {
 
 void Intake::settle(std::uint64_t position) {
   if (!random_access_) {
-    assert(position == this->position() && (ahead_ || begin_ == end_));
+    assert(position == this->position() && (!exact() || begin_ == end_));
+    if (way_ == Way::peeking) {
+      take_until(position);
+      taken_ = position;
+      begin_ = end_;
+    }
     return;
   }
   if (taken_ != position) {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "codec/blocks_ahead.hpp"
 #include "codec/builtin.hpp"
 #include "codec/lzma_coder.hpp"
 #include "codec/streams.hpp"
@@ -193,7 +194,9 @@ class Lzma2Chunks {
 class XzSource final : public StreamsSource {
  public:
   XzSource(Source& stored, const DecodeOptions& options)
-      : StreamsSource(stored, "xz", options.whole), memory_limit_(lzma_memory_limit(options.window)) {}
+      : StreamsSource(stored, "xz", options.whole),
+        memory_limit_(lzma_memory_limit(options.window)),
+        blocks_(options.threads, [window = options.window] { return std::make_unique<XzDecoder>(window); }) {}
   ~XzSource() override { lzma_index_hash_end(sizes_, nullptr); }
 
  private:
@@ -237,6 +240,15 @@ class XzSource final : public StreamsSource {
   }
 
   std::size_t decode(MutableBytes into) override {
+    if (!in_block_) {
+      std::size_t count = 0;
+      do {
+        count = blocks_.give(into);
+      } while (count == 0 && take_blocks());
+      if (count > 0) {
+        return count;
+      }
+    }
     while (in_block_ || begin_block()) {
       const Step step = advance(decoder_, into, [this] { return to_come(); });
       if (step.ended) {
@@ -257,6 +269,44 @@ class XzSource final : public StreamsSource {
     const std::uint64_t behind = least_index_size + header_size;
     const std::uint64_t at = in_.position();
     return (at < block_end_ ? block_end_ - at : 1 + decoder_.chunks.left()) + behind;
+  }
+
+  /// Takes the blocks that come next, as far as their headers say how long they are, and decodes them. Returns false
+  /// where there are none, or none that is good: reading in order says what is there.
+  bool take_blocks() {
+    blocks_.clear();
+    if (!in_.ahead() || !blocks_.active()) {
+      return false;
+    }
+    while (add_block()) {
+    }
+    const auto& good = blocks_.decode(in_.ready());
+    for (const Block& block : good) {
+      check(lzma_index_hash_append(sizes_, unpadded_size_in(block), block.plain_size));
+    }
+    in_.consume(blocks_.stored_size());
+    return !good.empty();
+  }
+
+  bool add_block() {
+    const std::size_t offset = blocks_.stored_size();
+    const auto have = [&](std::size_t size) { return in_.have(offset + size); };
+    if (!have(1) || in_.ready()[offset] == std::byte{0} || !have(BlockHeader::size_at(&in_.ready()[offset]))) {
+      return false;
+    }
+    try {
+      header_.decode(&in_.ready()[offset], flags_.check, memory_limit_);
+    } catch (const Error&) {
+      return false;
+    }
+    const lzma_vli plain = header_.get()->uncompressed_size;
+    const lzma_vli stored = lzma_block_total_size(header_.get());
+    if (plain == LZMA_VLI_UNKNOWN || stored == LZMA_VLI_UNKNOWN || stored == 0 || !blocks_.has_room(plain, stored) ||
+        !have(static_cast<std::size_t>(stored))) {
+      return false;
+    }
+    blocks_.add(plain, stored, pack(lzma_block_unpadded_size(header_.get()), flags_.check));
+    return true;
   }
 
   /// Begins the next block. Returns false behind the end of the stream, where there is none.
@@ -328,6 +378,7 @@ class XzSource final : public StreamsSource {
   lzma_stream_flags flags_{};
   lzma_index_hash* sizes_ = nullptr;  // of the stream's blocks
   BlockHeader header_;
+  BlocksAhead blocks_;
   Watched decoder_;
   bool in_block_ = false;
   std::uint64_t block_end_ = 0;  // offset in the file, or 0 where it is unknown

@@ -19,7 +19,7 @@ constexpr std::size_t trailer_size = 4;
 /// What is still to come where inflate asks for more: a byte of deflate and the checksum.
 constexpr std::size_t least_left = 1 + trailer_size;
 
-/// Reads streams in order: inflates with zlib in bounded memory. At the start of each block it looks for a marker, a
+/// Reads streams in order, in bounded memory. At the start of each block it looks for a marker, a
 /// few bytes at a time; a block that has one is then taken in large pieces. In any other it takes five bytes at a time
 /// where the Source cannot go back.
 class ZlibSource final : public Source {
@@ -109,28 +109,22 @@ class ZlibSource final : public Source {
     failed(Errc::damaged, stream_offset_ == 0 ? "not zlib" : "bytes that are not zlib follow the last stream");
   }
 
-  /// Takes a marker, or as many bytes as show that there is none. A stream that may still have one goes on for
-  /// least_left bytes or more, as a marker is no last block. What was taken is inflated next.
+  /// Gets a marker, or as many bytes as show that there is none. A stream that may still have one goes on for
+  /// least_left bytes or more, as a marker is no last block.
   void look_for_marker() {
     looking_ = false;
-    begin_ = end_ = 0;
-    while (end_ < taken_.size() && zlib::begins_marker(taken())) {
-      const std::size_t want = std::min(least_left, taken_.size() - end_);
-      const std::size_t count = in_.take(MutableBytes(taken_).subspan(end_, want));
-      end_ += count;
-      if (count < want) {
+    while (in_.ready().size() < zlib::marker_size) {
+      const std::size_t there = in_.ready().size();
+      if (!zlib::begins_marker(in_.ready()) || !in_.extend(std::min(least_left, zlib::marker_size - there))) {
         return;  // inflate says what is missing
       }
     }
-    if (end_ == taken_.size()) {
-      block_ = zlib::read_marker(taken());
-    }
+    block_ = zlib::read_marker(in_.ready().first(zlib::marker_size));
     if (block_) {
-      stored_left_ = block_->stored_size;
+      stored_left_ = zlib::marker_size + std::uint64_t{block_->stored_size};
       plain_left_ = block_->plain_size;
     }
   }
-  Bytes taken() const { return Bytes(taken_).subspan(begin_, end_ - begin_); }
 
   /// Returns the number of plain bytes, 0 only at the end of the stream.
   std::size_t inflate_some(MutableBytes into) {
@@ -138,8 +132,7 @@ class ZlibSource final : public Source {
       if (looking_) {
         look_for_marker();
       }
-      const bool from_taken = begin_ < end_;
-      if (!from_taken && block_ && stored_left_ == 0 && inflate_.starved()) {
+      if (block_ && stored_left_ == 0 && inflate_.starved()) {
         if (plain_left_ > 0 || !inflate_.between_blocks()) {
           wrong_marker();
         }
@@ -147,25 +140,22 @@ class ZlibSource final : public Source {
         looking_ = true;
         continue;
       }
-      if (!from_taken && inflate_.starved() && in_.ready().empty() && !in_.fill(block_ ? stored_left_ : least_left)) {
+      if (inflate_.starved() && in_.ready().empty() && !in_.fill(block_ ? stored_left_ : least_left)) {
         ended_early();
       }
-      Bytes piece = from_taken ? taken() : in_.ready();
-      if (!from_taken && block_) {
+      Bytes piece = in_.ready();
+      if (block_) {
         piece = piece.first(static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), stored_left_)));
       }
       const auto step = inflate_(piece, into);
       if (!step) {
         failed(Errc::damaged, inflate_.error());
       }
-      if (from_taken) {
-        begin_ += step->used;
-      } else {
-        in_.consume(step->used);
-      }
+      in_.consume(step->used);
+      in_.unread(step->unused);
       adler_ = adler32_of(adler_, into.first(step->made));
       if (block_) {
-        stored_left_ -= from_taken ? 0 : step->used;
+        stored_left_ -= step->used;
         if (step->made > plain_left_ || inflate_.ended()) {
           wrong_marker();
         }
@@ -183,11 +173,7 @@ class ZlibSource final : public Source {
 
   void end_stream() {
     std::array<std::byte, trailer_size> trailer{};
-    const Bytes there = taken().first(std::min(trailer_size, end_ - begin_));
-    std::copy(there.begin(), there.end(), trailer.begin());
-    begin_ += there.size();
-    const MutableBytes rest = MutableBytes(trailer).subspan(there.size());
-    if (in_.take(rest) < rest.size()) {
+    if (in_.take(trailer) < trailer.size()) {
       ended_early();
     }
     if (load_be<std::uint32_t>(trailer.data()) != adler_) {
@@ -202,12 +188,9 @@ class ZlibSource final : public Source {
   std::uint64_t stream_offset_ = 0;
   std::uint32_t adler_ = 1;
 
-  bool looking_ = false;                              // for a marker, before the next byte
-  std::array<std::byte, zlib::marker_size> taken_{};  // when looking; inflated before what follows in in_
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
+  bool looking_ = false;               // for a marker, before the next byte
   std::optional<zlib::Marker> block_;  // that of the block being read
-  std::uint64_t stored_left_ = 0;
+  std::uint64_t stored_left_ = 0;      // of it, with the marker
   std::uint64_t plain_left_ = 0;
 };
 

@@ -10,6 +10,7 @@ class BorrowedSource final : public Source {
  public:
   explicit BorrowedSource(Source& source) : source_(source) {}
   std::size_t read(MutableBytes into) override { return source_.read(into); }
+  std::optional<std::size_t> peek(MutableBytes into) override { return source_.peek(into); }
   std::optional<std::uint64_t> size() const override { return source_.size(); }
   bool random_access() const noexcept override { return source_.random_access(); }
   void seek(std::uint64_t offset) override { source_.seek(offset); }

@@ -1,8 +1,10 @@
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -249,9 +251,20 @@ class FdSource final : public Source {
       const auto end = static_cast<std::uint64_t>(status.st_size);
       size_ = end > *start_ ? end - *start_ : 0;
     }
+    is_pipe_ = S_ISFIFO(status.st_mode);
+    is_socket_ = S_ISSOCK(status.st_mode);
   }
 
   std::size_t read(MutableBytes into) override { return read_some(fd_, into, name_); }
+  std::optional<std::size_t> peek(MutableBytes into) override {
+    if (is_socket_) {
+      return into.empty() ? 0 : peek_socket(into);
+    }
+    if (!is_pipe_ || (!copy_[0].is_open() && !open_copy())) {
+      return std::nullopt;
+    }
+    return into.empty() ? 0 : peek_pipe(into);
+  }
   std::optional<std::uint64_t> size() const override { return start_ ? std::optional(size_) : std::nullopt; }
   bool random_access() const noexcept override { return start_.has_value(); }
   void seek(std::uint64_t offset) override {
@@ -275,10 +288,43 @@ class FdSource final : public Source {
   std::string name() const override { return name_; }
 
  private:
+  std::size_t peek_socket(MutableBytes into) const {
+    const ssize_t got =
+        retry(fd_, POLLIN, [&] { return system_calls().recv(fd_, into.data(), into.size(), MSG_PEEK); });
+    if (got < 0) {
+      fail_call("read", name_, errno);
+    }
+    return static_cast<std::size_t>(got);
+  }
+
+  /// A second pipe, to which the pages of the first can be copied.
+  bool open_copy() {
+    std::array<int, 2> ends{};
+    if (system_calls().pipe2(ends.data(), O_CLOEXEC) != 0) {
+      is_pipe_ = false;
+      return false;
+    }
+    copy_ = {OwnedDescriptor(ends[0]), OwnedDescriptor(ends[1])};
+    return true;
+  }
+  std::size_t peek_pipe(MutableBytes into) const {
+    const ssize_t got = retry(fd_, POLLIN, [&] { return system_calls().tee(fd_, copy_[1].get(), into.size(), 0); });
+    if (got < 0) {
+      fail_call("read", name_, errno);
+    }
+    for (std::size_t done = 0; done < static_cast<std::size_t>(got);) {
+      done += read_some(copy_[0].get(), into.subspan(done, static_cast<std::size_t>(got) - done), name_);
+    }
+    return static_cast<std::size_t>(got);
+  }
+
   int fd_;
   std::string name_;
   std::optional<std::uint64_t> start_;  // set for random access
   std::uint64_t size_ = 0;
+  bool is_pipe_ = false;
+  bool is_socket_ = false;
+  std::array<OwnedDescriptor, 2> copy_;  // of what is in the pipe: the ends to read and to write
 };
 
 }  // namespace

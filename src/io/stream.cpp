@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <exception>
 #include <istream>
 #include <ostream>
@@ -57,6 +58,16 @@ class StreamSink final : public Sink {
   std::ostream& stream_;
 };
 
+/// What a stream buffer holds and has not given yet.
+struct GetArea : std::streambuf {
+  static Bytes of(const std::streambuf& buffer) {
+    const char* const begin = (buffer.*&GetArea::gptr)();
+    const char* const end = (buffer.*&GetArea::egptr)();
+    return {reinterpret_cast<const std::byte*>(begin), static_cast<std::size_t>(end - begin)};
+  }
+  static bool in(const std::streambuf& buffer) { return (buffer.*&GetArea::eback)() != nullptr; }
+};
+
 class StreamSource final : public Source {
  public:
   explicit StreamSource(std::istream& stream) : stream_(stream) {}
@@ -82,6 +93,27 @@ class StreamSource final : public Source {
       return 0;
     }
     return static_cast<std::size_t>(got);
+  }
+  std::optional<std::size_t> peek(MutableBytes into) override {
+    std::streambuf* const buffer = stream_.rdbuf();
+    if (stream_.fail() || buffer == nullptr || !GetArea::in(*buffer)) {
+      return std::nullopt;
+    }
+    if (into.empty()) {
+      return 0;
+    }
+    const int first = translated("read", [&] { return buffer->sgetc(); });  // fills it, if it is empty
+    if (first == std::streambuf::traits_type::eof()) {
+      return 0;
+    }
+    Bytes ready = GetArea::of(*buffer);
+    const std::byte one{static_cast<unsigned char>(first)};
+    if (ready.empty()) {
+      ready = {&one, 1};
+    }
+    ready = ready.first(std::min(ready.size(), into.size()));
+    std::copy(ready.begin(), ready.end(), into.begin());
+    return ready.size();
   }
   std::string name() const override { return "the stream"; }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -33,6 +34,9 @@ SystemCalls& system_calls() noexcept {
       .fcntl = ::fcntl,
       .fallocate = ::fallocate,
       .poll = ::poll,
+      .recv = ::recv,
+      .pipe2 = ::pipe2,
+      .tee = ::tee,
       .openat = [](int folder, const char* name, int flags,
                    mode_t mode) { return ::openat(folder, name, flags, mode); },
       .fstatat = ::fstatat,

@@ -35,6 +35,9 @@ struct SystemCalls {
   int (*fcntl)(int fd, int command, ...);
   int (*fallocate)(int fd, int mode, off_t offset, off_t length);  // Linux; may say ENOTSUP
   int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
+  ssize_t (*recv)(int fd, void* into, std::size_t count, int flags);
+  int (*pipe2)(int* fds, int flags);
+  ssize_t (*tee)(int from, int to, std::size_t count, unsigned flags);  // Linux
   // Names in a folder that is held by descriptor.
   int (*openat)(int folder, const char* name, int flags, mode_t mode);
   int (*fstatat)(int folder, const char* name, struct stat* out, int flags);
