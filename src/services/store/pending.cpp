@@ -26,6 +26,32 @@ std::uint64_t beginning(std::string_view key, std::size_t shared) noexcept {
 
 }  // namespace
 
+std::vector<std::uint32_t> sorted_numbers(const std::vector<std::string_view>& keys) {
+  std::size_t shared = keys.empty() ? 0 : keys[0].size();
+  for (const std::string_view key : keys) {
+    const std::string_view first = keys[0].substr(0, shared);
+    shared = static_cast<std::size_t>(std::ranges::mismatch(first, key).in1 - first.begin());
+  }
+  struct Sorted {
+    std::uint64_t beginning;
+    std::uint32_t number;
+  };
+  std::vector<Sorted> order;
+  order.reserve(keys.size());
+  for (std::uint32_t i = 0; i < keys.size(); ++i) {
+    order.push_back({beginning(keys[i], shared), i});
+  }
+  std::sort(order.begin(), order.end(), [&](const Sorted& a, const Sorted& b) {
+    return a.beginning != b.beginning ? a.beginning < b.beginning : keys[a.number] < keys[b.number];
+  });
+  std::vector<std::uint32_t> numbers;
+  numbers.reserve(keys.size());
+  for (const Sorted& next : order) {
+    numbers.push_back(next.number);
+  }
+  return numbers;
+}
+
 std::string_view PendingKeys::keep(std::string_view key) {
   if (chunks_.empty() || used_ + key.size() > chunk_size) {
     const std::size_t next = chunks_.empty() ? 0 : chunk_ + 1;
@@ -141,28 +167,13 @@ std::vector<IndexWrite::Change> PendingKeys::changes() const {
     std::for_each(entries_.begin(), entries_.end(), add);
     return changes;
   }
-  std::size_t shared = entries_[0].key_size;
+  std::vector<std::string_view> keys;
+  keys.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    const std::string_view first = entries_[0].text().substr(0, shared);
-    const std::string_view text = entry.text();
-    shared = static_cast<std::size_t>(std::mismatch(first.begin(), first.end(), text.begin(), text.end()).first -
-                                      first.begin());
+    keys.push_back(entry.text());
   }
-  struct Sorted {
-    std::uint64_t beginning;
-    std::uint32_t number;
-  };
-  std::vector<Sorted> order;
-  order.reserve(entries_.size());
-  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
-    order.push_back({beginning(entries_[i].text(), shared), i});
-  }
-  std::sort(order.begin(), order.end(), [&](const Sorted& a, const Sorted& b) {
-    return a.beginning != b.beginning ? a.beginning < b.beginning
-                                      : entries_[a.number].text() < entries_[b.number].text();
-  });
-  for (const Sorted& next : order) {
-    add(entries_[next.number]);
+  for (const std::uint32_t number : sorted_numbers(keys)) {
+    add(entries_[number]);
   }
   return changes;
 }

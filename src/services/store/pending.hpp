@@ -11,6 +11,9 @@
 
 namespace stele {
 
+/// The numbers of keys in the order of the keys; of equal ones in any.
+std::vector<std::uint32_t> sorted_numbers(const std::vector<std::string_view>& keys);
+
 /// Keys that come in their order are only appended, and indexed when one is asked for. Not thread-safe.
 class PendingKeys {
  public:

@@ -10,7 +10,7 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t group_records = 200'000;  // moved by one commit
+constexpr std::size_t group_records = 500'000;  // gone through for one commit
 constexpr std::uint64_t group_bytes = std::uint64_t{64} << 20;
 
 /// Moves what is live of shards that follow one another to a new one, group by group, so that others can write in
@@ -60,15 +60,45 @@ class RunVacuum {
     Position from;
     Position to;
   };
+  struct Found {
+    Key key;
+    Position at;
+    bool holds_value;
+    std::optional<Position> now;  // where the key leads
+  };
 
-  bool is_full() const noexcept { return copied_ >= group_bytes || moves_.size() >= group_records; }
+  bool is_full() const noexcept { return bytes_ >= group_bytes || records_ >= group_records; }
 
   /// Copies records from `at` on, until the group is full. Returns where the next begins.
   std::uint64_t copy_some(const Shard& shard, Bytes all, std::uint64_t at) {
-    if (read_ == nullptr) {
-      read_ = state_.index->read();
-    }
     shard.prefetch(at, group_bytes);
+    std::vector<Found> found;
+    at = find_some(shard, all, at, found);
+    locate(found);
+    for (Found& each : found) {
+      const Position from = each.at;
+      const Bytes bytes = all.subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(from.length));
+      if (each.holds_value && each.now == from) {
+        const Record record = parse_record(bytes, from.offset);
+        if (!record.value_is_whole()) {
+          shard.fail_damaged("has a value that does not match its checksum", from.offset);
+        }
+        const std::size_t payload = record.payload().size();
+        const std::uint64_t before = appender_->position();
+        const std::uint64_t to =
+            appender_->append(bytes, payload >= store_frozen::aligned_value ? bytes.size() - payload : 0);
+        other_ += to - before;
+        moves_.push_back({std::move(each.key), from, {target_, to, from.length}});
+      } else if (!each.holds_value && !each.now && !is_first_ && erased_.insert(each.key.sortable()).second) {
+        // an older value in a shard before these must stay erased, should the index have to be made anew
+        appender_->append(bytes);
+        other_ += from.length;
+      }
+    }
+    return at;
+  }
+
+  std::uint64_t find_some(const Shard& shard, Bytes all, std::uint64_t at, std::vector<Found>& found) {
     while (at < all.size() && !is_full()) {
       if (all[static_cast<std::size_t>(at)] == store_frozen::filler) {
         ++at;
@@ -80,42 +110,41 @@ class RunVacuum {
       } catch (const Error& error) {
         shard.fail_damaged("is none: " + error.message(), at);
       }
-      const Position from{shard.number(), at, record.length};
+      const Position here{shard.number(), at, record.length};
       at += record.length;
-      copied_ += record.length;
+      bytes_ += record.length;
+      ++records_;
       if (record.items == store_frozen::record_commit) {
         continue;
       }
       if (!record.is_whole()) {
-        shard.fail_damaged("does not match its checksum", from.offset);
+        shard.fail_damaged("does not match its checksum", here.offset);
       }
-      Key key = record.decode_key();
-      const std::optional<Position> now = state_.locate(*read_, key);
-      const Bytes bytes = all.subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(record.length));
-      if (record.holds_value() && now == from) {
-        if (!record.value_is_whole()) {
-          shard.fail_damaged("has a value that does not match its checksum", from.offset);
-        }
-        const std::size_t payload = record.payload().size();
-        const std::uint64_t before = appender_->position();
-        const std::uint64_t to =
-            appender_->append(bytes, payload >= store_frozen::aligned_value ? bytes.size() - payload : 0);
-        other_ += to - before;
-        moves_.push_back({std::move(key), from, {target_, to, record.length}});
-      } else if (!record.holds_value() && !now && !is_first_ && erased_.insert(key.sortable()).second) {
-        // an older value in a shard before these must stay erased, should the index have to be made anew
-        appender_->append(bytes);
-        other_ += record.length;
-      }
+      found.push_back({record.decode_key(), here, record.holds_value(), std::nullopt});
     }
     return at;
+  }
+
+  /// In the order of the keys, so that the index is read from one page to the next.
+  void locate(std::vector<Found>& found) {
+    if (read_ == nullptr) {
+      read_ = state_.index->read();
+    }
+    std::vector<std::string_view> keys;
+    keys.reserve(found.size());
+    for (const Found& each : found) {
+      keys.push_back(each.key.sortable());
+    }
+    for (const std::uint32_t number : sorted_numbers(keys)) {
+      found[number].now = state_.locate(*read_, found[number].key);
+    }
   }
 
   /// Leads the keys of the group to the copies.
   void commit() {
     const std::lock_guard lock(state_.write_mutex);
     read_ = nullptr;
-    copied_ = 0;
+    bytes_ = records_ = 0;
     if (moves_.empty() && other_ == 0) {
       return;
     }
@@ -128,13 +157,16 @@ class RunVacuum {
     other_ += mark.size();
     appender_->flush();
     appender_->sync();
+    std::vector<std::string_view> keys;
+    keys.reserve(moves_.size());
+    for (const Move& move : moves_) {
+      keys.push_back(move.key.sortable());
+    }
     std::vector<IndexWrite::Change> changes;
     changes.reserve(moves_.size());
-    for (const Move& move : moves_) {
-      changes.push_back({move.key.sortable(), move.to, move.from});
+    for (const std::uint32_t number : sorted_numbers(keys)) {
+      changes.push_back({keys[number], moves_[number].to, moves_[number].from});
     }
-    std::sort(changes.begin(), changes.end(),
-              [](const IndexWrite::Change& a, const IndexWrite::Change& b) { return a.key < b.key; });
     target.length = appender_->position();
     target.other_bytes += std::exchange(other_, 0);
     const std::unique_ptr<IndexWrite> write = state_.index->write();
@@ -202,7 +234,8 @@ class RunVacuum {
   std::unique_ptr<IndexRead, BlockReader::Release> read_;  // of the group
   std::vector<Move> moves_;
   std::unordered_set<std::string> erased_;
-  std::uint64_t copied_ = 0;  // bytes that were gone through for the group
+  std::uint64_t bytes_ = 0;  // gone through for the group
+  std::size_t records_ = 0;
   std::uint64_t other_ = 0;
 };
 
