@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory_resource>
 #include <unordered_set>
 
 #include "services/store/store_core.hpp"
@@ -56,12 +57,12 @@ class RunVacuum {
 
  private:
   struct Move {
-    Key key;
+    std::string_view key;
     Position from;
     Position to;
   };
   struct Found {
-    Key key;
+    std::string_view key;
     Position at;
     bool holds_value;
     std::optional<Position> now;  // where the key leads
@@ -72,10 +73,10 @@ class RunVacuum {
   /// Copies records from `at` on, until the group is full. Returns where the next begins.
   std::uint64_t copy_some(const Shard& shard, Bytes all, std::uint64_t at) {
     shard.prefetch(at, group_bytes);
-    std::vector<Found> found;
-    at = find_some(shard, all, at, found);
-    locate(found);
-    for (Found& each : found) {
+    found_.clear();
+    at = find_some(shard, all, at);
+    locate();
+    for (const Found& each : found_) {
       const Position from = each.at;
       const Bytes bytes = all.subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(from.length));
       if (each.holds_value && each.now == from) {
@@ -88,8 +89,8 @@ class RunVacuum {
         const std::uint64_t to =
             appender_->append(bytes, payload >= store_frozen::aligned_value ? bytes.size() - payload : 0);
         other_ += to - before;
-        moves_.push_back({std::move(each.key), from, {target_, to, from.length}});
-      } else if (!each.holds_value && !each.now && !is_first_ && erased_.insert(each.key.sortable()).second) {
+        moves_.push_back({each.key, from, {target_, to, from.length}});
+      } else if (!each.holds_value && !each.now && !is_first_ && erased_.emplace(each.key).second) {
         // an older value in a shard before these must stay erased, should the index have to be made anew
         appender_->append(bytes);
         other_ += from.length;
@@ -98,7 +99,7 @@ class RunVacuum {
     return at;
   }
 
-  std::uint64_t find_some(const Shard& shard, Bytes all, std::uint64_t at, std::vector<Found>& found) {
+  std::uint64_t find_some(const Shard& shard, Bytes all, std::uint64_t at) {
     while (at < all.size() && !is_full()) {
       if (all[static_cast<std::size_t>(at)] == store_frozen::filler) {
         ++at;
@@ -120,23 +121,40 @@ class RunVacuum {
       if (!record.is_whole()) {
         shard.fail_damaged("does not match its checksum", here.offset);
       }
-      found.push_back({record.decode_key(), here, record.holds_value(), std::nullopt});
+      found_.push_back({keep(record.decode_key().sortable()), here, record.holds_value(), std::nullopt});
     }
     return at;
   }
 
-  /// In the order of the keys, so that the index is read from one page to the next.
-  void locate(std::vector<Found>& found) {
+  /// A copy of a key that is there until the group is committed.
+  std::string_view keep(const std::string& key) {
+    char* const to = static_cast<char*>(keys_.allocate(key.size(), 1));
+    return {to, std::ranges::copy(key, to).out};
+  }
+
+  /// Numbers of items in the order of their keys.
+  template <class T>
+  static std::vector<std::uint32_t> sorted_by_key(const std::vector<T>& items) {
+    std::vector<std::string_view> keys;
+    keys.reserve(items.size());
+    for (const T& item : items) {
+      keys.push_back(item.key);
+    }
+    return sorted_numbers(keys);
+  }
+
+  /// In the order of the keys, so that each block is looked for once.
+  void locate() {
     if (read_ == nullptr) {
       read_ = state_.index->read();
     }
-    std::vector<std::string_view> keys;
-    keys.reserve(found.size());
-    for (const Found& each : found) {
-      keys.push_back(each.key.sortable());
-    }
-    for (const std::uint32_t number : sorted_numbers(keys)) {
-      found[number].now = state_.locate(*read_, found[number].key);
+    std::optional<KeyBlock> block;
+    for (const std::uint32_t number : sorted_by_key(found_)) {
+      Found& each = found_[number];
+      if (!block || !block->covers(each.key)) {
+        block = read_->covering(each.key);
+      }
+      each.now = block->find(each.key);
     }
   }
 
@@ -146,6 +164,7 @@ class RunVacuum {
     read_ = nullptr;
     bytes_ = records_ = 0;
     if (moves_.empty() && other_ == 0) {
+      keys_.release();
       return;
     }
     Tally next{writer_->state(), writer_->table()};
@@ -157,15 +176,10 @@ class RunVacuum {
     other_ += mark.size();
     appender_->flush();
     appender_->sync();
-    std::vector<std::string_view> keys;
-    keys.reserve(moves_.size());
-    for (const Move& move : moves_) {
-      keys.push_back(move.key.sortable());
-    }
     std::vector<IndexWrite::Change> changes;
     changes.reserve(moves_.size());
-    for (const std::uint32_t number : sorted_numbers(keys)) {
-      changes.push_back({keys[number], moves_[number].to, moves_[number].from});
+    for (const std::uint32_t number : sorted_by_key(moves_)) {
+      changes.push_back({moves_[number].key, moves_[number].to, moves_[number].from});
     }
     target.length = appender_->position();
     target.other_bytes += std::exchange(other_, 0);
@@ -175,6 +189,7 @@ class RunVacuum {
     write->commit(false);
     writer_->adopt(std::move(next));
     moves_.clear();
+    keys_.release();
   }
 
   /// Takes shards out of the table that nothing leads to; on the device first, as their files go then. The first goes
@@ -232,7 +247,9 @@ class RunVacuum {
   bool is_first_;
   std::optional<Appender> appender_;
   std::unique_ptr<IndexRead, BlockReader::Release> read_;  // of the group
+  std::vector<Found> found_;
   std::vector<Move> moves_;
+  std::pmr::monotonic_buffer_resource keys_;  // of the group
   std::unordered_set<std::string> erased_;
   std::uint64_t bytes_ = 0;  // gone through for the group
   std::size_t records_ = 0;
