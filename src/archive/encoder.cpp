@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "archive/encoder_state.hpp"
+#include "archive/item.hpp"
 #include "archive/shared_buffers.hpp"
 #include "base/stack.hpp"
 #include "base/threads.hpp"
@@ -27,6 +28,7 @@ constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;  // in the table
 Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options, bool behind)
     : out_(sink, compressor, thread_count(options.threads), behind),
       sink_(sink),
+      item_sink_(dynamic_cast<ItemSink*>(&sink)),
       compressor_(compressor),
       options_(options) {
   canonical_ = options.canonical;
@@ -70,6 +72,13 @@ void Encoder::finish() {
     fail(Errc::invalid_argument, "an archive holds exactly one value");
   }
   put_deferred();
+  if (item_sink_ != nullptr && directory_.arrays.empty()) {
+    const Bytes all = out_.unsent();
+    if (all.size() == out_.position() && all.size() - frozen::label.size() <= item_sink_->most_item()) {
+      item_sink_->item(all.subspan(frozen::label.size()));
+      return;
+    }
+  }
   // Segments end where the directory begins, which has a checksum of its own.
   directory_.segments = out_.segments();
   std::erase_if(directory_.steps, [](const StepEntry& entry) { return entry.steps.empty(); });

@@ -21,6 +21,7 @@ struct Rewalk {
   const void* value = nullptr;
 };
 
+class ItemSink;
 class SharedBuffers;
 
 class Encoder final : public OutVisitor {
@@ -150,6 +151,7 @@ class Encoder final : public OutVisitor {
 
   Output out_;
   Sink& sink_;
+  ItemSink* item_sink_;  // the same, if it is one
   CompressingSink* compressor_;
   SaveOptions options_;
   std::string file_;

@@ -15,6 +15,16 @@ namespace stele {
 /// `most` bytes. Valid as long as the archive.
 std::optional<Bytes> root_item(Bytes archive, std::size_t most);
 
+/// A Sink that takes the root value of a plain archive alone where root_item() would find one: then nothing else of the
+/// archive is made.
+class ItemSink : public Sink {
+ public:
+  /// The most bytes of a root value that is to come alone; 0: none.
+  virtual std::size_t most_item() const noexcept = 0;
+  /// Valid until the next archive is begun.
+  virtual void item(Bytes item) = 0;
+};
+
 /// Reads one value from memory or a mapping.
 class ItemReader {
  public:

@@ -29,6 +29,9 @@ Output::Output(Sink& sink, CompressingSink* compressor, unsigned threads, bool b
 void Output::restart() noexcept {
   used_ = 0;
   run_bytes_ = 0;
+  if (sent_ == archive_start_) {
+    return;  // nothing has become of the last one
+  }
   flushed_ = 0;
   archive_start_ = sent_;
   segment_bytes_ = 0;

@@ -52,6 +52,8 @@ class Output {
   void payload_piece(Bytes bytes);
   std::uint64_t end_payload() noexcept;
 
+  /// What has gathered since the Sink was written to last; valid until more comes.
+  Bytes unsent() const noexcept { return {buffer_, used_}; }
   /// Writes what has gathered to the Sink.
   void flush();
   /// Bytes that will be known only later: reserves them in the Sink; fill() writes them before any other structure

@@ -1,17 +1,63 @@
 #include "base/checksum.hpp"
 
 #include <xxhash.h>
+#if STELE_WITH_XXH_DISPATCH
+#include <immintrin.h>
+#define XXH_DISPATCH_DISABLE_REPLACE
+#include <xxh_x86dispatch.h>
+#endif
 
 #include <new>
 
 namespace stele {
+namespace {
+
+#if STELE_WITH_XXH_DISPATCH
+
+// XXH3 with AVX2 or AVX-512 where the processor has them: three times as fast.
+constexpr auto* wide_64 = &XXH3_64bits_dispatch;
+constexpr auto* wide_128 = &XXH3_128bits_dispatch;
+constexpr auto* wide_update_64 = &XXH3_64bits_update_dispatch;
+constexpr auto* wide_update_128 = &XXH3_128bits_update_dispatch;
+
+bool is_wide(std::size_t size) noexcept {
+  constexpr std::size_t least = 4096;  // below, it does not pay off to have the processor change to wide registers
+  return size >= least && __builtin_cpu_supports("avx2");
+}
+/// Those functions leave the upper halves of registers in use, which slows down all SSE code that follows.
+[[gnu::target("avx")]] void leave_wide() noexcept { _mm256_zeroupper(); }
+
+#else
+
+constexpr auto* wide_64 = &XXH3_64bits;
+constexpr auto* wide_128 = &XXH3_128bits;
+constexpr auto* wide_update_64 = &XXH3_64bits_update;
+constexpr auto* wide_update_128 = &XXH3_128bits_update;
+
+constexpr bool is_wide(std::size_t) noexcept { return false; }
+void leave_wide() noexcept {}
+
+#endif
+
+/// Calls one of two functions that do the same.
+template <class F, class... State>
+auto call(F* wide, F* other, std::span<const std::byte> bytes, State*... state) noexcept {
+  if (!is_wide(bytes.size())) {
+    return other(state..., bytes.data(), bytes.size());
+  }
+  const auto result = wide(state..., bytes.data(), bytes.size());
+  leave_wide();
+  return result;
+}
+
+}  // namespace
 
 std::uint32_t xxh32(std::span<const std::byte> bytes) noexcept { return XXH32(bytes.data(), bytes.size(), 0); }
 
-std::uint64_t xxh3_64(std::span<const std::byte> bytes) noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
+std::uint64_t xxh3_64(std::span<const std::byte> bytes) noexcept { return call(wide_64, &XXH3_64bits, bytes); }
 
 Hash128 xxh3_128(std::span<const std::byte> bytes) noexcept {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  const XXH128_hash_t hash = call(wide_128, &XXH3_128bits, bytes);
   return {hash.high64, hash.low64};
 }
 
@@ -39,9 +85,9 @@ void Xxh3::update(std::span<const std::byte> bytes) noexcept {
     return;
   }
   if (width_ == Width::bits64) {
-    XXH3_64bits_update(state_, bytes.data(), bytes.size());
+    call(wide_update_64, &XXH3_64bits_update, bytes, state_);
   } else {
-    XXH3_128bits_update(state_, bytes.data(), bytes.size());
+    call(wide_update_128, &XXH3_128bits_update, bytes, state_);
   }
 }
 

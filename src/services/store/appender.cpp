@@ -72,10 +72,14 @@ std::uint64_t Appender::append(Bytes record, std::size_t payload_at) {
     return at;
   }
   buffer_.insert(buffer_.end(), record.begin(), record.end());
-  if (buffer_.size() >= buffer_size / 2) {
-    flush_or_undo(before);
-  }
+  flush_if_full(before);
   return at;
+}
+
+void Appender::flush_if_full(std::uint64_t at) {
+  if (buffer_.size() >= buffer_size / 2) {
+    flush_or_undo(at);
+  }
 }
 
 std::uint64_t Appender::begin(Bytes head) {

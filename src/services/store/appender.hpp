@@ -25,6 +25,14 @@ class Appender {
   /// Appends a whole record; `payload_at`, if not 0, is the offset in it of what is to be aligned. Returns where the
   /// record begins. Throws: Error(io); the record is then not appended.
   std::uint64_t append(Bytes record, std::size_t payload_at = 0);
+  /// The same for a small one, of up to 64 KiB, that `put` appends to what it is given.
+  template <class F>
+  std::uint64_t append_small(const F& put) {
+    const std::uint64_t at = position();
+    put(buffer_);
+    flush_if_full(at);
+    return at;
+  }
 
   // A record whose payload comes in pieces.
   /// Appends its beginning, behind which the payload is to be aligned. Returns where the record begins.
@@ -43,6 +51,7 @@ class Appender {
   Appender(OwnedDescriptor file, std::string path, std::uint64_t length);
   void fill(std::uint64_t count);
   void flush_or_undo(std::uint64_t at);
+  void flush_if_full(std::uint64_t at);
   OwnedDescriptor file_;
   std::string path_;
   std::uint64_t written_;

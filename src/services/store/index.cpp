@@ -437,6 +437,9 @@ std::uint64_t Index::bytes() const { return environment_->file.size(); }
 
 /// Finds the state that the transaction sees.
 void IndexRead::begin() {
+  if (is_locked() && root_.page_size > 0 && root_.transaction == ::mdb_txn_id(transaction_)) {
+    return;  // the one that it saw last, which has been the newest since, so that none of it was written over
+  }
   const GrowingFile& file = index_.environment_->file;
   for (int attempt = 0;; ++attempt) {
     const std::array<IndexRoot, 2> roots = index_roots(file.all(0));

@@ -98,8 +98,12 @@ KeyBlock::KeyBlock(std::string_view low, Bytes stored, Check check) : low_(low) 
   }
 }
 
-std::uint64_t KeyBlock::Column::operator[](std::size_t i) const noexcept {
-  return base + (width == 0 ? 0 : load_le(values + i * width, width));
+inline std::uint64_t KeyBlock::Column::operator[](std::size_t i) const noexcept {
+  if (width == 0) {
+    return base;
+  }
+  constexpr std::size_t most = sizeof(std::uint64_t);  // the head before the columns is longer
+  return base + (load_le<std::uint64_t>(values + (i + 1) * width - most) >> 8 * (most - width));
 }
 
 std::string_view KeyBlock::suffix(std::size_t i) const {
@@ -174,36 +178,54 @@ Position KeyBlock::position(std::size_t i) const noexcept {
 
 namespace {
 
-/// What a run of entries takes as a block.
+/// What a run of entries, sorted, takes as a block.
 struct RunShape {
-  explicit RunShape(std::span<const BlockEntry> entries) : count(entries.size()) {
-    if (entries.empty()) {
-      return;
+  RunShape() = default;
+  explicit RunShape(std::span<const BlockEntry> entries) {
+    if (!entries.empty()) {
+      shortest = entries.front().key.size();
+      prefix = entries.front().key.substr(0, common_prefix(entries.front().key, entries.back().key));
     }
-    const std::string_view first = entries.front().key;
-    prefix = first.substr(0, common_prefix(first, entries.back().key));  // they are sorted
-    std::size_t shortest = first.size();
-    std::size_t longest = first.size();
-    std::size_t keys = 0;
     for (const BlockEntry& entry : entries) {
-      shortest = std::min(shortest, entry.key.size());
-      longest = std::max(longest, entry.key.size());
-      keys += entry.key.size();
-      shards.add(entry.position.shard);
-      offsets.add(entry.position.offset);
-      lengths.add(entry.position.length);
+      count_in(entry);
     }
-    suffixes = keys - count * prefix.size();
-    suffix_size = shortest == longest ? static_cast<std::uint16_t>(longest - prefix.size()) : none;
-    row = shards.width() + offsets.width() + lengths.width() + (shortest == longest ? 0 : 2);
   }
-  std::size_t size() const noexcept { return head_size + prefix.size() + suffixes + count * row; }
+  /// One behind those that there are.
+  void add(const BlockEntry& entry) {
+    const std::string_view key = entry.key;
+    if (count == 0) {
+      prefix = key;
+      shortest = key.size();
+    } else if (!key.starts_with(prefix)) {
+      prefix = prefix.substr(0, common_prefix(prefix, key));
+    }
+    count_in(entry);
+  }
+  void count_in(const BlockEntry& entry) {
+    ++count;
+    shortest = std::min(shortest, entry.key.size());
+    longest = std::max(longest, entry.key.size());
+    keys += entry.key.size();
+    shards.add(entry.position.shard);
+    offsets.add(entry.position.offset);
+    lengths.add(entry.position.length);
+  }
+  std::uint16_t suffix_size() const noexcept {
+    return count > 0 && shortest == longest ? static_cast<std::uint16_t>(longest - prefix.size()) : none;
+  }
+  std::size_t size() const noexcept {
+    if (count == 0) {
+      return head_size;
+    }
+    const std::size_t row = shards.width() + offsets.width() + lengths.width() + (shortest == longest ? 0 : 2);
+    return head_size + prefix.size() + keys - count * prefix.size() + count * row;
+  }
 
-  std::size_t count;
+  std::size_t count = 0;
   std::string_view prefix;
-  std::size_t suffixes = 0;  // bytes of all
-  std::uint16_t suffix_size = none;
-  std::size_t row = 0;  // bytes of each, but for its suffix
+  std::size_t keys = 0;  // bytes of all
+  std::size_t shortest = 0;
+  std::size_t longest = 0;
   Range shards, offsets, lengths;
 };
 
@@ -218,7 +240,7 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   store_le<std::uint16_t>(head, static_cast<std::uint16_t>(entries.size()));
   store_le<std::uint16_t>(head + 2, high ? static_cast<std::uint16_t>(high_size) : none);
   store_le<std::uint16_t>(head + 4, static_cast<std::uint16_t>(shape.prefix.size()));
-  store_le<std::uint16_t>(head + 6, shape.suffix_size);
+  store_le<std::uint16_t>(head + 6, shape.suffix_size());
   if (!entries.empty()) {
     head[8] = static_cast<std::byte>(shape.shards.width());
     head[9] = static_cast<std::byte>(shape.offsets.width());
@@ -234,7 +256,7 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   append(high.value_or(std::string_view{}));
   append(shape.prefix);
   const std::size_t prefix = shape.prefix.size();
-  if (shape.suffix_size == none) {
+  if (shape.suffix_size() == none) {
     std::size_t end = 0;
     for (const BlockEntry& entry : entries) {
       end += entry.key.size() - prefix;
@@ -259,25 +281,18 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   store_le<std::uint64_t>(out.data(), check_of(low, out));
 }
 
-/// How many of the first entries, one at least, make a block of up to `limit` bytes; `guess`: about so many.
-std::size_t fitting(std::span<const BlockEntry> entries, std::size_t limit, std::size_t guess) {
-  constexpr std::size_t near = 24;  // bytes that may be left
-  std::size_t fits = 1;
-  std::size_t too_many = entries.size() + 1;
-  while (too_many - fits > 1) {
-    guess = std::clamp(guess, fits + 1, too_many - 1);
-    const std::size_t size = RunShape(entries.first(guess)).size();
-    if (size > limit) {
-      too_many = guess;
-    } else {
-      fits = guess;
-      if (size + near > limit) {
-        break;
-      }
+/// As many of the first entries as make a block of up to `limit` bytes; one in any case, if there is one.
+RunShape fitting(std::span<const BlockEntry> entries, std::size_t limit) {
+  RunShape shape;
+  for (const BlockEntry& entry : entries) {
+    RunShape longer = shape;
+    longer.add(entry);
+    if (shape.count > 0 && longer.size() > limit) {
+      break;
     }
-    guess = size <= head_size ? guess * 2 : guess * (limit - head_size) / (size - head_size);
+    shape = longer;
   }
-  return fits;
+  return shape;
 }
 
 /// The shortest text that is behind `before` and not behind `first`: what tells two blocks apart.
@@ -298,18 +313,15 @@ void write_blocks(std::string_view low, std::optional<std::string_view> high, co
   std::vector<std::byte> bytes;
   std::span<const BlockEntry> left = entries;
   std::string_view block_low = low;
-  std::size_t guess = left.size() * limit / std::max<std::size_t>(all.size(), 1);
   do {
-    const bool is_last = left.size() <= 1 || (left.size() == entries.size() && all.size() <= limit);
-    const std::size_t count = is_last ? left.size() : fitting(left, limit, guess);
-    const std::span<const BlockEntry> block = left.first(count);
-    left = left.subspan(count);
+    const RunShape shape = left.size() == all.count && all.size() <= limit ? all : fitting(left, limit);
+    const std::span<const BlockEntry> block = left.first(shape.count);
+    left = left.subspan(shape.count);
     const std::optional<std::string_view> block_high =
         left.empty() ? high : std::optional(separator(block.back().key, left.front().key));
-    write_block(block_low, block_high, block, RunShape(block), bytes);
+    write_block(block_low, block_high, block, shape, bytes);
     put(block_low, bytes);
     block_low = block_high.value_or(std::string_view{});
-    guess = count;
   } while (!left.empty());
 }
 

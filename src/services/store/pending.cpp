@@ -12,6 +12,11 @@ constexpr std::size_t chunk_size = std::size_t{64} << 10;
 constexpr std::size_t kept_chunks = 64;  // for the next commit
 constexpr std::size_t least_slots = 64;
 
+std::uint64_t slot_of(std::uint32_t hash, std::size_t number) noexcept {
+  return std::uint64_t{hash} << 32 | static_cast<std::uint32_t>(number + 1);
+}
+std::size_t number_in(std::uint64_t slot) noexcept { return static_cast<std::uint32_t>(slot) - 1; }
+
 std::uint32_t hash_of(std::string_view key) noexcept {
   return static_cast<std::uint32_t>(xxh3_64(std::as_bytes(std::span(key))));
 }
@@ -25,6 +30,32 @@ std::uint64_t beginning(std::string_view key, std::size_t shared) noexcept {
 }
 
 }  // namespace
+
+std::vector<std::uint32_t> sorted_numbers(const std::vector<std::string_view>& keys) {
+  std::size_t shared = keys.empty() ? 0 : keys[0].size();
+  for (const std::string_view key : keys) {
+    const std::string_view first = keys[0].substr(0, shared);
+    shared = static_cast<std::size_t>(std::ranges::mismatch(first, key).in1 - first.begin());
+  }
+  struct Sorted {
+    std::uint64_t beginning;
+    std::uint32_t number;
+  };
+  std::vector<Sorted> order;
+  order.reserve(keys.size());
+  for (std::uint32_t i = 0; i < keys.size(); ++i) {
+    order.push_back({beginning(keys[i], shared), i});
+  }
+  std::sort(order.begin(), order.end(), [&](const Sorted& a, const Sorted& b) {
+    return a.beginning != b.beginning ? a.beginning < b.beginning : keys[a.number] < keys[b.number];
+  });
+  std::vector<std::uint32_t> numbers;
+  numbers.reserve(keys.size());
+  for (const Sorted& next : order) {
+    numbers.push_back(next.number);
+  }
+  return numbers;
+}
 
 std::string_view PendingKeys::keep(std::string_view key) {
   if (chunks_.empty() || used_ + key.size() > chunk_size) {
@@ -42,14 +73,11 @@ std::string_view PendingKeys::keep(std::string_view key) {
 }
 
 /// Where a key is, or where it goes.
-std::uint32_t* PendingKeys::slot(std::string_view key, std::uint32_t hash) {
+std::uint64_t* PendingKeys::slot(std::string_view key, std::uint32_t hash) {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
-    if (slots_[i] == 0) {
-      return &slots_[i];
-    }
-    const Entry& entry = entries_[slots_[i] - 1];
-    if (entry.hash == hash && entry.text() == key) {
+    const std::uint64_t taken = slots_[i];
+    if (taken == 0 || (taken >> 32 == hash && entries_[number_in(taken)].text() == key)) {
       return &slots_[i];
     }
   }
@@ -66,9 +94,9 @@ void PendingKeys::index_all() {
     indexed_ = 0;
   }
   for (; indexed_ < entries_.size(); ++indexed_) {
-    Entry& entry = entries_[indexed_];
-    entry.hash = hash_of(entry.text());
-    *slot(entry.text(), entry.hash) = static_cast<std::uint32_t>(indexed_ + 1);
+    const std::string_view key = entries_[indexed_].text();
+    const std::uint32_t hash = hash_of(key);
+    *slot(key, hash) = slot_of(hash, indexed_);
   }
 }
 
@@ -78,26 +106,26 @@ void PendingKeys::set(std::string_view key, const std::optional<Position>& posit
   if (!is_behind) {
     index_all();
     const std::uint32_t hash = hash_of(key);
-    std::uint32_t* const at = slot(key, hash);
+    std::uint64_t* const at = slot(key, hash);
     if (*at != 0) {
-      entry = &entries_[*at - 1];
+      entry = &entries_[number_in(*at)];
     } else {
       entries_.push_back({});
       entry = &entries_.back();
       try {
         const std::string_view kept = keep(key);
-        *entry = {kept.data(), static_cast<std::uint32_t>(kept.size()), hash, {}, false};
+        *entry = {kept.data(), static_cast<std::uint32_t>(kept.size()), false, {}};
       } catch (...) {
         entries_.pop_back();
         throw;
       }
-      *at = static_cast<std::uint32_t>(entries_.size());
+      *at = slot_of(hash, indexed_);
       indexed_ = entries_.size();
       is_sorted_ = false;
     }
   } else {
     const std::string_view kept = keep(key);
-    entries_.push_back({kept.data(), static_cast<std::uint32_t>(kept.size()), 0, {}, false});
+    entries_.push_back({kept.data(), static_cast<std::uint32_t>(kept.size()), false, {}});
     entry = &entries_.back();
   }
   entry->leads = position.has_value();
@@ -109,11 +137,11 @@ std::optional<std::optional<Position>> PendingKeys::find(std::string_view key) {
     return std::nullopt;
   }
   index_all();
-  const std::uint32_t at = *slot(key, hash_of(key));
+  const std::uint64_t at = *slot(key, hash_of(key));
   if (at == 0) {
     return std::nullopt;
   }
-  const Entry& entry = entries_[at - 1];
+  const Entry& entry = entries_[number_in(at)];
   return std::optional(entry.leads ? std::optional(entry.position) : std::nullopt);
 }
 
@@ -141,28 +169,13 @@ std::vector<IndexWrite::Change> PendingKeys::changes() const {
     std::for_each(entries_.begin(), entries_.end(), add);
     return changes;
   }
-  std::size_t shared = entries_[0].key_size;
+  std::vector<std::string_view> keys;
+  keys.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    const std::string_view first = entries_[0].text().substr(0, shared);
-    const std::string_view text = entry.text();
-    shared = static_cast<std::size_t>(std::mismatch(first.begin(), first.end(), text.begin(), text.end()).first -
-                                      first.begin());
+    keys.push_back(entry.text());
   }
-  struct Sorted {
-    std::uint64_t beginning;
-    std::uint32_t number;
-  };
-  std::vector<Sorted> order;
-  order.reserve(entries_.size());
-  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
-    order.push_back({beginning(entries_[i].text(), shared), i});
-  }
-  std::sort(order.begin(), order.end(), [&](const Sorted& a, const Sorted& b) {
-    return a.beginning != b.beginning ? a.beginning < b.beginning
-                                      : entries_[a.number].text() < entries_[b.number].text();
-  });
-  for (const Sorted& next : order) {
-    add(entries_[next.number]);
+  for (const std::uint32_t number : sorted_numbers(keys)) {
+    add(entries_[number]);
   }
   return changes;
 }

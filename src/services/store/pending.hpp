@@ -11,6 +11,9 @@
 
 namespace stele {
 
+/// The numbers of keys in the order of the keys; of equal ones in any.
+std::vector<std::uint32_t> sorted_numbers(const std::vector<std::string_view>& keys);
+
 /// Keys that come in their order are only appended, and indexed when one is asked for. Not thread-safe.
 class PendingKeys {
  public:
@@ -28,17 +31,16 @@ class PendingKeys {
   struct Entry {
     const char* key = nullptr;
     std::uint32_t key_size = 0;
-    std::uint32_t hash = 0;
-    Position position;
     bool leads = false;
+    Position position;
     std::string_view text() const noexcept { return {key, key_size}; }
   };
   std::string_view keep(std::string_view key);
-  std::uint32_t* slot(std::string_view key, std::uint32_t hash);
+  std::uint64_t* slot(std::string_view key, std::uint32_t hash);
   void index_all();
 
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // 1 more than the number of an entry, by hash; a power of two
+  std::vector<std::uint64_t> slots_;  // by hash; 0, or the hash and 1 more than the number of an entry; a power of two
   std::size_t indexed_ = 0;           // entries that are in it
   bool is_sorted_ = true;
   // The bytes of the keys.

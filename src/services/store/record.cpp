@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 #include <limits>
 
@@ -67,13 +68,26 @@ void seal(std::vector<std::byte>& out, std::size_t at) {
   store_le<std::uint64_t>(out.data() + at, check);
 }
 
-/// Begins a record; returns where its check goes.
-std::size_t begin(std::vector<std::byte>& out, std::uint64_t items, std::size_t check_bytes = check_size) {
-  cbor::Builder builder(out);
-  builder.array(items);
-  builder.head(Major::bytes, check_bytes);
-  out.resize(out.size() + check_size);
-  return out.size() - check_size;
+/// Writes the item that stands for a key; returns the end.
+std::byte* put_key(std::byte* to, const Key& key) {
+  if (key.kind() == Key::Kind::integer) {
+    return key.sortable()[0] == 1 ? cbor::put_head(to, Major::negative, ~static_cast<std::uint64_t>(key.integer()))
+                                  : cbor::put_head(to, Major::natural, key.natural());
+  }
+  const Bytes bytes = key.bytes();
+  to = cbor::put_head(to, key.kind() == Key::Kind::text ? Major::text : Major::bytes, bytes.size());
+  return std::ranges::copy(bytes, to).out;
+}
+
+/// Begins a record of a key; returns where its check goes.
+std::size_t begin(std::vector<std::byte>& out, std::uint64_t items, const Key& key) {
+  assert(key.sortable().size() <= Key::max_size + 1);
+  std::array<std::byte, 3 * cbor::max_head + check_size + Key::max_size> bytes;
+  std::byte* const check = cbor::put_head(cbor::put_head(bytes.data(), Major::array, items), Major::bytes, check_size);
+  store_le<std::uint64_t>(check, 0);
+  const std::size_t at = out.size() + static_cast<std::size_t>(check - bytes.data());
+  out.insert(out.end(), bytes.data(), put_key(check + check_size, key));
+  return at;
 }
 
 }  // namespace
@@ -240,28 +254,12 @@ bool Record::value_is_whole() const noexcept {
   return xxh3_64({from, static_cast<std::size_t>(to - from)}) == *value_check;
 }
 
-void put_key(std::vector<std::byte>& out, const Key& key) {
-  cbor::Builder builder(out);
-  const std::string& sortable = key.sortable();
-  switch (key.kind()) {
-    case Key::Kind::integer:
-      if (sortable[0] == 1) {
-        builder.head(Major::negative, ~static_cast<std::uint64_t>(key.integer()));
-      } else {
-        builder.natural(key.natural());
-      }
-      return;
-    case Key::Kind::bytes:
-    case Key::Kind::text:
-      builder.head(key.kind() == Key::Kind::text ? Major::text : Major::bytes, sortable.size() - 1);
-      builder.raw(key.bytes());
-      return;
-  }
-}
-
 std::uint64_t put_commit(std::vector<std::byte>& out, std::uint64_t number, std::uint64_t id, const MarkPlace& place) {
-  const std::size_t at = begin(out, record_commit, mark_payload);
-  out.resize(out.size() + 2 * 8);
+  cbor::Builder builder(out);
+  builder.array(record_commit);
+  builder.head(Major::bytes, mark_payload);
+  const std::size_t at = out.size();
+  out.resize(at + mark_payload);
   store_le<std::uint64_t>(out.data() + at + check_size, number);
   store_le<std::uint64_t>(out.data() + at + check_size + 8, id);
   const std::uint64_t check = mark_check(std::span(out).subspan(at + check_size), place);
@@ -270,14 +268,12 @@ std::uint64_t put_commit(std::vector<std::byte>& out, std::uint64_t number, std:
 }
 
 void put_erased(std::vector<std::byte>& out, const Key& key) {
-  const std::size_t at = begin(out, record_erased);
-  put_key(out, key);
+  const std::size_t at = begin(out, record_erased, key);
   seal(out, at);
 }
 
 void put_plain(std::vector<std::byte>& out, const Key& key, Bytes head, Bytes payload) {
-  const std::size_t at = begin(out, record_plain);
-  put_key(out, key);
+  const std::size_t at = begin(out, record_plain, key);
   cbor::Builder builder(out);
   builder.raw(head);
   builder.raw(payload);
@@ -286,8 +282,7 @@ void put_plain(std::vector<std::byte>& out, const Key& key, Bytes head, Bytes pa
 
 void put_packed(std::vector<std::byte>& out, const Key& key, std::uint64_t dictionary, std::uint64_t plain_size,
                 Bytes compressed) {
-  const std::size_t at = begin(out, record_packed);
-  put_key(out, key);
+  const std::size_t at = begin(out, record_packed, key);
   cbor::Builder builder(out);
   builder.natural(dictionary);
   builder.array(2);
@@ -298,8 +293,7 @@ void put_packed(std::vector<std::byte>& out, const Key& key, std::uint64_t dicti
 }
 
 void put_large_head(std::vector<std::byte>& out, const Key& key, const LargeHead& head) {
-  const std::size_t at = begin(out, record_large);
-  put_key(out, key);
+  const std::size_t at = begin(out, record_large, key);
   cbor::Builder builder(out);
   builder.head(Major::bytes, check_size);
   out.resize(out.size() + check_size);

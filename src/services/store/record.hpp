@@ -47,9 +47,6 @@ struct Record {
 /// with offsets from `offset` on.
 Record parse_record(Bytes bytes, std::uint64_t offset);
 
-/// The head of a CBOR item that stands for a key.
-void put_key(std::vector<std::byte>& out, const Key& key);
-
 /// Where a mark of a commit stands: what its check is of besides, so that the copy of one elsewhere is none.
 struct MarkPlace {
   std::uint64_t store = 0;

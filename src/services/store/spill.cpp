@@ -12,6 +12,7 @@ constexpr std::size_t hashed_piece = std::size_t{256} << 10;  // hashed while it
 void Spill::keep(std::size_t most) {
   appender_ = nullptr;
   memory_.clear();
+  item_.reset();
   most_ = most;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "archive/item.hpp"
 #include "base/checksum.hpp"
 #include "services/store/appender.hpp"
 #include "stele/io.hpp"
@@ -11,7 +12,7 @@
 namespace stele {
 
 /// Not thread-safe.
-class Spill final : public Sink {
+class Spill final : public ItemSink {
  public:
   /// Thrown through the walk of the object, which is then begun again in another way.
   struct Restart {};
@@ -23,8 +24,11 @@ class Spill final : public Sink {
   void pass(Appender& appender, Bytes head, std::uint64_t most_length);
 
   void write(Bytes bytes) override;
+  std::size_t most_item() const noexcept override { return appender_ == nullptr ? store_frozen::large_value : 0; }
+  void item(Bytes item) override { item_ = item; }
 
-  /// What was kept.
+  /// What was kept: a root value alone, or else an archive.
+  std::optional<Bytes> kept_item() const noexcept { return item_; }
   Bytes kept() const noexcept { return memory_; }
   // Of what was let through: where its record begins, its size and XXH3-64.
   std::uint64_t record_at() const noexcept { return record_at_; }
@@ -34,6 +38,7 @@ class Spill final : public Sink {
  private:
   std::vector<std::byte> memory_;
   std::size_t most_ = 0;
+  std::optional<Bytes> item_;
   Appender* appender_ = nullptr;
   std::uint64_t most_length_ = 0;
   std::uint64_t record_at_ = 0;

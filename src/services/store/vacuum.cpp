@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory_resource>
 #include <unordered_set>
 
 #include "services/store/store_core.hpp"
@@ -10,7 +11,7 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t group_records = 200'000;  // moved by one commit
+constexpr std::size_t group_records = 500'000;  // gone through for one commit
 constexpr std::uint64_t group_bytes = std::uint64_t{64} << 20;
 
 /// Moves what is live of shards that follow one another to a new one, group by group, so that others can write in
@@ -56,19 +57,49 @@ class RunVacuum {
 
  private:
   struct Move {
-    Key key;
+    std::string_view key;
     Position from;
     Position to;
   };
+  struct Found {
+    std::string_view key;
+    Position at;
+    bool holds_value;
+    std::optional<Position> now;  // where the key leads
+  };
 
-  bool is_full() const noexcept { return copied_ >= group_bytes || moves_.size() >= group_records; }
+  bool is_full() const noexcept { return bytes_ >= group_bytes || records_ >= group_records; }
 
   /// Copies records from `at` on, until the group is full. Returns where the next begins.
   std::uint64_t copy_some(const Shard& shard, Bytes all, std::uint64_t at) {
-    if (read_ == nullptr) {
-      read_ = state_.index->read();
-    }
     shard.prefetch(at, group_bytes);
+    found_.clear();
+    at = find_some(shard, all, at);
+    locate();
+    for (const Found& each : found_) {
+      const Position from = each.at;
+      const Bytes bytes = all.subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(from.length));
+      if (each.holds_value && each.now == from) {
+        const Record record = parse_record(bytes, from.offset);
+        if (!record.value_is_whole()) {
+          shard.fail_damaged("has a value that does not match its checksum", from.offset);
+        }
+        const std::size_t payload = record.payload().size();
+        const std::uint64_t before = appender_->position();
+        const std::uint64_t to =
+            appender_->append(bytes, payload >= store_frozen::aligned_value ? bytes.size() - payload : 0);
+        other_ += to - before;
+        moves_.push_back({each.key, from, {target_, to, from.length}});
+      } else if (!each.holds_value && !each.now && !is_first_ && erased_.emplace(each.key).second) {
+        // an older value in a shard before these must stay erased, should the index have to be made anew
+        appender_->append(bytes);
+        other_ += from.length;
+      }
+    }
+    return at;
+  }
+
+  std::uint64_t find_some(const Shard& shard, Bytes all, std::uint64_t at) {
     while (at < all.size() && !is_full()) {
       if (all[static_cast<std::size_t>(at)] == store_frozen::filler) {
         ++at;
@@ -80,43 +111,60 @@ class RunVacuum {
       } catch (const Error& error) {
         shard.fail_damaged("is none: " + error.message(), at);
       }
-      const Position from{shard.number(), at, record.length};
+      const Position here{shard.number(), at, record.length};
       at += record.length;
-      copied_ += record.length;
+      bytes_ += record.length;
+      ++records_;
       if (record.items == store_frozen::record_commit) {
         continue;
       }
       if (!record.is_whole()) {
-        shard.fail_damaged("does not match its checksum", from.offset);
+        shard.fail_damaged("does not match its checksum", here.offset);
       }
-      Key key = record.decode_key();
-      const std::optional<Position> now = state_.locate(*read_, key);
-      const Bytes bytes = all.subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(record.length));
-      if (record.holds_value() && now == from) {
-        if (!record.value_is_whole()) {
-          shard.fail_damaged("has a value that does not match its checksum", from.offset);
-        }
-        const std::size_t payload = record.payload().size();
-        const std::uint64_t before = appender_->position();
-        const std::uint64_t to =
-            appender_->append(bytes, payload >= store_frozen::aligned_value ? bytes.size() - payload : 0);
-        other_ += to - before;
-        moves_.push_back({std::move(key), from, {target_, to, record.length}});
-      } else if (!record.holds_value() && !now && !is_first_ && erased_.insert(key.sortable()).second) {
-        // an older value in a shard before these must stay erased, should the index have to be made anew
-        appender_->append(bytes);
-        other_ += record.length;
-      }
+      found_.push_back({keep(record.decode_key().sortable()), here, record.holds_value(), std::nullopt});
     }
     return at;
+  }
+
+  /// A copy of a key that is there until the group is committed.
+  std::string_view keep(const std::string& key) {
+    char* const to = static_cast<char*>(keys_.allocate(key.size(), 1));
+    return {to, std::ranges::copy(key, to).out};
+  }
+
+  /// Numbers of items in the order of their keys.
+  template <class T>
+  static std::vector<std::uint32_t> sorted_by_key(const std::vector<T>& items) {
+    std::vector<std::string_view> keys;
+    keys.reserve(items.size());
+    for (const T& item : items) {
+      keys.push_back(item.key);
+    }
+    return sorted_numbers(keys);
+  }
+
+  /// In the order of the keys, so that each block is looked for once.
+  void locate() {
+    if (read_ == nullptr) {
+      read_ = state_.index->read();
+    }
+    std::optional<KeyBlock> block;
+    for (const std::uint32_t number : sorted_by_key(found_)) {
+      Found& each = found_[number];
+      if (!block || !block->covers(each.key)) {
+        block = read_->covering(each.key);
+      }
+      each.now = block->find(each.key);
+    }
   }
 
   /// Leads the keys of the group to the copies.
   void commit() {
     const std::lock_guard lock(state_.write_mutex);
     read_ = nullptr;
-    copied_ = 0;
+    bytes_ = records_ = 0;
     if (moves_.empty() && other_ == 0) {
+      keys_.release();
       return;
     }
     Tally next{writer_->state(), writer_->table()};
@@ -130,11 +178,9 @@ class RunVacuum {
     appender_->sync();
     std::vector<IndexWrite::Change> changes;
     changes.reserve(moves_.size());
-    for (const Move& move : moves_) {
-      changes.push_back({move.key.sortable(), move.to, move.from});
+    for (const std::uint32_t number : sorted_by_key(moves_)) {
+      changes.push_back({moves_[number].key, moves_[number].to, moves_[number].from});
     }
-    std::sort(changes.begin(), changes.end(),
-              [](const IndexWrite::Change& a, const IndexWrite::Change& b) { return a.key < b.key; });
     target.length = appender_->position();
     target.other_bytes += std::exchange(other_, 0);
     const std::unique_ptr<IndexWrite> write = state_.index->write();
@@ -143,6 +189,7 @@ class RunVacuum {
     write->commit(false);
     writer_->adopt(std::move(next));
     moves_.clear();
+    keys_.release();
   }
 
   /// Takes shards out of the table that nothing leads to; on the device first, as their files go then. The first goes
@@ -200,9 +247,12 @@ class RunVacuum {
   bool is_first_;
   std::optional<Appender> appender_;
   std::unique_ptr<IndexRead, BlockReader::Release> read_;  // of the group
+  std::vector<Found> found_;
   std::vector<Move> moves_;
+  std::pmr::monotonic_buffer_resource keys_;  // of the group
   std::unordered_set<std::string> erased_;
-  std::uint64_t copied_ = 0;  // bytes that were gone through for the group
+  std::uint64_t bytes_ = 0;  // gone through for the group
+  std::size_t records_ = 0;
   std::uint64_t other_ = 0;
 };
 

@@ -19,6 +19,7 @@ namespace {
 
 using namespace store_frozen;
 
+constexpr std::size_t record_head = 3 * cbor::max_head;  // most that a record takes besides key and value
 constexpr std::size_t kept_object = large_value + (std::size_t{8} << 10);  // with what an archive has besides
 
 bool names_all(const std::optional<ShardList>& list, const std::vector<ShardEntry>& table) {
@@ -214,8 +215,13 @@ ShardEntry* StoreWriter::entry(std::uint32_t number) { return find_entry(table_,
 // --- Records ---------------------------------------------------------------------------------------------------------
 
 void StoreWriter::note_written() noexcept {
-  written_ = appender_ ? appender_->written() : 0;
-  written_shard_ = appender_ ? active_ : 0;
+  const auto note = [](auto& known, auto now) {
+    if (known != now) {  // mostly it is not, and storing costs more than looking
+      known = now;
+    }
+  };
+  note(written_, appender_ ? appender_->written() : 0);
+  note(written_shard_, appender_ ? active_ : 0);
 }
 
 ShardHeader StoreWriter::header_of(const ShardEntry& shard) const {
@@ -302,7 +308,9 @@ Position StoreWriter::append(Bytes record, std::size_t payload_at) {
   open_shard(record.size());
   const std::uint64_t before = appender_->position();
   const std::uint64_t at = appender_->append(record, payload_at);
-  entry(active_)->other_bytes += at - before;
+  if (at > before) {
+    entry(active_)->other_bytes += at - before;
+  }
   note_written();
   return {active_, at, record.size()};
 }
@@ -373,9 +381,17 @@ void StoreWriter::put(const Key& key, Bytes head, Bytes payload) {
     put_large(key, large, {}, payload);
     return;
   }
-  scratch_.clear();
-  put_plain(scratch_, key, head, payload);
-  note(key, append(scratch_, payload.size() >= aligned_value ? scratch_.size() - payload.size() : 0));
+  if (payload.size() >= aligned_value) {
+    scratch_.clear();
+    put_plain(scratch_, key, head, payload);
+    note(key, append(scratch_, scratch_.size() - payload.size()));
+    return;
+  }
+  open_shard(record_head + key.sortable().size() + head.size() + payload.size());
+  const std::uint64_t at =
+      appender_->append_small([&](std::vector<std::byte>& out) { put_plain(out, key, head, payload); });
+  note_written();
+  note(key, Position{active_, at, appender_->position() - at});
 }
 
 bool StoreWriter::put_compressed(const Key& key, Bytes head, Bytes payload) {
@@ -443,7 +459,7 @@ void StoreWriter::put_object(const Key& key, const std::function<void(Writer& ou
     throw;
   }
   const Bytes archive = spill_.kept();
-  const std::optional<Bytes> item = root_item(archive, large_value);
+  const std::optional<Bytes> item = spill_.kept_item() ? spill_.kept_item() : root_item(archive, large_value);
   if (!item) {
     put_archive(key, archive);
     return;
