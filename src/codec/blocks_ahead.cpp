@@ -34,16 +34,18 @@ void BlocksAhead::add(std::uint64_t plain_size, std::uint64_t stored_size, std::
                      .check = check});
 }
 
-const std::vector<Block>& BlocksAhead::decode(Bytes stored) {
+const std::vector<Block>& BlocksAhead::decode(Bytes stored, MutableBytes into) {
   if (blocks_.size() < 2) {
     blocks_.clear();
     return blocks_;
   }
-  if (capacity_ < plain_size()) {
+  in_place_ = into.size() >= plain_size();
+  if (!in_place_ && capacity_ < plain_size()) {
     plain_.reset();
     plain_ = std::make_unique_for_overwrite<std::byte[]>(plain_size());
     capacity_ = plain_size();
   }
+  std::byte* const plain = in_place_ ? into.data() : plain_.get();
   std::vector<char> good(blocks_.size());
   std::atomic<std::size_t> next = 0;
   const std::function<void()> work = [&] {
@@ -54,7 +56,7 @@ const std::vector<Block>& BlocksAhead::decode(Bytes stored) {
         decoder->decode(
             block,
             stored.subspan(static_cast<std::size_t>(block.stored_offset), static_cast<std::size_t>(block.stored_size)),
-            {plain_.get() + block.plain_offset, static_cast<std::size_t>(block.plain_size)});
+            {plain + block.plain_offset, static_cast<std::size_t>(block.plain_size)});
         good[i] = 1;
       } catch (...) {  // reading in order says what is wrong
       }
@@ -76,7 +78,9 @@ const std::vector<Block>& BlocksAhead::decode(Bytes stored) {
 
 std::size_t BlocksAhead::give(MutableBytes into) {
   const std::size_t count = std::min(into.size(), plain_size() - given_);
-  std::copy_n(plain_.get() + given_, count, into.begin());
+  if (!in_place_) {
+    std::copy_n(plain_.get() + given_, count, into.begin());
+  }
   given_ += count;
   return count;
 }

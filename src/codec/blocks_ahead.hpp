@@ -37,8 +37,8 @@ class BlocksAhead {
   /// The stored size of all that was added.
   std::size_t stored_size() const noexcept;
   /// Decodes what was added, which `stored` begins with. What remains are those before the first that does not decode,
-  /// or none where there were less than two.
-  const std::vector<Block>& decode(Bytes stored);
+  /// or none where there were less than two. The next give() gets the same `into`, where plain bytes may be already.
+  const std::vector<Block>& decode(Bytes stored, MutableBytes into);
 
   /// Moves plain bytes to `into` and returns their number, 0 where there are no more.
   std::size_t give(MutableBytes into);
@@ -57,6 +57,7 @@ class BlocksAhead {
   std::vector<Block> blocks_;  // offsets count from the first
   std::unique_ptr<std::byte[]> plain_;
   std::size_t capacity_ = 0;  // of plain_
+  bool in_place_ = false;     // they are where they are wanted, not in plain_
   std::size_t given_ = 0;
 };
 
