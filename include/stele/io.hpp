@@ -72,8 +72,8 @@ class Source {
   /// Throws: Error(io).
   virtual std::size_t read(MutableBytes into) = 0;
   /// Copies what read() will give next and takes nothing: between one and `into.size()` bytes, 0 only at the end. May
-  /// wait for the first byte. Nothing where this Source cannot, which asking with an empty `into` tells. Where it can, a
-  /// decompressor that must not take what follows its data need not take it a few bytes at a time.
+  /// wait for the first byte. Nothing where this Source cannot, which asking with an empty `into` tells. Where it can,
+  /// a decompressor that must not take what follows its data need not take it a few bytes at a time.
   virtual std::optional<std::size_t> peek(MutableBytes into);
 
   /// The number of bytes in the whole Source, if it is known beforehand.

@@ -21,8 +21,8 @@ class BlocksAhead {
   // What blocks decoded at once may take, as Block::plain_size and stored_size say.
   static constexpr std::size_t most_plain = std::size_t{96} << 20;
   static constexpr std::size_t most_stored = std::size_t{32} << 20;
-  // Enough of small blocks.
-  static constexpr std::size_t usual_plain = std::size_t{4} << 20;
+  // Enough of small blocks, plain or stored.
+  static constexpr std::size_t usual_size = std::size_t{4} << 20;
 
   /// `threads` as in DecodeOptions. `decoder` makes one for each thread.
   BlocksAhead(unsigned threads, std::function<std::unique_ptr<BlockDecoder>()> decoder);
@@ -37,8 +37,8 @@ class BlocksAhead {
   /// The stored size of all that was added.
   std::size_t stored_size() const noexcept;
   /// Decodes what was added, which `stored` begins with. What remains are those before the first that does not decode,
-  /// or none where there were less than two.
-  const std::vector<Block>& decode(Bytes stored);
+  /// or none where there were less than two. The next give() gets the same `into`, where plain bytes may be already.
+  const std::vector<Block>& decode(Bytes stored, MutableBytes into);
 
   /// Moves plain bytes to `into` and returns their number, 0 where there are no more.
   std::size_t give(MutableBytes into);
@@ -55,7 +55,9 @@ class BlocksAhead {
   const ProcessOwned<Crew> crew_;
   Pool<BlockDecoder> decoders_;
   std::vector<Block> blocks_;  // offsets count from the first
-  std::vector<std::byte> plain_;
+  std::unique_ptr<std::byte[]> plain_;
+  std::size_t capacity_ = 0;  // of plain_
+  bool in_place_ = false;     // they are where they are wanted, not in plain_
   std::size_t given_ = 0;
 };
 

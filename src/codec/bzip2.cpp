@@ -255,8 +255,8 @@ class Bzip2Source final : public StreamsSource {
     begin();
     std::vector<std::byte> scratch(std::size_t{64} << 10);
     while (given_ > 0 && !ended_) {
-      const auto piece = MutableBytes(scratch).first(
-          static_cast<std::size_t>(std::min<std::uint64_t>(given_, scratch.size())));
+      const auto piece =
+          MutableBytes(scratch).first(static_cast<std::size_t>(std::min<std::uint64_t>(given_, scratch.size())));
       given_ -= decode(piece);
     }
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <functional>
 #include <optional>
 
 #include "base/bytes.hpp"
@@ -49,7 +50,8 @@ std::optional<std::size_t> find_magic(Bytes bytes, std::size_t begin) {
     for (unsigned set = sets[std::to_integer<std::size_t>(bytes[at + 2])]; set != 0; set &= set - 1) {
       const std::size_t bit = at * 8 + static_cast<unsigned>(std::countr_zero(set));
       const std::uint64_t found = bits_at(bytes, bit, magic_bits);
-      if (bit >= begin && bit + magic_bits + crc_bits <= bytes.size() * 8 && (found == block_magic || found == end_magic)) {
+      if (bit >= begin && bit + magic_bits + crc_bits <= bytes.size() * 8 &&
+          (found == block_magic || found == end_magic)) {
         return bit;
       }
     }
@@ -193,11 +195,16 @@ bool Blocks::take(Intake& in) {
     }
   }
   std::atomic<std::size_t> next = 0;
-  crew_->run([&] {
+  const std::function<void()> work = [&] {
     for (std::size_t i = next++; i < count_; i = next++) {
       decode(blocks_[i]);
     }
-  });
+  };
+  if (count_ < 2) {
+    work();
+  } else {
+    crew_->run(work);
+  }
   const std::size_t whole = found_last_ ? (begin_ + 7) / 8 : begin_ / 8;
   in.consume(whole);
   begin_ -= found_last_ ? begin_ : whole * 8;

@@ -38,9 +38,9 @@ class Blocks {
   Result read(Intake& in, MutableBytes into, std::size_t& made);
 
  private:
-  static constexpr std::size_t most_at_once = 16;                      // blocks
-  static constexpr std::size_t most_stored = std::size_t{5} << 19;     // of a block: 900,000 codes of at most 20 bits
-  static constexpr std::size_t most_plain = std::size_t{2} << 20;      // of a block that is decoded beside others
+  static constexpr std::size_t most_at_once = 16;                   // blocks
+  static constexpr std::size_t most_stored = std::size_t{5} << 19;  // of a block: 900,000 codes of at most 20 bits
+  static constexpr std::size_t most_plain = std::size_t{2} << 20;   // of a block that is decoded beside others
 
   enum class State : std::uint8_t { waiting, good, large, bad };
   struct Block {
@@ -65,9 +65,9 @@ class Blocks {
   std::uint32_t crc_ = 0;         // of the blocks given
   std::uint32_t stated_crc_ = 0;  // of the stream, where found_last_
   std::vector<Block> blocks_;
-  std::size_t count_ = 0;    // of blocks_ in use
-  std::size_t current_ = 0;  // of those, to be given
-  std::size_t given_ = 0;    // of its plain bytes
+  std::size_t count_ = 0;           // of blocks_ in use
+  std::size_t current_ = 0;         // of those, to be given
+  std::size_t given_ = 0;           // of its plain bytes
   std::unique_ptr<Bunzip> bunzip_;  // of a large one
   std::size_t used_ = 0;            // of its stream
 };

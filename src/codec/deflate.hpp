@@ -65,9 +65,9 @@ std::unique_ptr<Inflate> make_inflate(Inflate::Format format);
 class StreamInflate {
  public:
   struct Step {
-    std::size_t used = 0;    // bytes taken
-    std::size_t made = 0;    // bytes given
-    std::size_t unused = 0;  // the last of those that earlier calls have taken, which lie behind the stream: seven at most
+    std::size_t used = 0;  // bytes taken
+    std::size_t made = 0;  // bytes given
+    std::size_t unused = 0;  // the last bytes that earlier calls have taken, seven at most, which lie behind the stream
   };
 
   StreamInflate();

@@ -144,7 +144,9 @@ class Gzip final : public Codec {
     static constexpr std::array<std::string_view, 2> list = {".gz", ".gzip"};
     return list;
   }
-  bool recognises(Bytes first) const noexcept override { return first.size() >= 3 && gzip::begins_member(first.data()); }
+  bool recognises(Bytes first) const noexcept override {
+    return first.size() >= 3 && gzip::begins_member(first.data());
+  }
   LevelRange levels() const noexcept override { return deflate_levels(DeflateEnd::final_block); }
   std::string library() const override { return deflate_libraries(); }
 

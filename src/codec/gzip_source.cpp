@@ -33,7 +33,7 @@ class GzipSource final : public Source {
           if (const std::size_t count = members_.give(into); count > 0) {
             return count;
           }
-          if (!take_members() && !begin_member()) {
+          if (!take_members(into) && !begin_member()) {
             return 0;
           }
           break;
@@ -86,14 +86,14 @@ class GzipSource final : public Source {
 
   /// Takes the members that come next, as far as their headers say how long they are, and decodes them. Returns false
   /// where there are none, or none that is good: reading in order says what is there.
-  bool take_members() {
+  bool take_members(MutableBytes into) {
     members_.clear();
     if (!in_.ahead() || !members_.active()) {
       return false;
     }
     while (add_member()) {
     }
-    if (members_.decode(in_.ready()).empty()) {
+    if (members_.decode(in_.ready(), into).empty()) {
       members_.clear();
       return false;
     }

@@ -23,7 +23,7 @@ namespace stele {
 namespace {
 
 constexpr std::size_t header_size = 13;
-constexpr unsigned range_coder_size = 5;  // bytes that come before the first symbol
+constexpr unsigned range_coder_size = 5;   // bytes that come before the first symbol
 constexpr std::size_t size_at = 5;         // in the header
 constexpr std::size_t most_end_size = 32;  // of an end mark: 13 bytes or so
 

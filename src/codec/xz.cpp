@@ -244,7 +244,7 @@ class XzSource final : public StreamsSource {
       std::size_t count = 0;
       do {
         count = blocks_.give(into);
-      } while (count == 0 && take_blocks());
+      } while (count == 0 && take_blocks(into));
       if (count > 0) {
         return count;
       }
@@ -273,14 +273,14 @@ class XzSource final : public StreamsSource {
 
   /// Takes the blocks that come next, as far as their headers say how long they are, and decodes them. Returns false
   /// where there are none, or none that is good: reading in order says what is there.
-  bool take_blocks() {
+  bool take_blocks(MutableBytes into) {
     blocks_.clear();
     if (!in_.ahead() || !blocks_.active()) {
       return false;
     }
     while (add_block()) {
     }
-    const auto& good = blocks_.decode(in_.ready());
+    const auto& good = blocks_.decode(in_.ready(), into);
     for (const Block& block : good) {
       check(lzma_index_hash_append(sizes_, unpadded_size_in(block), block.plain_size));
     }

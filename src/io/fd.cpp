@@ -305,7 +305,8 @@ class FdSource final : public Source {
       return false;
     }
     copy_ = {OwnedDescriptor(ends[0]), OwnedDescriptor(ends[1])};
-    return true;
+    is_pipe_ = system_calls().tee(fd_, copy_[1].get(), 0, 0) == 0;  // -1 where the call is forbidden
+    return is_pipe_;
   }
   std::size_t peek_pipe(MutableBytes into) const {
     const ssize_t got = retry(fd_, POLLIN, [&] { return system_calls().tee(fd_, copy_[1].get(), into.size(), 0); });

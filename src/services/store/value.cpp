@@ -70,7 +70,7 @@ StoreValue StoreRecord::value(Shard::Found found, const ValueCodec& codec, const
   StoreValue value;
   value.stored_bytes_ = record.value.size();
   if (record.dictionary) {
-    const std::string& file = found.mapping->name();
+    const std::string file = found.mapping != nullptr ? found.mapping->name() : std::string();
     value.memory_ = std::make_shared<const StoreValue::Memory>(naming(file, [&] {
       return StoreValue::Memory{codec.decompress(record.payload(), record.plain_size, *record.dictionary, limits), file};
     }));
