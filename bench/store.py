@@ -7,7 +7,7 @@ import re
 import subprocess
 
 PROGRAMS = {
-    "store_bench (sizes|integers|durable|beside)/": 1,
+    "store_bench (sizes|integers|objects|durable|beside)/": 1,
     "store_bench entries/": 1,
     "store_bench scarce/": 1,
     "store_bench care/": 1,
@@ -241,6 +241,11 @@ def other_tables(read, table):
                 [[name, fixed(read(f"durable/1000/{name}", "commits"), 0),
                   *(thousands(read(f"beside/1000/{name}", key)) for key in ("alone", "reads", "writes"))]
                  for name in names]))
+    if read.engines("objects/100"):
+        yield "Writing objects of about 100 B under integers that rise; thousands a second", (
+            "A text, a number and 16 floats, visited by field; beside it LMDB with 100 bytes.\n\n"
+            + table(["", "write"], [[name, thousands(read(f"objects/100/{name}", "write"))]
+                                    for name in read.engines("objects/100")]))
     yield "The care of a store; MB of its files a second", (
         "`vacuum()` of a store of which every other entry was erased.\n\n"
         + table(["", "entries", "verify", "compact_to", "recover", "vacuum"],

@@ -114,13 +114,13 @@ double measure(StoreCase job, bool briefly, benchmark::UserCounters& counters) {
   return written.seconds;
 }
 
-/// Values of 100 B to 1 MB; of 1 kB also with integers in a rising order as keys.
+/// Values of 100 B to 1 MB; the small ones also with integers in a rising order as keys.
 void add_sizes() {
   for (const auto& [size, entries] :
        {std::pair{100, 400'000}, {1000, 200'000}, {10'000, 30'000}, {100'000, 3000}, {1'000'000, 300}}) {
     for (const auto& engine : engines()) {
       for (const bool integers : {false, true}) {
-        if ((integers && size != 1000) || static_cast<std::size_t>(size) < engine.least_value) {
+        if ((integers && size > 1000) || static_cast<std::size_t>(size) < engine.least_value) {
           continue;
         }
         StoreCase job;
@@ -131,6 +131,54 @@ void add_sizes() {
             [job](benchmark::UserCounters& counters) { return measure(job, false, counters); });
       }
     }
+  }
+}
+
+double timed(const auto& work) {
+  const double begin = bench::seconds(CLOCK_MONOTONIC);
+  work();
+  return bench::seconds(CLOCK_MONOTONIC) - begin;
+}
+
+struct Object {
+  std::string text = "an object's text";
+  std::uint64_t number = 0;
+  std::vector<float> numbers = std::vector<float>(16);
+};
+
+/// Objects of about 100 B under integers in a rising order, beside bytes of that size in LMDB.
+void add_objects() {
+  for (const auto& engine : engines()) {
+    if (engine.name != "stele" && engine.name != "LMDB") {
+      continue;
+    }
+    StoreCase job;
+    job.open = engine.open;
+    job.setting = {.integers = true, .value_size = 100};
+    job.entries = quick ? 40'000 : 400'000;
+    add("objects/100/" + engine.name, [job, engine](benchmark::UserCounters& counters) {
+      const Folder folder;
+      StoreCase there = job;
+      there.folder = folder.path();
+      const auto put_objects = [&] {
+        return timed([&] {
+          stele::Store store = stele::Store::open(there.folder + "/store");
+          Object object;
+          for (std::uint64_t i = 0; i < there.entries; ++i) {
+            object.number = i;
+            store.put(i, object);
+            if ((i + 1) % bench::commit_entries == 0) {
+              store.commit();
+            }
+          }
+          store.close();
+        });
+      };
+      const double took =
+          bench::in_child([&] { return engine.name == "stele" ? put_objects() : bench::fill(there).seconds; });
+      counters["write"] = static_cast<double>(there.entries) / took;
+      return took;
+    });
   }
 }
 
@@ -244,12 +292,6 @@ void add_commits() {
   }
 }
 
-double timed(const auto& work) {
-  const double begin = bench::seconds(CLOCK_MONOTONIC);
-  work();
-  return bench::seconds(CLOCK_MONOTONIC) - begin;
-}
-
 struct Care {
   double bytes = 0;  // of the store's files
   double verify = 0;
@@ -308,6 +350,7 @@ void add_care() {
 
 int main(int argc, char** argv) {
   add_sizes();
+  add_objects();
   add_entries();
   add_scarce();
   add_commits();

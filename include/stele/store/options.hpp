@@ -42,8 +42,8 @@ struct StoreOptions {
   Verify verify = Verify::automatic;
   /// Milliseconds to wait for another writer to end; then Error(busy).
   unsigned wait_ms = 0;
-  /// What put() and erase() have gathered is committed beyond so many values or bytes. Keys in random order cost the less
-  /// the more are committed together, as each commit writes most pages of the index anew.
+  /// What put() and erase() have gathered is committed beyond so many values or bytes. Keys in random order cost the
+  /// less the more are committed together, as each commit writes most pages of the index anew.
   std::uint64_t group_values = 500'000;
   std::uint64_t group_bytes = std::uint64_t{64} << 20;
   /// Names of polymorphic types; must outlive the Store.

@@ -251,7 +251,8 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   }
   std::byte* to = out.data() + head_size;
   const auto append = [&](std::string_view text) {
-    to = std::ranges::copy(std::as_bytes(std::span(text)), to).out;  // std::memcpy takes no null, of an empty text either
+    to = std::ranges::copy(std::as_bytes(std::span(text)), to)
+             .out;  // std::memcpy takes no null, of an empty text either
   };
   append(high.value_or(std::string_view{}));
   append(shape.prefix);
