@@ -63,7 +63,7 @@ consteval void require_own_visit() {
   static_assert(!inherits_visit<T, FieldNames>(),
                 "stele: this class inherits its visit from a base class, which does not know its own fields; give it "
                 "`static void visit(auto& v, auto& self)`, with stele::visit_base<Base>(v, self) for the base class");
-  static_assert(has_plain_visit<T, FieldNames>() || inherits_visit<T, FieldNames>(),
+  static_assert(has_plain_visit<T, FieldNames>(),
                 "stele: a visit is `static void visit(auto& v, auto& self)`, without further parameters: of others it "
                 "cannot be told whether they are a base class's");
 }

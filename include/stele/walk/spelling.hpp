@@ -154,12 +154,16 @@ struct OwnVisit {
 struct InheritedVisit : OwnVisit {};
 
 /// Whether T::visit, called with a visitor V, has a form from which it can be told whose it is: its address, or a
-/// parameter that is a T.
+/// parameter that is a T or a base class by name.
 template <class T, class V>
 consteval bool has_plain_visit() {
   using Result = decltype(T::visit(std::declval<V&>(), std::declval<T&>()));
-  return VisitAddress<T, V, Result, T&, const T&>::known ||
-         requires(V& v, OnlyReference<T> self) { T::visit(v, self); };
+  if constexpr (VisitAddress<T, V, Result, T&, const T&>::known) {
+    return true;
+  } else {
+    struct Other {};
+    return !requires(V& v, Other self) { T::visit(v, self); };
+  }
 }
 
 /// Whether T::visit, called with a visitor V, is that of a base class and so cannot know T's own fields.
