@@ -191,9 +191,22 @@ struct Layers {
   static void visit(auto& v, auto& self) {
     char name[64];
     for (std::size_t i = 0; i < count; ++i) {
-      v("weight of the layer with the number " + std::to_string(i), self.weights[i]);
+      const std::string weight = "weight of the layer with the number " + std::to_string(i);
       std::snprintf(name, sizeof name, "bias of the layer with the number %zu", i);
-      v.required(name, self.biases[i]);
+      const char* const bias = name;
+      switch (i % 4) {
+        case 0:
+          v(weight, self.weights[i]).required(name, self.biases[i]);
+          break;
+        case 1:
+          v(std::string_view(weight), self.weights[i])(std::string_view(name), self.biases[i]);
+          break;
+        case 2:
+          v(weight.c_str(), self.weights[i])(bias, self.biases[i]);
+          break;
+        default:
+          v(std::string(weight), self.weights[i]).renamed("b", std::string_view(name), self.biases[i]);
+      }
     }
   }
 };

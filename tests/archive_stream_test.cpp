@@ -656,6 +656,19 @@ TEST(MapWriters, GrowRecordsAndStridedBatches) {
   EXPECT_EQ(back(40, 9), base(9, 3));
 }
 
+TEST(MapWriters, AKeyIsWrittenOnce) {
+  const Folder folder;
+  MapWriter out(folder / "m.stele");
+  out.write("b", 1);
+  out.write("a", 2);
+  EXPECT_ERROR(out.write("b", 3), Errc::invalid_argument, "b was written before");
+  EXPECT_ERROR(out.grow<float>("a"), Errc::invalid_argument, "a was written before");
+  out.write("c", 4);  // it goes on
+  out.close();
+  EXPECT_EQ((load<std::map<std::string, int>>(folder / "m.stele")),
+            (std::map<std::string, int>{{"a", 2}, {"b", 1}, {"c", 4}}));
+}
+
 TEST(MapWriters, MisuseIsAnError) {
   const Folder folder;
   const auto code = [](auto action) { return error_of(action).code(); };

@@ -445,6 +445,14 @@ TEST(Types, UnregisteredPolymorphicTypesAreErrors) {
   others.add<Disc, Named2>("square");  // that name, but no Shape2
   EXPECT_EQ(error_of([&] { from_bytes<std::unique_ptr<Shape2>>(bytes, {.types = &others}); }).code(),
             Errc::type_mismatch);
+  TypeRegistry without_base;
+  without_base.add<Square>("square");  // through a pointer to Shape2 it could be written, and never read
+  const Error error = error_of([&] { to_bytes(square, {.types = &without_base}); });
+  EXPECT_EQ(error.code(), Errc::unknown_type);
+  EXPECT_NE(error.message().find("Shape2"), std::string::npos) << error.what();
+  EXPECT_EQ(error_of([&] { hash(square, {.types = &without_base}); }).code(), Errc::unknown_type);
+  const std::shared_ptr<Shape2> shared = std::make_shared<Square>();
+  EXPECT_EQ(error_of([&] { to_bytes(shared, {.types = &without_base}); }).code(), Errc::unknown_type);
   TypeRegistry twice = shapes();
   EXPECT_EQ(error_of([&] { twice.add<Square>("other"); }).code(), Errc::invalid_argument);
   EXPECT_EQ(error_of([&] { twice.add<Oval, Disc>("square"); }).code(), Errc::invalid_argument);

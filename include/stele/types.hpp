@@ -63,6 +63,8 @@ class TypeRegistry {
     void* (*make)() = nullptr;
     void (*destroy)(void* object) = nullptr;
     std::vector<Base> bases;  // itself first
+
+    bool has_base(const std::type_info& base) const noexcept;
   };
 
   /// Registers `Derived` under `name`, to be found through pointers to itself and to `Bases`.
@@ -105,6 +107,8 @@ void* cast_to_base(const TypeRegistry* types, void* object, const std::type_info
                    const std::type_info& base) noexcept;
 /// The type to write an object of dynamic type `type` with. Throws: Error(unknown_type).
 const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type);
+/// The same, of one that a pointer to `base` leads to, which must be among its bases.
+const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type, const std::type_info& base);
 /// The type stored under `name`, which must have `base` among its bases. Throws through `in`: Error(unknown_type).
 const TypeRegistry::Type& registered(InVisitor& in, std::string_view name, const std::type_info& base);
 

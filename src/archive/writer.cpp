@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <unordered_set>
 
 #include "archive/encoder.hpp"
+#include "base/checksum.hpp"
 #include "base/naming.hpp"
+#include "base/printable.hpp"
 #include "base/process.hpp"
 #include "codec/compress.hpp"
 #include "stele/archive.hpp"
@@ -166,9 +169,19 @@ struct MapWriter::State {
       fail(Errc::invalid_argument, std::string("a growing array is open; close it ") + when, {.file = name});
     }
   }
+  /// Fails where an entry has this key already: the file could not be read as a map.
+  void require_new(std::string_view key) {
+    if (!keys.insert(xxh3_128(std::as_bytes(std::span(key)))).second) {
+      fail(Errc::invalid_argument, "the key " + printable(key) + " was written before", {.file = name});
+    }
+  }
+  struct First {
+    std::size_t operator()(const Hash128& hash) const noexcept { return static_cast<std::size_t>(hash.low); }
+  };
   Writer writer;
   const std::string name;
   Encoder* encoder = nullptr;
+  std::unordered_set<Hash128, First> keys;
   bool growing = false;
   ProcessMark process;
 };
@@ -193,6 +206,7 @@ MapWriter& MapWriter::operator=(MapWriter&&) noexcept = default;
 
 OutVisitor& MapWriter::entry(std::string_view key) {
   state_->require_usable("before the next entry");
+  state_->require_new(key);
   naming(state_->name, [&] { state_->encoder->begin_entry(key); });
   return *state_->encoder;
 }

@@ -345,6 +345,10 @@ void TypeRegistry::insert(Type type) {
   types_.push_back(std::make_shared<const Type>(std::move(type)));
 }
 
+bool TypeRegistry::Type::has_base(const std::type_info& base) const noexcept {
+  return std::any_of(bases.begin(), bases.end(), [&](const Base& candidate) { return *candidate.type == base; });
+}
+
 void* cast_to_base(const TypeRegistry* types, void* object, const std::type_info& type,
                    const std::type_info& base) noexcept {
   if (type == base) {
@@ -383,15 +387,24 @@ const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_
   return *known;
 }
 
+const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type,
+                                     const std::type_info& base) {
+  const TypeRegistry::Type& known = registered(types, type);
+  if (!known.has_base(base)) {
+    fail(Errc::unknown_type, "the class " + class_name(type) + " is not registered with its base " + class_name(base) +
+                                 ", which a pointer leads to it by: add<" + class_name(type) + ", " +
+                                 class_name(base) + ">(…)");
+  }
+  return known;
+}
+
 const TypeRegistry::Type& registered(InVisitor& in, std::string_view name, const std::type_info& base) {
   const TypeRegistry::Type* known = in.types() == nullptr ? nullptr : in.types()->find(name);
   if (known == nullptr) {
     in.error(Errc::unknown_type, "the stored type " + std::string(name) + " is not in the registry");
   }
-  for (const TypeRegistry::Type::Base& candidate : known->bases) {
-    if (*candidate.type == base) {
-      return *known;
-    }
+  if (known->has_base(base)) {
+    return *known;
   }
   in.error(Errc::type_mismatch, "the stored type " + std::string(name) + " is not registered with the base wanted here");
 }

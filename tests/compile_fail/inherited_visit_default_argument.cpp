@@ -1,4 +1,4 @@
-// expect: stele: a visit is `static void visit(auto& v, auto& self)`, without further parameters
+// expect: stele: a visit is `static void visit(auto& v, auto& self)`, with both by reference and without further
 #include "stele/stele.hpp"
 
 namespace {

@@ -24,7 +24,7 @@ const void* identity(const T* object) noexcept {
 template <class T>
 const TypeRegistry::Type* written_type(const OutVisitor& out, const T& object) {
   const bool plain = typeid(object) == typeid(T) && (out.types() == nullptr || out.types()->find(typeid(T)) == nullptr);
-  return plain ? nullptr : &registered(out.types(), typeid(object));
+  return plain ? nullptr : &registered(out.types(), typeid(object), typeid(T));
 }
 
 /// Whether a pointer leads to an object of a type that is not known: nothing says what to store.

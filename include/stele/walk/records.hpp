@@ -64,8 +64,16 @@ consteval void require_own_visit() {
                 "stele: this class inherits its visit from a base class, which does not know its own fields; give it "
                 "`static void visit(auto& v, auto& self)`, with stele::visit_base<Base>(v, self) for the base class");
   static_assert(has_plain_visit<T, FieldNames>(),
-                "stele: a visit is `static void visit(auto& v, auto& self)`, without further parameters: of others it "
-                "cannot be told whether they are a base class's");
+                "stele: a visit is `static void visit(auto& v, auto& self)`, with both by reference and without further "
+                "parameters: a copy would be read into and lost, and of others it cannot be told whose they are");
+}
+
+template <class T>
+consteval void require_reference() {
+  using Result = decltype(Visit<T>::visit(std::declval<FieldNames&>(), std::declval<T&>()));
+  static_assert(!requires { static_cast<Result (*)(FieldNames&, T)>(&Visit<T>::visit); },
+                "stele: stele::Visit<T>::visit takes the object by reference, `auto& self`: a copy would be read into and "
+                "lost");
 }
 
 template <class T>
@@ -80,6 +88,7 @@ template <class V, class T>
 void visit_fields(V& v, T& object) {
   using Class = std::remove_const_t<T>;
   if constexpr (TraitVisited<Class>) {
+    require_reference<Class>();
     Visit<Class>::visit(v, object);
   } else if constexpr (MemberVisited<Class>) {
     require_own_visit<Class>();
@@ -130,15 +139,18 @@ class FieldNames {
   RecordInfo info() const noexcept { return {{names_, count_}, version_, nullptr}; }
 
  private:
-  /// A name that lasts as long as this: one that visit puts together, or has in a buffer, is copied.
+  /// A name that lasts as long as this: all but literals are copied, as visit may have put them together.
   template <class Name>
   std::string_view keep(const std::remove_reference_t<Name>& name) {
-    using Plain = std::remove_cvref_t<Name>;
-    constexpr bool literal = std::is_array_v<Plain> && std::is_const_v<std::remove_reference_t<Name>>;
-    if constexpr (literal || std::is_same_v<Plain, const char*> || std::is_same_v<Plain, std::string_view>) {
-      return name;
+    const std::string_view text(name);
+    if constexpr (std::is_array_v<std::remove_cvref_t<Name>> && std::is_const_v<std::remove_reference_t<Name>>) {
+      return text;
+    } else if (text.size() > sizeof(text_) - text_size_) {
+      return long_.emplace_front(text);
     } else {
-      return made_.emplace_front(std::string_view(name));
+      char* const to = text_ + text_size_;
+      text_size_ += text.copy(to, text.size());
+      return {to, text.size()};
     }
   }
   FieldNames& add(std::string_view name) {
@@ -158,9 +170,13 @@ class FieldNames {
   std::size_t count_ = 0;
   std::uint64_t marks_ = 0;  // of the names, so that few are compared
   std::uint32_t version_ = 0;
-  std::forward_list<std::string> made_;
+  std::size_t text_size_ = 0;
+  std::forward_list<std::string> long_;  // names for which text_ has no room
   union {
     std::string_view names_[max_fields];  // only the first count_ are set
+  };
+  union {
+    char text_[512];
   };
 };
 

@@ -153,12 +153,14 @@ struct OwnVisit {
 };
 struct InheritedVisit : OwnVisit {};
 
-/// Whether T::visit, called with a visitor V, has a form from which it can be told whose it is: its address, or a
-/// parameter that is a T or a base class by name.
+/// Whether T::visit, called with a visitor V, takes a T by reference and has a form from which it can be told whose it is:
+/// its address, or a parameter that is a T or a base class by name.
 template <class T, class V>
 consteval bool has_plain_visit() {
   using Result = decltype(T::visit(std::declval<V&>(), std::declval<T&>()));
-  if constexpr (VisitAddress<T, V, Result, T&, const T&>::known) {
+  if constexpr (requires { static_cast<Result (*)(V&, T)>(&T::visit); }) {
+    return false;  // it would read into a copy
+  } else if constexpr (VisitAddress<T, V, Result, T&, const T&>::known) {
     return true;
   } else {
     struct Other {};
