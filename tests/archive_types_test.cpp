@@ -12,6 +12,7 @@
 #include <tuple>
 #include <variant>
 
+#include "stele/hash.hpp"
 #include "test_support.hpp"
 
 namespace stele {
