@@ -158,6 +158,9 @@ std::optional<double> exact_double(const Number& number) noexcept {
     return -18446744073709551616.0;
   }
   const std::uint64_t magnitude = number.type == Type::negative ? number.bits + 1 : number.bits;
+  if (magnitude == 0) {
+    return 0.0;  // clang's conversion gives it a sign where the mode is to round down
+  }
   const auto value = static_cast<double>(magnitude);
   if (value >= 18446744073709551616.0 || static_cast<std::uint64_t>(value) != magnitude) {
     return std::nullopt;
