@@ -175,13 +175,13 @@ struct MapWriter::State {
       fail(Errc::invalid_argument, "the key " + printable(key) + " was written before", {.file = name});
     }
   }
-  struct First {
+  struct LowHalf {  // a hash is its own hash
     std::size_t operator()(const Hash128& hash) const noexcept { return static_cast<std::size_t>(hash.low); }
   };
   Writer writer;
   const std::string name;
   Encoder* encoder = nullptr;
-  std::unordered_set<Hash128, First> keys;
+  std::unordered_set<Hash128, LowHalf> keys;
   bool growing = false;
   ProcessMark process;
 };
