@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "bench.hpp"
-#include "codec/encoding.hpp"
-#include "codec/encoding_kernels.hpp"
+#include "encoding/encoding.hpp"
+#include "encoding/kernels/kernels.hpp"
 
 namespace {
 

@@ -154,9 +154,8 @@ class MovieLens {
     for (std::uint32_t i = 0; i < n; ++i) {
       popular_[i] = i;
     }
-    std::sort(popular_.begin(), popular_.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return times[a] != times[b] ? times[a] > times[b] : a < b;
-    });
+    std::sort(popular_.begin(), popular_.end(),
+              [&](std::uint32_t a, std::uint32_t b) { return times[a] != times[b] ? times[a] > times[b] : a < b; });
     popular_.resize(std::min<std::size_t>(n, 100));
   }
 

@@ -79,8 +79,8 @@ std::uint64_t bytes_of(const Model& model) {
 template <class View, class T>
 void add_files(std::vector<File>& files, const std::string& name, const T& object) {
   const stele::Codecs codecs;
-  for (const auto& [extension, codec] : std::map<std::string, std::string>{
-           {"", "plain"}, {".gz", "gzip"}, {".lz4", "lz4"}, {".zst", "zstd"}}) {
+  for (const auto& [extension, codec] :
+       std::map<std::string, std::string>{{"", "plain"}, {".gz", "gzip"}, {".lz4", "lz4"}, {".zst", "zstd"}}) {
     if (!extension.empty() && codecs.find(codec) == nullptr) {
       continue;
     }

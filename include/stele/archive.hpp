@@ -1,6 +1,6 @@
 #pragma once
-// Saving, loading and opening archives. One value goes to one archive; the functions below are one line of template over
-// compiled code each.
+// Saving, loading and opening archives. One value goes to one archive; the functions below are one line of template
+// over compiled code each.
 
 #include <array>
 #include <iosfwd>
@@ -169,9 +169,10 @@ class Reader {
   /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
   template <class T>
   T read() {
-    static_assert(std::is_move_constructible_v<T>,
-                  "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
-                  "away); use read_into() or load_into()");
+    static_assert(
+        std::is_move_constructible_v<T>,
+        "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+        "away); use read_into() or load_into()");
     T value = walk::make<T>();
     read_into(value);
     return value;
@@ -279,34 +280,34 @@ T from_bytes(Bytes bytes, const LoadOptions& options = {}) {
 
 /// One value of an archive, as File::list() tells it.
 struct Entry {
-  std::string path;         // JSON Pointer without the leading slash; empty for the root
+  std::string path;  // JSON Pointer without the leading slash; empty for the root
   Kind kind = Kind::null;
-  DType dtype;              // arrays
-  Shape shape;              // arrays
+  DType dtype;  // arrays
+  Shape shape;  // arrays
   Order order = Order::row_major;
-  std::string encoding;     // arrays: "raw"
-  std::uint64_t offset = 0;  // in the plain archive: of an array's first element, else of the value
-  std::uint64_t bytes = 0;   // stored, of the elements or of the whole value
+  std::string encoding;                // arrays: "raw"
+  std::uint64_t offset = 0;            // in the plain archive: of an array's first element, else of the value
+  std::uint64_t bytes = 0;             // stored, of the elements or of the whole value
   std::optional<std::uint64_t> count;  // containers: items, entries or fields
-  bool listed = false;       // arrays: in the directory
-  bool mappable = false;     // arrays: a stele::Array of this dtype lies in the file when that is mapped
-  std::string text;          // leaves: their value, cut at 80 characters
-  std::string type;          // polymorphic values: their registered name
+  bool listed = false;                 // arrays: in the directory
+  bool mappable = false;               // arrays: a stele::Array of this dtype lies in the file when that is mapped
+  std::string text;                    // leaves: their value, cut at 80 characters
+  std::string type;                    // polymorphic values: their registered name
 };
 
 struct ListOptions {
-  std::string path = {};                    // list what is below this value
-  std::size_t depth = 64;                   // levels below it
-  std::uint64_t max_items = 1000;           // of one container; more are left out
+  std::string path = {};           // list what is below this value
+  std::size_t depth = 64;          // levels below it
+  std::uint64_t max_items = 1000;  // of one container; more are left out
 };
 
 /// What is known of an archive as a whole.
 struct Info {
-  std::string codec;               // "plain", "gzip", …
-  std::uint64_t stored_bytes = 0;  // of the file
-  std::uint64_t plain_bytes = 0;   // of the archive
-  std::uint64_t bytes_behind = 0;  // plain ones behind it, where a file holds several archives
-  std::uint64_t arrays = 0;        // listed ones
+  std::string codec;                 // "plain", "gzip", …
+  std::uint64_t stored_bytes = 0;    // of the file
+  std::uint64_t plain_bytes = 0;     // of the archive
+  std::uint64_t bytes_behind = 0;    // plain ones behind it, where a file holds several archives
+  std::uint64_t arrays = 0;          // listed ones
   std::uint64_t array_bytes = 0;     // stored ones of these
   std::uint64_t encoded_arrays = 0;  // those that were stored with a filter and cannot be mapped
   std::uint64_t format = 0;
@@ -326,9 +327,10 @@ class File {
   /// Throws: Error(not_found) and what load() throws.
   template <class T>
   T load(std::string_view path = {}) const {
-    static_assert(std::is_move_constructible_v<T>,
-                  "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
-                  "away); use stele::Reader::read_into() for the whole file, or a std::unique_ptr<T>");
+    static_assert(
+        std::is_move_constructible_v<T>,
+        "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+        "away); use stele::Reader::read_into() for the whole file, or a std::unique_ptr<T>");
     T value = walk::make<T>();
     const std::unique_ptr<Part> part = find(path);
     read_whole(part->visitor(), value, [&] { part->finish(); });

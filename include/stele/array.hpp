@@ -61,9 +61,10 @@ class Buffer : public std::enable_shared_from_this<Buffer> {
   /// Throws: Error(read_only) where writable() is false.
   std::byte* mutable_data() const {
     if (!writable_) {
-      fail(Errc::read_only,
-           "the array is mapped read-only, or is a copy where changes should reach the file; map with copy_on_write, or "
-           "clone() it");
+      fail(
+          Errc::read_only,
+          "the array is mapped read-only, or is a copy where changes should reach the file; map with copy_on_write, or "
+          "clone() it");
     }
     return data_;
   }
@@ -110,9 +111,9 @@ void gather(const ArrayView& from, Order order, std::uint64_t first, std::uint64
 void scatter(const std::byte* from, Order order, std::uint64_t first, std::uint64_t count, const ArrayView& to,
              std::byte* data);
 
-/// An array of T with Rank dimensions over a shared buffer. Copies share the buffer, as NumPy's views do; clone() copies
-/// the elements. The buffer lives as long as any array over it, mapped ones included. Distinct arrays may be used by
-/// different threads; the elements are the caller's to guard.
+/// An array of T with Rank dimensions over a shared buffer. Copies share the buffer, as NumPy's views do; clone()
+/// copies the elements. The buffer lives as long as any array over it, mapped ones included. Distinct arrays may be
+/// used by different threads; the elements are the caller's to guard.
 ///
 /// Members that give elements to read give const ones, also on an array that is not const. Elements are written through
 /// the members whose names begin with mutable_, which throw Error(read_only) where the buffer is a read-only mapping.
@@ -212,13 +213,10 @@ class Array {
   operator std::span<const T>() const& { return span(); }
   operator std::span<const T>() && = delete;
   /// The same, to be written. Throws: Error(read_only), Error(invalid_argument) where the elements have gaps between.
-  std::span<T> mutable_span() &
-    requires(!std::is_const_v<T>)
-  {
+  std::span<T> mutable_span() & requires(!std::is_const_v<T>) {
     require_dense();
     return {mutable_data(), static_cast<std::size_t>(size())};
-  }
-  void mutable_span() && = delete;
+  } void mutable_span() && = delete;
 
   /// Rows `first` to `last` (excluded) of the outermost dimension, over the same buffer.
   Array slice(std::uint64_t first, std::uint64_t last) const

@@ -51,8 +51,8 @@ struct DecodeOptions {
   /// throw Error(limit_exceeded).
   std::uint64_t expansion = 50'000;
   /// Whether a Source without random access gives nothing but the compressed file, so that more of it may be taken at a
-  /// time than the format is known to go on for. Where it is not, and cannot peek(), gzip, bzip2, lzma and zlib files of
-  /// other tools are taken a few bytes at a time.
+  /// time than the format is known to go on for. Where it is not, and cannot peek(), gzip, bzip2, lzma and zlib files
+  /// of other tools are taken a few bytes at a time.
   bool whole = false;
 };
 

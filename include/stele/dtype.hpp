@@ -49,8 +49,20 @@ struct float8_e5m2 {
 /// The unit in which times are counted, as NumPy has them: so many days, seconds, nanoseconds …
 struct TimeUnit {
   enum class Base : std::uint8_t {
-    generic, year, month,  // without a fixed length
-    week, day, hour, minute, second, millisecond, microsecond, nanosecond, picosecond, femtosecond, attosecond,
+    generic,
+    year,
+    month,  // without a fixed length
+    week,
+    day,
+    hour,
+    minute,
+    second,
+    millisecond,
+    microsecond,
+    nanosecond,
+    picosecond,
+    femtosecond,
+    attosecond,
   };
   /// numerator / denominator seconds, in lowest terms.
   struct Length {
@@ -82,16 +94,32 @@ struct TimeUnit {
   }
 };
 
-/// The type of an array's elements: a number, a time, a fixed-width string, or a record of such fields. A value type; cheap to
-/// copy.
+/// The type of an array's elements: a number, a time, a fixed-width string, or a record of such fields. A value type;
+/// cheap to copy.
 class DType {
  public:
   enum class Kind : std::uint8_t {
-    none, boolean, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64,
-    complex64, complex128, float8_e4m3fn, float8_e5m2,
-    bytes,   // fixed-width bytes, NumPy's S
-    utf32,   // fixed-width text of 4-byte code points, NumPy's U
-    record,  // named fields
+    none,
+    boolean,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+    float16,
+    bfloat16,
+    float32,
+    float64,
+    complex64,
+    complex128,
+    float8_e4m3fn,
+    float8_e5m2,
+    bytes,       // fixed-width bytes, NumPy's S
+    utf32,       // fixed-width text of 4-byte code points, NumPy's U
+    record,      // named fields
     duration,    // NumPy's timedelta64: 64-bit integers that count a unit
     time_point,  // NumPy's datetime64: the same since 1970-01-01T00:00, without a time zone
   };
@@ -135,14 +163,27 @@ class DType {
       : kind_(kind), unit_base_(unit.base), size_(8), unit_multiple_(unit.multiple) {}
   static constexpr std::uint32_t size_of(Kind kind) noexcept {
     switch (kind) {
-      case Kind::boolean: case Kind::int8: case Kind::uint8: case Kind::float8_e4m3fn: case Kind::float8_e5m2:
+      case Kind::boolean:
+      case Kind::int8:
+      case Kind::uint8:
+      case Kind::float8_e4m3fn:
+      case Kind::float8_e5m2:
         return 1;
-      case Kind::int16: case Kind::uint16: case Kind::float16: case Kind::bfloat16:
+      case Kind::int16:
+      case Kind::uint16:
+      case Kind::float16:
+      case Kind::bfloat16:
         return 2;
-      case Kind::int32: case Kind::uint32: case Kind::float32:
+      case Kind::int32:
+      case Kind::uint32:
+      case Kind::float32:
         return 4;
-      case Kind::int64: case Kind::uint64: case Kind::float64: case Kind::complex64:
-      case Kind::duration: case Kind::time_point:
+      case Kind::int64:
+      case Kind::uint64:
+      case Kind::float64:
+      case Kind::complex64:
+      case Kind::duration:
+      case Kind::time_point:
         return 8;
       case Kind::complex128:
         return 16;
@@ -173,28 +214,51 @@ struct DType::Field {
 template <class T>
 struct DTypeOf {};
 
-template <> struct DTypeOf<bool> { static constexpr auto kind = DType::Kind::boolean; };
-template <> struct DTypeOf<float> { static constexpr auto kind = DType::Kind::float32; };
-template <> struct DTypeOf<double> { static constexpr auto kind = DType::Kind::float64; };
-template <> struct DTypeOf<float16> { static constexpr auto kind = DType::Kind::float16; };
-template <> struct DTypeOf<bfloat16> { static constexpr auto kind = DType::Kind::bfloat16; };
-template <> struct DTypeOf<float8_e4m3fn> { static constexpr auto kind = DType::Kind::float8_e4m3fn; };
-template <> struct DTypeOf<float8_e5m2> { static constexpr auto kind = DType::Kind::float8_e5m2; };
+template <>
+struct DTypeOf<bool> {
+  static constexpr auto kind = DType::Kind::boolean;
+};
+template <>
+struct DTypeOf<float> {
+  static constexpr auto kind = DType::Kind::float32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr auto kind = DType::Kind::float64;
+};
+template <>
+struct DTypeOf<float16> {
+  static constexpr auto kind = DType::Kind::float16;
+};
+template <>
+struct DTypeOf<bfloat16> {
+  static constexpr auto kind = DType::Kind::bfloat16;
+};
+template <>
+struct DTypeOf<float8_e4m3fn> {
+  static constexpr auto kind = DType::Kind::float8_e4m3fn;
+};
+template <>
+struct DTypeOf<float8_e5m2> {
+  static constexpr auto kind = DType::Kind::float8_e5m2;
+};
 template <std::integral T>
   requires(!std::same_as<T, bool> && sizeof(T) <= 8)
 struct DTypeOf<T> {
   // `char` counts as unsigned everywhere, so that files do not depend on the platform.
   static constexpr bool is_signed = std::is_signed_v<T> && !std::same_as<T, char>;
-  static constexpr auto kind =
-      sizeof(T) == 1   ? (is_signed ? DType::Kind::int8 : DType::Kind::uint8)
-      : sizeof(T) == 2 ? (is_signed ? DType::Kind::int16 : DType::Kind::uint16)
-      : sizeof(T) == 4 ? (is_signed ? DType::Kind::int32 : DType::Kind::uint32)
-                       : (is_signed ? DType::Kind::int64 : DType::Kind::uint64);
+  static constexpr auto kind = sizeof(T) == 1   ? (is_signed ? DType::Kind::int8 : DType::Kind::uint8)
+                               : sizeof(T) == 2 ? (is_signed ? DType::Kind::int16 : DType::Kind::uint16)
+                               : sizeof(T) == 4 ? (is_signed ? DType::Kind::int32 : DType::Kind::uint32)
+                                                : (is_signed ? DType::Kind::int64 : DType::Kind::uint64);
 };
 template <class T>
   requires std::is_enum_v<T>
 struct DTypeOf<T> : DTypeOf<std::underlying_type_t<T>> {};
-template <> struct DTypeOf<std::byte> { static constexpr auto kind = DType::Kind::uint8; };
+template <>
+struct DTypeOf<std::byte> {
+  static constexpr auto kind = DType::Kind::uint8;
+};
 /// std::complex, recognised by its interface so that <complex> need not be included.
 template <class T>
   requires requires(const T& z) {

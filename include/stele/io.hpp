@@ -21,8 +21,8 @@ using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
 /// A path in the file system: from a string, or from anything with a `native()` string such as std::filesystem::path,
-/// so that this header need not include <filesystem>. Throws: Error(invalid_argument) for one with a zero byte, which the
-/// system would take for its end.
+/// so that this header need not include <filesystem>. Throws: Error(invalid_argument) for one with a zero byte, which
+/// the system would take for its end.
 class Path {
  public:
   Path(const char* path) : text_(path) {}
@@ -150,11 +150,11 @@ enum class Sync : std::uint8_t {
 /// Writes a file that appears under its name only at close(): a temporary file in the same folder, then a rename. Keeps
 /// owner, group, permissions and extended attributes of a file it replaces as far as the process may, follows symbolic
 /// links, and finds its folder again after chdir(). Devices, FIFOs and names of open descriptors (/dev/stdout,
-/// /dev/fd/3) are written directly, at the place where they are. The destructor of an unclosed one removes the temporary
-/// file and leaves the old file as it was. In a child of fork() it only throws: Error(invalid_argument), and the
-/// destructor leaves all to the parent.
-/// `in_place`: writes into a file that stands instead, at close(). For one that cannot be replaced, such as a file that
-/// is mounted into a container; keeps all names of it. Not atomic: a crash meanwhile leaves a damaged file.
+/// /dev/fd/3) are written directly, at the place where they are. The destructor of an unclosed one removes the
+/// temporary file and leaves the old file as it was. In a child of fork() it only throws: Error(invalid_argument), and
+/// the destructor leaves all to the parent. `in_place`: writes into a file that stands instead, at close(). For one
+/// that cannot be replaced, such as a file that is mounted into a container; keeps all names of it. Not atomic: a crash
+/// meanwhile leaves a damaged file.
 std::unique_ptr<Sink> file_sink(const Path& path, Sync sync = Sync::none, bool in_place = false);
 /// Writes to an open descriptor (file, pipe, socket), which stays open and the caller's.
 std::unique_ptr<Sink> fd_sink(int fd);

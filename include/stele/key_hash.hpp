@@ -41,8 +41,7 @@ class KeyHash {
   KeyHash(char (&text)[N]) : KeyHash(std::as_bytes(std::span(std::string_view(text)))) {}
   /// A literal, whole but for the zero at its end.
   template <std::size_t N>
-  KeyHash(const char (&text)[N])
-      : KeyHash(std::as_bytes(std::span(text, text[N - 1] == '\0' ? N - 1 : N))) {}
+  KeyHash(const char (&text)[N]) : KeyHash(std::as_bytes(std::span(text, text[N - 1] == '\0' ? N - 1 : N))) {}
   KeyHash(std::span<const std::byte> bytes) noexcept;
 
   /// The key that has this hash, made by another program or kept from before.

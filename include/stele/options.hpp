@@ -17,8 +17,8 @@ class TypeRegistry;
 /// Bounds for what a hostile file may cost. Beyond one: Error(limit_exceeded).
 struct Limits {
   /// Values nested in one another, when saving too. Objects that shared pointers lead to do not count as nested where
-  /// there are many: beyond 100 levels they are stored one behind the other. Each level takes about 1 kB of stack; where
-  /// that ends, so does what may be nested.
+  /// there are many: beyond 100 levels they are stored one behind the other. Each level takes about 1 kB of stack;
+  /// where that ends, so does what may be nested.
   std::size_t depth = 1000;
   /// Bytes of one array or string.
   std::uint64_t allocation = std::uint64_t{1} << 46;
@@ -42,13 +42,14 @@ struct SaveOptions {
   /// How durable a file is when save() returns. Sync::file costs what the device needs to take all bytes.
   Sync sync = Sync::none;
   /// Write into a file that stands instead of replacing it: where its name cannot be given to another file, as for one
-  /// that is mounted into a container, or must stay the same file, as for hard links. Not atomic: the new bytes are copied
-  /// over the old ones at the end, and a crash meanwhile leaves a damaged file.
+  /// that is mounted into a container, or must stay the same file, as for hard links. Not atomic: the new bytes are
+  /// copied over the old ones at the end, and a crash meanwhile leaves a damaged file.
   bool in_place = false;
-  /// Write unordered containers in the order of their keys' bytes, so that equal objects give equal files. Costs a sort.
+  /// Write unordered containers in the order of their keys' bytes, so that equal objects give equal files. Costs a
+  /// sort.
   bool canonical = false;
-  /// Texts, numbers and booleans by name, {{"epoch", 3}, {"loss", 0.25}, {"name", "x"}}. Kept in the directory, shown by
-  /// `stele info`.
+  /// Texts, numbers and booleans by name, {{"epoch", 3}, {"loss", 0.25}, {"name", "x"}}. Kept in the directory, shown
+  /// by `stele info`.
   Metadata metadata = {};
   /// Names of polymorphic types; must outlive the call.
   const TypeRegistry* types = nullptr;
@@ -73,8 +74,8 @@ struct LoadOptions {
   /// is read into another type than stele::Array, is stored encoded, in pieces or as other numbers, or is not mapped.
   bool map_all = false;
   Verify verify = Verify::automatic;
-  /// Every stored field must be one of the type; without, others are skipped. Also refuses a stored version that is newer
-  /// than the type's.
+  /// Every stored field must be one of the type; without, others are skipped. Also refuses a stored version that is
+  /// newer than the type's.
   bool known = false;
   /// Every field of the type must be stored; without, others are left alone, but for those that the type requires.
   bool complete = false;

@@ -40,7 +40,8 @@ consteval std::size_t count_fields() {
 
 }  // namespace reflection
 
-/// The number of fields, 0 to 32. Base classes with members and more fields are compile-time errors that say what to do.
+/// The number of fields, 0 to 32. Base classes with members and more fields are compile-time errors that say what to
+/// do.
 template <Aggregate T>
 inline constexpr std::size_t field_count = reflection::count_fields<std::remove_cv_t<T>>();
 

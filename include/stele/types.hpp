@@ -24,7 +24,8 @@ namespace walk {
 
 #if defined(__clang__)
 #pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wmultiple-move-vbase"  // assigning a virtual base twice from a new object is harmless
+#pragma clang diagnostic ignored \
+    "-Wmultiple-move-vbase"  // assigning a virtual base twice from a new object is harmless
 #endif
 
 /// What SharedObject::empty is for T.
@@ -83,9 +84,8 @@ class TypeRegistry {
     type.make = []() -> void* { return walk::make_new<Derived>(); };
     type.destroy = [](void* object) { delete static_cast<Derived*>(object); };
     type.bases.push_back({&typeid(Derived), [](void* derived) { return derived; }});
-    (type.bases.push_back({&typeid(Bases), [](void* derived) -> void* {
-                             return static_cast<Bases*>(static_cast<Derived*>(derived));
-                           }}),
+    (type.bases.push_back(
+         {&typeid(Bases), [](void* derived) -> void* { return static_cast<Bases*>(static_cast<Derived*>(derived)); }}),
      ...);
     insert(std::move(type));
     return *this;

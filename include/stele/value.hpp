@@ -21,7 +21,16 @@ namespace stele {
 
 /// What a Value is. The first ten are those of Kind.
 enum class ValueKind : std::uint8_t {
-  null, boolean, integer, real, text, bytes, array, sequence, map, record,
+  null,
+  boolean,
+  integer,
+  real,
+  text,
+  bytes,
+  array,
+  sequence,
+  map,
+  record,
   typed,      // a value under the registered name of a polymorphic type
   shared,     // a value that references lead to
   reference,  // stands for a shared value elsewhere
@@ -133,10 +142,10 @@ class Value {
   std::span<const Value> items() const&& = delete;
   std::span<const Entry> entries() const&;  // map
   std::span<const Entry> entries() const&& = delete;
-  Ordering ordering() const;                          // sequence, map
+  Ordering ordering() const;                         // sequence, map
   std::span<const std::string_view> names() const&;  // record
   std::span<const std::string_view> names() const&& = delete;
-  std::uint32_t version() const;            // record; 0: none
+  std::uint32_t version() const;          // record; 0: none
   const std::string& type_name() const&;  // typed
   std::string type_name() const&& { return lvalue().type_name(); }
   const Value& content() const&;  // typed, shared
@@ -229,9 +238,10 @@ inline constexpr bool walk::may_be_null<Value> = true;
 
 template <class T>
 T Value::to(const LoadOptions& options) const {
-  static_assert(std::is_move_constructible_v<T>,
-                "stele: to<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
-                "away); use std::unique_ptr<T>");
+  static_assert(
+      std::is_move_constructible_v<T>,
+      "stele: to<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+      "away); use std::unique_ptr<T>");
   T value = walk::make<T>();
   const std::unique_ptr<InVisitor> in = value_reader(*this, options);
   read_whole(*in, value, [] {});

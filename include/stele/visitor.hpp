@@ -108,8 +108,8 @@ class OutVisitor {
   virtual void plain_items(std::span<const PlainItem> items);
   /// A numeric array of any rank, strided or dense.
   virtual void array(const ArrayView& value) = 0;
-  /// A one-dimensional array of `count` bools, element i as bit i % 8 of byte i / 8, the lowest bit first; the bits behind
-  /// the last are 0. The same value as array() of as many bools.
+  /// A one-dimensional array of `count` bools, element i as bit i % 8 of byte i / 8, the lowest bit first; the bits
+  /// behind the last are 0. The same value as array() of as many bools.
   virtual void bits(Bytes packed, std::uint64_t count);
   virtual void begin_sequence(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
   virtual void begin_map(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;

@@ -25,22 +25,38 @@ struct Traits {
 Traits traits(K kind) noexcept {
   using C = Traits::Class;
   switch (kind) {
-    case K::boolean: return {C::boolean, 1, 0};
-    case K::uint8: return {C::natural, 8, 0};
-    case K::uint16: return {C::natural, 16, 0};
-    case K::uint32: return {C::natural, 32, 0};
-    case K::uint64: return {C::natural, 64, 0};
-    case K::int8: return {C::integer, 7, 0};
-    case K::int16: return {C::integer, 15, 0};
-    case K::int32: return {C::integer, 31, 0};
-    case K::int64: return {C::integer, 63, 0};
-    case K::float16: return {C::real, 11, 5};
-    case K::bfloat16: return {C::real, 8, 8};
-    case K::float32: return {C::real, 24, 8};
-    case K::float64: return {C::real, 53, 11};
-    case K::complex64: return {C::complex, 24, 8};
-    case K::complex128: return {C::complex, 53, 11};
-    default: return {};
+    case K::boolean:
+      return {C::boolean, 1, 0};
+    case K::uint8:
+      return {C::natural, 8, 0};
+    case K::uint16:
+      return {C::natural, 16, 0};
+    case K::uint32:
+      return {C::natural, 32, 0};
+    case K::uint64:
+      return {C::natural, 64, 0};
+    case K::int8:
+      return {C::integer, 7, 0};
+    case K::int16:
+      return {C::integer, 15, 0};
+    case K::int32:
+      return {C::integer, 31, 0};
+    case K::int64:
+      return {C::integer, 63, 0};
+    case K::float16:
+      return {C::real, 11, 5};
+    case K::bfloat16:
+      return {C::real, 8, 8};
+    case K::float32:
+      return {C::real, 24, 8};
+    case K::float64:
+      return {C::real, 53, 11};
+    case K::complex64:
+      return {C::complex, 24, 8};
+    case K::complex128:
+      return {C::complex, 53, 11};
+    default:
+      return {};
   }
 }
 
@@ -64,33 +80,55 @@ void cast_all(const std::byte* source, std::byte* target, std::uint64_t count) {
 template <class From>
 void cast_from(const std::byte* source, K to, std::byte* target, std::uint64_t count) {
   switch (to) {
-    case K::uint16: return cast_all<From, std::uint16_t>(source, target, count);
-    case K::uint32: return cast_all<From, std::uint32_t>(source, target, count);
-    case K::uint64: return cast_all<From, std::uint64_t>(source, target, count);
-    case K::int16: return cast_all<From, std::int16_t>(source, target, count);
-    case K::int32: return cast_all<From, std::int32_t>(source, target, count);
-    case K::int64: return cast_all<From, std::int64_t>(source, target, count);
-    case K::float16: return cast_all<From, float16>(source, target, count);
-    case K::bfloat16: return cast_all<From, bfloat16>(source, target, count);
-    case K::float32: return cast_all<From, float>(source, target, count);
-    case K::float64: return cast_all<From, double>(source, target, count);
-    default: return;
+    case K::uint16:
+      return cast_all<From, std::uint16_t>(source, target, count);
+    case K::uint32:
+      return cast_all<From, std::uint32_t>(source, target, count);
+    case K::uint64:
+      return cast_all<From, std::uint64_t>(source, target, count);
+    case K::int16:
+      return cast_all<From, std::int16_t>(source, target, count);
+    case K::int32:
+      return cast_all<From, std::int32_t>(source, target, count);
+    case K::int64:
+      return cast_all<From, std::int64_t>(source, target, count);
+    case K::float16:
+      return cast_all<From, float16>(source, target, count);
+    case K::bfloat16:
+      return cast_all<From, bfloat16>(source, target, count);
+    case K::float32:
+      return cast_all<From, float>(source, target, count);
+    case K::float64:
+      return cast_all<From, double>(source, target, count);
+    default:
+      return;
   }
 }
 
 void cast_numbers(K from, const std::byte* source, K to, std::byte* target, std::uint64_t count) {
   switch (from) {
-    case K::uint8: return cast_from<std::uint8_t>(source, to, target, count);
-    case K::uint16: return cast_from<std::uint16_t>(source, to, target, count);
-    case K::uint32: return cast_from<std::uint32_t>(source, to, target, count);
-    case K::int8: return cast_from<std::int8_t>(source, to, target, count);
-    case K::int16: return cast_from<std::int16_t>(source, to, target, count);
-    case K::int32: return cast_from<std::int32_t>(source, to, target, count);
-    case K::float16: return cast_from<float16>(source, to, target, count);
-    case K::bfloat16: return cast_from<bfloat16>(source, to, target, count);
-    case K::float32: return cast_from<float>(source, to, target, count);
-    case K::complex64: return cast_from<float>(source, K::float64, target, 2 * count);
-    default: return;
+    case K::uint8:
+      return cast_from<std::uint8_t>(source, to, target, count);
+    case K::uint16:
+      return cast_from<std::uint16_t>(source, to, target, count);
+    case K::uint32:
+      return cast_from<std::uint32_t>(source, to, target, count);
+    case K::int8:
+      return cast_from<std::int8_t>(source, to, target, count);
+    case K::int16:
+      return cast_from<std::int16_t>(source, to, target, count);
+    case K::int32:
+      return cast_from<std::int32_t>(source, to, target, count);
+    case K::float16:
+      return cast_from<float16>(source, to, target, count);
+    case K::bfloat16:
+      return cast_from<bfloat16>(source, to, target, count);
+    case K::float32:
+      return cast_from<float>(source, to, target, count);
+    case K::complex64:
+      return cast_from<float>(source, K::float64, target, 2 * count);
+    default:
+      return;
   }
 }
 
@@ -225,9 +263,8 @@ void swap_elements(const DType& dtype, std::byte* elements, std::uint64_t count)
 }
 
 bool has_booleans(const DType& dtype) noexcept {
-  return dtype.kind() == K::boolean ||
-         std::any_of(dtype.fields().begin(), dtype.fields().end(),
-                     [](const DType::Field& field) { return has_booleans(field.type); });
+  return dtype.kind() == K::boolean || std::any_of(dtype.fields().begin(), dtype.fields().end(),
+                                                   [](const DType::Field& field) { return has_booleans(field.type); });
 }
 
 bool booleans_are_valid(const DType& dtype, const std::byte* elements, std::uint64_t count) noexcept {

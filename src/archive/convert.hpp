@@ -16,7 +16,7 @@ bool same_bytes(const DType& from, const DType& to) noexcept;
 /// Converts `count` dense little-endian elements; fields of a record that `from` lacks keep what `target` holds. False
 /// where a time is no whole number of the unit of `to`, or too large for it.
 [[nodiscard]] bool convert_elements(const DType& from, const std::byte* source, const DType& to, std::byte* target,
-                      std::uint64_t count);
+                                    std::uint64_t count);
 /// What the Error(out_of_range) says where convert_elements() returns false.
 inline constexpr const char* inexact_time = "a stored time is no whole number of this unit, or too large for it";
 /// Reverses the bytes of `count` numbers in place (each part of a complex number by itself).

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "archive/elements.hpp"
 #include "archive/shared_table.hpp"
+#include "archive/write/elements.hpp"
 #include "base/printable.hpp"
 #include "base/stack.hpp"
 #include "format/path.hpp"

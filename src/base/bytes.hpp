@@ -50,8 +50,8 @@ constexpr T load(const std::byte* from, std::endian order) noexcept {
 }
 template <std::integral T>
 constexpr void store(std::byte* to, T value, std::endian order) noexcept {
-  const auto raw = std::bit_cast<std::array<std::byte, sizeof(T)>>(order == std::endian::native ? value
-                                                                                               : byteswap(value));
+  const auto raw =
+      std::bit_cast<std::array<std::byte, sizeof(T)>>(order == std::endian::native ? value : byteswap(value));
   if (std::is_constant_evaluated()) {
     for (std::size_t i = 0; i < sizeof(T); ++i) {
       to[i] = raw[i];

@@ -59,11 +59,25 @@ std::string compose(const std::string& message, Where where) {
 }  // namespace
 
 std::string_view to_string(Errc code) noexcept {
-  static constexpr std::array<std::string_view, 19> names = {
-      "io",           "not_found",      "not_an_archive", "truncated",    "damaged",         "malformed",
-      "type_mismatch", "out_of_range",  "missing_field",  "unknown_field", "duplicate_field", "limit_exceeded",
-      "not_mappable", "read_only",      "unsupported",    "unknown_codec", "unknown_type",    "invalid_argument",
-      "busy"};
+  static constexpr std::array<std::string_view, 19> names = {"io",
+                                                             "not_found",
+                                                             "not_an_archive",
+                                                             "truncated",
+                                                             "damaged",
+                                                             "malformed",
+                                                             "type_mismatch",
+                                                             "out_of_range",
+                                                             "missing_field",
+                                                             "unknown_field",
+                                                             "duplicate_field",
+                                                             "limit_exceeded",
+                                                             "not_mappable",
+                                                             "read_only",
+                                                             "unsupported",
+                                                             "unknown_codec",
+                                                             "unknown_type",
+                                                             "invalid_argument",
+                                                             "busy"};
   const auto index = static_cast<std::size_t>(code);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }
@@ -77,9 +91,9 @@ Error::Error(Errc code, std::string message, Where where)
       file_(where.file) {}
 
 Error Error::at(Where where) const {
-  return Error(code_, message_,
-               {path_.empty() ? where.path : path_, offset_ ? offset_ : where.offset,
-                file_.empty() ? where.file : file_});
+  return Error(
+      code_, message_,
+      {path_.empty() ? where.path : path_, offset_ ? offset_ : where.offset, file_.empty() ? where.file : file_});
 }
 
 std::string message(std::initializer_list<MessagePart> parts) {

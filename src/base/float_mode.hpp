@@ -65,7 +65,8 @@ constexpr std::optional<std::uint32_t> narrowed_bits(std::uint64_t wide) noexcep
   if ((fraction & ((std::uint64_t{1} << shift) - 1)) != 0) {
     return std::nullopt;
   }
-  return sign | static_cast<std::uint32_t>(rebased > 0 ? rebased : 0) << 23 | static_cast<std::uint32_t>(fraction >> shift);
+  return sign | static_cast<std::uint32_t>(rebased > 0 ? rebased : 0) << 23 |
+         static_cast<std::uint32_t>(fraction >> shift);
 }
 
 }  // namespace stele

@@ -51,7 +51,8 @@ void discard(Source& source, std::uint64_t count) {
 std::uint64_t memory_bytes() noexcept {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
   const long size = ::sysconf(_SC_PAGESIZE);
-  return pages > 0 && size > 0 ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size) : ~std::uint64_t{0};
+  return pages > 0 && size > 0 ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size)
+                               : ~std::uint64_t{0};
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ namespace stele::cli {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto moment = 200ms;      // to come to a check
-constexpr auto long_moment = 3s;    // where nothing is known of temporary files
+constexpr auto moment = 200ms;    // to come to a check
+constexpr auto long_moment = 3s;  // where nothing is known of temporary files
 
 std::atomic<int> received = 0;
 std::atomic<int> told = -1;  // the end of the guard's pipe that the handler writes to

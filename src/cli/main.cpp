@@ -20,7 +20,7 @@
 #include "stele/codec.hpp"
 #include "stele/version.hpp"
 #if STELE_WITH_STORE
-#include "cli/store_commands.hpp"
+#include "cli/store/commands.hpp"
 #endif
 
 namespace stele::cli {
@@ -209,7 +209,8 @@ class CommandLine {
     add_codec(command, convert_.codec);
     add_level(command, convert_.level);
     add_filter(command, convert_.filter,
-               "Load and save anew, arrays encoded so: auto, none, … [the same bytes; encoded arrays decoded for a plain file]");
+               "Load and save anew, arrays encoded so: auto, none, … [the same bytes; encoded arrays decoded for a "
+               "plain file]");
     add_threads(command, convert_.threads);
     add_saving(command, convert_.sync, convert_.in_place);
   }

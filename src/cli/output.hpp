@@ -32,8 +32,8 @@ class Output final : public Sink {
   std::uint64_t count_ = 0;
 };
 
-/// For a file that is not compressed. Throws: Error(invalid_argument) where its name says that it is, Error(unknown_codec)
-/// as Codecs::by_extension().
+/// For a file that is not compressed. Throws: Error(invalid_argument) where its name says that it is,
+/// Error(unknown_codec) as Codecs::by_extension().
 void refuse_compressed_name(const std::string& output);
 /// The codec asked for by name, or else by the output's extension; null for plain.
 /// Throws: Error(unknown_codec), Error(invalid_argument) for a level without a codec.

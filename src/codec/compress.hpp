@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "codec/block_writer.hpp"
+#include "codec/blocks/writer.hpp"
 #include "stele/codec.hpp"
 
 namespace stele {

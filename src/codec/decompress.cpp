@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/threads.hpp"
-#include "codec/block_source.hpp"
+#include "codec/blocks/source.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

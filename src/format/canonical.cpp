@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "array/huge_pages.hpp"
 #include "base/stack.hpp"
 #include "format/cursor.hpp"
-#include "io/huge_pages.hpp"
 #include "stele/walk.hpp"
 
 namespace stele::walk {

@@ -9,7 +9,16 @@
 
 namespace stele::cbor {
 
-enum class Major : std::uint8_t { natural = 0, negative = 1, bytes = 2, text = 3, array = 4, map = 5, tag = 6, simple = 7 };
+enum class Major : std::uint8_t {
+  natural = 0,
+  negative = 1,
+  bytes = 2,
+  text = 3,
+  array = 4,
+  map = 5,
+  tag = 6,
+  simple = 7
+};
 
 inline constexpr std::uint8_t info_8 = 24;  // the argument is in the next 1, 2, 4 or 8 bytes
 inline constexpr std::uint8_t info_16 = 25;

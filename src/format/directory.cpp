@@ -133,8 +133,8 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
   Builder out(bytes);
   const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
   out.map(2 + present(directory.arrays) + present(directory.nodes) + present(directory.steps) +
-          present(directory.records) + present(directory.shared) + present(directory.deferred) + present(directory.segments) +
-          present(directory.metadata));
+          present(directory.records) + present(directory.shared) + present(directory.deferred) +
+          present(directory.segments) + present(directory.metadata));
   out.text("format");
   out.natural(directory.format);
   out.text("writer");

@@ -19,11 +19,11 @@ struct ArrayEntry {
   DType dtype;
   Shape shape;
   Order order = Order::row_major;
-  std::uint64_t offset = 0;  // of the first element, from the start of the archive
-  std::uint64_t length = 0;  // stored bytes
+  std::uint64_t offset = 0;    // of the first element, from the start of the archive
+  std::uint64_t length = 0;    // stored bytes
   std::uint64_t checksum = 0;  // XXH3-64 of the elements
-  std::string encoding = {};    // its name; empty where the elements are stored as they are
-  std::uint64_t header = 0;     // where the array's first tag stands, if it is encoded
+  std::string encoding = {};   // its name; empty where the elements are stored as they are
+  std::uint64_t header = 0;    // where the array's first tag stands, if it is encoded
 
   bool is_raw() const noexcept { return encoding.empty(); }
 };

@@ -9,21 +9,27 @@ Components components_of(const DType& dtype) noexcept {
     case Kind::uint8:
     case Kind::uint16:
     case Kind::uint32:
-    case Kind::uint64: return {ElementClass::natural, size, 1};
+    case Kind::uint64:
+      return {ElementClass::natural, size, 1};
     case Kind::int8:
     case Kind::int16:
     case Kind::int32:
     case Kind::int64:
     case Kind::duration:
-    case Kind::time_point: return {ElementClass::integer, size, 1};
+    case Kind::time_point:
+      return {ElementClass::integer, size, 1};
     case Kind::float16:
     case Kind::bfloat16:
     case Kind::float32:
-    case Kind::float64: return {ElementClass::real, size, 1};
+    case Kind::float64:
+      return {ElementClass::real, size, 1};
     case Kind::complex64:
-    case Kind::complex128: return {ElementClass::real, size / 2, 2};
-    case Kind::boolean: return {ElementClass::boolean, 1, 1};
-    default: return {ElementClass::other, size, 1};
+    case Kind::complex128:
+      return {ElementClass::real, size / 2, 2};
+    case Kind::boolean:
+      return {ElementClass::boolean, 1, 1};
+    default:
+      return {ElementClass::other, size, 1};
   }
 }
 

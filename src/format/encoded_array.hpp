@@ -1,7 +1,7 @@
 #pragma once
 // How encoded arrays are described in the file: tag_encoded_array of [dtype, items, description, bytes].
 
-#include "codec/encoding.hpp"
+#include "encoding/encoding.hpp"
 #include "format/cursor.hpp"
 #include "stele/dtype.hpp"
 
@@ -15,7 +15,8 @@ struct Components {
 };
 Components components_of(const DType& dtype) noexcept;
 
-/// The description: [name, items of a block, …]; with narrow [.., bytes of a component, base], with palette [.., table].
+/// The description: [name, items of a block, …]; with narrow [.., bytes of a component, base], with palette [..,
+/// table].
 void put_encoding(cbor::Builder& out, const Encoding& encoding, const Components& components);
 /// The reverse. Throws: Error(malformed), Error(unsupported).
 Encoding get_encoding(cbor::Cursor& in, const Components& components);

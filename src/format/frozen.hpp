@@ -26,9 +26,9 @@ inline constexpr std::uint64_t tag_record_last = 27135;
 inline constexpr std::uint64_t tag_no_op = 55799;
 
 // Tags of stele's own, from the first-come-first-served range.
-inline constexpr std::uint64_t tag_dtype_array = 0x53544501;  // [dtype, bytes]
-inline constexpr std::uint64_t tag_growing_rows = 0x53544502;  // [extents behind the first, typed array]
-inline constexpr std::uint64_t tag_array_view = 0x53544503;    // [base array, first element, extents, element strides]
+inline constexpr std::uint64_t tag_dtype_array = 0x53544501;    // [dtype, bytes]
+inline constexpr std::uint64_t tag_growing_rows = 0x53544502;   // [extents behind the first, typed array]
+inline constexpr std::uint64_t tag_array_view = 0x53544503;     // [base array, first element, extents, element strides]
 inline constexpr std::uint64_t tag_encoded_array = 0x53544504;  // [dtype, items, description of the encoding, bytes]
 
 inline constexpr std::uint64_t tag_deferred = 0x53544505;         // index, or [index, type name], of a deferred value

@@ -10,8 +10,8 @@
 
 namespace stele {
 
-/// Tells the path of the value whose events come next or have not ended: for visitors that do not keep it, where writing
-/// has failed and the object is walked once more.
+/// Tells the path of the value whose events come next or have not ended: for visitors that do not keep it, where
+/// writing has failed and the object is walked once more.
 class PathTracer final : public OutVisitor {
  public:
   explicit PathTracer(const OutVisitor& other);

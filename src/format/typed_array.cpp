@@ -13,18 +13,30 @@ using Kind = DType::Kind;
 
 std::optional<std::uint64_t> typed_array_tag(Kind kind) noexcept {
   switch (kind) {
-    case Kind::uint8: return 64;
-    case Kind::uint16: return 69;
-    case Kind::uint32: return 70;
-    case Kind::uint64: return 71;
-    case Kind::int8: return 72;
-    case Kind::int16: return 77;
-    case Kind::int32: return 78;
-    case Kind::int64: return 79;
-    case Kind::float16: return 84;
-    case Kind::float32: return 85;
-    case Kind::float64: return 86;
-    default: return std::nullopt;
+    case Kind::uint8:
+      return 64;
+    case Kind::uint16:
+      return 69;
+    case Kind::uint32:
+      return 70;
+    case Kind::uint64:
+      return 71;
+    case Kind::int8:
+      return 72;
+    case Kind::int16:
+      return 77;
+    case Kind::int32:
+      return 78;
+    case Kind::int64:
+      return 79;
+    case Kind::float16:
+      return 84;
+    case Kind::float32:
+      return 85;
+    case Kind::float64:
+      return 86;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -37,9 +49,10 @@ bool is_array_tag(std::uint64_t tag) noexcept {
 TypedArrayTag typed_array_type(std::uint64_t tag) noexcept {
   // 64 to 87: bits 0b010'f's'e'll, f float, s signed, e little-endian, ll width
   static constexpr std::array<Kind, 24> kinds = {
-      Kind::uint8, Kind::uint16, Kind::uint32, Kind::uint64, Kind::uint8, Kind::uint16,  Kind::uint32,  Kind::uint64,
-      Kind::int8,  Kind::int16,  Kind::int32,  Kind::int64,  Kind::none,  Kind::int16,   Kind::int32,   Kind::int64,
-      Kind::float16, Kind::float32, Kind::float64, Kind::none, Kind::float16, Kind::float32, Kind::float64, Kind::none};
+      Kind::uint8,   Kind::uint16, Kind::uint32,  Kind::uint64,  Kind::uint8,   Kind::uint16,
+      Kind::uint32,  Kind::uint64, Kind::int8,    Kind::int16,   Kind::int32,   Kind::int64,
+      Kind::none,    Kind::int16,  Kind::int32,   Kind::int64,   Kind::float16, Kind::float32,
+      Kind::float64, Kind::none,   Kind::float16, Kind::float32, Kind::float64, Kind::none};
   if (tag < frozen::tag_typed_first || tag > frozen::tag_typed_last) {
     return {};
   }

@@ -1,5 +1,6 @@
 #pragma once
-// How element types are named in the file: RFC 8746 tags for numbers, stele's own tag with NumPy's notation for the rest.
+// How element types are named in the file: RFC 8746 tags for numbers, stele's own tag with NumPy's notation for the
+// rest.
 
 #include <cstdint>
 #include <optional>

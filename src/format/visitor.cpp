@@ -126,7 +126,8 @@ __extension__ using Wide = unsigned __int128;
 // By bits: the floating-point unit may be set to flush subnormal numbers or to round otherwise.
 
 std::uint32_t half_bits(const Number& number) noexcept {
-  return std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<float16>(static_cast<std::uint16_t>(number.bits))));
+  return std::bit_cast<std::uint32_t>(
+      static_cast<float>(std::bit_cast<float16>(static_cast<std::uint16_t>(number.bits))));
 }
 
 double float_value(const Number& number) noexcept {
@@ -148,9 +149,7 @@ double float_value(const Number& number) noexcept {
   in.error(Errc::out_of_range, "the stored number " + number_text(number) + " does not fit " + what);
 }
 
-bool is_float(const Number& number) noexcept {
-  return number.type != Type::natural && number.type != Type::negative;
-}
+bool is_float(const Number& number) noexcept { return number.type != Type::natural && number.type != Type::negative; }
 
 /// An integer as a double, if it is one exactly.
 std::optional<double> exact_double(const Number& number) noexcept {
@@ -304,8 +303,9 @@ Number rescaled(const Number& number, TimeUnit::Length from, TimeUnit::Length to
     return number;
   }
   std::int64_t result = 0;
-  if (!rescale(to_signed(number, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), in),
-               result)) {
+  if (!rescale(
+          to_signed(number, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), in),
+          result)) {
     in.error(Errc::out_of_range, "the stored duration is no whole number of this unit, or too large for it");
   }
   return result < 0 ? Number{Type::negative, ~static_cast<std::uint64_t>(result)}
@@ -337,7 +337,8 @@ const TypeRegistry::Type* TypeRegistry::find(std::string_view name) const noexce
 }
 
 const TypeRegistry::Type* TypeRegistry::find(const std::type_info& type) const noexcept {
-  const auto found = std::find_if(types_.begin(), types_.end(), [&](const auto& known) { return *known->type == type; });
+  const auto found =
+      std::find_if(types_.begin(), types_.end(), [&](const auto& known) { return *known->type == type; });
   return found == types_.end() ? nullptr : found->get();
 }
 
@@ -395,8 +396,8 @@ const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_
   const TypeRegistry::Type& known = registered(types, type);
   if (!known.has_base(base)) {
     fail(Errc::unknown_type, "the class " + class_name(type) + " is not registered with its base " + class_name(base) +
-                                 ", which a pointer leads to it by: add<" + class_name(type) + ", " +
-                                 class_name(base) + ">(…)");
+                                 ", which a pointer leads to it by: add<" + class_name(type) + ", " + class_name(base) +
+                                 ">(…)");
   }
   return known;
 }
@@ -409,7 +410,8 @@ const TypeRegistry::Type& registered(InVisitor& in, std::string_view name, const
   if (known->has_base(base)) {
     return *known;
   }
-  in.error(Errc::type_mismatch, "the stored type " + std::string(name) + " is not registered with the base wanted here");
+  in.error(Errc::type_mismatch,
+           "the stored type " + std::string(name) + " is not registered with the base wanted here");
 }
 
 // --- Places ----------------------------------------------------------------------------------------------------------
@@ -461,8 +463,8 @@ void ambiguous_version() {
 std::uint32_t read_version(InVisitor& in, std::uint32_t known) {
   const auto version = static_cast<std::uint32_t>(to_unsigned(in.number(), ~std::uint32_t{0}, in));
   if (version > known && in.field_rules().known) {
-    in.error(Errc::unsupported, "the stored version " + std::to_string(version) +
-                                    " is newer than this program's, " + std::to_string(known));
+    in.error(Errc::unsupported, "the stored version " + std::to_string(version) + " is newer than this program's, " +
+                                    std::to_string(known));
   }
   return version;
 }

@@ -10,7 +10,7 @@
 
 #include "src/base/process.hpp"
 #include "src/io/descriptor.hpp"
-#include "src/io/folder.hpp"
+#include "src/io/replace/folder.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
@@ -78,8 +78,9 @@ void fail_call(std::string_view action, const std::string& name, int error) {
 }
 
 void fail_truncated(const std::string& name, std::uint64_t size, std::uint64_t offset, std::uint64_t wanted) {
-  fail(Errc::truncated, name + " has " + std::to_string(size) + " bytes; " + std::to_string(wanted) + " from byte " +
-                            std::to_string(offset) + " on are needed",
+  fail(Errc::truncated,
+       name + " has " + std::to_string(size) + " bytes; " + std::to_string(wanted) + " from byte " +
+           std::to_string(offset) + " on are needed",
        {.file = name});
 }
 

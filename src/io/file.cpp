@@ -7,11 +7,11 @@
 #include <string>
 
 #include "src/base/process.hpp"
-#include "src/io/attributes.hpp"
-#include "src/io/in_place.hpp"
-#include "src/io/place.hpp"
+#include "src/io/replace/attributes.hpp"
+#include "src/io/replace/in_place.hpp"
+#include "src/io/replace/place.hpp"
+#include "src/io/replace/temporary.hpp"
 #include "src/io/system.hpp"
-#include "src/io/temporary.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 

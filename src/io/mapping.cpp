@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "src/io/mapped_file.hpp"
-#include "src/io/place.hpp"
+#include "src/io/replace/place.hpp"
 #include "src/io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"

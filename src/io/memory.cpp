@@ -2,8 +2,8 @@
 #include <cstring>
 #include <new>
 
+#include "src/array/huge_pages.hpp"
 #include "src/io/descriptor.hpp"
-#include "src/io/huge_pages.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 
@@ -13,9 +13,7 @@ void Sink::patch(std::uint64_t, Bytes) { fail(Errc::unsupported, "this Sink cann
 std::uint64_t Source::next_cut(std::uint64_t offset) const { return offset + (std::uint64_t{1} << 20); }
 std::optional<std::size_t> Source::peek(MutableBytes) { return std::nullopt; }
 void Source::seek(std::uint64_t) { fail(Errc::unsupported, "this Source has no random access"); }
-void Source::read_at(std::uint64_t, MutableBytes) const {
-  fail(Errc::unsupported, "this Source has no random access");
-}
+void Source::read_at(std::uint64_t, MutableBytes) const { fail(Errc::unsupported, "this Source has no random access"); }
 
 namespace {
 

@@ -4,8 +4,8 @@
 #include <array>
 
 #include "fuzz.hpp"
-#include "hand_made.hpp"
 #include "src/format/path.hpp"
+#include "support/hand_made.hpp"
 
 namespace stele {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
-#include "codec/encoding.hpp"
+#include "encoding/encoding.hpp"
 #include "fuzz.hpp"
 
 namespace stele {

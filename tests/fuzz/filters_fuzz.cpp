@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "fuzz.hpp"
-#include "hand_made.hpp"
 #include "mapped_file.hpp"
 #include "stele/archive.hpp"
 #include "stele/binary_fuse.hpp"
@@ -12,6 +11,7 @@
 #include "stele/count_min.hpp"
 #include "stele/feature_store.hpp"
 #include "stele/hyper_log_log.hpp"
+#include "support/hand_made.hpp"
 
 namespace stele {
 namespace {

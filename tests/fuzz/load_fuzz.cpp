@@ -11,11 +11,11 @@
 #include <variant>
 
 #include "fuzz.hpp"
-#include "hand_made.hpp"
 #include "stele/archive.hpp"
 #include "stele/describe.hpp"
 #include "stele/hash.hpp"
 #include "stele/value.hpp"
+#include "support/hand_made.hpp"
 
 namespace stele {
 namespace {

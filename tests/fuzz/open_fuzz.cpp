@@ -5,9 +5,9 @@
 #include <sstream>
 
 #include "fuzz.hpp"
-#include "hand_made.hpp"
 #include "stele/archive.hpp"
 #include "stele/value.hpp"
+#include "support/hand_made.hpp"
 
 namespace stele {
 namespace {

@@ -9,11 +9,11 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "fuzz.hpp"
-#include "hand_made.hpp"
-#include "services/compact/state_text_base64.hpp"
+#include "services/text/base64.hpp"
 #include "stele/archive.hpp"
 #include "stele/state_text.hpp"
 #include "stele/value.hpp"
+#include "support/hand_made.hpp"
 
 namespace stele {
 namespace {

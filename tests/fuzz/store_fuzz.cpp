@@ -10,11 +10,11 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "fuzz.hpp"
-#include "services/store/key_block.hpp"
-#include "services/store/record.hpp"
-#include "services/store/state_record.hpp"
-#include "services/store/store_record.hpp"
-#include "services/store/value_codec.hpp"
+#include "services/store/index/key_block.hpp"
+#include "services/store/index/state_record.hpp"
+#include "services/store/shard/record.hpp"
+#include "services/store/shard/store_record.hpp"
+#include "services/store/shard/value_codec.hpp"
 #include "stele/value.hpp"
 
 namespace stele {

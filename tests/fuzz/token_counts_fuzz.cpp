@@ -6,10 +6,10 @@
 #include <map>
 
 #include "fuzz.hpp"
-#include "hand_made.hpp"
 #include "mapped_file.hpp"
 #include "stele/archive.hpp"
 #include "stele/token_counts.hpp"
+#include "support/hand_made.hpp"
 
 namespace stele {
 namespace {

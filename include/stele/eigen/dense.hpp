@@ -27,9 +27,8 @@ template <class D>
 D dense_base(const Eigen::DenseBase<D>*);
 /// Adds nothing to its dense base class, as VectorBlock does.
 template <class T>
-concept DerivedDense = !Dense<T> && !walk::TraitVisited<T> && !walk::MemberVisited<T> && requires(const T* p) {
-  requires sizeof(decltype(dense_base(p))) == sizeof(T);
-};
+concept DerivedDense = !Dense<T> && !walk::TraitVisited<T> && !walk::MemberVisited<T> &&
+                       requires(const T* p) { requires sizeof(decltype(dense_base(p))) == sizeof(T); };
 /// Has its coefficients in memory, at regular distances.
 template <class T>
 concept Strided = Dense<T> && (T::Flags & Eigen::DirectAccessBit) != 0;
@@ -214,8 +213,8 @@ void read_coefficients(InVisitor& in, T& value) {
   stele::read(in, stored);
   const std::uint64_t count = stored.values.size();
   if (stored.cols == 0 ? count != 0 : count % stored.cols != 0 || count / stored.cols != stored.rows) {
-    in.error(Errc::malformed, message({"a matrix of ", count, " values is not ",
-                                       Shape{stored.rows, stored.cols}.text()}));
+    in.error(Errc::malformed,
+             message({"a matrix of ", count, " values is not ", Shape{stored.rows, stored.cols}.text()}));
   }
   require_size(in, value, {stored.rows, stored.cols});
   std::size_t next = 0;
@@ -293,8 +292,8 @@ struct Walk<T> {
   }
   static void write(OutVisitor& out, const T& value) {
     if constexpr (!eigen::ArrayScalar<Scalar>) {
-      eigen::Coefficients<Scalar> coefficients{static_cast<std::uint64_t>(value.rows()),
-                                               static_cast<std::uint64_t>(value.cols()), {}};
+      eigen::Coefficients<Scalar> coefficients{
+          static_cast<std::uint64_t>(value.rows()), static_cast<std::uint64_t>(value.cols()), {}};
       for (Eigen::Index i = 0; i < value.rows(); ++i) {
         for (Eigen::Index j = 0; j < value.cols(); ++j) {
           coefficients.values.push_back(value.coeff(i, j));

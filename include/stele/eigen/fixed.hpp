@@ -13,8 +13,14 @@
 
 namespace stele {
 
-template <> struct DTypeOf<Eigen::half> { static constexpr auto kind = DType::Kind::float16; };
-template <> struct DTypeOf<Eigen::bfloat16> { static constexpr auto kind = DType::Kind::bfloat16; };
+template <>
+struct DTypeOf<Eigen::half> {
+  static constexpr auto kind = DType::Kind::float16;
+};
+template <>
+struct DTypeOf<Eigen::bfloat16> {
+  static constexpr auto kind = DType::Kind::bfloat16;
+};
 
 namespace eigen {
 

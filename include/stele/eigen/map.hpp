@@ -49,8 +49,9 @@ Eigen::Map<M, Eigen::Unaligned, Eigen::OuterStride<>> map_dense(Data* data, cons
   const std::size_t inner_axis = M::IsVectorAtCompileTime ? (turned ? 1 : 0) : (M::IsRowMajor ? 1 : 0);
   const std::int64_t inner = M::IsRowMajor ? (*size)[1] : (*size)[0];
   if (stride(inner_axis, 1) != 1) {
-    fail(Errc::invalid_argument, "the elements of the array are not next to one another in the matrix's order; use "
-                                 "as_eigen() without a type, or clone() it in that order");
+    fail(Errc::invalid_argument,
+         "the elements of the array are not next to one another in the matrix's order; use "
+         "as_eigen() without a type, or clone() it in that order");
   }
   const std::int64_t outer = M::IsVectorAtCompileTime ? inner : stride(1 - inner_axis, inner);
   return {data, (*size)[0], (*size)[1], Eigen::OuterStride<>(static_cast<Eigen::Index>(outer))};

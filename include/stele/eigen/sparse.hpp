@@ -113,7 +113,9 @@ class ListTarget final : public PlacedTarget {
  public:
   ListTarget(InVisitor& in, const Extent& count, Place place)
       : PlacedTarget(in, narrows ? DType() : walk::dtype_of<Item>(), Order::row_major, false),
-        in_(in), count_(count), place_(std::move(place)) {}
+        in_(in),
+        count_(count),
+        place_(std::move(place)) {}
   bool accepts(const ArrayHeader& stored) override {
     return stored.shape.rank() == 1 && count_.fits(stored.shape[0]) && (!narrows || is_integer(stored.dtype.kind()));
   }
@@ -133,7 +135,8 @@ class ListTarget final : public PlacedTarget {
           }
         });
         if (!fit) {
-          in_.error(Errc::out_of_range, message({"an index of a sparse matrix does not fit in ", walk::dtype_of<Item>().name()}));
+          in_.error(Errc::out_of_range,
+                    message({"an index of a sparse matrix does not fit in ", walk::dtype_of<Item>().name()}));
         }
       }
     }
@@ -144,15 +147,24 @@ class ListTarget final : public PlacedTarget {
   template <class F>
   static bool for_integer(DType::Kind kind, F&& use) {
     switch (kind) {
-      case DType::Kind::int8: return use(std::int8_t{}), true;
-      case DType::Kind::int16: return use(std::int16_t{}), true;
-      case DType::Kind::int32: return use(std::int32_t{}), true;
-      case DType::Kind::int64: return use(std::int64_t{}), true;
-      case DType::Kind::uint8: return use(std::uint8_t{}), true;
-      case DType::Kind::uint16: return use(std::uint16_t{}), true;
-      case DType::Kind::uint32: return use(std::uint32_t{}), true;
-      case DType::Kind::uint64: return use(std::uint64_t{}), true;
-      default: return false;
+      case DType::Kind::int8:
+        return use(std::int8_t{}), true;
+      case DType::Kind::int16:
+        return use(std::int16_t{}), true;
+      case DType::Kind::int32:
+        return use(std::int32_t{}), true;
+      case DType::Kind::int64:
+        return use(std::int64_t{}), true;
+      case DType::Kind::uint8:
+        return use(std::uint8_t{}), true;
+      case DType::Kind::uint16:
+        return use(std::uint16_t{}), true;
+      case DType::Kind::uint32:
+        return use(std::uint32_t{}), true;
+      case DType::Kind::uint64:
+        return use(std::uint64_t{}), true;
+      default:
+        return false;
     }
   }
   static bool is_integer(DType::Kind kind) {

@@ -26,9 +26,8 @@ concept TensorLike = requires(const T& tensor) {
 };
 /// One whose extents can change.
 template <class T>
-concept ResizableTensor = TensorLike<T> && requires(T& tensor, const typename T::Dimensions& dimensions) {
-  tensor.resize(dimensions);
-};
+concept ResizableTensor =
+    TensorLike<T> && requires(T& tensor, const typename T::Dimensions& dimensions) { tensor.resize(dimensions); };
 
 template <TensorLike T>
 inline constexpr auto tensor_rank = static_cast<unsigned>(T::NumIndices);  // converts to any index

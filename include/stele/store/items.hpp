@@ -74,8 +74,8 @@ class StoreRange {
 using StoreItems = StoreRange<StoreItem>;
 using StoreKeys = StoreRange<Key>;
 
-/// What a secondary order sorts by: an integer, a float or the first 24 bytes of a text. Integers come before floats and
-/// these before texts; NaN comes behind all other floats.
+/// What a secondary order sorts by: an integer, a float or the first 24 bytes of a text. Integers come before floats
+/// and these before texts; NaN comes behind all other floats.
 class OrderValue {
  public:
   template <std::integral I>

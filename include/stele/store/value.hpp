@@ -39,9 +39,10 @@ class StoreValue {
   T as(const LoadOptions& options = {}) const {
     static_assert(!std::is_same_v<T, std::string_view> && !std::is_same_v<T, Bytes>,
                   "stele: this view would outlive what it shows; use StoreValue::text() or bytes()");
-    static_assert(std::is_move_constructible_v<T>,
-                  "stele: as<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
-                  "away); use std::unique_ptr<T>");
+    static_assert(
+        std::is_move_constructible_v<T>,
+        "stele: as<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
+        "away); use std::unique_ptr<T>");
     if constexpr (std::is_same_v<T, std::string>) {
       if (is_text() || is_bytes()) {
         check();
@@ -75,8 +76,8 @@ class StoreValue {
   Bytes item_;     // the CBOR item in the store, or decompressed
   Bytes payload_;  // what a text or byte string holds, or the item of an object, or its archive
   std::uint64_t stored_bytes_ = 0;
-  void check() const;  // what was not checked when it was handed out
-  std::optional<std::uint64_t> unchecked_;                // XXH3-64 of payload_, if that was not compared yet
+  void check() const;                       // what was not checked when it was handed out
+  std::optional<std::uint64_t> unchecked_;  // XXH3-64 of payload_, if that was not compared yet
   struct Memory {
     std::vector<std::byte> bytes;
     std::string file;

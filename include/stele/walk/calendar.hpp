@@ -1,6 +1,6 @@
 #pragma once
-// The calendar of <chrono>: the number of a year, month, day or weekday, and sequences of these. Dates that do not exist
-// are kept.
+// The calendar of <chrono>: the number of a year, month, day or weekday, and sequences of these. Dates that do not
+// exist are kept.
 
 #include <chrono>
 #include <tuple>
@@ -57,10 +57,14 @@ using std::chrono::year;
 
 }  // namespace walk
 
-template <> struct Walk<walk::year> : walk::AsCalendarNumber<walk::year> {};
-template <> struct Walk<walk::month> : walk::AsCalendarNumber<walk::month> {};
-template <> struct Walk<walk::day> : walk::AsCalendarNumber<walk::day> {};
-template <> struct Walk<walk::weekday> : walk::AsCalendarNumber<walk::weekday> {};
+template <>
+struct Walk<walk::year> : walk::AsCalendarNumber<walk::year> {};
+template <>
+struct Walk<walk::month> : walk::AsCalendarNumber<walk::month> {};
+template <>
+struct Walk<walk::day> : walk::AsCalendarNumber<walk::day> {};
+template <>
+struct Walk<walk::weekday> : walk::AsCalendarNumber<walk::weekday> {};
 
 /// [year, month, day].
 template <>
@@ -145,12 +149,18 @@ struct Walk<std::chrono::month_weekday_last>
   static built_in of(walk::month m, walk::weekday d) { return {m, std::chrono::weekday_last(d)}; }
 };
 
-template <> struct Make<std::chrono::year_month_day_last> : Walk<std::chrono::year_month_day_last> {};
-template <> struct Make<std::chrono::month_day_last> : Walk<std::chrono::month_day_last> {};
-template <> struct Make<std::chrono::weekday_last> : Walk<std::chrono::weekday_last> {};
-template <> struct Make<std::chrono::year_month_weekday_last> : Walk<std::chrono::year_month_weekday_last> {};
-template <> struct Make<std::chrono::month_weekday> : Walk<std::chrono::month_weekday> {};
-template <> struct Make<std::chrono::month_weekday_last> : Walk<std::chrono::month_weekday_last> {};
+template <>
+struct Make<std::chrono::year_month_day_last> : Walk<std::chrono::year_month_day_last> {};
+template <>
+struct Make<std::chrono::month_day_last> : Walk<std::chrono::month_day_last> {};
+template <>
+struct Make<std::chrono::weekday_last> : Walk<std::chrono::weekday_last> {};
+template <>
+struct Make<std::chrono::year_month_weekday_last> : Walk<std::chrono::year_month_weekday_last> {};
+template <>
+struct Make<std::chrono::month_weekday> : Walk<std::chrono::month_weekday> {};
+template <>
+struct Make<std::chrono::month_weekday_last> : Walk<std::chrono::month_weekday_last> {};
 
 /// The duration since midnight.
 template <class Duration>

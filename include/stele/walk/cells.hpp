@@ -72,8 +72,9 @@ inline constexpr auto required_fields = [] {
       }
     }
   } else {
-    static_assert(!requires { T::stele_required; },
-                  "stele: stele_required is a `static constexpr` array of std::string_view, or true");
+    static_assert(
+        !requires { T::stele_required; },
+        "stele: stele_required is a `static constexpr` array of std::string_view, or true");
   }
   return required;
 }();

@@ -175,8 +175,7 @@ struct As<T, Family::fixed> {
       text.push_back('\0');
     }
     if (text.size() != count) {
-      in.error(Errc::type_mismatch,
-               message({"expected a text of ", count, " bytes, found ", text.size()}));
+      in.error(Errc::type_mismatch, message({"expected a text of ", count, " bytes, found ", text.size()}));
     }
     std::memcpy(std::data(value), text.data(), count);
   }
@@ -185,7 +184,8 @@ struct As<T, Family::fixed> {
 /// std::vector<bool>: an array of bool, as bits.
 template <class T>
 struct As<T, Family::booleans> {
-  static_assert(!has_custom_walk<bool>, "stele: std::vector<bool> is stored as bits, which no stele::Walk<bool> writes");
+  static_assert(!has_custom_walk<bool>,
+                "stele: std::vector<bool> is stored as bits, which no stele::Walk<bool> writes");
   static void write(OutVisitor& out, const T& value) {
     std::vector<std::byte> packed((value.size() + 7) / 8);
     auto bit = value.begin();

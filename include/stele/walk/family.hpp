@@ -150,10 +150,9 @@ template <class T>
 concept CharArray = std::rank_v<T> == 1 &&
                     (std::is_same_v<std::remove_extent_t<T>, char> || std::is_same_v<std::remove_extent_t<T>, char8_t>);
 template <class T>
-concept WideCharArray =
-    std::rank_v<T> == 1 &&
-    (std::is_same_v<std::remove_extent_t<T>, wchar_t> || std::is_same_v<std::remove_extent_t<T>, char16_t> ||
-     std::is_same_v<std::remove_extent_t<T>, char32_t>);
+concept WideCharArray = std::rank_v<T> == 1 && (std::is_same_v<std::remove_extent_t<T>, wchar_t> ||
+                                                std::is_same_v<std::remove_extent_t<T>, char16_t> ||
+                                                std::is_same_v<std::remove_extent_t<T>, char32_t>);
 /// The text of a literal or another array of characters: all of it but a zero at its end.
 template <class C, std::size_t N>
 std::string_view text_of(const C (&chars)[N]) noexcept {
@@ -192,8 +191,8 @@ void write_whole(OutVisitor& out, const T& value) {
   try {
     write(out, value);
   } catch (const Error& error) {
-    out.rethrow(error, [](OutVisitor& again, const void* object) { write(again, *static_cast<const T*>(object)); },
-                &value);
+    out.rethrow(
+        error, [](OutVisitor& again, const void* object) { write(again, *static_cast<const T*>(object)); }, &value);
   }
 }
 

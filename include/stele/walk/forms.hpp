@@ -93,8 +93,8 @@ class Form {
 };
 constexpr std::string_view number_form(DType::Kind kind) {
   constexpr std::array<std::string_view, 18> names = {
-      "none",    "bool",    "int8",     "int16",   "int32",   "int64",     "uint8",      "uint16",        "uint32",
-      "uint64",  "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2"};
+      "none",   "bool",    "int8",     "int16",   "int32",   "int64",     "uint8",      "uint16",        "uint32",
+      "uint64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -205,8 +205,11 @@ constexpr void add_form(Form& form, int depth) {
   } else if constexpr (f == Family::optional) {
     add_form_of<typename T::value_type>(form, "optional", depth);
   } else if constexpr (f == Family::unique_pointer || f == Family::shared_pointer || f == Family::weak_pointer) {
-    add_form_of<std::remove_cv_t<typename T::element_type>>(
-        form, f == Family::unique_pointer ? "pointer" : f == Family::shared_pointer ? "shared" : "weak", depth);
+    add_form_of<std::remove_cv_t<typename T::element_type>>(form,
+                                                            f == Family::unique_pointer   ? "pointer"
+                                                            : f == Family::shared_pointer ? "shared"
+                                                                                          : "weak",
+                                                            depth);
   } else if constexpr (f == Family::variant) {
     ArgumentForms<T>::add(form, "variant", depth);
   } else if constexpr (f == Family::tuple) {
@@ -248,8 +251,7 @@ template <class T>
 inline constexpr bool has_form = [] {
   constexpr Family f = family<T>();
   return !has_walk_of_its_own<T> &&
-         (f == Family::aggregate || (f == Family::visited && can_make<T>) ||
-          f == Family::enumeration);
+         (f == Family::aggregate || (f == Family::visited && can_make<T>) || f == Family::enumeration);
 }();
 
 /// The name of a type, or its form.
@@ -286,7 +288,8 @@ struct Alternative {
 };
 template <class T>
 Alternative alternative() {
-  Alternative made{std::string(form_of<T>().finish()), {}, !stable_name<T>().empty(), &typeid(T), former_names<T>(), {}, {}};
+  Alternative made{
+      std::string(form_of<T>().finish()), {}, !stable_name<T>().empty(), &typeid(T), former_names<T>(), {}, {}};
   if constexpr (stable_name<T>().empty()) {
     made.form = made.name;
   } else if constexpr (has_form<T>) {

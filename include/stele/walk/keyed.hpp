@@ -214,8 +214,8 @@ struct As<T, Family::map> {
     if constexpr (requires { value.reserve(std::size_t{}); }) {
       value.reserve(reservable(in, count, sizeof(typename T::value_type)));
     }
-    if constexpr (Bucketed<T> && made_in_place<Key> && made_in_place<Value> && sizeof(typename T::value_type) <= 256 && std::is_move_assignable_v<Key> &&
-                  std::is_move_assignable_v<Value>) {
+    if constexpr (Bucketed<T> && made_in_place<Key> && made_in_place<Value> && sizeof(typename T::value_type) <= 256 &&
+                  std::is_move_assignable_v<Key> && std::is_move_assignable_v<Value>) {
       if (count.value_or(0) >= many_items) {
         Batch batch(in, value);
         read_rest(in, true, [&](const PlainItem* stored) { return batch.take(stored); }, [&] { batch.one(); });

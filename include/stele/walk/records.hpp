@@ -3,11 +3,11 @@
 //
 // In visit, `v("name", member)` is a field, `v.renamed("old", "new", member)` one that older files have under another
 // name, `v.required("name", member)` one that must be stored, `v.required()` says it of the field that follows, as in
-// `v.required().renamed("old", "new", member)`, `v.version(n)` declares the type's version and returns the stored one (n
-// when writing, 0 where none is stored), and `v.loading` tells the direction. Loading may call visit several times, so it
-// should only name fields.
-// stele::visit_base<Base>(v, self) gives the fields of a base class, v("name", stele::as_base<Base>(self)) a base class
-// that is no record as one field. A class does not inherit the visit of its base class, which does not know its fields.
+// `v.required().renamed("old", "new", member)`, `v.version(n)` declares the type's version and returns the stored one
+// (n when writing, 0 where none is stored), and `v.loading` tells the direction. Loading may call visit several times,
+// so it should only name fields. stele::visit_base<Base>(v, self) gives the fields of a base class, v("name",
+// stele::as_base<Base>(self)) a base class that is no record as one field. A class does not inherit the visit of its
+// base class, which does not know its fields.
 
 #include <forward_list>
 #include <new>
@@ -63,17 +63,19 @@ consteval void require_own_visit() {
   static_assert(!inherits_visit<T, FieldNames>(),
                 "stele: this class inherits its visit from a base class, which does not know its own fields; give it "
                 "`static void visit(auto& v, auto& self)`, with stele::visit_base<Base>(v, self) for the base class");
-  static_assert(has_plain_visit<T, FieldNames>(),
-                "stele: a visit is `static void visit(auto& v, auto& self)`, with both by reference and without further "
-                "parameters: a copy would be read into and lost, and of others it cannot be told whose they are");
+  static_assert(
+      has_plain_visit<T, FieldNames>(),
+      "stele: a visit is `static void visit(auto& v, auto& self)`, with both by reference and without further "
+      "parameters: a copy would be read into and lost, and of others it cannot be told whose they are");
 }
 
 template <class T>
 consteval void require_reference() {
   using Result = decltype(Visit<T>::visit(std::declval<FieldNames&>(), std::declval<T&>()));
-  static_assert(!requires { static_cast<Result (*)(FieldNames&, T)>(&Visit<T>::visit); },
-                "stele: stele::Visit<T>::visit takes the object by reference, `auto& self`: a copy would be read into and "
-                "lost");
+  static_assert(
+      !requires { static_cast<Result (*)(FieldNames&, T)>(&Visit<T>::visit); },
+      "stele: stele::Visit<T>::visit takes the object by reference, `auto& self`: a copy would be read into and "
+      "lost");
 }
 
 template <class T>
@@ -350,8 +352,9 @@ void add_visited_names(Form& form) {
   }
 }
 
-/// An aggregate: its fields by reflection; a `static constexpr unsigned stele_version` gives it a version, and a `static
-/// constexpr std::string_view stele_required[] = {"weights"}` names fields that must be stored (`true`: all of them).
+/// An aggregate: its fields by reflection; a `static constexpr unsigned stele_version` gives it a version, and a
+/// `static constexpr std::string_view stele_required[] = {"weights"}` names fields that must be stored (`true`: all of
+/// them).
 template <class T>
 struct As<T, Family::aggregate> {
   static constexpr std::uint32_t version() {

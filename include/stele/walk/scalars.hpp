@@ -71,9 +71,7 @@ struct As<T, Family::real> {
 template <class T>
 struct As<T, Family::half> {
   static void write(OutVisitor& out, const T& value) { out.real(__builtin_bit_cast(float16, value)); }
-  static void read(InVisitor& in, T& value) {
-    value = __builtin_bit_cast(T, to_float16(in.number(), in));
-  }
+  static void read(InVisitor& in, T& value) { value = __builtin_bit_cast(T, to_float16(in.number(), in)); }
 };
 
 /// bfloat16 and types with its bits: stored as the float32 it is the upper half of.
@@ -83,9 +81,7 @@ struct As<T, Family::brain_float> {
     const std::uint32_t bits = std::uint32_t{__builtin_bit_cast(std::uint16_t, value)} << 16;
     out.real(__builtin_bit_cast(float, bits));
   }
-  static void read(InVisitor& in, T& value) {
-    value = __builtin_bit_cast(T, to_bfloat16(in.number(), in));
-  }
+  static void read(InVisitor& in, T& value) { value = __builtin_bit_cast(T, to_bfloat16(in.number(), in)); }
 };
 
 /// 8-bit floats: stored by their bits.

@@ -153,8 +153,8 @@ struct OwnVisit {
 };
 struct InheritedVisit : OwnVisit {};
 
-/// Whether T::visit, called with a visitor V, takes a T by reference and has a form from which it can be told whose it is:
-/// its address, or a parameter that is a T or a base class by name.
+/// Whether T::visit, called with a visitor V, takes a T by reference and has a form from which it can be told whose it
+/// is: its address, or a parameter that is a T or a base class by name.
 template <class T, class V>
 consteval bool has_plain_visit() {
   using Result = decltype(T::visit(std::declval<V&>(), std::declval<T&>()));

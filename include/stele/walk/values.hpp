@@ -17,8 +17,9 @@ struct As<T, Family::text> {
     out.text(std::string_view(reinterpret_cast<const char*>(value.data()), value.size()));
   }
   static void read(InVisitor& in, T& value) {
-    static_assert(requires { value.push_back(typename T::value_type{}); },
-                  "stele: a string view has no owner; read into a std::string");
+    static_assert(
+        requires { value.push_back(typename T::value_type{}); },
+        "stele: a string view has no owner; read into a std::string");
     if constexpr (std::is_same_v<T, std::string>) {
       in.text(value);
     } else {
@@ -103,8 +104,8 @@ struct As<T, Family::duration> {
     if constexpr (std::is_integral_v<Rep>) {
       const Number number = rescaled(count, stored, unit, in);
       if constexpr (std::is_signed_v<Rep>) {
-        value = T(static_cast<Rep>(
-            to_signed(number, std::numeric_limits<Rep>::min(), std::numeric_limits<Rep>::max(), in)));
+        value = T(
+            static_cast<Rep>(to_signed(number, std::numeric_limits<Rep>::min(), std::numeric_limits<Rep>::max(), in)));
       } else {
         value = T(static_cast<Rep>(to_unsigned(number, std::numeric_limits<Rep>::max(), in)));
       }

@@ -1,0 +1,300 @@
+#pragma once
+// The InVisitor that reads archives, in order or from any value on.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "archive/read/encoded_reader.hpp"
+#include "archive/read/fields.hpp"
+#include "archive/read/input.hpp"
+#include "stele/visitor.hpp"
+
+namespace stele {
+
+/// What the decoder may know beforehand, from a directory read first.
+struct DecoderContext {
+  const Directory* directory = nullptr;  // null: in order, the directory comes last
+  const Trailer* trailer = nullptr;      // set: finish() need not read the directory, which was checked
+  std::shared_ptr<Mapping> mapping;      // set: arrays are mapped
+  Verify verify = Verify::full;          // none, directory or full
+  FieldRules field_rules;
+  bool map_all = false;  // an array of 4 KiB or more that is copied is an error
+  const TypeRegistry* types = nullptr;
+  std::string path;  // of the value that is read, for messages
+  std::string file;  // as Error::file(), for messages
+};
+
+class Decoder final : public InVisitor, private Input::Reader {
+ public:
+  /// `input` must outlive the decoder and stands at a value, or at a label for begin().
+  Decoder(Input& input, DecoderContext context);
+  ~Decoder() override;
+
+  /// Reads the label. Throws: Error(not_an_archive), Error(truncated).
+  void begin();
+  /// Behind the root: reads the directory and the trailer and checks all that was read against them.
+  void finish();
+  /// The directory and the trailer, once finish() has checked them.
+  const Directory& directory() const noexcept { return context_.trailer != nullptr ? *context_.directory : directory_; }
+  const Trailer& trailer() const noexcept { return context_.trailer != nullptr ? *context_.trailer : trailer_; }
+
+  Kind kind() override;
+  void null() override;
+  bool boolean() override;
+  Number number() override;
+  void text(std::string& out) override;
+  void array(ArrayTarget& target) override;
+  void booleans(BooleanTarget& target) override;
+  std::optional<std::uint64_t> begin_sequence() override;
+  std::optional<std::uint64_t> begin_map() override;
+  bool next() override;
+  std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) override;
+  void take_plain_items(std::size_t count) override;
+  std::uint64_t expected_items(std::uint64_t count) const override;
+  void begin_record() override;
+  bool next_field(std::string_view& name) override;
+  void skip() override;
+  SharedIn begin_shared() override;
+  void define_shared(std::uint64_t index, SharedObject object) override;
+  SharedObject shared(std::uint64_t index) override;
+  void enter_shared(std::uint64_t index) override;
+  void leave_shared() override;
+  bool at_deferred() override;
+  void defer(std::uint64_t index, SharedLater later) override;
+  void finish_shared() override;
+  std::optional<std::string> begin_typed() override;
+  void end_typed() override;
+  void abandon() noexcept override;
+  void raise(Errc code, std::string message) override;
+  Whereabouts place() const override { return {path(), item_at_, context_.file}; }
+
+  /// Reading begins inside an archive whose directory is known, not at its label.
+  void begin_inside() noexcept {
+    shared_count_known_ = false;
+    shared_offsets_complete_ = false;
+    inside_ = true;
+  }
+  /// Reading begins at a root value that stands alone: nothing but deferred values follows it.
+  void begin_bare() noexcept {
+    tail_bytes_ = 0;
+    root_at_ = 0;
+  }
+  /// The next value is the elements of a listed array, where the input stands.
+  void begin_listed(const ArrayEntry& entry);
+  /// The path-like name of what the next value refers to, if it is a reference: "*3", or "~*3" of a deferred value. It
+  /// stays next.
+  std::optional<std::string> peek_reference();
+  /// Where the value stands that the next value refers to, if it is a reference.
+  std::optional<std::uint64_t> target();
+  /// Where a deferred value stands, if there is one of that index.
+  std::optional<std::uint64_t> find_deferred(std::uint64_t index);
+  /// Whether the deferred values that follow one another end here.
+  bool at_break() { return in_->peek() == cbor::break_byte; }
+  /// Where reading is.
+  std::uint64_t here() const noexcept { return in_->position(); }
+  /// Where the next value stands, behind tags that mean nothing.
+  std::uint64_t position();
+  /// The path of the value that was read last.
+  std::string path() const;
+
+  /// An array's place and type, read without its elements. For listing.
+  struct ArrayItem {
+    ArrayHeader header;
+    bool big_endian = false;
+    bool definite = true;                      // one byte string, not several
+    std::optional<std::uint64_t> items;        // elements as CBOR numbers, not bytes (RFC 8746, section 3.1.1)
+    bool view = false;                         // of another array
+    bool plain = false;                        // a byte string without a tag: counts as uint8, is never listed
+    bool growing = false;                      // the first extent follows from the bytes
+    std::uint64_t bytes = 0;                   // of the elements; definite only
+    std::uint64_t stored_bytes = 0;            // in the file: others than `bytes` where encoded
+    std::shared_ptr<const Encoding> encoding;  // null: the elements as they are
+    std::uint64_t data_offset = 0;
+    bool mappable = false;              // skip_array(): listed and stored as in memory, or a view of such
+    std::vector<std::uint64_t> shared;  // the indices it is stored under
+
+    static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;     // what a growing vector clears at a time
+    static constexpr std::uint64_t step_claimed = ArrayTarget::claimed_bytes;  // allocated before any of it has come
+    /// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
+    static std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) noexcept {
+      const std::uint64_t step = trusted ? step_trusted : have > step_claimed ? have : step_claimed;
+      return total - have < step ? total : have + step;
+    }
+  };
+  /// Reads the next value, an array, as far as its elements and skips them.
+  ArrayItem skip_array();
+
+ private:
+  struct Frame;
+  struct Reference;
+  struct KnownArray;
+
+  enum class Form : std::uint8_t { sequence, map, record_map, record_tuple, deferred };
+  std::uint64_t bytes_to_come() const noexcept override;
+  std::string current_path() const override { return path(); }
+
+  void read_tail();
+  void pass_tail();
+  void check_tail(std::uint64_t structure);
+
+  // heads and items
+  cbor::Head peek_head(std::size_t& size) {
+    const std::uint8_t info = static_cast<std::uint8_t>(in_->peek()) & 31;
+    size = cbor::head_bytes(info);
+    if (size == 0) {
+      error(Errc::malformed, "a reserved CBOR head");
+    }
+    const std::byte* at = in_->need(size);
+    return {static_cast<cbor::Major>(static_cast<std::uint8_t>(*at) >> 5), info, cbor::argument(at, size, info)};
+  }
+  bool at_tag() { return static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(cbor::Major::tag); }
+  /// Passes the tags that mean nothing and notes marks of shared values.
+  void prepare() {
+    if (at_tag()) {
+      prepare_tags();
+    }
+  }
+  void prepare_tags();
+  bool next_is_tag(std::uint64_t tag);
+  /// Stands before a value that is about to be read; true if a reference was followed to it.
+  bool take() {
+    if (listed_ || at_tag()) {
+      return take_tagged();
+    }
+    item_at_ = in_->position();
+    pending_shared_.clear();
+    return false;
+  }
+  bool take_tagged();
+  void done(bool followed) {
+    if (followed) {
+      leave_shared();
+    }
+  }
+  cbor::Head expect(cbor::Major major, const char* wanted);
+  [[noreturn]] void mismatch(const char* wanted);
+  std::string found_text();
+  Number read_number();
+  void check_allocation(std::uint64_t have, std::uint64_t more);
+  std::optional<std::uint64_t> begin_items();
+  void begin_record_items(bool followed);
+  Frame& push(Form form, const cbor::Head& head, bool followed);
+  void pop();
+  bool advance();
+  bool at_key() const noexcept;
+  void note_key(std::string_view key);
+  void note_key(const Number& number);
+  void read_text(const cbor::Head& head, std::string& out);
+  std::uint64_t read_definition();
+  const std::vector<std::string>& record_names(std::uint64_t id);
+  bool items_closed(bool more);
+  std::size_t scan_plain(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
+
+  // skipping
+  void skip_value();
+  void skip_string(const cbor::Head& head);
+  std::vector<std::byte> capture();
+
+  // sharing
+  std::uint64_t new_shared(std::uint64_t tag_at);
+  template <class F>
+  void scan_shared(std::uint64_t from, std::uint64_t until, F&& stop);
+  std::uint64_t shared_before(std::uint64_t offset);
+  std::uint64_t shared_offset(std::uint64_t index);
+  std::uint64_t read_index();
+  std::uint64_t peek_index(std::size_t at);
+  std::uint64_t peek_deferred();
+  SharedIn read_deferred();
+  bool next_is_reference();
+  bool next_is_part();
+  void read_parts();
+  void read_part();
+  void read_aside();
+  void read_later(std::uint64_t index);
+  [[noreturn]] void no_such_deferred();
+
+  // arrays
+  ArrayItem read_array_header();
+  Shape read_shape();
+  void read_dtype(ArrayItem& item);
+  std::optional<std::uint64_t> read_encoding(ArrayItem& item);
+  void check_limit(std::uint64_t bytes);
+  void refuse_copy(std::uint64_t bytes, const std::string& why);
+  static bool is_as_in_memory(const ArrayItem& item) noexcept;
+  std::uint64_t checked_bytes(const ArrayHeader& wanted);
+  bool is_listed(const ArrayItem& item) const noexcept;
+  void check_type(const ArrayHeader& stored, ArrayTarget& target);
+  void deliver(ArrayItem& item, ArrayTarget& target);
+  void deliver_booleans(const ArrayItem& item, BooleanTarget& target);
+  void deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
+  void deliver_converted(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
+  void deliver_known(const KnownArray& known, ArrayTarget& target);
+  void check_repeats(const KnownArray& known, std::uint64_t bytes);
+  void check_rows(const KnownArray& known);
+  std::shared_ptr<KnownArray> read_view();
+  std::shared_ptr<KnownArray> load(ArrayItem& item);
+  std::shared_ptr<KnownArray> load_in_place(const ArrayItem& item);
+  std::shared_ptr<KnownArray> load_indefinite(ArrayItem& item);
+  std::string read_items(ArrayItem& item);
+  std::shared_ptr<KnownArray> load_reference();
+  void read_data(const ArrayItem& item, MutableBytes to);
+  void begin_data(const ArrayItem& item);
+  void end_data(const ArrayItem& item);
+  void skip_data(const ArrayItem& item);
+  void check_booleans(const DType& dtype, const std::byte* elements, std::uint64_t count);
+  void note_listed(std::uint64_t offset, std::uint64_t length, std::uint64_t checksum, bool hashed);
+
+  Input* in_;
+  Input& main_;
+  DecoderContext context_;
+  std::vector<Frame> frames_;
+  std::size_t depth_ = 0;
+  std::uint64_t open_items_ = 0;  // still to come in all open containers: each takes a byte or more
+  std::uint64_t item_at_ = 0;
+  std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
+  std::uint64_t referred_bytes_ = 0;                      // read again through references
+  std::vector<std::uint64_t> pending_shared_;             // the marks before the value that comes next
+  std::uint64_t shared_count_ = 0;
+  bool shared_count_known_ = true;
+  bool shared_offsets_complete_ = true;  // they begin with the archive's first
+  std::vector<std::uint64_t> shared_offsets_;
+  std::unordered_map<std::uint64_t, SharedObject> shared_objects_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<KnownArray>> shared_arrays_;
+  std::deque<std::vector<std::string>> definitions_;
+  std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
+  std::vector<Reference> references_;
+  bool inside_ = false;
+  std::uint64_t root_at_ = frozen::label.size();
+  std::multimap<std::uint64_t, SharedLater> later_;  // deferred objects to read, by their index
+  std::uint64_t deferred_passed_ = 0;                // deferred values gone over in order
+  std::unique_ptr<Input> aside_;                     // reads deferred values elsewhere
+  std::uint64_t aside_next_ = 0;                     // the one it stands at
+  std::unique_ptr<EncodedReader> encoded_;           // between begin_data() and end_data() of an encoded array
+  struct PlainRun {                                  // what peek_plain_items() found
+    std::span<const PlainItem::Kind> kinds;
+    std::span<PlainItem> items;
+    std::size_t count = 0;
+    const std::byte* end = nullptr;
+  };
+  PlainRun run_;
+  std::optional<ArrayItem> listed_;   // begin_listed(): the header is known, the elements are next
+  std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
+  std::size_t items_depth_ = 0;
+  bool items_followed_ = false;
+  struct Seen {
+    std::uint64_t offset;
+    std::uint64_t length;
+    std::uint64_t checksum;
+    bool hashed;
+  };
+  std::vector<Seen> seen_;
+  Directory directory_;
+  Trailer trailer_;
+};
+
+}  // namespace stele

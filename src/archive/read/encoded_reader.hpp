@@ -1,0 +1,36 @@
+#pragma once
+// Undoes an array's encoding while its bytes come from the Input.
+
+#include <memory>
+
+#include "archive/read/input.hpp"
+#include "base/pool.hpp"
+#include "encoding/encoding.hpp"
+
+namespace stele {
+
+class EncodedReader {
+ public:
+  /// `count` elements (components) are stored where `input` stands: as the data of a listed array, behind
+  /// begin_payload(), or as structure. `input` must outlive it.
+  EncodedReader(Input& input, const Encoding& encoding, bool listed, std::uint64_t count);
+
+  /// The next bytes of the elements. Throws: Error(damaged), and what the Input throws.
+  void read(MutableBytes to);
+  /// Reads what is left and keeps nothing.
+  void skip();
+
+ private:
+  void decode(Bytes stored, MutableBytes to);
+  void decode_run(std::uint64_t count, MutableBytes to);
+
+  Input& input_;
+  const Encoding encoding_;
+  const bool listed_;
+  std::uint64_t left_;  // elements not yet decoded
+  Pool<EncodingScratch> scratch_;
+  std::vector<std::byte> block_;  // one that is wanted in parts
+  Bytes ready_;                   // what is left of it
+};
+
+}  // namespace stele

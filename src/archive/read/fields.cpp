@@ -1,0 +1,42 @@
+#include "archive/read/fields.hpp"
+
+#include <algorithm>
+
+#include "stele/walk.hpp"
+
+namespace stele {
+namespace {
+
+const DType::Field* field_named(const DType& dtype, const std::string& name) noexcept {
+  const auto found = std::find_if(dtype.fields().begin(), dtype.fields().end(),
+                                  [&](const DType::Field& field) { return field.name == name; });
+  return found == dtype.fields().end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+void check_fields(const DType& stored, const DType& wanted, InVisitor& in) {
+  if (!stored.is_record() || !wanted.is_record() || stored == wanted) {
+    return;
+  }
+  if (in.field_rules().known) {
+    for (const DType::Field& field : stored.fields()) {
+      if (field_named(wanted, field.name) == nullptr) {
+        walk::unknown_field(in, field.name);
+      }
+    }
+  }
+  for (const DType::Field& field : wanted.fields()) {
+    if (const DType::Field* const found = field_named(stored, field.name)) {
+      check_fields(found->type, field.type, in);
+    } else if (field.required || in.field_rules().complete) {
+      walk::missing_field(in, field.name);
+    }
+  }
+}
+
+std::uint64_t alignment_to_map(const DType& dtype) noexcept {
+  return dtype.is_record() ? 8 : std::min<std::uint64_t>(8, dtype.item_size());
+}
+
+}  // namespace stele

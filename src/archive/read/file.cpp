@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <iterator>
+#include <mutex>
+#include <unordered_map>
+
+#include "archive/read/listing.hpp"
+#include "archive/read/locate.hpp"
+#include "archive/read/opened.hpp"
+#include "base/naming.hpp"
+#include "base/process.hpp"
+#include "format/path.hpp"
+#include "stele/archive.hpp"
+
+namespace stele {
+namespace {
+
+/// A read_write mapping that brings its checksums up to date when its last user goes.
+class WritableMapping {
+ public:
+  WritableMapping(std::shared_ptr<Mapping> mapping, Tail tail) : mapping_(std::move(mapping)), tail_(std::move(tail)) {}
+  ~WritableMapping() {
+    if (process_.in_child()) {  // the parent will
+      return;
+    }
+    try {
+      update();
+    } catch (...) {  // flush() is the way to hear of it
+    }
+  }
+  WritableMapping(const WritableMapping&) = delete;
+  WritableMapping& operator=(const WritableMapping&) = delete;
+
+  Mapping& mapping() noexcept { return *mapping_; }
+
+  void update() {
+    process_.require_same_process("a file mapped to be written");
+    const std::lock_guard lock(mutex_);
+    const MutableBytes all = mapping_->writable_bytes();
+    Trailer& trailer = tail_.trailer;
+    const MutableBytes directory = part(all, trailer.directory_offset, trailer.directory_length);
+    bool changed = false;
+    for (std::size_t i = 0; i < tail_.directory.arrays.size(); ++i) {
+      ArrayEntry& entry = tail_.directory.arrays[i];
+      if (!entry.is_raw()) {
+        continue;  // is not mapped
+      }
+      const std::uint64_t checksum = xxh3_64(part(all, entry.offset, entry.length));
+      if (checksum != entry.checksum) {
+        patch_checksum(directory, i, checksum);
+        entry.checksum = checksum;
+        changed = true;
+      }
+    }
+    if (changed) {
+      trailer.directory_checksum = xxh3_64(directory);
+      trailer.structure_checksum = structure_checksum(all);
+      const auto item = encode_trailer(trailer);
+      std::copy(item.begin(), item.end(), part(all, trailer.total_length - item.size(), item.size()).begin());
+    }
+    mapping_->sync();
+  }
+
+ private:
+  static MutableBytes part(MutableBytes all, std::uint64_t offset, std::uint64_t size) {
+    return all.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+  }
+  std::uint64_t structure_checksum(MutableBytes all) const {
+    Xxh3 hash;
+    std::uint64_t at = 0;
+    for (const ArrayEntry& entry : tail_.directory.arrays) {
+      hash.update(part(all, at, entry.offset - at));
+      at = entry.offset + entry.length;
+    }
+    hash.update(part(all, at, tail_.trailer.total_length - frozen::trailer_bytes - at));
+    return hash.digest64();
+  }
+
+  std::shared_ptr<Mapping> mapping_;
+  Tail tail_;
+  std::mutex mutex_;
+  ProcessMark process_;
+};
+
+}  // namespace
+
+std::shared_ptr<Mapping> updating_mapping(std::shared_ptr<Mapping> mapping, Tail tail) {
+  auto writable = std::make_shared<WritableMapping>(std::move(mapping), std::move(tail));
+  return {writable, &writable->mapping()};
+}
+
+struct File::State {
+  Opened opened;
+  std::shared_ptr<WritableMapping> writable;
+  Tail tail;
+  mutable std::mutex mutex;
+  mutable std::unordered_map<std::string_view, const ArrayEntry*> arrays;
+  std::unique_ptr<SegmentCheck> segments;
+  Parts::Options parts;
+
+  explicit State(Opened from) : opened(std::move(from)) {
+    naming(opened.name, [&] { read_ends(); });
+  }
+
+  void read_ends() {
+    if (!opened.source->random_access()) {
+      hold_plain(opened);
+    }
+    tail = find_tail(opened, 0);
+    if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write) {
+      writable = std::make_shared<WritableMapping>(opened.mapping, tail);
+      opened.mapping = std::shared_ptr<Mapping>(writable, &writable->mapping());
+    }
+    parts.input = opened.input_options(0);
+    parts.input.end = tail.trailer.total_length;
+    parts.input.hash = false;
+    // What is between the arrays is checked by segments, as far as it is read.
+    if (opened.verify() != Verify::none && !(opened.mapping != nullptr && writable != nullptr)) {
+      segments = std::make_unique<SegmentCheck>(*opened.source, 0, tail.directory, tail.trailer);
+      parts.input.segments = segments.get();
+    }
+    parts.context.directory = &tail.directory;
+    parts.context.mapping = opened.mapping;
+    parts.context.verify = opened.verify();
+    parts.context.field_rules = rules_of(opened.options);
+    parts.context.map_all = opened.options.map_all;
+    parts.context.types = opened.options.types;
+    parts.context.file = opened.name;
+  }
+
+  const ArrayEntry* listed(std::string_view path) const {
+    const std::lock_guard lock(mutex);
+    if (arrays.empty()) {
+      for (const ArrayEntry& entry : tail.directory.arrays) {
+        arrays.emplace(entry.path, &entry);
+      }
+    }
+    const auto found = arrays.find(path);
+    return found == arrays.end() ? nullptr : found->second;
+  }
+};
+
+File::File(std::unique_ptr<State> state) : state_(std::move(state)) {}
+File::~File() = default;
+File::File(File&&) noexcept = default;
+File& File::operator=(File&&) noexcept = default;
+
+std::unique_ptr<File::Part> File::find(std::string_view path) const {
+  class Found final : public Part {
+   public:
+    explicit Found(Parts::Part part) : part_(std::move(part)) {}
+    InVisitor& visitor() override { return *part_.decoder; }
+    void finish() override {}
+
+   private:
+    Parts::Part part_;
+  };
+  return naming(
+      state_->opened.name,
+      [&]() -> std::unique_ptr<Part> {
+        const Parts parts(*state_->opened.source, state_->parts);
+        if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
+          Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
+          if (entry->is_raw()) {
+            part.decoder->begin_listed(*entry);
+          }
+          return std::make_unique<Found>(std::move(part));
+        }
+        const auto offset = parts.locate(path);
+        if (!offset) {
+          fail(Errc::not_found, "there is no value at this path", {path, {}});
+        }
+        return std::make_unique<Found>(parts.at(*offset, path));
+      },
+      path);
+}
+
+bool File::contains(std::string_view path) const {
+  return naming(state_->opened.name, [&] {
+    return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
+  });
+}
+
+std::vector<Entry> File::list(const ListOptions& options) const {
+  return naming(
+      state_->opened.name,
+      [&] {
+        Parts::Options listing = state_->parts;
+        listing.context.map_all = false;
+        const Parts parts(*state_->opened.source, listing);
+        const auto list = [](Decoder& decoder, const ListOptions& what) {
+          try {
+            return list_values(decoder, what);
+          } catch (const Error& error) {
+            decoder.rethrow(error);
+          }
+        };
+        const auto offset = parts.locate(options.path);
+        if (!offset) {
+          fail(Errc::not_found, "there is no value at this path", {options.path, {}});
+        }
+        std::vector<Entry> entries = list(*parts.at_target(*offset, options.path).decoder, options);
+        for (std::uint64_t index = 0; options.path.empty() && index < options.max_items;) {
+          ListOptions below = options;
+          below.path = deferred_path(index);
+          const auto deferred = parts.locate(below.path);
+          if (!deferred) {
+            break;
+          }
+          const Parts::Part part = parts.at(*deferred, below.path);
+          do {
+            below.path = deferred_path(index);
+            std::vector<Entry> more = list(*part.decoder, below);
+            std::move(more.begin(), more.end(), std::back_inserter(entries));
+          } while (++index < options.max_items && !part.decoder->at_break());
+        }
+        for (Entry& entry : entries) {
+          if (entry.mappable) {
+            const std::uint64_t alignment = alignment_to_map(entry.dtype);
+            entry.mappable =
+                !state_->opened.compressed && (state_->opened.options.offset + entry.offset) % alignment == 0;
+          }
+        }
+        return entries;
+      },
+      options.path);
+}
+
+Info File::info() const {
+  const Opened& opened = state_->opened;
+  const Directory& directory = state_->tail.directory;
+  Info info;
+  info.codec = opened.codec;
+  info.plain_bytes = state_->tail.trailer.total_length;
+  info.bytes_behind = *opened.source->size() - info.plain_bytes;
+  info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
+  info.arrays = directory.arrays.size();
+  for (const ArrayEntry& entry : directory.arrays) {
+    info.array_bytes += entry.length;
+    info.encoded_arrays += entry.is_raw() ? 0 : 1;
+  }
+  info.format = directory.format;
+  info.writer = directory.writer;
+  info.metadata = directory.metadata;
+  return info;
+}
+
+void File::verify() const {
+  Input::Options options = state_->opened.input_options(0);
+  options.hash = true;
+  options.hash_payloads = true;
+  Input input(*state_->opened.source, options);
+  DecoderContext context;
+  context.verify = Verify::full;
+  context.directory = &state_->tail.directory;
+  context.file = state_->opened.name;
+  Decoder decoder(input, std::move(context));
+  try {
+    decoder.begin();
+    decoder.skip();
+    decoder.finish();
+  } catch (const Error& error) {
+    decoder.rethrow(error);
+  }
+}
+
+void File::flush() {
+  if (state_->writable == nullptr) {
+    fail(Errc::read_only, "the file was not opened with MapMode::read_write");
+  }
+  naming(state_->opened.name, [&] { state_->writable->update(); });
+}
+
+File open(const Path& path, const LoadOptions& options) {
+  return File(std::make_unique<File::State>(open_path(path, options, Loading::parts)));
+}
+
+File open(std::unique_ptr<Source> source, const LoadOptions& options) {
+  if (options.map != MapMode::none) {
+    fail(Errc::not_mappable, "a source cannot be mapped; open the file by its path");
+  }
+  return File(std::make_unique<File::State>(open_source(std::move(source), options, Loading::parts)));
+}
+
+}  // namespace stele

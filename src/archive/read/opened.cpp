@@ -1,0 +1,400 @@
+#include "archive/read/opened.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/naming.hpp"
+#include "base/threads.hpp"
+#include "codec/blocks/source.hpp"
+#include "codec/decompress.hpp"
+#include "codec/first_bytes.hpp"
+#include "io/borrowed.hpp"
+#include "io/mapped_file.hpp"
+
+namespace stele {
+namespace {
+
+// What an index may claim for each compressed byte and be believed; deflate reaches 1032.
+constexpr std::uint64_t free_expansion = 1100;
+constexpr std::uint64_t small_file = std::uint64_t{64} << 10;  // read at once
+
+/// Bytes taken to look at, put back in front of the rest.
+class PrefixSource final : public Source {
+ public:
+  PrefixSource(std::vector<std::byte> prefix, std::unique_ptr<Source> rest)
+      : prefix_(std::move(prefix)), rest_(std::move(rest)) {}
+  std::size_t read(MutableBytes into) override {
+    if (at_ < prefix_.size()) {
+      const std::size_t size = std::min(into.size(), prefix_.size() - at_);
+      std::memcpy(into.data(), prefix_.data() + at_, size);
+      at_ += size;
+      return size;
+    }
+    const std::size_t size = rest_->read(into);
+    taken_ += size;
+    return size;
+  }
+  std::optional<std::size_t> peek(MutableBytes into) override {
+    if (into.empty() || at_ == prefix_.size()) {
+      return rest_->peek(into);
+    }
+    const std::size_t size = std::min(into.size(), prefix_.size() - at_);
+    std::memcpy(into.data(), prefix_.data() + at_, size);
+    return size;
+  }
+  void finish() override { rest_->finish(); }
+  std::string name() const override { return rest_->name(); }
+  /// How many bytes were read.
+  std::uint64_t taken() const noexcept { return at_ + taken_; }
+
+ private:
+  std::vector<std::byte> prefix_;
+  std::unique_ptr<Source> rest_;
+  std::size_t at_ = 0;
+  std::uint64_t taken_ = 0;
+};
+
+class OwnedMemory final : public Source {
+ public:
+  OwnedMemory(Bytes bytes, std::shared_ptr<void> owner)
+      : owner_(std::move(owner)), bytes_(bytes), source_(memory_source(bytes)) {}
+  std::size_t read(MutableBytes into) override { return source_->read(into); }
+  std::optional<std::uint64_t> size() const override { return bytes_.size(); }
+  bool random_access() const noexcept override { return true; }
+  void seek(std::uint64_t offset) override { source_->seek(offset); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override { source_->read_at(offset, into); }
+  Bytes memory() const noexcept override { return bytes_; }
+
+ private:
+  std::shared_ptr<void> owner_;
+  Bytes bytes_;
+  std::unique_ptr<Source> source_;
+};
+
+std::unique_ptr<Source> owned_memory(std::vector<std::byte> bytes) {
+  const auto owner = std::make_shared<std::vector<std::byte>>(std::move(bytes));
+  return std::make_unique<OwnedMemory>(*owner, owner);
+}
+
+/// Memory that grows without a copy, as the C library moves pages.
+class GrowingMemory {
+ public:
+  GrowingMemory() = default;
+  GrowingMemory(const GrowingMemory&) = delete;
+  GrowingMemory& operator=(const GrowingMemory&) = delete;
+  ~GrowingMemory() { std::free(data_); }
+
+  /// At least `size` bytes; those that were there before stay.
+  MutableBytes hold(std::size_t size) {
+    if (size > size_) {
+      const std::size_t larger = std::max(size, 2 * size_);
+      void* const data = std::realloc(data_, larger);
+      if (data == nullptr) {
+        fail(Errc::limit_exceeded, "cannot allocate " + std::to_string(larger) + " bytes");
+      }
+      data_ = data;
+      size_ = larger;
+    }
+    return {static_cast<std::byte*>(data_), size_};
+  }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+bool is_label(Bytes first) noexcept {
+  return first.size() >= frozen::label.size() &&
+         std::memcmp(first.data(), frozen::label.data(), frozen::label.size()) == 0;
+}
+
+/// The codec of a file that begins with these bytes, null for a plain one.
+const Codec* sniff(Bytes first, Opened& opened) {
+  if (is_label(first)) {
+    return nullptr;
+  }
+  if (opened.options.codecs != nullptr) {
+    return opened.options.codecs->by_magic(first);
+  }
+  opened.codecs = std::make_unique<Codecs>();
+  return opened.codecs->by_magic(first);
+}
+
+}  // namespace
+
+void hold_plain(Opened& opened) {
+  constexpr std::size_t step = std::size_t{1} << 20;
+  const auto plain = std::make_shared<GrowingMemory>();
+  std::size_t used = 0;
+  for (;;) {
+    const std::size_t got = opened.source->read(plain->hold(used + step).subspan(used, step));
+    used += got;
+    if (got == 0) {
+      break;
+    }
+    if (used - got < frozen::label.size() &&
+        !may_be_label(plain->hold(used).first(std::min(used, frozen::label.size())))) {
+      fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, 0});
+    }
+    if (used > opened.options.limits.allocation) {
+      fail(Errc::limit_exceeded, "the decompressed archive is beyond the allocation limit", {{}, used});
+    }
+    if (opened.stored_bytes != 0 && expands_too_much(used, opened.stored_bytes, opened.options.limits)) {
+      fail(Errc::limit_exceeded,
+           "the compressed data expands more than " + std::to_string(opened.options.limits.expansion) + " times",
+           {{}, used});
+    }
+  }
+  opened.source->finish();
+  if (opened.taken) {
+    opened.stored_bytes = opened.taken();
+  }
+  opened.taken = nullptr;
+  opened.source = std::make_unique<OwnedMemory>(plain->hold(used).first(used), plain);
+}
+
+Verify Opened::verify() const noexcept {
+  if (options.verify != Verify::automatic) {
+    return options.verify;
+  }
+  return mapping != nullptr ? Verify::directory : Verify::full;
+}
+
+Input::Options Opened::input_options(std::uint64_t start) const {
+  Input::Options input;
+  input.start = start;
+  input.random = source->random_access();
+  if (input.random) {
+    input.end = source->size();
+  }
+  input.trusted_size = input.random && (!compressed || *input.end / free_expansion <= stored_bytes);
+  input.threads = thread_count(options.threads);
+  input.hash = verify() != Verify::none;
+  input.hash_payloads = verify() == Verify::full;
+  input.limits = options.limits;
+  if (compressed && stored_bytes != 0) {
+    input.stored_size = stored_bytes;
+  }
+  return input;
+}
+
+std::unique_ptr<Source> borrow(Source& source) { return std::make_unique<BorrowedSource>(source); }
+
+std::unique_ptr<Source> put_back(std::vector<std::byte> bytes, std::unique_ptr<Source> rest) {
+  return std::make_unique<PrefixSource>(std::move(bytes), std::move(rest));
+}
+
+bool may_be_label(Bytes first) noexcept {
+  return std::memcmp(first.data(), frozen::label.data(), std::min(first.size(), frozen::label.size())) == 0;
+}
+
+TailSource::TailSource(std::unique_ptr<Source> whole, std::uint64_t offset)
+    : whole_(std::move(whole)), offset_(offset) {
+  whole_->seek(offset_);
+}
+
+std::size_t TailSource::read(MutableBytes into) {
+  const std::size_t got = whole_->read(into);
+  position_ += got;
+  return got;
+}
+
+std::optional<std::uint64_t> TailSource::size() const {
+  const std::uint64_t all = *whole_->size();
+  return all - std::min(all, offset_);
+}
+
+void TailSource::seek(std::uint64_t offset) {
+  whole_->seek(offset_ + offset);
+  position_ = offset;
+}
+
+Bytes TailSource::memory() const noexcept {
+  const Bytes all = whole_->memory();
+  return all.subspan(static_cast<std::size_t>(std::min<std::uint64_t>(offset_, all.size())));
+}
+
+namespace {
+
+/// Whether the whole of a Source is one archive, by its trailer.
+bool ends_with_archive(const Source& source) {
+  std::array<std::byte, frozen::trailer_bytes> last;
+  const std::uint64_t size = *source.size();
+  if (size < last.size()) {
+    return false;
+  }
+  try {
+    source.read_at(size - last.size(), last);
+    return decode_trailer(last, size - last.size()).total_length == size;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+enum class Way : std::uint8_t { whole, parts, stream };
+
+Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, Way way) {
+  Opened opened;
+  opened.options = options;
+  opened.name = source->name();
+  const std::vector<std::byte> first = first_bytes(*source);
+  if (source->random_access()) {
+    opened.stored_bytes = *source->size();
+  } else {
+    auto whole = std::make_unique<PrefixSource>(first, std::move(source));
+    opened.taken = [counted = whole.get()] { return counted->taken(); };
+    source = std::move(whole);
+  }
+  const Codec* codec = sniff(first, opened);
+  if (codec == nullptr) {
+    opened.source = std::move(source);
+    return opened;
+  }
+  opened.codec = codec->name();
+  opened.compressed = true;
+  const DecodeOptions decode{.threads = options.threads,
+                             .window = options.limits.window,
+                             .expansion = options.limits.expansion,
+                             .whole = way != Way::stream};
+  std::unique_ptr<BlockSource> blocks = way == Way::stream ? nullptr : block_source(source, *codec, decode);
+  if (blocks != nullptr &&
+      ((way == Way::whole && !blocks->index().complete) || (!blocks->index().certain && !ends_with_archive(*blocks)))) {
+    source = blocks->take_stored();
+    blocks = nullptr;
+  }
+  if (blocks != nullptr) {
+    opened.source = std::move(blocks);
+  } else {
+    opened.source = in_order_source(std::move(source), *codec, decode);
+  }
+  return opened;
+}
+
+}  // namespace
+
+Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options, Loading loading) {
+  return open_any(std::move(source), options, loading == Loading::whole ? Way::whole : Way::parts);
+}
+
+Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options) {
+  return open_any(std::move(source), options, Way::stream);
+}
+
+namespace {
+
+Opened open_named(const Path& path, const LoadOptions& options, Loading loading) {
+  if (options.map != MapMode::none) {
+    Opened opened;
+    opened.options = options;
+    opened.embedded = options.offset != 0;
+    MappedFile file(path, options.map, options.offset);
+    opened.mapping = file.mapping();
+    opened.stored_bytes = opened.mapping->bytes().size();
+    opened.source = std::move(file).source();
+    if (const Codec* codec = sniff(first_bytes(*opened.source), opened)) {
+      fail(Errc::not_mappable, path.text() + " is compressed (" + std::string(codec->name()) +
+                                   ") and cannot be mapped; convert it to a plain archive first");
+    }
+    return opened;
+  }
+  std::unique_ptr<Source> source = file_source(path);
+  if (options.offset != 0) {
+    if (!source->random_access() || options.offset > *source->size()) {
+      fail(Errc::invalid_argument, "the offset lies behind the end of " + path.text());
+    }
+    source = std::make_unique<TailSource>(std::move(source), options.offset);
+  }
+  if (source->random_access() && *source->size() <= small_file) {
+    std::vector<std::byte> all(static_cast<std::size_t>(*source->size()));
+    source->read_at(0, all);
+    source = owned_memory(std::move(all));
+  }
+  Opened opened = open_source(std::move(source), options, loading);
+  opened.embedded = options.offset != 0;
+  return opened;
+}
+
+}  // namespace
+
+Opened open_path(const Path& path, const LoadOptions& options, Loading loading) {
+  return naming(path.text(), [&] {
+    Opened opened = open_named(path, options, loading);
+    opened.name = path.text();
+    return opened;
+  });
+}
+
+std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
+  const Source& source = *opened.source;
+  if (!source.random_access()) {
+    return std::nullopt;
+  }
+  const std::uint64_t size = *source.size();
+  if (size < start + frozen::label.size() + frozen::trailer_bytes) {
+    return std::nullopt;
+  }
+  std::array<std::byte, frozen::trailer_bytes> last;
+  try {
+    source.read_at(size - last.size(), last);
+  } catch (const Error& error) {
+    rethrow_at(error, {.offset = size - start - last.size()});
+  }
+  Tail tail;
+  try {
+    tail.trailer = decode_trailer(last, size - start - last.size());
+  } catch (const Error&) {
+    return std::nullopt;  // something follows, or the end is damaged; reading in order tells
+  }
+  if (tail.trailer.directory_length > opened.options.limits.allocation) {
+    fail(Errc::limit_exceeded, "the directory is beyond the allocation limit", {{}, tail.trailer.directory_offset});
+  }
+  std::vector<std::byte> copy;
+  Bytes item;
+  if (opened.mapping != nullptr || source.memory().empty()) {
+    // As much as is really there: a compressed file may claim anything.
+    std::uint64_t left = tail.trailer.directory_length;
+    std::uint64_t at = start + tail.trailer.directory_offset;
+    while (left > 0) {
+      const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(left, std::uint64_t{4} << 20));
+      copy.resize(copy.size() + piece);
+      source.read_at(at, std::span(copy).last(piece));
+      at += piece;
+      left -= piece;
+    }
+    item = copy;
+  } else {
+    item = source.memory().subspan(static_cast<std::size_t>(start + tail.trailer.directory_offset),
+                                   static_cast<std::size_t>(tail.trailer.directory_length));
+  }
+  if (opened.verify() != Verify::none && xxh3_64(item) != tail.trailer.directory_checksum) {
+    fail(Errc::damaged, "the checksum of the directory does not match", {{}, tail.trailer.directory_offset});
+  }
+  tail.directory = decode_directory(item, tail.trailer.directory_offset);
+  return tail;
+}
+
+Tail find_tail(const Opened& opened, std::uint64_t start) {
+  if (auto tail = read_tail(opened, start)) {
+    return std::move(*tail);
+  }
+  Input::Options options = opened.input_options(start);
+  options.hash_payloads = false;
+  Input input(*opened.source, options);
+  DecoderContext context;
+  context.verify = opened.verify() == Verify::none ? Verify::none : Verify::directory;
+  context.file = opened.name;
+  Decoder decoder(input, std::move(context));
+  try {
+    decoder.begin();
+    decoder.skip();
+    decoder.finish();
+  } catch (const Error& error) {
+    decoder.rethrow(error);
+  }
+  return {decoder.directory(), decoder.trailer()};
+}
+
+}  // namespace stele

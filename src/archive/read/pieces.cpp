@@ -1,0 +1,51 @@
+#include "archive/read/pieces.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+
+namespace stele {
+
+void read_pieces(Crew& crew, const Pieces& pieces) {
+  std::mutex mutex;
+  std::condition_variable turn_came;
+  std::uint64_t begun = 0;    // what lies before is read or being read
+  std::uint64_t arrived = 0;  // what lies before has arrived
+  std::exception_ptr error;
+  const auto work = [&] {
+    std::unique_lock lock(mutex);
+    while (begun < pieces.size && error == nullptr) {
+      const std::uint64_t begin = begun;
+      try {
+        const std::uint64_t end = std::min(pieces.end_of(begin), pieces.size);
+        begun = end;
+        lock.unlock();
+        pieces.read(begin, end);
+        lock.lock();
+        turn_came.wait(lock, [&] { return arrived == begin || error != nullptr; });
+        if (error != nullptr) {
+          break;
+        }
+        lock.unlock();
+        pieces.arrived(begin, end);
+        lock.lock();
+        arrived = end;
+      } catch (...) {
+        if (!lock.owns_lock()) {
+          lock.lock();
+        }
+        if (error == nullptr) {
+          error = std::current_exception();
+        }
+      }
+      turn_came.notify_all();
+    }
+  };
+  crew.run(work);
+  if (error != nullptr) {
+    std::rethrow_exception(error);
+  }
+}
+
+}  // namespace stele

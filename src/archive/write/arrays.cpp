@@ -1,0 +1,311 @@
+// Writing arrays: dense ones from where they lie, others gathered, views of one buffer, arrays that grow.
+
+#include <algorithm>
+
+#include "archive/write/encoder.hpp"
+#include "archive/write/gathered.hpp"
+#include "archive/write/shared_buffers.hpp"
+#include "archive/write/state.hpp"
+#include "base/bits.hpp"
+#include "base/checksum.hpp"
+#include "format/encoded_array.hpp"
+#include "format/frozen.hpp"
+#include "format/path.hpp"
+#include "format/typed_array.hpp"
+
+namespace stele {
+
+using cbor::Major;
+
+namespace {
+
+constexpr std::uint64_t fewest_packed = 16;  // bools: fewer take less as bytes
+
+}  // namespace
+
+// --- Arrays ----------------------------------------------------------------------------------------------------------
+
+void Encoder::array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable,
+                           bool wide, const Encoding* encoding) {
+  scratch_.clear();
+  cbor::Builder header(scratch_);
+  if (shareable) {
+    header.tag(frozen::tag_shareable);
+  }
+  if (shape.rank() != 1) {
+    header.tag(order == Order::row_major ? frozen::tag_row_major : frozen::tag_column_major);
+    header.array(2);
+    if (wide) {
+      header.array(shape.rank());
+      header.wide(Major::natural, shape[0]);
+      for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
+        header.natural(shape[axis]);
+      }
+    } else {
+      put_shape(header, shape);
+    }
+  }
+  if (encoding != nullptr) {
+    header.tag(frozen::tag_encoded_array);
+    header.array(4);
+    put_dtype(header, dtype);
+    header.natural(shape.count());
+    put_encoding(header, *encoding, components_of(dtype));
+  } else if (const auto tag = typed_array_tag(dtype.kind())) {
+    header.tag(*tag);
+  } else {
+    header.tag(frozen::tag_dtype_array);
+    header.array(2);
+    put_dtype(header, dtype);
+  }
+  wide ? header.wide(Major::bytes, bytes) : header.head(Major::bytes, bytes);
+}
+
+void Encoder::array(const ArrayView& value) {
+  item();
+  if (at_key()) {
+    key_other();
+  }
+  if (value.buffer == nullptr || value.byte_size() == 0) {
+    array_body(value, false);
+    return;
+  }
+  if (buffers_ == nullptr) {
+    buffers_ = std::make_unique<SharedBuffers>();
+  }
+  using Plan = SharedBuffers::Plan;
+  const Plan plan = buffers_->plan(value, types_, [&](OutVisitor& scanner) {
+    if (rewalk_.walk != nullptr) {
+      rewalk_.walk(scanner, rewalk_.value);
+    }
+  });
+  switch (plan.form) {
+    case Plan::Form::whole: {
+      const std::uint64_t index = shared_count_;
+      buffers_->add(value, index, array_body(value, true));
+      break;
+    }
+    case Plan::Form::reference:
+      reference(plan.index);
+      break;
+    case Plan::Form::view_of_old:
+      array_view(value, plan.base, plan.index, false);
+      break;
+    case Plan::Form::view_of_new: {
+      const std::uint64_t index = shared_count_;
+      buffers_->add(plan.base, index, array_view(value, plan.base, 0, true));
+      break;
+    }
+  }
+}
+
+std::uint64_t Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new) {
+  out_.head(Major::tag, frozen::tag_array_view);
+  out_.head(Major::array, 4);
+  std::uint64_t checksum = 0;
+  if (base_is_new) {
+    checksum = array_body(base, true, "base");
+  } else {
+    reference(index);
+  }
+  const auto item = static_cast<std::int64_t>(view.dtype.item_size());
+  out_.head(Major::natural, static_cast<std::uint64_t>((view.data - extent_of(base).first) / item));
+  out_.head(Major::array, view.shape.rank());
+  for (const std::uint64_t extent : view.shape) {
+    out_.head(Major::natural, extent);
+  }
+  out_.head(Major::array, view.shape.rank());
+  for (std::size_t axis = 0; axis < view.shape.rank(); ++axis) {
+    const std::int64_t stride = view.strides[axis] / item;
+    out_.head(stride < 0 ? Major::negative : Major::natural, static_cast<std::uint64_t>(stride < 0 ? ~stride : stride));
+  }
+  return checksum;
+}
+
+std::uint64_t Encoder::array_body(const ArrayView& value, bool shareable, std::string_view path_suffix) {
+  const Order order = stored_order(value);
+  const std::optional<Encoding> encoding = choose_encoding_of(value, order);
+  const std::uint64_t bytes =
+      encoding ? encoding->stored_size(value.byte_size() / encoding->item_size) : value.byte_size();
+  array_header(value.dtype, value.shape, order, bytes, shareable, false, encoding ? &*encoding : nullptr);
+  if (bytes < frozen::listed_array_bytes) {
+    if (shareable) {
+      define_shared();
+    }
+    out_.structure(scratch_);
+    for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.structure(piece); });
+    return shareable && in_parts_ ? elements_checksum(value) : 0;
+  }
+  ArrayEntry entry = begin_listed(value, order, bytes, encoding ? &*encoding : nullptr, shareable, path_suffix);
+  if (encoding) {
+    entry.checksum = encoded_payload(*encoding, value, order);
+  } else if (value.is_dense(order)) {
+    entry.checksum = out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes)));
+  } else {
+    out_.begin_payload();
+    for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.payload_piece(piece); });
+    entry.checksum = out_.end_payload();
+  }
+  directory_.arrays.push_back(std::move(entry));
+  return directory_.arrays.back().checksum;
+}
+
+ArrayEntry Encoder::begin_listed(const ArrayView& value, Order order, std::uint64_t bytes, const Encoding* encoding,
+                                 bool shareable, std::string_view path_suffix) {
+  std::vector<std::byte> padding;
+  cbor::Builder pad(padding);
+  put_padding(pad, padding_before(out_.position(), scratch_.size()));
+  out_.structure(padding);
+  ArrayEntry entry;
+  if (encoding != nullptr) {
+    entry.header = out_.position();
+    entry.encoding = encoding->name();
+  }
+  if (shareable) {
+    define_shared();
+  }
+  out_.structure(scratch_);
+  entry.path = path();
+  if (!path_suffix.empty()) {
+    append_step(entry.path, path_suffix);
+  }
+  entry.dtype = value.dtype;
+  entry.shape = value.shape;
+  entry.order = order;
+  entry.offset = out_.position();
+  entry.length = bytes;
+  return entry;
+}
+
+void Encoder::bits(Bytes packed, std::uint64_t count) {
+  if (count < fewest_packed) {
+    OutVisitor::bits(packed, count);
+    return;
+  }
+  item();
+  if (at_key()) {
+    key_other();
+  }
+  const Encoding encoding = bits_encoding();
+  const ArrayView value(DType::Kind::boolean, nullptr, count);
+  array_header(value.dtype, value.shape, Order::row_major, packed.size(), false, false, &encoding);
+  if (packed.size() < frozen::listed_array_bytes) {
+    out_.structure(scratch_);
+    out_.structure(packed);
+    return;
+  }
+  ArrayEntry entry = begin_listed(value, Order::row_major, packed.size(), &encoding, false, {});
+  out_.payload(packed);
+  Xxh3 hash;  // of the elements, as of every encoded array
+  for_each_unpacked(packed, count, [&](Bytes piece) { hash.update(piece); });
+  entry.checksum = hash.digest64();
+  directory_.arrays.push_back(std::move(entry));
+}
+
+// --- Growing arrays --------------------------------------------------------------------------------------------------
+
+void Encoder::begin_growing(const DType& dtype, const Shape& row) {
+  item();
+  growing_ = std::make_unique<Growing>();
+  growing_->dtype = dtype;
+  growing_->row = row;
+  growing_->row_bytes = row.count() * dtype.item_size();
+  growing_->patchable = sink_.patchable();
+  if (growing_->row_bytes == 0) {
+    fail(Errc::invalid_argument, "a growing array whose rows have no bytes", {path(), out_.position()});
+  }
+  if (growing_->patchable) {
+    return;
+  }
+  const std::uint64_t before = out_.position();
+  Shape none = row;
+  array_header(dtype, {0}, Order::row_major, 0, false, false);
+  scratch_.pop_back();  // the head of the empty byte string
+  if (row.rank() > 0) {
+    out_.head(Major::tag, frozen::tag_growing_rows);
+    out_.head(Major::array, 2);
+    out_.head(Major::array, row.rank());
+    for (const std::uint64_t extent : none) {
+      out_.head(Major::natural, extent);
+    }
+  }
+  out_.structure(scratch_);
+  out_.byte(cbor::first_byte(Major::bytes, cbor::info_indefinite));
+  growing_->header_at = before;
+}
+
+void Encoder::growing_rows(const ArrayView& rows) {
+  Growing& growing = *growing_;
+  if (!(rows.dtype == growing.dtype) || rows.shape.rank() != growing.row.rank() + 1 ||
+      !std::equal(growing.row.begin(), growing.row.end(), rows.shape.begin() + 1)) {
+    fail(Errc::invalid_argument,
+         "rows of " + rows.dtype.name() + rows.shape.text() + " for a growing array of rows " + growing.dtype.name() +
+             growing.row.text(),
+         {path(), out_.position()});
+  }
+  const std::uint64_t bytes = rows.byte_size();
+  if (bytes == 0) {
+    return;
+  }
+  std::vector<std::byte> gathered;
+  if (!growing.patchable) {
+    out_.head(Major::bytes, bytes);
+    for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) { out_.structure(piece); });
+    growing.bytes += bytes;
+    return;
+  }
+  if (!growing.started && growing.bytes + bytes >= frozen::listed_array_bytes) {
+    // It will be listed: a header of fixed size now, its numbers at the end.
+    Shape shape{0};
+    for (const std::uint64_t extent : growing.row) {
+      shape.push_back(extent);
+    }
+    array_header(growing.dtype, shape, Order::row_major, 0, false, true);
+    std::vector<std::byte> padding;
+    cbor::Builder pad(padding);
+    put_padding(pad, padding_before(out_.position(), scratch_.size()));
+    out_.structure(padding);
+    growing.header_size = scratch_.size();
+    growing.header_at = out_.reserve(growing.header_size);
+    growing.data_at = out_.position();
+    growing.started = true;
+    out_.begin_payload();
+    out_.payload_piece(growing.small);
+  }
+  for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) {
+    if (growing.started) {
+      out_.payload_piece(piece);
+    } else {
+      growing.small.insert(growing.small.end(), piece.begin(), piece.end());
+    }
+  });
+  growing.bytes += bytes;
+}
+
+void Encoder::end_growing() {
+  const std::unique_ptr<Growing> growing = std::move(growing_);
+  if (!growing->patchable) {
+    out_.byte(cbor::break_byte);
+    return;
+  }
+  Shape shape{growing->bytes / growing->row_bytes};
+  for (const std::uint64_t extent : growing->row) {
+    shape.push_back(extent);
+  }
+  if (!growing->started) {
+    array_body(ArrayView(growing->dtype, growing->small.data(), shape, Order::row_major), false);
+    return;
+  }
+  ArrayEntry entry;
+  entry.path = path();
+  entry.dtype = growing->dtype;
+  entry.shape = shape;
+  entry.offset = growing->data_at;
+  entry.length = growing->bytes;
+  entry.checksum = out_.end_payload();
+  directory_.arrays.push_back(std::move(entry));
+  array_header(growing->dtype, shape, Order::row_major, growing->bytes, false, true);
+  out_.fill(growing->header_at, scratch_);
+}
+
+}  // namespace stele

@@ -1,0 +1,241 @@
+#include "archive/write/output.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace stele {
+namespace {
+
+constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread costs more than it saves
+constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that is there
+constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
+constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
+
+}  // namespace
+
+Output::Output(Sink& sink, CompressingSink* compressor, unsigned threads, bool behind)
+    : sink_(sink),
+      compressor_(compressor),
+      threads_(threads),
+      may_be_behind_(behind && threads > 1),
+      chunk_(new std::byte[capacity]),
+      buffer_(chunk_.get()) {}
+
+void Output::restart() noexcept {
+  used_ = 0;
+  run_bytes_ = 0;
+  if (sent_ == archive_start_) {
+    return;  // nothing has become of the last one
+  }
+  flushed_ = 0;
+  archive_start_ = sent_;
+  segment_bytes_ = 0;
+  segments_.clear();
+  structure_.reset();
+  segment_.reset();
+}
+
+void Output::send(Bytes bytes) {
+  sink_.write(bytes);
+  count(bytes.size());
+}
+
+void Output::count(std::uint64_t sent) noexcept {
+  flushed_ += sent;
+  sent_ += sent;
+}
+
+void Output::hash_structure(Bytes bytes) {
+  structure_.update(bytes);
+  segment_.update(bytes);
+  segment_bytes_ += bytes.size();
+}
+
+/// A segment may end where a piece of structure does.
+void Output::end_piece(std::uint64_t end) {
+  if (segment_bytes_ >= frozen::step_bytes) {
+    segments_.push_back({end, segment_.digest64()});
+    segment_.reset();
+    segment_bytes_ = 0;
+  }
+}
+
+void Output::flush() {
+  if (behind_ != nullptr) {
+    give_chunk();
+    behind_->drain();
+  }
+  write_through();
+  buffer_ = chunk_.get();
+  run_bytes_ = 0;
+}
+
+/// Hashes and writes what has gathered.
+void Output::write_through() {
+  if (used_ == 0) {
+    return;
+  }
+  const Bytes bytes(buffer_, std::exchange(used_, 0));
+  hash_structure(bytes);
+  send(bytes);
+  end_piece(flushed_);
+}
+
+/// The buffer is full: has it hashed and written, where structure is long by another thread and soon.
+void Output::pass_on() {
+  run_bytes_ += used_;
+  if (!may_be_behind_ || run_bytes_ < behind_bytes) {
+    write_through();
+    return;
+  }
+  if (behind_ == nullptr) {
+    write_through();
+    try {
+      behind_ = make_process_owned<Behind>();
+    } catch (const std::system_error&) {
+      may_be_behind_ = false;  // no thread is to be had
+      return;
+    }
+    chunk_.reset(new std::byte[chunk_bytes]);
+    buffer_ = chunk_.get();
+    return;
+  }
+  pieces_.push_back(used_);
+  count(used_);
+  buffer_ += std::exchange(used_, 0);
+  if (static_cast<std::size_t>(chunk_.get() + chunk_bytes - buffer_) >= capacity) {
+    return;
+  }
+  give_chunk();
+  given_.push_back(std::move(chunk_));
+  if (given_.size() > Behind::most_jobs) {
+    chunk_ = std::move(given_.front());
+    given_.erase(given_.begin());
+  } else {
+    chunk_.reset(new std::byte[chunk_bytes]);
+  }
+  buffer_ = chunk_.get();
+}
+
+/// To the other thread; to wake it for each piece would take longer than what it does.
+void Output::give_chunk() {
+  if (pieces_.empty()) {
+    return;
+  }
+  const Bytes bytes(chunk_.get(), buffer_);
+  behind_->run([this, bytes, pieces = std::exchange(pieces_, {}), begin = flushed_ - bytes.size()] {
+    std::size_t at = 0;
+    for (const std::size_t size : pieces) {
+      hash_structure(bytes.subspan(at, size));
+      at += size;
+      end_piece(begin + at);
+    }
+    sink_.write(bytes);
+  });
+}
+
+void Output::structure(Bytes bytes) {
+  if (bytes.empty()) {
+    return;
+  }
+  if (bytes.size() <= capacity - used_) {
+    std::memcpy(buffer_ + used_, bytes.data(), bytes.size());
+    used_ += bytes.size();
+    return;
+  }
+  // a long string: through the buffer, so that segments stay short
+  while (!bytes.empty()) {
+    if (used_ == capacity) {
+      pass_on();
+    }
+    const std::size_t size = std::min(bytes.size(), capacity - used_);
+    std::memcpy(buffer_ + used_, bytes.data(), size);
+    used_ += size;
+    bytes = bytes.subspan(size);
+  }
+}
+
+std::uint64_t Output::payload(Bytes bytes) {
+  if (compressor_ != nullptr && bytes.size() >= beside_bytes) {
+    flush();
+    std::uint64_t checksum = 0;
+    compressor_->write_beside(bytes, [&] { checksum = xxh3_64(bytes); });
+    count(bytes.size());
+    return checksum;
+  }
+  if (threads_ < 2 || bytes.size() < parallel_bytes) {
+    begin_payload();
+    for (std::size_t at = 0; at < bytes.size(); at += piece_bytes) {
+      payload_piece(bytes.subspan(at, std::min(piece_bytes, bytes.size() - at)));
+    }
+    return end_payload();
+  }
+  flush();
+  std::uint64_t checksum = 0;
+  std::jthread hasher;
+  try {
+    hasher = std::jthread([&] { checksum = xxh3_64(bytes); });
+  } catch (const std::system_error&) {  // no thread is to be had
+    checksum = xxh3_64(bytes);
+  }
+  send(bytes);
+  if (hasher.joinable()) {
+    hasher.join();
+  }
+  return checksum;
+}
+
+std::uint64_t Output::made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                                   const std::function<std::uint64_t()>& checksum) {
+  flush();
+  std::uint64_t result = 0;
+  compressor_->write_made(size, unit, make, [&] { result = checksum(); });
+  count(size);
+  return result;
+}
+
+void Output::begin_payload() {
+  flush();
+  payload_.reset();
+}
+
+void Output::payload_piece(Bytes bytes) {
+  payload_.update(bytes);
+  send(bytes);
+}
+
+std::uint64_t Output::end_payload() noexcept { return payload_.digest64(); }
+
+std::uint64_t Output::reserve(std::size_t size) {
+  flush();
+  const std::uint64_t at = flushed_;
+  const std::vector<std::byte> blank(size);
+  send(blank);
+  return at;
+}
+
+void Output::fill(std::uint64_t at, Bytes bytes) {
+  hash_structure(bytes);
+  sink_.patch(archive_start_ + at, bytes);
+}
+
+std::uint64_t Output::structure_checksum() {
+  flush();
+  return structure_.digest64();
+}
+
+std::vector<SegmentEntry> Output::segments() {
+  flush();
+  std::vector<SegmentEntry> segments = segments_;
+  if (!segments.empty() && segment_bytes_ > 0) {
+    segments.push_back({flushed_, segment_.digest64()});
+  }
+  return segments;
+}
+
+}  // namespace stele

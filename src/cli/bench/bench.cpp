@@ -1,0 +1,379 @@
+// stele bench
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <thread>
+#include <tuple>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/bench/measure.hpp"
+#include "cli/bench/object.hpp"
+#include "cli/bench/plot.hpp"
+#include "cli/commands.hpp"
+#include "cli/format.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/progress.hpp"
+#include "cli/report.hpp"
+#include "stele/codec.hpp"
+#include "stele/version.hpp"
+
+namespace stele::cli {
+namespace {
+
+// A larger object is first tried on a part of this size, to tell how long the whole would take.
+constexpr double sample_bytes = 4 << 20;
+
+/// What came of a candidate.
+struct Row {
+  BenchPoint point;
+  Measurement measured;
+  std::uint64_t stored_bytes = 0;  // of the whole, estimated where only a part was measured
+  double part = 1;
+  std::string failure;  // else why there are no figures
+};
+
+/// The path of a file to write and read again: in a folder of its own that goes in the end, or in memory.
+class Scratch {
+ public:
+  explicit Scratch(const BenchOptions& options) {
+    if (options.memory) {
+      memory_ = ::memfd_create("stele-bench", MFD_CLOEXEC);
+      if (memory_ < 0) {
+        fail_system("make a file in memory");
+      }
+      path_ = "/proc/self/fd/" + std::to_string(memory_);
+      return;
+    }
+    folder_ = (std::filesystem::path(folder_of(options)) / "stele-bench-XXXXXX").string();
+    if (::mkdtemp(folder_.data()) == nullptr) {
+      const std::string parent = folder_of(options);
+      folder_.clear();
+      fail_system("make a folder in " + parent);
+    }
+    path_ = folder_ + "/candidate";
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    if (memory_ >= 0) {
+      ::close(memory_);
+    }
+    if (!folder_.empty()) {
+      std::error_code ignored;
+      std::filesystem::remove_all(folder_, ignored);
+    }
+  }
+  const std::string& path() const noexcept { return path_; }
+  static std::string folder_of(const BenchOptions& options) {
+    return options.folder.empty() ? std::filesystem::temp_directory_path().string() : options.folder;
+  }
+
+ private:
+  [[noreturn]] static void fail_system(const std::string& what) {
+    fail(Errc::io, "cannot " + what + ": " + std::generic_category().message(errno));
+  }
+  std::string folder_;
+  std::string path_;
+  int memory_ = -1;
+};
+
+/// The lowest and the standard level, and one half way to either side of the standard one.
+std::vector<int> usual_levels(const LevelRange& range) {
+  std::vector<int> levels = {range.lowest, range.lowest + (range.standard - range.lowest) / 2, range.standard,
+                             range.standard + (range.highest - range.standard) / 2};
+  std::sort(levels.begin(), levels.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  return levels;
+}
+
+std::vector<std::shared_ptr<const Codec>> chosen_codecs(const Codecs& known, const std::vector<std::string>& names) {
+  std::vector<std::shared_ptr<const Codec>> codecs;
+  for (const auto& codec : known.all()) {
+    if (names.empty() || std::find(names.begin(), names.end(), codec->name()) != names.end()) {
+      codecs.push_back(codec);
+    }
+  }
+  return codecs;
+}
+
+/// Plain first, then each codec with its levels and each of these with all filters.
+std::vector<Candidate> candidates_of(const BenchOptions& options) {
+  const Codecs known;
+  std::vector<Candidate> candidates;
+  if (options.codecs.empty() ||
+      std::find(options.codecs.begin(), options.codecs.end(), "plain") != options.codecs.end()) {
+    candidates.push_back({"plain", std::nullopt, "none"});
+  }
+  for (const auto& codec : chosen_codecs(known, options.codecs)) {
+    const LevelRange range = codec->levels();
+    for (const int level : options.levels.empty() ? usual_levels(range) : options.levels) {
+      if (level >= range.lowest && level <= range.highest) {
+        for (const std::string& filter : options.filters) {
+          candidates.push_back({std::string(codec->name()), level, filter});
+        }
+      }
+    }
+  }
+  const bool levelled =
+      std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.level.has_value(); });
+  if (!options.levels.empty() && !levelled) {
+    fail(Errc::invalid_argument, "no codec has one of these levels; `stele codecs` lists them");
+  }
+  return candidates;
+}
+
+/// Whether an error of one candidate says that the others need not be tried.
+bool is_fatal(Errc code) noexcept {
+  return code == Errc::io || code == Errc::invalid_argument || code == Errc::unknown_codec || code == Errc::not_found;
+}
+
+Row try_candidate(const BenchObject& object, const Candidate& candidate, const BenchOptions& options,
+                  const std::string& path, const std::function<void()>& waiting) {
+  Row row;
+  row.point.candidate = candidate;
+  const auto plain = static_cast<double>(object.plain_bytes);
+  MeasureOptions how{.path = path,
+                     .threads = options.threads,
+                     .seconds = options.seconds,
+                     .rounds = 10,
+                     .patience = 30 + 10 * options.seconds};
+  try {
+    Value part;
+    double part_bytes = plain;
+    if (plain > 2 * sample_bytes) {
+      const Value sample = part_of(object.value, sample_bytes / plain);
+      const auto tried_bytes = static_cast<double>(plain_size(sample));
+      MeasureOptions once = how;
+      once.rounds = 1;
+      const Measurement tried = measure(sample, candidate, once, waiting);
+      const double whole_seconds = (tried.save_seconds + tried.load_seconds) * plain / tried_bytes;
+      if (whole_seconds > options.seconds && tried_bytes < plain) {
+        // A half, a quarter …, so that ways of about the same speed have the same part and can be compared.
+        const double share = std::exp2(std::floor(std::log2(options.seconds / whole_seconds)));
+        part = part_of(object.value, std::max(share, sample_bytes / plain));
+        part_bytes = static_cast<double>(plain_size(part));
+      }
+    }
+    row.part = part_bytes / plain;
+    row.measured = measure(row.part < 1 ? part : object.value, candidate, how, waiting);
+    row.point.ratio = part_bytes / static_cast<double>(row.measured.stored_bytes);
+    row.point.save_speed = part_bytes / row.measured.save_seconds;
+    row.point.load_speed = part_bytes / row.measured.load_seconds;
+    row.point.save_memory = row.measured.save_memory;
+    row.point.load_memory = row.measured.load_memory;
+    row.stored_bytes = row.part < 1 ? static_cast<std::uint64_t>(plain / row.point.ratio) : row.measured.stored_bytes;
+  } catch (const Error& error) {
+    if (is_fatal(error.code())) {
+      fail(error.code(), error.message(), {error.path(), error.offset(), error.file()});
+    }
+    row.failure = error.what();
+  }
+  return row;
+}
+
+/// Marks the rows that no other beats in size and speed at once.
+void mark_front(std::vector<Row>& rows, double BenchPoint::* speed, bool BenchPoint::* front) {
+  for (Row& row : rows) {
+    const BenchPoint& own = row.point;
+    row.point.*front = row.failure.empty() && std::none_of(rows.begin(), rows.end(), [&](const Row& other) {
+                         const BenchPoint& point = other.point;
+                         return other.failure.empty() && point.*speed >= own.*speed && point.ratio >= own.ratio &&
+                                (point.*speed > own.*speed || point.ratio > own.ratio);
+                       });
+  }
+}
+
+std::string machine() {
+  std::string name = "unknown processor";
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("model name") && line.find(':') + 2 < line.size()) {
+      name = line.substr(line.find(':') + 2);
+      break;
+    }
+  }
+  const unsigned cores = std::thread::hardware_concurrency();
+  return printable(name) + ", " + std::to_string(cores) + (cores == 1 ? " core" : " cores");
+}
+
+std::string threads_text(unsigned threads) {
+  return threads == 0 ? "as many threads as cores" : std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
+std::string fixed(double value, int digits) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
+
+std::string speed_text(double bytes_per_second, bool front) {
+  const double mb = bytes_per_second / 1e6;
+  return fixed(mb, mb < 10 ? 1 : 0) + (front ? " *" : "  ");
+}
+
+std::string memory_text(std::int64_t bytes) { return bytes < 0 ? "-" : size_text(static_cast<std::uint64_t>(bytes)); }
+
+std::string level_text(const Candidate& candidate) { return candidate.level ? std::to_string(*candidate.level) : ""; }
+
+std::string note_of(const Row& row) {
+  return row.part < 1 ? "on " + fixed(100 * row.part, row.part < 0.095 ? 1 : 0) + " % of it" : "";
+}
+
+void print_rows(const BenchOptions& options, const BenchObject& object, const std::vector<Row>& rows) {
+  print(printable(options.file) + ": " + size_text(object.plain_bytes) +
+        (object.archive ? " as a plain archive" : ", taken as bytes") + "; " + machine() + "; " +
+        threads_text(options.threads) + "\n\n");
+  Table table({1, 3, 4, 5, 6, 7, 8});
+  table.add({"codec", "level", "filter", "size", "ratio", "save MB/s  ", "load MB/s  ", "save memory", "load memory"});
+  bool parts = false;
+  for (const Row& row : rows) {
+    const Candidate& candidate = row.point.candidate;
+    std::vector<std::string> cells = {candidate.codec, level_text(candidate), candidate.filter};
+    if (!row.failure.empty()) {
+      cells.push_back("");
+      cells.resize(9);
+      cells.push_back(printable(row.failure));
+    } else {
+      parts = parts || row.part < 1;
+      for (const std::string& cell :
+           {(row.part < 1 ? "~" : "") + size_text(row.stored_bytes), fixed(row.point.ratio, 2),
+            speed_text(row.point.save_speed, row.point.save_front),
+            speed_text(row.point.load_speed, row.point.load_front), memory_text(row.point.save_memory),
+            memory_text(row.point.load_memory), note_of(row)}) {
+        cells.push_back(cell);
+      }
+    }
+    table.add(std::move(cells));
+  }
+  print(table.text());
+  print("\n* no other is both smaller and faster. Memory: the peak above the object.\n");
+  if (parts) {
+    print("Measured on some rows of each large array where the whole would take longer than --seconds " +
+          fixed(options.seconds, options.seconds < 1 ? 2 : 0) + ".\n");
+  }
+}
+
+nlohmann::ordered_json row_json(const Row& row) {
+  nlohmann::ordered_json entry;
+  entry["codec"] = row.point.candidate.codec;
+  entry["level"] = nullptr;
+  if (row.point.candidate.level) {
+    entry["level"] = *row.point.candidate.level;
+  }
+  entry["filter"] = row.point.candidate.filter;
+  if (!row.failure.empty()) {
+    entry["failure"] = row.failure;
+    return entry;
+  }
+  entry["part"] = row.part;
+  entry["stored_bytes"] = row.stored_bytes;
+  entry["ratio"] = row.point.ratio;
+  const auto side = [&](double seconds, double speed, std::int64_t memory, bool front) {
+    nlohmann::ordered_json figures;
+    figures["seconds"] = seconds;
+    figures["bytes_per_second"] = speed;
+    figures["memory_bytes"] = nullptr;
+    if (memory >= 0) {
+      figures["memory_bytes"] = memory;
+    }
+    figures["pareto_front"] = front;
+    return figures;
+  };
+  entry["save"] = side(row.measured.save_seconds, row.point.save_speed, row.point.save_memory, row.point.save_front);
+  entry["load"] = side(row.measured.load_seconds, row.point.load_speed, row.point.load_memory, row.point.load_front);
+  entry["rounds"] = row.measured.rounds;
+  return entry;
+}
+
+void print_document(const BenchOptions& options, const BenchObject& object, const std::vector<Row>& rows) {
+  nlohmann::ordered_json document;
+  document["file"] = options.file;
+  document["object"] = object.archive ? "archive" : "bytes";
+  document["plain_bytes"] = object.plain_bytes;
+  document["machine"] = machine();
+  document["threads"] = options.threads;
+  document["folder"] = nullptr;
+  if (!options.memory) {
+    document["folder"] = Scratch::folder_of(options);
+  }
+  document["candidates"] = nlohmann::ordered_json::array();
+  for (const Row& row : rows) {
+    document["candidates"].push_back(row_json(row));
+  }
+  print_json(document);
+}
+
+void write_plot(Sink& file, const BenchOptions& options, const BenchObject& object, const std::vector<Row>& rows) {
+  std::vector<BenchPoint> points;
+  for (const Row& row : rows) {
+    if (row.failure.empty()) {
+      points.push_back(row.point);
+    }
+  }
+  const std::string name =
+      options.file == "-" ? "standard input" : std::filesystem::path(options.file).filename().string();
+  const std::string svg = bench_svg(name + ", " + size_text(object.plain_bytes),
+                                    machine() + "; " + threads_text(options.threads) + "; " +
+                                        (options.memory ? "in memory" : "files in " + Scratch::folder_of(options)) +
+                                        "; stele " + version_string,
+                                    points);
+  file.write(std::as_bytes(std::span(svg)));
+  file.close();
+}
+
+}  // namespace
+
+int bench(const BenchOptions& options) {
+  if (!options.plot.empty() && !options.plot.ends_with(".svg")) {
+    fail(Errc::invalid_argument, "--plot writes SVG; name it .svg");
+  }
+  const std::vector<Candidate> candidates = candidates_of(options);
+  std::vector<Row> rows;
+  // Before the work, as it may fail.
+  const std::unique_ptr<Sink> plot = options.plot.empty() ? nullptr : file_sink(options.plot);
+  const BenchObject object = read_object(options.file, options.bytes, options.threads);
+  {
+    const InterruptGuard guard;
+    const Scratch scratch(options);
+    Progress progress("", candidates.size(), !options.json);
+    for (const Candidate& candidate : candidates) {
+      progress.describe(candidate_name(candidate) + ", filter " + candidate.filter + "; " +
+                        std::to_string(rows.size() + 1) + " of " + std::to_string(candidates.size()));
+      const auto waiting = [&] {
+        check_interrupt();
+        progress.update(rows.size());
+      };
+      waiting();
+      rows.push_back(try_candidate(object, candidate, options, scratch.path(), waiting));
+    }
+  }
+  mark_front(rows, &BenchPoint::save_speed, &BenchPoint::save_front);
+  mark_front(rows, &BenchPoint::load_speed, &BenchPoint::load_front);
+  if (plot != nullptr) {
+    write_plot(*plot, options, object, rows);
+  }
+  const auto place = [](const Row& row) {
+    const Candidate& candidate = row.point.candidate;
+    return std::tuple(!row.failure.empty(), -row.point.ratio, candidate.codec, candidate.level, candidate.filter);
+  };
+  std::sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) { return place(a) < place(b); });
+  if (options.json) {
+    print_document(options, object, rows);
+  } else {
+    print_rows(options, object, rows);
+  }
+  return exit_fine;
+}
+
+}  // namespace stele::cli

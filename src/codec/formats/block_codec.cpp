@@ -1,0 +1,352 @@
+// The files of a codec of one's own:
+//
+//   magic  { u32 stored size  u32 plain size  u64 XXH3-64 of the plain block  block }*  u32 0  u32 0  block table
+//
+// all little-endian. A block whose two sizes are the same is stored as it is; none is stored larger.
+
+#include "stele/block_codec.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
+#include "codec/blocks/table.hpp"
+#include "codec/stream/intake.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::size_t least_magic_size = 4;
+constexpr std::size_t most_magic_size = 12;
+constexpr std::size_t largest_block = std::size_t{64} << 20;
+constexpr std::size_t block_header_size = 16;
+constexpr std::size_t end_mark_size = 8;  // both sizes of a block, 0
+
+using Functions = std::shared_ptr<const BlockFunctions>;
+
+Bytes bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+/// What stands before a block.
+struct BlockHeader {
+  std::size_t stored_size = 0;
+  std::size_t plain_size = 0;
+  std::uint64_t checksum = 0;
+};
+
+BlockHeader read_block_header(const std::byte* from) {
+  return {load_le<std::uint32_t>(from), load_le<std::uint32_t>(from + 4), load_le<std::uint64_t>(from + 8)};
+}
+
+/// Fills `plain`, whose size is the header's. Throws: Error(damaged).
+void decode_block(const BlockFunctions& functions, const BlockHeader& header, Bytes stored, MutableBytes plain) {
+  if (stored.size() == plain.size()) {
+    std::copy(stored.begin(), stored.end(), plain.begin());
+  } else if (!functions.decompress(stored, plain)) {
+    fail(Errc::damaged, "not a block of " + std::to_string(plain.size()) + " bytes");
+  }
+  if (xxh3_64(plain) != header.checksum) {
+    fail(Errc::damaged, "its checksum is wrong");
+  }
+}
+
+class FunctionsEncoder final : public BlockEncoder {
+ public:
+  FunctionsEncoder(Functions functions, int level) : functions_(std::move(functions)), level_(level) {}
+
+  std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) override {
+    if (plain.empty() || plain.size() > largest_block) {
+      fail(Errc::invalid_argument, "a block of " + std::to_string(plain.size()) + " bytes; 64 MiB is the most");
+    }
+    const std::size_t start = out.size();
+    const std::size_t data = start + block_header_size;
+    out.resize(data);
+    functions_->compress(plain, level_, out);
+    if (out.size() < data) {
+      fail(Errc::invalid_argument, functions_->name + ": the function that compresses has taken bytes away");
+    }
+    if (out.size() - data >= plain.size()) {
+      out.resize(data);
+      out.insert(out.end(), plain.begin(), plain.end());
+    }
+    store_le<std::uint32_t>(out.data() + start, static_cast<std::uint32_t>(out.size() - data));
+    store_le<std::uint32_t>(out.data() + start + 4, static_cast<std::uint32_t>(plain.size()));
+    store_le<std::uint64_t>(out.data() + start + 8, xxh3_64(plain));
+    return 0;
+  }
+
+ private:
+  const Functions functions_;
+  const int level_;
+};
+
+class FunctionsDecoder final : public BlockDecoder {
+ public:
+  explicit FunctionsDecoder(Functions functions) : functions_(std::move(functions)) {}
+
+  void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
+    const BlockHeader header = read_block_header(stored.data());  // index() lists no shorter ones
+    if (header.stored_size != stored.size() - block_header_size || header.plain_size != plain.size()) {
+      fail(Errc::damaged, "its sizes are not those in the index");
+    }
+    decode_block(*functions_, header, stored.subspan(block_header_size), plain);
+  }
+
+ private:
+  const Functions functions_;
+};
+
+/// Reads files behind one another in order.
+class FunctionsSource final : public Source {
+ public:
+  FunctionsSource(Source& stored, Functions functions, bool whole)
+      : in_(stored, std::size_t{64} << 10, whole), functions_(std::move(functions)) {}
+
+  std::size_t read(MutableBytes into) override {
+    while (!into.empty()) {
+      switch (state_) {
+        case State::between:
+          if (!begin_file()) {
+            return 0;
+          }
+          break;
+        case State::inside:
+          if (begin_ == plain_.size()) {
+            read_block();
+            break;
+          }
+          return take_ready(into);
+        case State::ended:
+          return 0;
+        case State::failed:
+          failed(Errc::damaged, "cannot be read on after an error");
+      }
+    }
+    return 0;
+  }
+
+  void finish() override {
+    if (state_ == State::failed) {
+      failed(Errc::damaged, "cannot be read on after an error");
+    }
+    if (state_ == State::inside) {
+      if (begin_ == plain_.size()) {
+        read_block();
+      }
+      if (state_ == State::inside) {
+        failed(Errc::damaged, "data behind the end of the archive");
+      }
+    }
+    in_.settle(in_.position());
+  }
+
+ private:
+  enum class State : std::uint8_t { between, inside, ended, failed };
+
+  [[noreturn]] void failed(Errc code, const std::string& message) {
+    state_ = State::failed;
+    fail(code, functions_->name + " file at byte " + std::to_string(file_offset_) + ": " + message);
+  }
+  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
+  void need(MutableBytes into) {
+    if (in_.take(into) < into.size()) {
+      ended_early();
+    }
+  }
+
+  /// Returns false at the end of the input.
+  bool begin_file() {
+    file_offset_ = in_.position();
+    std::array<std::byte, most_magic_size> bytes{};
+    const Bytes magic = bytes_of(functions_->magic);
+    const MutableBytes taken = MutableBytes(bytes).first(in_.take(MutableBytes(bytes).first(magic.size())));
+    if (taken.empty() && file_offset_ > 0) {
+      state_ = State::ended;
+      return false;
+    }
+    if (!std::equal(taken.begin(), taken.end(), magic.begin())) {
+      failed(Errc::damaged, file_offset_ == 0 ? "not " + functions_->name : "other bytes follow the last file");
+    }
+    if (taken.size() < magic.size()) {
+      ended_early();
+    }
+    tally_.reset();
+    plain_.clear();
+    begin_ = 0;
+    state_ = State::inside;
+    return true;
+  }
+
+  std::size_t take_ready(MutableBytes into) {
+    const std::size_t count = std::min(into.size(), plain_.size() - begin_);
+    std::copy_n(plain_.begin() + static_cast<std::ptrdiff_t>(begin_), count, into.begin());
+    begin_ += count;
+    return count;
+  }
+
+  /// Decodes the next block, or ends the file. Memory for the plain bytes, at most 64 MiB, is taken once all stored
+  /// ones have arrived.
+  void read_block() {
+    std::array<std::byte, block_header_size> bytes{};
+    const MutableBytes sizes = MutableBytes(bytes).first(end_mark_size);
+    need(sizes);
+    plain_.clear();
+    begin_ = 0;
+    if (std::all_of(sizes.begin(), sizes.end(), [](std::byte b) { return b == std::byte{0}; })) {
+      end_file();
+      return;
+    }
+    need(MutableBytes(bytes).subspan(end_mark_size));
+    const BlockHeader header = read_block_header(bytes.data());
+    if (header.plain_size > largest_block || header.stored_size > header.plain_size || header.stored_size == 0) {
+      failed(Errc::damaged, "a block whose sizes cannot be");
+    }
+    take_stored(header.stored_size);
+    plain_.resize(header.plain_size);
+    try {
+      decode_block(*functions_, header, stored_, plain_);
+    } catch (const Error& error) {
+      plain_.clear();
+      failed(error.code(), error.message());
+    }
+    tally_.add(block_header_size + header.stored_size, header.plain_size);
+  }
+
+  /// Takes bytes as they come, and memory with them.
+  void take_stored(std::size_t size) {
+    constexpr std::size_t step = std::size_t{1} << 20;
+    stored_.clear();
+    while (stored_.size() < size) {
+      const std::size_t before = stored_.size();
+      stored_.resize(before + std::min(step, size - before));
+      need(MutableBytes(stored_).subspan(before));
+    }
+  }
+
+  void end_file() {
+    switch (tally_.compare(in_)) {
+      case BlockTally::Result::same:
+        break;
+      case BlockTally::Result::different:
+        failed(Errc::damaged, "a block index that contradicts the blocks");
+      case BlockTally::Result::truncated:
+        ended_early();
+    }
+    state_ = State::between;
+  }
+
+  Intake in_;
+  const Functions functions_;
+  State state_ = State::between;
+  std::uint64_t file_offset_ = 0;
+  BlockTally tally_;
+  std::vector<std::byte> stored_;
+  std::vector<std::byte> plain_;
+  std::size_t begin_ = 0;  // of what is not yet given
+};
+
+class BlockCodec final : public Codec {
+ public:
+  explicit BlockCodec(BlockFunctions functions)
+      : functions_(std::make_shared<const BlockFunctions>(std::move(functions))),
+        extensions_(functions_->extensions.begin(), functions_->extensions.end()) {}
+
+  std::string_view name() const noexcept override { return functions_->name; }
+  std::span<const std::string_view> extensions() const noexcept override { return extensions_; }
+  bool recognises(Bytes first) const noexcept override {
+    const Bytes magic = bytes_of(functions_->magic);
+    return first.size() >= magic.size() && std::equal(magic.begin(), magic.end(), first.begin());
+  }
+  LevelRange levels() const noexcept override { return functions_->levels; }
+  std::string library() const override { return functions_->library; }
+
+  std::size_t block_size(int /*level*/) const noexcept override { return functions_->block_size; }
+  std::unique_ptr<BlockEncoder> encoder(int level) const override {
+    return std::make_unique<FunctionsEncoder>(functions_, level);
+  }
+  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& /*options*/) const override {
+    return std::make_unique<FunctionsDecoder>(functions_);
+  }
+
+  void prologue(int /*level*/, std::vector<std::byte>& out) const override {
+    const Bytes magic = bytes_of(functions_->magic);
+    out.insert(out.end(), magic.begin(), magic.end());
+  }
+  void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
+    if (blocks.size() > most_table_blocks) {
+      fail(Errc::unsupported, functions_->name + ": more blocks than the index of a file can list");
+    }
+    out.resize(out.size() + end_mark_size);
+    append_block_table(blocks, out);
+  }
+
+  std::optional<BlockIndex> index(const Source& stored) const override {
+    Peek file(stored);
+    const std::size_t magic_size = functions_->magic.size();
+    if (file.size() < magic_size || !recognises({file.at(0, magic_size), magic_size})) {
+      return std::nullopt;
+    }
+    auto table = find_block_table(file, magic_size);
+    if (!table) {
+      return std::nullopt;
+    }
+    std::uint64_t end = magic_size;
+    for (const Block& block : table->blocks) {
+      if (block.plain_size > largest_block || block.stored_size <= block_header_size ||
+          block.stored_size - block_header_size > block.plain_size) {
+        return std::nullopt;
+      }
+      end = block.stored_offset + block.stored_size;
+    }
+    if (table->offset < end || table->offset - end != end_mark_size ||
+        load_le<std::uint64_t>(file.at(end, end_mark_size)) != 0) {
+      return std::nullopt;
+    }
+    return BlockIndex{std::move(table->blocks)};
+  }
+
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return std::make_unique<FunctionsSource>(stored, functions_, options.whole);
+  }
+
+ private:
+  const Functions functions_;
+  const std::vector<std::string_view> extensions_;
+};
+
+[[noreturn]] void refuse(const BlockFunctions& functions, const std::string& what) {
+  fail(Errc::invalid_argument, "block_codec(\"" + functions.name + "\"): " + what);
+}
+
+}  // namespace
+
+std::shared_ptr<const Codec> block_codec(BlockFunctions functions) {
+  if (functions.name.empty()) {
+    refuse(functions, "it needs a name");
+  }
+  if (!functions.compress || !functions.decompress) {
+    refuse(functions, "it needs both functions");
+  }
+  if (functions.magic.size() < least_magic_size || functions.magic.size() > most_magic_size) {
+    refuse(functions, "its magic has " + std::to_string(functions.magic.size()) + " bytes, not 4 to 12");
+  }
+  if (functions.block_size == 0 || functions.block_size > largest_block) {
+    refuse(functions, "its blocks have " + std::to_string(functions.block_size) + " bytes, not 1 to 64 MiB");
+  }
+  const auto [lowest, highest, standard] = functions.levels;
+  if (lowest > standard || standard > highest) {
+    refuse(functions, "its standard level is none of its levels");
+  }
+  for (const std::string& extension : functions.extensions) {
+    if (extension.size() < 2 || extension.front() != '.') {
+      refuse(functions, "\"" + extension + "\" is not an extension with its dot");
+    }
+  }
+  return std::make_shared<BlockCodec>(std::move(functions));
+}
+
+}  // namespace stele

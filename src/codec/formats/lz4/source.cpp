@@ -1,0 +1,339 @@
+// LZ4 read in order: frames of any kind, and the legacy format.
+
+#if STELE_WITH_LZ4
+
+#include <lz4.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "codec/blocks/table.hpp"
+#include "codec/formats/lz4/frame.hpp"
+#include "codec/stream/intake.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::size_t history_size = std::size_t{64} << 10;  // what a block may look back on
+constexpr std::size_t legacy_block_size = std::size_t{8} << 20;
+
+/// Decodes block by block, and takes no more than a block's bytes at a time.
+class Lz4Source final : public Source {
+ public:
+  Lz4Source(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
+
+  std::size_t read(MutableBytes into) override {
+    while (!into.empty()) {
+      switch (state_) {
+        case State::between:
+          if (!begin_frame()) {
+            return 0;
+          }
+          break;
+        case State::inside:
+          if (const std::size_t count = take_ready(into); count > 0) {
+            return count;
+          }
+          if (const std::size_t count = read_block(into); count > 0) {
+            return count;
+          }
+          break;
+        case State::ended:
+          return 0;
+        case State::failed:
+          failed(Errc::damaged, "cannot be read on after an error");
+      }
+    }
+    return 0;
+  }
+
+  void finish() override {
+    if (state_ == State::failed) {
+      failed(Errc::damaged, "cannot be read on after an error");
+    }
+    while (state_ == State::inside) {
+      if (begin_ < end_) {
+        failed(Errc::damaged, "data behind the end of the archive");
+      }
+      read_block({});
+    }
+    if (next_magic_) {
+      if (!in_.random_access()) {
+        failed(Errc::damaged, "bytes behind a legacy frame, which has no end of its own");
+      }
+      in_.settle(in_.position() - 4);
+      next_magic_.reset();
+    }
+    if (std::exchange(table_follows_, false)) {
+      if (need_u32() != lz4::table_magic) {
+        failed(Errc::damaged, "bytes that are not its block index follow");
+      }
+      compare_table();
+    }
+    in_.settle(in_.position());
+  }
+
+ private:
+  enum class State : std::uint8_t { between, inside, ended, failed };
+
+  [[noreturn]] void failed(Errc code, const std::string& message) {
+    state_ = State::failed;
+    fail(code, "lz4 frame at byte " + std::to_string(frame_offset_) + ": " + message);
+  }
+  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
+
+  void need(MutableBytes into) {
+    if (in_.take(into) < into.size()) {
+      ended_early();
+    }
+  }
+  std::uint32_t need_u32() {
+    std::array<std::byte, 4> bytes{};
+    need(bytes);
+    return load_le<std::uint32_t>(bytes.data());
+  }
+  /// Takes four bytes. Returns nothing at the end of the input.
+  std::optional<std::uint32_t> take_u32() {
+    std::array<std::byte, 4> bytes{};
+    const std::size_t count = in_.take(bytes);
+    if (count > 0 && count < bytes.size()) {
+      ended_early();
+    }
+    return count > 0 ? std::optional(load_le<std::uint32_t>(bytes.data())) : std::nullopt;
+  }
+
+  /// Passes over skippable frames. Returns false at the end of the input.
+  bool begin_frame() {
+    while (true) {
+      frame_offset_ = in_.position() - (next_magic_ ? 4 : 0);
+      const auto magic = next_magic_ ? std::exchange(next_magic_, std::nullopt) : take_u32();
+      if (!magic) {
+        if (frame_offset_ == 0 || table_follows_) {
+          ended_early();
+        }
+        state_ = State::ended;
+        return false;
+      }
+      if (*magic == lz4::table_magic && lz4::may_have_table(frame_) && tally_.count() > 0) {
+        compare_table();
+        tally_.reset();
+        table_follows_ = false;
+        continue;
+      }
+      table_follows_ = false;
+      if (*magic == lz4::frame_magic) {
+        read_descriptor();
+        break;
+      }
+      if (*magic == lz4::legacy_magic) {
+        frame_ = lz4::Descriptor();
+        frame_.independent = true;
+        frame_.block_size = legacy_block_size;
+        legacy_ = true;
+        break;
+      }
+      if (!lz4::is_skippable(*magic)) {
+        failed(Errc::damaged, frame_offset_ == 0 ? "not lz4" : "bytes that are not lz4 follow the last frame");
+      }
+      if (!in_.skip(need_u32())) {
+        ended_early();
+      }
+    }
+    tally_.reset();
+    group_ = {};
+    if (history_size + frame_.block_size > room_) {
+      room_ = history_size + frame_.block_size;
+      plain_ = std::make_unique_for_overwrite<std::byte[]>(room_);
+    }
+    begin_ = end_ = history_size;
+    history_ = 0;
+    frame_plain_ = 0;
+    content_.reset();
+    last_block_ = false;
+    state_ = State::inside;
+    return true;
+  }
+
+  void read_descriptor() {
+    std::array<std::byte, lz4::most_descriptor_size> bytes{};
+    need(MutableBytes(bytes).first(lz4::least_descriptor_size));
+    const MutableBytes all = MutableBytes(bytes).first(lz4::descriptor_size(bytes[0]));
+    need(all.subspan(lz4::least_descriptor_size));
+    const auto descriptor = lz4::read_descriptor(all);
+    if (!descriptor) {
+      failed(Errc::damaged, "its header is wrong, or of a version that is not known");
+    }
+    if (descriptor->dictionary) {
+      failed(Errc::unsupported, "it needs a dictionary");
+    }
+    frame_ = *descriptor;
+    legacy_ = false;
+  }
+
+  /// Gives what is left of the last block.
+  std::size_t take_ready(MutableBytes into) {
+    const std::size_t count = std::min(into.size(), end_ - begin_);
+    std::copy_n(plain_.get() + begin_, count, into.begin());
+    begin_ += count;
+    return count;
+  }
+
+  /// Decodes the next block or ends the frame. A block that is sure to have room in `into` goes there; returns its size
+  /// then, else 0.
+  std::size_t read_block(MutableBytes into) {
+    const auto size = next_block_size();
+    if (!size) {
+      return 0;
+    }
+    const bool direct = frame_.independent && into.size() >= frame_.block_size;
+    if (!frame_.independent) {
+      keep_history();
+    }
+    const MutableBytes room =
+        direct ? into.first(frame_.block_size) : MutableBytes(plain_.get() + history_size, frame_.block_size);
+    const std::size_t stored_size = *size & ~lz4::stored_plain;
+    const Bytes plain =
+        (*size & lz4::stored_plain) != 0 ? take_plain(stored_size, room) : decompress(stored_size, room);
+    table_follows_ = plain.empty() && lz4::may_have_table(frame_);
+    if (!plain.empty()) {
+      group_.stored_size += 8 + std::uint64_t{stored_size};
+      group_.plain_size += plain.size();
+      if ((*size & lz4::stored_plain) != 0 || plain.size() < lz4::large_block) {
+        tally_.add(group_.stored_size, group_.plain_size);
+        group_ = {};
+      }
+    }
+    if (frame_.content_checksum) {
+      content_.update(plain);
+    }
+    frame_plain_ += plain.size();
+    last_block_ = legacy_ && plain.size() < frame_.block_size;
+    begin_ = history_size;
+    end_ = direct ? begin_ : begin_ + plain.size();
+    return direct ? plain.size() : 0;
+  }
+
+  /// Takes the size that stands before a block. Returns nothing where the frame ends instead, and ends it.
+  std::optional<std::uint32_t> next_block_size() {
+    if (!legacy_) {
+      const std::uint32_t size = need_u32();
+      if (size == 0) {
+        end_frame();
+        return std::nullopt;
+      }
+      if ((size & ~lz4::stored_plain) > frame_.block_size) {
+        failed(Errc::damaged, "a block that is too large");
+      }
+      return size;
+    }
+    // The end of a legacy frame is that of the input or the next frame. Only its last block is not full.
+    state_ = State::between;
+    if (last_block_) {
+      return std::nullopt;
+    }
+    const auto size = take_u32();
+    if (!size) {
+      state_ = State::ended;
+      return std::nullopt;
+    }
+    if (*size > LZ4_COMPRESSBOUND(legacy_block_size)) {
+      next_magic_ = size;
+      return std::nullopt;
+    }
+    state_ = State::inside;
+    return size;
+  }
+
+  /// Moves the last bytes before the place where the next block goes.
+  void keep_history() {
+    const std::size_t size = end_ - history_size;  // of the block there
+    const std::size_t kept = std::min(history_size, history_ + size);
+    std::memmove(plain_.get() + history_size - kept, plain_.get() + end_ - kept, kept);
+    history_ = kept;
+  }
+
+  Bytes take_plain(std::size_t size, MutableBytes room) {
+    need(room.first(size));
+    check_block(room.first(size));
+    return room.first(size);
+  }
+  Bytes decompress(std::size_t stored_size, MutableBytes room) {
+    stored_.resize(stored_size);
+    need(stored_);
+    check_block(stored_);
+    const int size = LZ4_decompress_safe_usingDict(
+        reinterpret_cast<const char*>(stored_.data()), reinterpret_cast<char*>(room.data()),
+        static_cast<int>(stored_size), static_cast<int>(room.size()),
+        reinterpret_cast<const char*>(plain_.get() + history_size - history_), static_cast<int>(history_));
+    if (size < 0) {
+      failed(Errc::damaged, "a block that is not lz4");
+    }
+    return room.first(static_cast<std::size_t>(size));
+  }
+  void check_block(Bytes stored) {
+    if (frame_.block_checksum && need_u32() != xxh32(stored)) {
+      failed(Errc::damaged, "the checksum of a block is wrong");
+    }
+  }
+
+  void end_frame() {
+    if (frame_.content_checksum && need_u32() != content_.digest()) {
+      failed(Errc::damaged, "its checksum is wrong");
+    }
+    if (frame_.content_size && *frame_.content_size != frame_plain_) {
+      failed(Errc::damaged, "its plain size is wrong");
+    }
+    state_ = State::between;
+  }
+
+  /// Reads the block index of the last frame, behind its magic number.
+  void compare_table() {
+    if (need_u32() != block_table_size(tally_.count())) {
+      wrong_table();
+    }
+    switch (tally_.compare(in_)) {
+      case BlockTally::Result::same:
+        break;
+      case BlockTally::Result::different:
+        wrong_table();
+      case BlockTally::Result::truncated:
+        ended_early();
+    }
+  }
+  [[noreturn]] void wrong_table() { failed(Errc::damaged, "a block index that contradicts the blocks"); }
+
+  Intake in_;
+  State state_ = State::between;
+  std::uint64_t frame_offset_ = 0;
+  lz4::Descriptor frame_;
+  bool legacy_ = false;
+  bool last_block_ = false;                  // of a legacy frame
+  std::optional<std::uint32_t> next_magic_;  // taken where a legacy frame might have gone on
+  std::uint64_t frame_plain_ = 0;
+  Xxh32 content_;
+  BlockTally tally_;  // of the last frame
+  Block group_;       // a large block, until its last byte is there
+  bool table_follows_ = false;
+
+  std::vector<std::byte> stored_;
+  std::unique_ptr<std::byte[]> plain_;  // history_size, and behind it the block
+  std::size_t room_ = 0;
+  std::size_t history_ = 0;           // bytes before the block, of linked blocks
+  std::size_t begin_ = history_size;  // what is not yet given of the block
+  std::size_t end_ = history_size;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> lz4::in_order(Source& stored, bool whole) { return std::make_unique<Lz4Source>(stored, whole); }
+
+}  // namespace stele
+
+#endif  // STELE_WITH_LZ4

@@ -1,0 +1,615 @@
+// The index of a store made anew from its shards.
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <map>
+#include <system_error>
+
+#include "services/store/care/fit.hpp"
+#include "services/store/care/report.hpp"
+#include "services/store/shard/list.hpp"
+#include "services/store/shard/shards.hpp"
+#include "services/store/write/lock.hpp"
+#include "services/store/write/tally.hpp"
+#include "src/io/system.hpp"
+#include "stele/error.hpp"
+#include "stele/store.hpp"
+
+namespace stele {
+namespace {
+
+using namespace store_frozen;
+
+constexpr std::size_t group_changes = 100'000;
+constexpr std::uint64_t read_ahead = std::uint64_t{8} << 20;
+
+/// A place among all records, in the order in which of several records of a key the last counts.
+struct Place {
+  std::uint64_t rank = 0;
+  std::uint32_t number = 0;
+  std::uint64_t offset = 0;
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+/// What is lost, as it is found.
+class Losses {
+ public:
+  explicit Losses(StoreReport& report) : report_(report) {}
+  /// `before`: what stands there may have been followed by what is lost.
+  void add(std::uint64_t bytes, const Place& before, std::string problem) {
+    report_.lost_bytes += bytes;
+    last_ = std::max(last_, before);
+    any_ = true;
+    note_problem(report_, std::move(problem));
+  }
+  void add_shard(std::uint64_t bytes, const Place& before, std::string problem) {
+    ++report_.lost_shards;
+    add(bytes, before, std::move(problem));
+  }
+  StoreReport& report() noexcept { return report_; }
+  bool any() const noexcept { return any_; }
+  const Place& last() const noexcept { return last_; }
+
+ private:
+  StoreReport& report_;
+  Place last_;
+  bool any_ = false;
+};
+
+/// The records of one shard, up to its last commit, past what is damaged.
+class Scan {
+ public:
+  Scan(const Shard& shard, Losses& losses) : shard_(shard), losses_(losses), all_(shard.part(0, shard.size())) {
+    find_commits();
+  }
+  /// The last commit whose mark is here, but for those that are a part.
+  std::uint64_t last_commit() const noexcept { return last_commit_; }
+  /// Whether there is any record.
+  bool is_empty() const noexcept { return last_record_end_ <= header_bytes; }
+  /// Records count up to the last mark of a commit, or of a part of one that is not behind `last` of all shards; all of
+  /// them where `is_passed`: where a shard behind has a later commit.
+  void set_last_commit(std::uint64_t last, bool is_passed) noexcept {
+    committed_ = part_ <= last ? std::max(part_end_, end_) : end_;
+    if (is_passed) {
+      committed_ = std::max(committed_, all_.bytes.size());
+    }
+  }
+  /// Records count at least so far, as is known of the index.
+  void set_committed(std::uint64_t length) noexcept {
+    committed_ = std::max<std::uint64_t>(committed_, std::min<std::uint64_t>(length, all_.bytes.size()));
+  }
+  std::uint64_t committed() const noexcept { return committed_; }
+  std::uint64_t other_bytes() const noexcept { return other_bytes_; }
+  // Once all have been gone through: where the last of them ends, and the check of the mark that it is, or 0.
+  std::uint64_t records_end() const noexcept { return records_end_; }
+  std::uint64_t mark() const noexcept { return mark_end_ == records_end_ ? mark_ : 0; }
+  const Shard& shard() const noexcept { return shard_; }
+
+  /// The next whole record before that; false at the end.
+  bool next(Record& record, std::uint64_t& at) {
+    while (at_ < committed_) {
+      if (byte(at_) == filler) {
+        ++at_;
+        ++other_bytes_;
+        continue;
+      }
+      if (parse(at_, record)) {
+        at = at_;
+        at_ += record.length;
+        records_end_ = at_;
+        if (!record.holds_value()) {
+          other_bytes_ += record.length;
+        }
+        if (record.items == record_commit) {
+          mark_ = record.check;
+          mark_end_ = at_;
+        }
+        return true;
+      }
+      pass_damage();
+    }
+    return false;
+  }
+
+ private:
+  std::byte byte(std::uint64_t at) const { return all_.bytes[static_cast<std::size_t>(at)]; }
+  bool may_begin(std::uint64_t at) const {
+    const auto first = std::to_integer<unsigned>(byte(at));
+    return first > 0x80 && first <= 0x80 + record_large && at + 1 < all_.bytes.size() &&
+           byte(at + 1) == (first == 0x81 ? std::byte{0x58} : std::byte{0x48});
+  }
+  bool parse(std::uint64_t at, Record& record) const {
+    if (!may_begin(at)) {
+      return false;
+    }
+    try {
+      record = parse_record(all_.bytes.subspan(static_cast<std::size_t>(at)), at);
+      return is_mark(record, {shard_.header().store, shard_.number(), at}) ||
+             (record.is_whole() && record.value_is_whole());
+    } catch (const Error&) {
+      return false;
+    }
+  }
+  void pass_damage() {
+    const std::uint64_t from = at_;
+    Record record;
+    do {
+      ++at_;
+    } while (at_ < committed_ && !parse(at_, record));
+    losses_.add(at_ - from, {shard_.header().rank, shard_.number(), from},
+                shard_.path() + ": " + std::to_string(at_ - from) + " bytes are no record (offset " +
+                    std::to_string(from) + ')');
+  }
+  /// Marks are looked for from the front, as records are.
+  void find_commits() {
+    std::uint64_t at = header_bytes;
+    Record record;
+    std::uint64_t asked = 0;
+    while (at < all_.bytes.size()) {
+      if (at >= asked) {
+        shard_.prefetch(at, 2 * read_ahead);
+        asked = at + read_ahead;
+      }
+      if (!parse(at, record)) {
+        ++at;
+        continue;
+      }
+      at += record.length;
+      if (record.items != record_commit) {
+        last_record_end_ = at;
+        continue;
+      }
+      if ((record.commit & commit_part) != 0) {  // the last thing in its shard
+        part_ = record.commit & ~commit_part;
+        part_end_ = at;
+      } else {
+        end_ = at;
+        last_commit_ = std::max(last_commit_, record.commit);
+      }
+    }
+  }
+
+  const Shard& shard_;
+  Losses& losses_;
+  Shard::Part all_;
+  std::uint64_t last_record_end_ = 0;
+  std::uint64_t records_end_ = header_bytes;
+  std::uint64_t mark_ = 0;
+  std::uint64_t mark_end_ = 0;
+  std::uint64_t at_ = header_bytes;
+  std::uint64_t end_ = header_bytes;  // of the last commit
+  std::uint64_t last_commit_ = 0;
+  std::uint64_t part_ = 0;  // the last commit that has a part here, and where that ends
+  std::uint64_t part_end_ = 0;
+  std::uint64_t committed_ = 0;
+  std::uint64_t other_bytes_ = header_bytes;
+};
+
+/// Leads keys to places, many at a time.
+class Rebuild {
+ public:
+  explicit Rebuild(std::shared_ptr<Index> index) : index_(std::move(index)) {}
+  Index& index() noexcept { return *index_; }
+  void add(const Key& key, std::optional<Position> position) {
+    changes_.insert_or_assign(key.sortable(), position);
+    if (changes_.size() >= group_changes) {
+      write();
+    }
+  }
+  void write() {
+    std::vector<IndexWrite::Change> changes;
+    changes.reserve(changes_.size());
+    for (const auto& [key, position] : changes_) {
+      changes.push_back({key, position});
+    }
+    Tally next{state, table};
+    const std::unique_ptr<IndexWrite> write = index_->write();
+    next.apply(*write, changes, nullptr);
+    std::vector<std::uint32_t> all;
+    for (const ShardEntry& entry : next.table) {
+      all.push_back(entry.number);
+    }
+    next.write(*write, all);
+    write->commit(false);
+    state = std::move(next.state);
+    table = std::move(next.table);
+    changes_.clear();
+  }
+  StoreState state;
+  std::vector<ShardEntry> table;
+
+ private:
+  std::shared_ptr<Index> index_;
+  std::map<std::string, std::optional<Position>> changes_;
+};
+
+/// The number in the name of a dictionary's file, or 0 where it is none's.
+std::uint64_t dictionary_number(std::string_view name) {
+  constexpr std::string_view before = "dictionary-";
+  constexpr std::string_view behind = ".zdict";
+  std::uint32_t number = 0;
+  if (!name.starts_with(before) || !name.ends_with(behind)) {
+    return 0;
+  }
+  const char* const end = name.data() + name.size() - behind.size();
+  const auto [stop, error] = std::from_chars(name.data() + before.size(), end, number);
+  return stop == end && error == std::errc{} ? number : 0;
+}
+
+/// What was known of a store before.
+struct Known {
+  std::shared_ptr<Index> index;  // the old one, if it is whole
+  StoreState state;              // and what it says
+  std::vector<ShardEntry> table;
+  std::optional<ShardList> list;
+  /// Whether nothing was written since the index was: what it does not lead to is gone.
+  bool is_last = false;
+};
+
+Known what_was_known(const std::string& path, const Folder& folder) {
+  Known known;
+  known.list = read_shard_list(folder);
+  try {
+    known.index = Index::open(path, false, false, "index.lmdb", Verify::full);
+    const auto read = known.index->read();
+    known.state = read->state();
+    known.table = read->shards();
+  } catch (const Error&) {  // it is damaged, or there is none
+    known.index = nullptr;
+    known.table.clear();
+  }
+  return known;
+}
+
+class FoundShards {
+ public:
+  /// Throws: Error(not_found) where there are none.
+  explicit FoundShards(const Folder& folder) : folder_(folder) {
+    for (const std::string& name : folder.names()) {
+      dictionary = std::max(dictionary, dictionary_number(name));
+      if (const std::optional<std::uint32_t> number = shard_number(name)) {
+        next_number = std::max(next_number, *number + 1);
+        open(name, *number);
+      }
+    }
+    if (shards.empty()) {
+      fail(Errc::not_found, "there are no shards in " + folder.path());
+    }
+    std::sort(shards.begin(), shards.end(), [](const auto& a, const auto& b) {
+      const std::uint64_t rank = a->header().rank;
+      const std::uint64_t other = b->header().rank;
+      return rank != other ? rank < other : a->number() < b->number();
+    });
+  }
+  /// Leaves those of other stores alone: the store is that of the old index, if it has a shard here, else the one with
+  /// the most bytes.
+  void choose_store(const Known& known, StoreReport& report) {
+    std::map<std::uint64_t, std::uint64_t> bytes;
+    for (const auto& shard : shards) {
+      bytes[shard->header().store] += shard->size();
+    }
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    const bool has_known = known.index != nullptr && bytes.contains(known.state.store);
+    const std::uint64_t store = has_known ? known.state.store : most->first;
+    std::erase_if(shards, [&](const std::shared_ptr<Shard>& shard) {
+      const bool foreign = shard->header().store != store;
+      if (foreign) {
+        note_problem(report, shard->path() + " is of another store and was left alone");
+      }
+      return foreign;
+    });
+  }
+  const Shard* find(std::uint32_t number) const {
+    const auto found =
+        std::find_if(shards.begin(), shards.end(), [&](const auto& shard) { return shard->number() == number; });
+    return found == shards.end() ? nullptr : found->get();
+  }
+  /// What lacks of shards that are known to have been there.
+  void compare(const std::vector<ShardEntry>& table, Losses& losses) {
+    for (const ShardEntry& entry : table) {
+      const Shard* const shard = find(entry.number);
+      const Place place{entry.rank, entry.number, shard == nullptr ? 0 : shard->size()};
+      const std::string path = folder_.path() + Shards::name(entry.number);
+      if (shard == nullptr) {
+        std::erase_if(unreadable_, [&](const Unreadable& file) {  // told of here
+          if (file.number == entry.number) {
+            note_problem(losses.report(), file.problem);
+          }
+          return file.number == entry.number;
+        });
+        losses.add_shard(entry.length, place,
+                         "the shard " + path + " is lost: " + std::to_string(entry.live_values) + " values in " +
+                             std::to_string(entry.length) + " bytes");
+      } else if (shard->size() < entry.length) {
+        losses.add(entry.length - shard->size(), place,
+                   path + ": " + std::to_string(entry.length - shard->size()) + " bytes are lost at its end");
+      }
+    }
+  }
+  /// Those that cannot be read: lost, unless they were never begun.
+  void tell_unreadable(Losses& losses, StoreReport& report) const {
+    constexpr Place anywhere{~std::uint64_t{0}, 0, 0};
+    for (const Unreadable& file : unreadable_) {
+      if (file.is_begun) {
+        losses.add_shard(file.size, anywhere, file.problem);
+      } else {
+        report.lost_bytes += file.size;
+        note_problem(report, file.problem);
+      }
+    }
+  }
+
+  std::vector<std::shared_ptr<Shard>> shards;  // by rank
+  std::uint64_t dictionary = 0;
+  std::uint32_t next_number = 1;
+
+ private:
+  void open(const std::string& name, std::uint32_t number) {
+    try {
+      shards.push_back(Shard::open(folder_, name, number, 0));
+    } catch (const Error& problem) {
+      struct stat status;
+      const bool is_file = folder_.status(name, status) == 0 && S_ISREG(status.st_mode);
+      if (problem.code() == Errc::io && is_file) {
+        throw;  // it may be readable another time
+      }
+      const bool is_begun = is_file && problem.code() != Errc::truncated;
+      unreadable_.push_back(
+          {number, is_file ? static_cast<std::uint64_t>(status.st_size) : 0, is_begun, problem.what()});
+    }
+  }
+  struct Unreadable {
+    std::uint32_t number = 0;
+    std::uint64_t size = 0;
+    bool is_begun = false;  // its header was complete
+    std::string problem;
+  };
+  const Folder& folder_;
+  std::vector<Unreadable> unreadable_;
+};
+
+/// Whether the old index is of the last state that the shards have.
+bool is_last_state(const Known& known, const FoundShards& found, const std::vector<Scan>& scans) {
+  if (known.index == nullptr || scans.empty() || scans.front().shard().header().store != known.state.store) {
+    return false;
+  }
+  std::vector<ShardEntry> table = known.table;
+  for (const Scan& scan : scans) {
+    const Shard& shard = scan.shard();
+    const ShardEntry* const entry = find_entry(table, shard.number());
+    const bool is_newer = entry == nullptr && shard.number() >= known.state.next_shard && !scan.is_empty();
+    if (scan.last_commit() > known.state.commits || is_newer ||
+        (entry != nullptr && shard.size() >= entry->length && !fits(shard, *entry))) {
+      return false;
+    }
+  }
+  // what a vacuum has taken away since has left its rank to another
+  return std::all_of(table.begin(), table.end(), [&](const ShardEntry& entry) {
+    return found.find(entry.number) != nullptr || std::none_of(scans.begin(), scans.end(), [&](const Scan& scan) {
+             return scan.shard().header().rank == entry.rank && find_entry(table, scan.shard().number()) == nullptr;
+           });
+  });
+}
+
+/// Goes through the keys of an index.
+class Entries {
+ public:
+  explicit Entries(BlockReader& blocks) : blocks_(blocks), block_(blocks.covering(lowest_key)) { settle(); }
+  bool at_end() const noexcept { return at_end_; }
+  const std::string& key() const noexcept { return key_; }
+  Position position() const { return block_.position(index_); }
+  void next() {
+    ++index_;
+    settle();
+  }
+
+ private:
+  void settle() {
+    while (index_ == block_.size()) {
+      if (!block_.high()) {
+        at_end_ = true;
+        return;
+      }
+      block_ = blocks_.covering(*block_.high());
+      index_ = 0;
+    }
+    block_.key(index_, key_);
+  }
+  BlockReader& blocks_;
+  KeyBlock block_;
+  std::size_t index_ = 0;
+  std::string key_;
+  bool at_end_ = false;
+};
+
+/// Tells of keys whose value may be another than it was.
+class Uncertain {
+ public:
+  explicit Uncertain(StoreReport& report) : report_(report) {}
+  void older(const std::string& key) {
+    constexpr std::size_t most = 1000;
+    ++report_.uncertain_count;
+    if (report_.uncertain.size() < most) {
+      report_.uncertain.push_back(Key::from_sortable(key));
+    }
+  }
+  void lost(const std::string& key) {
+    ++report_.lost_values;
+    note_problem(report_, "the value of " + Key::from_sortable(key).describe() + " is lost");
+  }
+  void finish() {
+    if (report_.uncertain_count > 0) {
+      note_problem(report_, std::to_string(report_.uncertain_count) +
+                                (report_.uncertain_count == 1 ? " key" : " keys") +
+                                " may lead to an older value, or may have been erased");
+    }
+  }
+
+ private:
+  StoreReport& report_;
+};
+
+/// Compares with the old index, which knows all keys: those that it does not have had been erased.
+void compare_keys(const Known& known, Rebuild& rebuild, Uncertain& uncertain) {
+  std::vector<std::string> erased;
+  {
+    const auto old_blocks = known.index->read();
+    const auto new_blocks = rebuild.index().read();
+    Entries old(*old_blocks);
+    Entries now(*new_blocks);
+    while (!old.at_end() || !now.at_end()) {
+      const int order = old.at_end() ? 1 : now.at_end() ? -1 : old.key().compare(now.key());
+      if (order < 0) {
+        uncertain.lost(old.key());
+      } else if (order > 0) {
+        erased.push_back(now.key());
+      } else if (old.position() != now.position()) {
+        uncertain.older(old.key());
+      }
+      if (order <= 0) {
+        old.next();
+      }
+      if (order >= 0) {
+        now.next();
+      }
+    }
+  }
+  for (const std::string& key : erased) {
+    rebuild.add(Key::from_sortable(key), std::nullopt);
+  }
+  rebuild.write();
+}
+
+/// Without it: all whose value stands before something that is lost.
+void look_for_uncertain(const Place& last_loss, Rebuild& rebuild, Uncertain& uncertain) {
+  std::map<std::uint32_t, std::uint64_t> ranks;
+  for (const ShardEntry& entry : rebuild.table) {
+    ranks[entry.number] = entry.rank;
+  }
+  const auto blocks = rebuild.index().read();
+  for (Entries now(*blocks); !now.at_end(); now.next()) {
+    const Position position = now.position();
+    if (Place{ranks[position.shard], position.shard, position.offset} < last_loss) {
+      uncertain.older(now.key());
+    }
+  }
+}
+
+}  // namespace
+
+StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
+  StoreReport report;
+  const std::string& path = where.text();
+  const Folder folder = Folder::open(path);
+  if (!folder.is_open()) {
+    fail(Errc::not_found, "there is no store in " + path + ": " + std::generic_category().message(errno));
+  }
+  static_cast<void>(FoundShards(folder));  // nothing is locked or written where there are none
+  const WriterLock lock(folder, 0);
+  Losses losses(report);
+  FoundShards found(folder);
+  Known known = what_was_known(path, folder);
+  found.choose_store(known, report);
+  const ShardHeader& header = found.shards.back()->header();
+  StoreState state;
+  state.store = header.store;
+  state.codec = header.codec;
+  state.level = header.level;
+  state.shard_bytes = header.shard_bytes;
+  state.dictionary = found.dictionary;
+  state.next_shard = found.next_number;
+  std::uint64_t total = 0;
+  std::vector<Scan> scans;
+  for (const std::shared_ptr<Shard>& shard : found.shards) {
+    total += shard->size();
+    state.next_rank = std::max(state.next_rank, shard->header().rank + 1);
+    scans.emplace_back(*shard, losses);
+    state.commits = std::max(state.commits, scans.back().last_commit());
+  }
+  known.is_last = is_last_state(known, found, scans);
+  if (known.is_last) {
+    state.commits = std::max(state.commits, known.state.commits);
+    state.next_shard = std::max(state.next_shard, known.state.next_shard);
+    state.next_rank = std::max(state.next_rank, known.state.next_rank);
+    found.compare(known.table, losses);
+  } else if (known.list && known.list->store == state.store) {
+    found.compare(known.list->table, losses);
+    for (const ShardEntry& entry : known.list->table) {
+      state.next_shard = std::max(state.next_shard, entry.number + 1);
+      state.next_rank = std::max(state.next_rank, entry.rank + 1);
+    }
+  }
+  found.tell_unreadable(losses, report);
+  std::uint64_t later = 0;  // the last commit of the shards behind
+  for (auto scan = scans.rbegin(); scan != scans.rend(); ++scan) {
+    scan->set_last_commit(state.commits, later > scan->last_commit());
+    later = std::max(later, scan->last_commit());
+    if (const ShardEntry* const entry = find_entry(known.table, scan->shard().number());
+        known.is_last && entry != nullptr) {
+      scan->set_committed(entry->length);
+    }
+  }
+
+  const std::string name = "index.recovered";
+  const auto remove_unfinished = [&] {
+    system_calls().unlink((path + '/' + name).c_str());
+    system_calls().unlink((path + '/' + name + "-lock").c_str());
+  };
+  remove_unfinished();
+  const std::shared_ptr<Index> index = Index::open(path, true, true, name);
+  Rebuild rebuild(index);
+  rebuild.state = state;
+  {
+    const std::unique_ptr<IndexWrite> write = index->write();
+    write->put_state(rebuild.state);
+    write->make_first_block();
+    write->commit(false);
+  }
+  std::uint64_t done = 0;
+  for (Scan& scan : scans) {
+    const Shard& shard = scan.shard();
+    ShardEntry made;
+    made.number = shard.number();
+    made.rank = shard.header().rank;
+    rebuild.table.push_back(made);
+    Record record;
+    std::uint64_t at = 0;
+    while (scan.next(record, at)) {
+      if (record.holds_value()) {
+        rebuild.add(record.decode_key(), Position{shard.number(), at, record.length});
+      } else if (record.items == record_erased) {
+        rebuild.add(record.decode_key(), std::nullopt);
+      }
+    }
+    ShardEntry& entry = *find_entry(rebuild.table, made.number);
+    entry.length = scan.records_end();
+    entry.other_bytes = scan.other_bytes();
+    entry.mark = scan.mark();
+    rebuild.write();
+    done += shard.size();
+    report.bytes += shard.size();
+    if (progress && !progress(done, total)) {
+      remove_unfinished();
+      return report;
+    }
+  }
+  ++rebuild.state.table;
+  rebuild.write();
+  if (losses.any()) {
+    Uncertain uncertain(report);
+    known.is_last ? compare_keys(known, rebuild, uncertain) : look_for_uncertain(losses.last(), rebuild, uncertain);
+    uncertain.finish();
+  }
+  report.values = rebuild.state.values;
+  index->sync();
+  known.index = nullptr;
+  system_calls().unlink((path + "/index.lmdb-lock").c_str());
+  Index::rename(path, name);
+  write_shard_list(folder, rebuild.state.store, rebuild.table);
+  return report;
+}
+
+}  // namespace stele

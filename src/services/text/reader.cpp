@@ -1,0 +1,96 @@
+#include "services/text/reader.hpp"
+
+#include <cstring>
+
+#include "format/frozen.hpp"
+
+namespace stele::state_text {
+
+PayloadReader::PayloadReader(const Options& options) : options_(options) {
+  field_rules_ = {options.strict, options.strict};
+  types_ = options.types;
+}
+
+PayloadReader::~PayloadReader() { close(); }
+
+void PayloadReader::close() noexcept {
+  decoder_.reset();
+  input_.reset();
+  source_.reset();
+}
+
+InVisitor& PayloadReader::begin_integers(const IntegerForm& form, Bytes planes) {
+  close();
+  form_ = form;
+  planes_ = planes;
+  return *this;
+}
+
+MutableBytes PayloadReader::value_room(std::size_t size) {
+  close();
+  form_.reset();
+  item_.resize(frozen::label.size() + size);
+  return MutableBytes(item_).subspan(frozen::label.size());
+}
+
+InVisitor& PayloadReader::begin_value() {
+  begin_decoder();
+  return *decoder_;
+}
+
+void PayloadReader::begin_decoder() {
+  if (form_) {
+    item_.resize(frozen::label.size());
+    join_typed_array(*form_, planes_, options_.max_bytes, item_);
+  }
+  std::memcpy(item_.data(), frozen::label.data(), frozen::label.size());
+  source_ = memory_source(item_);
+  Input::Options input;
+  input.end = item_.size();
+  input.trusted_size = true;
+  input.random = true;
+  input.limits.allocation = options_.max_bytes;
+  input_ = std::make_unique<Input>(*source_, input);
+  DecoderContext context;
+  context.verify = Verify::none;  // the text has a checksum
+  context.field_rules = field_rules_;
+  context.types = types_;
+  decoder_ = std::make_unique<Decoder>(*input_, std::move(context));
+  decoder_->begin();
+}
+
+void PayloadReader::finish() {
+  if (decoder_ != nullptr && decoder_->here() != item_.size()) {
+    fail(Errc::damaged, "bytes behind the value");  // whoever reads then lets go of what was made
+  }
+  close();
+}
+
+void PayloadReader::array(ArrayTarget& target) {
+  if (decoder_ != nullptr || !is_integer(target.dtype())) {
+    decoder().array(target);
+    return;
+  }
+  const ArrayHeader stored{target.dtype(), {form_->count}, Order::row_major};
+  if (!target.accepts(stored)) {
+    fail(Errc::type_mismatch,
+         "expected " + target.dtype().name() + target.expected() + ", found integers" + stored.shape.text());
+  }
+  if (form_->count > options_.max_bytes / target.dtype().item_size()) {
+    fail(Errc::limit_exceeded, std::to_string(form_->count) + " integers take more than the " +
+                                   std::to_string(options_.max_bytes) + " bytes of TextOptions::max_bytes");
+  }
+  std::uint64_t misfit = 0;
+  if (!join_integers(*form_, planes_, target, misfit)) {
+    fail(Errc::out_of_range, "the integer at index " + std::to_string(misfit) + " is no " + target.dtype().name());
+  }
+}
+
+void PayloadReader::raise(Errc code, std::string message) {
+  if (decoder_ != nullptr) {
+    decoder_->error(code, std::move(message));
+  }
+  fail(code, std::move(message));
+}
+
+}  // namespace stele::state_text

@@ -1,0 +1,121 @@
+// Loading where the size is only claimed, as from a pipe: memory stays at what the object takes, and a few MiB.
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "src/format/frozen.hpp"
+#include "stele/codec.hpp"
+#include "stele/eigen.hpp"
+#include "stele/stele.hpp"
+#include "stele/value.hpp"
+#include "support/test_support.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::size_t count = std::size_t{20} << 20;  // 80 MiB: not a power of 2, so that to double is too much
+constexpr double mebibyte = 1 << 20;
+
+/// A line of /proc/self/status, in MiB.
+double status(const std::string& name) {
+  std::ifstream lines("/proc/self/status");
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(name + ":")) {
+      return std::stod(line.substr(name.size() + 1)) / 1024;
+    }
+  }
+  return 0;
+}
+
+/// The most memory that an action takes at once, beyond `object` MiB.
+template <class F>
+double beyond(double object, F&& action) {
+  std::ofstream("/proc/self/clear_refs") << "5";
+  const double before = status("VmRSS");
+  action();
+  return status("VmHWM") - before - object;
+}
+
+class MemoryOf : public testing::TestWithParam<const char*> {};
+
+TEST_P(MemoryOf, ALoadFromAPipeIsThatOfTheObject) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "sanitizers take memory themselves";
+#endif
+  const Codecs codecs;
+  if (GetParam() != std::string("plain") && codecs.find(GetParam()) == nullptr) {
+    GTEST_SKIP() << "this build has no " << GetParam();
+  }
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = static_cast<float>(i >> 10 & 255);
+  }
+  const std::vector<std::byte> file = to_bytes(values, {.codec = GetParam()});
+  constexpr double object = count * sizeof(float) / mebibyte;
+  values = {};
+  const auto load_as = [&]<class T>(T*) {
+    test::TrickleSource source(file, std::size_t{1} << 16);
+    const T back = load<T>(source);
+    (void)back;
+  };
+  EXPECT_LT(beyond(object, [&] { load_as(static_cast<std::vector<float>*>(nullptr)); }), 16);
+  EXPECT_LT(beyond(object, [&] { load_as(static_cast<Array<float>*>(nullptr)); }), 16);
+  EXPECT_LT(beyond(object, [&] { load_as(static_cast<Value*>(nullptr)); }), 16);
+  EXPECT_LT(beyond(object, [&] { load_as(static_cast<Eigen::VectorXf*>(nullptr)); }), 16);
+  EXPECT_LT(beyond(2 * object, [&] { load_as(static_cast<std::vector<double>*>(nullptr)); }), 16);
+  EXPECT_LT(beyond(2 * object, [&] { load_as(static_cast<Array<double>*>(nullptr)); }), 16);
+}
+
+/// A gzip member as other tools make it: without its size in the header.
+std::vector<std::byte> foreign_member(Bytes content) {
+  constexpr std::size_t header = 24;  // with the place of the next member; a plain one has 10
+  std::vector<std::byte> one;
+  const Codecs codecs;
+  const auto to = memory_sink(one);
+  const auto sink = compressing_sink(*to, *codecs.find("gzip"), std::nullopt);
+  sink->write(content);
+  sink->close();
+  std::vector<std::byte> plain(one.begin(), one.begin() + 10);
+  plain[3] = std::byte{0};
+  plain.insert(plain.end(), one.begin() + header, one.end());
+  return plain;
+}
+
+/// A gzip file of members that no index leads through: the label of an archive, then 1 MiB of zeros in each.
+std::vector<std::byte> foreign_gzip(std::size_t members) {
+  std::vector<std::byte> all = foreign_member(std::as_bytes(std::span(frozen::label)));
+  const std::vector<std::byte> zeros = foreign_member(std::vector<std::byte>(std::size_t{1} << 20));
+  for (std::size_t i = 0; i < members; ++i) {
+    all.insert(all.end(), zeros.begin(), zeros.end());
+  }
+  return all;
+}
+
+TEST(Memory, AFileThatExpandsTooMuchIsNotHeld) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "takes long with a sanitizer";
+#endif
+  const std::vector<std::byte> bomb = foreign_gzip(1200);
+  const Error error = test::error_of([&] { (void)open(memory_source(bomb), {.limits = {.expansion = 100}}); });
+  EXPECT_EQ(error.code(), Errc::limit_exceeded);
+  EXPECT_NE(error.message().find("100 times"), std::string::npos) << error.message();
+}
+
+TEST(Memory, OfAFileHeldWholeIsThatOfItsPlainBytes) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "sanitizers take memory themselves";
+#endif
+  const std::vector<std::byte> file = foreign_gzip(140);  // just beyond 128 MiB
+  EXPECT_LT(
+      beyond(140,
+             [&] { EXPECT_NE(test::error_of([&] { (void)open(memory_source(file)); }).code(), Errc::not_an_archive); }),
+      16);
+}
+
+INSTANTIATE_TEST_SUITE_P(Codecs, MemoryOf, testing::Values("plain", "gzip", "zlib", "lz4", "zstd"),
+                         [](const auto& test) { return std::string(test.param); });
+
+}  // namespace
+}  // namespace stele
