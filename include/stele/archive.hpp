@@ -154,7 +154,8 @@ GrowingArray<T> MapWriter::grow(std::string_view key, const Shape& row) {
 class Reader {
  public:
   explicit Reader(const Path& path, const LoadOptions& options = {});
-  /// From where the stream, descriptor or Source stands; each archive leaves it right behind its end.
+  /// From where the stream, descriptor or Source stands. Each archive leaves it right after its end; where several
+  /// archives are compressed as one stream, only the last one does.
   explicit Reader(std::istream& stream, const LoadOptions& options = {});
   explicit Reader(Descriptor descriptor, const LoadOptions& options = {});
   explicit Reader(Source& source, const LoadOptions& options = {});
@@ -164,7 +165,8 @@ class Reader {
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
 
-  /// Whether another archive follows; on a stream it waits for the first byte or the end.
+  /// Whether another archive follows. On a stream it waits for the first byte or the end; after the first archive, of a
+  /// compressed one for the first block, as compressed data may be empty. Throws: what read() throws for damaged data.
   bool more();
   /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
   template <class T>

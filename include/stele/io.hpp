@@ -174,7 +174,5 @@ std::unique_ptr<Source> fd_source(int fd);
 std::unique_ptr<Source> stream_source(std::istream& stream);
 /// Reads memory that must outlive the Source.
 std::unique_ptr<Source> memory_source(Bytes bytes);
-/// Reads a mapping and keeps it alive.
-std::unique_ptr<Source> mapping_source(std::shared_ptr<Mapping> mapping);
 
 }  // namespace stele

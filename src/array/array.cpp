@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "src/base/bytes.hpp"
+#include "base/bytes.hpp"
 
 namespace stele {
 namespace {

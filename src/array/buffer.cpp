@@ -4,8 +4,8 @@
 #include <limits>
 #include <new>
 
-#include "src/array/huge_pages.hpp"
-#include "src/io/system.hpp"
+#include "array/huge_pages.hpp"
+#include "io/system.hpp"
 #include "stele/array.hpp"
 #include "stele/error.hpp"
 

@@ -6,30 +6,12 @@
 #include <filesystem>
 #include <vector>
 
+#include "io/wrap/tail.hpp"
+
 namespace stele::cli {
 namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
-
-/// The bytes of a Source with random access from an offset on.
-class RestSource final : public Source {
- public:
-  RestSource(std::unique_ptr<Source> whole, std::uint64_t offset) : whole_(std::move(whole)), offset_(offset) {
-    whole_->seek(offset_);
-  }
-  std::size_t read(MutableBytes into) override { return whole_->read(into); }
-  std::optional<std::uint64_t> size() const override { return *whole_->size() - offset_; }
-  bool random_access() const noexcept override { return true; }
-  void seek(std::uint64_t offset) override { whole_->seek(offset_ + offset); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override { whole_->read_at(offset_ + offset, into); }
-  std::uint64_t next_cut(std::uint64_t offset) const override { return whole_->next_cut(offset_ + offset) - offset_; }
-  void finish() override { whole_->finish(); }
-  std::string name() const override { return whole_->name(); }
-
- private:
-  const std::unique_ptr<Source> whole_;
-  const std::uint64_t offset_;
-};
 
 [[noreturn]] void fail_offset(std::uint64_t offset) {
   fail(Errc::truncated, "there are fewer than " + std::to_string(offset) + " bytes");
@@ -69,7 +51,7 @@ std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset
   if (offset > *source->size()) {
     fail_offset(offset);
   }
-  return std::make_unique<RestSource>(std::move(source), offset);
+  return std::make_unique<TailSource>(std::move(source), offset);
 }
 
 File open_archive(const std::string& name, LoadOptions options) {

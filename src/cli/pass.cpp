@@ -9,7 +9,7 @@
 #include "cli/progress.hpp"
 #include "codec/first_bytes.hpp"
 #include "format/frozen.hpp"
-#include "io/borrowed.hpp"
+#include "io/wrap/forwarding.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 
@@ -23,11 +23,11 @@ constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 struct Unread {};
 
 /// Counts what is read of another Source, which outlives it, and begins with bytes that were taken from it.
-class StoredSource final : public Source {
+class StoredSource final : public ForwardingSource {
  public:
-  explicit StoredSource(Source& source) : source_(source), first_(first_bytes(source)) {
-    if (source_.random_access()) {
-      source_.seek(0);
+  explicit StoredSource(Source& source) : ForwardingSource(source), first_(first_bytes(source)) {
+    if (inner_.random_access()) {
+      inner_.seek(0);
       at_ = first_.size();
     }
   }
@@ -42,25 +42,18 @@ class StoredSource final : public Source {
       std::copy_n(first_.begin() + static_cast<std::ptrdiff_t>(at_), got, into.begin());
       at_ += got;
     } else {
-      got = source_.read(into);
+      got = inner_.read(into);
     }
     count_ += got;
     return got;
   }
-  std::optional<std::uint64_t> size() const override { return source_.size(); }
-  bool random_access() const noexcept override { return source_.random_access(); }
-  void seek(std::uint64_t offset) override { source_.seek(offset); }
+  std::optional<std::size_t> peek(MutableBytes into) override { return Source::peek(into); }
   void read_at(std::uint64_t offset, MutableBytes into) const override {
-    source_.read_at(offset, into);
+    inner_.read_at(offset, into);
     count_ += into.size();
   }
-  std::uint64_t next_cut(std::uint64_t offset) const override { return source_.next_cut(offset); }
-  void finish() override { source_.finish(); }
-  Bytes memory() const noexcept override { return source_.memory(); }
-  std::string name() const override { return source_.name(); }
 
  private:
-  Source& source_;
   const std::vector<std::byte> first_;
   std::size_t at_ = 0;  // in first_
   mutable std::atomic<std::uint64_t> count_{0};

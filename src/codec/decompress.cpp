@@ -6,6 +6,8 @@
 
 #include "base/threads.hpp"
 #include "codec/blocks/source.hpp"
+#include "codec/stream/streams.hpp"
+#include "io/wrap/forwarding.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -19,22 +21,23 @@ void check_expansion(std::uint64_t plain, std::uint64_t stored, std::uint64_t li
   }
 }
 
+}  // namespace
+
 /// Counts what is seen of a Source without random access.
-class CountedSource final : public Source {
+class InOrderSource::Counted final : public ForwardingSource {
  public:
-  explicit CountedSource(std::unique_ptr<Source> source) : source_(std::move(source)) {}
+  explicit Counted(std::unique_ptr<Source> source) : ForwardingSource(*source), source_(std::move(source)) {}
   std::size_t read(MutableBytes into) override {
-    const std::size_t count = source_->read(into);
+    const std::size_t count = inner_.read(into);
     read_ += count;
     seen_ = std::max(seen_, read_);
     return count;
   }
   std::optional<std::size_t> peek(MutableBytes into) override {
-    const auto count = source_->peek(into);
+    const auto count = inner_.peek(into);
     seen_ = std::max(seen_, read_ + count.value_or(0));
     return count;
   }
-  void finish() override { source_->finish(); }
   std::uint64_t count() const noexcept { return seen_; }
 
  private:
@@ -43,43 +46,42 @@ class CountedSource final : public Source {
   std::uint64_t seen_ = 0;
 };
 
-/// A codec's Source in order together with the compressed one it reads.
-class InOrderSource final : public Source {
- public:
-  InOrderSource(std::unique_ptr<Source> stored, const Codec& codec, const DecodeOptions& options)
-      : expansion_(options.expansion) {
-    if (stored->random_access()) {
-      stored_size_ = stored->size().value_or(0);
-      stored_ = std::move(stored);
-    } else {
-      auto counted = std::make_unique<CountedSource>(std::move(stored));
-      counted_ = counted.get();
-      stored_ = std::move(counted);
-    }
-    plain_ = codec.in_order(*stored_, options);
+InOrderSource::InOrderSource(std::unique_ptr<Source> stored, const Codec& codec, const DecodeOptions& options)
+    : expansion_(options.expansion) {
+  if (stored->random_access()) {
+    stored_size_ = stored->size().value_or(0);
+    stored_ = std::move(stored);
+  } else {
+    auto counted = std::make_unique<Counted>(std::move(stored));
+    counted_ = counted.get();
+    stored_ = std::move(counted);
   }
+  plain_ = codec.in_order(*stored_, options);
+  streams_ = dynamic_cast<StreamsSource*>(plain_.get());
+}
 
-  std::size_t read(MutableBytes into) override {
-    const std::size_t count = plain_->read(into);
-    given_ += count;
-    check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
-    return count;
+InOrderSource::~InOrderSource() = default;
+
+std::size_t InOrderSource::read(MutableBytes into) { return count_plain(plain_->read(into)); }
+
+std::size_t InOrderSource::read_rest(MutableBytes into) {
+  const std::size_t count = streams_ == nullptr ? 0 : streams_->read_rest(into);
+  if (count == 0) {
+    finish();
   }
-  void finish() override {
-    plain_->finish();
-    stored_->finish();
-  }
+  return count_plain(count);
+}
 
- private:
-  const std::uint64_t expansion_;
-  std::unique_ptr<Source> stored_;
-  const CountedSource* counted_ = nullptr;  // `stored_`, where its size is not known
-  std::uint64_t stored_size_ = 0;
-  std::unique_ptr<Source> plain_;
-  std::uint64_t given_ = 0;
-};
+void InOrderSource::finish() {
+  plain_->finish();
+  stored_->finish();
+}
 
-}  // namespace
+std::size_t InOrderSource::count_plain(std::size_t count) {
+  given_ += count;
+  check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
+  return count;
+}
 
 std::unique_ptr<BlockSource> block_source(std::unique_ptr<Source>& stored, const Codec& codec,
                                           const DecodeOptions& options) {
@@ -95,11 +97,6 @@ std::unique_ptr<BlockSource> block_source(std::unique_ptr<Source>& stored, const
   return std::make_unique<BlockSource>(std::move(stored), codec, std::move(*index), chosen);
 }
 
-std::unique_ptr<Source> in_order_source(std::unique_ptr<Source> stored, const Codec& codec,
-                                        const DecodeOptions& options) {
-  return std::make_unique<InOrderSource>(std::move(stored), codec, options);
-}
-
 std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
                                              const DecodeOptions& options) {
   const std::uint64_t stored_size = stored->size().value_or(0);
@@ -113,7 +110,7 @@ std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, con
   }
   DecodeOptions whole = options;
   whole.whole = true;
-  return in_order_source(std::move(stored), codec, whole);
+  return std::make_unique<InOrderSource>(std::move(stored), codec, whole);
 }
 
 }  // namespace stele

@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <system_error>
 
-#include "src/base/process.hpp"
-#include "src/io/descriptor.hpp"
-#include "src/io/replace/folder.hpp"
-#include "src/io/system.hpp"
+#include "base/process.hpp"
+#include "io/descriptor.hpp"
+#include "io/replace/folder.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 

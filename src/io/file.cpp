@@ -6,12 +6,12 @@
 #include <cerrno>
 #include <string>
 
-#include "src/base/process.hpp"
-#include "src/io/replace/attributes.hpp"
-#include "src/io/replace/in_place.hpp"
-#include "src/io/replace/place.hpp"
-#include "src/io/replace/temporary.hpp"
-#include "src/io/system.hpp"
+#include "base/process.hpp"
+#include "io/replace/attributes.hpp"
+#include "io/replace/in_place.hpp"
+#include "io/replace/place.hpp"
+#include "io/replace/temporary.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "src/io/descriptor.hpp"
+#include "io/descriptor.hpp"
 #include "stele/io.hpp"
 
 namespace stele {

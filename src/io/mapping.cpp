@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <utility>
 
-#include "src/io/mapped_file.hpp"
-#include "src/io/replace/place.hpp"
-#include "src/io/system.hpp"
+#include "io/mapped_file.hpp"
+#include "io/replace/place.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 

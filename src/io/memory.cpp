@@ -2,10 +2,10 @@
 #include <cstring>
 #include <new>
 
-#include "src/array/huge_pages.hpp"
-#include "src/io/descriptor.hpp"
+#include "array/huge_pages.hpp"
+#include "io/descriptor.hpp"
+#include "io/memory.hpp"
 #include "stele/error.hpp"
-#include "stele/io.hpp"
 
 namespace stele {
 
@@ -60,7 +60,8 @@ class MemorySink final : public Sink {
 
 class MemorySource final : public Source {
  public:
-  MemorySource(Bytes bytes, std::shared_ptr<Mapping> mapping) : bytes_(bytes), mapping_(std::move(mapping)) {}
+  MemorySource(Bytes bytes, std::shared_ptr<const void> owner, const char* what)
+      : bytes_(bytes), owner_(std::move(owner)), what_(what) {}
 
   std::size_t read(MutableBytes into) override {
     if (position_ >= bytes_.size() || into.empty()) {
@@ -76,7 +77,7 @@ class MemorySource final : public Source {
   void seek(std::uint64_t offset) override { position_ = offset; }
   void read_at(std::uint64_t offset, MutableBytes into) const override {
     if (offset > bytes_.size() || into.size() > bytes_.size() - offset) {
-      fail_truncated(mapping_ ? "the mapping" : "the memory", bytes_.size(), offset, into.size());
+      fail_truncated(what_, bytes_.size(), offset, into.size());
     }
     if (!into.empty()) {
       std::memcpy(into.data(), bytes_.data() + offset, into.size());
@@ -86,17 +87,17 @@ class MemorySource final : public Source {
 
  private:
   Bytes bytes_;
-  std::shared_ptr<Mapping> mapping_;  // keeps bytes_ alive; null for the caller's memory
+  std::shared_ptr<const void> owner_;  // null for the caller's memory
+  const char* what_;
   std::uint64_t position_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<Sink> memory_sink(std::vector<std::byte>& out) { return std::make_unique<MemorySink>(out); }
-std::unique_ptr<Source> memory_source(Bytes bytes) { return std::make_unique<MemorySource>(bytes, nullptr); }
-std::unique_ptr<Source> mapping_source(std::shared_ptr<Mapping> mapping) {
-  const Bytes bytes = mapping->bytes();
-  return std::make_unique<MemorySource>(bytes, std::move(mapping));
+std::unique_ptr<Source> memory_source(Bytes bytes) { return memory_source(bytes, nullptr); }
+std::unique_ptr<Source> memory_source(Bytes bytes, std::shared_ptr<const void> owner, const char* what) {
+  return std::make_unique<MemorySource>(bytes, std::move(owner), what);
 }
 
 }  // namespace stele

@@ -1,4 +1,4 @@
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 
 #include <fcntl.h>
 #include <stdio.h>

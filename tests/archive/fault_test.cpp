@@ -15,7 +15,7 @@
 #include <new>
 #include <thread>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

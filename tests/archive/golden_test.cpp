@@ -15,8 +15,8 @@
 #include <unordered_map>
 #include <variant>
 
-#include "src/format/cursor.hpp"
-#include "src/format/directory.hpp"
+#include "format/cursor.hpp"
+#include "format/directory.hpp"
 #include "support/test_support.hpp"
 
 namespace golden {

@@ -18,8 +18,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "src/base/bytes.hpp"
-#include "src/base/checksum.hpp"
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
 
 namespace stele {
 namespace {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <string>
 
-#include "src/format/frozen.hpp"
+#include "format/frozen.hpp"
 #include "stele/codec.hpp"
 #include "stele/eigen.hpp"
 #include "stele/stele.hpp"

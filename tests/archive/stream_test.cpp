@@ -11,7 +11,7 @@
 #include <sstream>
 #include <thread>
 
-#include "archive/read/opened.hpp"
+#include "io/wrap/tail.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {
@@ -163,11 +163,11 @@ TEST(Sources, WrappersForwardAllOfASource) {
     int finished = 0;
   };
   Cut source;
-  const auto borrowed = borrow(source);
-  EXPECT_EQ(borrowed->next_cut(25), 30U);
-  borrowed->finish();
+  BorrowedSource borrowed(source);
+  EXPECT_EQ(borrowed.next_cut(25), 30U);
+  borrowed.finish();
   EXPECT_EQ(source.finished, 1);
-  TailSource tail(borrow(source), 7);
+  TailSource tail(std::make_unique<BorrowedSource>(source), 7);
   EXPECT_EQ(tail.next_cut(25), 33U);
   tail.seek(1);
   EXPECT_EQ(source.position, 8U);

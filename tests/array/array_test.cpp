@@ -10,8 +10,8 @@
 #include <random>
 #include <vector>
 
-#include "src/array/huge_pages.hpp"
-#include "src/base/bytes.hpp"
+#include "array/huge_pages.hpp"
+#include "base/bytes.hpp"
 
 namespace stele {
 namespace {

@@ -249,7 +249,7 @@ TEST_P(EveryCodec, ReportsDataBehindTheEndOfTheArchive) {
   Pipe pipe(stored);
   const auto source = codec_.in_order(pipe, {});
   read_exactly(*source, 4000);
-  EXPECT_NE(message_of([&] { source->finish(); }).find("data behind the end of the archive"), std::string::npos);
+  EXPECT_NE(message_of([&] { source->finish(); }).find("data after the end of the archive"), std::string::npos);
   Data more(10);
   EXPECT_EQ(code_of([&] { source->read(more); }), Errc::damaged);
   EXPECT_EQ(code_of([&] { source->finish(); }), Errc::damaged);

@@ -259,7 +259,7 @@ TEST_F(Xz, SaysWhereTheDamageIs) {
   EXPECT_EQ(message(header_size + 12), second + "its data or its checksum is wrong");
   EXPECT_EQ(message_of([&] { plain_in_order(codec(), bytes_of("a text")); }), "xz stream at byte 0: not xz");
   EXPECT_EQ(message_of([&] { plain_in_order(codec(), one + bytes_of("a text")); }),
-            second + "bytes that are not xz follow the last one");
+            second + "bytes that are not xz follow the last stream");
 }
 
 }  // namespace

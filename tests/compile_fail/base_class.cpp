@@ -1,4 +1,5 @@
-// expect: stele: an aggregate with a base class that has members; give it a static visit(v, self), with stele::visit_base<Base>(v, self)
+// expect: stele: an aggregate with a base class that has members; give it a static visit(v, self), with
+// stele::visit_base<Base>(v, self)
 #include <string>
 
 #include "stele/stele.hpp"

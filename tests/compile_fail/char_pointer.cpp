@@ -1,4 +1,5 @@
-// expect: stele: a pointer to char has neither an owner nor a length; use std::string, or std::string_view to write only
+// expect: stele: a pointer to char has neither an owner nor a length; use std::string, or std::string_view to write
+// only
 #include <map>
 
 #include "stele/stele.hpp"

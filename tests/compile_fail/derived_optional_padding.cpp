@@ -1,4 +1,5 @@
-// expect: stele: this class looks like a container or another type of the standard library, but may hold more than it shows
+// expect: stele: this class looks like a container or another type of the standard library, but may hold more than it
+// shows
 #include <optional>
 
 #include "stele/stele.hpp"

@@ -1,4 +1,5 @@
-// expect: stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor away); use read_into()
+// expect: stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor
+// away); use read_into()
 #include <memory>
 
 #include "stele/stele.hpp"

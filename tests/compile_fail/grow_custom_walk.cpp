@@ -1,4 +1,5 @@
-// expect: stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of their own
+// expect: stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of their
+// own
 #include "stele/stele.hpp"
 
 struct Point {

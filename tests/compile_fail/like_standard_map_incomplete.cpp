@@ -1,4 +1,5 @@
-// expect: stele: to be loaded, a map has key_type, mapped_type, value_type, begin(), end(), size(), clear() and emplace_hint()
+// expect: stele: to be loaded, a map has key_type, mapped_type, value_type, begin(), end(), size(), clear() and
+// emplace_hint()
 #include <map>
 
 #include "stele/stele.hpp"

@@ -1,4 +1,5 @@
-// expect: stele: is_like_standard is set for a class without the interface of a standard type; a container has value_type, begin(), end() and size()
+// expect: stele: is_like_standard is set for a class without the interface of a standard type; a container has
+// value_type, begin(), end() and size()
 #include <deque>
 
 #include "stele/stele.hpp"

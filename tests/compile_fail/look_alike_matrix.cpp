@@ -1,4 +1,5 @@
-// expect: stele: this class looks like a container or another type of the standard library, but may hold more than it shows (a matrix its shape
+// expect: stele: this class looks like a container or another type of the standard library, but may hold more than it
+// shows (a matrix its shape
 #include <vector>
 
 #include "stele/stele.hpp"

@@ -1,4 +1,5 @@
-// expect: stele: an object is made empty and then read; give its class a default constructor or a `static T stele_make()`
+// expect: stele: an object is made empty and then read; give its class a default constructor or a `static T
+// stele_make()`
 #include <map>
 #include <optional>
 

@@ -1,4 +1,5 @@
-// expect: stele: the items of a growing vector must be movable or copyable (a destructor takes the move constructor away); use a std::deque or std::list, or std::unique_ptr
+// expect: stele: the items of a growing vector must be movable or copyable (a destructor takes the move constructor
+// away); use a std::deque or std::list, or std::unique_ptr
 #include <memory>
 #include <vector>
 

@@ -1,4 +1,5 @@
-// expect: stele: text is stored as UTF-8; convert wide text to std::string or std::u8string, or store its units as numbers
+// expect: stele: text is stored as UTF-8; convert wide text to std::string or std::u8string, or store its units as
+// numbers
 #include <string>
 
 #include "stele/stele.hpp"

@@ -8,7 +8,7 @@
 #include <map>
 #include <thread>
 
-#include "src/base/checksum.hpp"
+#include "base/checksum.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "src/encoding/encoding.hpp"
+#include "encoding/encoding.hpp"
 
 namespace stele::test {
 

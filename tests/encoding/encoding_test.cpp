@@ -1,7 +1,7 @@
 // Encodings of arrays: every stage against its definition, every set of kernels against the portable one, what a file
 // may say, and the choice by name. encoding_choice_test.cpp has the choice by trial.
 
-#include "src/encoding/encoding.hpp"
+#include "encoding/encoding.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@
 #include <random>
 #include <tuple>
 
-#include "src/base/bytes.hpp"
-#include "src/encoding/kernels/kernels.hpp"
+#include "base/bytes.hpp"
+#include "encoding/kernels/kernels.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

@@ -5,8 +5,8 @@
 #include <random>
 #include <set>
 
-#include "src/base/bytes.hpp"
-#include "src/base/checksum.hpp"
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

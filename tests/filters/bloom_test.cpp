@@ -6,9 +6,9 @@
 #include <thread>
 #include <unordered_set>
 
-#include "src/base/bytes.hpp"
-#include "src/base/checksum.hpp"
-#include "src/services/filters/bloom_rate.hpp"
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
+#include "services/filters/bloom_rate.hpp"
 #include "stele/hash.hpp"
 #include "support/test_support.hpp"
 

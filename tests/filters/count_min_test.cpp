@@ -4,8 +4,8 @@
 #include <limits>
 #include <unordered_map>
 
-#include "src/base/bytes.hpp"
-#include "src/base/checksum.hpp"
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "src/base/checksum.hpp"
+#include "base/checksum.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

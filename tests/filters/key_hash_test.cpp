@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "src/base/checksum.hpp"
+#include "base/checksum.hpp"
 
 namespace stele {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 #include <sstream>
 
-#include "src/format/typed_array.hpp"
+#include "format/typed_array.hpp"
 #include "support/test_support.hpp"
 
 namespace example {

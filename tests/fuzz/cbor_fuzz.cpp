@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "format/path.hpp"
 #include "fuzz.hpp"
-#include "src/format/path.hpp"
 #include "support/hand_made.hpp"
 
 namespace stele {

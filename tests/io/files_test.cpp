@@ -17,8 +17,8 @@
 #include <optional>
 #include <thread>
 
+#include "io/replace/temporary.hpp"
 #include "io/support.hpp"
-#include "src/io/replace/temporary.hpp"
 
 namespace stele {
 namespace {

@@ -1,3 +1,4 @@
+#include "io/memory.hpp"
 #include "io/support.hpp"
 
 #include <sys/socket.h>
@@ -665,8 +666,10 @@ TEST_F(Io, MapModesDifferInWhereChangesGo) {
 
 TEST_F(Io, AMappingOutlivesTheNameOfItsFile) {
   put(in("model"), "0123456789");
-  auto source = mapping_source(Mapping::open(in("model"), MapMode::read_only));
+  auto mapping = Mapping::open(in("model"), MapMode::read_only);
   fs::remove(in("model"));
+  const Bytes bytes = mapping->bytes();
+  const auto source = memory_source(bytes, std::move(mapping));  // owns it from here on
   EXPECT_EQ(text_of(source->memory()), "0123456789");
   EXPECT_EQ(drain(*source), "0123456789");
   EXPECT_EQ(error_of([&] { text_at(*source, 9, 2); }).code(), Errc::truncated);
@@ -678,7 +681,7 @@ TEST_F(Io, AnEmptyFileIsAnEmptyMapping) {
   EXPECT_TRUE(mapping->bytes().empty());
   EXPECT_TRUE(mapping->writable_bytes().empty());
   mapping->sync();
-  EXPECT_EQ(drain(*mapping_source(mapping)), "");
+  EXPECT_EQ(drain(*memory_source(mapping->bytes())), "");
 }
 
 TEST_F(Io, WhatCannotBeMappedIsRefused) {

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 

@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <map>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/store.hpp"
 #include "support/test_support.hpp"
 

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 
 namespace {
 

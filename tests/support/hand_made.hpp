@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "src/base/checksum.hpp"
-#include "src/format/cursor.hpp"
-#include "src/format/directory.hpp"
-#include "src/format/frozen.hpp"
+#include "base/checksum.hpp"
+#include "format/cursor.hpp"
+#include "format/directory.hpp"
+#include "format/frozen.hpp"
 
 namespace stele::test {
 

@@ -3,6 +3,7 @@
 #include "archive/read/opened.hpp"
 #include "base/naming.hpp"
 #include "format/directory.hpp"
+#include "io/memory.hpp"
 
 namespace stele {
 namespace {
@@ -92,32 +93,6 @@ class WholeArchive final : public ItemReader {
   std::optional<Decoder> decoder_;
 };
 
-/// Some bytes of a mapping, read where they lie.
-class MappedPart final : public Source {
- public:
-  MappedPart(Bytes bytes) : bytes_(bytes) {}
-  std::size_t read(MutableBytes into) override {
-    const std::size_t count = std::min(into.size(), bytes_.size() - position_);
-    read_at(position_, into.first(count));
-    position_ += count;
-    return count;
-  }
-  std::optional<std::uint64_t> size() const override { return bytes_.size(); }
-  bool random_access() const noexcept override { return true; }
-  void seek(std::uint64_t offset) override { position_ = static_cast<std::size_t>(offset); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override {
-    if (offset > bytes_.size() || into.size() > bytes_.size() - offset) {
-      fail(Errc::truncated, "the input ends inside a value", {{}, bytes_.size()});
-    }
-    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
-  }
-  Bytes memory() const noexcept override { return bytes_; }
-
- private:
-  Bytes bytes_;
-  std::size_t position_ = 0;
-};
-
 }  // namespace
 
 std::optional<Bytes> root_item(Bytes archive, std::size_t most) {
@@ -152,7 +127,7 @@ std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping
   opened.name = mapping->name();
   opened.mapping = std::move(mapping);
   opened.stored_bytes = size;
-  opened.source = std::make_unique<MappedPart>(bytes);
+  opened.source = memory_source(bytes, opened.mapping);
   return std::make_unique<WholeArchive>(std::move(opened), size);
 }
 

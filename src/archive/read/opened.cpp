@@ -11,8 +11,10 @@
 #include "codec/blocks/source.hpp"
 #include "codec/decompress.hpp"
 #include "codec/first_bytes.hpp"
-#include "io/borrowed.hpp"
 #include "io/mapped_file.hpp"
+#include "io/memory.hpp"
+#include "io/wrap/prefix.hpp"
+#include "io/wrap/tail.hpp"
 
 namespace stele {
 namespace {
@@ -20,64 +22,6 @@ namespace {
 // What an index may claim for each compressed byte and be believed; deflate reaches 1032.
 constexpr std::uint64_t free_expansion = 1100;
 constexpr std::uint64_t small_file = std::uint64_t{64} << 10;  // read at once
-
-/// Bytes taken to look at, put back in front of the rest.
-class PrefixSource final : public Source {
- public:
-  PrefixSource(std::vector<std::byte> prefix, std::unique_ptr<Source> rest)
-      : prefix_(std::move(prefix)), rest_(std::move(rest)) {}
-  std::size_t read(MutableBytes into) override {
-    if (at_ < prefix_.size()) {
-      const std::size_t size = std::min(into.size(), prefix_.size() - at_);
-      std::memcpy(into.data(), prefix_.data() + at_, size);
-      at_ += size;
-      return size;
-    }
-    const std::size_t size = rest_->read(into);
-    taken_ += size;
-    return size;
-  }
-  std::optional<std::size_t> peek(MutableBytes into) override {
-    if (into.empty() || at_ == prefix_.size()) {
-      return rest_->peek(into);
-    }
-    const std::size_t size = std::min(into.size(), prefix_.size() - at_);
-    std::memcpy(into.data(), prefix_.data() + at_, size);
-    return size;
-  }
-  void finish() override { rest_->finish(); }
-  std::string name() const override { return rest_->name(); }
-  /// How many bytes were read.
-  std::uint64_t taken() const noexcept { return at_ + taken_; }
-
- private:
-  std::vector<std::byte> prefix_;
-  std::unique_ptr<Source> rest_;
-  std::size_t at_ = 0;
-  std::uint64_t taken_ = 0;
-};
-
-class OwnedMemory final : public Source {
- public:
-  OwnedMemory(Bytes bytes, std::shared_ptr<void> owner)
-      : owner_(std::move(owner)), bytes_(bytes), source_(memory_source(bytes)) {}
-  std::size_t read(MutableBytes into) override { return source_->read(into); }
-  std::optional<std::uint64_t> size() const override { return bytes_.size(); }
-  bool random_access() const noexcept override { return true; }
-  void seek(std::uint64_t offset) override { source_->seek(offset); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override { source_->read_at(offset, into); }
-  Bytes memory() const noexcept override { return bytes_; }
-
- private:
-  std::shared_ptr<void> owner_;
-  Bytes bytes_;
-  std::unique_ptr<Source> source_;
-};
-
-std::unique_ptr<Source> owned_memory(std::vector<std::byte> bytes) {
-  const auto owner = std::make_shared<std::vector<std::byte>>(std::move(bytes));
-  return std::make_unique<OwnedMemory>(*owner, owner);
-}
 
 /// Memory that grows without a copy, as the C library moves pages.
 class GrowingMemory {
@@ -153,7 +97,7 @@ void hold_plain(Opened& opened) {
     opened.stored_bytes = opened.taken();
   }
   opened.taken = nullptr;
-  opened.source = std::make_unique<OwnedMemory>(plain->hold(used).first(used), plain);
+  opened.source = memory_source(plain->hold(used).first(used), plain);
 }
 
 Verify Opened::verify() const noexcept {
@@ -181,40 +125,8 @@ Input::Options Opened::input_options(std::uint64_t start) const {
   return input;
 }
 
-std::unique_ptr<Source> borrow(Source& source) { return std::make_unique<BorrowedSource>(source); }
-
-std::unique_ptr<Source> put_back(std::vector<std::byte> bytes, std::unique_ptr<Source> rest) {
-  return std::make_unique<PrefixSource>(std::move(bytes), std::move(rest));
-}
-
 bool may_be_label(Bytes first) noexcept {
   return std::memcmp(first.data(), frozen::label.data(), std::min(first.size(), frozen::label.size())) == 0;
-}
-
-TailSource::TailSource(std::unique_ptr<Source> whole, std::uint64_t offset)
-    : whole_(std::move(whole)), offset_(offset) {
-  whole_->seek(offset_);
-}
-
-std::size_t TailSource::read(MutableBytes into) {
-  const std::size_t got = whole_->read(into);
-  position_ += got;
-  return got;
-}
-
-std::optional<std::uint64_t> TailSource::size() const {
-  const std::uint64_t all = *whole_->size();
-  return all - std::min(all, offset_);
-}
-
-void TailSource::seek(std::uint64_t offset) {
-  whole_->seek(offset_ + offset);
-  position_ = offset;
-}
-
-Bytes TailSource::memory() const noexcept {
-  const Bytes all = whole_->memory();
-  return all.subspan(static_cast<std::size_t>(std::min<std::uint64_t>(offset_, all.size())));
 }
 
 namespace {
@@ -268,7 +180,9 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, Way 
   if (blocks != nullptr) {
     opened.source = std::move(blocks);
   } else {
-    opened.source = in_order_source(std::move(source), *codec, decode);
+    auto in_order = std::make_unique<InOrderSource>(std::move(source), *codec, decode);
+    opened.in_order = in_order.get();
+    opened.source = std::move(in_order);
   }
   return opened;
 }
@@ -310,7 +224,8 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
   if (source->random_access() && *source->size() <= small_file) {
     std::vector<std::byte> all(static_cast<std::size_t>(*source->size()));
     source->read_at(0, all);
-    source = owned_memory(std::move(all));
+    const auto owner = std::make_shared<std::vector<std::byte>>(std::move(all));
+    source = memory_source(*owner, owner);
   }
   Opened opened = open_source(std::move(source), options, loading);
   opened.embedded = options.offset != 0;

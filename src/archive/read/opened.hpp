@@ -13,10 +13,13 @@
 
 namespace stele {
 
+class InOrderSource;
+
 /// Plain bytes to read archives from.
 struct Opened {
-  std::unique_ptr<Codecs> codecs;  // those of the build, if the options name no others
-  std::unique_ptr<Source> source;  // of plain bytes
+  std::unique_ptr<Codecs> codecs;     // those of the build, if the options name no others
+  std::unique_ptr<Source> source;     // of plain bytes
+  InOrderSource* in_order = nullptr;  // `source`, or what it reads from, where compressed data is read in order
   std::shared_ptr<Mapping> mapping;
   std::string name;  // as Error::file()
   std::string codec = "plain";
@@ -42,34 +45,8 @@ Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options, L
 /// Opens a Source that may go on behind the archive: compressed data is read in order, and only as far as it belongs to
 /// the archive.
 Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options);
-/// A Source that forwards to one that outlives it.
-std::unique_ptr<Source> borrow(Source& source);
-/// Bytes that were taken from `rest`, then the rest.
-std::unique_ptr<Source> put_back(std::vector<std::byte> bytes, std::unique_ptr<Source> rest);
 /// Whether an archive may begin with these bytes, twelve or fewer.
 bool may_be_label(Bytes first) noexcept;
-
-/// The bytes of a Source with random access from an offset on.
-class TailSource final : public Source {
- public:
-  TailSource(std::unique_ptr<Source> whole, std::uint64_t offset);
-  std::size_t read(MutableBytes into) override;
-  std::optional<std::uint64_t> size() const override;
-  bool random_access() const noexcept override { return true; }
-  void seek(std::uint64_t offset) override;
-  void read_at(std::uint64_t offset, MutableBytes into) const override { whole_->read_at(offset_ + offset, into); }
-  std::uint64_t next_cut(std::uint64_t offset) const override { return whole_->next_cut(offset_ + offset) - offset_; }
-  void finish() override { whole_->finish(); }
-  Bytes memory() const noexcept override;
-  std::string name() const override { return whole_->name(); }
-  /// Of read().
-  std::uint64_t position() const noexcept { return position_; }
-
- private:
-  std::unique_ptr<Source> whole_;
-  std::uint64_t offset_;
-  std::uint64_t position_ = 0;
-};
 
 /// Replaces an in-order source by its plain bytes in memory, so that it can be read in parts.
 void hold_plain(Opened& opened);

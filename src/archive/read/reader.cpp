@@ -1,25 +1,32 @@
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "archive/read/opened.hpp"
 #include "base/naming.hpp"
 #include "base/process.hpp"
+#include "codec/decompress.hpp"
+#include "io/wrap/prefix.hpp"
+#include "io/wrap/tail.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
 
 /// Two kinds of places to read from. A file or memory is opened once, and archives follow one another in its plain
-/// bytes. A stream is sniffed before each archive, because each may be compressed by itself, and is left behind its
-/// end.
+/// bytes. In a stream each archive may be compressed by itself, or several as one: where a compressed stream ends, the
+/// next archive is opened anew, and the caller's stream stands at that place.
 struct Reader::State {
   LoadOptions options;
   std::unique_ptr<Source> stream;  // null: a file or memory
   std::uint64_t stream_at = 0;     // of the next archive, where the stream has random access
   TailSource* cursor = nullptr;    // what the current archive is read through there
+  std::vector<std::byte> stored;   // what more() has taken of the stream
   bool is_path = false;
-  std::optional<Opened> opened;
+  std::optional<Opened> opened;    // in a stream: of the current archive, or of the next one that more() has found
+  bool ready = false;              // `opened` is where the next archive is read
+  bool begun = false;              // an archive was read
   std::uint64_t position = 0;      // of the next archive in the plain bytes of `opened`
-  std::vector<std::byte> waiting;  // what more() has taken
+  std::vector<std::byte> waiting;  // what was taken of them
   std::optional<Tail> tail;
   std::unique_ptr<Input> input;
   std::unique_ptr<Decoder> decoder;
@@ -43,45 +50,86 @@ struct Reader::State {
   void open_next() {
     position = 0;
     if (stream->random_access()) {
-      auto source = std::make_unique<TailSource>(borrow(*stream), stream_at);
+      auto source = std::make_unique<TailSource>(std::make_unique<BorrowedSource>(*stream), stream_at);
       cursor = source.get();
       opened = open_stream(std::move(source), options);
     } else {
-      opened = open_stream(put_back(std::move(waiting), borrow(*stream)), options);
-      waiting.clear();
+      opened = open_stream(
+          std::make_unique<PrefixSource>(std::exchange(stored, {}), std::make_unique<BorrowedSource>(*stream)),
+          options);
     }
+    ready = true;
   }
 
-  bool take_one(Source& source) {
-    if (waiting.empty()) {
-      std::byte first{};
-      if (source.read({&first, 1}) == 0) {
+  /// Gets up to `size` plain bytes by `read` to look at. Returns whether there are any.
+  template <class Read>
+  bool look(std::size_t size, const Read& read) {
+    while (waiting.size() < size) {
+      const std::size_t before = waiting.size();
+      waiting.resize(size);
+      const std::size_t count = read(MutableBytes(waiting).subspan(before));
+      waiting.resize(before + count);
+      if (count == 0) {
+        break;
+      }
+    }
+    return !waiting.empty();
+  }
+  bool look(std::size_t size) {
+    return look(size, [&](MutableBytes into) { return opened->source->read(into); });
+  }
+
+  /// The same, within the compressed stream.
+  bool look_in_stream(std::size_t size) {
+    return look(size, [&](MutableBytes into) { return opened->in_order->read_rest(into); });
+  }
+
+  bool more() {
+    if (stream == nullptr) {
+      Source& source = *opened->source;
+      return source.random_access() ? position < *source.size() : position == 0 || look(1);
+    }
+    while (!ready) {
+      if (stream->random_access() ? stream_at >= *stream->size() : !take_stored()) {
         return false;
       }
-      waiting.push_back(first);
+      if (!begun) {
+        return true;
+      }
+      open_next();
+      if (opened->in_order != nullptr && !look_in_stream(1)) {  // empty, as the member that ends a file of bgzip
+        settled();
+      }
     }
     return true;
   }
 
-  bool more() {
-    if (stream != nullptr) {
-      return stream->random_access() ? stream_at < *stream->size() : take_one(*stream);
+  bool take_stored() {
+    if (stored.empty()) {
+      stored.resize(1);
+      stored.resize(stream->read(stored));
     }
-    Source& source = *opened->source;
-    if (source.random_access()) {
-      return position < *source.size();
+    return !stored.empty();
+  }
+
+  /// In a stream: what was opened is read to its end, and the stream stands there.
+  void settled() {
+    ready = false;
+    if (stream->random_access()) {
+      stream_at += cursor->position();
+      stream->seek(stream_at);
     }
-    return position == 0 || take_one(source);
   }
 
   void begin() {
     decoder.reset();
     input.reset();
-    if (stream != nullptr) {
+    if (stream != nullptr && !ready) {
       open_next();
-    } else if (!waiting.empty()) {
-      opened->source = put_back(std::move(waiting), std::move(opened->source));
-      waiting.clear();
+    }
+    begun = true;
+    if (!waiting.empty()) {
+      opened->source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(opened->source));
     }
     Opened& from = *opened;
     tail = read_tail(from, position);
@@ -111,21 +159,49 @@ struct Reader::State {
     decoder->begin();
   }
 
-  /// What follows the first archive of a file must be another.
+  /// What follows an archive in the same compressed data must be another, and so must what follows the first one of a
+  /// file.
   void check_rest() {
-    std::vector<std::byte> next(frozen::label.size());
     Source& source = *opened->source;
+    Bytes next = waiting;
+    std::vector<std::byte> copy;
     if (source.random_access()) {
-      next.resize(static_cast<std::size_t>(std::min<std::uint64_t>(next.size(), *source.size() - position)));
-      source.read_at(position, next);
-    } else {
-      next.clear();
-      if (take_one(source)) {
-        next = waiting;
-      }
+      copy.resize(static_cast<std::size_t>(std::min<std::uint64_t>(frozen::label.size(), *source.size() - position)));
+      source.read_at(position, copy);
+      next = copy;
     }
     if (!may_be_label(next)) {
       fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, position});
+    }
+  }
+
+  /// After an archive of `length` bytes.
+  void end(std::uint64_t length) {
+    const bool first = position == 0;
+    position += length;
+    if (opened->in_order != nullptr) {
+      constexpr std::size_t enough = frozen::label.size();
+      const bool follows = stream == nullptr ? look(enough) : look_in_stream(enough);
+      if (follows) {
+        check_rest();
+      } else if (stream == nullptr) {
+        opened->source->finish();
+      } else {
+        settled();
+      }
+      return;
+    }
+    if (stream != nullptr && stream->random_access()) {
+      opened->source->seek(length);  // what was read at offsets has not moved it
+    }
+    opened->source->finish();
+    if (stream != nullptr) {
+      settled();
+    } else if (opened->compressed || (is_path && first && !opened->embedded)) {
+      if (!opened->source->random_access()) {
+        look(frozen::label.size());
+      }
+      check_rest();
     }
   }
 };
@@ -148,7 +224,7 @@ Reader::Reader(Descriptor descriptor, const LoadOptions& options) : state_(std::
 
 Reader::Reader(Source& source, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->stream = borrow(source);
+  state_->stream = std::make_unique<BorrowedSource>(source);
 }
 
 Reader::Reader(Bytes bytes, const LoadOptions& options) : state_(std::make_unique<State>()) {
@@ -181,22 +257,7 @@ void Reader::end() {
   State& state = *state_;
   state.decoder->finish();
   state.metadata = state.decoder->directory().metadata;
-  Opened& opened = *state.opened;
-  const std::uint64_t length = state.decoder->trailer().total_length;
-  const bool first = state.position == 0;
-  state.position += length;
-  if (state.stream != nullptr && state.stream->random_access() && !opened.compressed) {
-    opened.source->seek(length);  // what was read at offsets has not moved it
-  }
-  opened.source->finish();
-  if (state.stream != nullptr) {
-    if (state.stream->random_access()) {
-      state.stream_at += opened.compressed ? state.cursor->position() : length;
-      state.stream->seek(state.stream_at);
-    }
-  } else if (state.is_path && first && !opened.embedded) {
-    state.check_rest();
-  }
+  state.end(state.decoder->trailer().total_length);
   state.decoder.reset();  // the objects belong to the caller alone
 }
 

@@ -85,15 +85,21 @@ std::size_t BlocksAhead::give(MutableBytes into) {
   return count;
 }
 
-std::optional<std::size_t> BlocksAhead::stored_behind() const {
-  for (const Block& block : blocks_) {
-    if (block.plain_offset + block.plain_size >= given_) {
-      return block.plain_offset + block.plain_size == given_
-                 ? std::optional(stored_size() - static_cast<std::size_t>(block.stored_offset + block.stored_size))
-                 : std::nullopt;
-    }
-  }
-  return 0;
+/// The block of the last byte given; null where none was.
+const Block* BlocksAhead::current() const noexcept {
+  const auto end = [](const Block& block) { return block.plain_offset + block.plain_size; };
+  const auto found = std::find_if(blocks_.begin(), blocks_.end(), [&](const Block& b) { return end(b) >= given_; });
+  return found == blocks_.end() ? nullptr : &*found;
+}
+
+std::size_t BlocksAhead::left_of_block() const noexcept {
+  const Block* block = current();
+  return block == nullptr ? 0 : static_cast<std::size_t>(block->plain_offset + block->plain_size - given_);
+}
+
+std::size_t BlocksAhead::stored_after() const noexcept {
+  const Block* block = current();
+  return block == nullptr ? 0 : stored_size() - static_cast<std::size_t>(block->stored_offset + block->stored_size);
 }
 
 void BlocksAhead::clear() noexcept {

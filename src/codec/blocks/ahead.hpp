@@ -42,12 +42,16 @@ class BlocksAhead {
 
   /// Moves plain bytes to `into` and returns their number, 0 where there are no more.
   std::size_t give(MutableBytes into);
-  /// How many stored bytes lie behind the block of the last byte given, or nothing where that is not its last.
-  std::optional<std::size_t> stored_behind() const;
+  /// How many plain bytes of the block of the last byte given are left.
+  std::size_t left_of_block() const noexcept;
+  /// How many stored bytes lie after the block of the last byte given.
+  std::size_t stored_after() const noexcept;
+  std::size_t count() const noexcept { return blocks_.size(); }
   void clear() noexcept;
 
  private:
   std::size_t plain_size() const noexcept;
+  const Block* current() const noexcept;
 
   unsigned threads_;
   const std::function<std::unique_ptr<BlockDecoder>()> make_decoder_;

@@ -15,7 +15,7 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "codec/blocks/table.hpp"
-#include "codec/stream/intake.hpp"
+#include "codec/stream/streams.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -101,75 +101,21 @@ class FunctionsDecoder final : public BlockDecoder {
 };
 
 /// Reads files behind one another in order.
-class FunctionsSource final : public Source {
+class FunctionsSource final : public StreamsSource {
  public:
   FunctionsSource(Source& stored, Functions functions, bool whole)
-      : in_(stored, std::size_t{64} << 10, whole), functions_(std::move(functions)) {}
-
-  std::size_t read(MutableBytes into) override {
-    while (!into.empty()) {
-      switch (state_) {
-        case State::between:
-          if (!begin_file()) {
-            return 0;
-          }
-          break;
-        case State::inside:
-          if (begin_ == plain_.size()) {
-            read_block();
-            break;
-          }
-          return take_ready(into);
-        case State::ended:
-          return 0;
-        case State::failed:
-          failed(Errc::damaged, "cannot be read on after an error");
-      }
-    }
-    return 0;
-  }
-
-  void finish() override {
-    if (state_ == State::failed) {
-      failed(Errc::damaged, "cannot be read on after an error");
-    }
-    if (state_ == State::inside) {
-      if (begin_ == plain_.size()) {
-        read_block();
-      }
-      if (state_ == State::inside) {
-        failed(Errc::damaged, "data behind the end of the archive");
-      }
-    }
-    in_.settle(in_.position());
-  }
+      : StreamsSource(stored, functions->name, "file", whole), functions_(std::move(functions)) {}
 
  private:
-  enum class State : std::uint8_t { between, inside, ended, failed };
-
-  [[noreturn]] void failed(Errc code, const std::string& message) {
-    state_ = State::failed;
-    fail(code, functions_->name + " file at byte " + std::to_string(file_offset_) + ": " + message);
-  }
-  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
-  void need(MutableBytes into) {
-    if (in_.take(into) < into.size()) {
-      ended_early();
-    }
-  }
-
-  /// Returns false at the end of the input.
-  bool begin_file() {
-    file_offset_ = in_.position();
+  bool begin() override {
     std::array<std::byte, most_magic_size> bytes{};
     const Bytes magic = bytes_of(functions_->magic);
     const MutableBytes taken = MutableBytes(bytes).first(in_.take(MutableBytes(bytes).first(magic.size())));
-    if (taken.empty() && file_offset_ > 0) {
-      state_ = State::ended;
+    if (taken.empty() && stream_offset() > 0) {
       return false;
     }
     if (!std::equal(taken.begin(), taken.end(), magic.begin())) {
-      failed(Errc::damaged, file_offset_ == 0 ? "not " + functions_->name : "other bytes follow the last file");
+      not_a_stream();
     }
     if (taken.size() < magic.size()) {
       ended_early();
@@ -177,8 +123,14 @@ class FunctionsSource final : public Source {
     tally_.reset();
     plain_.clear();
     begin_ = 0;
-    state_ = State::inside;
     return true;
+  }
+
+  std::size_t decode(MutableBytes into) override {
+    if (begin_ == plain_.size() && !read_block()) {
+      return 0;
+    }
+    return take_ready(into);
   }
 
   std::size_t take_ready(MutableBytes into) {
@@ -188,9 +140,9 @@ class FunctionsSource final : public Source {
     return count;
   }
 
-  /// Decodes the next block, or ends the file. Memory for the plain bytes, at most 64 MiB, is taken once all stored
-  /// ones have arrived.
-  void read_block() {
+  /// Decodes the next block, or ends the file and returns false. Memory for the plain bytes, at most 64 MiB, is taken
+  /// once all stored ones have arrived.
+  bool read_block() {
     std::array<std::byte, block_header_size> bytes{};
     const MutableBytes sizes = MutableBytes(bytes).first(end_mark_size);
     need(sizes);
@@ -198,7 +150,7 @@ class FunctionsSource final : public Source {
     begin_ = 0;
     if (std::all_of(sizes.begin(), sizes.end(), [](std::byte b) { return b == std::byte{0}; })) {
       end_file();
-      return;
+      return false;
     }
     need(MutableBytes(bytes).subspan(end_mark_size));
     const BlockHeader header = read_block_header(bytes.data());
@@ -207,13 +159,9 @@ class FunctionsSource final : public Source {
     }
     take_stored(header.stored_size);
     plain_.resize(header.plain_size);
-    try {
-      decode_block(*functions_, header, stored_, plain_);
-    } catch (const Error& error) {
-      plain_.clear();
-      failed(error.code(), error.message());
-    }
+    guarded([&] { decode_block(*functions_, header, stored_, plain_); });
     tally_.add(block_header_size + header.stored_size, header.plain_size);
+    return true;
   }
 
   /// Takes bytes as they come, and memory with them.
@@ -236,13 +184,9 @@ class FunctionsSource final : public Source {
       case BlockTally::Result::truncated:
         ended_early();
     }
-    state_ = State::between;
   }
 
-  Intake in_;
   const Functions functions_;
-  State state_ = State::between;
-  std::uint64_t file_offset_ = 0;
   BlockTally tally_;
   std::vector<std::byte> stored_;
   std::vector<std::byte> plain_;

@@ -17,7 +17,7 @@
 #include "base/bytes.hpp"
 #include "codec/builtin.hpp"
 #include "codec/first_bytes.hpp"
-#include "codec/stream/intake.hpp"
+#include "codec/stream/streams.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -271,97 +271,30 @@ bool is_seek_table(const FrameSizes& frames, std::uint64_t size, const Need& nee
 }
 
 /// Reads frames in order, and takes exactly what they need: the library says how much that is.
-class ZstdSource final : public Source {
+class ZstdSource final : public StreamsSource {
  public:
   ZstdSource(Source& stored, const DecodeOptions& options)
-      : in_(stored, ZSTD_DStreamInSize(), options.whole), window_(options.window) {
+      : StreamsSource(stored, "zstd", "frame", options.whole, ZSTD_DStreamInSize()), window_(options.window) {
     ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, most_window_log);
   }
 
-  std::size_t read(MutableBytes into) override {
-    while (!into.empty()) {
-      switch (state_) {
-        case State::between:
-          if (!begin_frame()) {
-            return 0;
-          }
-          break;
-        case State::inside:
-          if (const std::size_t count = decode_some(into); count > 0) {
-            return count;
-          }
-          break;
-        case State::ended:
-          return 0;
-        case State::failed:
-          failed(Errc::damaged, "cannot be read on after an error");
-      }
-    }
-    return 0;
-  }
-
-  void finish() override {
-    if (state_ == State::failed) {
-      failed(Errc::damaged, "cannot be read on after an error");
-    }
-    if (state_ == State::inside) {
-      std::byte extra{};
-      if (decode_some({&extra, 1}) > 0) {
-        failed(Errc::damaged, "data behind the end of the archive");
-      }
-    }
-    const std::uint64_t end = in_.position();
-    const bool other_follows = sizes_.count() > 1 && !skip_seek_table();
-    in_.settle(other_follows ? end : in_.position());
-    sizes_ = {};
-  }
-
  private:
-  enum class State : std::uint8_t { between, inside, ended, failed };
-
-  [[noreturn]] void failed(Errc code, const std::string& message) {
-    state_ = State::failed;
-    fail(code, "zstd frame at byte " + std::to_string(frame_offset_) + ": " + message);
-  }
-  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
-
-  /// Takes four bytes. Returns nothing at the end of the input.
-  std::optional<std::uint32_t> take_u32() {
-    std::array<std::byte, 4> bytes{};
-    const std::size_t count = in_.take(bytes);
-    if (count == 0) {
-      return std::nullopt;
-    }
-    if (count < bytes.size()) {
-      ended_early();
-    }
-    return load_le<std::uint32_t>(bytes.data());
-  }
-  std::uint32_t need_u32() {
-    const auto value = take_u32();
-    if (!value) {
-      ended_early();
-    }
-    return *value;
-  }
-
   /// Passes over skippable frames. Returns false at the end of the input.
-  bool begin_frame() {
+  bool begin() override {
     while (true) {
-      frame_offset_ = in_.position();
+      stream_begins();
       const auto magic = take_u32();
       if (!magic) {
-        if (frame_offset_ == 0) {
+        if (stream_offset() == 0) {
           ended_early();
         }
-        state_ = State::ended;
         return false;
       }
       if (*magic == frame_magic) {
         break;
       }
       if (!is_skippable(*magic)) {
-        failed(Errc::damaged, frame_offset_ == 0 ? "not zstd" : "bytes that are not zstd follow the last frame");
+        not_a_stream();
       }
       const std::uint32_t size = need_u32();
       if (*magic == seek_table_magic && sizes_.count() > 1 && lists_as_many(sizes_, size)) {
@@ -373,6 +306,12 @@ class ZstdSource final : public Source {
         sizes_ = {};  // what follows is the next archive's
       }
     }
+    begin_frame();
+    return true;
+  }
+
+  /// After the magic number.
+  void begin_frame() {
     std::array<std::byte, most_header_size> bytes{};
     store_le<std::uint32_t>(bytes.data(), frame_magic);
     need(MutableBytes(bytes).subspan(4, 1));
@@ -391,8 +330,6 @@ class ZstdSource final : public Source {
       check(wanted_);
     }
     frame_plain_ = 0;
-    state_ = State::inside;
-    return true;
   }
 
   void check(std::size_t result) {
@@ -405,9 +342,8 @@ class ZstdSource final : public Source {
     }
   }
 
-  /// Returns the number of plain bytes, 0 only at the end of the frame.
-  std::size_t decode_some(MutableBytes into) {
-    while (true) {
+  std::size_t decode(MutableBytes into) override {
+    while (wanted_ > 0) {
       const Bytes piece = in_.ready();
       ZSTD_inBuffer in{piece.data(), piece.size(), 0};
       ZSTD_outBuffer out{into.data(), into.size(), 0};
@@ -419,8 +355,7 @@ class ZstdSource final : public Source {
         if (content_size_.value_or(frame_plain_) != frame_plain_) {
           failed(Errc::damaged, wrong_plain_size);
         }
-        sizes_.add(in_.position() - frame_offset_, frame_plain_);
-        state_ = State::between;
+        sizes_.add(in_.position() - stream_offset(), frame_plain_);
         return out.pos;
       }
       if (out.pos > 0) {
@@ -432,24 +367,29 @@ class ZstdSource final : public Source {
         ended_early();
       }
     }
+    return 0;
   }
 
-  /// Reads the seek table of the frames read so far and compares. Returns false where something else follows, which
-  /// the Source can be given back.
-  bool skip_seek_table() {
-    frame_offset_ = in_.position();
-    const auto magic = take_u32();
-    if (!magic) {
-      return true;
-    }
-    if (*magic != seek_table_magic) {
-      if (!in_.random_access()) {
+  /// An archive of several frames has a seek table after them. Others may write none, and a frame of the next archive.
+  bool settle() override {
+    if (sizes_.count() > 1) {
+      const std::uint64_t end = in_.position();
+      stream_begins();
+      const auto magic = take_u32();
+      if (magic == seek_table_magic) {
+        compare_seek_table(need_u32());
+      } else if (magic && in_.random_access()) {
+        in_.settle(end);
+      } else if (magic == frame_magic) {
+        sizes_ = {};
+        begin_frame();
+        return true;
+      } else if (magic) {
         failed(Errc::damaged, "bytes that are not the seek table follow the last frame");
       }
-      return false;
     }
-    compare_seek_table(need_u32());
-    return true;
+    sizes_ = {};
+    return StreamsSource::settle();
   }
 
   /// Reads the seek table of the frames read so far, of `size` bytes behind its header, and compares.
@@ -459,17 +399,8 @@ class ZstdSource final : public Source {
     }
   }
 
-  void need(MutableBytes into) {
-    if (in_.take(into) < into.size()) {
-      ended_early();
-    }
-  }
-
-  Intake in_;
   const Decompressor context_ = make_decompressor();
-  State state_ = State::between;
   std::size_t wanted_ = 0;  // how many bytes the library asks for next
-  std::uint64_t frame_offset_ = 0;
   std::uint64_t frame_plain_ = 0;
   const std::uint64_t window_;
   std::optional<std::uint64_t> content_size_;  // that the frame states

@@ -1,8 +1,10 @@
 #pragma once
-// Reading in order the formats whose files are streams one behind another: bzip2, xz, lzma.
+// Reading compressed files in order. Each format's file is a series of streams; the format may call them members,
+// frames or files.
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,15 +21,24 @@ struct Step {
   bool ended = false;    // whether what it decodes is complete
 };
 
-/// Reads streams in order. A format derives from it and says how a stream begins and goes on.
+/// Reads streams in order. A format derives from it and says how a stream begins, goes on and ends. After an error it
+/// cannot be read on.
 class StreamsSource : public Source {
  public:
+  /// Returns as soon as there are plain bytes.
   std::size_t read(MutableBytes into) final;
+  /// Reads what is left of the stream that the last read() was in; before that, of the first one. Returns 0 once that
+  /// stream has ended: then all of it was taken and checked, the block table of its archive too, and the compressed
+  /// Source stands at its end.
+  std::size_t read_rest(MutableBytes into);
+  /// Throws: Error(damaged) where read_rest() would not return 0.
   void finish() final;
 
  protected:
-  /// `name` is the format's, for messages; it and `stored` must outlive the Source.
-  StreamsSource(Source& stored, std::string_view name, bool whole);
+  /// `format` is the format's name and `unit` what it calls a stream, for messages. They and `stored` must outlive the
+  /// Source. `piece` is how many bytes are read at a time at most.
+  StreamsSource(Source& stored, std::string_view format, std::string_view unit, bool whole,
+                std::size_t piece = std::size_t{64} << 10);
 
   /// Takes the start of the next stream. Returns false at the end of the input, where it has taken the padding that may
   /// be there.
@@ -35,6 +46,11 @@ class StreamsSource : public Source {
   /// Decodes one byte or more into `into`, which has room. Returns 0 at the end of the stream, of which everything is
   /// then taken and nothing of what follows.
   virtual std::size_t decode(MutableBytes into) = 0;
+  /// decode() for a format that decodes several streams at once: ends at the end of the one that was read last.
+  virtual std::size_t decode_rest(MutableBytes into) { return decode(into); }
+  /// Called between streams when no more is wanted: takes and checks what belongs to the streams before, and makes the
+  /// compressed Source stand at its end. Returns true where another stream follows and had to be begun to tell.
+  virtual bool settle();
 
   /// Calls `action`, and names this stream before the message of its Error.
   template <class Action>
@@ -69,8 +85,13 @@ class StreamsSource : public Source {
 
   /// Takes as many bytes as `into` holds.
   void need(MutableBytes into);
-  /// What begins here is the stream that messages name.
-  void stream_begins() noexcept { stream_offset_ = in_.position(); }
+  /// Takes a little-endian number of four bytes.
+  std::uint32_t need_u32();
+  /// The same; nothing at the end of the input.
+  std::optional<std::uint32_t> take_u32();
+  /// The stream that messages name begins here, or `before` bytes earlier.
+  void stream_begins(std::uint64_t before = 0) noexcept { stream_offset_ = in_.position() - before; }
+  std::uint64_t stream_offset() const noexcept { return stream_offset_; }
   bool at_start() const noexcept { return in_.position() == 0; }
 
   [[noreturn]] void failed(Errc code, const std::string& message) const;
@@ -86,7 +107,8 @@ class StreamsSource : public Source {
   /// Returns the state. Until a call is through, it counts as failed.
   State enter();
 
-  const std::string_view name_;
+  const std::string_view format_;
+  const std::string_view unit_;
   State state_ = State::between;
   std::uint64_t stream_offset_ = 0;
 };

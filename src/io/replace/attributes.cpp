@@ -1,4 +1,4 @@
-#include "src/io/replace/attributes.hpp"
+#include "io/replace/attributes.hpp"
 
 #include <fcntl.h>
 
@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "src/base/bytes.hpp"
-#include "src/io/system.hpp"
+#include "base/bytes.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

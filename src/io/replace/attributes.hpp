@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "src/io/replace/folder.hpp"
+#include "io/replace/folder.hpp"
 
 namespace stele {
 

@@ -1,4 +1,4 @@
-#include "src/io/replace/folder.hpp"
+#include "io/replace/folder.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <memory>
 #include <string_view>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

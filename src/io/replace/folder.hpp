@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "src/io/descriptor.hpp"
+#include "io/descriptor.hpp"
 
 namespace stele {
 

@@ -1,4 +1,4 @@
-#include "src/io/replace/in_place.hpp"
+#include "io/replace/in_place.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <vector>
 
-#include "src/base/process.hpp"
-#include "src/io/replace/temporary.hpp"
-#include "src/io/system.hpp"
+#include "base/process.hpp"
+#include "io/replace/temporary.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "src/io/replace/place.hpp"
+#include "io/replace/place.hpp"
 
 namespace stele {
 

@@ -1,4 +1,4 @@
-#include "src/io/replace/place.hpp"
+#include "io/replace/place.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -9,7 +9,7 @@
 #include <charconv>
 #include <string_view>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "src/io/replace/folder.hpp"
+#include "io/replace/folder.hpp"
 #include "stele/io.hpp"
 
 namespace stele {

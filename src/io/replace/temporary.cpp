@@ -1,4 +1,4 @@
-#include "src/io/replace/temporary.hpp"
+#include "io/replace/temporary.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -13,7 +13,7 @@
 #include <ctime>
 #include <utility>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "src/io/replace/folder.hpp"
+#include "io/replace/folder.hpp"
 
 namespace stele {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/services/counts/lane.hpp"
+#include "services/counts/lane.hpp"
 
 namespace stele {
 

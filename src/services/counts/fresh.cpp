@@ -1,10 +1,10 @@
-#include "src/services/counts/fresh.hpp"
+#include "services/counts/fresh.hpp"
 
 #include <algorithm>
 #include <numeric>
 #include <span>
 
-#include "src/base/checksum.hpp"
+#include "base/checksum.hpp"
 
 namespace stele {
 namespace {

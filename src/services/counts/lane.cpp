@@ -1,10 +1,10 @@
-#include "src/services/counts/lane.hpp"
+#include "services/counts/lane.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 
-#include "src/services/counts/cursor.hpp"
+#include "services/counts/cursor.hpp"
 
 namespace stele {
 namespace {

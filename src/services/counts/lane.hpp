@@ -19,8 +19,8 @@
 #include <string_view>
 #include <vector>
 
-#include "src/base/bytes.hpp"
-#include "src/services/counts/fresh.hpp"
+#include "base/bytes.hpp"
+#include "services/counts/fresh.hpp"
 #include "stele/token_counts.hpp"
 
 namespace stele {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "src/services/counts/lane.hpp"
+#include "services/counts/lane.hpp"
 
 namespace stele {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "src/services/counts/cursor.hpp"
-#include "src/services/counts/lane.hpp"
+#include "services/counts/cursor.hpp"
+#include "services/counts/lane.hpp"
 
 namespace stele {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 #include <variant>
 
-#include "src/services/counts/cursor.hpp"
-#include "src/services/counts/lane.hpp"
+#include "services/counts/cursor.hpp"
+#include "services/counts/lane.hpp"
 
 namespace stele {
 namespace {

@@ -167,7 +167,7 @@ class StreamEnd {
 class Bzip2Source final : public StreamsSource {
  public:
   Bzip2Source(Source& stored, const DecodeOptions& options)
-      : StreamsSource(stored, "bzip2", options.whole), blocks_(thread_count(options.threads)) {
+      : StreamsSource(stored, "bzip2", "stream", options.whole), blocks_(thread_count(options.threads)) {
     decoder_.watching = in_.exact();
   }
 

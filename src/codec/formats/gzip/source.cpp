@@ -12,7 +12,7 @@
 #include "codec/blocks/ahead.hpp"
 #include "codec/formats/deflate.hpp"
 #include "codec/formats/gzip/member.hpp"
-#include "codec/stream/intake.hpp"
+#include "codec/stream/streams.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -21,84 +21,62 @@ namespace {
 /// Reads members in order, in bounded memory. Of a member whose size is unknown it takes eight bytes at a time where it
 /// must be exact: as long as inflate asks for more, at least as many are to come, as the
 /// trailer has eight.
-class GzipSource final : public Source {
+class GzipSource final : public StreamsSource {
  public:
   GzipSource(Source& stored, const DecodeOptions& options)
-      : in_(stored, std::size_t{64} << 10, options.whole), members_(options.threads, gzip::make_decoder) {}
-
-  std::size_t read(MutableBytes into) override {
-    while (!into.empty()) {
-      switch (state_) {
-        case State::between:
-          if (const std::size_t count = members_.give(into); count > 0) {
-            return count;
-          }
-          if (!take_members(into) && !begin_member()) {
-            return 0;
-          }
-          break;
-        case State::inflating:
-          if (const std::size_t count = inflate_some(into); count > 0) {
-            return count;
-          }
-          break;
-        case State::trailer:
-          end_member();
-          break;
-        case State::ended:
-          return 0;
-        case State::failed:
-          failed(Errc::damaged, "cannot be read on after an error");
-      }
-    }
-    return 0;
-  }
-
-  void finish() override {
-    if (state_ == State::failed) {
-      failed(Errc::damaged, "cannot be read on after an error");
-    }
-    if (state_ == State::inflating) {
-      std::byte extra{};
-      if (inflate_some({&extra, 1}) > 0) {
-        failed(Errc::damaged, "data behind the end of the archive");
-      }
-    }
-    if (state_ == State::trailer) {
-      end_member();
-    }
-    const auto behind = members_.stored_behind();
-    if (!behind) {
-      failed(Errc::damaged, "data behind the end of the archive");
-    }
-    in_.settle(in_.position() - (in_.random_access() ? *behind : 0));
-    members_.clear();
-  }
+      : StreamsSource(stored, "gzip", "member", options.whole), members_(options.threads, gzip::make_decoder) {}
 
  private:
-  enum class State : std::uint8_t { between, inflating, trailer, ended, failed };
-
-  [[noreturn]] void failed(Errc code, const std::string& message) {
-    state_ = State::failed;
-    fail(code, "gzip member at byte " + std::to_string(member_offset_) + ": " + message);
-  }
-  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
-
-  /// Takes the members that come next, as far as their headers say how long they are, and decodes them. Returns false
-  /// where there are none, or none that is good: reading in order says what is there.
-  bool take_members(MutableBytes into) {
+  bool begin() override {
     members_.clear();
+    ahead_ = add_members() ? Ahead::found : Ahead::none;
+    return ahead_ == Ahead::found || begin_member();
+  }
+
+  std::size_t decode(MutableBytes into) override {
+    if (ahead_ == Ahead::found && !decode_members(into)) {
+      ahead_ = Ahead::none;
+      if (!begin_member()) {
+        return 0;
+      }
+    }
+    if (ahead_ == Ahead::decoded) {
+      return members_.give(into);
+    }
+    if (inflate_.ended()) {
+      end_member();
+      return 0;
+    }
+    return inflate_some(into);
+  }
+
+  std::size_t decode_rest(MutableBytes into) override {
+    return decode(ahead_ == Ahead::decoded ? into.first(std::min(into.size(), members_.left_of_block())) : into);
+  }
+
+  bool settle() override {
+    in_.settle(in_.position() - (in_.random_access() ? members_.stored_after() : 0));
+    members_.clear();
+    return false;
+  }
+
+  /// Finds the members that come next, as far as their headers say how long they are. Returns false where they are less
+  /// than two.
+  bool add_members() {
     if (!in_.ahead() || !members_.active()) {
       return false;
     }
     while (add_member()) {
     }
-    if (members_.decode(in_.ready(), into).empty()) {
-      members_.clear();
-      return false;
-    }
+    return members_.count() > 1;
+  }
+
+  /// Returns false where none of them is good: reading in order says what is there.
+  bool decode_members(MutableBytes into) {
+    ahead_ = Ahead::decoded;
+    const bool good = !members_.decode(in_.ready(), into).empty();
     in_.consume(members_.stored_size());
-    return true;
+    return good;
   }
 
   bool add_member() {
@@ -134,37 +112,32 @@ class GzipSource final : public Source {
 
   /// Takes bytes of the header.
   void take(MutableBytes into) {
-    if (in_.take(into) < into.size()) {
-      ended_early();
-    }
+    need(into);
     header_crc_ = crc32_of(header_crc_, into);
   }
 
   /// Returns false at the end of the input.
   bool begin_member() {
-    member_offset_ = in_.position();
     header_crc_ = 0;
     std::array<std::byte, gzip::fixed_size> fixed{};
     const auto first = MutableBytes(fixed).first(1);
     if (in_.take(first) == 0) {
-      if (member_offset_ == 0) {
+      if (stream_offset() == 0) {
         ended_early();
       }
-      state_ = State::ended;
       return false;
     }
-    if (member_offset_ > 0 && fixed[0] == std::byte{0}) {
+    if (stream_offset() > 0 && fixed[0] == std::byte{0}) {
       skip_zeros();
-      state_ = State::ended;
       return false;
     }
     header_crc_ = crc32_of(0, first);
     if (fixed[0] != std::byte{0x1f}) {
-      not_a_member();
+      not_a_stream();
     }
     take(MutableBytes(fixed).subspan(1, 1));
     if (fixed[1] != std::byte{0x8b}) {
-      not_a_member();
+      not_a_stream();
     }
     take(MutableBytes(fixed).subspan(2));
     if (fixed[2] != std::byte{8}) {
@@ -200,7 +173,7 @@ class GzipSource final : public Source {
     }
     deflate_left_ = std::numeric_limits<std::uint64_t>::max();
     if (sizes_) {
-      const std::uint64_t before = in_.position() - member_offset_;
+      const std::uint64_t before = in_.position() - stream_offset();
       if (sizes_->stored <= before + gzip::trailer_size) {
         wrong_sizes();
       }
@@ -209,20 +182,16 @@ class GzipSource final : public Source {
     inflate_.begin();
     crc_ = 0;
     plain_size_ = 0;
-    state_ = State::inflating;
     return true;
   }
 
-  [[noreturn]] void not_a_member() {
-    failed(Errc::damaged, member_offset_ == 0 ? "not gzip" : "neither a gzip member nor zeros follow the last one");
-  }
   [[noreturn]] void wrong_sizes() { failed(Errc::damaged, "the sizes in its header are wrong"); }
 
   void skip_zeros() {
     do {
       const Bytes bytes = in_.ready();
       if (std::any_of(bytes.begin(), bytes.end(), [](std::byte b) { return b != std::byte{0}; })) {
-        not_a_member();
+        not_a_stream();
       }
       in_.consume(bytes.size());
     } while (in_.fill(std::numeric_limits<std::uint64_t>::max()));
@@ -259,7 +228,9 @@ class GzipSource final : public Source {
         if (sizes_ && deflate_left_ > 0) {
           wrong_sizes();
         }
-        state_ = State::trailer;
+        if (step->made == 0) {
+          end_member();
+        }
         return step->made;
       }
       if (step->made > 0) {
@@ -270,9 +241,7 @@ class GzipSource final : public Source {
 
   void end_member() {
     std::array<std::byte, gzip::trailer_size> trailer{};
-    if (in_.take(trailer) < trailer.size()) {
-      ended_early();
-    }
+    need(trailer);
     if (load_le<std::uint32_t>(trailer.data()) != crc_) {
       failed(Errc::damaged, "its checksum is wrong");
     }
@@ -282,15 +251,14 @@ class GzipSource final : public Source {
     if (sizes_ && sizes_->plain && *sizes_->plain != plain_size_) {
       wrong_sizes();
     }
-    state_ = State::between;
   }
 
-  Intake in_;
-  BlocksAhead members_;
-  StreamInflate inflate_;
-  State state_ = State::between;
+  enum class Ahead : std::uint8_t { none, found, decoded };
 
-  std::uint64_t member_offset_ = 0;
+  BlocksAhead members_;
+  Ahead ahead_ = Ahead::none;
+  StreamInflate inflate_;
+
   std::uint32_t header_crc_ = 0;
   std::optional<gzip::MemberSizes> sizes_;
   std::uint64_t deflate_left_ = 0;  // where sizes_ is known

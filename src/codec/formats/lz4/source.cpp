@@ -15,7 +15,7 @@
 
 #include "codec/blocks/table.hpp"
 #include "codec/formats/lz4/frame.hpp"
-#include "codec/stream/intake.hpp"
+#include "codec/stream/streams.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -25,48 +25,27 @@ constexpr std::size_t history_size = std::size_t{64} << 10;  // what a block may
 constexpr std::size_t legacy_block_size = std::size_t{8} << 20;
 
 /// Decodes block by block, and takes no more than a block's bytes at a time.
-class Lz4Source final : public Source {
+class Lz4Source final : public StreamsSource {
  public:
-  Lz4Source(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
+  Lz4Source(Source& stored, bool whole) : StreamsSource(stored, "lz4", "frame", whole) {}
 
-  std::size_t read(MutableBytes into) override {
-    while (!into.empty()) {
-      switch (state_) {
-        case State::between:
-          if (!begin_frame()) {
-            return 0;
-          }
-          break;
-        case State::inside:
-          if (const std::size_t count = take_ready(into); count > 0) {
-            return count;
-          }
-          if (const std::size_t count = read_block(into); count > 0) {
-            return count;
-          }
-          break;
-        case State::ended:
-          return 0;
-        case State::failed:
-          failed(Errc::damaged, "cannot be read on after an error");
+ private:
+  std::size_t decode(MutableBytes into) override {
+    while (true) {
+      if (const std::size_t count = take_ready(into); count > 0) {
+        return count;
+      }
+      const auto direct = read_block(into);
+      if (!direct || *direct > 0) {
+        return direct.value_or(0);
       }
     }
-    return 0;
   }
 
-  void finish() override {
-    if (state_ == State::failed) {
-      failed(Errc::damaged, "cannot be read on after an error");
-    }
-    while (state_ == State::inside) {
-      if (begin_ < end_) {
-        failed(Errc::damaged, "data behind the end of the archive");
-      }
-      read_block({});
-    }
+  bool settle() override {
     if (next_magic_) {
       if (!in_.random_access()) {
-        failed(Errc::damaged, "bytes behind a legacy frame, which has no end of its own");
+        return begin() || StreamsSource::settle();
       }
       in_.settle(in_.position() - 4);
       next_magic_.reset();
@@ -77,48 +56,18 @@ class Lz4Source final : public Source {
       }
       compare_table();
     }
-    in_.settle(in_.position());
-  }
-
- private:
-  enum class State : std::uint8_t { between, inside, ended, failed };
-
-  [[noreturn]] void failed(Errc code, const std::string& message) {
-    state_ = State::failed;
-    fail(code, "lz4 frame at byte " + std::to_string(frame_offset_) + ": " + message);
-  }
-  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
-
-  void need(MutableBytes into) {
-    if (in_.take(into) < into.size()) {
-      ended_early();
-    }
-  }
-  std::uint32_t need_u32() {
-    std::array<std::byte, 4> bytes{};
-    need(bytes);
-    return load_le<std::uint32_t>(bytes.data());
-  }
-  /// Takes four bytes. Returns nothing at the end of the input.
-  std::optional<std::uint32_t> take_u32() {
-    std::array<std::byte, 4> bytes{};
-    const std::size_t count = in_.take(bytes);
-    if (count > 0 && count < bytes.size()) {
-      ended_early();
-    }
-    return count > 0 ? std::optional(load_le<std::uint32_t>(bytes.data())) : std::nullopt;
+    return StreamsSource::settle();
   }
 
   /// Passes over skippable frames. Returns false at the end of the input.
-  bool begin_frame() {
+  bool begin() override {
     while (true) {
-      frame_offset_ = in_.position() - (next_magic_ ? 4 : 0);
+      stream_begins(next_magic_ ? 4 : 0);
       const auto magic = next_magic_ ? std::exchange(next_magic_, std::nullopt) : take_u32();
       if (!magic) {
-        if (frame_offset_ == 0 || table_follows_) {
+        if (stream_offset() == 0 || table_follows_) {
           ended_early();
         }
-        state_ = State::ended;
         return false;
       }
       if (*magic == lz4::table_magic && lz4::may_have_table(frame_) && tally_.count() > 0) {
@@ -140,7 +89,7 @@ class Lz4Source final : public Source {
         break;
       }
       if (!lz4::is_skippable(*magic)) {
-        failed(Errc::damaged, frame_offset_ == 0 ? "not lz4" : "bytes that are not lz4 follow the last frame");
+        not_a_stream();
       }
       if (!in_.skip(need_u32())) {
         ended_early();
@@ -157,7 +106,6 @@ class Lz4Source final : public Source {
     frame_plain_ = 0;
     content_.reset();
     last_block_ = false;
-    state_ = State::inside;
     return true;
   }
 
@@ -185,12 +133,12 @@ class Lz4Source final : public Source {
     return count;
   }
 
-  /// Decodes the next block or ends the frame. A block that is sure to have room in `into` goes there; returns its size
-  /// then, else 0.
-  std::size_t read_block(MutableBytes into) {
+  /// Decodes the next block, or ends the frame and returns nothing. A block that is sure to have room in `into` goes
+  /// there; returns its size then, else 0.
+  std::optional<std::size_t> read_block(MutableBytes into) {
     const auto size = next_block_size();
     if (!size) {
-      return 0;
+      return std::nullopt;
     }
     const bool direct = frame_.independent && into.size() >= frame_.block_size;
     if (!frame_.independent) {
@@ -234,20 +182,17 @@ class Lz4Source final : public Source {
       return size;
     }
     // The end of a legacy frame is that of the input or the next frame. Only its last block is not full.
-    state_ = State::between;
     if (last_block_) {
       return std::nullopt;
     }
     const auto size = take_u32();
     if (!size) {
-      state_ = State::ended;
       return std::nullopt;
     }
     if (*size > LZ4_COMPRESSBOUND(legacy_block_size)) {
       next_magic_ = size;
       return std::nullopt;
     }
-    state_ = State::inside;
     return size;
   }
 
@@ -290,7 +235,6 @@ class Lz4Source final : public Source {
     if (frame_.content_size && *frame_.content_size != frame_plain_) {
       failed(Errc::damaged, "its plain size is wrong");
     }
-    state_ = State::between;
   }
 
   /// Reads the block index of the last frame, behind its magic number.
@@ -309,9 +253,6 @@ class Lz4Source final : public Source {
   }
   [[noreturn]] void wrong_table() { failed(Errc::damaged, "a block index that contradicts the blocks"); }
 
-  Intake in_;
-  State state_ = State::between;
-  std::uint64_t frame_offset_ = 0;
   lz4::Descriptor frame_;
   bool legacy_ = false;
   bool last_block_ = false;                  // of a legacy frame

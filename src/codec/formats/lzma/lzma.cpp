@@ -212,7 +212,7 @@ class LzmaDecoder {
 class LzmaSource final : public StreamsSource {
  public:
   LzmaSource(Source& stored, const DecodeOptions& options)
-      : StreamsSource(stored, "lzma", options.whole),
+      : StreamsSource(stored, "lzma", "stream", options.whole),
         memory_limit_(lzma_memory_limit(options.window)),
         decoder_(in_.exact(), in_.ahead()) {}
 

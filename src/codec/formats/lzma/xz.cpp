@@ -194,7 +194,7 @@ class Lzma2Chunks {
 class XzSource final : public StreamsSource {
  public:
   XzSource(Source& stored, const DecodeOptions& options)
-      : StreamsSource(stored, "xz", options.whole),
+      : StreamsSource(stored, "xz", "stream", options.whole),
         memory_limit_(lzma_memory_limit(options.window)),
         blocks_(options.threads, [window = options.window] { return std::make_unique<XzDecoder>(window); }) {}
   ~XzSource() override { lzma_index_hash_end(sizes_, nullptr); }

@@ -9,7 +9,7 @@
 #include "base/bytes.hpp"
 #include "codec/formats/deflate.hpp"
 #include "codec/formats/zlib/marker.hpp"
-#include "codec/stream/intake.hpp"
+#include "codec/stream/streams.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -22,92 +22,45 @@ constexpr std::size_t least_left = 1 + trailer_size;
 /// Reads streams in order, in bounded memory. At the start of each block it looks for a marker, a
 /// few bytes at a time; a block that has one is then taken in large pieces. In any other it takes five bytes at a time
 /// where the Source cannot go back.
-class ZlibSource final : public Source {
+class ZlibSource final : public StreamsSource {
  public:
-  ZlibSource(Source& stored, bool whole) : in_(stored, std::size_t{64} << 10, whole) {}
-
-  std::size_t read(MutableBytes into) override {
-    while (!into.empty()) {
-      switch (state_) {
-        case State::between:
-          if (!begin_stream()) {
-            return 0;
-          }
-          break;
-        case State::inflating:
-          if (const std::size_t count = inflate_some(into); count > 0) {
-            return count;
-          }
-          break;
-        case State::trailer:
-          end_stream();
-          break;
-        case State::ended:
-          return 0;
-        case State::failed:
-          failed(Errc::damaged, "cannot be read on after an error");
-      }
-    }
-    return 0;
-  }
-
-  void finish() override {
-    if (state_ == State::failed) {
-      failed(Errc::damaged, "cannot be read on after an error");
-    }
-    if (state_ == State::inflating) {
-      std::byte extra{};
-      if (inflate_some({&extra, 1}) > 0) {
-        failed(Errc::damaged, "data behind the end of the archive");
-      }
-    }
-    if (state_ == State::trailer) {
-      end_stream();
-    }
-    in_.settle(in_.position());
-  }
+  ZlibSource(Source& stored, bool whole) : StreamsSource(stored, "zlib", "stream", whole) {}
 
  private:
-  enum class State : std::uint8_t { between, inflating, trailer, ended, failed };
-
-  [[noreturn]] void failed(Errc code, const std::string& message) {
-    state_ = State::failed;
-    fail(code, "zlib stream at byte " + std::to_string(stream_offset_) + ": " + message);
-  }
-  [[noreturn]] void ended_early() { failed(Errc::truncated, "the input ends inside it"); }
-  [[noreturn]] void wrong_marker() { failed(Errc::damaged, "a block marker is wrong"); }
-
-  /// Returns false at the end of the input.
-  bool begin_stream() {
-    stream_offset_ = in_.position();
+  bool begin() override {
     std::array<std::byte, 2> header{};
     const std::size_t count = in_.take(header);
-    if (count == 0 && stream_offset_ > 0) {
-      state_ = State::ended;
+    if (count == 0 && stream_offset() > 0) {
       return false;
     }
     if (count > 0 && (header[0] & std::byte{0x0f}) != std::byte{8}) {
-      not_zlib();
+      not_a_stream();
     }
     if (count < header.size()) {
       ended_early();
     }
     if (!zlib::is_header(header[0], header[1])) {
-      if (stream_offset_ == 0 && zlib::is_header(header[0], header[1], true)) {
+      if (stream_offset() == 0 && zlib::is_header(header[0], header[1], true)) {
         failed(Errc::unsupported, "it needs a preset dictionary");
       }
-      not_zlib();
+      not_a_stream();
     }
     inflate_.begin();
     adler_ = 1;
     block_.reset();
     looking_ = true;
-    state_ = State::inflating;
     return true;
   }
-  [[noreturn]] void not_zlib() {
-    failed(Errc::damaged, stream_offset_ == 0 ? "not zlib" : "bytes that are not zlib follow the last stream");
+
+  std::size_t decode(MutableBytes into) override {
+    if (inflate_.ended()) {
+      end_stream();
+      return 0;
+    }
+    return inflate_some(into);
   }
+
+  [[noreturn]] void wrong_marker() { failed(Errc::damaged, "a block marker is wrong"); }
 
   /// Gets a marker, or as many bytes as show that there is none. A stream that may still have one goes on for
   /// least_left bytes or more, as a marker is no last block.
@@ -162,7 +115,9 @@ class ZlibSource final : public Source {
         plain_left_ -= step->made;
       }
       if (inflate_.ended()) {
-        state_ = State::trailer;
+        if (step->made == 0) {
+          end_stream();
+        }
         return step->made;
       }
       if (step->made > 0) {
@@ -173,19 +128,13 @@ class ZlibSource final : public Source {
 
   void end_stream() {
     std::array<std::byte, trailer_size> trailer{};
-    if (in_.take(trailer) < trailer.size()) {
-      ended_early();
-    }
+    need(trailer);
     if (load_be<std::uint32_t>(trailer.data()) != adler_) {
       failed(Errc::damaged, "its checksum is wrong");
     }
-    state_ = State::between;
   }
 
-  Intake in_;
   StreamInflate inflate_;
-  State state_ = State::between;
-  std::uint64_t stream_offset_ = 0;
   std::uint32_t adler_ = 1;
 
   bool looking_ = false;               // for a marker, before the next byte

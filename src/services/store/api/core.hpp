@@ -7,12 +7,12 @@
 #include <thread>
 #include <vector>
 
+#include "io/replace/folder.hpp"
 #include "services/store/api/packed.hpp"
 #include "services/store/index/index.hpp"
 #include "services/store/shard/shards.hpp"
 #include "services/store/shard/value_codec.hpp"
 #include "services/store/write/writer.hpp"
-#include "src/io/replace/folder.hpp"
 #include "stele/store.hpp"
 
 namespace stele {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "io/replace/folder.hpp"
 #include "services/store/api/core.hpp"
 #include "services/store/api/positions.hpp"
 #include "services/store/shard/store_record.hpp"
-#include "src/io/replace/folder.hpp"
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
 

@@ -15,10 +15,10 @@
 #include "base/naming.hpp"
 #include "format/cbor.hpp"
 #include "format/utf8.hpp"
+#include "io/system.hpp"
 #include "services/store/api/core.hpp"
 #include "services/store/api/prefetch.hpp"
 #include "services/store/shard/store_record.hpp"
-#include "src/io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

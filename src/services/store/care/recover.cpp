@@ -7,13 +7,13 @@
 #include <map>
 #include <system_error>
 
+#include "io/system.hpp"
 #include "services/store/care/fit.hpp"
 #include "services/store/care/report.hpp"
 #include "services/store/shard/list.hpp"
 #include "services/store/shard/shards.hpp"
 #include "services/store/write/lock.hpp"
 #include "services/store/write/tally.hpp"
-#include "src/io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/store.hpp"
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "src/io/mapped_file.hpp"
-#include "src/io/system.hpp"
+#include "io/mapped_file.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

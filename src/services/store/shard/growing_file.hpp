@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "src/io/descriptor.hpp"
+#include "io/descriptor.hpp"
 #include "stele/io.hpp"
 
 namespace stele {

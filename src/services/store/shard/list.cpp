@@ -6,8 +6,8 @@
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
+#include "io/descriptor.hpp"
 #include "services/store/index/state_record.hpp"
-#include "src/io/descriptor.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

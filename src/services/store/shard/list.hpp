@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "io/replace/folder.hpp"
 #include "services/store/index/index.hpp"
-#include "src/io/replace/folder.hpp"
 
 namespace stele {
 

@@ -12,8 +12,8 @@
 #include <mutex>
 #include <optional>
 
-#include "src/io/descriptor.hpp"
-#include "src/io/system.hpp"
+#include "io/descriptor.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

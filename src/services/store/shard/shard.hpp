@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "io/replace/folder.hpp"
 #include "services/store/shard/growing_file.hpp"
 #include "services/store/shard/record.hpp"
-#include "src/io/replace/folder.hpp"
 #include "stele/options.hpp"
 
 namespace stele {

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/checksum.hpp"
+#include "io/replace/folder.hpp"
 #include "services/store/shard/record.hpp"
-#include "src/io/replace/folder.hpp"
 
 namespace stele {
 

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "src/io/system.hpp"
+#include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -2,7 +2,7 @@
 // The lock that one writer of a store holds.
 
 #include "base/process.hpp"
-#include "src/io/replace/folder.hpp"
+#include "io/replace/folder.hpp"
 
 namespace stele {
 

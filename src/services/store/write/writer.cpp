@@ -9,9 +9,9 @@
 #include "archive/read/item.hpp"
 #include "format/cbor.hpp"
 #include "format/cursor.hpp"
+#include "io/replace/temporary.hpp"
+#include "io/system.hpp"
 #include "services/store/shard/list.hpp"
-#include "src/io/replace/temporary.hpp"
-#include "src/io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -1,0 +1,247 @@
+// Several archives that are compressed as one: every way of reading finds them all, and only them.
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "codec/support.hpp"
+#include "stele/archive.hpp"
+
+namespace stele {
+namespace {
+
+using Values = std::vector<std::int64_t>;
+
+/// Archives of one block and of several.
+Values values_of(std::size_t count) {
+  Values values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = static_cast<std::int64_t>(i * i % 1000 + count);
+  }
+  return values;
+}
+
+constexpr std::size_t counts[] = {3, 200'000, 0, 5000};
+
+Data archives() {
+  Data all;
+  for (std::size_t count : counts) {
+    all = std::move(all) + to_bytes(values_of(count));
+  }
+  return all;
+}
+
+std::vector<Values> all_of(Reader&& reader) {
+  std::vector<Values> all;
+  while (reader.more()) {
+    all.push_back(reader.read<Values>());
+  }
+  return all;
+}
+
+/// A pipe that a thread fills with `bytes`.
+class FilledPipe {
+ public:
+  FilledPipe(const Data& bytes, bool socket) {
+    std::signal(SIGPIPE, SIG_IGN);
+    EXPECT_EQ(socket ? ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends_) : ::pipe(ends_), 0);
+    writer_ = std::jthread([this, &bytes] {
+      for (Bytes left = bytes; !left.empty();) {
+        const ssize_t count = ::write(ends_[1], left.data(), left.size());
+        if (count <= 0) {
+          break;
+        }
+        left = left.subspan(static_cast<std::size_t>(count));
+      }
+      ::close(ends_[1]);
+    });
+  }
+  ~FilledPipe() {
+    ::close(ends_[0]);
+    writer_.join();
+  }
+  Descriptor descriptor() const { return {ends_[0]}; }
+
+ private:
+  int ends_[2] = {-1, -1};
+  std::jthread writer_;
+};
+
+/// Calls `check(way, read)` for each way to read `stored`, where `read` makes a Reader and gives it to what it is
+/// called with.
+using Use = std::function<void(Reader&&)>;
+void for_each_way(
+    const Data& stored, bool streams_only,
+    const std::function<void(const std::string& way, const std::function<void(const Use&)>& read)>& check) {
+  const Folder folder;
+  folder.put("file", stored);
+  const std::string path = folder / "file";
+  for (unsigned threads : {1U, 3U}) {
+    const LoadOptions options{.threads = threads};
+    const std::string with = ", " + std::to_string(threads) + " threads";
+    if (!streams_only) {
+      check("path" + with, [&](const Use& use) { use(Reader(path, options)); });
+      check("memory" + with, [&](const Use& use) { use(Reader(Bytes(stored), options)); });
+    }
+    check("istream" + with, [&](const Use& use) {
+      std::ifstream in(path, std::ios::binary);
+      use(Reader(in, options));
+    });
+    check("descriptor" + with, [&](const Use& use) {
+      const int fd = ::open(path.c_str(), O_RDONLY);
+      use(Reader(Descriptor{fd}, options));
+      ::close(fd);
+    });
+    for (bool socket : {false, true}) {
+      check((socket ? "socket" : "pipe") + with, [&](const Use& use) {
+        const FilledPipe pipe(stored, socket);
+        use(Reader(pipe.descriptor(), options));
+      });
+    }
+    for (std::size_t most : {std::size_t{3}, std::size_t{100'000}}) {
+      check("Source in order" + with, [&](const Use& use) {
+        Pipe source(stored, most);
+        use(Reader(source, options));
+      });
+      check("Source that peeks" + with, [&](const Use& use) {
+        PeekPipe source(stored, most);
+        use(Reader(source, options));
+      });
+    }
+    check("Source with random access" + with, [&](const Use& use) {
+      FileLike source(stored);
+      use(Reader(source, options));
+    });
+  }
+}
+
+void expect_all(const Data& stored, const std::vector<Values>& expected, bool streams_only = false) {
+  for_each_way(stored, streams_only, [&](const std::string& way, const auto& read) {
+    SCOPED_TRACE(way);
+    try {
+      read([&](Reader&& reader) {
+        const std::vector<Values> all = all_of(std::move(reader));
+        EXPECT_EQ(all.size(), expected.size());
+        EXPECT_TRUE(all == expected);
+      });
+      read([&](Reader&& reader) { EXPECT_TRUE(reader.read<Values>() == expected[0]); });  // as load() does
+    } catch (const Error& error) {
+      ADD_FAILURE() << error.what();
+    }
+  });
+}
+
+/// What compresses a file as one: this library, and the tools that are here.
+std::map<std::string, Data> compressed_as_one(const Codec& codec, const Data& plain) {
+  static const std::map<std::string, std::vector<std::string>> commands = {
+      {"gzip", {"gzip", "pigz", "bgzip", "igzip"}},
+      {"zlib", {"pigz -z"}},
+      {"bzip2", {"bzip2", "lbzip2"}},
+      {"xz", {"xz", "xz --block-size=10000", "xz -T2"}},
+      {"lzma", {"xz --format=lzma"}},
+      {"lz4", {"lz4", "lz4 -l", "lz4 -BD", "lz4 -B4 -BX"}},
+      {"zstd", {"zstd", "zstd --no-content-size", "pzstd -p2"}}};
+  std::map<std::string, Data> all;
+  all["stele"] = compressed(codec, plain);
+  if (const auto found = commands.find(std::string(codec.name())); found != commands.end()) {
+    for (const std::string& command : found->second) {
+      if (has_tool(command.substr(0, command.find(' ')))) {
+        all[command] = made_by(command + " -c in", plain);
+      }
+    }
+  }
+  return all;
+}
+
+/// Those that LoadOptions know without being told.
+std::vector<std::string> built_in() {
+  std::vector<std::string> names;
+  const Codecs codecs;
+  for (const auto& codec : codecs.all()) {
+    names.emplace_back(codec->name());
+  }
+  return names;
+}
+
+class Joined : public testing::TestWithParam<std::string> {
+ protected:
+  const Codecs codecs_;
+  const Codec& codec_ = *codecs_.find(GetParam());
+};
+INSTANTIATE_TEST_SUITE_P(, Joined, testing::ValuesIn(built_in()),
+                         [](const testing::TestParamInfo<std::string>& info) { return info.param; });
+
+TEST_P(Joined, ArchivesAreAllRead) {
+  std::vector<Values> expected;
+  for (std::size_t count : counts) {
+    expected.push_back(values_of(count));
+  }
+  for (const auto& [command, stored] : compressed_as_one(codec_, archives())) {
+    SCOPED_TRACE(command);
+    expect_all(stored, expected);
+  }
+}
+
+TEST_P(Joined, FilesOfThemToo) {
+  std::vector<Values> expected;
+  for (int file = 0; file < 2; ++file) {
+    for (std::size_t count : counts) {
+      expected.push_back(values_of(count));
+    }
+  }
+  for (const auto& [command, stored] : compressed_as_one(codec_, archives())) {
+    SCOPED_TRACE(command);
+    expect_all(stored + stored, expected);
+  }
+}
+
+TEST_P(Joined, WhatFollowsThemInAStreamIsReadToo) {
+  std::vector<Values> expected;
+  for (std::size_t count : counts) {
+    expected.push_back(values_of(count));
+  }
+  expected.push_back(values_of(7));
+  for (const auto& [command, stored] : compressed_as_one(codec_, archives())) {
+    SCOPED_TRACE(command);
+    if (command != "lz4 -l") {  // has no end of its own
+      expect_all(stored + to_bytes(values_of(7)), expected, true);
+    }
+  }
+}
+
+TEST_P(Joined, BytesThatAreNoArchiveAreDamage) {
+  for (const std::string junk : {"j", "\xd9\xd9\xf8", "\xd9 junk of some length"}) {
+    const bool may_begin = junk == "\xd9\xd9\xf8";  // a label's first bytes: reading the next archive tells
+    for (const auto& [command, stored] : compressed_as_one(codec_, to_bytes(values_of(3)) + bytes_of(junk))) {
+      SCOPED_TRACE(command + ", " + junk);
+      for_each_way(stored, false, [&](const std::string& way, const auto& read) {
+        SCOPED_TRACE(way);
+        read([&](Reader&& reader) {
+          if (may_begin) {
+            EXPECT_TRUE(reader.read<Values>() == values_of(3));
+            EXPECT_TRUE(reader.more());
+            EXPECT_EQ(code_of([&] { (void)reader.read<Values>(); }), Errc::truncated);
+          } else {
+            EXPECT_EQ(code_of([&] { (void)reader.read<Values>(); }), Errc::damaged);
+          }
+        });
+      });
+    }
+  }
+}
+
+TEST(JoinedFiles, TheEmptyMemberThatEndsAFileOfBgzipIsNoArchive) {
+  if (!has_tool("bgzip")) {
+    GTEST_SKIP() << "this machine has no bgzip";
+  }
+  expect_all(made_by("bgzip -c in", to_bytes(values_of(3))), {values_of(3)});
+}
+
+}  // namespace
+}  // namespace stele
