@@ -8,6 +8,7 @@
 #include "codec/blocks/source.hpp"
 #include "codec/stream/streams.hpp"
 #include "io/wrap/forwarding.hpp"
+#include "io/wrap/read_ahead.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -83,6 +84,13 @@ std::size_t InOrderSource::count_plain(std::size_t count) {
   return count;
 }
 
+std::unique_ptr<Source> reading_ahead(std::unique_ptr<InOrderSource> source, unsigned threads) {
+  if (source->from_file() && thread_count(threads) > 1) {
+    return std::make_unique<ReadAheadSource>(std::move(source));
+  }
+  return source;
+}
+
 std::unique_ptr<BlockSource> block_source(std::unique_ptr<Source>& stored, const Codec& codec,
                                           const DecodeOptions& options) {
   if (!stored->random_access()) {
@@ -110,7 +118,7 @@ std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, con
   }
   DecodeOptions whole = options;
   whole.whole = true;
-  return std::make_unique<InOrderSource>(std::move(stored), codec, whole);
+  return reading_ahead(std::make_unique<InOrderSource>(std::move(stored), codec, whole), options.threads);
 }
 
 }  // namespace stele

@@ -25,6 +25,8 @@ class InOrderSource final : public Source {
   /// StreamsSource::read_rest(). With a Codec of the caller's, what is left is an error.
   std::size_t read_rest(MutableBytes into);
   void finish() override;
+  /// Whether the compressed Source has random access.
+  bool from_file() const noexcept { return counted_ == nullptr; }
 
  private:
   class Counted;
@@ -38,5 +40,9 @@ class InOrderSource final : public Source {
   StreamsSource* streams_ = nullptr;  // `plain_`, of a format of the library
   std::uint64_t given_ = 0;
 };
+
+/// `source` read by a thread of its own, where there may be `threads` and what it reads is a file or memory, which never
+/// keeps it waiting.
+std::unique_ptr<Source> reading_ahead(std::unique_ptr<InOrderSource> source, unsigned threads);
 
 }  // namespace stele

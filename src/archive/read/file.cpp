@@ -118,13 +118,7 @@ struct File::State {
       segments = std::make_unique<SegmentCheck>(*opened.source, 0, tail.directory, tail.trailer);
       parts.input.segments = segments.get();
     }
-    parts.context.directory = &tail.directory;
-    parts.context.mapping = opened.mapping;
-    parts.context.verify = opened.verify();
-    parts.context.field_rules = rules_of(opened.options);
-    parts.context.map_all = opened.options.map_all;
-    parts.context.types = opened.options.types;
-    parts.context.file = opened.name;
+    parts.context = opened.context(&tail);
   }
 
   const ArrayEntry* listed(std::string_view path) const {
@@ -248,19 +242,10 @@ void File::verify() const {
   Input::Options options = state_->opened.input_options(0);
   options.hash = true;
   options.hash_payloads = true;
-  Input input(*state_->opened.source, options);
-  DecoderContext context;
+  DecoderContext context = bare_context(state_->opened.options, state_->opened.name);
   context.verify = Verify::full;
   context.directory = &state_->tail.directory;
-  context.file = state_->opened.name;
-  Decoder decoder(input, std::move(context));
-  try {
-    decoder.begin();
-    decoder.skip();
-    decoder.finish();
-  } catch (const Error& error) {
-    decoder.rethrow(error);
-  }
+  pass_through(state_->opened, options, std::move(context));
 }
 
 void File::flush() {

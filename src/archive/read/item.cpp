@@ -20,7 +20,7 @@ class BareItem final : public ItemReader {
       : size_(item.size()),
         source_(memory_source(item)),
         input_(*source_, input_options(item, options)),
-        decoder_(input_, context(options, std::move(file))) {
+        decoder_(input_, bare_context(options, std::move(file))) {
     decoder_.begin_bare();
   }
   InVisitor& visitor() override { return decoder_; }
@@ -34,15 +34,6 @@ class BareItem final : public ItemReader {
     input.trusted_size = true;
     input.limits = options.limits;
     return input;
-  }
-  static DecoderContext context(const LoadOptions& options, std::string file) {
-    DecoderContext context;
-    context.verify = Verify::none;
-    context.field_rules = rules_of(options);
-    context.map_all = options.map_all;
-    context.types = options.types;
-    context.file = std::move(file);
-    return context;
   }
   std::uint64_t size_;
   std::unique_ptr<Source> source_;
@@ -73,16 +64,7 @@ class WholeArchive final : public ItemReader {
       options.hash_payloads = opened_.verify() != Verify::none;  // of arrays that are copied after all
     }
     input_.emplace(*opened_.source, options);
-    DecoderContext context;
-    context.directory = &tail_.directory;
-    context.trailer = &tail_.trailer;
-    context.mapping = opened_.mapping;
-    context.verify = opened_.verify();
-    context.field_rules = rules_of(opened_.options);
-    context.map_all = opened_.options.map_all;
-    context.types = opened_.options.types;
-    context.file = opened_.name;
-    decoder_.emplace(*input_, std::move(context));
+    decoder_.emplace(*input_, opened_.context(&tail_));
     decoder_->begin();
   }
 

@@ -125,6 +125,27 @@ Input::Options Opened::input_options(std::uint64_t start) const {
   return input;
 }
 
+DecoderContext bare_context(const LoadOptions& options, std::string file) {
+  DecoderContext context;
+  context.verify = Verify::none;
+  context.field_rules = rules_of(options);
+  context.map_all = options.map_all;
+  context.types = options.types;
+  context.file = std::move(file);
+  return context;
+}
+
+DecoderContext Opened::context(const Tail* tail) const {
+  DecoderContext context = bare_context(options, name);
+  context.verify = verify();
+  context.mapping = mapping;
+  if (tail != nullptr) {
+    context.directory = &tail->directory;
+    context.trailer = &tail->trailer;
+  }
+  return context;
+}
+
 bool may_be_label(Bytes first) noexcept {
   return std::memcmp(first.data(), frozen::label.data(), std::min(first.size(), frozen::label.size())) == 0;
 }
@@ -182,7 +203,11 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, Way 
   } else {
     auto in_order = std::make_unique<InOrderSource>(std::move(source), *codec, decode);
     opened.in_order = in_order.get();
-    opened.source = std::move(in_order);
+    if (way == Way::whole) {
+      opened.source = reading_ahead(std::move(in_order), options.threads);
+    } else {
+      opened.source = std::move(in_order);
+    }
   }
   return opened;
 }
@@ -295,12 +320,15 @@ Tail find_tail(const Opened& opened, std::uint64_t start) {
   if (auto tail = read_tail(opened, start)) {
     return std::move(*tail);
   }
-  Input::Options options = opened.input_options(start);
-  options.hash_payloads = false;
-  Input input(*opened.source, options);
-  DecoderContext context;
+  Input::Options input = opened.input_options(start);
+  input.hash_payloads = false;
+  DecoderContext context = bare_context(opened.options, opened.name);
   context.verify = opened.verify() == Verify::none ? Verify::none : Verify::directory;
-  context.file = opened.name;
+  return pass_through(opened, input, std::move(context));
+}
+
+Tail pass_through(const Opened& opened, const Input::Options& options, DecoderContext context) {
+  Input input(*opened.source, options);
   Decoder decoder(input, std::move(context));
   try {
     decoder.begin();

@@ -15,6 +15,12 @@ namespace stele {
 
 class InOrderSource;
 
+/// The end of an archive.
+struct Tail {
+  Directory directory;
+  Trailer trailer;
+};
+
 /// Plain bytes to read archives from.
 struct Opened {
   std::unique_ptr<Codecs> codecs;     // those of the build, if the options name no others
@@ -32,7 +38,12 @@ struct Opened {
   Verify verify() const noexcept;
   /// Options for reading one archive that begins at `start` of the source.
   Input::Options input_options(std::uint64_t start) const;
+  /// What a decoder of that archive is told; `tail`, null where it is not known, must outlive the decoder.
+  DecoderContext context(const Tail* tail) const;
 };
+
+/// The same for a value without an archive around it. `file` is as Error::file().
+DecoderContext bare_context(const LoadOptions& options, std::string file);
 
 /// What is to be read of a file. Compressed data whose blocks do not carry all checks of the file is read in order,
 /// unless only parts are wanted.
@@ -51,16 +62,14 @@ bool may_be_label(Bytes first) noexcept;
 /// Replaces an in-order source by its plain bytes in memory, so that it can be read in parts.
 void hold_plain(Opened& opened);
 
-/// The trailer and the directory of the archive at `start`, read from the end of the source; nothing if the source has
-/// no random access or the archive does not end where the source does. Throws: Error(damaged) …
-struct Tail {
-  Directory directory;
-  Trailer trailer;
-};
+/// The end of the archive at `start`, read from the end of the source; nothing if the source has no random access or the
+/// archive does not end where the source does. Throws: Error(damaged) …
 std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start);
 /// A read_write mapping that brings the archive's checksums up to date when its last user goes.
 std::shared_ptr<Mapping> updating_mapping(std::shared_ptr<Mapping> mapping, Tail tail);
 /// The same, if need be by going through the archive from its start.
 Tail find_tail(const Opened& opened, std::uint64_t start);
+/// Goes through an archive from its start and checks it as far as `input` and `context` say.
+Tail pass_through(const Opened& opened, const Input::Options& input, DecoderContext context);
 
 }  // namespace stele

@@ -144,18 +144,7 @@ struct Reader::State {
       how.mapped = &tail->directory;
     }
     input = std::make_unique<Input>(*from.source, how);
-    DecoderContext context;
-    if (tail) {
-      context.directory = &tail->directory;
-      context.trailer = &tail->trailer;
-    }
-    context.mapping = from.mapping;
-    context.verify = from.verify();
-    context.field_rules = rules_of(options);
-    context.map_all = options.map_all;
-    context.types = options.types;
-    context.file = from.name;
-    decoder = std::make_unique<Decoder>(*input, std::move(context));
+    decoder = std::make_unique<Decoder>(*input, from.context(tail ? &*tail : nullptr));
     decoder->begin();
   }
 
