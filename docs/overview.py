@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Draws docs/overview.svg, the picture of README.md, from the tables of bench/results.md.
 
-    docs/overview.py        run it again after scripts/bench has changed the tables
+    docs/overview.py [FILE]        writes FILE instead; scripts/bench runs it after it has changed the tables
 
 Each panel is one kind of work: the time that each library takes, in units of stele's time.
 """
 
 import pathlib
 import re
+import sys
 
 DOCS = pathlib.Path(__file__).resolve().parent
 RESULTS = DOCS.parent / "bench" / "results.md"
@@ -81,7 +82,8 @@ def main():
         out.append(f'<text x="{x}" y="{y + 24 * i}" font-size="17" font-weight="600">{line}</text>')
     for i, line in enumerate(["2 cores, files in the page cache;", "medians of bench/results.md"]):
         out.append(f'<text x="{x}" y="{y + 52 + 20 * i}" fill="#57606a">{line}</text>')
-    (DOCS / "overview.svg").write_text("\n".join([*out, "</svg>", ""]), encoding="utf-8")
+    path = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "overview.svg"
+    path.write_text("\n".join([*out, "</svg>", ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
