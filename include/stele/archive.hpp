@@ -25,7 +25,8 @@ struct Descriptor {
 /// old file unchanged. Not thread-safe.
 class Writer {
  public:
-  /// To a file that appears at close(). Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
+  /// To a file that appears at close().
+  /// Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
   explicit Writer(const Path& path, const SaveOptions& options = {});
   /// To a stream, descriptor or Sink, which must outlive the Writer; never seeks. The Writer does not close a Sink: its
   /// owner may write more.
@@ -36,15 +37,16 @@ class Writer {
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
 
-  /// Writes one archive. After an exception nothing more can be written, and close() fails. Throws: Error(io),
-  /// Error(limit_exceeded) for deep nesting, exceptions of the value's iterators.
+  /// Writes one archive. After an exception nothing more can be written, and close() fails.
+  /// Throws: Error(io), Error(limit_exceeded) for deep nesting, exceptions of the value's iterators.
   template <class T>
   void write(const T& value) {
     write_whole(begin({[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value}),
                 value);
     end();
   }
-  /// Makes everything visible; without it, what was written is lost. Throws: Error(io).
+  /// Makes everything visible; without it, what was written is lost.
+  /// Throws: Error(io).
   void close();
 
  private:
@@ -74,7 +76,8 @@ class MapWriter {
   MapWriter& operator=(MapWriter&&) noexcept;
 
   /// Writes an entry in its present state. The object of a shared_ptr is written with the first entry that refers to
-  /// it. Throws: Error(invalid_argument) while a growing array is open, and what Writer::write() throws.
+  /// it.
+  /// Throws: Error(invalid_argument) while a growing array is open, and what Writer::write() throws.
   template <class T>
   void write(std::string_view key, const T& value) {
     write_whole(entry(key), value);
@@ -107,7 +110,8 @@ class GrowingArray {
   GrowingArray& operator=(const GrowingArray&) = delete;
   GrowingArray(GrowingArray&& other) noexcept : writer_(std::exchange(other.writer_, nullptr)), row_(other.row_) {}
 
-  /// Appends whole rows given as their elements, row after row. Throws: Error(invalid_argument), Error(io).
+  /// Appends whole rows given as their elements, row after row.
+  /// Throws: Error(invalid_argument), Error(io).
   void append(std::span<const T> elements) {
     const std::uint64_t per_row = row_.count();
     if (per_row == 0 || elements.size() % per_row != 0) {
@@ -125,7 +129,8 @@ class GrowingArray {
   void append(const Array<T, Rank>& batch) {
     writer().rows(batch.view_as(walk::dtype_of<T>()));
   }
-  /// Ends the array. Throws: Error(invalid_argument) if it is already closed, Error(io).
+  /// Ends the array.
+  /// Throws: Error(invalid_argument) if it is already closed, Error(io).
   void close() {
     writer().end_rows();
     writer_ = nullptr;
@@ -166,7 +171,8 @@ class Reader {
 
   /// Whether another archive follows; on a stream it waits for the first byte or the end.
   bool more();
-  /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
+  /// Reads the next archive.
+  /// Throws: Error(truncated) at the end, and what load() throws.
   template <class T>
   T read() {
     static_assert(
@@ -226,8 +232,8 @@ void save(Sink& sink, const T& value, const SaveOptions& options = {}) {
   out.close();
 }
 
-/// Loads the object of a file, the first if it holds several archives. The file's first bytes tell the codec. Throws:
-/// Error(not_found), Error(io), Error(not_an_archive), Error(truncated), Error(damaged), Error(malformed),
+/// Loads the object of a file, the first if it holds several archives. The file's first bytes tell the codec.
+/// Throws: Error(not_found), Error(io), Error(not_an_archive), Error(truncated), Error(damaged), Error(malformed),
 /// Error(type_mismatch), Error(limit_exceeded), Error(not_mappable) …; never crashes on hostile input.
 template <class T>
 T load(const Path& path, const LoadOptions& options = {}) {
@@ -340,10 +346,12 @@ class File {
   /// The value at a path and the values below it, in the order of the file; arrays are not read.
   std::vector<Entry> list(const ListOptions& options = {}) const;
   Info info() const;
-  /// Checks everything against the checksums. Throws: Error(damaged) …
+  /// Checks everything against the checksums.
+  /// Throws: Error(damaged) …
   void verify() const;
   /// With MapMode::read_write: writes changed elements and their checksums to the device. The last user of the mapping
-  /// does it too, but cannot report a failure. Throws: Error(io), Error(read_only) for another mode.
+  /// does it too, but cannot report a failure.
+  /// Throws: Error(io), Error(read_only) for another mode.
   void flush();
 
  private:

@@ -34,7 +34,8 @@ class Shape {
   const std::uint64_t* begin() const noexcept { return extents_; }
   const std::uint64_t* end() const noexcept { return extents_ + rank_; }
   void push_back(std::uint64_t extent);
-  /// The number of elements. Throws: Error(out_of_range) beyond 2^63 - 1.
+  /// The number of elements.
+  /// Throws: Error(out_of_range) beyond 2^63 - 1.
   std::uint64_t count() const;
   /// "[60000, 28, 28]".
   std::string text() const;
@@ -99,7 +100,8 @@ struct ArrayView {
   /// A dense array in the given order.
   ArrayView(DType type, const void* first, const Shape& extents, Order order);
 
-  /// The bytes of all elements. Throws: Error(out_of_range) beyond 2^63 - 1.
+  /// The bytes of all elements.
+  /// Throws: Error(out_of_range) beyond 2^63 - 1.
   std::uint64_t byte_size() const;
   /// Whether the elements lie without gaps in that order.
   bool is_dense(Order order) const noexcept;
@@ -149,7 +151,8 @@ class Array {
 
   /// The first element.
   const T* data() const noexcept { return data_; }
-  /// The first element, writable. Throws: Error(read_only).
+  /// The first element, writable.
+  /// Throws: Error(read_only).
   T* mutable_data()
     requires(!std::is_const_v<T>)
   {
@@ -187,7 +190,8 @@ class Array {
     return (*this)(i);
   }
   /// One element, writable; indices are not checked (assert). Each call checks whether the array is writable: for a
-  /// loop over all elements use mutable_span() or mutable_data(). Throws: Error(read_only).
+  /// loop over all elements use mutable_span() or mutable_data().
+  /// Throws: Error(read_only).
   template <class... I>
     requires(sizeof...(I) == Rank && (std::convertible_to<I, std::int64_t> && ...) && !std::is_const_v<T>)
   T& mutable_at(I... index) {
@@ -205,7 +209,8 @@ class Array {
     return begin() + size();
   }
 
-  /// The elements as a span in memory order. Throws: Error(invalid_argument) if there are gaps between them.
+  /// The elements as a span in memory order.
+  /// Throws: Error(invalid_argument) if there are gaps between them.
   std::span<const T> span() const& {
     require_dense();
     return {data_, static_cast<std::size_t>(size())};
@@ -213,7 +218,8 @@ class Array {
   std::span<const T> span() && = delete;
   operator std::span<const T>() const& { return span(); }
   operator std::span<const T>() && = delete;
-  /// The same, writable. Throws: Error(read_only), Error(invalid_argument) if there are gaps between the elements.
+  /// The same, writable.
+  /// Throws: Error(read_only), Error(invalid_argument) if there are gaps between the elements.
   std::span<T> mutable_span() & requires(!std::is_const_v<T>) {
     require_dense();
     return {mutable_data(), static_cast<std::size_t>(size())};

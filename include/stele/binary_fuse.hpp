@@ -24,8 +24,8 @@ class BasicBinaryFuse {
   /// No keys.
   BasicBinaryFuse() noexcept = default;
   /// The set of `keys`, which may repeat. Takes about 30 bytes of memory for each key while it builds. Tries seeds from
-  /// `seed` on until one fits: almost always the first or second. Throws: Error(limit_exceeded) for more than 3 * 10^9
-  /// keys, if there is no memory, or if none of 100 seeds fits.
+  /// `seed` on until one fits: almost always the first or second.
+  /// Throws: Error(limit_exceeded) for more than 3 * 10^9 keys, if there is no memory, or if none of 100 seeds fits.
   explicit BasicBinaryFuse(std::span<const KeyHash> keys, std::uint64_t seed = 0);
 
   bool contains(KeyHash key) const noexcept {
@@ -34,7 +34,8 @@ class BasicBinaryFuse {
     return found != 0;
   }
   /// Sets found[i] to 1 if keys[i] is contained and else to 0; returns how many are. Several times faster than one by
-  /// one if the filter is larger than the cache. Throws: Error(invalid_argument) for different lengths.
+  /// one if the filter is larger than the cache.
+  /// Throws: Error(invalid_argument) for different lengths.
   std::size_t contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const;
 
   /// The number of distinct keys.
@@ -72,7 +73,8 @@ using BinaryFuse16 = BasicBinaryFuse<std::uint16_t>;
 extern template class BasicBinaryFuse<std::uint8_t>;
 extern template class BasicBinaryFuse<std::uint16_t>;
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <class Fingerprint>
 struct Walk<BasicBinaryFuse<Fingerprint>> {
   using built_in = BasicBinaryFuse<Fingerprint>;

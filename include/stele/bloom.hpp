@@ -32,8 +32,8 @@ class BloomFilter {
   /// No capacity: contains nothing, and add() fails.
   BloomFilter() noexcept = default;
   /// For `capacity` keys: with that many added, contains() is true for a key not added with a probability of at most
-  /// `false_positive_rate`, above 0 and below 1. More keys raise the rate and do no other harm. Throws:
-  /// Error(invalid_argument), Error(limit_exceeded) if there is no memory.
+  /// `false_positive_rate`, above 0 and below 1. More keys raise the rate and do no other harm.
+  /// Throws: Error(invalid_argument), Error(limit_exceeded) if there is no memory.
   BloomFilter(std::uint64_t capacity, double false_positive_rate, const BloomOptions& options = {});
   /// Of a given size, rounded up to whole words (blocks), with the best number of hashes for `capacity` keys.
   static BloomFilter of_bits(std::uint64_t bits, std::uint64_t capacity, const BloomOptions& options = {});
@@ -43,7 +43,8 @@ class BloomFilter {
   void add(KeyHash key);
   void add_many(std::span<const KeyHash> keys);
   /// The same, for several threads at once, as long as none of them does anything else with the filter. The filter must
-  /// be writable(). Takes about twice the time of add(). Throws: Error(invalid_argument), Error(read_only).
+  /// be writable(). Takes about twice the time of add().
+  /// Throws: Error(invalid_argument), Error(read_only).
   void add_atomic(KeyHash key);
   void add_many_atomic(std::span<const KeyHash> keys);
   bool contains(KeyHash key) const noexcept {
@@ -53,11 +54,12 @@ class BloomFilter {
     return found != 0;
   }
   /// Sets found[i] to 1 if keys[i] is contained and else to 0; returns how many are. Several times faster than one by
-  /// one if the filter is larger than the cache. Throws: Error(invalid_argument) for different lengths.
+  /// one if the filter is larger than the cache.
+  /// Throws: Error(invalid_argument) for different lengths.
   std::size_t contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const;
 
-  /// Adds the keys of `other`. Both need the same bit_count(), hash_count(), seed() and layout. Throws:
-  /// Error(invalid_argument) that names the difference.
+  /// Adds the keys of `other`. Both need the same bit_count(), hash_count(), seed() and layout.
+  /// Throws: Error(invalid_argument) that names the difference.
   void merge(const BloomFilter& other);
   /// Removes all keys.
   void clear();
@@ -110,7 +112,8 @@ class BloomFilter {
   OwnArray<std::uint64_t> words_;  // bit i of the filter is bit i % 64 of word i / 64
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<BloomFilter> {
   using built_in = BloomFilter;

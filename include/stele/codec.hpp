@@ -61,7 +61,8 @@ struct DecodeOptions {
 class BlockEncoder {
  public:
   virtual ~BlockEncoder() = default;
-  /// Appends the stored form of `plain` to `out` and returns its check. Throws: Error(io) if the library fails.
+  /// Appends the stored form of `plain` to `out` and returns its check.
+  /// Throws: Error(io) if the library fails.
   virtual std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) = 0;
 };
 
@@ -136,12 +137,13 @@ class Codecs {
   /// The codec of that name, or null.
   const Codec* find(std::string_view name) const& noexcept;
   const Codec* find(std::string_view name) const&& = delete;
-  /// The codec of that name. Throws: Error(unknown_codec), which lists the codecs there are.
+  /// The codec of that name.
+  /// Throws: Error(unknown_codec), which lists the codecs there are.
   const Codec& get(std::string_view name) const&;
   const Codec& get(std::string_view name) const&& = delete;
-  /// The codec whose extension ends `path`, in small letters or capitals; null if there is none. Throws:
-  /// Error(unknown_codec) for the extension of a compressed format that none of these writes, such as .br, so that no
-  /// plain file gets a name that says otherwise.
+  /// The codec whose extension ends `path`, in small letters or capitals; null if there is none.
+  /// Throws: Error(unknown_codec) for the extension of a compressed format that none of these writes, such as .br, so
+  /// that no plain file gets a name that says otherwise.
   const Codec* by_extension(std::string_view path) const&;
   const Codec* by_extension(std::string_view path) const&& = delete;
   /// The codec that recognises a file's first bytes, or null.

@@ -28,19 +28,20 @@ class CountMin {
   /// No counters: all counts are 0, and add() fails.
   CountMin() noexcept = default;
   /// With a probability of at least 1 - `delta`, an estimate is too high by at most `epsilon` times total(). Takes
-  /// about 2.72 / epsilon * ln(1 / delta) counters of 4 bytes. Both lie between 0 and 1, excluded. Throws:
-  /// Error(invalid_argument), Error(limit_exceeded).
+  /// about 2.72 / epsilon * ln(1 / delta) counters of 4 bytes. Both lie between 0 and 1, excluded.
+  /// Throws: Error(invalid_argument), Error(limit_exceeded).
   CountMin(double epsilon, double delta, const CountMinOptions& options = {});
   /// With `depth` rows, 1 to 64, of `width` counters each.
   static CountMin of_size(std::uint64_t width, unsigned depth, const CountMinOptions& options = {});
 
-  /// Counts a key. Counters stop at 2^32 - 1. A sketch mapped read-only gets its own memory first. Throws:
-  /// Error(invalid_argument) without counters, Error(limit_exceeded).
+  /// Counts a key. Counters stop at 2^32 - 1. A sketch mapped read-only gets its own memory first.
+  /// Throws: Error(invalid_argument) without counters, Error(limit_exceeded).
   void add(KeyHash key, std::uint32_t times = 1);
   /// At least the number of times that the key was added (or 2^32 - 1).
   std::uint32_t estimate(KeyHash key) const noexcept;
 
-  /// Adds the counts of `other`. Both need the same width, depth and seed. Throws: Error(invalid_argument).
+  /// Adds the counts of `other`. Both need the same width, depth and seed.
+  /// Throws: Error(invalid_argument).
   void merge(const CountMin& other);
   void clear();
 
@@ -72,7 +73,8 @@ class CountMin {
   OwnArray<std::uint32_t, 2> counts_;  // depth rows of width
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<CountMin> {
   using built_in = CountMin;

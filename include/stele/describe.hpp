@@ -58,7 +58,8 @@ class Describer {
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// The description of `value`. Throws: Error(unknown_type) for a polymorphic type that options.types does not have.
+/// The description of `value`.
+/// Throws: Error(unknown_type) for a polymorphic type that options.types does not have.
 template <class T>
 std::string describe(const T& value, const DescribeOptions& options = {}) {
   Describer describer(options);

@@ -133,7 +133,8 @@ class DType {
   static DType fixed_utf32(std::uint32_t length) noexcept { return DType(Kind::utf32, 4 * length, nullptr); }
   static DType duration(TimeUnit unit) noexcept { return DType(Kind::duration, unit); }
   static DType time_point(TimeUnit unit) noexcept { return DType(Kind::time_point, unit); }
-  /// A record of `size` bytes. Fields must lie inside it. Throws: Error(invalid_argument).
+  /// A record of `size` bytes. Fields must lie inside it.
+  /// Throws: Error(invalid_argument).
   static DType record(std::vector<Field> fields, std::uint32_t size);
 
   Kind kind() const noexcept { return kind_; }
@@ -151,7 +152,8 @@ class DType {
   /// NumPy's notation, little-endian: "<f4", "|b1", "<c8", "|S8", "<U4", "<M8[ns]". Types that NumPy lacks have their
   /// own name ("bfloat16", "float8_e4m3fn", "float8_e5m2"). Empty for records, which are lists of fields.
   std::string numpy() const;
-  /// The reverse of numpy(). `big_endian` is set for a leading '>'. Throws: Error(unsupported).
+  /// The reverse of numpy(). `big_endian` is set for a leading '>'.
+  /// Throws: Error(unsupported).
   static DType from_numpy(std::string_view text, bool& big_endian);
 
   friend bool operator==(const DType& a, const DType& b) noexcept;

@@ -85,30 +85,33 @@ class FeatureStore {
   FeatureStore() noexcept = default;
   /// Throws: Error(invalid_argument), Error(limit_exceeded).
   explicit FeatureStore(const FeatureStoreOptions& options);
-  /// The bits for each pair at a compression level, 0 to 9. Throws: Error(invalid_argument).
+  /// The bits for each pair at a compression level, 0 to 9.
+  /// Throws: Error(invalid_argument).
   static double bits_per_pair(int level);
 
   /// Adds a feature to an entity, in the youngest generation. More pairs than the capacity only raise the rate. A store
-  /// mapped read-only gets its own memory first. Throws: Error(invalid_argument) without a capacity,
-  /// Error(limit_exceeded).
+  /// mapped read-only gets its own memory first.
+  /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded).
   void add(KeyHash entity, const Feature& feature);
   /// Adds several features, and counts each pair of distinct ones among them once as together.
   void add_together(KeyHash entity, std::span<const Feature> features);
   /// Adds all events of a stream on `threads` threads; 0: as many as the machine has, at most 16. The result is that of
   /// add() for each in turn. Exceptions of the source pass through; the store then has the events before.
   void build(const FeatureSource& source, unsigned threads = 0);
-  /// Adds the content of `other`. Both must have the same options and the same number of rotations. Throws:
-  /// Error(invalid_argument).
+  /// Adds the content of `other`. Both must have the same options and the same number of rotations.
+  /// Throws: Error(invalid_argument).
   void merge(const FeatureStore& other);
   /// Drops the oldest generation, with the features last seen in it, and begins a new one. The time depends only on the
-  /// size of a generation and the number of known features. Indices of known features change. Throws:
-  /// Error(invalid_argument) without a capacity, Error(limit_exceeded), Error(damaged); then nothing has changed.
+  /// size of a generation and the number of known features. Indices of known features change.
+  /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded), Error(damaged); then nothing has
+  /// changed.
   void rotate();
 
   /// Whether the entity has the feature, in any generation.
   bool contains(KeyHash entity, KeyHash feature) const noexcept;
   /// Sets found[i] to 1 if the entity has features[i], else to 0; returns how many it has. A thousand at once take a
-  /// few microseconds. Throws: Error(invalid_argument) for different lengths.
+  /// few microseconds.
+  /// Throws: Error(invalid_argument) for different lengths.
   std::size_t contains_many(KeyHash entity, std::span<const KeyHash> features, std::span<std::uint8_t> found) const;
   /// Sets found[i] to 1 if entities[i] has the feature, else to 0.
   std::size_t contains_many(std::span<const KeyHash> entities, KeyHash feature, std::span<std::uint8_t> found) const;
@@ -152,7 +155,8 @@ class FeatureStore {
   KnownFeatures known_;
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<FeatureStore> {
   using built_in = FeatureStore;

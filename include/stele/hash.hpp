@@ -49,7 +49,8 @@ struct Digest {
 
   /// With the algorithm's name: "xxh3-128:" and 32 hexadecimal digits.
   std::string text() const;
-  /// The reverse of text(). Throws: Error(invalid_argument).
+  /// The reverse of text().
+  /// Throws: Error(invalid_argument).
   static Digest parse(std::string_view text);
 
   friend bool operator==(const Digest&, const Digest&) = default;
@@ -74,14 +75,16 @@ class Hasher {
   Hasher(const Hasher&) = delete;
   Hasher& operator=(const Hasher&) = delete;
 
-  /// Hashes a value, graphs of shared pointers of any depth. Throws: Error(limit_exceeded) for deep nesting.
+  /// Hashes a value, graphs of shared pointers of any depth.
+  /// Throws: Error(limit_exceeded) for deep nesting.
   template <class T>
   void add(const T& value) {
     add([](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value);
   }
   /// Takes events one by one. Valid as long as the Hasher.
   OutVisitor& visitor() noexcept;
-  /// The digest of all values so far; more may follow. Throws: Error(invalid_argument) in the middle of a value.
+  /// The digest of all values so far; more may follow.
+  /// Throws: Error(invalid_argument) in the middle of a value.
   Digest digest();
 
  private:
@@ -90,8 +93,8 @@ class Hasher {
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// The content hash of `value`. Throws: what Hasher::add() throws, Error(unknown_type) for a polymorphic type that
-/// options.types does not have.
+/// The content hash of `value`.
+/// Throws: what Hasher::add() throws, Error(unknown_type) for a polymorphic type that options.types does not have.
 template <class T>
 Digest hash(const T& value, const HashOptions& options = {}) {
   Hasher hasher(options);

@@ -21,8 +21,8 @@ using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
 /// A path in the file system: a string, or anything with a `native()` string such as std::filesystem::path, so that
-/// this header need not include `filesystem`. Throws: Error(invalid_argument) for a path with a zero byte, which the
-/// system would take for its end.
+/// this header need not include `filesystem`.
+/// Throws: Error(invalid_argument) for a path with a zero byte, which the system would take for its end.
 class Path {
  public:
   Path(const char* path) : text_(path) {}
@@ -50,9 +50,11 @@ class Sink {
   Sink& operator=(const Sink&) = delete;
   virtual ~Sink() = default;
 
-  /// Writes all of `bytes`. Throws: Error(io).
+  /// Writes all of `bytes`.
+  /// Throws: Error(io).
   virtual void write(Bytes bytes) = 0;
-  /// Makes the written bytes visible; called once, at the end. Throws: Error(io).
+  /// Makes the written bytes visible; called once, at the end.
+  /// Throws: Error(io).
   virtual void close() {}
   /// Whether patch() works.
   virtual bool patchable() const noexcept { return false; }
@@ -80,16 +82,18 @@ class Source {
   virtual std::optional<std::uint64_t> size() const { return std::nullopt; }
   /// Whether seek() and read_at() work; size() is then known.
   virtual bool random_access() const noexcept { return false; }
-  /// Moves the position of read(). Throws: Error(unsupported) if random_access() is false.
+  /// Moves the position of read().
+  /// Throws: Error(unsupported) if random_access() is false.
   virtual void seek(std::uint64_t offset);
-  /// Fills `into` from `offset` without moving the position; several threads may call it at once. Throws:
-  /// Error(truncated) past the end, Error(io), Error(unsupported) if random_access() is false.
+  /// Fills `into` from `offset` without moving the position; several threads may call it at once.
+  /// Throws: Error(truncated) past the end, Error(io), Error(unsupported) if random_access() is false.
   virtual void read_at(std::uint64_t offset, MutableBytes into) const;
   /// The offset at which a read that begins at `offset` is best split, when several threads share the work: an offset
   /// after it, such as the end of a compressed block. By default 1 MiB further. Thread-safe.
   virtual std::uint64_t next_cut(std::uint64_t offset) const;
   /// Consumes and verifies what the format has after the last byte read, such as a checksum and a block index, and
-  /// nothing more. Called once after each archive that is read as a whole. Throws: Error(damaged), Error(truncated).
+  /// nothing more. Called once after each archive that is read as a whole.
+  /// Throws: Error(damaged), Error(truncated).
   virtual void finish() {}
   /// The whole content if it lies in memory, else empty. Valid as long as this Source.
   virtual Bytes memory() const noexcept { return {}; }
@@ -110,9 +114,9 @@ class MappedFile;  // the library's own
 /// A file, or a part of one, mapped into memory. Shared by everything that points into it; unmapped by the last.
 class Mapping {
  public:
-  /// Maps `length` bytes (default: to the end) from `offset`, which need not be a multiple of the page size. Throws:
-  /// Error(io), Error(not_found), Error(not_mappable) if it is not a regular file, Error(truncated) if the file is
-  /// shorter than offset + length.
+  /// Maps `length` bytes (default: to the end) from `offset`, which need not be a multiple of the page size.
+  /// Throws: Error(io), Error(not_found), Error(not_mappable) if it is not a regular file, Error(truncated) if the file
+  /// is shorter than offset + length.
   static std::shared_ptr<Mapping> open(const Path& path, MapMode mode, std::uint64_t offset = 0,
                                        std::optional<std::uint64_t> length = std::nullopt);
   Mapping(const Mapping&) = delete;
@@ -125,7 +129,8 @@ class Mapping {
   MapMode mode() const noexcept { return mode_; }
   /// The file's path, as given.
   const std::string& name() const noexcept { return name_; }
-  /// Writes changed pages back and waits until this is done (msync). Throws: Error(io).
+  /// Writes changed pages back and waits until this is done (msync).
+  /// Throws: Error(io).
   void sync();
 
  private:

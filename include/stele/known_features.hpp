@@ -42,8 +42,8 @@ class Feature {
 /// same hash count as one. Copies are values. Not thread-safe, except const functions.
 class KnownFeatures {
  public:
-  /// The index of a feature. A new feature is added. It is marked as seen at `time`. Throws: Error(limit_exceeded)
-  /// beyond 2^31 features.
+  /// The index of a feature. A new feature is added. It is marked as seen at `time`.
+  /// Throws: Error(limit_exceeded) beyond 2^31 features.
   std::uint32_t add(const Feature& feature, std::uint32_t time = 0);
   std::optional<std::uint32_t> find(KeyHash feature) const noexcept;
 
@@ -52,8 +52,8 @@ class KnownFeatures {
   std::span<const std::uint64_t> hashes() const& noexcept { return {hashes_.data(), hashes_.size()}; }
   std::span<const std::uint64_t> hashes() && = delete;
   KeyHash key(std::uint32_t index) const { return KeyHash::of_hash(hashes_[checked(index)]); }
-  /// The text as it was added, or the number in decimal digits. Valid until the list changes. Throws:
-  /// Error(out_of_range), Error(damaged) if a file contradicts itself.
+  /// The text as it was added, or the number in decimal digits. Valid until the list changes.
+  /// Throws: Error(out_of_range), Error(damaged) if a file contradicts itself.
   std::string_view name(std::uint32_t index) const&;
   std::string_view name(std::uint32_t index) && = delete;
   /// The number of a feature; nothing for text.
@@ -95,7 +95,8 @@ class KnownFeatures {
   OwnArray<std::uint32_t> slots_;  // open addressing by the low bits of the hash: index + 1, or 0
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<KnownFeatures> {
   using built_in = KnownFeatures;

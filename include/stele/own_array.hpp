@@ -71,7 +71,8 @@ class OwnArray {
     }
     return array_.mutable_data();
   }
-  /// The elements, writable in place. Throws: Error(read_only).
+  /// The elements, writable in place.
+  /// Throws: Error(read_only).
   T* mutable_data() {
     if (shared()) {
       fail(Errc::read_only, "the array shares its elements with another that was loaded with it; own() copies them");

@@ -146,7 +146,8 @@ class Store {
   StoreItems by_insertion() const;
   /// From the smallest to the largest; takes 24 bytes of memory a value.
   StoreItems by_size(bool reverse = false) const;
-  /// In a secondary order. Throws: Error(not_found) if the store has none of that name.
+  /// In a secondary order.
+  /// Throws: Error(not_found) if the store has none of that name.
   StoreItems by_order(std::string_view name, bool reverse = false) const;
   /// Every item once, in an order drawn from `seed`, the same for the same keys on every machine. Takes 24 bytes of
   /// memory a value.
@@ -162,15 +163,16 @@ class Store {
   /// Rewrites shards with dead bytes without them, and joins small shards, while others read and this process writes.
   /// Returns the bytes of the files removed. A crash leaves the store as it was or with a part done.
   std::uint64_t vacuum(const VacuumOptions& options = {});
-  /// Trains a zstd dictionary on up to `samples` values; small values are compressed with it from then on. Throws:
-  /// Error(unsupported) for other codecs, Error(invalid_argument) if there is too little to train on.
+  /// Trains a zstd dictionary on up to `samples` values; small values are compressed with it from then on.
+  /// Throws: Error(unsupported) for other codecs, Error(invalid_argument) if there is too little to train on.
   void train_dictionary(std::uint64_t samples = 10'000, std::size_t bytes = 112'640);
   void drop_order(std::string_view name);
   /// Writes everything to one file that is opened with read_only, as an archive of its own: live values in the order of
   /// their keys, and their index. The file appears when it is complete. Secondary orders are left out.
   void compact_to(const Path& file, const StoreProgress& progress = {}) const;
   /// Rebuilds the index of a folder from its shards. Keys get the last whole committed value found. Secondary orders
-  /// are dropped. Throws: Error(busy), Error(io), Error(not_found) if there are no shards.
+  /// are dropped.
+  /// Throws: Error(busy), Error(io), Error(not_found) if there are no shards.
   static StoreReport recover(const Path& folder, const StoreProgress& progress = {});
 
  private:

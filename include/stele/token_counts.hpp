@@ -41,14 +41,14 @@ class TokenCounts {
   TokenCounts& operator=(const TokenCounts& other);
   TokenCounts& operator=(TokenCounts&& other) noexcept;
 
-  /// Counts a token `n` times; n = 0 does nothing. Throws: Error(out_of_range), and changes nothing, if the total would
-  /// exceed 2^64 - 1.
+  /// Counts a token `n` times; n = 0 does nothing.
+  /// Throws: Error(out_of_range), and changes nothing, if the total would exceed 2^64 - 1.
   void add(std::string_view token, std::uint64_t n = 1);
   /// How often a token was counted; 0 for one that was not.
   std::uint64_t count(std::string_view token) const noexcept;
   bool contains(std::string_view token) const noexcept { return count(token) != 0; }
-  /// The counts of many tokens, with several searches in flight, so that they wait for memory together. Throws:
-  /// Error(invalid_argument) unless the spans have one size.
+  /// The counts of many tokens, with several searches in flight, so that they wait for memory together.
+  /// Throws: Error(invalid_argument) unless the spans have one size.
   void count_many(std::span<const std::string_view> tokens, std::span<std::uint64_t> counts) const;
 
   /// The number of distinct tokens.
@@ -62,8 +62,8 @@ class TokenCounts {
 
   /// Merges all new tokens into the lanes: time linear in the lanes that have some, memory for one more lane.
   void merge();
-  /// Adds the counts of `other`, in linear time; the sum is built beside both tables. Throws: Error(out_of_range), and
-  /// changes nothing, as add() does.
+  /// Adds the counts of `other`, in linear time; the sum is built beside both tables.
+  /// Throws: Error(out_of_range), and changes nothing, as add() does.
   void merge_from(const TokenCounts& other);
   /// Removes the tokens counted less than `least` times, in linear time. Returns their number.
   std::uint64_t remove_below(std::uint64_t least);
@@ -93,7 +93,8 @@ class TokenCounts {
   }
 
   /// Checks what loading does not, since it would read a mapped file whole: that the lanes are sorted and that counts
-  /// and total fit. A table that fails gives wrong counts, but does no other harm. Throws: Error(damaged).
+  /// and total fit. A table that fails gives wrong counts, but does no other harm.
+  /// Throws: Error(damaged).
   void verify() const;
 
   /// The same tokens and counts, whether merged or not, and whatever longest_lane() is.

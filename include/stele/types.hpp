@@ -105,7 +105,8 @@ class TypeRegistry {
 /// itself or one of its registered bases.
 void* cast_to_base(const TypeRegistry* types, void* object, const std::type_info& type,
                    const std::type_info& base) noexcept;
-/// The type to write an object of dynamic type `type` with. Throws: Error(unknown_type).
+/// The type to write an object of dynamic type `type` with.
+/// Throws: Error(unknown_type).
 const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type);
 /// The same, for the object of a pointer to `base`, which must be among the type's bases.
 const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type, const std::type_info& base);

@@ -162,7 +162,8 @@ class Value {
   const Value* end() const& { return begin() + size(); }
   const Value* begin() const&& = delete;
   const Value* end() const&& = delete;
-  /// An item of a sequence or a value of a record or map. Throws: Error(not_found).
+  /// An item of a sequence or a value of a record or map.
+  /// Throws: Error(not_found).
   const Value& at(std::size_t index) const&;
   Value at(std::size_t index) const&& { return lvalue().at(index); }
   /// The field of that name, or the value of that key in a map; null where it is absent. Looks at one after another.
@@ -207,7 +208,8 @@ class ValueBuilder {
 
   /// Valid as long as the builder.
   OutVisitor& visitor() noexcept;
-  /// The value of the events; the builder can then take another. Throws: Error(invalid_argument) if it is not complete.
+  /// The value of the events; the builder can then take another.
+  /// Throws: Error(invalid_argument) if it is not complete.
   Value finish();
 
  private:

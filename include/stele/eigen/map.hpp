@@ -69,7 +69,8 @@ auto as_eigen(const Array<T, Rank>& array) {
 }
 template <class T, std::size_t Rank>
 void as_eigen(const Array<T, Rank>&&) = delete;
-/// The same, writable. Throws: Error(read_only) if the buffer is a read-only mapping.
+/// The same, writable.
+/// Throws: Error(read_only) if the buffer is a read-only mapping.
 template <class T, std::size_t Rank>
   requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
 auto as_mutable_eigen(Array<T, Rank>& array) {
@@ -78,7 +79,8 @@ auto as_mutable_eigen(Array<T, Rank>& array) {
 }
 
 /// The array as an M, such as Eigen::MatrixXf, on which Eigen computes at full speed: as above, but the elements must
-/// lie in the order of M. Throws: Error(invalid_argument) if they do not, or if the shape does not fit.
+/// lie in the order of M.
+/// Throws: Error(invalid_argument) if they do not, or if the shape does not fit.
 template <eigen::PlainDense M, class T, std::size_t Rank>
   requires(Rank == 1 || Rank == 2)
 auto as_eigen(const Array<T, Rank>& array) {
@@ -86,7 +88,8 @@ auto as_eigen(const Array<T, Rank>& array) {
 }
 template <eigen::PlainDense M, class T, std::size_t Rank>
 void as_eigen(const Array<T, Rank>&&) = delete;
-/// The same, writable. Throws: as as_eigen(), and Error(read_only) if the buffer is a read-only mapping.
+/// The same, writable.
+/// Throws: as as_eigen(), and Error(read_only) if the buffer is a read-only mapping.
 template <eigen::PlainDense M, class T, std::size_t Rank>
   requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
 auto as_mutable_eigen(Array<T, Rank>& array) {

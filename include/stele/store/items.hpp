@@ -23,8 +23,8 @@ struct StoreItem {
 class StoreCursor {
  public:
   virtual ~StoreCursor() = default;
-  /// The next item; false at the end. If `with_value` is false, the value is not read. Throws: Error(damaged),
-  /// Error(io).
+  /// The next item; false at the end. If `with_value` is false, the value is not read.
+  /// Throws: Error(damaged), Error(io).
   virtual bool next(StoreItem& item, bool with_value) = 0;
 };
 

@@ -45,12 +45,14 @@ class Key {
   Key(Bytes bytes);
 
   Kind kind() const noexcept;
-  /// The bytes of a text or byte string. Throws: Error(type_mismatch) for an integer.
+  /// The bytes of a text or byte string.
+  /// Throws: Error(type_mismatch) for an integer.
   std::string_view text() const&;
   std::string_view text() const&& = delete;
   Bytes bytes() const&;
   Bytes bytes() const&& = delete;
-  /// The value of an integer. Throws: Error(type_mismatch), Error(out_of_range).
+  /// The value of an integer.
+  /// Throws: Error(type_mismatch), Error(out_of_range).
   std::int64_t integer() const;
   std::uint64_t natural() const;
   /// For people and messages: 12, "abc", 0x00ff.
@@ -63,7 +65,8 @@ class Key {
 
   /// Bytes that sort as the keys do: what the index holds (docs/store.md).
   const std::string& sortable() const noexcept { return sortable_; }
-  /// The reverse. Throws: Error(damaged) for bytes that no key has.
+  /// The reverse.
+  /// Throws: Error(damaged) for bytes that no key has.
   static Key from_sortable(std::string_view sortable);
 
  private:

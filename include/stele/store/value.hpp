@@ -25,7 +25,8 @@ class StoreValue {
   bool is_text() const noexcept;
   bool is_bytes() const noexcept;
   /// The text or bytes in place; those of 4 KiB or more begin at a multiple of 64. Valid as long as this StoreValue or
-  /// a copy. Throws: Error(type_mismatch) for an object.
+  /// a copy.
+  /// Throws: Error(type_mismatch) for an object.
   Bytes bytes() const&;
   Bytes bytes() const&& = delete;
   std::string_view text() const&;
@@ -33,8 +34,8 @@ class StoreValue {
   /// The bytes it takes in the store, without its key.
   std::uint64_t stored_bytes() const noexcept { return stored_bytes_; }
 
-  /// The object. Its Arrays of 4 KiB or more are views of the mapped file, if it was not compressed. Throws: what
-  /// load() throws.
+  /// The object. Its Arrays of 4 KiB or more are views of the mapped file, if it was not compressed.
+  /// Throws: what load() throws.
   template <class T>
   T as(const LoadOptions& options = {}) const {
     static_assert(!std::is_same_v<T, std::string_view> && !std::is_same_v<T, Bytes>,

@@ -298,7 +298,8 @@ Alternative alternative() {
   return made;
 }
 
-/// The alternatives of a variant with their tags. Throws: Error(invalid_argument) where two cannot be told apart.
+/// The alternatives of a variant with their tags.
+/// Throws: Error(invalid_argument) where two cannot be told apart.
 std::vector<Alternative> complete(std::vector<Alternative> alternatives);
 /// The alternatives of a variant type.
 template <class V>
