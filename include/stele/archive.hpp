@@ -1,6 +1,6 @@
 #pragma once
-// Saving, loading and opening archives. One value goes to one archive; the functions below are one line of template
-// over compiled code each.
+// Saving, loading and opening archives. One archive holds one value. Each function below is one line of template over
+// compiled code.
 
 #include <array>
 #include <iosfwd>
@@ -16,19 +16,20 @@
 
 namespace stele {
 
-/// An open file descriptor (file, pipe, socket), to tell it from other integers. It stays the caller's.
+/// An open file descriptor (file, pipe, socket), as a type of its own. It belongs to the caller.
 struct Descriptor {
   int fd = -1;
 };
 
-/// Writes archives one after another. Nothing counts before close(); the destructor of an unclosed Writer leaves a path
-/// as it was. Not thread-safe.
+/// Writes archives one after another. Nothing counts before close(); the destructor of an unclosed Writer leaves the
+/// old file unchanged. Not thread-safe.
 class Writer {
  public:
-  /// To a file that appears at close(). Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
+  /// To a file that appears at close().
+  /// Throws: Error(io), Error(unknown_codec), Error(invalid_argument).
   explicit Writer(const Path& path, const SaveOptions& options = {});
-  /// To a stream, descriptor or Sink, which must outlive the Writer; never seeks. A Sink is not closed: that is its
-  /// owner's, who may write more.
+  /// To a stream, descriptor or Sink, which must outlive the Writer; never seeks. The Writer does not close a Sink: its
+  /// owner may write more.
   explicit Writer(std::ostream& stream, const SaveOptions& options = {});
   explicit Writer(Descriptor descriptor, const SaveOptions& options = {});
   explicit Writer(Sink& sink, const SaveOptions& options = {});
@@ -36,20 +37,21 @@ class Writer {
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
 
-  /// Writes one archive. After an exception nothing more can be written and close() fails.
-  /// Throws: Error(io), Error(limit_exceeded) for deep nesting, what the value's iterators throw.
+  /// Writes one archive. After an exception nothing more can be written, and close() fails.
+  /// Throws: Error(io), Error(limit_exceeded) for deep nesting, exceptions of the value's iterators.
   template <class T>
   void write(const T& value) {
     write_whole(begin({[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value}),
                 value);
     end();
   }
-  /// Makes everything visible; what was written is lost without. Throws: Error(io).
+  /// Makes everything visible; without it, what was written is lost.
+  /// Throws: Error(io).
   void close();
 
  private:
   friend class MapWriter;
-  /// How to walk the value once more: arrays that share a buffer are found that way.
+  /// Walks the value once more: this finds arrays that share a buffer.
   struct Again {
     void (*walk)(OutVisitor& out, const void* value);
     const void* value;
@@ -63,8 +65,8 @@ class Writer {
 template <class T>
 class GrowingArray;
 
-/// Writes one archive whose root is a map, entry by entry, among them arrays whose number of rows is not known
-/// beforehand. They can be mapped if the destination can be patched: a file, not a pipe or a compressed file.
+/// Writes one archive whose root is a map, entry by entry. Entries may be arrays whose number of rows is not known
+/// beforehand. Such an array can be mapped if the destination can be patched: a file, not a pipe or a compressed file.
 class MapWriter {
  public:
   explicit MapWriter(const Path& path, const SaveOptions& options = {});
@@ -73,8 +75,9 @@ class MapWriter {
   MapWriter(MapWriter&&) noexcept;
   MapWriter& operator=(MapWriter&&) noexcept;
 
-  /// Writes an entry, as it is now. What a shared_ptr leads to is written with the entry it is met in first.
-  /// Throws: Error(invalid_argument) while a growing array is open, what Writer::write() throws.
+  /// Writes an entry in its present state. The object of a shared_ptr is written with the first entry that refers to
+  /// it.
+  /// Throws: Error(invalid_argument) while a growing array is open, and what Writer::write() throws.
   template <class T>
   void write(std::string_view key, const T& value) {
     write_whole(entry(key), value);
@@ -107,7 +110,8 @@ class GrowingArray {
   GrowingArray& operator=(const GrowingArray&) = delete;
   GrowingArray(GrowingArray&& other) noexcept : writer_(std::exchange(other.writer_, nullptr)), row_(other.row_) {}
 
-  /// Appends whole rows given as their elements, row after row. Throws: Error(invalid_argument), Error(io).
+  /// Appends whole rows given as their elements, row after row.
+  /// Throws: Error(invalid_argument), Error(io).
   void append(std::span<const T> elements) {
     const std::uint64_t per_row = row_.count();
     if (per_row == 0 || elements.size() % per_row != 0) {
@@ -120,12 +124,13 @@ class GrowingArray {
     }
     writer().rows(ArrayView(walk::dtype_of<T>(), elements.data(), shape, Order::row_major));
   }
-  /// Appends the rows of an array whose further extents are the row's.
+  /// Appends the rows of an array whose extents after the first are the row's.
   template <std::size_t Rank>
   void append(const Array<T, Rank>& batch) {
     writer().rows(batch.view_as(walk::dtype_of<T>()));
   }
-  /// Ends the array. Throws: Error(invalid_argument) if it is closed already, Error(io).
+  /// Ends the array.
+  /// Throws: Error(invalid_argument) if it is already closed, Error(io).
   void close() {
     writer().end_rows();
     writer_ = nullptr;
@@ -154,7 +159,7 @@ GrowingArray<T> MapWriter::grow(std::string_view key, const Shape& row) {
 class Reader {
  public:
   explicit Reader(const Path& path, const LoadOptions& options = {});
-  /// From where the stream, descriptor or Source stands. Each archive leaves it right after its end; where several
+  /// From the current position of the stream, descriptor or Source. Each archive leaves it right after its end; where several
   /// archives are compressed as one stream, only the last one does.
   explicit Reader(std::istream& stream, const LoadOptions& options = {});
   explicit Reader(Descriptor descriptor, const LoadOptions& options = {});
@@ -166,9 +171,11 @@ class Reader {
   Reader& operator=(Reader&&) noexcept;
 
   /// Whether another archive follows. On a stream it waits for the first byte or the end; after the first archive, of a
-  /// compressed one for the first block, as compressed data may be empty. Throws: what read() throws for damaged data.
+  /// compressed one for the first block, as compressed data may be empty.
+  /// Throws: what read() throws for damaged data.
   bool more();
-  /// Reads the next archive. Throws: Error(truncated) at the end, and what load() throws.
+  /// Reads the next archive.
+  /// Throws: Error(truncated) at the end, and what load() throws.
   template <class T>
   T read() {
     static_assert(
@@ -183,7 +190,7 @@ class Reader {
   void read_into(T& value) {
     read_whole(begin(), value, [this] { end(); });
   }
-  /// The metadata of the archive read last.
+  /// The metadata of the last archive read.
   const Metadata& metadata() const;
 
  private:
@@ -195,7 +202,7 @@ class Reader {
 
 // --- Whole objects ---------------------------------------------------------------------------------------------------
 
-/// What save() writes to, so that it is never taken for a value.
+/// The destinations of save(), so that none is taken for a value.
 template <class T>
 concept Destination = std::is_base_of_v<Sink, T> || std::is_base_of_v<std::ostream, T>;
 
@@ -208,7 +215,7 @@ void save(const T& value, const Path& path, const SaveOptions& options = {}) {
   out.write(value);
   out.close();
 }
-/// Saves to a stream, a descriptor or a Sink, from its current position on; never seeks.
+/// Saves to a stream, a descriptor or a Sink, from its current position; never seeks.
 template <class T>
 void save(std::ostream& stream, const T& value, const SaveOptions& options = {}) {
   Writer out(stream, options);
@@ -228,7 +235,7 @@ void save(Sink& sink, const T& value, const SaveOptions& options = {}) {
   out.close();
 }
 
-/// Loads the object of a file, the first if it holds several archives. The codec is found by the file's first bytes.
+/// Loads the object of a file, the first if it holds several archives. The file's first bytes tell the codec.
 /// Throws: Error(not_found), Error(io), Error(not_an_archive), Error(truncated), Error(damaged), Error(malformed),
 /// Error(type_mismatch), Error(limit_exceeded), Error(not_mappable) …; never crashes on hostile input.
 template <class T>
@@ -236,7 +243,7 @@ T load(const Path& path, const LoadOptions& options = {}) {
   Reader in(path, options);
   return in.read<T>();
 }
-/// Loads from a stream, descriptor or Source and leaves it right behind the archive.
+/// Loads from a stream, descriptor or Source and leaves it directly after the archive.
 template <class T>
 T load(std::istream& stream, const LoadOptions& options = {}) {
   Reader in(stream, options);
@@ -252,7 +259,7 @@ T load(Source& source, const LoadOptions& options = {}) {
   Reader in(source, options);
   return in.read<T>();
 }
-/// Loads into an object that exists, whose fields without a stored value stay as they are.
+/// Loads into an existing object; its fields without a stored value keep their values.
 template <class T>
 void load_into(T& value, const Path& path, const LoadOptions& options = {}) {
   Reader in(path, options);
@@ -280,7 +287,7 @@ T from_bytes(Bytes bytes, const LoadOptions& options = {}) {
 
 // --- Parts of objects ------------------------------------------------------------------------------------------------
 
-/// One value of an archive, as File::list() tells it.
+/// One value of an archive, as returned by File::list().
 struct Entry {
   std::string path;  // JSON Pointer without the leading slash; empty for the root
   Kind kind = Kind::null;
@@ -298,27 +305,27 @@ struct Entry {
 };
 
 struct ListOptions {
-  std::string path = {};           // list what is below this value
+  std::string path = {};           // list this value and those below it
   std::size_t depth = 64;          // levels below it
   std::uint64_t max_items = 1000;  // of one container; more are left out
 };
 
-/// What is known of an archive as a whole.
+/// A summary of an archive.
 struct Info {
   std::string codec;                 // "plain", "gzip", …
   std::uint64_t stored_bytes = 0;    // of the file
   std::uint64_t plain_bytes = 0;     // of the archive
-  std::uint64_t bytes_behind = 0;    // plain ones behind it, where a file holds several archives
+  std::uint64_t bytes_behind = 0;    // plain bytes after it, where a file holds several archives
   std::uint64_t arrays = 0;          // listed ones
-  std::uint64_t array_bytes = 0;     // stored ones of these
-  std::uint64_t encoded_arrays = 0;  // those that were stored with a filter and cannot be mapped
+  std::uint64_t array_bytes = 0;     // their stored bytes
+  std::uint64_t encoded_arrays = 0;  // those stored with a filter, which cannot be mapped
   std::uint64_t format = 0;
   std::string writer;
   Metadata metadata;
 };
 
-/// An open archive: reads its directory and then only what is asked for. Loading is const and may be done by several
-/// threads at once. Arrays that were mapped stay valid after the File is gone.
+/// An open archive: reads its directory, and then only what is asked for. Loading is const; several threads may load at
+/// once. Mapped arrays stay valid after the File is gone.
 class File {
  public:
   ~File();
@@ -339,13 +346,15 @@ class File {
     return value;
   }
   bool contains(std::string_view path) const;
-  /// The value at a path and what is below it, in the order of the file; arrays are not read.
+  /// The value at a path and the values below it, in the order of the file; arrays are not read.
   std::vector<Entry> list(const ListOptions& options = {}) const;
   Info info() const;
-  /// Checks everything against the checksums. Throws: Error(damaged) …
+  /// Checks everything against the checksums.
+  /// Throws: Error(damaged) …
   void verify() const;
-  /// MapMode::read_write: brings changed elements and their checksums to the device. Called by the last user of the
-  /// mapping too, without a way to tell of failure. Throws: Error(io), Error(read_only) for another mode.
+  /// With MapMode::read_write: writes changed elements and their checksums to the device. The last user of the mapping
+  /// does it too, but cannot report a failure.
+  /// Throws: Error(io), Error(read_only) for another mode.
   void flush();
 
  private:
@@ -363,7 +372,7 @@ class File {
   std::unique_ptr<State> state_;
 };
 
-/// Opens an archive: reads the trailer and the directory only. Costs microseconds, whatever the size of its arrays.
+/// Opens an archive: reads only the trailer and the directory. Takes microseconds, whatever the size of its arrays.
 File open(const Path& path, const LoadOptions& options = {});
 /// The same for a Source with random access, such as a remote object read by ranges.
 File open(std::unique_ptr<Source> source, const LoadOptions& options = {});

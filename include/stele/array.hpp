@@ -34,7 +34,8 @@ class Shape {
   const std::uint64_t* begin() const noexcept { return extents_; }
   const std::uint64_t* end() const noexcept { return extents_ + rank_; }
   void push_back(std::uint64_t extent);
-  /// The number of elements. Throws: Error(out_of_range) beyond 2^63 - 1.
+  /// The number of elements.
+  /// Throws: Error(out_of_range) beyond 2^63 - 1.
   std::uint64_t count() const;
   /// "[60000, 28, 28]".
   std::string text() const;
@@ -52,13 +53,13 @@ enum class Order : std::uint8_t { row_major, column_major };
 class Buffer : public std::enable_shared_from_this<Buffer> {
  public:
   /// Heap memory, 64-byte aligned, not initialised. Large ones are advised to use huge pages.
-  /// Throws: Error(limit_exceeded) where there is no memory.
+  /// Throws: Error(limit_exceeded) if there is no memory.
   static std::shared_ptr<Buffer> allocate(std::size_t bytes);
   /// Memory that `owner` keeps alive.
   static std::shared_ptr<Buffer> wrap(std::byte* data, std::size_t bytes, bool writable, std::shared_ptr<void> owner);
 
   const std::byte* data() const noexcept { return data_; }
-  /// Throws: Error(read_only) where writable() is false.
+  /// Throws: Error(read_only) if writable() is false.
   std::byte* mutable_data() const {
     if (!writable_) {
       fail(
@@ -80,7 +81,8 @@ class Buffer : public std::enable_shared_from_this<Buffer> {
   std::shared_ptr<void> owner_;
 };
 
-/// Any array, described but not owned: what crosses the seam. Strides are in bytes and may be negative or zero.
+/// A description of any array, without ownership: what crosses the seam. Strides are in bytes and may be negative or
+/// zero.
 struct ArrayView {
   DType dtype;
   Shape shape;
@@ -98,7 +100,8 @@ struct ArrayView {
   /// A dense array in the given order.
   ArrayView(DType type, const void* first, const Shape& extents, Order order);
 
-  /// The bytes of all elements. Throws: Error(out_of_range) beyond 2^63 - 1.
+  /// The bytes of all elements.
+  /// Throws: Error(out_of_range) beyond 2^63 - 1.
   std::uint64_t byte_size() const;
   /// Whether the elements lie without gaps in that order.
   bool is_dense(Order order) const noexcept;
@@ -106,18 +109,18 @@ struct ArrayView {
 
 /// Copies elements `first` to `first + count` of `from`, counted in `order`, densely to `to`.
 void gather(const ArrayView& from, Order order, std::uint64_t first, std::uint64_t count, std::byte* to);
-/// The reverse: copies dense elements to the places `first` to `first + count` of the array that `to` describes and
+/// The reverse: copies dense elements to positions `first` to `first + count` of the array that `to` describes and
 /// whose first element is `data` (`to.data` is not used).
 void scatter(const std::byte* from, Order order, std::uint64_t first, std::uint64_t count, const ArrayView& to,
              std::byte* data);
 
 /// An array of T with Rank dimensions over a shared buffer. Copies share the buffer, as NumPy's views do; clone()
-/// copies the elements. The buffer lives as long as any array over it, mapped ones included. Distinct arrays may be
-/// used by different threads; the elements are the caller's to guard.
+/// copies the elements. The buffer, a mapped one too, lives as long as any array over it. Different threads may use
+/// distinct arrays; the caller synchronises access to the elements.
 ///
-/// Members that give elements to read give const ones, also on an array that is not const. Elements are written through
-/// the members whose names begin with mutable_, which throw Error(read_only) where the buffer is a read-only mapping.
-/// An Array<const T> has none of these.
+/// Members that read return const elements, also on a non-const array. The members whose names begin with mutable_
+/// write elements; they throw Error(read_only) if the buffer is a read-only mapping. An Array<const T> has none of
+/// these.
 template <class T, std::size_t Rank = 1>
 class Array {
  public:
@@ -131,7 +134,7 @@ class Array {
       : Array(uninitialized(shape, order)) {
     std::fill_n(mutable_data(), size(), T{});
   }
-  /// A new array whose elements have no value yet.
+  /// A new array with uninitialised elements.
   static Array uninitialized(const std::array<std::uint64_t, Rank>& shape, Order order = Order::row_major) {
     const std::uint64_t count = Shape(shape).count();
     if (count > (std::uint64_t{1} << 62) / sizeof(T)) {
@@ -141,14 +144,15 @@ class Array {
     const T* data = reinterpret_cast<const T*>(buffer->data());
     return Array(std::move(buffer), data, shape, dense_strides(shape, order));
   }
-  /// A view of a buffer: `data` lies in it; strides count elements.
+  /// A view of a buffer: `data` points into it; strides count elements.
   Array(std::shared_ptr<Buffer> buffer, const T* data, const std::array<std::uint64_t, Rank>& shape,
         const std::array<std::int64_t, Rank>& strides) noexcept
       : buffer_(std::move(buffer)), data_(data), shape_(shape), strides_(strides) {}
 
   /// The first element.
   const T* data() const noexcept { return data_; }
-  /// The first element, to be written. Throws: Error(read_only).
+  /// The first element, writable.
+  /// Throws: Error(read_only).
   T* mutable_data()
     requires(!std::is_const_v<T>)
   {
@@ -185,8 +189,9 @@ class Array {
   {
     return (*this)(i);
   }
-  /// One element, to be written; indices are not checked (assert). Asks at each call whether the array may be written;
-  /// for a loop over all elements take mutable_span() or mutable_data(). Throws: Error(read_only).
+  /// One element, writable; indices are not checked (assert). Each call checks whether the array is writable: for a
+  /// loop over all elements use mutable_span() or mutable_data().
+  /// Throws: Error(read_only).
   template <class... I>
     requires(sizeof...(I) == Rank && (std::convertible_to<I, std::int64_t> && ...) && !std::is_const_v<T>)
   T& mutable_at(I... index) {
@@ -204,7 +209,8 @@ class Array {
     return begin() + size();
   }
 
-  /// The elements as a span in memory order. Throws: Error(invalid_argument) where they have gaps between.
+  /// The elements as a span in memory order.
+  /// Throws: Error(invalid_argument) if there are gaps between them.
   std::span<const T> span() const& {
     require_dense();
     return {data_, static_cast<std::size_t>(size())};
@@ -212,7 +218,8 @@ class Array {
   std::span<const T> span() && = delete;
   operator std::span<const T>() const& { return span(); }
   operator std::span<const T>() && = delete;
-  /// The same, to be written. Throws: Error(read_only), Error(invalid_argument) where the elements have gaps between.
+  /// The same, writable.
+  /// Throws: Error(read_only), Error(invalid_argument) if there are gaps between the elements.
   std::span<T> mutable_span() & requires(!std::is_const_v<T>) {
     require_dense();
     return {mutable_data(), static_cast<std::size_t>(size())};
@@ -239,14 +246,14 @@ class Array {
     }
     return turned;
   }
-  /// A dense copy with a buffer of its own.
+  /// A dense copy with its own buffer.
   Array clone(Order order = Order::row_major) const {
     Array copy = uninitialized(shape_, order);
     gather(view_as(DType::fixed_bytes(sizeof(T))), order, 0, size(), copy.buffer_->mutable_data());
     return copy;
   }
 
-  /// The description that crosses the seam. Valid as long as this array is.
+  /// The description that crosses the seam. Valid as long as this array.
   ArrayView view() const&
     requires Element<T>
   {

@@ -25,7 +25,7 @@ class BasicBinaryFuse {
   BasicBinaryFuse() noexcept = default;
   /// The set of `keys`, which may repeat. Takes about 30 bytes of memory for each key while it builds. Tries seeds from
   /// `seed` on until one fits: almost always the first or second.
-  /// Throws: Error(limit_exceeded) for more than 3 * 10^9 keys, where there is no memory, or if no seed of 100 fits.
+  /// Throws: Error(limit_exceeded) for more than 3 * 10^9 keys, if there is no memory, or if none of 100 seeds fits.
   explicit BasicBinaryFuse(std::span<const KeyHash> keys, std::uint64_t seed = 0);
 
   bool contains(KeyHash key) const noexcept {
@@ -33,16 +33,17 @@ class BasicBinaryFuse {
     test({&key, 1}, {&found, 1});
     return found != 0;
   }
-  /// Sets found[i] to 1 where keys[i] is contained and to 0 where not; returns how many are. Several times faster than
-  /// one by one where the filter is larger than the cache. Throws: Error(invalid_argument) for different lengths.
+  /// Sets found[i] to 1 if keys[i] is contained and else to 0; returns how many are. Several times faster than one by
+  /// one if the filter is larger than the cache.
+  /// Throws: Error(invalid_argument) for different lengths.
   std::size_t contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const;
 
   /// The number of distinct keys.
   std::uint64_t size() const noexcept { return count_; }
   std::uint64_t byte_count() const noexcept { return sizeof(Fingerprint) * fingerprints_.size(); }
-  /// The chance that a key not in the set is taken for one: 2^-8 or 2^-16; 0 without keys.
+  /// The false positive rate: 2^-8 or 2^-16; 0 without keys.
   double false_positive_rate() const noexcept;
-  /// The one that fitted.
+  /// The seed that fitted.
   std::uint64_t seed() const noexcept { return seed_; }
   bool writable() const noexcept { return fingerprints_.writable(); }
 
@@ -63,7 +64,7 @@ class BasicBinaryFuse {
   std::uint64_t count_ = 0;
   std::uint64_t seed_ = 0;
   std::uint32_t segment_length_ = 0;    // a power of two
-  OwnArray<Fingerprint> fingerprints_;  // segments one behind the other, at least three
+  OwnArray<Fingerprint> fingerprints_;  // consecutive segments, at least three
 };
 
 using BinaryFuse = BasicBinaryFuse<std::uint8_t>;
@@ -72,7 +73,8 @@ using BinaryFuse16 = BasicBinaryFuse<std::uint16_t>;
 extern template class BasicBinaryFuse<std::uint8_t>;
 extern template class BasicBinaryFuse<std::uint16_t>;
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <class Fingerprint>
 struct Walk<BasicBinaryFuse<Fingerprint>> {
   using built_in = BasicBinaryFuse<Fingerprint>;

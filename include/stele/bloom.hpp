@@ -18,32 +18,33 @@ namespace stele {
 
 struct BloomOptions {
   /// Keep the bits of each key in one block of 64 bytes: a look-up is one cache miss instead of up to hash_count(). At
-  /// the same false positive rate it takes 1 % more bits for 10 %, 3 % more for 1 %, 8 % more for 0.1 %.
+  /// the same false positive rate this takes 1 % more bits for 10 %, 3 % more for 1 %, 8 % more for 0.1 %.
   bool blocked = false;
-  /// Two filters of different seeds err on different keys. Stored with the filter.
+  /// Filters with different seeds have different false positives. Stored with the filter.
   std::uint64_t seed = 0;
 };
 
-/// A set of keys without false negatives: contains() is true for each key that was added, and for others with a chance
-/// that the size decides. Copies have bits of their own. Distinct filters may be used by different threads, one by
-/// several that all look up, or all call add_atomic() or add_many_atomic().
+/// A set of keys without false negatives: contains() is true for each key that was added, and for others at a rate that
+/// the size decides. Copies have their own bits. Different threads may use distinct filters. Several threads may use
+/// one filter if all look up, or if all call add_atomic() or add_many_atomic().
 class BloomFilter {
  public:
   /// No capacity: contains nothing, and add() fails.
   BloomFilter() noexcept = default;
-  /// For `capacity` keys; with so many in it, a key not added is taken for one with a chance of at most
-  /// `false_positive_rate`, above 0 and below 1. More keys raise the rate and nothing else.
-  /// Throws: Error(invalid_argument), Error(limit_exceeded) where there is no memory.
+  /// For `capacity` keys: with that many added, contains() is true for a key not added with a probability of at most
+  /// `false_positive_rate`, above 0 and below 1. More keys raise the rate and do no other harm.
+  /// Throws: Error(invalid_argument), Error(limit_exceeded) if there is no memory.
   BloomFilter(std::uint64_t capacity, double false_positive_rate, const BloomOptions& options = {});
-  /// Of a given size, rounded up to whole words (blocks), with the number of hashes that is best at `capacity` keys.
+  /// Of a given size, rounded up to whole words (blocks), with the best number of hashes for `capacity` keys.
   static BloomFilter of_bits(std::uint64_t bits, std::uint64_t capacity, const BloomOptions& options = {});
 
-  /// Adds a key. A filter mapped read-only gets memory of its own first; one mapped for writing changes the mapping.
+  /// Adds a key. A filter mapped read-only gets its own memory first; one mapped for writing changes the mapping.
   /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded).
   void add(KeyHash key);
   void add_many(std::span<const KeyHash> keys);
   /// The same, for several threads at once, as long as none of them does anything else with the filter. The filter must
-  /// be writable(). Takes about twice the time of add(). Throws: Error(invalid_argument), Error(read_only).
+  /// be writable(). Takes about twice the time of add().
+  /// Throws: Error(invalid_argument), Error(read_only).
   void add_atomic(KeyHash key);
   void add_many_atomic(std::span<const KeyHash> keys);
   bool contains(KeyHash key) const noexcept {
@@ -52,14 +53,15 @@ class BloomFilter {
     test({&hash, 1}, {&found, 1});
     return found != 0;
   }
-  /// Sets found[i] to 1 where keys[i] is contained and to 0 where not; returns how many are. Several times faster than
-  /// one by one where the filter is larger than the cache. Throws: Error(invalid_argument) for different lengths.
+  /// Sets found[i] to 1 if keys[i] is contained and else to 0; returns how many are. Several times faster than one by
+  /// one if the filter is larger than the cache.
+  /// Throws: Error(invalid_argument) for different lengths.
   std::size_t contains_many(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const;
 
-  /// Adds what the other contains. Both need the same bit_count(), hash_count(), seed() and layout.
+  /// Adds the keys of `other`. Both need the same bit_count(), hash_count(), seed() and layout.
   /// Throws: Error(invalid_argument) that names the difference.
   void merge(const BloomFilter& other);
-  /// Forgets all keys.
+  /// Removes all keys.
   void clear();
 
   /// The number of keys the filter was made for.
@@ -70,17 +72,17 @@ class BloomFilter {
   unsigned hash_count() const noexcept { return hashes_; }
   bool blocked() const noexcept { return blocked_; }
   std::uint64_t seed() const noexcept { return seed_; }
-  /// False where the bits are mapped read-only, or shared with another filter that was loaded with this one.
+  /// False if the bits are mapped read-only, or shared with another filter that was loaded with this one.
   bool writable() const noexcept { return words_.writable(); }
 
   /// The share of bits that are set; reads the whole filter, as the next two do.
   double fill() const noexcept;
-  /// About how many distinct keys were added (S. Swamidass and P. Baldi, Mathematical correction for fingerprint
-  /// similarity measures to improve chemical retrieval, 2007). Infinite where a filter is full.
+  /// The approximate number of distinct keys added (S. Swamidass and P. Baldi, Mathematical correction for fingerprint
+  /// similarity measures to improve chemical retrieval, 2007). Infinite if the filter is full.
   double estimated_count() const noexcept;
-  /// The chance that a key not added is taken for one, as the bits now are.
+  /// The false positive rate with the bits set now.
   double false_positive_rate() const noexcept;
-  /// The chance expected of a filter of `bits` with `keys` in it.
+  /// The false positive rate expected of a filter of `bits` with `keys` in it.
   static double expected_rate(std::uint64_t bits, unsigned hashes, std::uint64_t keys, bool blocked);
 
   /// Equal parameters and bits.
@@ -110,7 +112,8 @@ class BloomFilter {
   OwnArray<std::uint64_t> words_;  // bit i of the filter is bit i % 64 of word i / 64
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<BloomFilter> {
   using built_in = BloomFilter;

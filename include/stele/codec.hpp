@@ -1,6 +1,6 @@
 #pragma once
-// Compression formats. A Codec writes and reads one standard file format block by block: a block is the unit that is
-// compressed, decompressed and found without its neighbours. The library drives the blocks; a codec knows one format.
+// Compression formats. A Codec writes and reads one standard file format block by block. A block is compressed,
+// decompressed and found independently of its neighbours. The library drives the blocks; a codec knows one format.
 
 #include <cstdint>
 #include <memory>
@@ -18,7 +18,7 @@ namespace stele {
 struct LevelRange {
   int lowest = 0;
   int highest = 0;
-  int standard = 0;  // what SaveOptions::level leaves open
+  int standard = 0;  // used where SaveOptions::level is not set
 };
 
 /// One block: where its plain bytes lie in the archive and its stored bytes in the compressed file.
@@ -27,32 +27,33 @@ struct Block {
   std::uint64_t plain_size = 0;
   std::uint64_t stored_offset = 0;
   std::uint64_t stored_size = 0;
-  std::uint64_t check = 0;  // the codec's own: what its encoder or index says and its decoder or epilogue needs
+  std::uint64_t check = 0;  // for the codec: what its encoder or index knows and its decoder or epilogue needs
 };
 
 /// Where the blocks of a file are.
 struct BlockIndex {
   std::vector<Block> blocks;
-  /// Whether the file states every size. Otherwise some plain sizes are what they are by custom, and the library uses
-  /// the index only if a whole archive of just that size is behind it.
+  /// Whether the file states every size. Otherwise some plain sizes are assumed, and the library uses the index only if
+  /// a whole archive of just that size results.
   bool certain = true;
-  /// Whether the blocks carry all checks of the file. Otherwise there is one of all plain bytes, as the content
-  /// checksum of an lz4 frame, and the library uses the index only for a part of the file; the whole is read in order.
+  /// Whether the blocks carry all checks of the file. Otherwise there is one check of all plain bytes, such as the
+  /// content checksum of an lz4 frame. The library then uses the index only to read a part of the file, and reads the
+  /// whole in order.
   bool complete = true;
 };
 
-/// What decompressing may take.
+/// Limits and settings of decompression.
 struct DecodeOptions {
   /// Threads that decode blocks at once; 0: as many as the machine has, at most 16.
   unsigned threads = 1;
-  /// Bytes of memory that a file may ask its decoder to look back on (window, dictionary).
+  /// Bytes of memory that a file may make its decoder keep (window, dictionary).
   std::uint64_t window = std::uint64_t{128} << 20;
-  /// Plain bytes per stored byte, once there has been 1 GiB of them. Beyond it decompressing_source() and its read()
-  /// throw Error(limit_exceeded).
+  /// Plain bytes per stored byte, after the first GiB of them. Beyond it decompressing_source() and its read() throw
+  /// Error(limit_exceeded).
   std::uint64_t expansion = 50'000;
-  /// Whether a Source without random access gives nothing but the compressed file, so that more of it may be taken at a
-  /// time than the format is known to go on for. Where it is not, and cannot peek(), gzip, bzip2, lzma and zlib files
-  /// of other tools are taken a few bytes at a time.
+  /// Whether a Source without random access holds only the compressed file, so that reading ahead of what the format is
+  /// known to need is allowed. If it does not and cannot peek(), gzip, bzip2, lzma and zlib files of other tools are
+  /// read a few bytes at a time.
   bool whole = false;
 };
 
@@ -60,7 +61,8 @@ struct DecodeOptions {
 class BlockEncoder {
  public:
   virtual ~BlockEncoder() = default;
-  /// Appends the stored form of `plain` to `out` and returns its check. Throws: Error(io) where the library fails.
+  /// Appends the stored form of `plain` to `out` and returns its check.
+  /// Throws: Error(io) if the library fails.
   virtual std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) = 0;
 };
 
@@ -86,39 +88,39 @@ class Codec {
   virtual std::string_view name() const noexcept = 0;
   /// File name extensions with the dot, the usual one first.
   virtual std::span<const std::string_view> extensions() const noexcept = 0;
-  /// Whether a file that begins with these bytes is of this format: at least 12, if the file has them, and 12 behind
-  /// skippable frames as lz4 and zstd have them, if it begins with such.
+  /// Whether a file that begins with these bytes is of this format. There are at least 12 bytes if the file has them,
+  /// and 12 after any skippable frames (lz4, zstd) at its beginning.
   virtual bool recognises(Bytes first) const noexcept = 0;
   virtual LevelRange levels() const noexcept = 0;
-  /// The library behind it and its version, as `stele codecs` prints it.
+  /// The underlying library and its version, as `stele codecs` prints them.
   virtual std::string library() const = 0;
 
-  /// The plain size of the blocks it is best given.
+  /// The preferred plain size of blocks.
   virtual std::size_t block_size(int level) const noexcept = 0;
-  /// Whether all blocks but the last must have block_size() bytes, as the format has no place for their sizes.
-  /// Otherwise a block may be shorter, so that a large array begins one.
+  /// Whether all blocks except the last must have block_size() bytes, as the format has no place for their sizes.
+  /// Otherwise a block may be shorter, so that a large array begins a block.
   virtual bool fixed_blocks() const noexcept { return false; }
   virtual std::unique_ptr<BlockEncoder> encoder(int level) const = 0;
   virtual std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const = 0;
 
-  /// What stands before the first block.
+  /// The bytes before the first block.
   virtual void prologue(int level, std::vector<std::byte>& out) const;
-  /// What stands behind the last block: end marks, checksums, the block index. Where there is no block, it and the
-  /// prologue are a valid empty file.
+  /// The bytes after the last block: end marks, checksums, the block index. Without any block, prologue and epilogue
+  /// are a valid empty file.
   virtual void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const;
 
-  /// For a format without blocks: a Sink that compresses in order into `to`, which outlives it; then encoder() and
-  /// decoder() are not called. Null for a format of blocks.
+  /// For a format without blocks: a Sink that compresses in order into `to`, which outlives it. encoder() and decoder()
+  /// are then not called. Null for a format with blocks.
   virtual std::unique_ptr<Sink> in_order_sink(Sink& to, int level) const;
 
-  /// The blocks of a file, found without decoding them, or nothing where the file has no index or one that does not
-  /// cover exactly the whole file; then it is read in order. All that is not a block is checked here, so that a file
-  /// whose blocks decode is one that in_order() reads as well. `stored` has random access. Blocks lie in order and
+  /// The blocks of a file, found without decoding them. Nothing if the file has no index, or one that does not cover
+  /// exactly the whole file; it is then read in order. Everything that is not a block is checked here, so that a file
+  /// whose blocks decode is one that in_order() reads as well. `stored` has random access. Blocks are in order and
   /// without gaps in the plain bytes. An index that takes more than 4 MiB and an eighth of the file's size is not used.
   virtual std::optional<BlockIndex> index(const Source& stored) const = 0;
-  /// Decodes a file of any tool in order. Takes from `stored` only bytes that belong to the format, so that what
-  /// follows can be read from there after finish(), unless the options say that it is the `whole`. With random access
-  /// it starts at offset 0 of `stored` and may be ahead until finish(). `stored` must outlive the result.
+  /// Decodes a file of any tool in order. Consumes from `stored` only bytes that belong to the format, so that what
+  /// follows can be read after finish(), unless the options say that `stored` is `whole`. With random access it starts
+  /// at offset 0 of `stored` and may be ahead until finish(). `stored` must outlive the result.
   virtual std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const = 0;
 };
 
@@ -127,20 +129,21 @@ class Codecs {
  public:
   /// The codecs this build has.
   Codecs();
-  /// Adds a codec, before the ones there.
+  /// Adds a codec, before the existing ones.
   void add(std::shared_ptr<const Codec> codec);
 
   std::span<const std::shared_ptr<const Codec>> all() const& noexcept;
   std::span<const std::shared_ptr<const Codec>> all() const&& = delete;
-  /// The codec of that name or null.
+  /// The codec of that name, or null.
   const Codec* find(std::string_view name) const& noexcept;
   const Codec* find(std::string_view name) const&& = delete;
-  /// The codec of that name. Throws: Error(unknown_codec), which lists those there are.
+  /// The codec of that name.
+  /// Throws: Error(unknown_codec), which lists the codecs there are.
   const Codec& get(std::string_view name) const&;
   const Codec& get(std::string_view name) const&& = delete;
-  /// The codec whose extension ends `path`, in small letters or capitals; null where `path` ends otherwise.
+  /// The codec whose extension ends `path`, in small letters or capitals; null if there is none.
   /// Throws: Error(unknown_codec) for the extension of a compressed format that none of these writes, such as .br, so
-  /// that no file is plain under a name that says otherwise.
+  /// that no plain file gets a name that says otherwise.
   const Codec* by_extension(std::string_view path) const&;
   const Codec* by_extension(std::string_view path) const&& = delete;
   /// The codec that recognises a file's first bytes, or null.
@@ -153,15 +156,15 @@ class Codecs {
 };
 
 /// A Sink that compresses into `to`, which it does not close; both `to` and `codec` must outlive it. Large writes are
-/// compressed from where they lie, on up to `threads` threads (0: as many as the machine has, at most 16), of which the
-/// calling one is the first; only that one writes to `to`. The bytes written do not depend on `threads`. A level of
-/// nothing is the codec's standard one. After an error it takes no more, and close() fails.
-/// Throws: Error(invalid_argument) for a level the codec does not have.
+/// compressed in place, without a copy, on up to `threads` threads (0: as many as the machine has, at most 16), the
+/// calling thread included; only the calling thread writes to `to`. The bytes written do not depend on `threads`.
+/// Without a level the codec's standard level is used. After an error it takes no more bytes, and close() fails.
+/// Throws: Error(invalid_argument) for a level that the codec does not have.
 std::unique_ptr<Sink> compressing_sink(Sink& to, const Codec& codec, std::optional<int> level, unsigned threads = 1);
 
-/// A Source of the plain bytes of `stored`, which starts there: with random access where `stored` has it and the codec
-/// finds a certain and complete index with blocks of at most 64 MiB, else in order. Both ways give the same bytes and
-/// the same errors. `codec` must outlive it. `stored` is taken as DecodeOptions::whole, also where that is not set.
+/// A Source of the plain bytes of `stored`, which begins there. It has random access if `stored` has it and the codec
+/// finds a certain and complete index with blocks of at most 64 MiB; else it reads in order. Both ways give the same
+/// bytes and the same errors. `codec` must outlive it. `stored` is always treated as DecodeOptions::whole.
 std::unique_ptr<Source> decompressing_source(std::unique_ptr<Source> stored, const Codec& codec,
                                              const DecodeOptions& options = {});
 

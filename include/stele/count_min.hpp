@@ -1,8 +1,7 @@
 #pragma once
-// CountMin: how often each key came, never too low and seldom much too high, in a table of a fixed size (G. Cormode and
-// S. Muthukrishnan, An improved data stream summary: the count-min sketch and its applications, 2005). With
-// conservative updates (C. Estan and G. Varghese, New directions in traffic measurement and accounting, 2002) it errs
-// less.
+// CountMin: how often each key occurred, never too low and seldom much too high, in a table of a fixed size (G. Cormode
+// and S. Muthukrishnan, An improved data stream summary: the count-min sketch and its applications, 2005). Conservative
+// updates (C. Estan and G. Varghese, New directions in traffic measurement and accounting, 2002) have smaller errors.
 //
 // The memory form is the file form: save(), load() and mapping need nothing more.
 
@@ -16,32 +15,33 @@
 namespace stele {
 
 struct CountMinOptions {
-  /// Raise only the counters that are lowest for the key. Errs several times less on skewed counts; an add costs a
-  /// look-up more, and merged sketches err as ordinary ones do.
+  /// Raise only the counters that are lowest for the key. Errors are several times smaller for skewed counts; an add
+  /// costs one more look-up, and merged sketches have the errors of ordinary ones.
   bool conservative = false;
   /// Stored with the sketch.
   std::uint64_t seed = 0;
 };
 
-/// Counts of keys. Copies have counters of their own. Not thread-safe but for look-ups.
+/// Counts of keys. Copies have their own counters. Not thread-safe, except for look-ups.
 class CountMin {
  public:
   /// No counters: all counts are 0, and add() fails.
   CountMin() noexcept = default;
-  /// With a probability of at least 1 - `delta`, an estimate is at most `epsilon` times total() too high. Takes about
-  /// 2.72 / epsilon * ln(1 / delta) counters of 4 bytes. Both lie between 0 and 1, excluded.
+  /// With a probability of at least 1 - `delta`, an estimate is too high by at most `epsilon` times total(). Takes
+  /// about 2.72 / epsilon * ln(1 / delta) counters of 4 bytes. Both lie between 0 and 1, excluded.
   /// Throws: Error(invalid_argument), Error(limit_exceeded).
   CountMin(double epsilon, double delta, const CountMinOptions& options = {});
-  /// Of `depth` rows, 1 to 64, of `width` counters each.
+  /// With `depth` rows, 1 to 64, of `width` counters each.
   static CountMin of_size(std::uint64_t width, unsigned depth, const CountMinOptions& options = {});
 
-  /// Counts a key. Counters stay at their highest, 2^32 - 1, once they reach it. A sketch mapped read-only gets memory
-  /// of its own first. Throws: Error(invalid_argument) without counters, Error(limit_exceeded).
+  /// Counts a key. Counters stop at 2^32 - 1. A sketch mapped read-only gets its own memory first.
+  /// Throws: Error(invalid_argument) without counters, Error(limit_exceeded).
   void add(KeyHash key, std::uint32_t times = 1);
-  /// At least as often as the key was added (or 2^32 - 1).
+  /// At least the number of times that the key was added (or 2^32 - 1).
   std::uint32_t estimate(KeyHash key) const noexcept;
 
-  /// Adds the other's counts. Both need the same width, depth and seed. Throws: Error(invalid_argument).
+  /// Adds the counts of `other`. Both need the same width, depth and seed.
+  /// Throws: Error(invalid_argument).
   void merge(const CountMin& other);
   void clear();
 
@@ -51,7 +51,7 @@ class CountMin {
   bool conservative() const noexcept { return conservative_; }
   std::uint64_t seed() const noexcept { return seed_; }
   bool writable() const noexcept { return counts_.writable(); }
-  /// How often keys were added in all.
+  /// The number of keys added in all.
   std::uint64_t total() const noexcept { return total_; }
 
   friend bool operator==(const CountMin& a, const CountMin& b) = default;
@@ -73,7 +73,8 @@ class CountMin {
   OwnArray<std::uint32_t, 2> counts_;  // depth rows of width
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<CountMin> {
   using built_in = CountMin;

@@ -1,6 +1,6 @@
 #pragma once
-// What an object looks like: a tree of text for people, or JSON for programs. The object streams by; nothing of it is
-// kept, and no more than what is shown is looked at closely.
+// An object as a tree of text for people, or as JSON for programs. The object is walked once; nothing of it is kept,
+// and only what is shown is examined.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,14 +26,14 @@ struct DescribeOptions {
   std::size_t max_text = 80;
   /// Names of polymorphic types; must outlive the call, or the Describer.
   const TypeRegistry* types = nullptr;
-  /// Of these `depth` counts: values nested in one another, whether they are shown or not.
+  /// Only `depth` applies: nested values, whether they are shown or not.
   Limits limits = {};
 };
 
-/// Describes the events of one value. Names and texts are shown so that they cannot command a terminal, hide or turn
-/// other text around: such characters are escaped. Not thread-safe.
+/// Describes the events of one value. Characters of names and texts that could command a terminal, are invisible or
+/// change the direction of text are escaped. Not thread-safe.
 ///
-/// JSON: records and maps are objects (a key that is no text is written as text; a record's version is "@version"),
+/// JSON: records and maps are objects (a key that is not text is written as text; a record's version is "@version"),
 /// sequences are arrays, numbers, text, true, false and null are themselves. All else is an object with a "kind":
 ///   array      dtype, shape, order, bytes, and values in row-major order where max_items suffices
 ///   bytes      bytes: their number                   text      bytes, head: of a text longer than max_text
@@ -50,7 +50,7 @@ class Describer {
 
   /// Valid as long as the Describer.
   OutVisitor& visitor() noexcept;
-  /// The text, without a line feed at its end.
+  /// The text, without a newline at its end.
   std::string finish();
 
  private:
@@ -58,7 +58,8 @@ class Describer {
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// The description of `value`. Throws: Error(unknown_type) for a polymorphic type that options.types does not have.
+/// The description of `value`.
+/// Throws: Error(unknown_type) for a polymorphic type that options.types does not have.
 template <class T>
 std::string describe(const T& value, const DescribeOptions& options = {}) {
   Describer describer(options);
@@ -66,8 +67,8 @@ std::string describe(const T& value, const DescribeOptions& options = {}) {
   return describer.finish();
 }
 
-/// The elements of an array as NumPy prints them, `[[1.  2.5] ... [3.  4. ]]` in lines of up to 75 characters: along
-/// each axis the first and last `edge_items`, all where there are no more than twice as many.
+/// The elements of an array as NumPy prints them, "[[1.  2.5] ... [3.  4. ]]", in lines of up to 75 characters: along
+/// each axis the first and last `edge_items`, or all if there are no more than twice as many.
 std::string format_elements(const ArrayView& array, std::size_t edge_items = 3);
 
 }  // namespace stele

@@ -46,7 +46,7 @@ struct float8_e5m2 {
   friend bool operator==(float8_e5m2, float8_e5m2) = default;
 };
 
-/// The unit in which times are counted, as NumPy has them: so many days, seconds, nanoseconds …
+/// The unit in which times are counted, as in NumPy: days, seconds, nanoseconds …
 struct TimeUnit {
   enum class Base : std::uint8_t {
     generic,
@@ -73,9 +73,9 @@ struct TimeUnit {
   Base base = Base::generic;
   std::uint32_t multiple = 1;
 
-  /// The unit of a length, with the longest base; nothing where it is no multiple of an attosecond below 2^31.
+  /// The unit of a length, with the longest base; nothing if the length is not a multiple of an attosecond below 2^31.
   static constexpr std::optional<TimeUnit> of(Length length) noexcept;
-  /// How long it is; nothing for years, months and a generic unit.
+  /// The length of the unit; nothing for years, months and a generic unit.
   constexpr std::optional<Length> length() const noexcept;
   /// "ns", "25ms"; empty for a generic unit.
   std::string text() const;
@@ -133,7 +133,8 @@ class DType {
   static DType fixed_utf32(std::uint32_t length) noexcept { return DType(Kind::utf32, 4 * length, nullptr); }
   static DType duration(TimeUnit unit) noexcept { return DType(Kind::duration, unit); }
   static DType time_point(TimeUnit unit) noexcept { return DType(Kind::time_point, unit); }
-  /// A record of `size` bytes. Fields must lie inside it. Throws: Error(invalid_argument).
+  /// A record of `size` bytes. Fields must lie inside it.
+  /// Throws: Error(invalid_argument).
   static DType record(std::vector<Field> fields, std::uint32_t size);
 
   Kind kind() const noexcept { return kind_; }
@@ -141,17 +142,18 @@ class DType {
   std::size_t item_size() const noexcept { return size_; }
   bool is_record() const noexcept { return kind_ == Kind::record; }
   bool is_time() const noexcept { return kind_ == Kind::duration || kind_ == Kind::time_point; }
-  /// Of times; generic for other kinds.
+  /// The unit of times; generic for other kinds.
   TimeUnit unit() const noexcept { return {unit_base_, unit_multiple_}; }
   /// The fields of a record, empty for other kinds.
   const std::vector<Field>& fields() const noexcept;
 
   /// "float32", "complex64", "bytes[8]", "datetime64[ns]", "{x: float32, y: float32}".
   std::string name() const;
-  /// NumPy's notation, little-endian: "<f4", "|b1", "<c8", "|S8", "<U4", "<M8[ns]"; the type's own name ("bfloat16",
-  /// "float8_e4m3fn", "float8_e5m2") where NumPy has none. Empty for records, which are lists of fields.
+  /// NumPy's notation, little-endian: "<f4", "|b1", "<c8", "|S8", "<U4", "<M8[ns]". Types that NumPy lacks have their
+  /// own name ("bfloat16", "float8_e4m3fn", "float8_e5m2"). Empty for records, which are lists of fields.
   std::string numpy() const;
-  /// The reverse of numpy(). `big_endian` is set for a leading '>'. Throws: Error(unsupported).
+  /// The reverse of numpy(). `big_endian` is set for a leading '>'.
+  /// Throws: Error(unsupported).
   static DType from_numpy(std::string_view text, bool& big_endian);
 
   friend bool operator==(const DType& a, const DType& b) noexcept;
@@ -259,7 +261,7 @@ template <>
 struct DTypeOf<std::byte> {
   static constexpr auto kind = DType::Kind::uint8;
 };
-/// std::complex, recognised by its interface so that <complex> need not be included.
+/// std::complex, recognised by its interface, so that the header `complex` need not be included.
 template <class T>
   requires requires(const T& z) {
     typename T::value_type;
@@ -273,15 +275,15 @@ struct DTypeOf<T> {
   static constexpr auto kind = sizeof(T) == 8 ? DType::Kind::complex64 : DType::Kind::complex128;
 };
 
-/// The unit of a chrono period; nothing for those that NumPy has no unit for, such as 1/30 second.
+/// The unit of a chrono period; nothing for those without a unit in NumPy, such as 1/30 second.
 template <class Period>
 inline constexpr std::optional<TimeUnit> time_unit =
     TimeUnit::of({static_cast<std::uint64_t>(Period::num), static_cast<std::uint64_t>(Period::den)});
-/// Clocks that count from 1970: the system's, and the time zone of whoever looks.
+/// Clocks that count from 1970: the system clock and local time.
 template <class Clock>
 inline constexpr bool counts_from_1970 =
     std::is_same_v<Clock, std::chrono::system_clock> || std::is_same_v<Clock, std::chrono::local_t>;
-/// 64-bit integers that count a unit. Those of other clocks are what has passed since the clock's own epoch.
+/// 64-bit integers that count a unit. For other clocks they count from the clock's own epoch.
 template <class Rep, class Period>
   requires(std::signed_integral<Rep> && sizeof(Rep) == 8 && time_unit<Period>.has_value())
 struct DTypeOf<std::chrono::duration<Rep, Period>> {

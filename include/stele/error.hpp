@@ -37,7 +37,7 @@ enum class Errc : std::uint8_t {
 /// The enumerator's name, as in "type_mismatch".
 std::string_view to_string(Errc code) noexcept;
 
-/// Where an error lies: in which file, where in the object graph and where in the bytes. What is not known is empty.
+/// Where an error arose: in which file, where in the object graph and where in the bytes. Unknown parts are empty.
 struct Where {
   std::string_view path = {};                          // JSON Pointer without the leading slash
   std::optional<std::uint64_t> offset = std::nullopt;  // from the start of the plain archive
@@ -45,23 +45,23 @@ struct Where {
 };
 
 /// Every failure of the library. `what()` reads "file: path: message (offset n)" on one line, without the file where
-/// the message names it. Of what is very long, the middle is left out; what a terminal would obey is escaped.
+/// the message names it. It leaves out the middle of very long text and escapes characters that a terminal would obey.
 class Error : public std::runtime_error {
  public:
   Error(Errc code, std::string message, Where where = {});
 
   Errc code() const noexcept { return code_; }
-  /// The message without its place.
+  /// The message without file, path and offset.
   const std::string& message() const noexcept { return message_; }
-  /// The file as the user named it, or what else the bytes come from: "descriptor 3", "the stream", what Source::name()
-  /// says. Empty for memory and where no file is at fault.
+  /// The file as the user named it, or another source of the bytes: "descriptor 3", "the stream", the result of
+  /// Source::name(). Empty for memory and where no file is at fault.
   const std::string& file() const noexcept { return file_; }
   /// The path in the object graph, empty for the root and where it is unknown.
   const std::string& path() const noexcept { return path_; }
   /// The byte offset from the start of the plain archive.
   std::optional<std::uint64_t> offset() const noexcept { return offset_; }
 
-  /// The same error at `where`, as far as it does not know better.
+  /// The same error with those parts of `where` that it does not have yet.
   Error at(Where where) const;
 
  private:
@@ -72,7 +72,7 @@ class Error : public std::runtime_error {
   std::string file_;
 };
 
-/// A part of a message: text or a whole number.
+/// A part of a message: text or an integer.
 class MessagePart {
  public:
   MessagePart(std::string_view text) noexcept : text_(text) {}
@@ -87,14 +87,14 @@ class MessagePart {
   std::optional<std::uint64_t> number_;
 };
 
-/// The parts one after another. Out of line, so that headers need not join strings.
+/// The parts joined. Out of line, so that headers need not join strings.
 std::string message(std::initializer_list<MessagePart> parts);
 
 /// Throws Error. Out of line, so that callers stay small.
 [[noreturn]] void fail(Errc code, std::string message, Where where = {});
 
-/// To be called while `error` is handled: throws it again, with `where` as far as it does not know better. What is
-/// derived from Error is thrown as it is.
+/// To be called while `error` is handled: throws it again, with those parts of `where` that it does not have yet.
+/// Classes derived from Error are thrown unchanged.
 [[noreturn]] void rethrow_at(const Error& error, Where where);
 
 }  // namespace stele

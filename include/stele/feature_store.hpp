@@ -1,11 +1,11 @@
 #pragma once
 // FeatureStore: which categorical features each entity has had (user → "category=books", "clicked=17", …) in a few bits
 // for each pair, for models that take an entity's history as their input. Pairs of entity and feature are keys of a
-// blocked Bloom filter: contains() has no false negatives, and false positives as often as its size decides. The
-// features met are also kept exactly, so that those of an entity can be listed.
+// blocked Bloom filter: contains() has no false negatives, and false positives at a rate that its size decides. The
+// known features are also stored exactly, so that those of an entity can be listed.
 //
 // The memory form is the file form: save(), load() and mapping need nothing more. docs/guide/feature-store.md has
-// figures: what a model loses at which size.
+// measurements of what a model loses at which size.
 
 #include <cstddef>
 #include <cstdint>
@@ -24,17 +24,17 @@
 namespace stele {
 
 struct FeatureStoreOptions {
-  /// Distinct pairs of entity and feature that the store is made for, those of all generations together.
+  /// The number of distinct pairs of entity and feature that the store is made for, in all generations together.
   std::uint64_t capacity = 1'000'000;
-  /// How small: 0 takes 32 bits for each pair, 1: 24, 2: 16, 3: 12, 4: 8, 5: 6, 6: 4, 7: 2, 8: 1, 9: half a bit.
-  /// docs/guide/feature-store.md tells the false positive rates, and what they cost a model.
+  /// The size of a pair: 0 takes 32 bits, 1: 24, 2: 16, 3: 12, 4: 8, 5: 6, 6: 4, 7: 2, 8: 1, 9: half a bit.
+  /// docs/guide/feature-store.md has the false positive rates, and what they cost a model.
   int level = 3;
   /// Bits for each pair instead of a level; 0: the level's.
   double bits_per_pair = 0;
-  /// Parts by age, 1 to 64: rotate() drops the oldest. A look-up asks each of them.
+  /// The number of generations, 1 to 64: rotate() drops the oldest. A look-up asks each of them.
   unsigned generations = 1;
-  /// Count pairs of features added together, so that 99 % of the counts are at most this share of all pairs too high;
-  /// 0: do not. Takes 54 / epsilon bytes for each generation.
+  /// Count pairs of features added together, with 99 % of the counts too high by at most this share of all pairs; 0: do
+  /// not count. Takes 54 / epsilon bytes for each generation.
   double together_epsilon = 0;
   std::uint64_t seed = 0;
 };
@@ -61,8 +61,8 @@ class FeatureBatch {
   std::string text_;
 };
 
-/// Fills an empty batch with events, best some thousand; without any at the end of the stream. Called by one thread at
-/// a time.
+/// Fills an empty batch with events, preferably some thousand; leaves it empty at the end of the stream. Called by one
+/// thread at a time.
 using FeatureSource = std::function<void(FeatureBatch&)>;
 
 struct FeatureStoreReport {
@@ -70,63 +70,66 @@ struct FeatureStoreReport {
   std::uint64_t known_bytes = 0;     // of the list of known features
   std::uint64_t together_bytes = 0;  // of the counts of features added together
   std::uint64_t known_features = 0;
-  double pairs = 0;                // about how many distinct ones each generation has, summed
+  double pairs = 0;                // the approximate number of distinct pairs of each generation, summed
   double bits_per_pair = 0;        // of the filters alone
-  double false_positive_rate = 0;  // of a look-up, as the bits now are
+  double false_positive_rate = 0;  // of a look-up, with the bits set now
   double expected_rate = 0;        // of a look-up once the store is full
 };
 
-/// Copies are values. Not thread-safe but for const functions; distinct stores may be used by different threads. To be
-/// changed, a store is loaded or mapped copy_on_write and saved again: of one mapped read_write only bits reach the
-/// file, not the list of features, which grows.
+/// Copies are values. Not thread-safe, except const functions; different threads may use distinct stores. To change a
+/// store, load it or map it copy_on_write, and save it again: with read_write only bits reach the file, not the list of
+/// features, which grows.
 class FeatureStore {
  public:
   /// No capacity: contains nothing, and add() fails.
   FeatureStore() noexcept = default;
   /// Throws: Error(invalid_argument), Error(limit_exceeded).
   explicit FeatureStore(const FeatureStoreOptions& options);
-  /// The bits for each pair at a compression level, 0 to 9. Throws: Error(invalid_argument).
+  /// The bits for each pair at a compression level, 0 to 9.
+  /// Throws: Error(invalid_argument).
   static double bits_per_pair(int level);
 
   /// Adds a feature to an entity, in the youngest generation. More pairs than the capacity only raise the rate. A store
-  /// mapped read-only gets memory of its own first. Throws: Error(invalid_argument) without a capacity,
-  /// Error(limit_exceeded).
+  /// mapped read-only gets its own memory first.
+  /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded).
   void add(KeyHash entity, const Feature& feature);
-  /// Adds several, and counts each pair of distinct ones among them as together once.
+  /// Adds several features, and counts each pair of distinct ones among them once as together.
   void add_together(KeyHash entity, std::span<const Feature> features);
-  /// Adds all events of a stream by `threads` threads; 0: as many as the machine has, at most 16. Gives the same store
-  /// as add() for each in turn. What the source throws comes through; the events before are in the store.
+  /// Adds all events of a stream on `threads` threads; 0: as many as the machine has, at most 16. The result is that of
+  /// add() for each in turn. Exceptions of the source pass through; the store then has the events before.
   void build(const FeatureSource& source, unsigned threads = 0);
-  /// Adds what the other contains. Both need to be made with the same options and rotated as often.
+  /// Adds the content of `other`. Both must have the same options and the same number of rotations.
   /// Throws: Error(invalid_argument).
   void merge(const FeatureStore& other);
-  /// Drops the oldest generation, with the features last seen in it, and begins a new one. The time it takes depends on
-  /// the size of a generation and the number of known features only. Indices of known features change. Throws:
-  /// Error(invalid_argument) without a capacity, Error(limit_exceeded), Error(damaged); then nothing has changed.
+  /// Drops the oldest generation, with the features last seen in it, and begins a new one. The time depends only on the
+  /// size of a generation and the number of known features. Indices of known features change.
+  /// Throws: Error(invalid_argument) without a capacity, Error(limit_exceeded), Error(damaged); then nothing has
+  /// changed.
   void rotate();
 
   /// Whether the entity has the feature, in any generation.
   bool contains(KeyHash entity, KeyHash feature) const noexcept;
-  /// Sets found[i] to whether the entity has features[i], as 1 or 0; returns how many it has. A thousand at once take a
-  /// few microseconds. Throws: Error(invalid_argument) for different lengths.
+  /// Sets found[i] to 1 if the entity has features[i], else to 0; returns how many it has. A thousand at once take a
+  /// few microseconds.
+  /// Throws: Error(invalid_argument) for different lengths.
   std::size_t contains_many(KeyHash entity, std::span<const KeyHash> features, std::span<std::uint8_t> found) const;
-  /// Sets found[i] to whether entities[i] has the feature.
+  /// Sets found[i] to 1 if entities[i] has the feature, else to 0.
   std::size_t contains_many(std::span<const KeyHash> entities, KeyHash feature, std::span<std::uint8_t> found) const;
-  /// How many rotations ago the entity got the feature last; nothing where it has it in no generation.
+  /// How many rotations ago the feature was last added to the entity; nothing if no generation has it.
   std::optional<unsigned> age(KeyHash entity, KeyHash feature) const noexcept;
-  /// The indices in known() of the features that the entity has, ascending; those it does not have are among them at
-  /// the rate of false positives.
+  /// The indices in known() of the features that the entity has, ascending; others are among them at the false positive
+  /// rate.
   std::vector<std::uint32_t> features(KeyHash entity) const;
-  /// The features met.
+  /// The known features.
   const KnownFeatures& known() const noexcept { return known_; }
 
-  /// How often the two features were added together; 0 where this is not counted.
+  /// How often the two features were added together; 0 if this is not counted.
   std::uint64_t together(KeyHash one, KeyHash two) const noexcept;
   /// How many of the entities have both features.
   std::size_t count_with_both(std::span<const KeyHash> entities, KeyHash one, KeyHash two) const;
 
   unsigned generations() const noexcept { return static_cast<unsigned>(filters_.size()); }
-  /// How often the store was rotated.
+  /// The number of rotations.
   std::uint32_t rotations() const noexcept { return rotations_; }
   /// Reads all filters.
   FeatureStoreReport report() const;
@@ -152,7 +155,8 @@ class FeatureStore {
   KnownFeatures known_;
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<FeatureStore> {
   using built_in = FeatureStore;

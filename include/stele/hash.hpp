@@ -1,6 +1,6 @@
 #pragma once
 // The content hash: 128 bits that are equal for equal values, whatever their strides, capacities, addresses or the
-// iteration order of an unordered container. hash() walks a value once; a Hasher takes the events of several.
+// iteration order of an unordered container. hash() walks a value once; a Hasher takes the events of several values.
 //
 // The digest is XXH3-128 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) of the bytes below. They are frozen.
 // Numbers are little-endian, lengths and counts have 8 bytes, a digest 16 in the canonical order (high first).
@@ -43,13 +43,14 @@
 
 namespace stele {
 
-/// A content hash. Ordered as its text is.
+/// A content hash. Its order is that of its text.
 struct Digest {
   std::array<std::byte, 16> bytes{};
 
   /// With the algorithm's name: "xxh3-128:" and 32 hexadecimal digits.
   std::string text() const;
-  /// The reverse of text(). Throws: Error(invalid_argument).
+  /// The reverse of text().
+  /// Throws: Error(invalid_argument).
   static Digest parse(std::string_view text);
 
   friend bool operator==(const Digest&, const Digest&) = default;
@@ -57,11 +58,11 @@ struct Digest {
 };
 
 struct HashOptions {
-  /// An array counts the same in either storage order. Column-major ones then cost a transposition.
+  /// An array counts the same in either storage order. Column-major arrays then cost a transposition.
   bool ignore_order = false;
   /// Names of polymorphic types; must outlive the call, or the Hasher.
   const TypeRegistry* types = nullptr;
-  /// Of these `depth` counts, for what is nested in one shared object. Unless it is set, only the thread's stack is a
+  /// Only `depth` applies, to what is nested in one shared object. Unless it is set, only the thread's stack is a
   /// limit: what is hashed is the program's own.
   Limits limits = {.depth = std::numeric_limits<std::size_t>::max()};
 };
@@ -74,14 +75,16 @@ class Hasher {
   Hasher(const Hasher&) = delete;
   Hasher& operator=(const Hasher&) = delete;
 
-  /// Hashes a value, graphs of shared pointers of any depth. Throws: Error(limit_exceeded) for deep nesting.
+  /// Hashes a value, graphs of shared pointers of any depth.
+  /// Throws: Error(limit_exceeded) for deep nesting.
   template <class T>
   void add(const T& value) {
     add([](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value);
   }
   /// Takes events one by one. Valid as long as the Hasher.
   OutVisitor& visitor() noexcept;
-  /// The digest of all values so far; more may follow. Throws: Error(invalid_argument) inside of a value.
+  /// The digest of all values so far; more may follow.
+  /// Throws: Error(invalid_argument) in the middle of a value.
   Digest digest();
 
  private:
@@ -90,8 +93,8 @@ class Hasher {
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// The content hash of `value`. Throws: what Hasher::add() does, Error(unknown_type) for a polymorphic type that
-/// options.types does not have.
+/// The content hash of `value`.
+/// Throws: what Hasher::add() throws, Error(unknown_type) for a polymorphic type that options.types does not have.
 template <class T>
 Digest hash(const T& value, const HashOptions& options = {}) {
   Hasher hasher(options);
@@ -99,8 +102,7 @@ Digest hash(const T& value, const HashOptions& options = {}) {
   return hasher.digest();
 }
 
-/// The content hash of several values in their order: that of the tuple of them. For options, hash(std::tie(a, b),
-/// options).
+/// The content hash of several values in order: that of their tuple. With options: hash(std::tie(a, b), options).
 template <class A, class B, class... More>
   requires(!std::is_same_v<B, HashOptions> && !(std::is_same_v<More, HashOptions> || ...))
 Digest hash(const A& a, const B& b, const More&... more) {

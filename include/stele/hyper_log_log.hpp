@@ -1,8 +1,8 @@
 #pragma once
-// HyperLogLog: about how many distinct keys came, in some kilobytes however many there are (P. Flajolet, É. Fusy,
-// O. Gandouet and F. Meunier, HyperLogLog: the analysis of a near-optimal cardinality estimation algorithm, 2007). The
-// estimate is O. Ertl's (New cardinality estimation algorithms for HyperLogLog sketches, 2017), which needs no table of
-// corrections and is as good for few keys as for many.
+// HyperLogLog: the approximate number of distinct keys, in a few kilobytes however many there are (P. Flajolet, É.
+// Fusy, O. Gandouet and F. Meunier, HyperLogLog: the analysis of a near-optimal cardinality estimation algorithm,
+// 2007). The estimate is O. Ertl's (New cardinality estimation algorithms for HyperLogLog sketches, 2017), which needs
+// no table of corrections and is as good for few keys as for many.
 //
 // The memory form is the file form: save(), load() and mapping need nothing more.
 
@@ -15,22 +15,23 @@
 
 namespace stele {
 
-/// A count of distinct keys. Copies have registers of their own. Not thread-safe but for estimate().
+/// A count of distinct keys. Copies have their own registers. Not thread-safe, except estimate().
 class HyperLogLog {
  public:
   /// No registers: counts 0, and add() fails.
   HyperLogLog() noexcept = default;
   /// 2^precision registers of a byte each, precision from 4 to 18; the relative standard error is 1.04 /
-  /// sqrt(registers): 1.6 % for 4 KiB (12), 0.8 % for 16 KiB (14). Throws: Error(invalid_argument).
+  /// sqrt(registers): 1.6 % for 4 KiB (12), 0.8 % for 16 KiB (14).
+  /// Throws: Error(invalid_argument).
   explicit HyperLogLog(unsigned precision, std::uint64_t seed = 0);
 
-  /// Counts a key, once however often it comes. A sketch mapped read-only gets memory of its own first.
+  /// Counts a key, once however often it is added. A sketch mapped read-only gets its own memory first.
   /// Throws: Error(invalid_argument) without registers, Error(limit_exceeded).
   void add(KeyHash key);
-  /// About how many distinct keys were added.
+  /// The approximate number of distinct keys added.
   double estimate() const noexcept;
-  /// Counts what the other counted: the result is that of one sketch for all keys. Both need the same precision and
-  /// seed. Throws: Error(invalid_argument).
+  /// Merges `other`: the result is that of one sketch for all keys. Both need the same precision and seed.
+  /// Throws: Error(invalid_argument).
   void merge(const HyperLogLog& other);
   void clear();
 
@@ -58,7 +59,8 @@ class HyperLogLog {
   OwnArray<std::uint8_t> registers_;  // the highest rank of the keys of each
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<HyperLogLog> {
   using built_in = HyperLogLog;

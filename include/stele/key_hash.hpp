@@ -26,7 +26,7 @@ constexpr std::uint64_t integer_hash(std::uint64_t value) noexcept {
   return x ^ x >> 31;
 }
 
-/// A key, as filters and sketches take them: made of an integer, an enumerator, text or bytes without a word.
+/// A key of filters and sketches: converts from an integer, an enumerator, text or bytes.
 class KeyHash {
  public:
   constexpr KeyHash() noexcept : KeyHash(0) {}
@@ -36,15 +36,15 @@ class KeyHash {
   template <class T>
     requires std::convertible_to<const T&, std::string_view>
   KeyHash(const T& text) : KeyHash(std::as_bytes(std::span(std::string_view(text)))) {}
-  /// Up to the first zero, as a buffer that can be written to.
+  /// Up to the first zero, as for a writable buffer.
   template <std::size_t N>
   KeyHash(char (&text)[N]) : KeyHash(std::as_bytes(std::span(std::string_view(text)))) {}
-  /// A literal, whole but for the zero at its end.
+  /// A literal, without the zero at its end.
   template <std::size_t N>
   KeyHash(const char (&text)[N]) : KeyHash(std::as_bytes(std::span(text, text[N - 1] == '\0' ? N - 1 : N))) {}
   KeyHash(std::span<const std::byte> bytes) noexcept;
 
-  /// The key that has this hash, made by another program or kept from before.
+  /// The key with this hash, from another program or from before.
   static constexpr KeyHash of_hash(std::uint64_t hash) noexcept {
     KeyHash key;
     key.hash_ = hash;

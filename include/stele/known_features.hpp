@@ -1,6 +1,6 @@
 #pragma once
-// KnownFeatures: the exact list of the features a FeatureStore has met, in the order of their first coming, with their
-// names. A filter cannot tell what was put into it; with this list it can be asked for each.
+// KnownFeatures: the exact list of the features of a FeatureStore, in the order in which they first occurred, with
+// their names. A filter cannot list what was added to it; with this list it can be asked for each feature.
 
 #include <concepts>
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace stele {
 
-/// A feature as it is added: an integer, an enumerator or text. Text must outlive the Feature.
+/// A feature: an integer, an enumerator or text. Text must outlive the Feature.
 class Feature {
  public:
   template <class T>
@@ -38,11 +38,11 @@ class Feature {
   bool is_number_ = false;
 };
 
-/// A list of distinct features with a hash table over it, in arrays that can be mapped. Features whose keys have one
-/// hash count as one. Copies are values. Not thread-safe but for const functions.
+/// A list of distinct features with a hash table over it, in arrays that can be mapped. Features whose keys have the
+/// same hash count as one. Copies are values. Not thread-safe, except const functions.
 class KnownFeatures {
  public:
-  /// The index of a feature, which is added where it is new, and marked as seen at `time`.
+  /// The index of a feature. A new feature is added. It is marked as seen at `time`.
   /// Throws: Error(limit_exceeded) beyond 2^31 features.
   std::uint32_t add(const Feature& feature, std::uint32_t time = 0);
   std::optional<std::uint32_t> find(KeyHash feature) const noexcept;
@@ -52,23 +52,23 @@ class KnownFeatures {
   std::span<const std::uint64_t> hashes() const& noexcept { return {hashes_.data(), hashes_.size()}; }
   std::span<const std::uint64_t> hashes() && = delete;
   KeyHash key(std::uint32_t index) const { return KeyHash::of_hash(hashes_[checked(index)]); }
-  /// Text as it was added, a number in decimal digits. Valid until the list changes.
-  /// Throws: Error(out_of_range), Error(damaged) where a file contradicts itself.
+  /// The text as it was added, or the number in decimal digits. Valid until the list changes.
+  /// Throws: Error(out_of_range), Error(damaged) if a file contradicts itself.
   std::string_view name(std::uint32_t index) const&;
   std::string_view name(std::uint32_t index) && = delete;
-  /// The number a feature is; nothing for text.
+  /// The number of a feature; nothing for text.
   std::optional<std::int64_t> number(std::uint32_t index) const;
   /// The last time the feature was added.
   std::uint32_t last_time(std::uint32_t index) const { return times_[checked(index)]; }
 
-  /// Marks features as seen; others may do the same at once. prepare_marks() must come before, in one thread.
+  /// Marks features as seen, from several threads at once. Call prepare_marks() before, in one thread.
   void prepare_marks() { (void)times_.own(); }
   void mark_atomic(std::uint32_t index, std::uint32_t time);
-  /// Drops the features whose last time is before `time`. Indices change; the order stays.
+  /// Drops the features last seen before `time`. Indices change; the order stays.
   void forget_before(std::uint32_t time);
   void clear() { *this = KnownFeatures(); }
 
-  /// Of all arrays.
+  /// The bytes of all arrays.
   std::uint64_t byte_count() const noexcept;
 
   friend bool operator==(const KnownFeatures& a, const KnownFeatures& b);
@@ -95,7 +95,8 @@ class KnownFeatures {
   OwnArray<std::uint32_t> slots_;  // open addressing by the low bits of the hash: index + 1, or 0
 };
 
-/// Stored as a record; loading checks it. Throws: Error(damaged), Error(unsupported) for a newer version.
+/// Stored as a record; loading checks it.
+/// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
 struct Walk<KnownFeatures> {
   using built_in = KnownFeatures;

@@ -1,5 +1,5 @@
 #pragma once
-// What an archive says of itself beside its value: names and texts, numbers or booleans.
+// Metadata of an archive: named texts, numbers or booleans.
 
 #include <concepts>
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace stele {
 
-/// A text, an integer, a floating-point number or a boolean, made of any of these. An integer is equal to one of the
-/// same value, whatever its type was; values of different kinds are not equal.
+/// A text, an integer, a floating-point number or a boolean. Integers are equal if their values are, whatever their
+/// types were; values of different kinds are not equal.
 class MetadataValue {
  public:
   MetadataValue() = default;  // an empty text
@@ -49,7 +49,7 @@ class MetadataValue {
   double real() const;  // of integers the nearest number
   bool boolean() const;
 
-  /// As people read it: the text itself, or as JSON has it.
+  /// As people read it: the text itself, or the JSON form.
   std::string to_string() const;
 
   friend bool operator==(const MetadataValue&, const MetadataValue&) = default;

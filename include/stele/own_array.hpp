@@ -13,9 +13,9 @@
 
 namespace stele {
 
-/// Copies have elements of their own, unless these are mapped read-only and so cannot change; what was moved from is
-/// empty. Arrays that shared their elements when they were saved share them again once loaded: as those of a mapping,
-/// they are copied before the first change.
+/// Copies have their own elements, unless these are mapped read-only and so cannot change; a moved-from array is empty.
+/// Arrays that shared their elements when they were saved share them again once loaded: as mapped ones, they are copied
+/// before the first change.
 template <class T, std::size_t Rank = 1>
 class OwnArray {
  public:
@@ -53,7 +53,7 @@ class OwnArray {
     return array_.data()[i];
   }
   const Array<T, Rank>& array() const noexcept { return array_; }
-  /// What visit() names, and loading reads into.
+  /// The field of visit(), which loading reads into.
   const Array<T, Rank>& stored() const noexcept { return array_; }
   Array<T, Rank>& stored() noexcept {
     room_ = 0;
@@ -61,7 +61,7 @@ class OwnArray {
     return array_;
   }
 
-  /// The elements, to be changed; copied first where they are mapped read-only, or shared.
+  /// The elements, writable; copied first if they are mapped read-only, or shared.
   T* own() {
     if (!writable()) {
       *this = OwnArray(array_.clone());
@@ -71,7 +71,8 @@ class OwnArray {
     }
     return array_.mutable_data();
   }
-  /// The elements, to be changed where they are. Throws: Error(read_only).
+  /// The elements, writable in place.
+  /// Throws: Error(read_only).
   T* mutable_data() {
     if (shared()) {
       fail(Errc::read_only, "the array shares its elements with another that was loaded with it; own() copies them");
@@ -79,7 +80,7 @@ class OwnArray {
     return array_.mutable_data();
   }
 
-  /// Has room made for `more` elements at the end, in constant time for each over many calls.
+  /// Makes room for `more` elements at the end, in amortised constant time for each.
   void make_room(std::uint64_t more)
     requires(Rank == 1)
   {
@@ -92,7 +93,7 @@ class OwnArray {
       room_ = room;
     }
   }
-  /// Adds elements at the end; cannot fail where there is room for them.
+  /// Adds elements at the end; cannot fail if there is room for them.
   void append(std::span<const T> more)
     requires(Rank == 1)
   {

@@ -1,5 +1,5 @@
 #pragma once
-// The state of random number engines of <random>: after loading, an engine goes on with the same numbers.
+// The state of the standard library's random number engines: after loading, an engine continues with the same numbers.
 //
 // Stored are the numbers of the engine's textual representation in the "C" locale (operator<<), as one array of uint64.
 // Standard libraries differ in what they write there for some engines, so a state is for the library that wrote it.
@@ -23,7 +23,7 @@ using ParseEngine = void (*)(std::istream& in, void* engine);
 void write_engine(OutVisitor& out, PrintEngine print, const void* engine);
 /// Reads as many numbers.
 std::vector<std::uint64_t> read_engine(InVisitor& in, std::size_t count);
-/// Gives them to `parse` as text. Fails where the stream does not like them, or they are not `valid`.
+/// Gives them to `parse` as text. Fails if the stream rejects them, or they are not `valid`.
 void set_engine(InVisitor& in, const std::vector<std::uint64_t>& numbers, bool valid, ParseEngine parse, void* engine);
 
 #if defined(__GLIBCXX__)
@@ -32,8 +32,8 @@ inline constexpr std::size_t engine_positions = 1;  // libstdc++ writes where th
 inline constexpr std::size_t engine_positions = 0;
 #endif
 
-/// How many numbers an engine has, and whether some are a state of it: operator>> believes what it reads. `at` goes
-/// behind them.
+/// How many numbers an engine has, and whether some numbers are a state of it: operator>> believes what it reads. `at`
+/// moves past them.
 template <class E>
 struct EngineState;
 template <class U, U a, U c, U m>

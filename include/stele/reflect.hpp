@@ -15,7 +15,7 @@
 
 namespace stele {
 
-/// A class whose fields can be listed: an aggregate that is no union and has no tuple protocol (as std::array has).
+/// A class whose fields can be listed: an aggregate that is not a union and has no tuple protocol (as std::array has).
 template <class T>
 concept Aggregate =
     std::is_class_v<T> && std::is_aggregate_v<T> && !requires { std::tuple_size<std::remove_cv_t<T>>::value; };

@@ -156,7 +156,7 @@ consteval bool accepts(std::index_sequence<I...>, std::index_sequence<J...>) {
 template <class T, std::size_t before, std::size_t braces, std::size_t after = 0>
 inline constexpr bool takes = accepts<T, braces>(std::make_index_sequence<before>(), std::make_index_sequence<after>());
 
-/// The most `{}` that T takes behind `before` objects, by bisection; at most max_fields + 1. `low` are accepted.
+/// The most `{}` that T takes after `before` objects, by bisection; at most max_fields + 1. `low` are accepted.
 template <class T, std::size_t before, std::size_t low = 0, std::size_t high = max_fields + 1>
 consteval std::size_t most_braces() {
   if constexpr (low == high) {
@@ -272,7 +272,7 @@ consteval std::size_t count_elements() {
   }
 }
 
-/// Whether `Object` can initialise the element behind `before` others, itself and not only a part of it.
+/// Whether `Object` can initialise the element after `before` others, itself and not only a part of it.
 template <class T, class Object, std::size_t... I, std::size_t... J>
 consteval bool element_takes(std::index_sequence<I...> before, std::index_sequence<J...> after) {
   if constexpr (has_no_array<T>(std::make_index_sequence<before.size() + 1 + after.size()>())) {

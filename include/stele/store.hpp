@@ -1,6 +1,6 @@
 #pragma once
-// The store: a key-value store in a folder. Values lie in data files that only grow and are read by mapping; an index
-// leads from keys to them. One process writes, many read. docs/store.md says what is guaranteed.
+// The store: a key-value store in a folder. Values lie in append-only data files and are read by mapping; an index maps
+// keys to places. One process writes, many read. docs/store.md states what is guaranteed.
 
 #include <cstdint>
 #include <functional>
@@ -21,8 +21,8 @@ namespace stele {
 
 namespace walk {
 
-/// Text, and bytes in one row, without a way of their own to be stored: a Store keeps them as they are. A class that
-/// only converts to them may hold more.
+/// Contiguous text and bytes without a stored form of their own: a Store keeps them unchanged. A class that only
+/// converts to them may hold more.
 template <class T>
 inline constexpr bool is_store_text = [] {
   if constexpr (std::is_pointer_v<T>) {
@@ -47,14 +47,14 @@ class StoreBatch;
 class StoreExchange;  // the library's own
 struct StoreCore;
 
-/// A key-value store. All members may be called by several threads at once; writes go one after another. It must not be
-/// used in a child after fork(): open it there anew.
+/// A key-value store. Several threads may call all members at once; writes are serialised. A child of fork() must not
+/// use it: open it there anew.
 class Store {
  public:
-  /// Opens a folder, or read_only a file that compact_to() wrote. Nothing is locked before the first write.
-  /// Throws: Error(not_found), Error(io), Error(damaged) where the index is: then recover().
+  /// Opens a folder, or with read_only a file that compact_to() wrote. Nothing is locked before the first write.
+  /// Throws: Error(not_found), Error(io), Error(damaged) if the index is damaged: then call recover().
   static Store open(const Path& path, StoreMode mode = StoreMode::create, const StoreOptions& options = {});
-  /// Commits what was put and not committed, without a way to tell of failure: call close().
+  /// Commits what was put and not committed, but cannot report a failure: call close().
   ~Store();
   Store(Store&&) noexcept;
   Store& operator=(Store&&) noexcept;
@@ -63,8 +63,8 @@ class Store {
   // Error(invalid_argument) for a key that is too long, and where a type or the function of an order writes to the
   // store that it is called by. ---
 
-  /// Stores any value that save() takes; text and bytes in one row as they are. Seen by this Store at once, by others
-  /// after commit().
+  /// Stores any value that save() takes; contiguous text and bytes unchanged. This Store sees it at once, others after
+  /// commit().
   template <class T>
   void put(const Key& key, const T& value) {
     if constexpr (walk::CharArray<T>) {
@@ -77,10 +77,10 @@ class Store {
       put_object(key, {[](Writer& out, const void* v) { out.write(*static_cast<const T*>(v)); }, &value});
     }
   }
-  /// Whether there was such a key.
+  /// Returns whether the key existed.
   bool erase(const Key& key);
-  /// Reads a value, lets `change` alter it and stores it, with no other write between; false where there is none.
-  /// `change` may use the store, but not begin a batch or a vacuum, release or close it.
+  /// Reads a value, lets `change` modify it and stores it, with no other write in between; false if there is none.
+  /// `change` may use the store, but must not begin a batch or a vacuum, release or close it.
   template <class T, class F>
   bool update(const Key& key, F&& change) {
     const Exclusive exclusive(*this);
@@ -93,14 +93,14 @@ class Store {
     put(key, value);
     return true;
   }
-  /// Writes that other processes see all or none of. While it is there, all that is written belongs to it; another
+  /// Writes that become visible to other processes as a whole. While the batch exists, all writes belong to it; another
   /// thread's batch or vacuum waits for its end.
   StoreBatch batch();
-  /// Makes what was put and erased visible to others; as durable as the options ask.
+  /// Makes puts and erasures visible to others; as durable as the options say.
   void commit();
-  /// Commits and waits until everything is on the device, whatever the options ask.
+  /// Commits and waits until everything is on the device, whatever the options say.
   void flush();
-  /// Commits, and lets others write. The Store can be used on, and takes the lock again at its next write.
+  /// Commits, and lets others write. The Store stays usable and takes the lock again at its next write.
   void release();
   /// Commits and closes; an open batch is undone. Items and values handed out stay valid, ranges do not.
   void close();
@@ -121,20 +121,20 @@ class Store {
     const std::optional<StoreValue> found = view(key);
     return found ? std::optional<T>(found->as<T>(load_options())) : std::nullopt;
   }
-  /// The value where it lies; of one that is not committed a copy.
+  /// A view of the value where it lies; a copy if it is not committed.
   std::optional<StoreValue> view(const Key& key) const;
   bool contains(const Key& key) const;
   std::uint64_t size() const;
   bool empty() const { return size() == 0; }
-  /// Many values in one go, read in the order in which they lie and asked from the device ahead; in the order of
-  /// `keys`.
+  /// Many values at once, returned in the order of `keys`. They are read in the order in which they lie, with
+  /// prefetching.
   template <class T>
   std::vector<std::optional<T>> get_many(std::span<const Key> keys) const {
     std::vector<std::optional<T>> values(keys.size());
     view_many(keys, [&](std::size_t i, const StoreValue& value) { values[i] = value.as<T>(load_options()); });
     return values;
   }
-  /// The same for views: calls `found` for each key that is there, in the order in which the values lie.
+  /// The same for views: calls `found` for each existing key, in the order in which the values lie.
   void view_many(std::span<const Key> keys,
                  const std::function<void(std::size_t index, const StoreValue& value)>& found) const;
 
@@ -142,11 +142,12 @@ class Store {
 
   StoreItems items(const KeyRange& range = {}) const;
   StoreKeys keys(const KeyRange& range = {}) const;
-  /// In the order in which keys were last put.
+  /// In the order of the last put of each key.
   StoreItems by_insertion() const;
   /// From the smallest to the largest; takes 24 bytes of memory a value.
   StoreItems by_size(bool reverse = false) const;
-  /// In a secondary order. Throws: Error(not_found) where the store has none of that name.
+  /// In a secondary order.
+  /// Throws: Error(not_found) if the store has none of that name.
   StoreItems by_order(std::string_view name, bool reverse = false) const;
   /// Every item once, in an order drawn from `seed`, the same for the same keys on every machine. Takes 24 bytes of
   /// memory a value.
@@ -157,20 +158,21 @@ class Store {
   // --- Care ---
 
   StoreStats stats() const;
-  /// Reads everything and checks it. Does not throw for damage: the report tells.
+  /// Reads and checks everything. Does not throw for damage: the report lists it.
   StoreReport verify(const StoreProgress& progress = {}) const;
-  /// Writes shards with dead bytes anew, without them, and joins small ones, while others read and this process writes.
-  /// Returns the bytes of files that went. A crash leaves the store as it was or with a part done.
+  /// Rewrites shards with dead bytes without them, and joins small shards, while others read and this process writes.
+  /// Returns the bytes of the files removed. A crash leaves the store as it was or with a part done.
   std::uint64_t vacuum(const VacuumOptions& options = {});
-  /// Makes a dictionary of zstd from up to `samples` values, with which small values are compressed from then on.
-  /// Throws: Error(unsupported) for other codecs, Error(invalid_argument) where there is too little to learn from.
+  /// Trains a zstd dictionary on up to `samples` values; small values are compressed with it from then on.
+  /// Throws: Error(unsupported) for other codecs, Error(invalid_argument) if there is too little to train on.
   void train_dictionary(std::uint64_t samples = 10'000, std::size_t bytes = 112'640);
   void drop_order(std::string_view name);
-  /// Writes everything to one file that is opened read_only, as an archive of its own: live values in the order of
-  /// their keys, and their index. Appears when it is complete. Secondary orders are left out.
+  /// Writes everything to one file that is opened with read_only, as an archive of its own: live values in the order of
+  /// their keys, and their index. The file appears when it is complete. Secondary orders are left out.
   void compact_to(const Path& file, const StoreProgress& progress = {}) const;
-  /// Makes the index of a folder anew from its shards. Keys lead to the last whole value of a commit that is found.
-  /// Secondary orders are dropped. Throws: Error(busy), Error(io), Error(not_found) where there are no shards.
+  /// Rebuilds the index of a folder from its shards. Keys get the last whole committed value found. Secondary orders
+  /// are dropped.
+  /// Throws: Error(busy), Error(io), Error(not_found) if there are no shards.
   static StoreReport recover(const Path& folder, const StoreProgress& progress = {});
 
  private:
@@ -223,8 +225,8 @@ class StoreBatch {
   Store* store_;
 };
 
-/// A store of values of one type, by a serialiser of one's own: `Serialiser::write(const T&)` gives bytes (a string or
-/// a vector of std::byte), `Serialiser::read(Bytes)` a T.
+/// A store of values of one type, with a serialiser of one's own: `Serialiser::write(const T&)` returns bytes (a string
+/// or a vector of std::byte), `Serialiser::read(Bytes)` a T.
 template <class T, class Serialiser>
 class SerialisedStore {
  public:

@@ -1,7 +1,7 @@
 #pragma once
-// TokenCounts: token -> count for classifiers with millions of tokens, nearly as small as its tokens and counts. Tokens
-// of one length lie packed in one sorted lane, their counts behind them. The lanes are what a file holds, so that a
-// table is saved, loaded and mapped as it lies in memory, and processes that map it share its pages.
+// TokenCounts: token → count for classifiers with millions of tokens, nearly as small as its tokens and counts. Tokens
+// of one length are packed in one sorted lane, followed by their counts. A file holds the lanes in their memory form,
+// so that a table is saved, loaded and mapped as it is, and processes that map it share its pages.
 
 #include <concepts>
 #include <cstddef>
@@ -20,14 +20,14 @@
 
 namespace stele {
 
-/// A count for each token. A token is any string of bytes, the empty one included; a count is 1 at least.
+/// A count for each token. A token is any byte string, the empty one included; a count is at least 1.
 ///
-/// Known tokens are counted in place. New ones go to a hash table per lane, which is merged into the lane whenever it
-/// has grown to a quarter of it, and by merge(); look-ups see both. Copies share their lanes, as do mapped tables with
-/// their file: a lane is copied by the first write to it, so neither other copies nor the file ever change.
+/// Known tokens are counted in place. New ones go to a hash table per lane, which is merged into the lane when it has
+/// grown to a quarter of it, and by merge(); look-ups see both. Copies share their lanes, and mapped tables share them
+/// with their file. The first write to a lane copies it, so other copies and the file never change.
 ///
-/// Const members may be called by several threads at once; copies may be used by different threads. A table that was
-/// moved from may only be assigned to or destroyed.
+/// Several threads may call const members at once; different threads may use copies. A moved-from table may only be
+/// assigned to or destroyed.
 class TokenCounts {
  public:
   static constexpr std::size_t highest_lane = 255;
@@ -42,16 +42,16 @@ class TokenCounts {
   TokenCounts& operator=(TokenCounts&& other) noexcept;
 
   /// Counts a token `n` times; n = 0 does nothing.
-  /// Throws: Error(out_of_range), and changes nothing, where the total would exceed 2^64 - 1.
+  /// Throws: Error(out_of_range), and changes nothing, if the total would exceed 2^64 - 1.
   void add(std::string_view token, std::uint64_t n = 1);
   /// How often a token was counted; 0 for one that was not.
   std::uint64_t count(std::string_view token) const noexcept;
   bool contains(std::string_view token) const noexcept { return count(token) != 0; }
-  /// The counts of many tokens: several searches at once, so that they wait for memory together. Throws:
-  /// Error(invalid_argument) unless the spans have one size.
+  /// The counts of many tokens, with several searches in flight, so that they wait for memory together.
+  /// Throws: Error(invalid_argument) unless the spans have one size.
   void count_many(std::span<const std::string_view> tokens, std::span<std::uint64_t> counts) const;
 
-  /// The number of different tokens.
+  /// The number of distinct tokens.
   std::uint64_t size() const noexcept;
   bool empty() const noexcept { return size() == 0; }
   /// The sum of all counts.
@@ -60,15 +60,15 @@ class TokenCounts {
   /// Bytes of memory that the table takes, or maps, capacity included.
   std::uint64_t bytes() const noexcept;
 
-  /// Brings all new tokens into the lanes: time linear in the lanes that have some, memory for one lane more.
+  /// Merges all new tokens into the lanes: time linear in the lanes that have some, memory for one more lane.
   void merge();
-  /// Adds the counts of `other`, in linear time; the sum is made beside both tables. Throws: Error(out_of_range), and
-  /// changes nothing, as add() does.
+  /// Adds the counts of `other`, in linear time; the sum is built beside both tables.
+  /// Throws: Error(out_of_range), and changes nothing, as add() does.
   void merge_from(const TokenCounts& other);
   /// Removes the tokens counted less than `least` times, in linear time. Returns their number.
   std::uint64_t remove_below(std::uint64_t least);
 
-  /// The `k` tokens counted most, or all there are, highest count first; of equals the one that for_each() meets first.
+  /// The `k` tokens with the highest counts, highest first, or all; ties in the order of for_each().
   std::vector<std::pair<std::string, std::uint64_t>> top(std::size_t k) const;
 
   /// Calls use(std::string_view token, std::uint64_t count) for each token, short ones first, those of one length in
@@ -93,7 +93,8 @@ class TokenCounts {
   }
 
   /// Checks what loading does not, since it would read a mapped file whole: that the lanes are sorted and that counts
-  /// and total fit. A table for which they do not gives wrong counts, but does no harm. Throws: Error(damaged).
+  /// and total fit. A table that fails gives wrong counts, but does no other harm.
+  /// Throws: Error(damaged).
   void verify() const;
 
   /// The same tokens and counts, whether merged or not, and whatever longest_lane() is.
@@ -113,9 +114,9 @@ class TokenCounts {
   }
 
  private:
-  /// A lane as it lies in memory and in a file: for each length that occurs, shortest first, so many tokens, which a
-  /// lane has one of and the overflow lane may have several. `data` has the tokens one after another, the low
-  /// `count_width` bytes of their counts, and what token_counts_lane.hpp tells.
+  /// A lane in memory and in a file. For each length that occurs, shortest first, it has the number of tokens: one
+  /// length in a lane, one or more in the overflow lane. `data` has the tokens one after another, the low `count_width`
+  /// bytes of their counts, and the parts that docs/guide/token-counts.md describes.
   struct PackedLane {
     std::vector<std::uint64_t> lengths;
     std::vector<std::uint64_t> tokens;
@@ -124,7 +125,7 @@ class TokenCounts {
     std::uint64_t large = 0;
     Array<std::uint8_t> data;
   };
-  /// What is stored of a table.
+  /// The stored form of a table.
   struct Form {
     static constexpr unsigned stele_version = 1;
     std::uint64_t longest_lane = 32;
@@ -140,7 +141,7 @@ class TokenCounts {
   };
 
   Form form() const;
-  /// Throws: Error(malformed); then the table is as it was.
+  /// Throws: Error(malformed), and leaves the table unchanged.
   void adopt(Form form);
   const Lane* find_lane(std::size_t length) const noexcept;
   Lane& lane_for(std::size_t length);

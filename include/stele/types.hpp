@@ -44,8 +44,8 @@ constexpr auto emptier() noexcept -> void (*)(void*) {
 
 }  // namespace walk
 
-/// Names for the concrete types behind pointers to base classes. Passed in options; must outlive the call. Building one
-/// is not thread-safe, using it is.
+/// Names of the concrete types that pointers to base classes may have. Passed in options; must outlive the call.
+/// Building one is not thread-safe, using it is.
 class TypeRegistry {
  public:
   /// One registered type; what the pointer templates need of it.
@@ -105,9 +105,10 @@ class TypeRegistry {
 /// itself or one of its registered bases.
 void* cast_to_base(const TypeRegistry* types, void* object, const std::type_info& type,
                    const std::type_info& base) noexcept;
-/// The type to write an object of dynamic type `type` with. Throws: Error(unknown_type).
+/// The type to write an object of dynamic type `type` with.
+/// Throws: Error(unknown_type).
 const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type);
-/// The same, of one that a pointer to `base` leads to, which must be among its bases.
+/// The same, for the object of a pointer to `base`, which must be among the type's bases.
 const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_info& type, const std::type_info& base);
 /// The type stored under `name`, which must have `base` among its bases. Throws through `in`: Error(unknown_type).
 const TypeRegistry::Type& registered(InVisitor& in, std::string_view name, const std::type_info& base);

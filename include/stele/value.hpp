@@ -1,7 +1,7 @@
 #pragma once
-// Values without static types: a tree of what an archive holds, to look at, convert or save again without the C++ types
-// it was written from. Sharing and cycles stay as they are stored: a shared value where it is met first, references to
-// it elsewhere.
+// Values without static types: a tree of what an archive holds, to inspect, convert or save again without the C++ types
+// it was written from. Sharing and cycles stay as stored: a shared value where it is first met, references to it
+// elsewhere.
 
 #include <concepts>
 #include <cstddef>
@@ -32,7 +32,7 @@ enum class ValueKind : std::uint8_t {
   map,
   record,
   typed,      // a value under the registered name of a polymorphic type
-  shared,     // a value that references lead to
+  shared,     // a value that references refer to
   reference,  // stands for a shared value elsewhere
 };
 std::string_view to_string(ValueKind kind) noexcept;
@@ -41,9 +41,9 @@ std::string_view to_string(ValueKind kind) noexcept;
 class AnyArray {
  public:
   AnyArray() = default;
-  /// `view` lies in `buffer`.
+  /// `view` points into `buffer`.
   AnyArray(const ArrayView& view, std::shared_ptr<Buffer> buffer);
-  /// Copies the elements to a buffer of their own, densely and in the order in which they lie.
+  /// Copies the elements densely, in memory order, to a buffer of its own.
   static AnyArray copy_of(const ArrayView& view);
 
   const ArrayView& view() const& noexcept { return view_; }
@@ -59,14 +59,14 @@ class AnyArray {
   friend struct ValueAccess;
   ArrayView view_;
   std::shared_ptr<Buffer> buffer_;
-  bool shareable_ = false;  // others had the buffer too, so that it is to be stored as something to refer to
+  bool shareable_ = false;  // others had the buffer too, so it is stored as a shared value
 };
 
-/// Any value. Never changes, so that copies cost nothing, share all they hold and may be used by several threads.
+/// Any value. Immutable: copies cost nothing, share everything they hold and may be used by several threads.
 class Value {
  public:
   using Entry = std::pair<Value, Value>;  // key, value
-  /// Ties references to the shared value they lead to; equal pointers are the same one. The number is for people.
+  /// Ties references to their shared value; equal pointers mean the same one. The number is for people.
   using Anchor = std::shared_ptr<const std::uint64_t>;
 
   Value() noexcept = default;
@@ -102,7 +102,7 @@ class Value {
   Value(P text) : Value(std::string(text)) {}
   template <std::size_t N>
   Value(char (&text)[N]) : Value(std::string(text)) {}
-  /// A literal, whole but for the zero at its end.
+  /// A literal, without the zero at its end.
   template <std::size_t N>
   Value(const char (&text)[N]) : Value(std::string(walk::text_of(text))) {}
   Value(AnyArray array);
@@ -162,7 +162,8 @@ class Value {
   const Value* end() const& { return begin() + size(); }
   const Value* begin() const&& = delete;
   const Value* end() const&& = delete;
-  /// An item of a sequence or a value of a record or map. Throws: Error(not_found).
+  /// An item of a sequence or a value of a record or map.
+  /// Throws: Error(not_found).
   const Value& at(std::size_t index) const&;
   Value at(std::size_t index) const&& { return lvalue().at(index); }
   /// The field of that name, or the value of that key in a map; null where it is absent. Looks at one after another.
@@ -172,7 +173,7 @@ class Value {
   /// find(), or Error(not_found).
   const Value& operator[](std::string_view name) const&;
   Value operator[](std::string_view name) const&& { return lvalue()[name]; }
-  /// The value at a path, "layers/3/weights"; follows references that lead to something inside of this value.
+  /// The value at a path, "layers/3/weights"; follows references to something inside this value.
   /// Throws: Error(not_found), Error(invalid_argument).
   const Value& at_path(std::string_view path) const&;
   Value at_path(std::string_view path) const&& { return lvalue().at_path(path); }
@@ -207,8 +208,8 @@ class ValueBuilder {
 
   /// Valid as long as the builder.
   OutVisitor& visitor() noexcept;
-  /// The value whose events were given; the builder can then take another. Throws: Error(invalid_argument) where it is
-  /// not complete.
+  /// The value of the events; the builder can then take another.
+  /// Throws: Error(invalid_argument) if it is not complete.
   Value finish();
 
  private:
@@ -216,7 +217,7 @@ class ValueBuilder {
   std::unique_ptr<Visitor> visitor_;
 };
 
-/// Gives the events of a value, which must outlive the visitor. See Value::to() for the options that count.
+/// Plays back the events of a value, which must outlive the visitor. Value::to() lists the options that count.
 std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options = {});
 
 /// The Value of a C++ value.
@@ -227,7 +228,8 @@ Value to_value(const T& value, const TypeRegistry* types = nullptr) {
   return builder.finish();
 }
 
-/// A Value is saved and loaded as what it holds. Loading one follows references only where they lead outside of it.
+/// A Value is saved and loaded as what it holds. Loading one follows references only if they refer to something
+/// outside.
 template <>
 struct Walk<Value> {
   static void write(OutVisitor& out, const Value& value);

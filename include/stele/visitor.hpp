@@ -1,6 +1,6 @@
 #pragma once
-// The seam. A user's type writes itself as events to an OutVisitor and reads itself from an InVisitor; formats, hashers
-// and describers are behind these two interfaces and never see the type. An array crosses whole, as one event.
+// The seam. A user's type writes itself as events to an OutVisitor and reads itself from an InVisitor. Formats, hashers
+// and describers implement these two interfaces and never see the type. An array crosses whole, as one event.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,14 +19,14 @@ namespace stele {
 
 class TypeRegistry;
 
-/// Where a visitor is: for the Errors of what it visits.
+/// Where a visitor is, for Errors.
 struct Whereabouts {
   std::string path = {};
   std::optional<std::uint64_t> offset = std::nullopt;
   std::string file = {};
 };
 
-/// Whether the order of a container's items means anything.
+/// Whether the order of a container's items has a meaning.
 enum class Ordering : std::uint8_t { ordered, unordered };
 
 /// The fields of a record, in the order in which their values follow.
@@ -43,7 +43,7 @@ struct Number {
   std::uint64_t bits = 0;  // the value; for negative: -1 - value; for floats: the bits
 };
 
-/// A text or a number among many.
+/// One text or number of a run.
 struct PlainItem {
   enum class Kind : std::uint8_t { text, number };
   const char* text;    // null: a number
@@ -55,20 +55,20 @@ struct PlainItem {
 
 class OutVisitor;
 
-/// An object that several pointers may share, as one of them leads to it. Valid during the call it is given to.
+/// An object that several pointers may share. Valid during the call it is given to.
 class SharedOut {
  public:
   /// The most derived object.
   const void* object() const noexcept { return object_; }
   const std::type_info& type() const noexcept { return *type_; }
-  /// The bytes it takes.
+  /// The size of the object in bytes.
   virtual std::size_t bytes() const = 0;
-  /// Tells whether the object still lives; when it is gone, its address may be another one's. Expired from the first
-  /// where nothing owns the object.
+  /// Tells whether the object still lives; once it is gone, another object may have its address. Expired from the start
+  /// if nothing owns the object.
   virtual std::weak_ptr<const void> owner() const = 0;
   /// The registered name that the value is written under, or nothing.
   virtual std::string type_name() const = 0;
-  /// The value, to be written when its turn comes.
+  /// The value, for writing it later.
   struct Later {
     std::shared_ptr<const void> value;
     void (*write)(OutVisitor& out, const void* value) = nullptr;
@@ -103,13 +103,13 @@ class OutVisitor {
   /// Text as UTF-8; what is not valid UTF-8 is kept as bytes.
   virtual void text(std::string_view value) = 0;
   virtual void bytes(Bytes value) = 0;
-  /// Items of the innermost sequence, or keys and values of the innermost map: as many calls of text(), integer() and
-  /// the like would do the same.
+  /// Items of the innermost sequence, or keys and values of the innermost map: the same as a call of text(), integer()
+  /// and so on for each.
   virtual void plain_items(std::span<const PlainItem> items);
   /// A numeric array of any rank, strided or dense.
   virtual void array(const ArrayView& value) = 0;
   /// A one-dimensional array of `count` bools, element i as bit i % 8 of byte i / 8, the lowest bit first; the bits
-  /// behind the last are 0. The same value as array() of as many bools.
+  /// after the last are 0. The same value as array() of as many bools.
   virtual void bits(Bytes packed, std::uint64_t count);
   virtual void begin_sequence(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
   virtual void begin_map(std::uint64_t count, Ordering ordering = Ordering::ordered) = 0;
@@ -124,15 +124,15 @@ class OutVisitor {
 
   /// Whether unordered containers are to be written in the order of their keys' bytes.
   bool canonical() const noexcept { return canonical_; }
-  /// The polymorphic types that may be met, or null.
+  /// The polymorphic types that may occur, or null.
   const TypeRegistry* types() const noexcept { return types_; }
 
   /// To be called while `error` is handled: throws it again with the place in the object where it arose. `walk` writes
-  /// the object: where the visitor does not keep the place, it is found by going there once more.
+  /// the object: a visitor that does not keep the place walks it once more to find the place.
   [[noreturn]] void rethrow(const Error& error, void (*walk)(OutVisitor&, const void*), const void* object) const;
 
-  /// While one lives, shared objects are written where they are met: what is written decides about a place in a
-  /// container, so that it must be there when the item is read.
+  /// While one lives, shared objects are written where they are met: the bytes decide about a place in a container, so
+  /// they must be complete when the item is read.
   class AtOnce {
    public:
     explicit AtOnce(OutVisitor& out) noexcept : out_(out) { ++out_.at_once_; }
@@ -145,25 +145,25 @@ class OutVisitor {
   };
 
  protected:
-  /// Nothing where it is not kept.
+  /// The current place; nothing if it is not kept.
   virtual std::optional<Whereabouts> place() const { return std::nullopt; }
   bool canonical_ = false;
   const TypeRegistry* types_ = nullptr;
   std::size_t at_once_ = 0;  // AtOnce that live
 };
 
-/// What a stored value is.
+/// The kind of a stored value.
 enum class Kind : std::uint8_t { null, boolean, integer, real, text, bytes, array, sequence, map, record };
 std::string_view to_string(Kind kind) noexcept;
 
-/// What is stored of an array.
+/// The stored properties of an array.
 struct ArrayHeader {
   DType dtype;
   Shape shape;
   Order order = Order::row_major;
 };
 
-/// Where an array is read to. The reader asks it in the order of the functions below.
+/// The destination of an array. The reader calls the functions below in order.
 class ArrayTarget {
  public:
   explicit ArrayTarget(DType dtype) : dtype_(std::move(dtype)) {}
@@ -171,28 +171,28 @@ class ArrayTarget {
   ArrayTarget& operator=(const ArrayTarget&) = delete;
   virtual ~ArrayTarget() = default;
 
-  /// The element type wanted; the reader converts where nothing is lost. Kind none takes whatever is stored.
+  /// The wanted element type; the reader converts if nothing is lost. Kind none accepts the stored type.
   const DType& dtype() const noexcept { return dtype_; }
   /// Whether this shape fits; if not, nothing else is called.
   virtual bool accepts(const ArrayHeader& stored) = 0;
-  /// The shape wanted, for messages: "[?, 3]".
+  /// The wanted shape, for messages: "[?, 3]".
   virtual std::string expected() const = 0;
-  /// The order in which the elements are to lie in memory().
+  /// The wanted order of the elements in memory().
   virtual Order order(const ArrayHeader& stored) = 0;
   /// The first byte of memory for at least the first `bytes` of the array's `total`. Called with growing `bytes` as
-  /// data arrives, the last time with the total; what was filled before stays. `trusted`: the input holds `total`.
+  /// data arrives, the last time with the total; earlier content stays. `trusted`: the input holds `total`.
   virtual std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) = 0;
-  /// What an input that is not trusted may get memory for before any of it has come. For more, memory() had better take
-  /// the total at once: to grow would copy and hold the data twice, and memory that is not touched costs nothing.
+  /// The memory that an untrusted input may get before any data has arrived. Beyond it memory() should take the total
+  /// at once: growing would copy and hold the data twice, and untouched memory costs nothing.
   static constexpr std::uint64_t claimed_bytes = std::uint64_t{4} << 20;
-  /// Takes the elements where they lie instead of memory(): in a mapping, or in a buffer that another array has. False
-  /// if it cannot. `view` has the wanted dtype and lies in `buffer`.
+  /// Takes the existing elements instead of memory(): in a mapping, or in a buffer of another array. False if it
+  /// cannot. `view` has the wanted dtype and points into `buffer`.
   virtual bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) = 0;
   /// Whether share() is worth calling.
   virtual bool can_share() const noexcept { return false; }
 
  protected:
-  /// For memory() in a Buffer: `buffer`, null at first, or a larger one with its bytes.
+  /// Helper of memory() for targets in a Buffer: `buffer`, null at first, or a larger one with its bytes.
   static std::shared_ptr<Buffer> grown(std::shared_ptr<Buffer> buffer, std::uint64_t bytes, std::uint64_t total,
                                        bool trusted);
 
@@ -200,7 +200,7 @@ class ArrayTarget {
   DType dtype_;
 };
 
-/// Where an array of bool is read to by those that keep no byte for each, piece by piece.
+/// The destination of an array of bool that keeps no byte for each, piece by piece.
 class BooleanTarget {
  public:
   BooleanTarget() = default;
@@ -214,7 +214,7 @@ class BooleanTarget {
   virtual void append(Bytes elements) = 0;
 };
 
-/// Where a pointer leads, as stored.
+/// The target of a stored pointer.
 struct SharedIn {
   enum class State : std::uint8_t {
     inline_value,  // the value follows and nothing refers to it
@@ -243,7 +243,7 @@ struct SharedObject {
   const std::type_info* type = nullptr;
   void (*empty)(void* object) = nullptr;  // makes it as new; null where it cannot be assigned to
 
-  /// Lets go of what the object holds.
+  /// Releases what the object holds.
   void abandon() const noexcept {
     try {
       if (pointer != nullptr && empty != nullptr) {
@@ -254,13 +254,13 @@ struct SharedObject {
   }
 };
 
-/// What is an error where the fields stored and those of a type differ.
+/// Which differences between the stored fields and those of a type are errors.
 struct FieldRules {
   bool known = false;     // a stored field that the type does not have
   bool complete = false;  // a field of the type that is not stored
 };
 
-/// Gives the events of one value to a type that knows what it wants. Each function fails with the path and the offset
+/// Plays the events of one value to a type that knows what it wants. Each function fails with the path and the offset
 /// unless the stored value is of its kind. Not thread-safe.
 class InVisitor {
  public:
@@ -269,7 +269,7 @@ class InVisitor {
   InVisitor& operator=(const InVisitor&) = delete;
   virtual ~InVisitor() = default;
 
-  /// The kind of the value that comes next; it stays next.
+  /// The kind of the next value, without consuming it.
   virtual Kind kind() = 0;
   virtual void null() = 0;
   virtual bool boolean() = 0;
@@ -279,20 +279,21 @@ class InVisitor {
   virtual void array(ArrayTarget& target) = 0;
   /// A one-dimensional array of bool.
   virtual void booleans(BooleanTarget& target);
-  /// Opens a sequence and tells the number of its items, where that is stored. All counts of open containers together
-  /// are never more than an input of known size can hold. next() before each item, until it says false, which closes
-  /// it.
+  /// Opens a sequence and returns the number of its items, if it is stored. All counts of open containers together
+  /// never exceed what an input of known size can hold. Call next() before each item until it returns false, which
+  /// closes the sequence.
   virtual std::optional<std::uint64_t> begin_sequence() = 0;
   /// Opens a map; next() before each key; the value follows the key.
   virtual std::optional<std::uint64_t> begin_map() = 0;
   virtual bool next() = 0;
-  /// Looks at what follows in the innermost sequence or map, where next() would go on: the entries that lie ready and
-  /// are made of `kinds`, one kind for a sequence and two for a map, as many as fit into `out`. Returns their number, 0
-  /// where they must be read one by one. They stay next until take_plain_items(), and the texts are valid as long.
+  /// Looks at the entries that follow in the innermost sequence or map, where next() would continue: entries that are
+  /// ready and made of `kinds`, one kind for a sequence and two for a map, as many as fit into `out`. Returns their
+  /// number, or 0 if they must be read one by one. They stay next until take_plain_items(); the texts are valid until
+  /// then.
   virtual std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
-  /// Goes behind the first `count` entries looked at last.
+  /// Consumes the first `count` entries looked at last.
   virtual void take_plain_items(std::size_t count);
-  /// Of the `count` items of a container just opened, those to reserve memory for before any of them has come.
+  /// How many of the `count` items of a container just opened may be reserved before any of them has arrived.
   virtual std::uint64_t expected_items(std::uint64_t count) const { return count; }
   /// Opens a record, or a map with text keys; next_field() until it says false, which closes it. `name` is valid until
   /// the next call of any function.
@@ -301,24 +302,24 @@ class InVisitor {
   /// Skips one value.
   virtual void skip() = 0;
   virtual SharedIn begin_shared() = 0;
-  /// Tells which object stands for index `index`, before its value is read, so that cycles find it.
+  /// Registers the object of index `index`, before its value is read, so that cycles find it.
   virtual void define_shared(std::uint64_t index, SharedObject object) = 0;
-  /// The object of a reference; null where it lies outside what is being read and must be read by enter_shared().
+  /// The object of a reference; null if it lies outside what is being read and must be read by enter_shared().
   virtual SharedObject shared(std::uint64_t index) = 0;
-  /// Goes to the value of a shared object that lies elsewhere in the file; leave_shared() comes back.
+  /// Moves to the value of a shared object elsewhere in the file; leave_shared() moves back.
   virtual void enter_shared(std::uint64_t index) = 0;
   virtual void leave_shared() = 0;
-  /// Whether a shared object is next whose value is stored later.
+  /// Whether the next value is a shared object whose value is stored later.
   virtual bool at_deferred() { return false; }
-  /// Has a deferred object, defined before, read when its value comes, at the latest by finish_shared().
+  /// Registers a deferred object, defined before, to be read when its value comes, at the latest by finish_shared().
   virtual void defer(std::uint64_t index, SharedLater later);
-  /// Behind the whole value: reads what was deferred and has not come yet.
+  /// Called after the whole value: reads deferred values that have not come yet.
   virtual void finish_shared() {}
-  /// The registered name of the polymorphic value that comes next, or nothing if it is stored without; after the value
-  /// end_typed().
+  /// The registered name of the next polymorphic value, or nothing if it is stored without one; call end_typed() after
+  /// the value.
   virtual std::optional<std::string> begin_typed() = 0;
   virtual void end_typed() = 0;
-  /// Reading failed: shared objects made so far are emptied, as those that lead to each other would never be freed.
+  /// Called when reading failed: empties the shared objects made so far, as cycles among them would never be freed.
   virtual void abandon() noexcept {}
 
   /// Throws an Error at the place of the value read last.
@@ -333,7 +334,7 @@ class InVisitor {
   const FieldRules& field_rules() const noexcept { return field_rules_; }
   const TypeRegistry* types() const noexcept { return types_; }
 
-  /// While one lives, a visitor that is free to does not defer what it reads; see OutVisitor::AtOnce.
+  /// While one lives, a visitor with a choice does not defer what it reads; see OutVisitor::AtOnce.
   class AtOnce {
    public:
     explicit AtOnce(InVisitor& in) noexcept : in_(in) { ++in_.at_once_; }
@@ -354,7 +355,7 @@ class InVisitor {
   const TypeRegistry* types_ = nullptr;
 };
 
-/// Conversions of stored numbers that lose nothing; fail through `in` otherwise.
+/// Conversions of stored numbers that lose nothing; they fail through `in` otherwise.
 std::int64_t to_signed(const Number& number, std::int64_t lowest, std::int64_t highest, InVisitor& in);
 std::uint64_t to_unsigned(const Number& number, std::uint64_t highest, InVisitor& in);
 float to_float(const Number& number, InVisitor& in);
@@ -362,13 +363,13 @@ double to_double(const Number& number, InVisitor& in);
 float16 to_float16(const Number& number, InVisitor& in);
 bfloat16 to_bfloat16(const Number& number, InVisitor& in);
 
-/// Counts of one unit of time as counts of another. The smallest count is NumPy's NaT, which stands for no time: it
-/// stays in a unit of the same length and has no counterpart in others.
+/// Converts counts of one unit of time to another. The smallest count is NumPy's NaT (not a time): it stays in a unit
+/// of the same length and has no counterpart in others.
 class Rescale {
  public:
   Rescale(TimeUnit::Length from, TimeUnit::Length to) noexcept;
   bool same() const noexcept { return up_ == 1 && down_ == 1; }
-  /// False where the result is no whole number, or too large.
+  /// False if the result is not an integer, or too large.
   bool operator()(std::int64_t count, std::int64_t& result) const noexcept;
   /// The nearest number.
   double operator()(double count) const noexcept;
@@ -379,7 +380,7 @@ class Rescale {
   TimeUnit::Length from_;
   TimeUnit::Length to_;
 };
-/// The same for a stored integer. Fails through `in` where the result is no integer of 64 bits.
+/// The same for a stored integer. Fails through `in` if the result is not an integer of 64 bits.
 Number rescaled(const Number& number, TimeUnit::Length from, TimeUnit::Length to, InVisitor& in);
 
 /// A finite long double as mantissa * 2^exponent, the mantissa 0 or at least 2^63.

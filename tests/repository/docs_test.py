@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The documentation is true: its examples compile and run, and its links lead somewhere.
+"""The documentation is true: its examples compile and run, its links lead somewhere, its picture shows what was measured.
 
-A block of C++ in README.md and docs/guide/ whose first line is `// example: name` is an example: what defines a type or a function
-at the left margin and #include lines stay outside of its function, the rest goes into it. The examples of a page are one
-program, each in a namespace of its own; those that specialise a template are a program by themselves. A block of Python
-in docs/format.md with `# example: name` is run as it is, in the order of the page.
+A block of C++ in a page of the top folder or of docs/ whose first line is `// example: name` is an example: what defines a
+type or a function at the left margin and #include lines stay outside of its function, the rest goes into it. The examples
+of a page are one program, each in a namespace of its own; those that specialise a template are a program by themselves. A
+block of Python in docs/format.md with `# example: name` is run as it is, in the order of the page.
 """
 
 import concurrent.futures
@@ -46,7 +46,7 @@ DEFINITION = re.compile(r"(struct|class|enum|union|template|namespace)\b"
 
 
 def pages():
-    return [SOURCE_DIR / "README.md", *sorted((SOURCE_DIR / "docs").rglob("*.md"))]
+    return [*sorted(SOURCE_DIR.glob("*.md")), *sorted((SOURCE_DIR / "docs").rglob("*.md"))]
 
 
 def blocks(page, language, mark):
@@ -218,9 +218,16 @@ def links():
     return errors
 
 
+def picture(folder):
+    """The picture of README.md shows the figures of bench/results.md."""
+    subprocess.run([sys.executable, "-B", SOURCE_DIR / "docs/overview.py", folder / "overview.svg"], check=True)
+    same = (folder / "overview.svg").read_bytes() == (SOURCE_DIR / "docs/overview.svg").read_bytes()
+    return [] if same else ["docs/overview.svg: not what docs/overview.py draws from bench/results.md"]
+
+
 def main():
     folder = pathlib.Path.cwd()
-    errors = links() + python_examples(folder)
+    errors = links() + picture(folder) + python_examples(folder)
     errors += check_file_written_by_hand(folder)
     errors += cpp_examples(folder)
     for error in errors:

@@ -88,7 +88,7 @@ template <PlainDense T>
 inline constexpr MatrixExtents extents_of{extent_of(T::RowsAtCompileTime, T::MaxRowsAtCompileTime),
                                           extent_of(T::ColsAtCompileTime, T::MaxColsAtCompileTime),
                                           bool(T::IsVectorAtCompileTime)};
-/// Those of the very size that `value` has.
+/// Accepts only the size of `value`.
 template <Dense T>
 MatrixExtents current_extents(const T& value) noexcept {
   return {{static_cast<std::uint64_t>(value.rows()), true},
@@ -140,7 +140,7 @@ class PlainTarget final : public PlacedTarget {
   using Scalar = typename T::Scalar;
   static constexpr int inner = T::IsRowMajor ? T::ColsAtCompileTime : T::RowsAtCompileTime;
   static constexpr int max_outer = T::IsRowMajor ? T::MaxRowsAtCompileTime : T::MaxColsAtCompileTime;
-  /// Whether outer slices can be added behind those that are there. A vector is a single slice.
+  /// Whether outer slices can be added after the existing ones. A vector is a single slice.
   static constexpr bool grows = T::MaxSizeAtCompileTime == Eigen::Dynamic &&
                                 (T::IsVectorAtCompileTime || max_outer == Eigen::Dynamic) && inner != 0;
 

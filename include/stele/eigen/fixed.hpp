@@ -1,5 +1,5 @@
 #pragma once
-// What of Eigen can be an item of an array: its scalars, and objects of fixed size, so that a std::vector<Vector3f> is
+// Eigen types that can be items of an array: its scalars, and objects of fixed size, so that a std::vector<Vector3f> is
 // one array [n, 3] and a std::vector<Matrix4d> one array [n, 4, 4].
 
 #include <cstddef>
@@ -41,7 +41,7 @@ consteval bool is_array_scalar() {
 template <class T>
 concept ArrayScalar = is_array_scalar<T>();
 
-/// Names the matrix that is all there is in an object of fixed size; specialise for classes that wrap one.
+/// Names the matrix that is the whole content of an object of fixed size; specialise for classes that wrap one.
 template <class T>
 struct FixedMatrix {};
 template <PlainDense T>
@@ -49,7 +49,7 @@ template <PlainDense T>
 struct FixedMatrix<T> {
   using type = T;
 };
-/// Fixed-size objects that lie as their coefficients do.
+/// Fixed-size objects whose memory is that of their coefficients.
 template <class T>
 concept Packed = requires { typename FixedMatrix<T>::type; } && walk::is_cell<typename FixedMatrix<T>::type::Scalar> &&
                  sizeof(T) == FixedMatrix<T>::type::SizeAtCompileTime * sizeof(typename FixedMatrix<T>::type::Scalar);
@@ -74,7 +74,7 @@ struct walk::Cell<T> {
   }
 };
 
-/// A vector of column-major matrices: an array [n, rows, cols], turned on the way.
+/// A vector of column-major matrices: an array [n, rows, cols], transposed on the way.
 template <eigen::Packed T, class Allocator>
   requires(!walk::is_cell<T> && !walk::has_custom_walk<T> &&
            eigen::ArrayScalar<typename eigen::FixedMatrix<T>::type::Scalar>)

@@ -1,5 +1,5 @@
 #pragma once
-// as_eigen(): a stele::Array seen as an Eigen::Map, without a copy.
+// as_eigen(): a stele::Array viewed as an Eigen::Map, without a copy.
 
 #include <cstddef>
 #include <cstdint>
@@ -69,7 +69,8 @@ auto as_eigen(const Array<T, Rank>& array) {
 }
 template <class T, std::size_t Rank>
 void as_eigen(const Array<T, Rank>&&) = delete;
-/// The same, to be written. Throws: Error(read_only) where the buffer is a read-only mapping.
+/// The same, writable.
+/// Throws: Error(read_only) if the buffer is a read-only mapping.
 template <class T, std::size_t Rank>
   requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
 auto as_mutable_eigen(Array<T, Rank>& array) {
@@ -77,8 +78,9 @@ auto as_mutable_eigen(Array<T, Rank>& array) {
   return eigen::map_array<M>(array.mutable_data(), array);
 }
 
-/// The array as an M, such as Eigen::MatrixXf, which Eigen computes with at full speed: as above, but the elements must
-/// lie in the order of M. Throws: Error(invalid_argument) if they do not, or where the shape does not fit.
+/// The array as an M, such as Eigen::MatrixXf, on which Eigen computes at full speed: as above, but the elements must
+/// lie in the order of M.
+/// Throws: Error(invalid_argument) if they do not, or if the shape does not fit.
 template <eigen::PlainDense M, class T, std::size_t Rank>
   requires(Rank == 1 || Rank == 2)
 auto as_eigen(const Array<T, Rank>& array) {
@@ -86,7 +88,8 @@ auto as_eigen(const Array<T, Rank>& array) {
 }
 template <eigen::PlainDense M, class T, std::size_t Rank>
 void as_eigen(const Array<T, Rank>&&) = delete;
-/// The same, to be written. Throws: as as_eigen(), and Error(read_only) where the buffer is a read-only mapping.
+/// The same, writable.
+/// Throws: as as_eigen(), and Error(read_only) if the buffer is a read-only mapping.
 template <eigen::PlainDense M, class T, std::size_t Rank>
   requires((Rank == 1 || Rank == 2) && !std::is_const_v<T>)
 auto as_mutable_eigen(Array<T, Rank>& array) {

@@ -70,7 +70,7 @@ void write_sparse(OutVisitor& out, const T& value) {
   const Index* starts = value.outerIndexPtr();  // null for a SparseVector
   const Index* indices = value.innerIndexPtr();
   const Scalar* values = value.valuePtr();
-  const Index* sizes = value.innerNonZeroPtr();  // null where there are no gaps between the vectors
+  const Index* sizes = value.innerNonZeroPtr();  // null if there are no gaps between the vectors
 
   std::vector<Index> own_starts;
   std::vector<Index> own_indices;

@@ -1,5 +1,5 @@
 #pragma once
-// Going through a Store: ranges of items or keys, each read when it is reached.
+// Iteration over a Store: ranges of items or keys, each read when it is reached.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,17 +19,18 @@ struct StoreItem {
   StoreValue value;
 };
 
-/// Steps through items of one state of a store.
+/// Steps through the items of one state of a store.
 class StoreCursor {
  public:
   virtual ~StoreCursor() = default;
-  /// The next item; false at the end. `with_value` false leaves the value alone. Throws: Error(damaged), Error(io).
+  /// The next item; false at the end. If `with_value` is false, the value is not read.
+  /// Throws: Error(damaged), Error(io).
   virtual bool next(StoreItem& item, bool with_value) = 0;
 };
 
-/// A range to go through once, `for (const StoreItem& item : store.items())`. What it shows is the state of the store
-/// when it was made, whatever is written, erased or moved meanwhile. It holds a read transaction: while it is there the
-/// index cannot use space again that writes free. Must not outlive the Store; one thread at a time.
+/// A single-pass range, `for (const StoreItem& item : store.items())`. It shows the state of the store when it was
+/// made, whatever is written, erased or moved meanwhile. It holds a read transaction: while it exists, the index cannot
+/// reuse the space that writes free. Must not outlive the Store; one thread at a time.
 template <class T>
 class StoreRange {
  public:
@@ -74,8 +75,8 @@ class StoreRange {
 using StoreItems = StoreRange<StoreItem>;
 using StoreKeys = StoreRange<Key>;
 
-/// What a secondary order sorts by: an integer, a float or the first 24 bytes of a text. Integers come before floats
-/// and these before texts; NaN comes behind all other floats.
+/// The sort key of a secondary order: an integer, a float or the first 24 bytes of a text. Integers come before floats
+/// and floats before texts; NaN comes after all other floats.
 class OrderValue {
  public:
   template <std::integral I>
@@ -89,8 +90,8 @@ class OrderValue {
   std::string sortable_;
 };
 
-/// A secondary order: its name, and what items are sorted by. The function must give the same for the same item, for
-/// as long as the order is kept.
+/// A secondary order: its name, and the function that returns an item's sort key. The function must return the same for
+/// the same item, as long as the order is kept.
 struct StoreOrder {
   std::string name;
   std::function<OrderValue(const Key& key, const StoreValue& value)> by;

@@ -12,12 +12,12 @@
 
 namespace stele {
 
-/// A key. Integers come first, in the order of their values; then byte strings, then texts, in the order of their
-/// bytes. A text that is no UTF-8 is a byte string. Thread-safe as any value.
+/// A key. Integers come first, ordered by value; then byte strings, then texts, ordered by their bytes. A text that is
+/// not UTF-8 is a byte string. Thread-safe as any value.
 class Key {
  public:
   enum class Kind : std::uint8_t { integer, bytes, text };
-  /// Bytes of the longest byte string or text; what is longer is refused by the Store.
+  /// The most bytes of a byte string or text; the Store refuses longer ones.
   static constexpr std::size_t max_size = 480;
 
   /// The empty text.
@@ -33,24 +33,26 @@ class Key {
   }
   Key(std::string_view text);
   Key(const std::string& text) : Key(std::string_view(text)) {}
-  /// Up to the first zero, as a buffer that can be written to.
+  /// Up to the first zero, as for a writable buffer.
   template <class P>
     requires std::same_as<P, const char*> || std::same_as<P, char*>
   Key(P text) : Key(std::string_view(text)) {}
   template <std::size_t N>
   Key(char (&text)[N]) : Key(static_cast<const char*>(text)) {}
-  /// A literal, whole but for the zero at its end.
+  /// A literal, without the zero at its end.
   template <std::size_t N>
   Key(const char (&text)[N]) : Key(std::string_view(text, text[N - 1] == '\0' ? N - 1 : N)) {}
   Key(Bytes bytes);
 
   Kind kind() const noexcept;
-  /// The bytes of a text or byte string. Throws: Error(type_mismatch) for an integer.
+  /// The bytes of a text or byte string.
+  /// Throws: Error(type_mismatch) for an integer.
   std::string_view text() const&;
   std::string_view text() const&& = delete;
   Bytes bytes() const&;
   Bytes bytes() const&& = delete;
-  /// The value of an integer. Throws: Error(type_mismatch), Error(out_of_range).
+  /// The value of an integer.
+  /// Throws: Error(type_mismatch), Error(out_of_range).
   std::int64_t integer() const;
   std::uint64_t natural() const;
   /// For people and messages: 12, "abc", 0x00ff.
@@ -61,9 +63,10 @@ class Key {
     return a.sortable_.compare(b.sortable_) <=> 0;
   }
 
-  /// The key as bytes whose order is that of the keys: what the index holds (docs/store.md).
+  /// Bytes that sort as the keys do: what the index holds (docs/store.md).
   const std::string& sortable() const noexcept { return sortable_; }
-  /// The reverse. Throws: Error(damaged) for what no key gives.
+  /// The reverse.
+  /// Throws: Error(damaged) for bytes that no key has.
   static Key from_sortable(std::string_view sortable);
 
  private:
@@ -76,9 +79,9 @@ class Key {
 struct KeyRange {
   /// The first key, itself included.
   std::optional<Key> from = std::nullopt;
-  /// Where it ends; this key is not included.
+  /// The end, which is not included.
   std::optional<Key> to = std::nullopt;
-  /// Texts that begin with this text, or byte strings that begin with these bytes. An integer is no prefix.
+  /// Texts that begin with this text, or byte strings that begin with these bytes. Must not be an integer.
   std::optional<Key> prefix = std::nullopt;
   /// From the last to the first.
   bool reverse = false;

@@ -1,5 +1,5 @@
 #pragma once
-// What opening a Store can be told, and what it reports.
+// Options for opening a Store, and its reports.
 
 #include <cstdint>
 #include <functional>
@@ -13,37 +13,37 @@
 namespace stele {
 
 enum class StoreMode : std::uint8_t {
-  create,      // reads and writes; makes the store where there is none
-  read_write,  // reads and writes; Error(not_found) where there is none
+  create,      // reads and writes; creates the store if there is none
+  read_write,  // reads and writes; Error(not_found) if there is none
   read_only,
 };
 
-/// What a crash of the machine may take. A crash of the program alone takes what was not committed, whatever the level.
+/// What a crash of the machine may lose. A crash of the program loses only what was not committed, whatever the level.
 enum class Durability : std::uint8_t {
-  none,    // the last seconds, and perhaps the index, which recover() makes anew
+  none,    // the last seconds, and perhaps the index, which recover() rebuilds
   commit,  // nothing that a commit() has returned for: two waits for the device each
   put,     // nothing that a put() or erase() has returned for: the same for each
 };
 
 struct StoreOptions {
   Durability durability = Durability::none;
-  /// How values are compressed, by name; "plain": not, so that they are mapped. Chosen when the store is made, as are
-  /// the next two.
+  /// The codec of values, by name; "plain" stores them uncompressed, so that they are mapped. Chosen when the store is
+  /// created, as are the next two.
   std::string codec = "plain";
   std::optional<int> level = std::nullopt;
-  /// Bytes of a shard beyond which the next is begun. A value that is larger has a shard of its own.
+  /// A shard that has more bytes ends, and the next begins. A larger value gets a shard of its own.
   std::uint64_t shard_bytes = std::uint64_t{1} << 30;
-  /// Secondary orders to keep up. A writer must be given those that the store has; a new one is built when first
-  /// written.
+  /// Secondary orders to maintain. A writer must be given those that the store has; a new one is built at the first
+  /// write.
   std::vector<StoreOrder> orders = {};
   /// How much is checked. automatic: the pages of an index of up to 64 MiB when it is opened; values of up to 1 MiB
-  /// when they are first handed out, of larger ones that are handed out as views their beginning. full: all of it.
-  /// none: only forms and lengths of values, and of the index what is read of it.
+  /// when they are first handed out, of larger views only their beginning. full: everything. none: only forms and
+  /// lengths of values, and the parts of the index that are read.
   Verify verify = Verify::automatic;
   /// Milliseconds to wait for another writer to end; then Error(busy).
   unsigned wait_ms = 0;
-  /// What put() and erase() have gathered is committed beyond so many values or bytes. Keys in random order cost the
-  /// less the more are committed together, as each commit writes most pages of the index anew.
+  /// Puts and erasures are committed automatically beyond so many values or bytes. For keys in random order, larger
+  /// commits cost less, as each commit writes most pages of the index anew.
   std::uint64_t group_values = 500'000;
   std::uint64_t group_bytes = std::uint64_t{64} << 20;
   /// Names of polymorphic types; must outlive the Store.
@@ -55,8 +55,8 @@ struct ShardStats {
   std::uint32_t number = 0;  // in its file name
   std::uint64_t file_bytes = 0;
   std::uint64_t live_values = 0;
-  std::uint64_t live_bytes = 0;  // of values that keys lead to
-  std::uint64_t dead_bytes = 0;  // what a vacuum gives back: overwritten, erased and lost
+  std::uint64_t live_bytes = 0;  // of the values of existing keys
+  std::uint64_t dead_bytes = 0;  // what a vacuum reclaims: overwritten, erased and lost
 };
 
 struct StoreStats {
@@ -75,11 +75,11 @@ struct StoreReport {
   std::uint64_t values = 0;  // that are whole
   std::uint64_t bytes = 0;   // that were read
   // Of recover():
-  std::uint64_t lost_bytes = 0;   // of shards: that are no record, and that are known to have been there
-  std::uint64_t lost_shards = 0;  // that are known to have been there, or cannot be read
-  std::uint64_t lost_values = 0;  // of keys that lead nowhere now; known where the old index is whole
-  /// Keys that may lead to an older value than they did, or may have been erased: what would tell is lost. At most 1000
-  /// are kept.
+  std::uint64_t lost_bytes = 0;   // of shards: bytes that belong to no record, and bytes known to be missing
+  std::uint64_t lost_shards = 0;  // known to be missing, or unreadable
+  std::uint64_t lost_values = 0;  // of keys that have no value now; known if the old index is whole
+  /// Keys that may have an older value than they had, or may have been erased: the evidence is lost. At most 1000 are
+  /// kept.
   std::uint64_t uncertain_count = 0;
   std::vector<Key> uncertain = {};
   /// One line each: what, where. At most 1000 are kept.
@@ -88,12 +88,12 @@ struct StoreReport {
   bool good() const noexcept { return problem_count == 0; }
 };
 
-/// How far a long operation is, in bytes; returning false ends it early, with nothing lost.
+/// The progress of a long operation, in bytes; returning false ends it early, with nothing lost.
 using StoreProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
 struct VacuumOptions {
-  /// Shards whose dead bytes are at least this share are written anew. Those of less than half the size of a shard are
-  /// joined with others that stand beside them.
+  /// Shards whose share of dead bytes is at least this are rewritten. Shards of less than half the shard size are
+  /// joined with adjacent ones.
   double dead_share = 0.2;
   /// May write to the store, but not release, close or vacuum it.
   StoreProgress progress = {};

@@ -1,5 +1,5 @@
 #pragma once
-// A value of a Store as it lies there: a view of the mapped file, or of memory it was decompressed to.
+// A value of a Store in place: a view of the mapped file, or of the memory it was decompressed to.
 
 #include <cstdint>
 #include <memory>
@@ -15,8 +15,8 @@ namespace stele {
 
 class StoreRecord;  // the library's own
 
-/// What a key leads to. Keeps alive what it shows, also when the value is overwritten, erased or moved by a vacuum, and
-/// when the Store is closed. Copies are cheap and share it. Const members may be called by several threads at once.
+/// The value of a key. It keeps its bytes alive, also when the value is overwritten, erased or moved by a vacuum, and
+/// when the Store is closed. Copies are cheap and share the bytes. Several threads may call const members at once.
 class StoreValue {
  public:
   StoreValue() noexcept = default;
@@ -24,8 +24,9 @@ class StoreValue {
   /// Whether it was put as text or as bytes, not as an object.
   bool is_text() const noexcept;
   bool is_bytes() const noexcept;
-  /// Where text or bytes lie; those of 4 KiB or more begin at a multiple of 64. Valid as long as this StoreValue or a
-  /// copy. Throws: Error(type_mismatch) for an object.
+  /// The text or bytes in place; those of 4 KiB or more begin at a multiple of 64. Valid as long as this StoreValue or
+  /// a copy.
+  /// Throws: Error(type_mismatch) for an object.
   Bytes bytes() const&;
   Bytes bytes() const&& = delete;
   std::string_view text() const&;
@@ -33,7 +34,7 @@ class StoreValue {
   /// The bytes it takes in the store, without its key.
   std::uint64_t stored_bytes() const noexcept { return stored_bytes_; }
 
-  /// The object; its Arrays of 4 KiB or more are views of the mapped file, if it was not compressed.
+  /// The object. Its Arrays of 4 KiB or more are views of the mapped file, if it was not compressed.
   /// Throws: what load() throws.
   template <class T>
   T as(const LoadOptions& options = {}) const {
@@ -76,7 +77,7 @@ class StoreValue {
   Bytes item_;     // the CBOR item in the store, or decompressed
   Bytes payload_;  // what a text or byte string holds, or the item of an object, or its archive
   std::uint64_t stored_bytes_ = 0;
-  void check() const;                       // what was not checked when it was handed out
+  void check() const;                       // checks what was not checked when it was handed out
   std::optional<std::uint64_t> unchecked_;  // XXH3-64 of payload_, if that was not compared yet
   struct Memory {
     std::vector<std::byte> bytes;

@@ -60,7 +60,7 @@ struct Inside : A {
   static const auto& order(const A& adaptor) noexcept { return adaptor.*&Inside::comp; }
 };
 
-/// As the container below: a stack from the bottom to the top, a queue from the front to the back.
+/// As the container: a stack from the bottom to the top, a queue from the front to the back.
 template <class A>
 struct AsAdaptor {
   using built_in = A;
@@ -74,7 +74,7 @@ template <class T, class C>
 struct Walk<std::stack<T, C>> : walk::AsAdaptor<std::stack<T, C>> {};
 template <class T, class C>
 struct Walk<std::queue<T, C>> : walk::AsAdaptor<std::queue<T, C>> {};
-/// As the container below, a heap. What is none in the order of this queue becomes one.
+/// As the container, a heap. If it is not a heap in the order of this queue, it is made one.
 template <class T, class C, class Less>
 struct Walk<std::priority_queue<T, C, Less>> : walk::AsAdaptor<std::priority_queue<T, C, Less>> {
   using Queue = std::priority_queue<T, C, Less>;

@@ -1,7 +1,7 @@
 #pragma once
 // Classes that look like one of the standard library's containers, texts, optionals and so on. What such a class holds
-// beside its items cannot be seen, so it is stored by its interface only if it is the standard library's own, adds
-// nothing to one of these, or is declared to be like them.
+// besides its items cannot be seen. So it is stored by its interface only if it belongs to the standard library, adds
+// nothing to such a class, or is declared to be like one.
 
 #include <concepts>
 #include <cstddef>
@@ -14,9 +14,9 @@
 
 namespace stele {
 
-/// Whether all that a T holds shows in the interface that it shares with a type of the standard library: as a
-/// container, a text, an optional, a variant, a tuple, a duration … Specialise it as true for such classes of other
-/// libraries, which are then stored as the standard type is:
+/// Whether the interface that T shares with a type of the standard library shows everything it holds: as a container, a
+/// text, an optional, a variant, a tuple, a duration … Specialise it as true for such classes of other libraries, which
+/// are then stored as the standard type is:
 ///
 ///   template <class T, class A>
 ///   inline constexpr bool stele::is_like_standard<boost::container::vector<T, A>> = true;
@@ -172,13 +172,13 @@ template <class B>
 struct BaseAndByte : B {
   char byte;
 };
-/// D has no members beside those of its base class B: it is no larger, and B has no padding at its end to use again; or
-/// it is declared so.
+/// D has no members besides those of its base class B: it is no larger, and B has no padding at its end to reuse; or it
+/// is declared so.
 template <class D, class B>
 concept AddsNothing = !std::is_same_v<D, B> && std::is_convertible_v<D*, B*> && is_shown<B> &&
                       (is_like_standard<D> || (sizeof(D) == sizeof(B) && sizeof(BaseAndByte<B>) > sizeof(B)));
 
-/// std::type_identity of the standard class that T derives from and adds nothing to; of void where there is none. A
+/// std::type_identity of the standard class that T derives from and adds nothing to; of void if there is none. A
 /// class's own name is a member of the classes that derive from it.
 template <class T>
 consteval auto standard_base() {

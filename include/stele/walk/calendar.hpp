@@ -1,5 +1,5 @@
 #pragma once
-// The calendar of <chrono>: the number of a year, month, day or weekday, and sequences of these. Dates that do not
+// The calendar of std::chrono: the number of a year, month, day or weekday, and sequences of these. Dates that do not
 // exist are kept.
 
 #include <chrono>

@@ -134,7 +134,7 @@ ArrayView cells_view(const T* data, std::size_t count) {
   return ArrayView(dtype_of<E>(), data, shape, Order::row_major);
 }
 
-/// The extents behind the first one must be `inner`; the first may be anything, or must be `fixed_count`.
+/// The extents after the first must be `inner`; the first may be anything, or must be `fixed_count`.
 bool accepts_cells(const Shape& stored, const Shape& inner, std::optional<std::uint64_t> fixed_count) noexcept;
 std::string expected_cells(const Shape& inner, std::optional<std::uint64_t> fixed_count);
 /// Tells the kernel that fresh memory will be filled from end to end.

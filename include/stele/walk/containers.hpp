@@ -57,7 +57,7 @@ concept LoadableRow = Loadable<C> && requires(C& c, std::size_t n) {
   c.capacity();
 };
 
-/// Reads the items of an open sequence of `count` behind those in `items`.
+/// Reads the items of an open sequence of `count` and appends them to `items`.
 template <class C>
 void read_each(InVisitor& in, const std::optional<std::uint64_t>& count, C& items) {
   using Item = typename C::value_type;
@@ -82,7 +82,7 @@ void read_each(InVisitor& in, const std::optional<std::uint64_t>& count, C& item
   }
 }
 
-/// Vectors, spans and their like.
+/// Vectors, spans and similar containers.
 template <class T>
 struct As<T, Family::contiguous> {
   using Item = std::remove_const_t<typename T::value_type>;

@@ -17,7 +17,7 @@
 
 namespace stele {
 
-/// Specialise to give the fields of a class one does not own: `static void visit(auto& v, auto& self)`.
+/// Specialise to name the fields of a class of another library: `static void visit(auto& v, auto& self)`.
 template <class T>
 struct Visit {
   using primary = void;
@@ -69,7 +69,7 @@ consteval Family class_family() {
   else if constexpr (!std::is_void_v<StandardBase<T>>) return Family::derived;
   else if constexpr (like != Family::refused && is_like_standard<T>) return like;
   else if constexpr (std::is_empty_v<T> && requires(const T& a) { { a == a } -> std::convertible_to<bool>; a <=> a; })
-    return Family::null;  // std::monostate and its like
+    return Family::null;  // std::monostate and similar
   else if constexpr (std::is_aggregate_v<T> && !TupleLike<T>) return Family::aggregate;
   else return Family::refused;
 }
@@ -166,14 +166,14 @@ struct As;
 }  // namespace walk
 
 /// How T crosses the seam: `static void write(OutVisitor&, const T&)` and `static void read(InVisitor&, T&)`.
-/// Specialise for types of other libraries; eigen.hpp is an example. It holds wherever a T is met, and may write null.
+/// Specialise for types of other libraries; eigen.hpp is an example. It applies wherever a T occurs, and may write
+/// null.
 template <class T>
 struct Walk : walk::As<T> {
   using built_in = T;
 };
 
-/// Writes the events of `value`. An array of char or char8_t, such as a literal, is text: all of it but a zero at its
-/// end.
+/// Writes the events of `value`. An array of char or char8_t, such as a literal, is text, without one zero at its end.
 template <class T>
 void write(OutVisitor& out, const T& value) {
   static_assert(!walk::WideCharArray<T>,
@@ -185,7 +185,7 @@ void write(OutVisitor& out, const T& value) {
   }
 }
 
-/// Writes a whole object; Errors then tell where in it they arose.
+/// Writes a whole object; Errors have the place in it where they arose.
 template <class T>
 void write_whole(OutVisitor& out, const T& value) {
   try {
@@ -196,15 +196,15 @@ void write_whole(OutVisitor& out, const T& value) {
   }
 }
 
-/// Reads `value` from the events of what is stored. On an Error `value` is left in some valid state.
+/// Reads `value` from stored events. After an Error `value` is in some valid state.
 template <class T>
 void read(InVisitor& in, T& value) {
   static_assert(!std::is_const_v<T>, "stele: cannot read into a const object");
   Walk<T>::read(in, value);
 }
 
-/// Reads a whole object, then does what `finish` does; where either fails, nothing that was made for it stays behind.
-/// Errors tell where they arose. Want of memory is an Error(limit_exceeded) too.
+/// Reads a whole object, then calls `finish`; if either fails, everything made for it is released. Errors have the
+/// place where they arose. Lack of memory is an Error(limit_exceeded) too.
 template <class T, class F>
 void read_whole(InVisitor& in, T& value, F&& finish) {
   try {

@@ -1,6 +1,6 @@
 #pragma once
-// What tells the alternatives of a variant apart in a file: the stable name of a type where it has one, else its form,
-// a short text that follows from what the type consists of ("int32", "text", "float64[]", "record {rate, momentum}").
+// What identifies the alternatives of a variant in a file: the stable name of a type if it has one, else its form, a
+// short text that follows from what the type consists of ("int32", "text", "float64[]", "record {rate, momentum}").
 
 #include <array>
 #include <cstddef>
@@ -18,9 +18,9 @@
 
 namespace stele {
 
-/// Specialise to give a type one does not own a stable name: `static constexpr std::string_view name = "sgd";` and, if
-/// older files have other names, `static constexpr std::string_view former_names[] = {"SGD"};`. One's own type has the
-/// members `stele_name` and `stele_former_names` instead.
+/// Specialise to give a type of another library a stable name: `static constexpr std::string_view name = "sgd";` and,
+/// if older files have other names, `static constexpr std::string_view former_names[] = {"SGD"};`. One's own type has
+/// the members `stele_name` and `stele_former_names` instead.
 template <class T>
 struct NameOf {
   using primary = void;
@@ -283,7 +283,7 @@ struct Alternative {
   bool named = false;
   const std::type_info* type = nullptr;
   std::span<const std::string_view> former_names;
-  std::string tag;         // the name, with an ordinal behind that of a type met before
+  std::string tag;         // the name, with an ordinal after that of a type met before
   std::string marked_tag;  // what is stored: the tag, and the forms of others that could be taken for it
 };
 template <class T>
@@ -298,7 +298,8 @@ Alternative alternative() {
   return made;
 }
 
-/// The alternatives of a variant with their tags. Throws: Error(invalid_argument) where two cannot be told apart.
+/// The alternatives of a variant with their tags.
+/// Throws: Error(invalid_argument) where two cannot be told apart.
 std::vector<Alternative> complete(std::vector<Alternative> alternatives);
 /// The alternatives of a variant type.
 template <class V>

@@ -1,6 +1,6 @@
 #pragma once
-// Unordered containers of many items: their nodes lie all over memory, and going from one to the next waits for memory
-// each time. Here several waits pass at once.
+// Unordered containers of many items: their nodes are scattered over memory, and each step from one to the next is a
+// cache miss. Here several misses overlap.
 
 #include <array>
 #include <concepts>
@@ -15,7 +15,7 @@ namespace stele::walk {
 /// Below it the nodes are in the cache.
 inline constexpr std::size_t many_items = 4096;
 
-/// What std::unordered_map and its like offer, with nodes that stay where they are.
+/// The interface of std::unordered_map and similar containers, whose nodes do not move.
 template <class C>
 concept Bucketed = requires(const C& c, const typename C::key_type& key) {
   typename C::hasher;
@@ -26,8 +26,8 @@ concept Bucketed = requires(const C& c, const typename C::key_type& key) {
   c.find(key);
 };
 
-/// Calls `use` for each item, in an order that depends on the container only: from several places at a time up to where
-/// the next one began.
+/// Calls `use` for each item, in an order that depends on the container only: from several places at a time, each up to
+/// where the next one began.
 template <Bucketed C, class F>
 void for_each_hashed(const C& container, F&& use) {
   constexpr std::size_t most = 12;
@@ -78,7 +78,7 @@ void for_each_hashed(const C& container, F&& use) {
   }
 }
 
-/// Asks for the memory that inserting `key` will look at.
+/// Prefetches the memory that inserting `key` will read.
 template <Bucketed C>
 void prefetch_bucket(const C& container, const typename C::key_type& key) {
   const std::size_t bucket = container.bucket(key);

@@ -272,7 +272,7 @@ struct As<T, Family::map> {
     }
   }
 
-  /// Entries that are read before any is inserted, so that their places can be asked for all at once.
+  /// Entries that are read before any is inserted, so that the memory of their places is prefetched together.
   class Batch {
    public:
     Batch(InVisitor& in, T& value) : in_(in), value_(value) {}

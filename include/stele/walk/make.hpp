@@ -13,8 +13,8 @@
 
 namespace stele {
 
-/// Makes objects of classes that keep their default constructor or `stele_make` private and say
-/// `friend struct stele::Access;`.
+/// Makes objects of classes that keep their default constructor or `stele_make` private and declare `friend struct
+/// stele::Access;`.
 struct Access {
   template <class T>
   static consteval bool has_constructor() {
@@ -36,8 +36,8 @@ struct Access {
   }
 };
 
-/// Specialise with `static T make()` for a class that one does not own and that has no default constructor: an empty
-/// object, to be read into. What is not stored keeps the value it has there.
+/// Specialise with `static T make()` for a class of another library without a default constructor: it returns an empty
+/// object to be read into. What is not stored keeps the value it has there.
 template <class T>
 struct Make {
   using primary = void;

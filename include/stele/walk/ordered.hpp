@@ -1,6 +1,6 @@
 #pragma once
-// Sorted containers of many items whose nodes lie all over memory: going from one to the next waits for memory each
-// time. Here short ranges are gone through side by side, so that several waits pass at once, and used in their order.
+// Sorted containers of many items whose nodes are scattered over memory: each step from one to the next is a cache
+// miss. Here short ranges are walked side by side, so that several misses overlap, and used in their order.
 
 #include <array>
 #include <concepts>

@@ -1,7 +1,6 @@
 #pragma once
 // Owning pointers. unique_ptr is null or its object. shared_ptr and weak_ptr keep identity: an object is stored where
-// it is met first, later pointers refer to it, cycles included. A pointer to a polymorphic base goes through the
-// registry.
+// it is first met, later pointers refer to it, cycles included. A pointer to a polymorphic base uses the registry.
 
 #include "stele/walk.hpp"
 

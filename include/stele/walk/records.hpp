@@ -2,12 +2,12 @@
 // Classes as records of named fields: aggregates by reflection, others through `visit(v, self)`.
 //
 // In visit, `v("name", member)` is a field, `v.renamed("old", "new", member)` one that older files have under another
-// name, `v.required("name", member)` one that must be stored, `v.required()` says it of the field that follows, as in
+// name, `v.required("name", member)` one that must be stored, `v.required()` makes the following field required, as in
 // `v.required().renamed("old", "new", member)`, `v.version(n)` declares the type's version and returns the stored one
 // (n when writing, 0 where none is stored), and `v.loading` tells the direction. Loading may call visit several times,
-// so it should only name fields. stele::visit_base<Base>(v, self) gives the fields of a base class, v("name",
-// stele::as_base<Base>(self)) a base class that is no record as one field. A class does not inherit the visit of its
-// base class, which does not know its fields.
+// so it should only name fields. stele::visit_base<Base>(v, self) adds the fields of a base class, v("name",
+// stele::as_base<Base>(self)) adds a base class that is not a record as one field. A class does not inherit the visit
+// of its base class, which does not know its fields.
 
 #include <forward_list>
 #include <new>
@@ -20,7 +20,7 @@
 
 namespace stele {
 
-/// `self` as a base class, const where `self` is: to give a base class such as a container as a field.
+/// `self` as a base class, const if `self` is: adds a base class such as a container as a field.
 template <class Base, class Self>
 auto& as_base(Self& self) noexcept {
   using To = std::conditional_t<std::is_const_v<Self>, const Base, Base>;
@@ -33,8 +33,8 @@ auto& as_base(Self& self) noexcept {
     return *static_cast<To*>(nullptr);
   }
 }
-/// In a visit: gives the fields of a base class, found by its visit, by Visit<Base> or by reflection, as fields of the
-/// same record. Returns v.
+/// In a visit: adds the fields of a base class to the same record. Finds them by its visit, by Visit<Base> or by
+/// reflection. Returns v.
 template <class Base, class V, class Self>
 V& visit_base(V& v, Self& self) {
   return v.template base<Base>(self);

@@ -86,8 +86,8 @@ class Run {
   PlainItem items_[most];
 };
 
-/// Reads what is left of a sequence, or with two kinds of a map: in runs, which `take` uses entry by entry until it
-/// says false, and else by `one`, which reads the entry that next() went to.
+/// Reads the rest of a sequence, or with two kinds of a map: in runs, whose entries `take` uses one by one until it
+/// returns false, and else by `one`, which reads the entry that next() moved to.
 template <std::size_t N, class Take, class One>
 void read_entries(InVisitor& in, const std::array<PlainItem::Kind, N>& kinds, Take&& take, One&& one) {
   PlainItem run[64 * N];

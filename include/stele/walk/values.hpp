@@ -71,8 +71,8 @@ struct As<T, Family::bits> {
   }
 };
 
-/// [count, numerator, denominator] of a second. Read in another unit where that is exact, or with floating-point counts
-/// as the nearest number.
+/// [count, numerator, denominator] of a second. Read in another unit if that is exact, or into floating-point counts as
+/// the nearest number.
 template <class T>
 struct As<T, Family::duration> {
   using Rep = typename T::rep;
