@@ -1,5 +1,5 @@
 #pragma once
-// The reverse of state_text_payload.hpp: bytes that were decompressed give the events of a value.
+// The reverse of payload.hpp: bytes that were decompressed give the events of a value.
 
 #include <optional>
 #include <vector>
@@ -21,9 +21,8 @@ class PayloadReader final : public InVisitor {
 
   /// Reads an array of integers; `planes` must stay until finish().
   InVisitor& begin_integers(const IntegerForm& form, Bytes planes);
-  /// Reads a CBOR item, which was put into value_room() of its size.
-  MutableBytes value_room(std::size_t size);
-  InVisitor& begin_value();
+  /// Reads a CBOR item behind room for a label, which is put there. `labelled` must stay until finish().
+  InVisitor& begin_value(MutableBytes labelled);
   /// Throws: Error(damaged) where bytes are left.
   void finish();
 
@@ -83,7 +82,8 @@ class PayloadReader final : public InVisitor {
   void close() noexcept;
 
   Options options_;
-  std::vector<std::byte> item_;  // behind a label
+  std::vector<std::byte> item_;  // made of an array of integers that is wanted as something else
+  MutableBytes labelled_;        // the item that is read, behind a label
   std::optional<IntegerForm> form_;
   Bytes planes_;
   std::unique_ptr<Source> source_;
