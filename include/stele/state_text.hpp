@@ -158,11 +158,11 @@ class TextDecoder {
     return value;
   }
   /// Both alphabets are read; spaces and line ends in the text do not count. Hostile texts cost time and memory in
-  /// proportion to max_bytes at most. Throws: Error(malformed) for what is not base64, with the offset of the character;
-  /// Error(not_an_archive), Error(truncated), Error(damaged), Error(unsupported) for a later version,
-  /// Error(unknown_codec) for a text that needs a dictionary where this build has no zstd, Error(invalid_argument) where
-  /// another dictionary is needed, Error(limit_exceeded), Error(out_of_range) for an integer that the type does not
-  /// have, Error(type_mismatch).
+  /// proportion to max_bytes at most. Throws: Error(malformed) for what is not base64, with the offset of the
+  /// character; Error(not_an_archive), Error(truncated), Error(damaged), Error(unsupported) for a later version,
+  /// Error(unknown_codec) for a text that needs a dictionary where this build has no zstd, Error(invalid_argument)
+  /// where another dictionary is needed, Error(limit_exceeded), Error(out_of_range) for an integer that the type does
+  /// not have, Error(type_mismatch).
   template <class T>
   void read_into(std::string_view text, T& value) {
     read_whole(begin(text, state_text::root_of<T>()), value, [this] { end(); });

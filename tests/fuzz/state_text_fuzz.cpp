@@ -73,7 +73,10 @@ void read_as(std::string_view text, const TextLoadOptions& options) {
   require(same(decoder.value<T>(text), value));
   const TextSaveOptions writing{.dictionary = options.dictionary, .bare = options.bare};
   const TextLoadOptions reading{.dictionary = options.dictionary, .bare = options.bare};
-  require(same(from_text<T>(to_text(value, writing), reading), value));
+  const std::string again = to_text(value, writing);
+  const T back = from_text<T>(again, reading);
+  // A Value has the element types of its arrays, which become narrower.
+  require(std::is_same_v<T, Value> ? to_text(back, writing) == again : same(back, value));
 }
 
 void read_all(std::string_view text, const TextLoadOptions& options) {
@@ -120,8 +123,8 @@ void choose(Bytes input) {
   if ((second & 1) != 0) {
     using Kind = DType::Kind;
     options.bare = true;
-    options.item = std::array<std::optional<DType>, 4>{std::nullopt, Kind::uint8, Kind::int16,
-                                                       Kind::uint64}[second >> 1 & 3];
+    options.item =
+        std::array<std::optional<DType>, 4>{std::nullopt, Kind::uint8, Kind::int16, Kind::uint64}[second >> 1 & 3];
   } else if ((second & 0x40) != 0) {
     options.dictionary = &trained();
   }

@@ -312,8 +312,8 @@ TEST(StateText, TheBytesThatAreCompressedAreThoseOfThePage) {
   expect(std::vector<int>{300, 555}, {0xb1, 0x11, 0x2c, 1, 0, 0, 0, 0, 0, 0, 0, 255});
   constexpr std::uint64_t most = ~std::uint64_t{0};
   expect(std::vector<std::uint64_t>{most, most - 1},
-         {0xb1, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0,
-          0xff, 0, 0xff, 0x80, 0x7f});
+         {0xb1, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0,    0xff, 0,
+          0xff, 0,    0xff, 0,    0xff, 0,    0xff, 0,    0xff, 0,    0xff, 0x80, 0x7f});
   expect(std::string("ab"), {0xb1, 0, 0x62, 'a', 'b'});
 }
 
@@ -652,7 +652,8 @@ TEST(StateTextBare, HoldsLittleEndianElements) {
   EXPECT_EQ(raw(values, {.bare = true}), bytes_of({1, 0, 0, 0, 2, 1, 0, 0}));
   EXPECT_EQ(raw(values, {.max = 255, .bare = true, .item = Kind::uint8}), bytes_of({1, 255}));
   EXPECT_EQ(raw(values, {.bare = true, .item = Kind::int16}), bytes_of({1, 0, 2, 1}));
-  EXPECT_EQ(raw(values, {.bare = true, .item = Kind::uint64}), bytes_of({1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(raw(values, {.bare = true, .item = Kind::uint64}),
+            bytes_of({1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0}));
   EXPECT_EQ(raw(std::vector<short>{-2}, {.bare = true}), bytes_of({0xfe, 0xff}));
   EXPECT_EQ(raw(std::string("ab"), {.bare = true}), bytes_of({0x62, 'a', 'b'}));
   const auto code = [&](const auto& unfit, Kind item) {
@@ -716,9 +717,7 @@ TEST(StateTextHostile, AnyChangeOfABitIsAnError) {
 }
 
 TEST(StateTextHostile, EachErrorHasItsCode) {
-  const auto code = [](std::string_view text) {
-    return error_of([&] { from_text<std::vector<int>>(text); }).code();
-  };
+  const auto code = [](std::string_view text) { return error_of([&] { from_text<std::vector<int>>(text); }).code(); };
   EXPECT_EQ(code(""), Errc::truncated);
   EXPECT_EQ(code("eA=="), Errc::truncated);
   EXPECT_EQ(code("AAAAAAAAAAAA"), Errc::not_an_archive);
@@ -744,7 +743,8 @@ TEST(StateTextHostile, EachErrorHasItsCode) {
   const auto beyond = text_of(bytes_of({0xb1, 0x11, 255, 255, 255, 255, 255, 255, 255, 127, 1}));
   EXPECT_EQ(code(beyond), Errc::out_of_range);
   EXPECT_EQ(from_text<std::vector<std::uint64_t>>(beyond), std::vector<std::uint64_t>{std::uint64_t{1} << 63});
-  const auto more = text_of(bytes_of({0xb1, 0x18, 255, 255, 255, 255, 255, 255, 255, 127, 255, 255, 255, 255, 255, 255, 255, 255}));
+  const auto more =
+      text_of(bytes_of({0xb1, 0x18, 255, 255, 255, 255, 255, 255, 255, 127, 255, 255, 255, 255, 255, 255, 255, 255}));
   EXPECT_EQ(error_of([&] { from_text<std::vector<std::uint64_t>>(more); }).code(), Errc::out_of_range);
   EXPECT_EQ(error_of([&] { from_text<Value>(more); }).code(), Errc::out_of_range);
 }
@@ -815,8 +815,7 @@ TEST(StateTextHostile, WithoutALimitNoLengthIsBelieved) {
   const auto text = text_of(bytes_of({0xb1, 0, 0xd8, 0x40, 0x5b, 0x80, 0, 0, 0, 0, 0, 0, 0}));
   EXPECT_THROW(from_text<Value>(text, endless), Error);
   if (STELE_WITH_ZSTD != 0) {  // a frame of 2^62 bytes, of a block of a zero
-    std::vector<std::byte> frame =
-        bytes_of({0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x0b, 0, 0, 0});
+    std::vector<std::byte> frame = bytes_of({0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0x0b, 0, 0, 0});
     EXPECT_EQ(error_of([&] { from_text<Value>(sealed(frame), endless); }).code(), Errc::damaged);
   }
 }

@@ -121,7 +121,7 @@ bool has_runs(Bytes bytes) {
   for (std::size_t i = 1; i < bytes.size(); ++i) {
     repeated += bytes[i] == bytes[i - 1];
   }
-  return repeated > bytes.size() / 8 * 7;
+  return repeated > bytes.size() / 4 * 3;
 }
 
 }  // namespace
@@ -156,7 +156,6 @@ struct Compressor::State {
 #endif
 #if STELE_WITH_ZSTD
   Owned<ZSTD_CCtx, ZSTD_freeCCtx> zstd;
-  Owned<ZSTD_CDict, ZSTD_freeCDict> prepared;  // the dictionary for levels above 1
 #endif
   std::vector<std::byte> thorough_bytes;
 };
@@ -210,14 +209,15 @@ Bytes Compressor::State::with_dictionary([[maybe_unused]] Bytes plain) {
 #if STELE_WITH_ZSTD
   if (zstd == nullptr) {
     zstd.reset(ZSTD_createCCtx());
-    if (level > 1) {
-      prepared.reset(
-          ZSTD_createCDict(dictionary->bytes.data(), dictionary->bytes.size(), level_of(zstd_levels, level)));
-    }
-    if (zstd == nullptr || (level > 1 && prepared == nullptr)) {
+    if (zstd == nullptr) {
       no_memory();
     }
-    checked(ZSTD_CCtx_refCDict(zstd.get(), level > 1 ? prepared.get() : dictionary->quick.get()));
+    if (level == 1) {
+      checked(ZSTD_CCtx_refCDict(zstd.get(), dictionary->quick.get()));
+    } else {
+      checked(ZSTD_CCtx_setParameter(zstd.get(), ZSTD_c_compressionLevel, level_of(zstd_levels, level)));
+      checked(ZSTD_CCtx_loadDictionary(zstd.get(), dictionary->bytes.data(), dictionary->bytes.size()));
+    }
   }
   const MutableBytes out = room(thorough_bytes, ZSTD_compressBound(plain.size()));
   return out.first(checked(ZSTD_compress2(zstd.get(), out.data(), out.size(), plain.data(), plain.size())));
@@ -270,9 +270,12 @@ struct Decompressor::State {
 namespace {
 
 [[noreturn]] void too_large(std::uint64_t most) {
-  fail(Errc::limit_exceeded, message({"the text becomes more than the ", most, " bytes of TextLoadOptions::max_bytes"}));
+  fail(Errc::limit_exceeded,
+       message({"the text becomes more than the ", most, " bytes of TextLoadOptions::max_bytes"}));
 }
-bool is_zstd(Bytes stored) noexcept { return stored.size() >= 4 && load_le<std::uint32_t>(stored.data()) == 0xfd2fb528; }
+bool is_zstd(Bytes stored) noexcept {
+  return stored.size() >= 4 && load_le<std::uint32_t>(stored.data()) == 0xfd2fb528;
+}
 
 }  // namespace
 
@@ -327,8 +330,9 @@ std::size_t Decompressor::State::unzstd([[maybe_unused]] Bytes stored, [[maybe_u
   const std::uint32_t needed = ZSTD_getDictID_fromFrame(stored.data(), stored.size());
   const std::uint32_t own = dictionary == nullptr ? 0 : dictionary->id;
   if (needed != 0 && needed != own) {
-    fail(Errc::invalid_argument, message({"the text was made with the dictionary ", needed,
-                                          "; TextLoadOptions::dictionary is ", own == 0 ? "none" : std::to_string(own)}));
+    fail(Errc::invalid_argument,
+         message({"the text was made with the dictionary ", needed, "; TextLoadOptions::dictionary is ",
+                  own == 0 ? "none" : std::to_string(own)}));
   }
   const std::size_t frame = check(ZSTD_findFrameCompressedSize(stored.data(), stored.size()));
   constexpr std::uint64_t block = std::uint64_t{128} << 10;  // takes at least four bytes

@@ -22,7 +22,7 @@ struct TextDecoder::State {
   explicit State(const TextLoadOptions& given)
       : options(given),
         decompressor(options.dictionary == nullptr ? nullptr : options.dictionary->state()),
-        reader({options.strict, options.types, options.max_bytes}) {
+        reader(options) {
     check_bare(options);
   }
 
@@ -49,8 +49,8 @@ void TextDecoder::State::decompress() {
     fail(options.bare ? Errc::damaged : Errc::not_an_archive,
          "this is no state text: those hold a stream of zlib's or Zstandard's");
   }
-  const std::size_t used = decompressor.decompress(raw, std::min(options.max_bytes, most) + head,
-                                                   text_frozen::label_bytes - head, plain);
+  const std::size_t used =
+      decompressor.decompress(raw, std::min(options.max_bytes, most) + head, text_frozen::label_bytes - head, plain);
   const Bytes rest = Bytes(raw).subspan(used);
   const std::size_t expected = options.bare ? 0 : text_frozen::checksum_bytes;
   if (rest.size() < expected) {
@@ -73,8 +73,8 @@ InVisitor& TextDecoder::State::begin_described(MutableBytes content) {
   form.width = form_byte & text_frozen::width_mask;
   const bool with_base = form_byte == (form.width | text_frozen::flag_base);
   if (version != text_frozen::version || form.width > 8 || (form_byte != form.width && !with_base)) {
-    fail(Errc::unsupported, message({"a state text of version ", version, " and form ", form_byte,
-                                     ", which this build does not read"}));
+    fail(Errc::unsupported,
+         message({"a state text of version ", version, " and form ", form_byte, ", which this build does not read"}));
   }
   if (form_byte == 0) {
     return reader.begin_value(plain);
@@ -115,8 +115,8 @@ InVisitor& TextDecoder::begin(std::string_view text, const Root& root) {
   State& state = *state_;
   decode_any_base64(text, state.raw);
   state.decompress();
-  const MutableBytes behind_room = MutableBytes(state.plain).subspan(
-      text_frozen::label_bytes - (state.options.bare ? 0 : text_frozen::head_bytes));
+  const MutableBytes behind_room =
+      MutableBytes(state.plain).subspan(text_frozen::label_bytes - (state.options.bare ? 0 : text_frozen::head_bytes));
   return state.options.bare ? state.begin_bare(behind_room, root) : state.begin_described(behind_room);
 }
 

@@ -167,16 +167,19 @@ IntegerForm split_integers(const ArrayView& values, const Bounds& bounds, std::v
       form.width = bytes_of(static_cast<std::uint64_t>(most) - static_cast<std::uint64_t>(form.base));
     }
     if (form.width == 1) {
-      const std::size_t before = out.size();
-      out.resize(before + elements.count);
+      out.resize(out.size() + elements.count);
+      std::byte* const to = out.data() + out.size() - elements.count;
+      const E* const from = elements.at;  // copies, as bytes that are written might be anything
+      const Range<E> range = elements.range;
+      const auto base = static_cast<E>(form.base);
       for (std::size_t i = 0; i < elements.count; ++i) {
-        out[before + i] = static_cast<std::byte>(static_cast<unsigned>(elements[i]) - static_cast<unsigned>(form.base));
+        to[i] = static_cast<std::byte>(range(from[i]) - base);
       }
     } else {
       const auto base = static_cast<std::uint64_t>(form.base);
       put_planes(
-          elements.count, form.width,
-          [&](std::size_t i) { return static_cast<std::uint64_t>(elements[i]) - base; }, out);
+          elements.count, form.width, [&](std::size_t i) { return static_cast<std::uint64_t>(elements[i]) - base; },
+          out);
     }
     return form;
   });
@@ -219,11 +222,9 @@ void join_typed_array(const IntegerForm& form, Bytes planes, std::uint64_t most_
       most = std::max(most, number.bits);
     }
   });
-  const auto narrowest_of = [&](const Kind (&kinds)[4]) {
+  const auto narrowest_of = [&](const Kind(&kinds)[4]) {
     return std::find_if(std::begin(kinds), std::end(kinds), [&](Kind kind) {
-      return with_integer(kind, [&]<class E>(E) {
-        return std::in_range<E>(least) && std::in_range<E>(most);
-      });
+      return with_integer(kind, [&]<class E>(E) { return std::in_range<E>(least) && std::in_range<E>(most); });
     });
   };
   const Kind* const kind = narrowest_of(least < 0 ? signed_kinds : unsigned_kinds);

@@ -28,8 +28,7 @@ class PayloadWriter::BufferCounter final : public ArrayScanner {
   BufferMap<std::size_t>& counts_;
 };
 
-PayloadWriter::PayloadWriter(const TextSaveOptions& options)
-    : bounds_{options.min, options.max}, options_(options) {
+PayloadWriter::PayloadWriter(const TextSaveOptions& options) : bounds_{options.min, options.max}, options_(options) {
   if (options.level < 1 || options.level > 9) {
     fail(Errc::invalid_argument, "TextSaveOptions::level is from 1 to 9, not " + std::to_string(options.level));
   }

@@ -1,6 +1,6 @@
 #pragma once
-// The events of one value become the bytes that are compressed: a head, and the planes of an array of integers or a CBOR
-// item as archives have it, with its arrays of integers narrowed.
+// The events of one value become the bytes that are compressed: a head, and the planes of an array of integers or a
+// CBOR item as archives have it, with its arrays of integers narrowed.
 
 #include <optional>
 #include <vector>

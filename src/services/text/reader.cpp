@@ -6,7 +6,7 @@
 
 namespace stele::state_text {
 
-PayloadReader::PayloadReader(const Options& options) : options_(options) {
+PayloadReader::PayloadReader(const TextLoadOptions& options) : max_bytes_(options.max_bytes) {
   field_rules_ = {options.strict, options.strict};
   types_ = options.types;
 }
@@ -37,7 +37,7 @@ InVisitor& PayloadReader::begin_value(MutableBytes labelled) {
 void PayloadReader::begin_decoder() {
   if (form_) {
     item_.resize(frozen::label.size());
-    join_typed_array(*form_, planes_, options_.max_bytes, item_);
+    join_typed_array(*form_, planes_, max_bytes_, item_);
     labelled_ = item_;
   }
   std::memcpy(labelled_.data(), frozen::label.data(), frozen::label.size());
@@ -46,7 +46,7 @@ void PayloadReader::begin_decoder() {
   input.end = labelled_.size();
   input.trusted_size = true;
   input.random = true;
-  input.limits.allocation = options_.max_bytes;
+  input.limits.allocation = max_bytes_;
   input_ = std::make_unique<Input>(*source_, input);
   DecoderContext context;
   context.verify = Verify::none;  // the text has a checksum
@@ -73,9 +73,9 @@ void PayloadReader::array(ArrayTarget& target) {
     fail(Errc::type_mismatch,
          "expected " + target.dtype().name() + target.expected() + ", found integers" + stored.shape.text());
   }
-  if (form_->count > options_.max_bytes / target.dtype().item_size()) {
+  if (form_->count > max_bytes_ / target.dtype().item_size()) {
     fail(Errc::limit_exceeded, std::to_string(form_->count) + " integers take more than the " +
-                                   std::to_string(options_.max_bytes) + " bytes of TextLoadOptions::max_bytes");
+                                   std::to_string(max_bytes_) + " bytes of TextLoadOptions::max_bytes");
   }
   join_integers(*form_, planes_, target);
 }

@@ -6,17 +6,14 @@
 
 #include "archive/read/decoder.hpp"
 #include "services/text/integers.hpp"
+#include "stele/state_text.hpp"
 
 namespace stele::state_text {
 
 class PayloadReader final : public InVisitor {
  public:
-  struct Options {
-    bool strict = false;
-    const TypeRegistry* types = nullptr;
-    std::uint64_t max_bytes = 0;  // of one array or text
-  };
-  explicit PayloadReader(const Options& options);
+  /// Of `options`, strict, types and max_bytes count, the last for one array or text.
+  explicit PayloadReader(const TextLoadOptions& options);
   ~PayloadReader() override;
 
   /// Reads an array of integers; `planes` must stay until finish().
@@ -81,7 +78,7 @@ class PayloadReader final : public InVisitor {
   void begin_decoder();
   void close() noexcept;
 
-  Options options_;
+  std::uint64_t max_bytes_;
   std::vector<std::byte> item_;  // made of an array of integers that is wanted as something else
   MutableBytes labelled_;        // the item that is read, behind a label
   std::optional<IntegerForm> form_;
