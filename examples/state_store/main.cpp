@@ -53,15 +53,13 @@ int main() {
 
   // The dictionary learns from some states, and goes to the store as any value does.
   const auto sample = std::span<const State>(states).first(200);
-  stele::TextOptions options{.max = highest};
-  const auto dictionary = stele::TextDictionary::train(sample, options);
-  options.dictionary = &dictionary;
+  const auto dictionary = stele::TextDictionary::train(sample, {.max = highest});
   std::size_t characters = 0;
   {
     auto store = stele::Store::open("states");
     stele::StoreBatch batch = store.batch();  // readers see all of it or nothing
     batch.put("dictionary", dictionary);
-    stele::TextEncoder encoder(options);
+    stele::TextEncoder encoder({.max = highest, .dictionary = &dictionary});
     for (std::size_t user = 0; user < users; ++user) {
       const std::string text = encoder.text(states[user]);
       characters += text.size();
@@ -74,9 +72,8 @@ int main() {
   // Later, in another process: the dictionary comes first.
   auto store = stele::Store::open("states");
   const auto learnt = store.get<stele::TextDictionary>("dictionary");
-  options.dictionary = &learnt;
-  stele::TextDecoder decoder(options);
-  stele::TextEncoder encoder(options);
+  stele::TextDecoder decoder({.dictionary = &learnt});
+  stele::TextEncoder encoder({.max = highest, .dictionary = &learnt});
   for (int i = 0; i < 1000; ++i) {
     const std::size_t user = visits.user();
     const std::size_t counter = visits.counter();

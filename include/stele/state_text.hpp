@@ -25,53 +25,59 @@ enum class TextAlphabet : std::uint8_t {
   base64url,  // with - and _, not padded
 };
 
-struct TextOptions {
+struct TextSaveOptions {
   /// What elements of integer arrays are set to where they are smaller or larger; nothing: they stay. For arrays,
   /// vectors and the like wherever they are in the state; single integers and floats stay as they are.
   std::optional<std::int64_t> min = std::nullopt;
   std::optional<std::int64_t> max = std::nullopt;
-  /// "auto" chooses; "stored", "entropy", "deflate", "zlib", "zstd" are the choices.
-  std::string codec = "auto";
-  /// 1 to 9. At 1 "auto" estimates what is best; from 2 on it tries all codecs, and they take more and more time: 3,000
-  /// counters take 0.2 to 0.8 ms at 6. Decoding does not get slower.
+  /// 1 to 9. Those from 2 on look for what repeats, and make texts of 3,000 random counters no shorter in 5 to 50 times
+  /// the time. Reading does not get slower.
   int level = 1;
-  /// What is written. Reading takes both.
   TextAlphabet alphabet = TextAlphabet::base64;
-  /// What all states have in common; the same for writing and reading. Must outlive the call, the encoder or the
-  /// decoder.
+  /// What all states have in common; the same for reading. Must outlive the call or the encoder.
   const TextDictionary* dictionary = nullptr;
 
-  /// Nothing but the compressed bytes: no version, no checksum, no word on codec and form. Whoever reads must give the
-  /// same options, with a codec that is not "auto" or "entropy". An array of integers is its little-endian elements, in
-  /// `item_bytes` each; other values are a CBOR item.
+  /// Nothing but the compressed bytes: no version, no checksum but the stream's own. Whoever reads must say so, and
+  /// give the same `item`. An array of integers is its little-endian elements; other values are a CBOR item.
   bool bare = false;
-  /// Bare arrays of integers: 1, 2, 4 or 8; 0: as few as hold min and max, where there is a max, or else the type's
-  /// own. They are unsigned where min is 0 or more, or where there is a max and no min.
-  std::size_t item_bytes = 0;
+  /// Bare arrays of integers: the type of the elements, int8 to uint64; nothing: that of the array.
+  std::optional<DType> item = std::nullopt;
 
-  /// Reading: bytes that a text may become. Beyond it: Error(limit_exceeded).
-  std::uint64_t max_bytes = std::uint64_t{64} << 20;
-  /// Reading: a stored field that the type does not have, or the reverse, is an error.
-  bool strict = false;
   /// Write unordered containers in the order of their keys' bytes, so that equal states give equal texts.
   bool canonical = false;
-  /// Names of polymorphic types; must outlive the call, the encoder or the decoder.
+  /// Names of polymorphic types; must outlive the call or the encoder.
   const TypeRegistry* types = nullptr;
-  /// Of to_texts() and from_texts(); 0: as many as the machine has, at most 16.
+  /// Of to_texts(); 0: as many as the machine has, at most 16.
+  unsigned threads = 0;
+};
+
+struct TextLoadOptions {
+  /// As for writing. A text that was made without is read with any. Must outlive the call or the decoder.
+  const TextDictionary* dictionary = nullptr;
+  /// As for writing.
+  bool bare = false;
+  std::optional<DType> item = std::nullopt;
+  /// Bytes that a text may become. Beyond it: Error(limit_exceeded).
+  std::uint64_t max_bytes = std::uint64_t{64} << 20;
+  /// A stored field that the type does not have, or the reverse, is an error.
+  bool strict = false;
+  /// Names of polymorphic types; must outlive the call or the decoder.
+  const TypeRegistry* types = nullptr;
+  /// Of from_texts(); 0: as many as the machine has, at most 16.
   unsigned threads = 0;
 };
 
 /// The options for Python's base64.b64encode(zlib.compress(bytes(counters))): a byte for each counter, which is clamped
 /// to 0 and `max`, at most 255.
-TextOptions zlib_bytes_options(std::int64_t max = 255);
+TextSaveOptions zlib_bytes_save_options(std::int64_t max = 255);
+TextLoadOptions zlib_bytes_load_options();
 
 namespace state_text {
 
 /// What the compiled side is told of a type.
 struct Root {
   bool integers = false;  // an array of integers in one dimension
-  bool is_signed = false;
-  std::uint8_t item_bytes = 0;
+  DType::Kind kind = DType::Kind::none;
 };
 template <class T>
 consteval Root root_of() {
@@ -87,8 +93,7 @@ consteval Root root_of() {
           return true;
         }
       }();
-      return {one_dimension && kind >= DType::Kind::int8 && kind <= DType::Kind::uint64, kind <= DType::Kind::int64,
-              sizeof(Item)};
+      return {one_dimension && kind >= DType::Kind::int8 && kind <= DType::Kind::uint64, kind};
     }
   }
   return {};
@@ -109,8 +114,8 @@ Again again(const T& value) {
 /// Makes texts, one after another, with what it needs for that kept in between. Not thread-safe: one for each thread.
 class TextEncoder {
  public:
-  /// Throws: Error(invalid_argument), Error(unknown_codec).
-  explicit TextEncoder(const TextOptions& options = {});
+  /// Throws: Error(invalid_argument).
+  explicit TextEncoder(const TextSaveOptions& options = {});
   ~TextEncoder();
   TextEncoder(TextEncoder&&) noexcept;
   TextEncoder& operator=(TextEncoder&&) noexcept;
@@ -123,7 +128,7 @@ class TextEncoder {
   }
   /// Appends the text to `out`.
   /// Throws: Error(invalid_argument) where min or max make no sense for the integers' type, Error(out_of_range) for an
-  /// integer that item_bytes do not hold, and what stele::write() throws.
+  /// integer that `item` does not have, and what stele::write() throws.
   template <class T>
   void append(const T& value, std::string& out) {
     write_whole(begin(state_text::root_of<T>(), state_text::again(value)), value);
@@ -140,8 +145,8 @@ class TextEncoder {
 /// Reads texts, one after another. Not thread-safe: one for each thread.
 class TextDecoder {
  public:
-  /// Throws: Error(invalid_argument), Error(unknown_codec).
-  explicit TextDecoder(const TextOptions& options = {});
+  /// Throws: Error(invalid_argument).
+  explicit TextDecoder(const TextLoadOptions& options = {});
   ~TextDecoder();
   TextDecoder(TextDecoder&&) noexcept;
   TextDecoder& operator=(TextDecoder&&) noexcept;
@@ -152,11 +157,12 @@ class TextDecoder {
     read_into(text, value);
     return value;
   }
-  /// Spaces and line ends in the text do not count. Hostile texts cost time and memory in proportion to max_bytes at
-  /// most. Throws: Error(malformed) for what is not base64, with the offset of the character; Error(not_an_archive),
-  /// Error(truncated), Error(damaged), Error(unsupported) for a later version, Error(unknown_codec) for a codec this
-  /// build lacks, Error(invalid_argument) where another dictionary is needed, Error(limit_exceeded),
-  /// Error(out_of_range) for an integer that the type does not have, Error(type_mismatch).
+  /// Both alphabets are read; spaces and line ends in the text do not count. Hostile texts cost time and memory in
+  /// proportion to max_bytes at most. Throws: Error(malformed) for what is not base64, with the offset of the
+  /// character; Error(not_an_archive), Error(truncated), Error(damaged), Error(unsupported) for a later version,
+  /// Error(unknown_codec) for a text that needs a dictionary where this build has no zstd, Error(invalid_argument)
+  /// where another dictionary is needed, Error(limit_exceeded), Error(out_of_range) for an integer that the type does
+  /// not have, Error(type_mismatch).
   template <class T>
   void read_into(std::string_view text, T& value) {
     read_whole(begin(text, state_text::root_of<T>()), value, [this] { end(); });
@@ -169,58 +175,51 @@ class TextDecoder {
   std::unique_ptr<State> state_;
 };
 
-/// What many states have in common, learned from some of them: how often which value comes at which place of an array
-/// of integers, or, for other types, Zstandard's dictionary of what comes again and again. Copies share it;
+/// What many states have in common, learned from some of them: a dictionary of Zstandard's. Copies share it;
 /// thread-safe. Saved and loaded as any value is. A text names the dictionary it was made with.
 class TextDictionary {
  public:
-  /// Learned from nothing: of no use.
-  TextDictionary();
+  /// Learned from nothing: as if there were none.
+  TextDictionary() = default;
+  /// From bytes() of another, or what another program has trained. Throws: Error(damaged), Error(unknown_codec) where
+  /// this build has no zstd.
+  explicit TextDictionary(std::vector<std::byte> bytes);
 
   /// Learns from states that are like those to come, a few hundred if possible. Options as for to_text(): min and max
-  /// count. Throws: Error(invalid_argument) where there is too little to learn from, Error(unknown_codec) where values
-  /// are not arrays of integers and this build has no zstd.
+  /// count. Throws: Error(invalid_argument) where there is too little to learn from, Error(unknown_codec) where this
+  /// build has no zstd.
   template <class T>
-  static TextDictionary train(std::span<const T> states, const TextOptions& options = {});
+  static TextDictionary train(std::span<const T> states, const TextSaveOptions& options = {});
 
-  /// Tells dictionaries apart.
+  /// Zstandard's, which tells dictionaries apart; 0 for one that was learned from nothing.
   std::uint32_t id() const noexcept;
-
-  /// What is saved. Throws when given: Error(damaged).
-  struct Content {
-    std::vector<std::byte> zstd;             // a dictionary of Zstandard's, or nothing
-    std::vector<std::uint8_t> classes;       // of each place of an array, or nothing
-    double mean_total = 0;                   // of a state's counters
-    std::vector<std::uint16_t> frequencies;  // 257 for each class: bytes, and what stands for bytes not met before
-    std::uint32_t id = 0;                    // of the above
-  };
-  explicit TextDictionary(Content content);
-  static std::uint32_t id_of(const Content& content) noexcept;
-  const Content& content() const noexcept;
+  /// Valid as long as a copy of the dictionary is.
+  Bytes bytes() const noexcept;
 
   struct State;
-  const State& state() const noexcept { return *state_; }
+  /// Null for one that was learned from nothing.
+  const State* state() const noexcept { return state_.get(); }
 
  private:
   std::shared_ptr<const State> state_;
 };
 
-/// Dictionaries are saved as their content.
+/// Dictionaries are saved as their bytes.
 template <>
 struct Walk<TextDictionary> {
   using built_in = TextDictionary;
-  static void write(OutVisitor& out, const TextDictionary& value) { stele::write(out, value.content()); }
+  static void write(OutVisitor& out, const TextDictionary& value) { stele::write(out, value.bytes()); }
   static void read(InVisitor& in, TextDictionary& value) {
-    TextDictionary::Content content;
-    stele::read(in, content);
-    value = TextDictionary(std::move(content));
+    std::vector<std::byte> bytes;
+    stele::read(in, bytes);
+    value = bytes.empty() ? TextDictionary() : TextDictionary(std::move(bytes));
   }
 };
 
 /// TextDictionary::train() for states that come one by one. They need not be of one type.
 class TextTrainer {
  public:
-  explicit TextTrainer(const TextOptions& options = {});
+  explicit TextTrainer(const TextSaveOptions& options = {});
   ~TextTrainer();
   TextTrainer(const TextTrainer&) = delete;
   TextTrainer& operator=(const TextTrainer&) = delete;
@@ -230,6 +229,7 @@ class TextTrainer {
     write_whole(begin(state_text::root_of<T>(), state_text::again(value)), value);
     end();
   }
+  /// Throws: as TextDictionary::train().
   TextDictionary finish();
 
  private:
@@ -240,7 +240,7 @@ class TextTrainer {
 };
 
 template <class T>
-TextDictionary TextDictionary::train(std::span<const T> states, const TextOptions& options) {
+TextDictionary TextDictionary::train(std::span<const T> states, const TextSaveOptions& options) {
   TextTrainer trainer(options);
   for (const T& value : states) {
     trainer.add(value);
@@ -252,12 +252,12 @@ TextDictionary TextDictionary::train(std::span<const T> states, const TextOption
 
 /// The text of a value. 3,000 counters take about 15 µs.
 template <class T>
-std::string to_text(const T& value, const TextOptions& options = {}) {
+std::string to_text(const T& value, const TextSaveOptions& options = {}) {
   return TextEncoder(options).text(value);
 }
 /// The value of a text.
 template <class T>
-T from_text(std::string_view text, const TextOptions& options = {}) {
+T from_text(std::string_view text, const TextLoadOptions& options = {}) {
   return TextDecoder(options).template value<T>(text);
 }
 
@@ -272,7 +272,7 @@ void for_each_index(std::size_t count, unsigned threads,
 
 /// The texts of many states, made on options.threads threads.
 template <class T>
-std::vector<std::string> to_texts(std::span<const T> states, const TextOptions& options = {}) {
+std::vector<std::string> to_texts(std::span<const T> states, const TextSaveOptions& options = {}) {
   std::vector<std::string> texts(states.size());
   state_text::for_each_index(states.size(), options.threads, [&]() -> std::function<void(std::size_t)> {
     return
@@ -282,7 +282,7 @@ std::vector<std::string> to_texts(std::span<const T> states, const TextOptions& 
 }
 /// The states of many texts.
 template <class T>
-std::vector<T> from_texts(std::span<const std::string> texts, const TextOptions& options = {}) {
+std::vector<T> from_texts(std::span<const std::string> texts, const TextLoadOptions& options = {}) {
   static_assert(!std::is_same_v<T, bool>, "stele: a vector<bool> cannot be written by several threads");
   std::vector<T> states(texts.size());
   state_text::for_each_index(texts.size(), options.threads, [&]() -> std::function<void(std::size_t)> {

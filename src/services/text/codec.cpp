@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
+#include <limits>
 #include <string>
 
 #include "base/bytes.hpp"
-#include "stele/error.hpp"
 
 #if STELE_WITH_LIBDEFLATE
 #include <libdeflate.h>
@@ -20,41 +19,31 @@
 #include <zstd_errors.h>
 #endif
 
-namespace stele::state_text {
+namespace stele {
 namespace {
 
 [[noreturn]] void no_memory() { fail(Errc::limit_exceeded, "no memory to compress or decompress a text"); }
+[[noreturn]] [[maybe_unused]] void no_zstd() {
+  fail(Errc::unknown_codec, "dictionaries of texts need zstd, which this build lacks");
+}
+
+/// A library's object with its function that frees it.
+template <auto Free>
+struct Freed {
+  template <class T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+template <class T, auto Free>
+using Owned = std::unique_ptr<T, Freed<Free>>;
 
 /// The levels of a library for the levels 1 to 9.
 using Levels = std::array<int, 9>;
-int level_of(const Levels& levels, int level) { return levels[static_cast<std::size_t>(std::clamp(level, 1, 9) - 1)]; }
-
-#if STELE_WITH_LIBDEFLATE
-constexpr Levels deflate_levels = {1, 3, 5, 6, 7, 8, 9, 10, 12};
-#else
-constexpr Levels deflate_levels = {3, 4, 5, 6, 7, 8, 9, 9, 9};
-
-constexpr int window_bits(Codec codec) { return codec == Codec::zlib ? MAX_WBITS : -MAX_WBITS; }
-#endif
+int level_of(const Levels& levels, int level) { return levels[static_cast<std::size_t>(level - 1)]; }
 
 #if STELE_WITH_ZSTD
 constexpr Levels zstd_levels = {3, 4, 5, 7, 9, 12, 15, 17, 19};
-constexpr std::size_t magic_bytes = 4;
-constexpr std::size_t trained_bytes = 32 << 10;
-
-struct FreeCctx {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-};
-struct FreeDctx {
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-struct FreeCdict {
-  void operator()(ZSTD_CDict* dictionary) const { ZSTD_freeCDict(dictionary); }
-};
-struct FreeDdict {
-  void operator()(ZSTD_DDict* dictionary) const { ZSTD_freeDDict(dictionary); }
-};
-using Cdict = std::unique_ptr<ZSTD_CDict, FreeCdict>;
 
 std::size_t checked(std::size_t result) {
   if (ZSTD_isError(result)) {
@@ -64,57 +53,48 @@ std::size_t checked(std::size_t result) {
 }
 #endif
 
-#if !STELE_WITH_LIBDEFLATE || !STELE_WITH_ZSTD
-[[noreturn]] [[maybe_unused]] void no_library(Codec codec) {
-  fail(Errc::unknown_codec, "this build has no " + std::string(codec_name(codec)));
-}
-#endif
-
 }  // namespace
 
-std::string_view codec_name(Codec codec) noexcept {
-  switch (codec) {
-    case Codec::stored:
-      return "stored";
-    case Codec::deflate:
-      return "deflate";
-    case Codec::zstd:
-      return "zstd";
-    case Codec::entropy:
-      return "entropy";
-    case Codec::zlib:
-      return "zlib";
-  }
-  return "?";
-}
+// ---- dictionaries ----
 
-bool has_library(Codec codec) noexcept { return codec != Codec::zstd || STELE_WITH_ZSTD != 0; }
-
-// ---- the dictionary ----
-
-#if STELE_WITH_ZSTD
-
-struct ZstdDictionary::Prepared {
+struct TextDictionary::State {
   std::vector<std::byte> bytes;
-  Cdict fastest;  // of level 1
-  std::unique_ptr<ZSTD_DDict, FreeDdict> decoding;
+  std::uint32_t id = 0;
+#if STELE_WITH_ZSTD
+  Owned<ZSTD_CDict, ZSTD_freeCDict> quick;  // of level 1
+  Owned<ZSTD_DDict, ZSTD_freeDDict> decoding;
+#endif
 };
 
-ZstdDictionary::ZstdDictionary(std::vector<std::byte> bytes) : prepared_(std::make_unique<Prepared>()) {
-  prepared_->bytes = std::move(bytes);
-  const auto& kept = prepared_->bytes;
-  if (ZDICT_getDictID(kept.data(), kept.size()) == 0) {
+TextDictionary::TextDictionary([[maybe_unused]] std::vector<std::byte> bytes) {
+#if STELE_WITH_ZSTD
+  const auto state = std::make_shared<State>();
+  state->bytes = std::move(bytes);
+  state->id = ZDICT_getDictID(state->bytes.data(), state->bytes.size());
+  if (state->id == 0) {
     fail(Errc::damaged, "no dictionary of Zstandard's");
   }
-  prepared_->fastest.reset(ZSTD_createCDict(kept.data(), kept.size(), zstd_levels[0]));
-  prepared_->decoding.reset(ZSTD_createDDict(kept.data(), kept.size()));
-  if (prepared_->fastest == nullptr || prepared_->decoding == nullptr) {
+  state->quick.reset(ZSTD_createCDict(state->bytes.data(), state->bytes.size(), zstd_levels[0]));
+  state->decoding.reset(ZSTD_createDDict(state->bytes.data(), state->bytes.size()));
+  if (state->quick == nullptr || state->decoding == nullptr) {
     fail(Errc::damaged, "Zstandard does not take the dictionary");
   }
+  state_ = state;
+#else
+  no_zstd();
+#endif
 }
 
-std::vector<std::byte> ZstdDictionary::train(Bytes samples, const std::vector<std::size_t>& sizes) {
-  std::vector<std::byte> bytes(trained_bytes);
+std::uint32_t TextDictionary::id() const noexcept { return state_ == nullptr ? 0 : state_->id; }
+Bytes TextDictionary::bytes() const noexcept { return state_ == nullptr ? Bytes() : Bytes(state_->bytes); }
+
+namespace state_text {
+
+std::vector<std::byte> train_dictionary([[maybe_unused]] Bytes samples,
+                                        [[maybe_unused]] const std::vector<std::size_t>& sizes) {
+#if STELE_WITH_ZSTD
+  constexpr std::size_t most = std::size_t{32} << 10;
+  std::vector<std::byte> bytes(most);
   const std::size_t size = ZDICT_trainFromBuffer(bytes.data(), bytes.size(), samples.data(), sizes.data(),
                                                  static_cast<unsigned>(sizes.size()));
   if (ZDICT_isError(size)) {
@@ -122,257 +102,269 @@ std::vector<std::byte> ZstdDictionary::train(Bytes samples, const std::vector<st
   }
   bytes.resize(size);
   return bytes;
+#else
+  no_zstd();
+#endif
 }
 
-#else
-
-struct ZstdDictionary::Prepared {};
-ZstdDictionary::ZstdDictionary(std::vector<std::byte>) { no_library(Codec::zstd); }
-std::vector<std::byte> ZstdDictionary::train(Bytes, const std::vector<std::size_t>&) { no_library(Codec::zstd); }
-
-#endif
-
-ZstdDictionary::~ZstdDictionary() = default;
+std::uint32_t crc_of(Bytes bytes) noexcept {
+  return static_cast<std::uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
 
 // ---- compressing ----
 
+namespace {
+
+/// Whether so many bytes are as the one before them that runs are worth their codes.
+bool has_runs(Bytes bytes) {
+  std::size_t repeated = 0;
+  for (std::size_t i = 1; i < bytes.size(); ++i) {
+    repeated += bytes[i] == bytes[i - 1];
+  }
+  return repeated > bytes.size() / 4 * 3;
+}
+
+}  // namespace
+
 struct Compressor::State {
+  State(int level_wanted, const TextDictionary::State* with) : level(level_wanted), dictionary(with) {}
+  ~State() {
+    if (zlib_ready) {
+      deflateEnd(&zlib);
+    }
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  Bytes quick(Bytes plain, int zlib_level, int strategy);
+  Bytes thorough(Bytes plain);
+  Bytes with_dictionary(Bytes plain);
+  static MutableBytes room(std::vector<std::byte>& buffer, std::size_t size) {
+    if (buffer.size() < size) {
+      buffer.resize(size);
+    }
+    return buffer;
+  }
+
+  int level;
+  const TextDictionary::State* dictionary;
+  z_stream zlib{};
+  bool zlib_ready = false;
+  std::vector<std::byte> quick_bytes;
 #if STELE_WITH_LIBDEFLATE
-  struct Free {
-    void operator()(libdeflate_compressor* compressor) const { libdeflate_free_compressor(compressor); }
-  };
-  std::map<int, std::unique_ptr<libdeflate_compressor, Free>> deflate;  // by level
+  Owned<libdeflate_compressor, libdeflate_free_compressor> libdeflate;
 #endif
 #if STELE_WITH_ZSTD
-  std::unique_ptr<ZSTD_CCtx, FreeCctx> zstd;
-  Cdict dictionary;  // of a level that ZstdDictionary has not prepared
-  const ZstdDictionary* dictionary_of = nullptr;
-  int dictionary_level = 0;
-  std::vector<std::byte> frame;
+  Owned<ZSTD_CCtx, ZSTD_freeCCtx> zstd;
 #endif
+  std::vector<std::byte> thorough_bytes;
 };
 
-Compressor::Compressor() : state_(std::make_unique<State>()) {}
-Compressor::~Compressor() = default;
-
-void Compressor::compress(Codec codec, Bytes plain, int level, [[maybe_unused]] Framing framing,
-                          [[maybe_unused]] const ZstdDictionary* dictionary, std::vector<std::byte>& out) {
-  const std::size_t before = out.size();
-  if (codec == Codec::zstd) {
-#if STELE_WITH_ZSTD
-    if (state_->zstd == nullptr) {
-      state_->zstd.reset(ZSTD_createCCtx());
-      if (state_->zstd == nullptr) {
-        no_memory();
-      }
+/// By zlib, whose strategies without a search for what repeats take the least time and are good for counters.
+Bytes Compressor::State::quick(Bytes plain, int zlib_level, int strategy) {
+  constexpr int window_bits = 12;  // small tables are ready soon
+  constexpr int memory_level = 6;
+  if (!zlib_ready) {
+    if (deflateInit2(&zlib, zlib_level, Z_DEFLATED, window_bits, memory_level, strategy) != Z_OK) {
+      no_memory();
     }
-    ZSTD_CCtx* const context = state_->zstd.get();
-    checked(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters));
-    checked(ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, framing == Framing::standard ? 1 : 0));
-    checked(ZSTD_CCtx_setParameter(context, ZSTD_c_dictIDFlag, framing == Framing::standard ? 1 : 0));
-    if (dictionary == nullptr) {
-      checked(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level_of(zstd_levels, level)));
-    } else if (level <= 1) {
-      checked(ZSTD_CCtx_refCDict(context, dictionary->prepared_->fastest.get()));
-    } else {
-      if (state_->dictionary_of != dictionary || state_->dictionary_level != level) {
-        const auto& bytes = dictionary->prepared_->bytes;
-        state_->dictionary.reset(ZSTD_createCDict(bytes.data(), bytes.size(), level_of(zstd_levels, level)));
-        if (state_->dictionary == nullptr) {
-          no_memory();
-        }
-        state_->dictionary_of = dictionary;
-        state_->dictionary_level = level;
-      }
-      checked(ZSTD_CCtx_refCDict(context, state_->dictionary.get()));
-    }
-    std::vector<std::byte>& frame = state_->frame;
-    frame.resize(ZSTD_compressBound(plain.size()));
-    const std::size_t size = checked(ZSTD_compress2(context, frame.data(), frame.size(), plain.data(), plain.size()));
-    const std::size_t skipped = framing == Framing::lean ? magic_bytes : 0;
-    out.insert(out.end(), frame.data() + skipped, frame.data() + size);
-    return;
-#else
-    no_library(codec);
-#endif
+    zlib_ready = true;
+  } else {
+    deflateReset(&zlib);
+    deflateParams(&zlib, zlib_level, strategy);
   }
+  if (plain.size() > std::numeric_limits<uInt>::max() / 2) {
+    fail(Errc::limit_exceeded, message({"a text of ", plain.size(), " bytes"}));
+  }
+  const MutableBytes out = room(quick_bytes, deflateBound(&zlib, static_cast<uLong>(plain.size())));
+  zlib.next_in = reinterpret_cast<const Bytef*>(plain.data());
+  zlib.avail_in = static_cast<uInt>(plain.size());
+  zlib.next_out = reinterpret_cast<Bytef*>(out.data());
+  zlib.avail_out = static_cast<uInt>(out.size());
+  if (deflate(&zlib, Z_FINISH) != Z_STREAM_END) {
+    no_memory();
+  }
+  return out.first(out.size() - zlib.avail_out);
+}
+
+Bytes Compressor::State::thorough(Bytes plain) {
 #if STELE_WITH_LIBDEFLATE
-  auto& compressor = state_->deflate[level];
-  if (compressor == nullptr) {
-    compressor.reset(libdeflate_alloc_compressor(level_of(deflate_levels, level)));
-    if (compressor == nullptr) {
+  constexpr Levels levels = {1, 3, 5, 6, 7, 8, 9, 10, 12};
+  if (libdeflate == nullptr) {
+    libdeflate.reset(libdeflate_alloc_compressor(level_of(levels, level)));
+    if (libdeflate == nullptr) {
       no_memory();
     }
   }
-  const bool zlib = codec == Codec::zlib;
-  const auto bound = zlib ? libdeflate_zlib_compress_bound : libdeflate_deflate_compress_bound;
-  const auto compress = zlib ? libdeflate_zlib_compress : libdeflate_deflate_compress;
-  out.resize(before + bound(compressor.get(), plain.size()));
-  const std::size_t size =
-      compress(compressor.get(), plain.data(), plain.size(), out.data() + before, out.size() - before);
-  if (size == 0) {
-    no_memory();
-  }
+  const MutableBytes out = room(thorough_bytes, libdeflate_zlib_compress_bound(libdeflate.get(), plain.size()));
+  return out.first(libdeflate_zlib_compress(libdeflate.get(), plain.data(), plain.size(), out.data(), out.size()));
 #else
-  z_stream stream{};
-  if (deflateInit2(&stream, level_of(deflate_levels, level), Z_DEFLATED, window_bits(codec), 8, Z_DEFAULT_STRATEGY) !=
-      Z_OK) {
-    no_memory();
-  }
-  out.resize(before + deflateBound(&stream, static_cast<uLong>(plain.size())));
-  stream.next_in = reinterpret_cast<const Bytef*>(plain.data());
-  stream.avail_in = static_cast<uInt>(plain.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data() + before);
-  stream.avail_out = static_cast<uInt>(out.size() - before);
-  const int result = deflate(&stream, Z_FINISH);
-  const std::size_t size = out.size() - before - stream.avail_out;
-  deflateEnd(&stream);
-  if (result != Z_STREAM_END) {
-    no_memory();
-  }
+  const Bytes made = quick(plain, level, Z_DEFAULT_STRATEGY);
+  thorough_bytes.assign(made.begin(), made.end());
+  return thorough_bytes;
 #endif
-  out.resize(before + size);
+}
+
+Bytes Compressor::State::with_dictionary([[maybe_unused]] Bytes plain) {
+#if STELE_WITH_ZSTD
+  if (zstd == nullptr) {
+    zstd.reset(ZSTD_createCCtx());
+    if (zstd == nullptr) {
+      no_memory();
+    }
+    if (level == 1) {
+      checked(ZSTD_CCtx_refCDict(zstd.get(), dictionary->quick.get()));
+    } else {
+      checked(ZSTD_CCtx_setParameter(zstd.get(), ZSTD_c_compressionLevel, level_of(zstd_levels, level)));
+      checked(ZSTD_CCtx_loadDictionary(zstd.get(), dictionary->bytes.data(), dictionary->bytes.size()));
+    }
+  }
+  const MutableBytes out = room(thorough_bytes, ZSTD_compressBound(plain.size()));
+  return out.first(checked(ZSTD_compress2(zstd.get(), out.data(), out.size(), plain.data(), plain.size())));
+#else
+  no_zstd();
+#endif
+}
+
+Compressor::Compressor(int level, const TextDictionary::State* dictionary)
+    : state_(std::make_unique<State>(level, dictionary)) {}
+Compressor::~Compressor() = default;
+
+Bytes Compressor::compress(Bytes plain, bool counters) {
+  State& state = *state_;
+  Bytes best;
+  if (state.dictionary != nullptr) {
+    best = state.with_dictionary(plain);
+  } else if (state.level > 1 || !counters) {
+    best = state.thorough(plain);
+  }
+  if (counters) {  // may be better off without a search for what repeats
+    const Bytes quick = state.quick(plain, 1, has_runs(plain) ? Z_RLE : Z_HUFFMAN_ONLY);
+    best = best.empty() || quick.size() <= best.size() ? quick : best;
+  }
+  return best;
 }
 
 // ---- decompressing ----
 
 struct Decompressor::State {
-#if STELE_WITH_LIBDEFLATE
-  struct Free {
-    void operator()(libdeflate_decompressor* decompressor) const { libdeflate_free_decompressor(decompressor); }
-  };
-  std::unique_ptr<libdeflate_decompressor, Free> deflate;
-#endif
-#if STELE_WITH_ZSTD
-  std::unique_ptr<ZSTD_DCtx, FreeDctx> zstd;
-  std::vector<std::byte> frame;
-#endif
-  std::size_t last_size = 0;  // of decompress_whole(): the next one is probably alike
-
-  /// What became of `plain` bytes of room.
-  enum class Result : std::uint8_t { done, too_little_room, damaged };
-  Result unpack(Codec codec, Bytes stored, const ZstdDictionary* dictionary, MutableBytes plain, std::size_t& size);
-  Result inflate(Codec codec, Bytes stored, MutableBytes plain, std::size_t& size);
-#if STELE_WITH_ZSTD
-  std::size_t unzstd(Bytes frame_bytes, const ZstdDictionary* dictionary, MutableBytes plain) {
-    if (zstd == nullptr) {
-      zstd.reset(ZSTD_createDCtx());
-      if (zstd == nullptr) {
-        no_memory();
-      }
-    }
-    return dictionary == nullptr
-               ? ZSTD_decompressDCtx(zstd.get(), plain.data(), plain.size(), frame_bytes.data(), frame_bytes.size())
-               : ZSTD_decompress_usingDDict(zstd.get(), plain.data(), plain.size(), frame_bytes.data(),
-                                            frame_bytes.size(), dictionary->prepared_->decoding.get());
-  }
-#endif
-};
-
-Decompressor::State::Result Decompressor::State::inflate(Codec codec, Bytes stored, MutableBytes plain,
-                                                         std::size_t& size) {
-#if STELE_WITH_LIBDEFLATE
-  if (deflate == nullptr) {
-    deflate.reset(libdeflate_alloc_decompressor());
-    if (deflate == nullptr) {
+  explicit State(const TextDictionary::State* with) : dictionary(with) {
+    if (inflateInit(&zlib) != Z_OK) {
       no_memory();
     }
   }
-  std::size_t used = 0;
-  const auto decompress = codec == Codec::zlib ? libdeflate_zlib_decompress_ex : libdeflate_deflate_decompress_ex;
-  const libdeflate_result result =
-      decompress(deflate.get(), stored.data(), stored.size(), plain.data(), plain.size(), &used, &size);
-  if (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
-    return Result::too_little_room;
-  }
-  return result == LIBDEFLATE_SUCCESS && used == stored.size() ? Result::done : Result::damaged;
-#else
-  z_stream stream{};
-  stream.next_in = reinterpret_cast<const Bytef*>(stored.data());
-  stream.avail_in = static_cast<uInt>(stored.size());
-  if (inflateInit2(&stream, window_bits(codec)) != Z_OK) {
-    no_memory();
-  }
-  std::byte none{};
-  stream.next_out = reinterpret_cast<Bytef*>(plain.empty() ? &none : plain.data());
-  stream.avail_out = static_cast<uInt>(plain.size());
-  const int result = ::inflate(&stream, Z_FINISH);
-  size = plain.size() - stream.avail_out;
-  const bool all_used = stream.avail_in == 0;
-  const bool full = stream.avail_out == 0;
-  inflateEnd(&stream);
-  if (result == Z_STREAM_END) {
-    return all_used ? Result::done : Result::damaged;
-  }
-  return (result == Z_BUF_ERROR || result == Z_OK) && full ? Result::too_little_room : Result::damaged;
+  ~State() { inflateEnd(&zlib); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  std::size_t inflate(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
+  std::size_t unzstd(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
+
+  const TextDictionary::State* dictionary;
+  z_stream zlib{};
+#if STELE_WITH_ZSTD
+  Owned<ZSTD_DCtx, ZSTD_freeDCtx> zstd;
 #endif
+};
+
+namespace {
+
+[[noreturn]] void too_large(std::uint64_t most) {
+  fail(Errc::limit_exceeded,
+       message({"the text becomes more than the ", most, " bytes of TextLoadOptions::max_bytes"}));
+}
+bool is_zstd(Bytes stored) noexcept {
+  return stored.size() >= 4 && load_le<std::uint32_t>(stored.data()) == 0xfd2fb528;
 }
 
-Decompressor::State::Result Decompressor::State::unpack(Codec codec, Bytes stored,
-                                                        [[maybe_unused]] const ZstdDictionary* dictionary,
-                                                        MutableBytes plain, std::size_t& size) {
-  if (codec != Codec::zstd) {
-    return inflate(codec, stored, plain, size);
-  }
-#if STELE_WITH_ZSTD
-  size = unzstd(stored, dictionary, plain);
-  if (!ZSTD_isError(size)) {
-    return Result::done;
-  }
-  return ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall ? Result::too_little_room : Result::damaged;
-#else
-  no_library(codec);
-#endif
+}  // namespace
+
+bool Decompressor::is_stream(Bytes stored) noexcept {
+  return is_zstd(stored) || (stored.size() >= 2 && (std::to_integer<unsigned>(stored[0]) & 0x0f) == Z_DEFLATED &&
+                             load_be<std::uint16_t>(stored.data()) % 31 == 0);
 }
 
-Decompressor::Decompressor() : state_(std::make_unique<State>()) {}
-Decompressor::~Decompressor() = default;
-
-bool Decompressor::decompress(Codec codec, Bytes stored, [[maybe_unused]] const ZstdDictionary* dictionary,
-                              MutableBytes plain) {
-  if (codec == Codec::zstd) {
-#if STELE_WITH_ZSTD
-    std::vector<std::byte>& frame = state_->frame;
-    frame.resize(magic_bytes);
-    store_le<std::uint32_t>(frame.data(), ZSTD_MAGICNUMBER);
-    frame.insert(frame.end(), stored.begin(), stored.end());
-    return state_->unzstd(frame, dictionary, plain) == plain.size();
-#else
-    no_library(codec);
-#endif
-  }
+/// What was inflated grows as it comes.
+std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::size_t front,
+                                         std::vector<std::byte>& plain) {
+  inflateReset(&zlib);
+  zlib.next_in = reinterpret_cast<const Bytef*>(stored.data());
+  zlib.avail_in = static_cast<uInt>(std::min<std::size_t>(stored.size(), std::numeric_limits<uInt>::max()));
+  std::uint64_t room = std::max<std::uint64_t>(plain.size(), 4 * std::uint64_t{stored.size()} + 64);
   std::size_t size = 0;
-  return state_->inflate(codec, stored, plain, size) == State::Result::done && size == plain.size();
-}
-
-void Decompressor::decompress_whole(Codec codec, Bytes stored, const ZstdDictionary* dictionary, std::uint64_t most,
-                                    std::vector<std::byte>& plain) {
-  const auto damaged = [&] {
-    fail(Errc::damaged, "the bytes are not what " + std::string(codec_name(codec)) + " makes");
-  };
-  const auto too_large = [&] {
-    fail(Errc::limit_exceeded,
-         "the text becomes more than the " + std::to_string(most) + " bytes of TextOptions::max_bytes");
-  };
-  std::uint64_t room = std::max<std::uint64_t>(state_->last_size, 4 * std::uint64_t{stored.size()} + 64);
   for (;; room *= 4) {
     room = std::min(room, most);
-    plain.resize(static_cast<std::size_t>(room));
-    std::size_t size = 0;
-    switch (state_->unpack(codec, stored, dictionary, plain, size)) {
-      case State::Result::done:
-        plain.resize(size);
-        state_->last_size = size;
-        return;
-      case State::Result::too_little_room:
-        if (room == most) {
-          too_large();
-        }
-        break;
-      case State::Result::damaged:
-        damaged();
+    plain.resize(front + static_cast<std::size_t>(room));
+    zlib.next_out = reinterpret_cast<Bytef*>(plain.data() + front + size);
+    zlib.avail_out = static_cast<uInt>(std::min<std::uint64_t>(room - size, std::numeric_limits<uInt>::max()));
+    const int result = ::inflate(&zlib, Z_NO_FLUSH);
+    size = static_cast<std::size_t>(reinterpret_cast<std::byte*>(zlib.next_out) - plain.data()) - front;
+    if (result == Z_STREAM_END) {
+      plain.resize(front + size);
+      return stored.size() - zlib.avail_in;
+    }
+    if (result != Z_OK && result != Z_BUF_ERROR) {
+      fail(Errc::damaged, "the compressed bytes of the text are damaged");
+    }
+    if (zlib.avail_out != 0) {
+      fail(Errc::truncated, "the compressed bytes of the text end too early");
+    }
+    if (room == most) {
+      too_large(most);
     }
   }
 }
 
-}  // namespace stele::state_text
+std::size_t Decompressor::State::unzstd([[maybe_unused]] Bytes stored, [[maybe_unused]] std::uint64_t most,
+                                        [[maybe_unused]] std::size_t front,
+                                        [[maybe_unused]] std::vector<std::byte>& plain) {
+#if STELE_WITH_ZSTD
+  const auto check = [](std::size_t result) {
+    if (ZSTD_isError(result)) {
+      const bool cut = ZSTD_getErrorCode(result) == ZSTD_error_srcSize_wrong;
+      fail(cut ? Errc::truncated : Errc::damaged,
+           std::string("the compressed bytes of the text: ") + ZSTD_getErrorName(result));
+    }
+    return result;
+  };
+  const std::uint32_t needed = ZSTD_getDictID_fromFrame(stored.data(), stored.size());
+  const std::uint32_t own = dictionary == nullptr ? 0 : dictionary->id;
+  if (needed != 0 && needed != own) {
+    fail(Errc::invalid_argument,
+         message({"the text was made with the dictionary ", needed, "; TextLoadOptions::dictionary is ",
+                  own == 0 ? "none" : std::to_string(own)}));
+  }
+  const std::size_t frame = check(ZSTD_findFrameCompressedSize(stored.data(), stored.size()));
+  constexpr std::uint64_t block = std::uint64_t{128} << 10;  // takes at least four bytes
+  const std::uint64_t size = ZSTD_getFrameContentSize(stored.data(), frame);
+  if (size == ZSTD_CONTENTSIZE_UNKNOWN || size > frame / 4 * block) {
+    fail(Errc::damaged, "the compressed bytes of the text do not say how many they become, or too many");
+  }
+  if (size > most) {
+    too_large(most);
+  }
+  if (zstd == nullptr) {
+    zstd.reset(ZSTD_createDCtx());
+    if (zstd == nullptr) {
+      no_memory();
+    }
+  }
+  plain.resize(front + static_cast<std::size_t>(size));
+  check(ZSTD_decompress_usingDDict(zstd.get(), plain.data() + front, plain.size() - front, stored.data(), frame,
+                                   needed == 0 ? nullptr : dictionary->decoding.get()));
+  return frame;
+#else
+  no_zstd();
+#endif
+}
+
+Decompressor::Decompressor(const TextDictionary::State* dictionary) : state_(std::make_unique<State>(dictionary)) {}
+Decompressor::~Decompressor() = default;
+
+std::size_t Decompressor::decompress(Bytes stored, std::uint64_t most, std::size_t front,
+                                     std::vector<std::byte>& plain) {
+  return is_zstd(stored) ? state_->unzstd(stored, most, front, plain) : state_->inflate(stored, most, front, plain);
+}
+
+}  // namespace state_text
+}  // namespace stele

@@ -1,52 +1,23 @@
 #pragma once
-// The general compressors of state texts, for inputs of a few kilobytes, with what they need for that kept in between.
+// The compressed streams of state texts, of a few kilobytes: zlib (RFC 1950), or Zstandard (RFC 8878) where there is a
+// dictionary; with what they need for that kept in between.
 
 #include <memory>
-#include <string_view>
 #include <vector>
 
-#include "services/text/frozen.hpp"
-#include "stele/io.hpp"
+#include "stele/state_text.hpp"
 
 namespace stele::state_text {
-
-using text_frozen::Codec;
-
-std::string_view codec_name(Codec codec) noexcept;
-/// Whether this build can compress and decompress so; not for Codec::entropy and stored, which are always there.
-bool has_library(Codec codec) noexcept;
-
-/// Whether a text keeps a codec's sizes and magic numbers elsewhere, or has to be what other tools make.
-enum class Framing : std::uint8_t { lean, standard };
-
-/// A dictionary of Zstandard's, ready for use. Shared by threads.
-class ZstdDictionary {
- public:
-  /// Throws: Error(damaged), Error(unknown_codec) without zstd.
-  explicit ZstdDictionary(std::vector<std::byte> bytes);
-  ZstdDictionary(const ZstdDictionary&) = delete;
-  ZstdDictionary& operator=(const ZstdDictionary&) = delete;
-  ~ZstdDictionary();
-
-  /// Learned from samples that lie one behind another. Throws: Error(invalid_argument) where they are too few.
-  static std::vector<std::byte> train(Bytes samples, const std::vector<std::size_t>& sizes);
-
- private:
-  friend class Compressor;
-  friend class Decompressor;
-  struct Prepared;
-  std::unique_ptr<Prepared> prepared_;
-};
 
 /// Not thread-safe.
 class Compressor {
  public:
-  Compressor();
+  /// `dictionary` may be null, and must outlive it.
+  Compressor(int level, const TextDictionary::State* dictionary);
   ~Compressor();
-  /// Appends what deflate, zlib or zstd make of `plain`; `level` is 1 to 9. `dictionary` may be null and counts for
-  /// zstd. Throws: Error(limit_exceeded) where there is no memory.
-  void compress(Codec codec, Bytes plain, int level, Framing framing, const ZstdDictionary* dictionary,
-                std::vector<std::byte>& out);
+  /// The stream of `plain`, valid until the next call. `counters`: single bytes that repeat in runs at most.
+  /// Throws: Error(limit_exceeded) where there is no memory, or more bytes than a library takes.
+  Bytes compress(Bytes plain, bool counters);
 
  private:
   struct State;
@@ -56,18 +27,26 @@ class Compressor {
 /// Not thread-safe.
 class Decompressor {
  public:
-  Decompressor();
+  /// `dictionary` may be null, and must outlive it.
+  explicit Decompressor(const TextDictionary::State* dictionary);
   ~Decompressor();
-  /// Fills `plain`. False if `stored` is not just that.
-  bool decompress(Codec codec, Bytes stored, const ZstdDictionary* dictionary, MutableBytes plain);
-  /// The same where the size is not known: the plain bytes, at most `most`, instead of what was in `plain`.
-  /// Throws: Error(damaged), Error(limit_exceeded).
-  void decompress_whole(Codec codec, Bytes stored, const ZstdDictionary* dictionary, std::uint64_t most,
-                        std::vector<std::byte>& plain);
+  /// Whether the bytes begin as a stream of one of the two kinds does.
+  static bool is_stream(Bytes stored) noexcept;
+  /// Makes `plain` hold what is compressed, at most `most` bytes, behind `front` bytes of room. Returns how many bytes
+  /// the stream takes. Throws: Error(truncated), Error(damaged), Error(limit_exceeded), Error(invalid_argument) where
+  /// another dictionary is needed, Error(unknown_codec).
+  std::size_t decompress(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// The CRC-32 of RFC 1952.
+std::uint32_t crc_of(Bytes bytes) noexcept;
+
+/// A dictionary of Zstandard's that is learned from samples, which lie one behind another.
+/// Throws: Error(invalid_argument) where they are too few, Error(unknown_codec).
+std::vector<std::byte> train_dictionary(Bytes samples, const std::vector<std::size_t>& sizes);
 
 }  // namespace stele::state_text

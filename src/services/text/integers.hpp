@@ -1,6 +1,5 @@
 #pragma once
-// Arrays of integers in state texts: clamped, made small by what all have in common, and laid out in planes of bytes or
-// in bits.
+// Arrays of integers in state texts: clamped, made small by what all have in common, and laid out in planes of bytes.
 
 #include <cstdint>
 #include <optional>
@@ -18,46 +17,42 @@ struct Bounds {
 };
 
 bool is_integer(const DType& dtype) noexcept;
-bool is_signed(const DType& dtype) noexcept;
 
-/// How an array is stored. Element i is base + offset i modulo 2^64; where differences are stored, it is `first` for
-/// the first element, and for each other that sum is what it adds to the one before it.
+/// Of TextSaveOptions or TextLoadOptions. Throws: Error(invalid_argument).
+template <class Options>
+void check_bare(const Options& options) {
+  if (options.item && !is_integer(*options.item)) {
+    fail(Errc::invalid_argument, message({"an item of a bare text is int8 to uint64, not ", options.item->name()}));
+  }
+  if (options.bare && options.dictionary != nullptr) {
+    fail(Errc::invalid_argument, "a bare text is made without a dictionary");
+  }
+}
+
+/// How an array is stored: element i is base + offset i, of which the lowest bytes of all come first, then the next
+/// higher ones …
 struct IntegerForm {
   std::uint64_t count = 0;
-  bool natural = false;      // the elements are unsigned, else signed
-  bool differences = false;  // there are count - 1 offsets
-  std::uint64_t first = 0;
-  std::uint64_t base = 0;
-  unsigned bits = 0;  // of the largest offset, 0 to 64
-
-  std::uint64_t offsets() const noexcept { return differences && count > 0 ? count - 1 : count; }
-  unsigned planes() const noexcept { return (bits + 7) / 8; }
+  std::int64_t base = 0;
+  unsigned width = 1;  // bytes of an offset, 1 to 8
 };
 
-/// Splits an array of one dimension. `planes` gets the lowest bytes of all offsets, then the next higher ones …
+/// Appends the planes of an array of one dimension to `out`.
 /// Throws: Error(invalid_argument) where a bound is none of the type's values.
-IntegerForm split_integers(const ArrayView& values, const Bounds& bounds, std::vector<std::byte>& planes);
+IntegerForm split_integers(const ArrayView& values, const Bounds& bounds, std::vector<std::byte>& out);
 
-/// Offsets in form.bits bits each, lowest bits first, from their planes, and the reverse.
-void pack_offsets(const IntegerForm& form, Bytes planes, std::vector<std::byte>& packed);
-std::uint64_t packed_size(const IntegerForm& form) noexcept;
-/// `packed` has packed_size() bytes.
-void unpack_offsets(const IntegerForm& form, Bytes packed, std::vector<std::byte>& planes);
-
-/// Puts the elements into `target`, which wants integers. False if one does not fit; `misfit` then tells which.
-bool join_integers(const IntegerForm& form, Bytes planes, ArrayTarget& target, std::uint64_t& misfit);
+/// Puts the elements into `target`, which wants integers. Throws: Error(out_of_range).
+void join_integers(const IntegerForm& form, Bytes planes, ArrayTarget& target);
 /// Appends the elements as a typed array (RFC 8746) of the narrowest type, a CBOR item. Throws: Error(limit_exceeded)
-/// where they take more than `most` bytes.
+/// where they take more than `most` bytes, Error(out_of_range) where no type has them all.
 void join_typed_array(const IntegerForm& form, Bytes planes, std::uint64_t most, std::vector<std::byte>& item);
 
-/// Little-endian elements of `width` bytes, clamped: what texts without a header hold. Throws: Error(out_of_range).
-void raw_integers(const ArrayView& values, const Bounds& bounds, std::size_t width, bool is_signed,
-                  std::vector<std::byte>& raw);
-/// The reverse, as a form and its planes. `raw` is a whole number of elements.
-IntegerForm form_of_raw(Bytes raw, std::size_t width, bool is_signed, std::vector<std::byte>& planes);
-
-/// The array's elements as the smallest integers of the same signedness, clamped, in `order` without gaps; `bytes` has
-/// them. The dtype of the result is the array's own where nothing is to be gained.
-DType narrow_integers(const ArrayView& values, Order order, const Bounds& bounds, std::vector<std::byte>& bytes);
+/// Appends little-endian elements of the type `stored`, clamped, in `order` without gaps. Throws: Error(out_of_range).
+void put_integers(const ArrayView& values, Order order, const Bounds& bounds, const DType& stored,
+                  std::vector<std::byte>& out);
+/// The narrowest type of the same signedness that has all clamped elements.
+DType narrowest(const ArrayView& values, Order order, const Bounds& bounds);
+/// The planes of what put_integers() wrote. `elements` is a whole number of them.
+IntegerForm form_of(Bytes elements, const DType& stored, std::vector<std::byte>& planes);
 
 }  // namespace stele::state_text

@@ -1,27 +1,29 @@
 #pragma once
-// The events of one value become the bytes that are compressed: the planes of an array of integers, or a CBOR item as
-// archives have it, with its arrays of integers narrowed.
+// The events of one value become the bytes that are compressed: a head, and the planes of an array of integers or a
+// CBOR item as archives have it, with its arrays of integers narrowed.
 
 #include <optional>
 #include <vector>
 
 #include "archive/write/encoder.hpp"
 #include "archive/write/shared_buffers.hpp"
-#include "services/text/options.hpp"
+#include "services/text/integers.hpp"
+#include "stele/state_text.hpp"
 
 namespace stele::state_text {
 
 class PayloadWriter final : public OutVisitor {
  public:
-  explicit PayloadWriter(const TextOptions& options);
+  /// `options` must outlive it. Throws: Error(invalid_argument) for those that make no sense.
+  explicit PayloadWriter(const TextSaveOptions& options);
   ~PayloadWriter() override;
 
   /// One value: begin(), its events, finish(). What is left of a value that was broken off does not count.
   void begin(const Root& root, const Again& again);
   void finish();
 
-  /// The array of integers that the value is; nothing: the bytes are a CBOR item, or bare integers.
-  const std::optional<IntegerForm>& integers() const noexcept { return form_; }
+  /// Whether the bytes are those of an array of integers that take one each.
+  bool counters() const noexcept { return counters_; }
   /// Valid until the next begin().
   Bytes bytes() const noexcept { return bytes_; }
 
@@ -59,18 +61,19 @@ class PayloadWriter final : public OutVisitor {
     return *encoder_;
   }
   void begin_archive();
+  void put_root(const ArrayView& value);
   bool shares_buffer(const Buffer* buffer);
 
   SaveOptions save_options_;
   Bounds bounds_;
-  const TextOptions& options_;
+  const TextSaveOptions& options_;
   Root root_;
   Again again_{};
-  std::optional<IntegerForm> form_;
+  bool counters_ = false;
   bool taken_ = false;       // the value was an array of integers
   bool in_archive_ = false;  // the encoder has begun and not finished
   std::vector<std::byte> archive_bytes_;
-  std::vector<std::byte> plane_bytes_;
+  std::vector<std::byte> integer_bytes_;
   std::vector<std::byte> narrowed_;
   Bytes bytes_;
   std::unique_ptr<Sink> sink_;

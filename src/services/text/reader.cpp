@@ -6,7 +6,7 @@
 
 namespace stele::state_text {
 
-PayloadReader::PayloadReader(const Options& options) : options_(options) {
+PayloadReader::PayloadReader(const TextLoadOptions& options) : max_bytes_(options.max_bytes) {
   field_rules_ = {options.strict, options.strict};
   types_ = options.types;
 }
@@ -26,14 +26,10 @@ InVisitor& PayloadReader::begin_integers(const IntegerForm& form, Bytes planes) 
   return *this;
 }
 
-MutableBytes PayloadReader::value_room(std::size_t size) {
+InVisitor& PayloadReader::begin_value(MutableBytes labelled) {
   close();
   form_.reset();
-  item_.resize(frozen::label.size() + size);
-  return MutableBytes(item_).subspan(frozen::label.size());
-}
-
-InVisitor& PayloadReader::begin_value() {
+  labelled_ = labelled;
   begin_decoder();
   return *decoder_;
 }
@@ -41,15 +37,16 @@ InVisitor& PayloadReader::begin_value() {
 void PayloadReader::begin_decoder() {
   if (form_) {
     item_.resize(frozen::label.size());
-    join_typed_array(*form_, planes_, options_.max_bytes, item_);
+    join_typed_array(*form_, planes_, max_bytes_, item_);
+    labelled_ = item_;
   }
-  std::memcpy(item_.data(), frozen::label.data(), frozen::label.size());
-  source_ = memory_source(item_);
+  std::memcpy(labelled_.data(), frozen::label.data(), frozen::label.size());
+  source_ = memory_source(labelled_);
   Input::Options input;
-  input.end = item_.size();
+  input.end = labelled_.size();
   input.trusted_size = true;
   input.random = true;
-  input.limits.allocation = options_.max_bytes;
+  input.limits.allocation = max_bytes_;
   input_ = std::make_unique<Input>(*source_, input);
   DecoderContext context;
   context.verify = Verify::none;  // the text has a checksum
@@ -60,7 +57,7 @@ void PayloadReader::begin_decoder() {
 }
 
 void PayloadReader::finish() {
-  if (decoder_ != nullptr && decoder_->here() != item_.size()) {
+  if (decoder_ != nullptr && decoder_->here() != labelled_.size()) {
     fail(Errc::damaged, "bytes behind the value");  // whoever reads then lets go of what was made
   }
   close();
@@ -76,14 +73,11 @@ void PayloadReader::array(ArrayTarget& target) {
     fail(Errc::type_mismatch,
          "expected " + target.dtype().name() + target.expected() + ", found integers" + stored.shape.text());
   }
-  if (form_->count > options_.max_bytes / target.dtype().item_size()) {
+  if (form_->count > max_bytes_ / target.dtype().item_size()) {
     fail(Errc::limit_exceeded, std::to_string(form_->count) + " integers take more than the " +
-                                   std::to_string(options_.max_bytes) + " bytes of TextOptions::max_bytes");
+                                   std::to_string(max_bytes_) + " bytes of TextLoadOptions::max_bytes");
   }
-  std::uint64_t misfit = 0;
-  if (!join_integers(*form_, planes_, target, misfit)) {
-    fail(Errc::out_of_range, "the integer at index " + std::to_string(misfit) + " is no " + target.dtype().name());
-  }
+  join_integers(*form_, planes_, target);
 }
 
 void PayloadReader::raise(Errc code, std::string message) {

@@ -1,29 +1,25 @@
 #pragma once
-// The reverse of state_text_payload.hpp: bytes that were decompressed give the events of a value.
+// The reverse of payload.hpp: bytes that were decompressed give the events of a value.
 
 #include <optional>
 #include <vector>
 
 #include "archive/read/decoder.hpp"
 #include "services/text/integers.hpp"
+#include "stele/state_text.hpp"
 
 namespace stele::state_text {
 
 class PayloadReader final : public InVisitor {
  public:
-  struct Options {
-    bool strict = false;
-    const TypeRegistry* types = nullptr;
-    std::uint64_t max_bytes = 0;  // of one array or text
-  };
-  explicit PayloadReader(const Options& options);
+  /// Of `options`, strict, types and max_bytes count, the last for one array or text.
+  explicit PayloadReader(const TextLoadOptions& options);
   ~PayloadReader() override;
 
   /// Reads an array of integers; `planes` must stay until finish().
   InVisitor& begin_integers(const IntegerForm& form, Bytes planes);
-  /// Reads a CBOR item, which was put into value_room() of its size.
-  MutableBytes value_room(std::size_t size);
-  InVisitor& begin_value();
+  /// Reads a CBOR item behind room for a label, which is put there. `labelled` must stay until finish().
+  InVisitor& begin_value(MutableBytes labelled);
   /// Throws: Error(damaged) where bytes are left.
   void finish();
 
@@ -82,8 +78,9 @@ class PayloadReader final : public InVisitor {
   void begin_decoder();
   void close() noexcept;
 
-  Options options_;
-  std::vector<std::byte> item_;  // behind a label
+  std::uint64_t max_bytes_;
+  std::vector<std::byte> item_;  // made of an array of integers that is wanted as something else
+  MutableBytes labelled_;        // the item that is read, behind a label
   std::optional<IntegerForm> form_;
   Bytes planes_;
   std::unique_ptr<Source> source_;
