@@ -1,9 +1,10 @@
+#include "interop/json.hpp"
+#include "stele/error.hpp"
+
 #if STELE_WITH_JSON
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -11,10 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/float_mode.hpp"
-#include "services/store/exchange/array.hpp"
-#include "services/store/exchange/base64.hpp"
-#include "services/store/exchange/json.hpp"
-#include "stele/error.hpp"
+#include "format/base64.hpp"
+#include "interop/array.hpp"
 
 namespace stele {
 namespace {
@@ -49,11 +48,12 @@ std::span<const Value> items_of(const Value* value, std::string_view name) {
 }
 
 std::vector<std::byte> bytes_of(const Value* value, std::string_view name) {
-  std::optional<std::vector<std::byte>> bytes = decode_base64(text_of(value, name));
-  if (!bytes) {
-    fail_form(name, "no valid base64");
+  const std::string& text = text_of(value, name);
+  try {
+    return decode_base64(text);
+  } catch (const Error& error) {
+    fail_form(name, "no valid base64: " + error.message());
   }
-  return std::move(*bytes);
 }
 
 DType dtype_of(const Value* value) {
@@ -85,24 +85,22 @@ Value array_value(const Value& form) {
   if (!form.is_map()) {
     fail_form("$array", "no object follows");
   }
-  const DType dtype = dtype_of(form.find("dtype"));
-  Shape shape;
+  ArrayHeader header;
+  header.dtype = dtype_of(form.find("dtype"));
   for (const Value& extent : items_of(form.find("shape"), "$array")) {
-    shape.push_back(natural(&extent, "$array"));
+    header.shape.push_back(natural(&extent, "$array"));
   }
   const std::string& order = text_of(form.find("order"), "$array");
   if (order != "C" && order != "F") {
     fail_form("$array", "the order is neither C nor F");
   }
+  header.order = order == "C" ? Order::row_major : Order::column_major;
   const std::vector<std::byte> data = bytes_of(form.find("data"), "$array");
-  if (data.size() != array_bytes(dtype, shape)) {
-    fail_form("$array", std::to_string(data.size()) + " bytes of data do not fit " + dtype.name() + shape.text());
+  if (data.size() != array_bytes(header)) {
+    fail_form("$array",
+              std::to_string(data.size()) + " bytes of data do not fit " + header.dtype.name() + header.shape.text());
   }
-  const std::shared_ptr<Buffer> buffer = Buffer::allocate(data.size());
-  if (!data.empty()) {
-    std::memcpy(buffer->mutable_data(), data.data(), data.size());
-  }
-  return array_of(dtype, shape, order == "C" ? Order::row_major : Order::column_major, buffer);
+  return read_elements(*memory_source(data), header);
 }
 
 Value float_value(const Value& form) {
@@ -321,6 +319,14 @@ Value parse_json(std::string_view text, JsonForm form) {
   }
   return builder.finish();
 }
+
+}  // namespace stele
+
+#else
+
+namespace stele {
+
+Value parse_json(std::string_view, JsonForm) { fail(Errc::unsupported, "this build of stele reads no JSON"); }
 
 }  // namespace stele
 
