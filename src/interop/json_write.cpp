@@ -170,17 +170,11 @@ void JsonWriter::map(const Value& map) {
   for (const auto& [key, item] : map.entries()) {
     out_ += first ? "" : ",";
     first = false;
-    if (plain) {
-      text(key.text());
-      out_ += ':';
-      value(item);
-    } else {
-      out_ += '[';
-      value(key);
-      out_ += ',';
-      value(item);
-      out_ += ']';
-    }
+    out_ += plain ? "" : "[";
+    value(key);
+    out_ += plain ? ':' : ',';
+    value(item);
+    out_ += plain ? "" : "]";
   }
   out_ += plain ? "}" : "]}";
 }

@@ -40,9 +40,8 @@ std::optional<std::string_view> LineReader::next() {
 
 void LineReader::fill() {
   if (at_ > 0) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(at_), buffer_.begin() + static_cast<std::ptrdiff_t>(used_),
-              buffer_.begin());
     used_ -= at_;
+    std::memmove(buffer_.data(), buffer_.data() + at_, used_);
     at_ = 0;
   }
   if (buffer_.size() - used_ < piece) {

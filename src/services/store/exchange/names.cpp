@@ -35,15 +35,15 @@ char hex_byte(std::string_view text, std::string_view path) {
   return static_cast<char>(value);
 }
 
-/// Undoes the escapes of a part.
-std::string decode_part(std::string_view part, std::string_view path) {
+/// Undoes escapes.
+std::string decode_text(std::string_view encoded, std::string_view path) {
   std::string text;
-  for (std::size_t i = 0; i < part.size(); ++i) {
-    if (part[i] == '%') {
-      text += hex_byte(part.substr(i + 1), path);
+  for (std::size_t i = 0; i < encoded.size(); ++i) {
+    if (encoded[i] == '%') {
+      text += hex_byte(encoded.substr(i + 1), path);
       i += 2;
     } else {
-      text += part[i];
+      text += encoded[i];
     }
   }
   return text;
@@ -119,8 +119,7 @@ std::string joined(const std::vector<std::string>& names) {
 
 DecodedName decode_name(std::string_view path) {
   DecodedName decoded;
-  std::string text;
-  std::string part;
+  std::string encoded;  // the parts without what names add to them
   for (std::string_view rest = path;;) {
     const std::size_t slash = rest.find('/');
     std::string_view name = rest.substr(0, slash);
@@ -136,28 +135,22 @@ DecodedName decode_name(std::string_view path) {
       fail_name(path);
     }
     if (!is_last && name.ends_with(goes_on)) {
-      part += name.substr(0, name.size() - goes_on.size());
+      encoded += name.substr(0, name.size() - goes_on.size());
     } else {
-      part += name;
-      const bool whole = is_last && text.empty();
-      if (whole && part.starts_with(integer_mark)) {
-        decoded.key = decode_integer(std::string_view(part).substr(integer_mark.size()), path);
-        return decoded;
-      }
-      if (whole && part.starts_with(bytes_mark)) {
-        decoded.key = decode_bytes(std::string_view(part).substr(bytes_mark.size()), path);
-        return decoded;
-      }
-      text += part == empty_part ? std::string() : decode_part(part, path);
-      text += is_last ? "" : "/";
-      part.clear();
+      const bool begins_part = encoded.empty() || encoded.back() == '/';
+      encoded += begins_part && name == empty_part ? std::string_view() : name;
+      encoded += is_last ? "" : "/";
     }
     if (is_last) {
-      decoded.key = Key(std::string_view(text));
-      return decoded;
+      break;
     }
     rest.remove_prefix(slash + 1);
   }
+  const std::string_view text = encoded;
+  decoded.key = text.starts_with(integer_mark) ? decode_integer(text.substr(integer_mark.size()), path)
+                : text.starts_with(bytes_mark) ? decode_bytes(text.substr(bytes_mark.size()), path)
+                                               : Key(decode_text(text, path));
+  return decoded;
 }
 
 }  // namespace stele

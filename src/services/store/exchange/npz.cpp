@@ -23,55 +23,30 @@ std::optional<int> level_of(const ExportOptions& options) {
   return options.codec == "plain" ? std::nullopt : std::optional(options.level.value_or(0));
 }
 
-class NpzExport {
- public:
-  NpzExport(const Store& store, const Path& file, const ExportOptions& options)
-      : store_(store), options_(options), zip_(write_zip(file, level_of(options))) {}
-
-  ExchangeReport run() {
-    ExportOptions quiet = options_;
-    quiet.progress = {};  // the work comes at the end
-    ExchangeReport report =
-        export_items(store_, quiet, [&](const StoreItem& item, ExchangeReport& counted) { add(item, counted); });
-    if (report.items == 0) {
-      fail(Errc::invalid_argument, "there is no array under a text key, and a .npz file must have one");
-    }
-    report.complete = zip_->close([&](double part) {
-      const auto done = static_cast<std::uint64_t>(part * static_cast<double>(report.bytes));
-      return !options_.progress || options_.progress(std::min(done, report.bytes), report.bytes);
-    });
-    return report;
+/// Adds the array of an item, to be read again when it is written; only arrays under keys that are text.
+void add_array(const Store& store, ZipWriter& zip, const StoreItem& item, ExchangeReport& report) {
+  const auto skip = [&](const std::string& why) { note_skipped(report, item.key.describe() + why); };
+  if (item.key.kind() != Key::Kind::text) {
+    return skip(" is no text");
   }
-
- private:
-  void add(const StoreItem& item, ExchangeReport& report) {
-    const auto skip = [&](const std::string& why) { note_skipped(report, item.key.describe() + why); };
-    if (item.key.kind() != Key::Kind::text) {
-      return skip(" is no text");
-    }
-    const bool is_object = !item.value.is_text() && !item.value.is_bytes();
-    const Value value = is_object ? item.value.as<Value>() : Value();
-    if (!value.is_array()) {
-      return skip(" is no array");
-    }
-    const std::unique_ptr<Source> file = npy_source(value.array());
-    if (file == nullptr) {
-      return skip(" has elements that NumPy lacks: " + value.array().dtype().name());
-    }
-    const std::uint64_t bytes = file->size().value();
-    zip_->add(joined(encode_name(item.key, false)) + ".npy", bytes,
-              [this, key = item.key]() -> std::unique_ptr<Source> {
-                const std::optional<StoreValue> now = store_.view(key);
-                return now ? npy_source(now->as<Value>({.verify = Verify::full}).array()) : nullptr;
-              });
-    ++report.items;
-    report.bytes += bytes;
+  const bool is_object = !item.value.is_text() && !item.value.is_bytes();
+  const Value value = is_object ? item.value.as<Value>() : Value();
+  if (!value.is_array()) {
+    return skip(" is no array");
   }
-
-  const Store& store_;
-  const ExportOptions& options_;
-  const std::unique_ptr<ZipWriter> zip_;
-};
+  const std::unique_ptr<Source> file = npy_source(value.array());
+  if (file == nullptr) {
+    return skip(" has elements that NumPy lacks: " + value.array().dtype().name());
+  }
+  const std::uint64_t bytes = file->size().value();
+  const auto open = [&store, key = item.key]() -> std::unique_ptr<Source> {
+    const std::optional<StoreValue> now = store.view(key);
+    return now ? npy_source(now->as<Value>({.verify = Verify::full}).array()) : nullptr;
+  };
+  zip.add(joined(encode_name(item.key, false)) + ".npy", bytes, open);
+  ++report.items;
+  report.bytes += bytes;
+}
 
 }  // namespace
 
@@ -99,7 +74,19 @@ ExchangeReport import_npz(Store& store, const Path& file, const ImportOptions& o
 }
 
 ExchangeReport export_npz(const Store& store, const Path& file, const ExportOptions& options) {
-  return NpzExport(store, file, options).run();
+  const std::unique_ptr<ZipWriter> zip = write_zip(file, level_of(options));
+  ExportOptions quiet = options;
+  quiet.progress = {};  // the work comes at the end
+  ExchangeReport report = export_items(
+      store, quiet, [&](const StoreItem& item, ExchangeReport& counted) { add_array(store, *zip, item, counted); });
+  if (report.items == 0) {
+    fail(Errc::invalid_argument, "there is no array under a text key, and a .npz file must have one");
+  }
+  report.complete = zip->close([&](double part) {
+    const auto done = static_cast<std::uint64_t>(part * static_cast<double>(report.bytes));
+    return !options.progress || options.progress(std::min(done, report.bytes), report.bytes);
+  });
+  return report;
 }
 
 }  // namespace stele
