@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <complex>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -12,20 +11,18 @@
 
 #include <sys/stat.h>
 
-#include "services/store/exchange/base64.hpp"
-#include "services/store/exchange/json.hpp"
-#include "services/store/exchange/literal.hpp"
 #include "services/store/exchange/names.hpp"
-#include "services/store/exchange/npy.hpp"
-#include "stele/describe.hpp"
 #include "stele/value.hpp"
+#include "support/samples.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {
 namespace {
 
 namespace fs = std::filesystem;
+using test::bytes_of;
 using test::fresh;
+using test::matrix;
 
 void write_file(const fs::path& path, std::string_view content) {
   if (path.has_parent_path()) {
@@ -37,11 +34,6 @@ void write_file(const fs::path& path, std::string_view content) {
 std::string read_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
-}
-
-std::vector<std::byte> bytes_of(std::string_view text) {
-  const Bytes bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
 }
 
 ExchangeReport import_lines(Store& store, std::string_view lines, const ImportOptions& options = {}) {
@@ -70,16 +62,6 @@ void expect_same(const Store& a, const Store& b, bool loosely = false) {
   }
 }
 
-Array<float, 2> matrix(std::uint64_t rows, std::uint64_t columns, Order order = Order::row_major) {
-  Array<float, 2> array({rows, columns}, order);
-  for (std::uint64_t i = 0; i < rows; ++i) {
-    for (std::uint64_t j = 0; j < columns; ++j) {
-      array.mutable_at(i, j) = static_cast<float>(i) - static_cast<float>(j) / 3;
-    }
-  }
-  return array;
-}
-
 /// Values of every kind that exchanges must carry.
 void fill(Store& store) {
   store.put("text", "grüße \"\\\n\x01");
@@ -103,36 +85,7 @@ void fill(Store& store) {
   store.put("large", matrix(100, 50, Order::column_major));
 }
 
-// --- Base64, names, JSON ---------------------------------------------------------------------------------------------
-
-TEST(StoreExchange, Base64IsThatOfTheRfc) {
-  const std::map<std::string, std::string> vectors = {{"", ""},
-                                                      {"f", "Zg=="},
-                                                      {"fo", "Zm8="},
-                                                      {"foo", "Zm9v"},
-                                                      {"foob", "Zm9vYg=="},
-                                                      {"fooba", "Zm9vYmE="},
-                                                      {"foobar", "Zm9vYmFy"},
-                                                      {"\xff\xfe", "//4="}};
-  for (const auto& [plain, encoded] : vectors) {
-    std::string text;
-    append_base64(text, bytes_of(plain));
-    EXPECT_EQ(text, encoded);
-    EXPECT_EQ(decode_base64(encoded), bytes_of(plain));
-  }
-  for (const char* bad :
-       {"Z", "Zg=", "Zg", "Zg===", "Z===", "====", "Zh==", "Zm9=", "Z g=", "Zg==Zg==", "Zm9\n", "Zm-_"}) {
-    EXPECT_FALSE(decode_base64(bad)) << bad;
-  }
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string path;
-  for (const std::string& name : names) {
-    path += (path.empty() ? "" : "/") + name;
-  }
-  return path;
-}
+// --- Names -----------------------------------------------------------------------------------------------------------
 
 TEST(StoreExchange, NamesLeadNowhereElseAndBack) {
   const std::string zero("a\0b", 3);
@@ -210,117 +163,6 @@ TEST(StoreExchange, NamesOfAllKeysComeBack) {
        {"%", "a%2", "%zz", "%i", "%i1x", "%i99999999999999999999", "%x0", "%xgg", "a//b", "", "/", ".stele"}) {
     EXPECT_ERROR(decode_name(bad), Errc::malformed, "is of no key");
   }
-}
-
-Value through_json(const Value& value) {
-  std::vector<std::byte> out;
-  const std::unique_ptr<Sink> sink = memory_sink(out);
-  JsonWriter writer(*sink);
-  writer.raw("[");
-  writer.value(value);
-  writer.raw("]");
-  writer.flush();
-  return parse_json({reinterpret_cast<const char*>(out.data()), out.size()}, JsonForm::extended).at(0);
-}
-
-TEST(StoreExchange, EveryValueSurvivesJson) {
-  std::vector<Value> values = {nullptr,
-                               true,
-                               0,
-                               -1,
-                               std::numeric_limits<std::int64_t>::min(),
-                               std::numeric_limits<std::uint64_t>::max(),
-                               Value(Number{Number::Type::negative, std::numeric_limits<std::uint64_t>::max()}),
-                               0.0,
-                               -0.0,
-                               1.0,
-                               1e300,
-                               0.1,
-                               1e22,
-                               123456789012345680.0,
-                               std::numeric_limits<double>::infinity(),
-                               -std::numeric_limits<double>::infinity(),
-                               Value(Number{Number::Type::float64, 0x7ff8000000000000U}),
-                               Value(Number{Number::Type::float64, 0xfff8000000001234U}),
-                               "",
-                               "\u2028 \U0001F600",
-                               Value::make_bytes({}),
-                               Value::make_bytes(bytes_of("\x00\xff"))};
-  values.push_back(Value::make_sequence(values));
-  values.push_back(Value::make_map({{"$bytes", "no bytes"}}));
-  values.push_back(Value::make_map({{"$unknown", 1}}));
-  values.push_back(Value::make_map({{"$a", 1}, {"$b", 2}}));
-  values.push_back(Value::make_map({{1, "one"}, {nullptr, 2}}));
-  values.push_back(Value::make_map({{"twice", 1}, {"twice", 2}}));
-  values.push_back(Value::make_record({"x", "y"}, {1, 2.5}, 3));
-  values.push_back(Value::make_record({"$x"}, {1}));
-  values.push_back(Value::make_typed("shape.Circle", Value::make_map({{"radius", 2.0}})));
-  values.push_back(to_value(matrix(2, 3)));
-  values.push_back(to_value(matrix(7, 3, Order::column_major)));
-  values.push_back(to_value(Array<float, 2>({0, 3})));
-  values.push_back(to_value(std::vector<bool>{true, false}));
-  values.push_back(to_value(std::vector<std::complex<double>>{{1, 2}}));
-  const Value::Anchor anchor = Value::make_anchor(5);
-  values.push_back(
-      Value::make_sequence({Value::make_shared(anchor, Value::make_sequence({Value::make_reference(anchor)})),
-                            Value::make_reference(anchor)}));
-  for (const Value& value : values) {
-    EXPECT_EQ(through_json(value), value) << describe(value);
-  }
-  const DType record = DType::record(
-      {{"id", DType::Kind::uint16, 0, 1}, {"at", DType::record({{"x", DType::Kind::float32, 4, 2}}, 16), 8, 1}}, 24);
-  const std::shared_ptr<Buffer> buffer = Buffer::allocate(48);
-  std::memset(buffer->mutable_data(), 7, 48);
-  const Value records(AnyArray(ArrayView(record, buffer->data(), Shape{2}, Order::row_major), buffer));
-  EXPECT_EQ(through_json(records), records);
-}
-
-TEST(StoreExchange, RecordsWithoutVersionBecomeObjects) {
-  std::vector<std::byte> out;
-  const std::unique_ptr<Sink> sink = memory_sink(out);
-  JsonWriter writer(*sink);
-  writer.value(Value::make_record({"name", "size"}, {"x", 2.5F}));
-  writer.flush();
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(out.data()), out.size()), R"({"name":"x","size":2.5})");
-}
-
-TEST(StoreExchange, HostileJsonIsAnError) {
-  const auto parse = [](const std::string& text) { return parse_json("[" + text + "]", JsonForm::extended); };
-  EXPECT_ERROR(parse_json("", JsonForm::plain), Errc::malformed, "no valid JSON");
-  EXPECT_ERROR(parse_json("{\"a\":1} x", JsonForm::plain), Errc::malformed, "no valid JSON at byte");
-  EXPECT_ERROR(parse_json(std::string_view("1\0 x", 4), JsonForm::plain), Errc::malformed, "at byte 2");
-  EXPECT_ERROR(parse("\"\xff\""), Errc::malformed, "no valid JSON");
-  EXPECT_ERROR(parse("\"\\ud800\""), Errc::malformed, "no valid JSON");
-  EXPECT_ERROR(parse("18446744073709551616"), Errc::out_of_range, "does not fit 64 bits");
-  EXPECT_ERROR(parse("-9223372036854775809"), Errc::out_of_range, "does not fit 64 bits");
-  EXPECT_ERROR(parse("1e999"), Errc::out_of_range, "a float");
-  EXPECT_ERROR(parse(R"({"a":1,"b":2,"a":3})"), Errc::duplicate_field, "\"a\" twice");
-  EXPECT_ERROR(parse_json(std::string(5'000'000, '['), JsonForm::plain), Errc::limit_exceeded, "1000 deep");
-  EXPECT_ERROR(parse(R"({"$bytes":"a"})"), Errc::malformed, "base64");
-  EXPECT_ERROR(parse(R"({"$bytes":3})"), Errc::malformed, "a text is missing");
-  EXPECT_ERROR(parse(R"({"$float":"0x"})"), Errc::malformed, "$float");
-  EXPECT_ERROR(parse(R"({"$float":"nan"})"), Errc::malformed, "$float");
-  EXPECT_ERROR(parse(R"({"$map":[[1]]})"), Errc::malformed, "list of two");
-  EXPECT_ERROR(parse(R"({"$record":[]})"), Errc::malformed, "$record");
-  EXPECT_ERROR(parse(R"({"$typed":["x"]})"), Errc::malformed, "list of two");
-  EXPECT_ERROR(parse(R"({"$reference":1})"), Errc::malformed, "not $shared");
-  EXPECT_ERROR(parse(R"({"$shared":[1,2]},{"$shared":[1,2]})"), Errc::malformed, "twice");
-  const auto array = [&](const std::string& dtype, const std::string& shape, const std::string& data) {
-    return parse(R"({"$array":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"order":"C","data":")" + data +
-                 "\"}}");
-  };
-  EXPECT_ERROR(array("\"<f4\"", "[2]", "AAAA"), Errc::malformed, "3 bytes of data do not fit float32[2]");
-  EXPECT_ERROR(array("\"<f4\"", "[4611686018427387904,4]", ""), Errc::limit_exceeded, "cannot be held");
-  EXPECT_ERROR(array("\"<f4\"", "[0,9223372036854775807,9223372036854775807]", ""), Errc::limit_exceeded,
-               "cannot be held");
-  EXPECT_ERROR(array("\"<f4\"", "[-1]", ""), Errc::malformed, "natural");
-  EXPECT_ERROR(array("\"<f4\"", "3", ""), Errc::malformed, "list is missing");
-  EXPECT_ERROR(array("\"|b1\"", "[3]", "AAEC"), Errc::malformed, "neither 0 nor 1");
-  EXPECT_ERROR(array("\">f4\"", "[0]", ""), Errc::unsupported, "little-endian");
-  EXPECT_ERROR(array("\"|O\"", "[0]", ""), Errc::unsupported, "");
-  EXPECT_ERROR(array(R"({"size":2,"fields":[{"name":"x","dtype":"<f8","offset":0,"count":1}]})", "[0]", ""),
-               Errc::invalid_argument, "ends behind");
-  EXPECT_ERROR(array(R"({"size":99999999999,"fields":[]})", "[0]", ""), Errc::malformed, "too large");
 }
 
 // --- JSON lines ------------------------------------------------------------------------------------------------------
@@ -641,102 +483,7 @@ TEST(StoreExchange, AStoreInOneFileIsCopiedToo) {
   EXPECT_TRUE(to.contains(-7));
 }
 
-// --- .npy and .npz ---------------------------------------------------------------------------------------------------
-
-TEST(StoreExchange, NpyHeadersOfManyForms) {
-  const auto parse = [](std::string_view text, unsigned version = 1) { return parse_npy_header(text, version); };
-  NpyHeader header = parse("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 4), }   \n");
-  EXPECT_EQ(header.dtype, DType(DType::Kind::float32));
-  EXPECT_EQ(header.shape, (Shape{3, 4}));
-  EXPECT_EQ(header.order, Order::column_major);
-  header = parse("{\"shape\":(7L,),'fortran_order':False,\"descr\":\">i8\"}");
-  EXPECT_EQ(header.shape, (Shape{7}));
-  EXPECT_EQ(header.swaps.size(), 1U);
-  EXPECT_EQ(parse("{'descr': '|u1', 'fortran_order': False, 'shape': ()}").shape, Shape());
-  header = parse(
-      "{'descr': [('a', '<f4'), ('', '|V4'), (('title', 'b'), '>u2', (2, 3)), ('c', [('d', '|b1')])], "
-      "'fortran_order': False, 'shape': (1,)}");
-  ASSERT_EQ(header.dtype.fields().size(), 3U);
-  EXPECT_EQ(header.dtype.fields()[1].offset, 8U);
-  EXPECT_EQ(header.dtype.fields()[1].count, 6U);
-  EXPECT_EQ(header.dtype.fields()[1].name, "b");
-  EXPECT_EQ(header.dtype.item_size(), 21U);
-  EXPECT_EQ(header.swaps.at(0).offset, 8U);
-  EXPECT_EQ(parse("{'descr': [('\xe4\\u00df', '<f4')], 'fortran_order': False, 'shape': ()}").dtype.fields()[0].name,
-            "äß");
-  EXPECT_EQ(parse("{'descr': [('ä', '<f4')], 'fortran_order': False, 'shape': ()}", 3).dtype.fields()[0].name, "ä");
-
-  const char* const malformed[] = {"",
-                                   "{",
-                                   "{}",
-                                   "()",
-                                   "{'descr': '<f4', 'fortran_order': 0, 'shape': ()}",
-                                   "{'descr': '<f4', 'fortran_order': False}",
-                                   "{'descr': 5, 'fortran_order': False, 'shape': ()}",
-                                   "{'descr': '<f4', 'fortran_order': False, 'shape': 3}",
-                                   "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
-                                   "{'descr': '<f4', 'fortran_order': False, 'shape': (1.5,)}",
-                                   "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
-                                   "{'descr': '<f4\\q'}",
-                                   "{'a': 'b",
-                                   "{'descr': '<f4', 'fortran_order': False, 'shape': ()} x",
-                                   "{'descr': [('a',)], 'fortran_order': False, 'shape': ()}",
-                                   "{'descr': [('a', '<f4', ('b',))], 'fortran_order': False, 'shape': ()}",
-                                   "{'\\ud800': 1}"};
-  for (const char* const text : malformed) {
-    EXPECT_ERROR(parse(text), Errc::malformed, "");
-  }
-  EXPECT_ERROR(parse(std::string(100'000, '(')), Errc::malformed, "");
-  EXPECT_ERROR(parse("{'descr': '|O', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
-  EXPECT_ERROR(parse("{'descr': '<M8[xs]', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
-  EXPECT_ERROR(parse("{'descr': [('a', '<f4', 4294967295)], 'fortran_order': False, 'shape': ()}"),
-               Errc::limit_exceeded, "");
-  EXPECT_ERROR(
-      parse("{'descr': [('a', '<f4', (4294967295, 4294967295, 4294967295))], 'fortran_order': False, 'shape': ()}"),
-      Errc::out_of_range, "");
-  EXPECT_ERROR(parse("{'descr': [('', '|V18446744073709551615'), ('a', '<f4')], 'fortran_order': False, 'shape': ()}"),
-               Errc::limit_exceeded, "");
-  EXPECT_ERROR(parse("{'descr': [('a', '<f4'), ('a', '<f4')], 'fortran_order': False, 'shape': ()}"),
-               Errc::invalid_argument, "");
-
-  EXPECT_ERROR(find_npy_header(bytes_of("\x93NUMPY")), Errc::truncated, "");
-  EXPECT_ERROR(find_npy_header(bytes_of("PK0123456789")), Errc::malformed, "does not begin as one");
-  EXPECT_ERROR(find_npy_header(bytes_of("\x93NUMPY\x07zzzzz")), Errc::unsupported, "version 7");
-  EXPECT_ERROR(find_npy_header(bytes_of("\x93NUMPY\x02zzzzz")), Errc::limit_exceeded, "");
-}
-
-TEST(StoreExchange, NpyHeadersAreWrittenAsTheyAreRead) {
-  const auto round = [](const ArrayView& view) {
-    const std::string text = npy_header(view);
-    EXPECT_EQ(text.size() % 64, 0U);
-    const NpyPlace place = find_npy_header(bytes_of(text.substr(0, npy_start)));
-    EXPECT_EQ(place.at + place.bytes, text.size());
-    EXPECT_EQ(text.back(), '\n');
-    const NpyHeader header = parse_npy_header(std::string_view(text).substr(place.at), place.version);
-    EXPECT_EQ(header.dtype, view.dtype);
-    EXPECT_EQ(header.shape, view.shape);
-    EXPECT_TRUE(header.swaps.empty());
-    return place.version;
-  };
-  const auto view = [](const DType& dtype, const Shape& shape) {
-    return ArrayView(dtype, nullptr, shape, Order::row_major);
-  };
-  EXPECT_EQ(round(view(DType::Kind::float32, {3, 4})), 1U);
-  EXPECT_EQ(round(view(DType::Kind::complex128, {})), 1U);
-  EXPECT_EQ(round(view(DType::fixed_utf32(5), {7})), 1U);
-  const DType gaps = DType::record({{"b", DType::Kind::uint8, 9, 1}, {"it's \\", DType::Kind::float64, 0, 1}}, 16);
-  EXPECT_NE(npy_header(view(gaps, {1})).find("('', '|V6')"), std::string::npos);
-  const DType names = DType::record({{"ä", DType::Kind::int8, 0, 3}}, 3);
-  EXPECT_EQ(round(view(names, {1})), 3U);
-  std::vector<DType::Field> many;
-  for (std::uint32_t i = 0; i < 5000; ++i) {
-    many.push_back({"field" + std::to_string(i), DType::Kind::uint8, i, 1});
-  }
-  EXPECT_EQ(round(view(DType::record(many, 5000), {1})), 2U);
-  EXPECT_EQ(npy_header(view(DType::Kind::bfloat16, {1})), "");
-  const DType over = DType::record({{"a", DType::Kind::int32, 0, 1}, {"b", DType::Kind::int16, 2, 1}}, 4);
-  EXPECT_EQ(npy_header(view(over, {1})), "");
-}
+// --- .npz ------------------------------------------------------------------------------------------------------------
 
 TEST(StoreExchange, NpzComesBackExactly) {
   for (const char* codec : {"plain", "zstd"}) {

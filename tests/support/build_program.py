@@ -50,8 +50,9 @@ class Compiler:
         # Whatever the build found; what a program does not need is not linked.
         found = [value for name, value in variables.items()
                  if "_LIBRARY" in name and re.search(r"\.(so|a)$", value) and os.path.isfile(value)]
-        services = sorted(map(str, self.library.parent.glob(f"libstele_*{self.library.suffix}")))
-        self.link = [f"-Wl,-rpath,{self.library.parent}", *services, str(self.library), "-Wl,--as-needed", *sorted(set(found)), "-pthread"]
+        components = sorted(map(str, self.library.parent.glob(f"libstele_*{self.library.suffix}")))
+        self.link = [f"-Wl,-rpath,{self.library.parent}", "-Wl,--start-group", *components, "-Wl,--end-group",
+                     str(self.library), "-Wl,--as-needed", *sorted(set(found)), "-pthread"]
 
     def has_header(self, name):
         preprocessed = subprocess.run([*self.command, *self.include, "-x", "c++", "-E", "-"], input=f"#include <{name}>\n",

@@ -80,7 +80,7 @@ ExchangeReport export_files(const Store& store, const Path& folder, const Export
 ExchangeReport import_json_lines(Store& store, Source& lines, const ImportOptions& options = {});
 
 /// The reverse; what it writes, import_json_lines() reads. The Sink is not closed.
-/// Throws: Error(io), Error(damaged), Error(limit_exceeded), Error(unsupported).
+/// Throws: Error(io), Error(damaged), Error(limit_exceeded).
 ExchangeReport export_json_lines(const Store& store, Sink& to, const ExportOptions& options = {});
 
 // --- NumPy's .npz ----------------------------------------------------------------------------------------------------

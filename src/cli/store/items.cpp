@@ -8,8 +8,8 @@
 #include "cli/report.hpp"
 #include "cli/store/store.hpp"
 #include "cli/store/support.hpp"
-#include "services/store/exchange/base64.hpp"
-#include "services/store/exchange/json.hpp"
+#include "format/base64.hpp"
+#include "interop/json.hpp"
 #include "stele/value.hpp"
 
 namespace stele::cli {

@@ -7,7 +7,7 @@
 
 #include "cli/format.hpp"
 #include "cli/store/store.hpp"
-#include "services/store/exchange/base64.hpp"
+#include "format/base64.hpp"
 #include "stele/error.hpp"
 
 namespace stele::cli {

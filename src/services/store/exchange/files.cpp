@@ -14,9 +14,15 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t read_whole_most = std::uint64_t{16} << 20;  // larger files are mapped
 
-[[noreturn]] void fail_files(std::string_view action, const fs::path& path, const std::error_code& error) {
-  fail(error == std::errc::no_such_file_or_directory ? Errc::not_found : Errc::io,
-       "cannot " + std::string(action) + " " + path.string() + ": " + error.message());
+/// Runs `work`; what std::filesystem throws there is the library's Error.
+template <class Work>
+auto with_folders(Work work) {
+  try {
+    return work();
+  } catch (const fs::filesystem_error& error) {
+    fail(error.code() == std::errc::no_such_file_or_directory ? Errc::not_found : Errc::io,
+         "cannot access " + error.path1().string() + ": " + error.code().message());
+  }
 }
 
 /// All bytes of a file, as many as there are, whatever its size was said to be.
@@ -40,25 +46,16 @@ std::vector<std::byte> read_file(Source& source) {
 class FilesImport {
  public:
   FilesImport(Store& store, const Path& folder, const ImportOptions& options)
-      : options_(options), importer_(store, options, 0), folder_(folder.text()) {
-    std::error_code error;
-    root_ = fs::canonical(folder_, error);
-    if (error) {
-      fail_files("open", folder_, error);
+      : options_(options), importer_(store, options, 0), root_(fs::canonical(folder.text())) {
+    if (!fs::is_directory(root_)) {
+      fail(Errc::invalid_argument, folder.text() + " is no folder");
     }
-    if (!fs::is_directory(root_, error)) {
-      fail(Errc::invalid_argument, folder_.string() + " is no folder");
-    }
-    store_ = fs::canonical(StoreExchange::path(store), error);
+    std::error_code ignored;
+    store_ = fs::canonical(StoreExchange::path(store), ignored);
   }
 
   ExchangeReport run() {
-    std::error_code error;
-    fs::recursive_directory_iterator at(root_, error);
-    if (error) {
-      fail_files("list", root_, error);
-    }
-    while (at != fs::recursive_directory_iterator()) {
+    for (fs::recursive_directory_iterator at(root_); at != fs::recursive_directory_iterator(); ++at) {
       const fs::directory_entry& entry = *at;
       if ((!options_.hidden && entry.path().filename().native().starts_with('.')) || is_store(entry.path())) {
         at.disable_recursion_pending();
@@ -67,10 +64,6 @@ class FilesImport {
         if (!importer_.go_on(importer_.report().bytes)) {
           break;
         }
-      }
-      at.increment(error);
-      if (error) {
-        fail_files("list", root_, error);
       }
     }
     return importer_.finish();
@@ -139,8 +132,7 @@ class FilesImport {
 
   const ImportOptions& options_;
   Importer importer_;
-  const fs::path folder_;
-  fs::path root_;
+  const fs::path root_;
   fs::path store_;
 };
 
@@ -154,12 +146,9 @@ class FilesExport {
     if (options.codec != "plain") {
       codecs.get(options.codec);  // throws where there is none
     }
-    std::error_code error;
-    fs::create_directories(root_, error);
-    if (error) {
-      fail_files("make", root_, error);
-    }
-    if (fs::equivalent(root_, StoreExchange::path(store), error)) {
+    fs::create_directories(root_);
+    std::error_code ignored;
+    if (fs::equivalent(root_, StoreExchange::path(store), ignored)) {
       fail(Errc::invalid_argument, root_.string() + " is the store itself");
     }
   }
@@ -195,16 +184,13 @@ class FilesExport {
   static fs::path make_folder(const fs::path& parent, const std::string& name) {
     fs::path folder = parent / name;
     for (int attempt = 0;; ++attempt) {
-      std::error_code error;
-      const fs::file_status there = fs::symlink_status(folder, error);
+      std::error_code ignored;
+      const fs::file_status there = fs::symlink_status(folder, ignored);
       if (fs::is_directory(there)) {
         return folder;
       }
       if (!fs::exists(there)) {
-        fs::create_directory(folder, error);
-        if (error) {
-          fail_files("make", folder, error);
-        }
+        fs::create_directory(folder);
         return folder;
       }
       if (attempt > 0) {
@@ -235,12 +221,14 @@ class FilesExport {
 }  // namespace
 
 ExchangeReport import_files(Store& store, const Path& folder, const ImportOptions& options) {
-  return FilesImport(store, folder, options).run();
+  return with_folders([&] { return FilesImport(store, folder, options).run(); });
 }
 
 ExchangeReport export_files(const Store& store, const Path& folder, const ExportOptions& options) {
-  const FilesExport files(store, folder, options);
-  return export_items(store, options, [&](const StoreItem& item, ExchangeReport& report) { files.take(item, report); });
+  const auto files = with_folders([&] { return FilesExport(store, folder, options); });
+  return export_items(store, options, [&](const StoreItem& item, ExchangeReport& report) {
+    with_folders([&] { files.take(item, report); });
+  });
 }
 
 }  // namespace stele

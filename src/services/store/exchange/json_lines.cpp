@@ -1,93 +1,25 @@
 // JSON lines into stores, and back.
 
-#include <algorithm>
-#include <cstring>
 #include <optional>
 
-#include "services/store/exchange/base64.hpp"
+#include "format/base64.hpp"
+#include "interop/json.hpp"
+#include "interop/lines.hpp"
 #include "services/store/exchange/import.hpp"
-#include "services/store/exchange/json.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
 
-#if STELE_WITH_JSON
-
 namespace {
-
-constexpr std::size_t piece = std::size_t{64} << 10;
-
-/// Lines of a Source, one in memory at a time.
-class Lines {
- public:
-  Lines(Source& source, std::uint64_t longest) : source_(source), longest_(longest) {}
-
-  /// The next line without its line feed, valid until the next call; nothing at the end.
-  std::optional<std::string_view> next() {
-    ++number_;
-    std::size_t searched = 0;
-    for (;;) {
-      const char* const first = reinterpret_cast<const char*>(buffer_.data()) + at_;
-      const std::size_t size = used_ - at_;
-      const void* const feed = size > searched ? std::memchr(first + searched, '\n', size - searched) : nullptr;
-      const std::size_t length =
-          feed != nullptr ? static_cast<std::size_t>(static_cast<const char*>(feed) - first) : size;
-      if (length > longest_) {
-        fail(Errc::limit_exceeded, name() + ": more than " + std::to_string(longest_) + " bytes");
-      }
-      if (feed != nullptr || (ended_ && size > 0)) {
-        const std::size_t taken = length + (feed != nullptr ? 1 : 0);
-        at_ += taken;
-        consumed_ += taken;
-        return std::string_view(first, length);
-      }
-      if (ended_) {
-        return std::nullopt;
-      }
-      searched = size;
-      fill();
-    }
-  }
-  std::string name() const { return "line " + std::to_string(number_); }
-  std::uint64_t consumed() const noexcept { return consumed_; }
-
- private:
-  void fill() {
-    if (at_ > 0) {
-      std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(at_),
-                buffer_.begin() + static_cast<std::ptrdiff_t>(used_), buffer_.begin());
-      used_ -= at_;
-      at_ = 0;
-    }
-    if (buffer_.size() - used_ < piece) {
-      buffer_.resize(std::max(2 * buffer_.size(), used_ + piece));
-    }
-    const std::size_t got = source_.read(MutableBytes(buffer_).subspan(used_));
-    used_ += got;
-    ended_ = got == 0;
-  }
-
-  Source& source_;
-  const std::uint64_t longest_;
-  std::vector<std::byte> buffer_;
-  std::size_t at_ = 0;
-  std::size_t used_ = 0;
-  std::uint64_t consumed_ = 0;
-  std::uint64_t number_ = 0;
-  bool ended_ = false;
-};
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
-std::vector<std::byte> decode(const Value& text) {
-  std::optional<std::vector<std::byte>> bytes;
-  if (text.is_text()) {
-    bytes = decode_base64(text.text());
+std::vector<std::byte> decode(const Value& value) {
+  try {
+    return decode_base64(value.text());
+  } catch (const Error& error) {
+    fail(Errc::malformed, "\"bytes\" is no valid base64: " + error.message());
   }
-  if (!bytes) {
-    fail(Errc::malformed, "\"bytes\" is no valid base64");
-  }
-  return std::move(*bytes);
 }
 
 Key key_of(const Value& value) {
@@ -165,7 +97,7 @@ void write_key(JsonWriter& out, const Key& key) {
 
 ExchangeReport import_json_lines(Store& store, Source& source, const ImportOptions& options) {
   Importer importer(store, options, source.size().value_or(0));
-  Lines lines(source, options.line_bytes);
+  LineReader lines(source, options.line_bytes);
   while (const std::optional<std::string_view> line = lines.next()) {
     if (!is_blank(*line)) {
       with_item(lines.name(), [&] { import_line(importer, *line, options); });
@@ -200,16 +132,5 @@ ExchangeReport export_json_lines(const Store& store, Sink& to, const ExportOptio
   report.bytes = out.flush();
   return report;
 }
-
-#else
-
-ExchangeReport import_json_lines(Store&, Source&, const ImportOptions&) {
-  fail(Errc::unsupported, "this build of stele reads no JSON");
-}
-ExchangeReport export_json_lines(const Store&, Sink&, const ExportOptions&) {
-  fail(Errc::unsupported, "this build of stele writes no JSON");
-}
-
-#endif  // STELE_WITH_JSON
 
 }  // namespace stele

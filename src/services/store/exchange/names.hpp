@@ -19,6 +19,9 @@ namespace stele {
 /// An object's file ends in ".stele"; of other values the dot of such an ending is encoded.
 std::vector<std::string> encode_name(const Key& key, bool is_object);
 
+/// The names with slashes between.
+std::string joined(const std::vector<std::string>& names);
+
 /// Stands at the end of a name whose place is taken, where a folder is needed, by a file, or the reverse.
 inline constexpr std::string_view other_name = "%+";
 

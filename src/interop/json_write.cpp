@@ -1,18 +1,14 @@
-#if STELE_WITH_JSON
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
 
-#include <nlohmann/json.hpp>
-
 #include "base/float_mode.hpp"
-#include "services/store/exchange/array.hpp"
-#include "services/store/exchange/base64.hpp"
-#include "services/store/exchange/json.hpp"
-#include "stele/error.hpp"
+#include "base/printable.hpp"
+#include "format/base64.hpp"
+#include "interop/array.hpp"
+#include "interop/json.hpp"
 
 namespace stele {
 namespace {
@@ -53,12 +49,16 @@ void JsonWriter::end_line() {
 }
 
 void JsonWriter::text(std::string_view text) {
-  const auto as_it_is = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; };
-  if (std::all_of(text.begin(), text.end(), as_it_is)) {
-    out_.append("\"").append(text).append("\"");
-  } else {
-    out_ += nlohmann::json(text).dump();
+  const auto is_special = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; };
+  out_ += '"';
+  while (!text.empty()) {
+    const auto as_it_is = static_cast<std::size_t>(std::find_if(text.begin(), text.end(), is_special) - text.begin());
+    out_ += text.substr(0, as_it_is);
+    text.remove_prefix(as_it_is);
+    append_json_text(out_, text.substr(0, 1));
+    text.remove_prefix(std::min<std::size_t>(1, text.size()));
   }
+  out_ += '"';
   pass_on();
 }
 
@@ -170,17 +170,11 @@ void JsonWriter::map(const Value& map) {
   for (const auto& [key, item] : map.entries()) {
     out_ += first ? "" : ",";
     first = false;
-    if (plain) {
-      text(key.text());
-      out_ += ':';
-      value(item);
-    } else {
-      out_ += '[';
-      value(key);
-      out_ += ',';
-      value(item);
-      out_ += ']';
-    }
+    out_ += plain ? "" : "[";
+    value(key);
+    out_ += plain ? ':' : ',';
+    value(item);
+    out_ += plain ? "" : "]";
   }
   out_ += plain ? "}" : "]}";
 }
@@ -259,5 +253,3 @@ void JsonWriter::value(const Value& value) {
 }
 
 }  // namespace stele
-
-#endif  // STELE_WITH_JSON

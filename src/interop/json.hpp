@@ -14,10 +14,10 @@ enum class JsonForm : std::uint8_t { plain, extended };
 
 /// The value of a text of JSON. Extended: objects at the root are plain all the same.
 /// Throws: Error(malformed), Error(duplicate_field), Error(out_of_range) for an integer of more than 64 bits,
-/// Error(limit_exceeded) for deep nesting.
+/// Error(limit_exceeded) for deep nesting, Error(unsupported) in a build without JSON.
 Value parse_json(std::string_view text, JsonForm form);
 
-/// Appends values in the extended form, on one line. The text goes to a Sink as it is made.
+/// Writes values in the extended form, on one line. The text goes to a Sink as it is made. Texts must be UTF-8.
 class JsonWriter {
  public:
   explicit JsonWriter(Sink& to) : to_(to) {}

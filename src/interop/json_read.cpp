@@ -1,9 +1,10 @@
+#include "interop/json.hpp"
+#include "stele/error.hpp"
+
 #if STELE_WITH_JSON
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -11,49 +12,59 @@
 #include <nlohmann/json.hpp>
 
 #include "base/float_mode.hpp"
-#include "services/store/exchange/array.hpp"
-#include "services/store/exchange/base64.hpp"
-#include "services/store/exchange/json.hpp"
-#include "stele/error.hpp"
+#include "format/base64.hpp"
+#include "interop/array.hpp"
 
 namespace stele {
 namespace {
 
 constexpr std::size_t deepest = Limits{}.depth;
 
-[[noreturn]] void fail_form(std::string_view name, std::string_view what) {
-  fail(Errc::malformed, std::string(name) + ": " + std::string(what));
-}
+// What the objects that stand for something have in them. Whoever calls these names the object in the Error.
 
-std::uint64_t natural(const Value* value, std::string_view name,
-                      std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) {
+[[noreturn]] void fail_form(std::string what) { fail(Errc::malformed, std::move(what)); }
+
+std::uint64_t natural(const Value* value, std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) {
   if (value == nullptr || !value->is(ValueKind::integer) || value->number().type != Number::Type::natural ||
       value->number().bits > most) {
-    fail_form(name, "a number that is missing, or no natural one, or too large");
+    fail_form("a number that is missing, or no natural one, or too large");
   }
   return value->number().bits;
 }
 
-const std::string& text_of(const Value* value, std::string_view name) {
+std::uint32_t natural32(const Value* value) {
+  return static_cast<std::uint32_t>(natural(value, std::numeric_limits<std::uint32_t>::max()));
+}
+
+const std::string& text_of(const Value* value) {
   if (value == nullptr || !value->is_text()) {
-    fail_form(name, "a text is missing");
+    fail_form("a text is missing");
   }
   return value->text();
 }
 
-std::span<const Value> items_of(const Value* value, std::string_view name) {
+std::span<const Value> items_of(const Value* value) {
   if (value == nullptr || !value->is_sequence()) {
-    fail_form(name, "a list is missing");
+    fail_form("a list is missing");
   }
   return value->items();
 }
 
-std::vector<std::byte> bytes_of(const Value* value, std::string_view name) {
-  std::optional<std::vector<std::byte>> bytes = decode_base64(text_of(value, name));
-  if (!bytes) {
-    fail_form(name, "no valid base64");
+std::span<const Value> pair_of(const Value& value) {
+  const std::span<const Value> items = items_of(&value);
+  if (items.size() != 2) {
+    fail_form("a list of two is expected");
   }
-  return std::move(*bytes);
+  return items;
+}
+
+std::vector<std::byte> base64_bytes(const Value* value) {
+  const std::string& text = text_of(value);
+  try {
+    return decode_base64(text);
+  } catch (const Error& error) {
+    fail_form("no valid base64: " + error.message());
+  }
 }
 
 DType dtype_of(const Value* value) {
@@ -61,52 +72,47 @@ DType dtype_of(const Value* value) {
     bool big_endian = false;
     const DType dtype = DType::from_numpy(value->text(), big_endian);
     if (big_endian) {
-      fail(Errc::unsupported, "$array: elements that are not little-endian");
+      fail(Errc::unsupported, "elements that are not little-endian");
     }
     return dtype;
   }
   if (value == nullptr || !value->is_map()) {
-    fail_form("$array", "the dtype is missing");
+    fail_form("the dtype is missing");
   }
-  constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
   std::vector<DType::Field> fields;
-  for (const Value& field : items_of(value->find("fields"), "$array")) {
+  for (const Value& field : items_of(value->find("fields"))) {
     if (!field.is_map()) {
-      fail_form("$array", "a field of its dtype is no object");
+      fail_form("a field of its dtype is no object");
     }
-    fields.push_back({text_of(field.find("name"), "$array"), dtype_of(field.find("dtype")),
-                      static_cast<std::uint32_t>(natural(field.find("offset"), "$array", most)),
-                      static_cast<std::uint32_t>(natural(field.find("count"), "$array", most))});
+    fields.push_back({text_of(field.find("name")), dtype_of(field.find("dtype")), natural32(field.find("offset")),
+                      natural32(field.find("count"))});
   }
-  return DType::record(std::move(fields), static_cast<std::uint32_t>(natural(value->find("size"), "$array", most)));
+  return DType::record(std::move(fields), natural32(value->find("size")));
 }
 
 Value array_value(const Value& form) {
   if (!form.is_map()) {
-    fail_form("$array", "no object follows");
+    fail_form("no object follows");
   }
-  const DType dtype = dtype_of(form.find("dtype"));
-  Shape shape;
-  for (const Value& extent : items_of(form.find("shape"), "$array")) {
-    shape.push_back(natural(&extent, "$array"));
+  ArrayHeader header;
+  header.dtype = dtype_of(form.find("dtype"));
+  for (const Value& extent : items_of(form.find("shape"))) {
+    header.shape.push_back(natural(&extent));
   }
-  const std::string& order = text_of(form.find("order"), "$array");
+  const std::string& order = text_of(form.find("order"));
   if (order != "C" && order != "F") {
-    fail_form("$array", "the order is neither C nor F");
+    fail_form("the order is neither C nor F");
   }
-  const std::vector<std::byte> data = bytes_of(form.find("data"), "$array");
-  if (data.size() != array_bytes(dtype, shape)) {
-    fail_form("$array", std::to_string(data.size()) + " bytes of data do not fit " + dtype.name() + shape.text());
+  header.order = order == "C" ? Order::row_major : Order::column_major;
+  const std::vector<std::byte> data = base64_bytes(form.find("data"));
+  if (data.size() != array_bytes(header)) {
+    fail_form(std::to_string(data.size()) + " bytes of data do not fit " + header.dtype.name() + header.shape.text());
   }
-  const std::shared_ptr<Buffer> buffer = Buffer::allocate(data.size());
-  if (!data.empty()) {
-    std::memcpy(buffer->mutable_data(), data.data(), data.size());
-  }
-  return array_of(dtype, shape, order == "C" ? Order::row_major : Order::column_major, buffer);
+  return read_elements(*memory_source(data), header);
 }
 
 Value float_value(const Value& form) {
-  const std::string& text = text_of(&form, "$float");
+  const std::string& text = text_of(&form);
   constexpr double infinity = std::numeric_limits<double>::infinity();
   if (text == "Infinity" || text == "-Infinity") {
     return Value(text[0] == '-' ? -infinity : infinity);
@@ -115,42 +121,33 @@ Value float_value(const Value& form) {
   if (text != "NaN") {
     const char* const end = text.data() + text.size();
     if (!text.starts_with("0x") || text.size() > 18) {
-      fail_form("$float", "neither NaN, Infinity, -Infinity nor 0x and up to 16 digits");
+      fail_form("neither NaN, Infinity, -Infinity nor 0x and up to 16 digits");
     }
     const auto [stop, error] = std::from_chars(text.data() + 2, end, bits, 16);
     if (error != std::errc() || stop != end) {
-      fail_form("$float", "no hexadecimal number");
+      fail_form("no hexadecimal number");
     }
   }
   return Value(Number{Number::Type::float64, bits});
 }
 
-std::span<const Value> pair_of(const Value& value, std::string_view name) {
-  const std::span<const Value> items = items_of(&value, name);
-  if (items.size() != 2) {
-    fail_form(name, "a list of two is expected");
-  }
-  return items;
-}
-
 Value map_value(const Value& form) {
   std::vector<Value::Entry> entries;
-  for (const Value& entry : items_of(&form, "$map")) {
-    const std::span<const Value> items = pair_of(entry, "$map");
+  for (const Value& entry : items_of(&form)) {
+    const std::span<const Value> items = pair_of(entry);
     entries.emplace_back(items[0], items[1]);
   }
   return Value::make_map(std::move(entries));
 }
 
 Value record_value(const Value& form) {
-  const std::span<const Value> items = items_of(&form, "$record");
-  const auto version = static_cast<std::uint32_t>(
-      natural(items.empty() ? nullptr : items.data(), "$record", std::numeric_limits<std::uint32_t>::max()));
+  const std::span<const Value> items = items_of(&form);
+  const std::uint32_t version = natural32(items.empty() ? nullptr : items.data());
   std::vector<std::string> names;
   std::vector<Value> values;
   for (const Value& field : items.subspan(1)) {
-    const std::span<const Value> both = pair_of(field, "$record");
-    names.push_back(text_of(both.data(), "$record"));
+    const std::span<const Value> both = pair_of(field);
+    names.push_back(text_of(both.data()));
     values.push_back(both[1]);
   }
   return Value::make_record(std::move(names), std::move(values), version);
@@ -240,8 +237,12 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
   Value object(Frame frame) {
     if (form_ == JsonForm::extended && !frames_.empty() && frame.keys.size() == 1 && frame.keys[0].starts_with('$')) {
-      if (std::optional<Value> value = extension(frame.keys[0], frame.values[0])) {
-        return std::move(*value);
+      try {
+        if (std::optional<Value> value = extension(frame.keys[0], frame.values[0])) {
+          return std::move(*value);
+        }
+      } catch (const Error& error) {
+        fail(error.code(), frame.keys[0] + ": " + error.message());
       }
     }
     std::vector<std::string_view> names(frame.keys.begin(), frame.keys.end());
@@ -259,7 +260,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
   std::optional<Value> extension(const std::string& name, const Value& form) {
     if (name == "$bytes") {
-      return Value::make_bytes(bytes_of(&form, name));
+      return Value::make_bytes(base64_bytes(&form));
     }
     if (name == "$array") {
       return array_value(form);
@@ -268,7 +269,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
       return float_value(form);
     }
     if (name == "$negative") {
-      return Value(Number{Number::Type::negative, natural(&form, name)});
+      return Value(Number{Number::Type::negative, natural(&form)});
     }
     if (name == "$map") {
       return map_value(form);
@@ -277,20 +278,20 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
       return record_value(form);
     }
     if (name == "$typed") {
-      const std::span<const Value> both = pair_of(form, name);
-      return Value::make_typed(text_of(both.data(), name), both[1]);
+      const std::span<const Value> both = pair_of(form);
+      return Value::make_typed(text_of(both.data()), both[1]);
     }
     if (name == "$shared") {
-      const std::span<const Value> both = pair_of(form, name);
-      Anchor& anchor = anchor_of(natural(both.data(), name));
+      const std::span<const Value> both = pair_of(form);
+      Anchor& anchor = anchor_of(natural(both.data()));
       if (anchor.defined) {
-        fail_form(name, "the same number twice");
+        fail_form("the same number twice");
       }
       anchor.defined = true;
       return Value::make_shared(anchor.anchor, both[1]);
     }
     if (name == "$reference") {
-      return Value::make_reference(anchor_of(natural(&form, name)).anchor);
+      return Value::make_reference(anchor_of(natural(&form)).anchor);
     }
     return std::nullopt;
   }
@@ -321,6 +322,14 @@ Value parse_json(std::string_view text, JsonForm form) {
   }
   return builder.finish();
 }
+
+}  // namespace stele
+
+#else
+
+namespace stele {
+
+Value parse_json(std::string_view, JsonForm) { fail(Errc::unsupported, "this build of stele reads no JSON"); }
 
 }  // namespace stele
 

@@ -1,0 +1,13 @@
+#pragma once
+// Reading of as many bytes as a format says.
+
+#include "stele/io.hpp"
+
+namespace stele {
+
+/// Fills `into`, or less where the Source ends before. Returns how many bytes there were. Throws: Error(io).
+std::size_t read_up_to(Source& source, MutableBytes into);
+/// Fills `into`. Throws: Error(truncated) where the Source ends before, Error(io).
+void read_exactly(Source& source, MutableBytes into);
+
+}  // namespace stele
