@@ -138,12 +138,13 @@ TEST(Npz, DamagedFilesAreErrors) {
       EXPECT_EQ(errors, before + 1) << cut;
     }
     const int before = errors;
-    for (std::size_t at = 0; at < good.size(); at += step) {
+    int changed = 0;
+    for (std::size_t at = 0; at < good.size(); at += step, ++changed) {
       std::string bad = good;
       bad[at] = static_cast<char>(bad[at] ^ 0xff);
       attempt(bad);
     }
-    EXPECT_GT(errors - before, level ? 20 : 200);
+    EXPECT_GT(errors - before, changed / 2);  // not all bytes matter: times, attributes
   }
 }
 
