@@ -97,9 +97,9 @@ def tables(results, table):
     yield "Token counts: building a table, tokens in random order", (
         "dict: with the reading of the text they come from.\n\n" + table(["", "ms", "ns a token"], rows))
 
-    works = ["map", "load", "save", "top 1000", "remove_below", "merge_from"]
+    works = ["map", "load", "save", "top 1000", "remove_below", "merge"]
     yield "Token counts: other work; ms", (
-        "The last three with one table; merge_from adds it to itself, of the languages another one.\n\n"
+        "The last three with one table; merge adds it to itself, of the languages another one.\n\n"
         + table(["", *works], [[what, *(f"{results.median(f'counts/{what}/{work}'):.2f}" for work in works)]
                                for what in sets(results)]))
 

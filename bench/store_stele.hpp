@@ -14,13 +14,15 @@ class SteleEngine : public Engine {
       : integers_(setting.integers),
         store_(stele::Store::open(
             folder + "/store", mode == EngineMode::read ? stele::StoreMode::read_only : stele::StoreMode::create,
-            {.durability = setting.durable ? stele::Durability::commit : stele::Durability::none})) {}
+            {.durability = setting.durable ? stele::StoreDurability::commit : stele::StoreDurability::none})) {}
   ~SteleEngine() override { store_.close(); }
   void put(const StoreKey& key, Bytes value) override { store_.put(key_of(key), value); }
   void commit() override { store_.commit(); }
   std::unique_ptr<EngineReader> reader() override { return std::make_unique<Reader>(*this); }
 
-  stele::Key key_of(const StoreKey& key) const { return integers_ ? stele::Key(key.number) : stele::Key(key.text()); }
+  stele::StoreKey key_of(const StoreKey& key) const {
+    return integers_ ? stele::StoreKey(key.number) : stele::StoreKey(key.text());
+  }
 
  private:
   class Reader : public EngineReader {
@@ -32,7 +34,7 @@ class SteleEngine : public Engine {
       return value_->bytes();
     }
     void find_many(std::span<const StoreKey> keys, const std::function<void(Bytes)>& found) override {
-      std::vector<stele::Key> wanted;
+      std::vector<stele::StoreKey> wanted;
       wanted.reserve(keys.size());
       for (const StoreKey& key : keys) {
         wanted.push_back(engine_.key_of(key));

@@ -58,7 +58,7 @@ struct Stele {
     for (const auto& [token, count] : entries) {
       counts.add(token, count);
     }
-    counts.merge();
+    counts.compact();
   }
   explicit Stele(TokenCounts loaded) : counts(std::move(loaded)) {}
   std::uint64_t count(const std::string& token) const { return counts.count(token); }
@@ -337,7 +337,7 @@ void add_all(const Set& set) {
 
   std::uint64_t bytes = 0;
   for (const TokenCounts& table : *tables) {
-    bytes += table.bytes();
+    bytes += table.byte_count();
   }
   benchmark::RegisterBenchmark(
       (prefix + "map").c_str(),
@@ -369,9 +369,9 @@ void add_all(const Set& set) {
       prefix + "remove_below", [tables, copies] { *copies = *tables; },
       [copies] { return copies->front().remove_below(3); });
   bench::add(
-      prefix + "merge_from", [tables, copies] { *copies = *tables; },
+      prefix + "merge", [tables, copies] { *copies = *tables; },
       [tables, copies] {
-        copies->front().merge_from(tables->back());
+        copies->front().merge(tables->back());
         return 0;
       });
 }
@@ -388,7 +388,7 @@ void add_classifier() {
       language_id::for_each_word(std::string_view(line).substr(0, tab),
                                  [&](std::string_view word) { language.words.add(word, count); });
     }
-    language.words.merge();
+    language.words.compact();
     trained.languages.push_back(std::move(language));
   }
   const std::string path = bench::file("counts classifier.stele");

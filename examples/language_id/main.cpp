@@ -48,7 +48,7 @@ Language learn(const std::string& name, const fs::path& path) {
     language_id::for_each_word(std::string_view(line).substr(0, tab),
                                [&](std::string_view word) { language.words.add(word, count); });
   }
-  language.words.merge();
+  language.words.compact();
   return language;
 }
 
@@ -58,7 +58,7 @@ void report(const Classifier& classifier, std::size_t sentences, std::size_t rig
   std::uint64_t characters = 0;
   for (const Language& language : classifier.languages) {
     tokens += language.words.size();
-    bytes += language.words.bytes();
+    bytes += language.words.byte_count();
     language.words.for_each([&](std::string_view word, std::uint64_t) { characters += word.size(); });
   }
   std::printf("%zu languages, %llu words of %.1f bytes on average: %.1f bytes a word in memory, %.1f in the file\n",

@@ -102,7 +102,7 @@ struct ArrayView {
 
   /// The bytes of all elements.
   /// Throws: Error(out_of_range) beyond 2^63 - 1.
-  std::uint64_t byte_size() const;
+  std::uint64_t byte_count() const;
   /// Whether the elements lie without gaps in that order.
   bool is_dense(Order order) const noexcept;
 };

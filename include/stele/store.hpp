@@ -66,7 +66,7 @@ class Store {
   /// Stores any value that save() takes; contiguous text and bytes unchanged. This Store sees it at once, others after
   /// commit().
   template <class T>
-  void put(const Key& key, const T& value) {
+  void put(const StoreKey& key, const T& value) {
     if constexpr (walk::CharArray<T>) {
       put_text(key, walk::text_of(value));
     } else if constexpr (walk::is_store_text<T>) {
@@ -78,11 +78,11 @@ class Store {
     }
   }
   /// Returns whether the key existed.
-  bool erase(const Key& key);
+  bool erase(const StoreKey& key);
   /// Reads a value, lets `change` modify it and stores it, with no other write in between; false if there is none.
   /// `change` may use the store, but must not begin a batch or a vacuum, release or close it.
   template <class T, class F>
-  bool update(const Key& key, F&& change) {
+  bool update(const StoreKey& key, F&& change) {
     const Exclusive exclusive(*this);
     const std::optional<StoreValue> old = view(key);
     if (!old) {
@@ -109,7 +109,7 @@ class Store {
 
   /// Throws: Error(not_found), and what load() throws.
   template <class T>
-  T get(const Key& key) const {
+  T get(const StoreKey& key) const {
     const std::optional<StoreValue> found = view(key);
     if (!found) {
       fail_missing(key);
@@ -117,31 +117,31 @@ class Store {
     return found->as<T>(load_options());
   }
   template <class T>
-  std::optional<T> find(const Key& key) const {
+  std::optional<T> find(const StoreKey& key) const {
     const std::optional<StoreValue> found = view(key);
     return found ? std::optional<T>(found->as<T>(load_options())) : std::nullopt;
   }
   /// A view of the value where it lies; a copy if it is not committed.
-  std::optional<StoreValue> view(const Key& key) const;
-  bool contains(const Key& key) const;
+  std::optional<StoreValue> view(const StoreKey& key) const;
+  bool contains(const StoreKey& key) const;
   std::uint64_t size() const;
   bool empty() const { return size() == 0; }
   /// Many values at once, returned in the order of `keys`. They are read in the order in which they lie, with
   /// prefetching.
   template <class T>
-  std::vector<std::optional<T>> get_many(std::span<const Key> keys) const {
+  std::vector<std::optional<T>> get_many(std::span<const StoreKey> keys) const {
     std::vector<std::optional<T>> values(keys.size());
     view_many(keys, [&](std::size_t i, const StoreValue& value) { values[i] = value.as<T>(load_options()); });
     return values;
   }
   /// The same for views: calls `found` for each existing key, in the order in which the values lie.
-  void view_many(std::span<const Key> keys,
+  void view_many(std::span<const StoreKey> keys,
                  const std::function<void(std::size_t index, const StoreValue& value)>& found) const;
 
   // --- Going through it. What was put and not committed is committed first. ---
 
-  StoreItems items(const KeyRange& range = {}) const;
-  StoreKeys keys(const KeyRange& range = {}) const;
+  StoreItems items(const StoreKeyRange& range = {}) const;
+  StoreKeys keys(const StoreKeyRange& range = {}) const;
   /// In the order of the last put of each key.
   StoreItems by_insertion() const;
   /// From the smallest to the largest; takes 24 bytes of memory a value.
@@ -159,10 +159,13 @@ class Store {
 
   StoreStats stats() const;
   /// Reads and checks everything. Does not throw for damage: the report lists it.
-  StoreReport verify(const StoreProgress& progress = {}) const;
+  StoreReport check(const StoreProgress& progress = {}) const;
+  /// Does what check() does.
+  /// Throws: Error(damaged) where the report would list a problem, with the first one.
+  void verify(const StoreProgress& progress = {}) const;
   /// Rewrites shards with dead bytes without them, and joins small shards, while others read and this process writes.
   /// Returns the bytes of the files removed. A crash leaves the store as it was or with a part done.
-  std::uint64_t vacuum(const VacuumOptions& options = {});
+  std::uint64_t vacuum(const StoreVacuumOptions& options = {});
   /// Trains a zstd dictionary on up to `samples` values; small values are compressed with it from then on.
   /// Throws: Error(unsupported) for other codecs, Error(invalid_argument) if there is too little to train on.
   void train_dictionary(std::uint64_t samples = 10'000, std::size_t bytes = 112'640);
@@ -195,11 +198,11 @@ class Store {
     bool outermost_;
   };
   explicit Store(std::unique_ptr<StoreCore> state);
-  void put_text(const Key& key, std::string_view text);
-  void put_bytes(const Key& key, Bytes bytes);
-  void put_object(const Key& key, const Object& object);
+  void put_text(const StoreKey& key, std::string_view text);
+  void put_bytes(const StoreKey& key, Bytes bytes);
+  void put_object(const StoreKey& key, const Object& object);
   LoadOptions load_options() const;
-  [[noreturn]] static void fail_missing(const Key& key);
+  [[noreturn]] static void fail_missing(const StoreKey& key);
   std::unique_ptr<StoreCore> state_;
 };
 
@@ -211,10 +214,10 @@ class StoreBatch {
   StoreBatch& operator=(StoreBatch&&) = delete;
   ~StoreBatch();
   template <class T>
-  void put(const Key& key, const T& value) {
+  void put(const StoreKey& key, const T& value) {
     store().put(key, value);
   }
-  bool erase(const Key& key) { return store().erase(key); }
+  bool erase(const StoreKey& key) { return store().erase(key); }
   /// Throws: Error(io); the batch is then undone.
   void commit();
 
@@ -231,15 +234,15 @@ template <class T, class Serialiser>
 class SerialisedStore {
  public:
   explicit SerialisedStore(Store& store) : store_(store) {}
-  void put(const Key& key, const T& value) { store_.put(key, Serialiser::write(value)); }
-  T get(const Key& key) const {
+  void put(const StoreKey& key, const T& value) { store_.put(key, Serialiser::write(value)); }
+  T get(const StoreKey& key) const {
     std::optional<T> found = find(key);
     if (!found) {
       fail(Errc::not_found, message({"the store has no key ", key.describe()}));
     }
     return std::move(*found);
   }
-  std::optional<T> find(const Key& key) const {
+  std::optional<T> find(const StoreKey& key) const {
     const std::optional<StoreValue> value = store_.view(key);
     return value ? std::optional<T>(Serialiser::read(value->bytes())) : std::nullopt;
   }

@@ -23,8 +23,8 @@ namespace stele {
 /// A count for each token. A token is any byte string, the empty one included; a count is at least 1.
 ///
 /// Known tokens are counted in place. New ones go to a hash table per lane, which is merged into the lane when it has
-/// grown to a quarter of it, and by merge(); look-ups see both. Copies share their lanes, and mapped tables share them
-/// with their file. The first write to a lane copies it, so other copies and the file never change.
+/// grown to a quarter of it, and by compact(); look-ups see both. Copies share their lanes, and mapped tables share
+/// them with their file. The first write to a lane copies it, so other copies and the file never change.
 ///
 /// Several threads may call const members at once; different threads may use copies. A moved-from table may only be
 /// assigned to or destroyed.
@@ -58,13 +58,13 @@ class TokenCounts {
   std::uint64_t total() const noexcept { return total_; }
   std::size_t longest_lane() const noexcept { return slots_.size() - 2; }
   /// Bytes of memory that the table takes, or maps, capacity included.
-  std::uint64_t bytes() const noexcept;
+  std::uint64_t byte_count() const noexcept;
 
   /// Merges all new tokens into the lanes: time linear in the lanes that have some, memory for one more lane.
-  void merge();
+  void compact();
   /// Adds the counts of `other`, in linear time; the sum is built beside both tables.
   /// Throws: Error(out_of_range), and changes nothing, as add() does.
-  void merge_from(const TokenCounts& other);
+  void merge(const TokenCounts& other);
   /// Removes the tokens counted less than `least` times, in linear time. Returns their number.
   std::uint64_t remove_below(std::uint64_t least);
 

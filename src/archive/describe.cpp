@@ -449,7 +449,7 @@ class Describer::Visitor final : public OutVisitor {
     if (value.shape.rank() > 1) {
       out_ += std::string(" ") + order_name(value);
     }
-    out_ += " " + std::to_string(value.byte_size()) + " bytes";
+    out_ += " " + std::to_string(value.byte_count()) + " bytes";
     if (count > 0 && (count <= options_.max_items || (value.shape.rank() == 1 && options_.max_items > 1))) {
       out_ += " " + elements_in_line(value, count <= options_.max_items ? options_.max_items : options_.max_items / 2);
     }
@@ -457,7 +457,7 @@ class Describer::Visitor final : public OutVisitor {
   void json_array(const ArrayView& value) {
     out_ += R"({"kind": "array", "dtype": )" + quoted_name(value.dtype.name());
     out_ += R"(, "shape": )" + value.shape.text() + R"(, "order": ")" + order_name(value);
-    out_ += R"(", "bytes": )" + std::to_string(value.byte_size());
+    out_ += R"(", "bytes": )" + std::to_string(value.byte_count());
     const std::uint64_t count = value.shape.count();
     const std::size_t size = value.dtype.item_size();
     if (count <= options_.max_items && (count == 0 || !element_json(value.dtype, value.data).empty())) {

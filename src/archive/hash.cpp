@@ -144,7 +144,7 @@ Hash128 element_hash(const ArrayView& view, Order order) {
     return xxh3_128({});
   }
   if (packed && view.is_dense(order)) {
-    return xxh3_128(Bytes(view.data, static_cast<std::size_t>(view.byte_size())));
+    return xxh3_128(Bytes(view.data, static_cast<std::size_t>(view.byte_count())));
   }
   Xxh3 state(Xxh3::Width::bits128);
   const std::uint64_t per_piece = std::min(count, std::max<std::uint64_t>(1, gather_bytes / size));

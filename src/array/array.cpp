@@ -332,7 +332,7 @@ bool operator==(const Shape& a, const Shape& b) noexcept { return std::equal(a.b
 
 ArrayView::ArrayView(DType type, const void* first, const Shape& extents, Order order)
     : dtype(std::move(type)), shape(extents), data(static_cast<const std::byte*>(first)) {
-  byte_size();  // throws where a stride could not be told
+  byte_count();  // throws where a stride could not be told
   std::uint64_t step = dtype.item_size();
   for (std::size_t i = 0; i < shape.rank(); ++i) {
     const std::size_t axis = order == Order::row_major ? shape.rank() - 1 - i : i;
@@ -341,7 +341,7 @@ ArrayView::ArrayView(DType type, const void* first, const Shape& extents, Order 
   }
 }
 
-std::uint64_t ArrayView::byte_size() const {
+std::uint64_t ArrayView::byte_count() const {
   const auto bytes = checked_multiply(shape.count(), dtype.item_size());
   if (!bytes || *bytes > largest_count) {
     fail(Errc::out_of_range, "an array " + dtype.name() + shape.text() + " has too many bytes");

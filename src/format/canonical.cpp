@@ -40,7 +40,7 @@ class KeyWriter final : public OutVisitor {
     for (const std::uint64_t extent : value.shape) {
       out_.natural(extent);
     }
-    std::vector<std::byte> elements(static_cast<std::size_t>(value.byte_size()));
+    std::vector<std::byte> elements(static_cast<std::size_t>(value.byte_count()));
     gather(value, Order::row_major, 0, value.shape.count(), elements.data());
     bytes(elements);
   }

@@ -152,7 +152,7 @@ void JsonWriter::array(const AnyArray& array) {
     out_ += (axis > 0 ? "," : "") + std::to_string(view.shape[axis]);
   }
   out_ += order_of(view) == Order::row_major ? R"(],"order":"C","data":)" : R"(],"order":"F","data":)";
-  base64({view.data, static_cast<std::size_t>(view.byte_size())});
+  base64({view.data, static_cast<std::size_t>(view.byte_count())});
   out_ += "}}";
 }
 

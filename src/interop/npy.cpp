@@ -90,7 +90,7 @@ class NpySource final : public Source {
     const bool in_header = position_ < header_.size();
     const auto at = static_cast<std::size_t>(in_header ? position_ : position_ - header_.size());
     const Bytes part =
-        in_header ? std::as_bytes(std::span(header_)) : Bytes(array_.view().data, array_.view().byte_size());
+        in_header ? std::as_bytes(std::span(header_)) : Bytes(array_.view().data, array_.view().byte_count());
     const std::size_t count = std::min(into.size(), part.size() - at);
     if (count > 0) {
       std::memcpy(into.data(), part.data() + at, count);
@@ -98,7 +98,7 @@ class NpySource final : public Source {
     position_ += count;
     return count;
   }
-  std::optional<std::uint64_t> size() const override { return header_.size() + array_.view().byte_size(); }
+  std::optional<std::uint64_t> size() const override { return header_.size() + array_.view().byte_count(); }
 
  private:
   const std::string header_;

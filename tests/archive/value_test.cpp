@@ -646,7 +646,7 @@ TEST(ValueArchive, MappedArraysStayMapped) {
   const Value value = load<Value>(path, {.map = MapMode::read_only});
   const AnyArray& array = value["a"].array();
   EXPECT_FALSE(array.buffer()->writable());
-  EXPECT_EQ(array.view().byte_size(), 400'000u);
+  EXPECT_EQ(array.view().byte_count(), 400'000u);
   const auto typed = value["a"].to<Array<float>>();
   EXPECT_EQ(typed.data(), reinterpret_cast<const float*>(array.view().data));
 }

@@ -92,7 +92,7 @@ TEST(ArrayView, KnowsWhetherItIsDense) {
   const ArrayView rows(DType::Kind::float32, data, Shape{2, 3, 4}, Order::row_major);
   EXPECT_EQ(rows.strides[0], 48);
   EXPECT_EQ(rows.strides[2], 4);
-  EXPECT_EQ(rows.byte_size(), 96u);
+  EXPECT_EQ(rows.byte_count(), 96u);
   EXPECT_TRUE(rows.is_dense(Order::row_major));
   EXPECT_FALSE(rows.is_dense(Order::column_major));
   const ArrayView columns(DType::Kind::float32, data, Shape{2, 3, 4}, Order::column_major);
@@ -112,7 +112,7 @@ TEST(ArrayView, KnowsWhetherItIsDense) {
   EXPECT_TRUE(none.is_dense(Order::row_major) && none.is_dense(Order::column_major));
   const ArrayView single(DType::Kind::float32, data, Shape{}, Order::row_major);
   EXPECT_TRUE(single.is_dense(Order::row_major));
-  EXPECT_EQ(single.byte_size(), 4u);
+  EXPECT_EQ(single.byte_count(), 4u);
 }
 
 /// The byte offset of the element that is `index`-th in `order`.

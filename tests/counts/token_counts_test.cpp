@@ -127,7 +127,7 @@ TEST(TokenCounts, RandomOperationsBesideAMap) {
           }
         }
       } else if (kind == 6) {
-        counts.merge();
+        counts.compact();
       } else if (kind == 7) {
         TokenCounts other(limits[random.below(std::size(limits))]);
         for (std::uint64_t n = random.below(500); n > 0; --n) {
@@ -135,10 +135,10 @@ TEST(TokenCounts, RandomOperationsBesideAMap) {
           other.add(token, n);
           model[token] += n;
           if (n == 200) {
-            other.merge();
+            other.compact();
           }
         }
-        counts.merge_from(other);
+        counts.merge(other);
       } else if (kind == 8) {
         const std::uint64_t least = random.below(8);
         const std::uint64_t removed = std::erase_if(model, [&](const auto& entry) { return entry.second < least; });
@@ -168,7 +168,7 @@ TEST(TokenCounts, RandomOperationsBesideAMap) {
       expect_equal(copy, copied_model, others);
     }
     TokenCounts merged = counts;
-    merged.merge();
+    merged.compact();
     expect_equal(merged, model, others);
     EXPECT_EQ(merged, counts);
     merged.add("one more");
@@ -199,7 +199,7 @@ TEST(TokenCounts, LanesOfEveryLength) {
     others.push_back(std::string(length, '\0'));
     others.push_back(std::string(length, '\xff'));
     expect_equal(counts, model, others);
-    counts.merge();
+    counts.compact();
     expect_equal(counts, model, others);
     expect_equal(test::round_trip(counts), model, others);
   }
@@ -225,12 +225,12 @@ TEST(TokenCounts, CountsOfEveryWidth) {
             }
           }
           counts.add("big", first);
-          counts.merge();
+          counts.compact();
           counts.add("big", count - first);
           model["big"] = count;
           ASSERT_EQ(counts.count("big"), count);
           ASSERT_EQ(counts.size(), model.size());
-          counts.merge();
+          counts.compact();
           ASSERT_EQ(listed(counts), lane_order(model)) << count;
           ASSERT_EQ(counts.total() == most, alone ? count == most : counts.total() == most);
           ASSERT_NO_THROW(counts.verify());
@@ -246,14 +246,14 @@ TEST(TokenCounts, KnownTokensAreCountedInPlace) {
   for (int i = 0; i < 5000; ++i) {
     counts.add(std::to_string(10000 + i));
   }
-  counts.merge();
-  const std::uint64_t merged = counts.bytes();
+  counts.compact();
+  const std::uint64_t merged = counts.byte_count();
   for (int round = 0; round < 100; ++round) {
     for (int i = 0; i < 5000; ++i) {
       counts.add(std::to_string(10000 + i));
     }
   }
-  EXPECT_EQ(counts.bytes(), merged);
+  EXPECT_EQ(counts.byte_count(), merged);
   EXPECT_EQ(counts.count("12345"), 101U);
   EXPECT_EQ(counts.total(), 5000U * 101U);
 }
@@ -268,7 +268,7 @@ TEST(TokenCounts, NewTokensAreMergedAsTheyCome) {
     counts.add(token);
     ++model[token];
     if (i == 99'999) {
-      highest = counts.bytes();
+      highest = counts.byte_count();
     }
   }
   EXPECT_LT(highest, 3'000'000U);  // 9 bytes of token, 1 of count, and a quarter of them in hash tables at most
@@ -286,14 +286,14 @@ TEST(TokenCounts, IsNearlyAsSmallAsTokensAndCounts) {
     counts.add(token, count);
     ideal += token.size() + (count < 256 ? 1 : 2);
   }
-  counts.merge();
+  counts.compact();
   const auto bound = static_cast<std::uint64_t>(1.15 * static_cast<double>(ideal));
-  EXPECT_LT(counts.bytes(), bound);
+  EXPECT_LT(counts.byte_count(), bound);
   EXPECT_LT(to_bytes(counts).size(), bound);
   const Folder folder;
   save(counts, folder / "counts");
-  EXPECT_LT((load<TokenCounts>(folder / "counts", {.map = MapMode::read_only}).bytes()), bound);
-  EXPECT_LT((load<TokenCounts>(folder / "counts").bytes()), bound);
+  EXPECT_LT((load<TokenCounts>(folder / "counts", {.map = MapMode::read_only}).byte_count()), bound);
+  EXPECT_LT((load<TokenCounts>(folder / "counts").byte_count()), bound);
 }
 
 TEST(TokenCounts, TheTotalIsBounded) {
@@ -307,7 +307,7 @@ TEST(TokenCounts, TheTotalIsBounded) {
   EXPECT_EQ(counts.total(), most - 1);
   TokenCounts two;
   two.add("c", 2);
-  EXPECT_EQ(error_of([&] { counts.merge_from(two); }).code(), Errc::out_of_range);
+  EXPECT_EQ(error_of([&] { counts.merge(two); }).code(), Errc::out_of_range);
   EXPECT_FALSE(counts.contains("c"));
   counts.add("b", 1);
   EXPECT_EQ(counts.total(), most);
@@ -328,9 +328,9 @@ TEST(TokenCounts, MergingWithItself) {
   TokenCounts counts;
   counts.add("a", 3);
   counts.add(std::string(100, 'x'), 4);
-  counts.merge();
+  counts.compact();
   counts.add("b");
-  counts.merge_from(counts);
+  counts.merge(counts);
   EXPECT_EQ(listed(counts), (Listed{{"a", 6}, {"b", 2}, {std::string(100, 'x'), 8}}));
   EXPECT_EQ(counts.total(), 16U);
 }
@@ -341,7 +341,7 @@ TEST(TokenCounts, CopiesOfAMappedTableStayApartWhenSavedAndLoaded) {
   for (int i = 0; i < 2000; ++i) {
     counts.add("token" + std::to_string(1000 + i), 3);
   }
-  counts.merge();
+  counts.compact();
   save(counts, folder / "counts.stele");
   const auto mapped = load<TokenCounts>(folder / "counts.stele", {.map = MapMode::read_only});
   auto pair = from_bytes<std::vector<TokenCounts>>(to_bytes(std::vector{mapped, mapped}));
@@ -375,7 +375,7 @@ TokenCounts large_table(std::size_t size = 20'000) {
     counts.add(std::to_string(random() % 100'000'000), 1 + random() % 400);
     counts.add("a long token that goes to the overflow lane " + std::to_string(i % 700));
   }
-  counts.merge();
+  counts.compact();
   return counts;
 }
 
@@ -414,12 +414,12 @@ TEST(TokenCounts, EqualTablesMergedAreEqualFiles) {
     one.add(std::to_string(i));
     two.add(std::to_string(2999 - i));
     if (i % 500 == 0) {
-      one.merge();
+      one.compact();
     }
   }
   EXPECT_EQ(one, two);
-  one.merge();
-  two.merge();
+  one.compact();
+  two.compact();
   EXPECT_EQ(to_bytes(one), to_bytes(two));
   EXPECT_EQ(to_bytes(from_bytes<TokenCounts>(to_bytes(one))), to_bytes(one));
 }
@@ -658,12 +658,12 @@ void use_everything(TokenCounts counts, std::uint64_t seed) {
     EXPECT_EQ(found[i], original.count(views[i]));
     quietly([&] { counts.add(views[i], random.amount()); });
   }
-  quietly([&] { counts.merge(); });
-  quietly([&] { counts.merge_from(original); });
+  quietly([&] { counts.compact(); });
+  quietly([&] { counts.merge(original); });
   quietly([&] {
     TokenCounts other;
-    other.merge_from(original);
-    other.merge_from(counts);
+    other.merge(original);
+    other.merge(counts);
   });
   quietly([&] { counts.remove_below(2); });
   quietly([&] { counts.remove_below(100); });

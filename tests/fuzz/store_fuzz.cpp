@@ -34,8 +34,8 @@ void read_records(Bytes bytes) {
     static_cast<void>(record.is_whole());
     if (record.items != store_frozen::record_commit) {
       fuzz::succeeds([&] {
-        const Key key = record.decode_key();
-        fuzz::require(Key::from_sortable(key.sortable()) == key);
+        const StoreKey key = record.decode_key();
+        fuzz::require(StoreKey::from_sortable(key.sortable()) == key);
         static_cast<void>(key.describe());
         static_cast<void>(record.is_key(key));
       });

@@ -68,7 +68,7 @@ void use(TokenCounts& table) {
   }
   (void)table.top(3);
   table.for_each_sorted([](std::string_view, std::uint64_t) {});
-  (void)table.bytes();
+  (void)table.byte_count();
   const bool sound = succeeds([&] { table.verify(); });
   if (sound) {
     require_equal(table, content(table));
@@ -78,10 +78,10 @@ void use(TokenCounts& table) {
   for (std::size_t i = 0; i < views.size(); ++i) {
     succeeds([&] { copy.add(views[i], i < 20 ? 1 : std::uint64_t{1} << i); });
   }
-  copy.merge();
+  copy.compact();
   (void)copy.count("a");
-  succeeds([&] { copy.merge_from(table); });
-  succeeds([&] { copy.merge_from(copy); });
+  succeeds([&] { copy.merge(table); });
+  succeeds([&] { copy.merge(copy); });
   (void)copy.remove_below(2);
   (void)copy.top(2);
   if (sound) {
@@ -105,7 +105,7 @@ void load_table(Bytes archive, const fuzz::MappedFile& file) {
     TokenCounts other = load<TokenCounts>(file.write(saved), {.map = mode});
     use(mapped);
     succeeds([&] { mapped.add("a", 5); });
-    mapped.merge();
+    mapped.compact();
     require(to_bytes(other) == saved);
   }
 }
@@ -120,7 +120,7 @@ class Operations {
     for (int steps = 0; !input_.empty() && steps < 250; ++steps) {
       switch (byte() % 16) {
         case 0:
-          table_.merge();
+          table_.compact();
           break;
         case 1: {
           const std::uint64_t least = number();
@@ -134,7 +134,7 @@ class Operations {
             total += count;
           }
           const bool fits = total <= ~std::uint64_t{0} - table_.total();
-          require(succeeds([&] { table_.merge_from(other); }) == fits);
+          require(succeeds([&] { table_.merge(other); }) == fits);
           if (fits) {
             for (const auto& [token, count] : other_model) {
               model_[token] += count;

@@ -65,8 +65,9 @@ std::vector<std::string> names_in(const std::string& path) {
 }
 
 void make(const std::string& path) {
-  Store store = Store::open(path, StoreMode::create,
-                            {.orders = {{"length", [](const Key&, const StoreValue& v) { return v.bytes().size(); }}}});
+  Store store =
+      Store::open(path, StoreMode::create,
+                  {.orders = {{"length", [](const StoreKey&, const StoreValue& v) { return v.bytes().size(); }}}});
   for (int i = 0; i < 500; ++i) {
     store.put(i, std::string(static_cast<std::size_t>(i), 'x'));
   }
@@ -92,7 +93,7 @@ std::string read_all(const std::string& path) {
   for (const StoreItem& item : store.by_order("length")) {
     next += item.key.integer() == next ? 1 : 0;
   }
-  const StoreReport report = store.verify();
+  const StoreReport report = store.check();
   return next == 500 && report.good() ? "good" : report.good() ? "other orders" : report.problems[0];
 }
 
@@ -214,7 +215,7 @@ TEST(StoreAccess, LittleAddressSpace) {
                     const auto object = store.get<Array<double>>("object");
                     return store.get<std::string>("small") == "value" &&
                                    store.view("large")->text().size() == 30 << 20 && object(99'999) == 0.5 &&
-                                   store.verify().good()
+                                   store.check().good()
                                ? "good"
                                : "other values";
                   },

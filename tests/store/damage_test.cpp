@@ -76,7 +76,7 @@ bool gives_values_or_errors(const std::string& path, const Model& model, std::st
     } catch (const Error&) {
       ++errors;
     }
-    errors += store.verify().good() ? 0 : 1;
+    errors += store.check().good() ? 0 : 1;
   } catch (const Error&) {
     ++errors;
   }
@@ -369,7 +369,7 @@ TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotGoneThroughWhenOpened) {
       for (char& c : key) {
         c = static_cast<char>(random());
       }
-      store.put(Key(std::as_bytes(std::span(key))), "v");
+      store.put(StoreKey(std::as_bytes(std::span(key))), "v");
     }
     for (int i = 0; i < 200; ++i) {
       store.put(i, model[i] = text_of(i));
@@ -410,7 +410,7 @@ TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotGoneThroughWhenOpened) {
         }
         for (const bool reverse : {false, true}) {
           try {
-            for (const Key& key : store.keys({.reverse = reverse})) {
+            for (const StoreKey& key : store.keys({.reverse = reverse})) {
               static_cast<void>(key);
             }
           } catch (const Error&) {
@@ -452,7 +452,7 @@ TEST(StoreDamage, RecoveryTellsWhatIsLost) {
     EXPECT_EQ(report.values + missing, model.size());
     EXPECT_TRUE(missing == 0 || report.lost_bytes > 0 || !report.good()) << missing;
     EXPECT_LE(missing, 97U);  // a damaged mark takes what was committed with it, in the last shard
-    EXPECT_TRUE(store.verify().good());
+    EXPECT_TRUE(store.check().good());
   }
 }
 

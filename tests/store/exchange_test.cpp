@@ -36,11 +36,11 @@ std::string read_text(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-ExchangeReport import_lines(Store& store, std::string_view lines, const ImportOptions& options = {}) {
+StoreExchangeReport import_lines(Store& store, std::string_view lines, const StoreImportOptions& options = {}) {
   return import_json_lines(store, *memory_source(std::as_bytes(std::span(lines))), options);
 }
 
-std::string export_lines(const Store& store, const ExportOptions& options = {}) {
+std::string export_lines(const Store& store, const StoreExportOptions& options = {}) {
   std::vector<std::byte> out;
   const std::unique_ptr<Sink> sink = memory_sink(out);
   export_json_lines(store, *sink, options);
@@ -106,42 +106,42 @@ TEST(StoreExchange, NamesLeadNowhereElseAndBack) {
                                                        {".hidden", ".hidden"},
                                                        {"a.stele/b", "a.stele/b"}};
   for (const auto& [key, path] : expected) {
-    EXPECT_EQ(joined(encode_name(Key(key), false)), path);
+    EXPECT_EQ(joined(encode_name(StoreKey(key), false)), path);
   }
-  EXPECT_EQ(joined(encode_name(Key("model"), true)), "model.stele");
-  EXPECT_EQ(joined(encode_name(Key(-12), false)), "%i-12");
-  EXPECT_EQ(joined(encode_name(Key(Bytes(bytes_of("\xff\x10"))), false)), "%xFF10");
+  EXPECT_EQ(joined(encode_name(StoreKey("model"), true)), "model.stele");
+  EXPECT_EQ(joined(encode_name(StoreKey(-12), false)), "%i-12");
+  EXPECT_EQ(joined(encode_name(StoreKey(Bytes(bytes_of("\xff\x10"))), false)), "%xFF10");
 }
 
 TEST(StoreExchange, NamesOfAllKeysComeBack) {
-  std::vector<Key> keys = {Key(""),
-                           Key("."),
-                           Key("a/../b"),
-                           Key("//"),
-                           Key("a.stele"),
-                           Key("a%+"),
-                           Key("%-"),
-                           Key("%_"),
-                           Key(0),
-                           Key(-1),
-                           Key(std::numeric_limits<std::uint64_t>::max()),
-                           Key(std::numeric_limits<std::int64_t>::min()),
-                           Key(Bytes()),
-                           Key(std::string(480, 'k')),
-                           Key(std::string(480, '%')),
-                           Key(std::string(480, '.')),
-                           Key(std::string(199, 'x') + ".."),
-                           Key(std::string(200, 'x') + ".."),
-                           Key(std::string(200, 'x') + ".stele"),
-                           Key(std::string(480, '/')),
-                           Key(Bytes(std::vector<std::byte>(480, std::byte{0xab})))};
+  std::vector<StoreKey> keys = {StoreKey(""),
+                                StoreKey("."),
+                                StoreKey("a/../b"),
+                                StoreKey("//"),
+                                StoreKey("a.stele"),
+                                StoreKey("a%+"),
+                                StoreKey("%-"),
+                                StoreKey("%_"),
+                                StoreKey(0),
+                                StoreKey(-1),
+                                StoreKey(std::numeric_limits<std::uint64_t>::max()),
+                                StoreKey(std::numeric_limits<std::int64_t>::min()),
+                                StoreKey(Bytes()),
+                                StoreKey(std::string(480, 'k')),
+                                StoreKey(std::string(480, '%')),
+                                StoreKey(std::string(480, '.')),
+                                StoreKey(std::string(199, 'x') + ".."),
+                                StoreKey(std::string(200, 'x') + ".."),
+                                StoreKey(std::string(200, 'x') + ".stele"),
+                                StoreKey(std::string(480, '/')),
+                                StoreKey(Bytes(std::vector<std::byte>(480, std::byte{0xab})))};
   for (int c = 0; c < 256; ++c) {
     keys.emplace_back(std::string(1, static_cast<char>(c)));
   }
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   std::set<std::string> seen;
-  for (const Key& key : keys) {
+  for (const StoreKey& key : keys) {
     for (const bool is_object : {false, true}) {
       const std::vector<std::string> names = encode_name(key, is_object);
       for (const std::string& name : names) {
@@ -172,7 +172,7 @@ TEST(StoreExchange, JsonLinesComeBackExactly) {
   fill(from);
   const std::string lines = export_lines(from);
   Store to = Store::open(fresh("lines_to"));
-  const ExchangeReport report = import_lines(to, lines);
+  const StoreExchangeReport report = import_lines(to, lines);
   EXPECT_EQ(report.items, from.size());
   EXPECT_EQ(report.skipped, 0U);
   EXPECT_TRUE(report.complete);
@@ -202,7 +202,7 @@ TEST(StoreExchange, JsonLinesComeBackExactly) {
 
 TEST(StoreExchange, JsonLinesAreReadInManyForms) {
   Store store = Store::open(fresh("lines_forms"));
-  const ExchangeReport report =
+  const StoreExchangeReport report =
       import_lines(store,
                    "\n  \r\n{\"value\": [1, 2], \"key\": \"a\"}\r\n{\"key\": -3, \"bytes\": \"\"}\n"
                    "{\"key\": {\"bytes\": \"/w==\"}, \"value\": null}");
@@ -294,12 +294,13 @@ TEST(StoreExchange, ProgressEndsAnImportAndKeepsWhatIsDone) {
     lines += "{\"key\":" + std::to_string(i) + ",\"value\":1}\n";
   }
   std::uint64_t last = 0;
-  const ExchangeReport report = import_lines(store, lines, {.progress = [&](std::uint64_t done, std::uint64_t total) {
-                                               EXPECT_EQ(total, lines.size());
-                                               EXPECT_GT(done, last);
-                                               last = done;
-                                               return done < lines.size() / 2;
-                                             }});
+  const StoreExchangeReport report =
+      import_lines(store, lines, {.progress = [&](std::uint64_t done, std::uint64_t total) {
+                     EXPECT_EQ(total, lines.size());
+                     EXPECT_GT(done, last);
+                     last = done;
+                     return done < lines.size() / 2;
+                   }});
   EXPECT_FALSE(report.complete);
   EXPECT_EQ(report.items, 5U);
   EXPECT_EQ(store.size(), 5U);
@@ -313,7 +314,7 @@ TEST(StoreExchange, WhatIsThereStaysIfAsked) {
   store.put("a", "old");
   const std::string_view lines =
       "{\"key\":\"a\",\"value\":\"new\"}\n{\"key\":\"b\",\"value\":\"1\"}\n{\"key\":\"b\",\"value\":\"2\"}\n";
-  const ExchangeReport kept = import_lines(store, lines, {.overwrite = false});
+  const StoreExchangeReport kept = import_lines(store, lines, {.overwrite = false});
   EXPECT_EQ(kept.items, 1U);
   EXPECT_EQ(kept.skipped, 2U);
   EXPECT_EQ(kept.notes.at(0), "\"a\" is there already");
@@ -342,7 +343,7 @@ TEST(StoreExchange, FilesBecomeByteStrings) {
   fs::create_directory_symlink("deep", folder / "folder link");
   ::mkfifo((folder / "fifo").c_str(), 0600);
   Store store = Store::open((folder / "store").string());
-  const ExchangeReport report = import_files(store, folder, {.key_prefix = "p:"});
+  const StoreExchangeReport report = import_files(store, folder, {.key_prefix = "p:"});
   EXPECT_EQ(report.items, 6U);
   EXPECT_EQ(report.skipped, 7U) << testing::PrintToString(report.notes);
   EXPECT_EQ(store.size(), 6U);
@@ -382,11 +383,12 @@ TEST(StoreExchange, FilesComeBackExactly) {
   Store to = Store::open(fresh("files_to"));
   EXPECT_EQ(import_files(to, folder, {.exported = true}).items, from.size());
   expect_same(from, to, true);
-  const ExchangeReport again = export_files(from, folder);
+  const StoreExchangeReport again = export_files(from, folder);
   EXPECT_EQ(again.items, 0U);
   EXPECT_EQ(again.skipped, from.size());
   from.put("a", "changed");
-  EXPECT_EQ(export_files(from, folder, {.range = {.prefix = Key("a")}, .overwrite = true, .codec = "gzip"}).items, 4U);
+  EXPECT_EQ(export_files(from, folder, {.range = {.prefix = StoreKey("a")}, .overwrite = true, .codec = "gzip"}).items,
+            4U);
   EXPECT_EQ(read_text(folder / "a"), "changed");
   EXPECT_ERROR(export_files(from, folder, {.codec = "rar"}), Errc::unknown_codec, "rar");
   EXPECT_ERROR(export_files(from, from_path), Errc::invalid_argument, "the store itself");
@@ -432,8 +434,8 @@ TEST(StoreExchange, DamagedValuesAreNotExported) {
   bytes[bytes.size() - 1'000'000] ^= 1;
   write_file(shard, bytes);
   const Store store = Store::open(path, StoreMode::read_only);
-  const ExportOptions array{.range = {.to = Key("b")}};
-  const ExportOptions large{.range = {.from = Key("l")}};
+  const StoreExportOptions array{.range = {.to = StoreKey("b")}};
+  const StoreExportOptions large{.range = {.from = StoreKey("l")}};
   Store copy = Store::open(fresh("damaged_copy"));
   EXPECT_ERROR(export_lines(store, array), Errc::damaged, "\"array\": ");
   EXPECT_ERROR(export_lines(store, large), Errc::damaged, "\"large\": ");
@@ -454,10 +456,10 @@ TEST(StoreExchange, StoresAreCopied) {
   from.put("repeated", std::string(3 << 20, 'r'));
   for (const char* codec : {"plain", "zstd", "gzip"}) {
     Store to = Store::open(fresh("copy_to"), StoreMode::create, {.codec = codec});
-    const ExchangeReport report = copy_store(from, to, {}, {.batch_items = 4});
+    const StoreExchangeReport report = copy_store(from, to, {}, {.batch_items = 4});
     EXPECT_EQ(report.items, from.size());
     expect_same(from, to);
-    EXPECT_TRUE(to.verify().good());
+    EXPECT_TRUE(to.check().good());
     if (std::string_view(codec) != "plain") {
       EXPECT_LT(to.stats().live_bytes, from.stats().live_bytes);
     }
@@ -466,9 +468,9 @@ TEST(StoreExchange, StoresAreCopied) {
     expect_same(from, back);
     EXPECT_EQ((back.get<Array<float, 2>>("huge").writable()), false) << codec;  // mapped again
     Store same = Store::open(fresh("copy_same"), StoreMode::create, {.codec = codec});
-    EXPECT_EQ(copy_store(to, same, {.prefix = Key("h")}).items, 1U);
+    EXPECT_EQ(copy_store(to, same, {.prefix = StoreKey("h")}).items, 1U);
     EXPECT_EQ((same.get<Array<float, 2>>("huge")), matrix(1000, 700));
-    EXPECT_TRUE(same.verify().good());
+    EXPECT_TRUE(same.check().good());
   }
 }
 
@@ -500,7 +502,7 @@ TEST(StoreExchange, NpzComesBackExactly) {
     from.put(7, std::vector<int>{1});
     for (const char* method : {"plain", "zlib"}) {
       std::uint64_t last = 0;
-      const ExchangeReport out =
+      const StoreExchangeReport out =
           export_npz(from, "exchange.npz", {.codec = method, .progress = [&](std::uint64_t done, std::uint64_t total) {
                                               last = done;
                                               return done <= total;
@@ -509,7 +511,7 @@ TEST(StoreExchange, NpzComesBackExactly) {
       EXPECT_EQ(out.skipped, 4U);
       EXPECT_EQ(last, out.bytes);
       Store to = Store::open(fresh("npz_to"));
-      const ExchangeReport in = import_npz(to, "exchange.npz", {.exported = true});
+      const StoreExchangeReport in = import_npz(to, "exchange.npz", {.exported = true});
       EXPECT_EQ(in.items, 6U);
       EXPECT_EQ(to.size(), 6U);
       for (const char* key : {"matrix", "columns", "../../evil", "dir/name", "none", "bools"}) {
@@ -565,7 +567,7 @@ TEST(StoreExchange, DamagedNpzIsAnError) {
     }
   }
   EXPECT_GT(errors, 50);
-  EXPECT_TRUE(to.verify().good());
+  EXPECT_TRUE(to.check().good());
 }
 
 }  // namespace

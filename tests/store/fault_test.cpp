@@ -135,7 +135,7 @@ std::string text_of(int i, int version, std::size_t size) {
   return text;
 }
 
-StoreOptions options_of(Durability durability = Durability::none) {
+StoreOptions options_of(StoreDurability durability = StoreDurability::none) {
   StoreOptions options;
   options.shard_bytes = 128 << 10;
   options.durability = durability;
@@ -174,7 +174,7 @@ void expect_holds(const Store& store, const Model& model, const std::string& whe
     ++count;
   }
   EXPECT_EQ(count, model.size()) << where;
-  const StoreReport report = store.verify();
+  const StoreReport report = store.check();
   EXPECT_TRUE(report.good()) << where << ": " << report.problems[0];
 }
 
@@ -204,7 +204,7 @@ Model filled(Store& store) {
 }
 
 TEST_F(StoreFaults, EveryCallOfPutsAndCommitsFailsInTurn) {
-  for (const Durability durability : {Durability::none, Durability::commit, Durability::put}) {
+  for (const StoreDurability durability : {StoreDurability::none, StoreDurability::commit, StoreDurability::put}) {
     for (const int times : {1, 3, 1000}) {
       bool seen = true;
       for (int n = 0; seen; ++n) {
@@ -266,7 +266,7 @@ TEST_F(StoreFaults, EveryCallOfPutsAndCommitsFailsInTurn) {
 }
 
 TEST_F(StoreFaults, EveryCallOfABatchFailsInTurn) {
-  for (const Durability durability : {Durability::none, Durability::commit}) {
+  for (const StoreDurability durability : {StoreDurability::none, StoreDurability::commit}) {
     for (const int times : {1, 3, 1000}) {
       bool seen = true;
       for (int n = 0; seen; ++n) {
@@ -377,7 +377,7 @@ TEST_F(StoreFaults, EveryCallOfACareFailsInTurn) {
 }
 
 TEST_F(StoreFaults, EveryCallOfMakingAndOpeningAStoreFailsInTurn) {
-  for (const Durability durability : {Durability::none, Durability::commit}) {
+  for (const StoreDurability durability : {StoreDurability::none, StoreDurability::commit}) {
     bool seen = true;
     for (int n = 0; seen; ++n) {
       const std::string path = folder / ("made" + std::to_string(n));
@@ -446,7 +446,7 @@ void expect_survives_a_full_disk(const std::string& path, const std::string& wor
   EXPECT_GT(failed, 0);
   set_full(false);
   store.commit();
-  EXPECT_TRUE(store.verify().good());
+  EXPECT_TRUE(store.check().good());
   for (int i = 0; i < 40; ++i) {
     store.put(i, model[i] = text_of(i, 9, 100));
   }
@@ -455,7 +455,7 @@ void expect_survives_a_full_disk(const std::string& path, const std::string& wor
     EXPECT_EQ(store.get<std::string>(key), text);
   }
   const std::uint64_t size = store.size();
-  EXPECT_TRUE(store.verify().good());
+  EXPECT_TRUE(store.check().good());
   store.close();
   fs::remove(path + "/index.lmdb");
   const StoreReport report = Store::recover(path);
@@ -501,7 +501,7 @@ TEST(StoreDisk, NoRoomForTheIndexIsCalledSo) {
     EXPECT_EQ(failed, 1);
     ::mount("tmpfs", mounted.c_str(), "tmpfs", MS_REMOUNT, "size=30m");
     store.commit();
-    EXPECT_TRUE(store.verify().good());
+    EXPECT_TRUE(store.check().good());
   }
   EXPECT_EQ(::umount(mounted.c_str()), 0);
 }

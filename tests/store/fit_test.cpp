@@ -60,11 +60,12 @@ void expect_holds(const std::string& path, const Model& model) {
     EXPECT_EQ(store.find<std::string>(key), text) << key;
   }
   EXPECT_EQ(store.size(), model.size());
-  const StoreReport report = store.verify();
+  const StoreReport report = store.check();
   EXPECT_TRUE(report.good()) << report.problems[0];
 }
 
-/// Every write is refused in words that name recover(), verify() tells of it, and no file of a shard changes.
+/// Every write is refused in words that name recover(), check() lists it, verify() throws, and no file of a shard
+/// changes.
 void expect_refuses(const std::string& path) {
   const auto before = shard_sizes(path);
   const std::vector<std::function<void(Store&)>> writes = {
@@ -80,7 +81,8 @@ void expect_refuses(const std::string& path) {
     Store store = Store::open(path, StoreMode::read_write);
     EXPECT_ERROR(write(store), Errc::damaged, "recover");
   }
-  const StoreReport report = Store::open(path, StoreMode::read_only).verify();
+  EXPECT_ERROR(Store::open(path, StoreMode::read_only).verify(), Errc::damaged, "");
+  const StoreReport report = Store::open(path, StoreMode::read_only).check();
   ASSERT_FALSE(report.good());
   bool names = false;
   for (const std::string& problem : report.problems) {
@@ -129,7 +131,7 @@ TEST(StoreFit, AnIndexOneCommitOlderIsBroughtUpToDate) {
     batch.commit();
   }
   fs::copy_file(folder / "old", path + "/index.lmdb", fs::copy_options::overwrite_existing);
-  EXPECT_TRUE(Store::open(path, StoreMode::read_only).verify().good());
+  EXPECT_TRUE(Store::open(path, StoreMode::read_only).check().good());
   put(path, model, "k3");
   expect_holds(path, model);
   fs::remove(path + "/index.lmdb");
@@ -280,7 +282,7 @@ TEST(StoreFit, CopiesMadeWhileItIsWrittenAreUsedOrRefused) {
       Store store = Store::open(to, StoreMode::read_write);
       store.put("written", "to the copy");
       store.commit();
-      EXPECT_TRUE(store.verify().good()) << i;
+      EXPECT_TRUE(store.check().good()) << i;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Errc::damaged) << error.what();
       EXPECT_NE(std::string(error.what()).find("recover"), std::string::npos) << error.what();
@@ -290,7 +292,7 @@ TEST(StoreFit, CopiesMadeWhileItIsWrittenAreUsedOrRefused) {
       Store store = Store::open(to, StoreMode::read_write);
       store.put("written", "to the copy");
       store.commit();
-      EXPECT_TRUE(store.verify().good()) << i;
+      EXPECT_TRUE(store.check().good()) << i;
     }
   }
   ::kill(child, SIGKILL);
@@ -326,7 +328,7 @@ TEST(StoreFit, WritersThatWereKilledLeaveNothingToRecover) {
       continue;
     }
     Store store = Store::open(path, StoreMode::read_write);
-    const StoreReport before = store.verify();
+    const StoreReport before = store.check();
     EXPECT_TRUE(before.good()) << i << ": " << before.problems[0];
     store.put("after", i);
     store.commit();
@@ -335,7 +337,7 @@ TEST(StoreFit, WritersThatWereKilledLeaveNothingToRecover) {
         EXPECT_TRUE(store.get<std::string>(std::to_string(k)).starts_with(std::to_string(*n)));
       }
     }
-    EXPECT_TRUE(store.verify().good());
+    EXPECT_TRUE(store.check().good());
     ASSERT_FALSE(HasFailure());
   }
 }
@@ -363,7 +365,7 @@ TEST(StoreRecovery, NamesWhatIsLostAndKeepsErasedKeysErased) {
         copy(folder / "whole", path);
         length == 0 ? static_cast<void>(fs::remove(path + '/' + shard)) : fs::resize_file(path + '/' + shard, length);
         if (with_index) {
-          EXPECT_FALSE(Store::open(path, StoreMode::read_only).verify().good());
+          EXPECT_FALSE(Store::open(path, StoreMode::read_only).check().good());
         } else {
           fs::remove(path + "/index.lmdb");
         }
@@ -381,7 +383,8 @@ TEST(StoreRecovery, NamesWhatIsLostAndKeepsErasedKeysErased) {
           const auto found = store.find<std::string>(key);
           missing += found ? 0 : 1;
           if (found && *found != text) {
-            EXPECT_NE(std::find(report.uncertain.begin(), report.uncertain.end(), Key(key)), report.uncertain.end())
+            EXPECT_NE(std::find(report.uncertain.begin(), report.uncertain.end(), StoreKey(key)),
+                      report.uncertain.end())
                 << key;
           }
         }
@@ -395,7 +398,7 @@ TEST(StoreRecovery, NamesWhatIsLostAndKeepsErasedKeysErased) {
             EXPECT_NE(std::find(report.uncertain.begin(), report.uncertain.end(), item.key), report.uncertain.end());
           }
         }
-        EXPECT_TRUE(store.verify().good());
+        EXPECT_TRUE(store.check().good());
       }
     }
   }

@@ -28,7 +28,7 @@ void use(Store& store, int version) {
   }
   store.commit();
   EXPECT_GT(store.vacuum(), 0u);
-  EXPECT_TRUE(store.verify().problems.empty());
+  EXPECT_TRUE(store.check().problems.empty());
   EXPECT_GT(store.stats().index_bytes, 0u);
 }
 
@@ -72,7 +72,7 @@ TEST_F(InAFolder, AFolderThatIsRenamedIsFollowedAndAnotherOfItsNameLeftAlone) {
   use(store, 2);
   store.close();
   EXPECT_EQ(other.size(), 1u);
-  EXPECT_TRUE(other.verify().problems.empty());
+  EXPECT_TRUE(other.check().problems.empty());
   other.close();
   EXPECT_EQ(Store::open("renamed", StoreMode::read_only).size(), 11u);
   EXPECT_EQ(Store::open("store", StoreMode::read_only).size(), 1u);

@@ -57,15 +57,15 @@ std::vector<std::byte> example_shard() {
   header.shard_bytes = std::uint64_t{1} << 30;
   header.codec = "zstd";
   std::vector<std::byte> shard = encode_header(header);
-  put_plain(shard, Key("en"), bytes_of("\x65"), bytes_of("hello"));
-  put_erased(shard, Key(7));
-  put_packed(shard, Key(-1), 2, 1000, bytes_of("(zstd)"));
+  put_plain(shard, StoreKey("en"), bytes_of("\x65"), bytes_of("hello"));
+  put_erased(shard, StoreKey(7));
+  put_packed(shard, StoreKey(-1), 2, 1000, bytes_of("(zstd)"));
   LargeHead large;
   large.form = LargeHead::Form::archive;
   large.size = 100'000;
   large.value_check = 0x1122334455667788;
   shard.push_back(store_frozen::filler);
-  put_large_head(shard, Key("w"), large);
+  put_large_head(shard, StoreKey("w"), large);
   put_commit(shard, 1, 0x0102030405060708, {header.store, header.number, shard.size()});
   return shard;
 }
@@ -93,14 +93,14 @@ TEST(StoreFormat, RecordsReadBack) {
   EXPECT_FALSE(header.level);
   std::size_t at = store_frozen::header_bytes;
   const Record plain = parse_record(std::span(shard).subspan(at), at);
-  EXPECT_TRUE(plain.is_whole() && plain.is_key(Key("en")) && !plain.is_key(Key("e")) && plain.holds_value());
-  EXPECT_EQ(plain.decode_key(), Key("en"));
+  EXPECT_TRUE(plain.is_whole() && plain.is_key(StoreKey("en")) && !plain.is_key(StoreKey("e")) && plain.holds_value());
+  EXPECT_EQ(plain.decode_key(), StoreKey("en"));
   at += plain.length;
   const Record erased = parse_record(std::span(shard).subspan(at), at);
-  EXPECT_TRUE(erased.is_whole() && erased.is_key(Key(7)) && !erased.is_key(Key(-8)) && !erased.holds_value());
+  EXPECT_TRUE(erased.is_whole() && erased.is_key(StoreKey(7)) && !erased.is_key(StoreKey(-8)) && !erased.holds_value());
   at += erased.length;
   const Record packed = parse_record(std::span(shard).subspan(at), at);
-  EXPECT_TRUE(packed.is_whole() && packed.is_key(Key(-1)));
+  EXPECT_TRUE(packed.is_whole() && packed.is_key(StoreKey(-1)));
   EXPECT_EQ(packed.dictionary, 2U);
   EXPECT_EQ(packed.plain_size, 1000U);
 }

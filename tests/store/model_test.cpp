@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-using Model = std::map<Key, std::string>;
+using Model = std::map<StoreKey, std::string>;
 
 double seconds() {
   const char* text = std::getenv("STELE_STORE_SECONDS");
@@ -36,17 +36,17 @@ class Chance {
   explicit Chance(unsigned seed) : engine_(seed) {}
   std::size_t below(std::size_t bound) { return static_cast<std::size_t>(engine_() % bound); }
   bool one_in(std::size_t n) { return below(n) == 0; }
-  Key key() {
+  StoreKey key() {
     const std::size_t n = below(400);
     switch (below(4)) {
       case 0:
-        return Key(static_cast<int>(n) - 200);
+        return StoreKey(static_cast<int>(n) - 200);
       case 1:
-        return Key("user/" + std::to_string(n));
+        return StoreKey("user/" + std::to_string(n));
       case 2:
-        return Key(std::string(1 + n % 7, static_cast<char>('a' + n % 26)));
+        return StoreKey(std::string(1 + n % 7, static_cast<char>('a' + n % 26)));
       default:
-        return Key("a/common/prefix/that/is/long/" + std::to_string(n % 50) + std::string(n, 'z'));
+        return StoreKey("a/common/prefix/that/is/long/" + std::to_string(n % 50) + std::string(n, 'z'));
     }
   }
   std::string value() {
@@ -92,7 +92,8 @@ TEST(StoreModel, BehavesAsAMap) {
     Chance chance(seed++);
     const std::string path = "model";
     fs::remove_all(path);
-    const StoreOrder by_length{"length", [](const Key&, const StoreValue& v) { return OrderValue(v.text().size()); }};
+    const StoreOrder by_length{"length",
+                               [](const StoreKey&, const StoreValue& v) { return StoreOrderValue(v.text().size()); }};
     StoreOptions options;
     options.shard_bytes = std::uint64_t{64} << (10 + chance.below(5));
     options.codec = chance.one_in(3) ? "zstd" : chance.one_in(3) ? "lz4" : "plain";
@@ -105,15 +106,15 @@ TEST(StoreModel, BehavesAsAMap) {
     for (int step = 0; step < 3000 && !testing::Test::HasFatalFailure(); ++step) {
       const std::size_t what = chance.below(1000);
       if (what < 600) {
-        const Key key = chance.key();
+        const StoreKey key = chance.key();
         const std::string value = chance.value();
         store->put(key, value);
         model[key] = value;
       } else if (what < 750) {
-        const Key key = chance.key();
+        const StoreKey key = chance.key();
         ASSERT_EQ(store->erase(key), model.erase(key) > 0);
       } else if (what < 900) {
-        const Key key = chance.key();
+        const StoreKey key = chance.key();
         const auto found = model.find(key);
         ASSERT_EQ(store->find<std::string>(key),
                   found == model.end() ? std::nullopt : std::optional<std::string>(found->second));
@@ -122,7 +123,7 @@ TEST(StoreModel, BehavesAsAMap) {
         {
           StoreBatch batch = store->batch();
           for (std::size_t i = chance.below(50); i > 0; --i) {
-            const Key key = chance.key();
+            const StoreKey key = chance.key();
             if (chance.one_in(3)) {
               batch.erase(key);
               after.erase(key);
@@ -138,17 +139,17 @@ TEST(StoreModel, BehavesAsAMap) {
       } else if (what < 960) {
         store->commit();
       } else if (what < 970) {
-        const Key from = chance.key();
+        const StoreKey from = chance.key();
         const bool reverse = chance.one_in(2);
-        std::vector<Key> keys;
-        for (const Key& key : store->keys({.from = from, .reverse = reverse})) {
+        std::vector<StoreKey> keys;
+        for (const StoreKey& key : store->keys({.from = from, .reverse = reverse})) {
           keys.push_back(key);
         }
         if (reverse) {
           std::reverse(keys.begin(), keys.end());
         }
         auto expected = model.lower_bound(from);
-        for (const Key& key : keys) {
+        for (const StoreKey& key : keys) {
           ASSERT_EQ(key, expected->first);
           ++expected;
         }
@@ -179,7 +180,7 @@ TEST(StoreModel, BehavesAsAMap) {
           ASSERT_EQ(error.code(), Errc::invalid_argument) << error.what();  // too little to learn from
         }
       } else if (what < 996) {
-        const StoreReport report = store->verify();
+        const StoreReport report = store->check();
         ASSERT_TRUE(report.good()) << report.problems[0];
       } else if (!options.orders.empty()) {
         std::size_t before = 0;
@@ -193,7 +194,7 @@ TEST(StoreModel, BehavesAsAMap) {
       }
     }
     expect_equal(*store, model);
-    const StoreReport report = store->verify();
+    const StoreReport report = store->check();
     ASSERT_TRUE(report.good()) << report.problems[0];
   } while (Clock::now() < until && !testing::Test::HasFatalFailure());
 }
@@ -202,10 +203,10 @@ TEST(StoreModel, BehavesAsAMap) {
 
 /// The writes of commit `number`, the same whoever asks. One of them is the number itself.
 void commit_of(unsigned seed, int number,
-               const std::function<void(const Key& key, std::optional<std::string>)>& write) {
+               const std::function<void(const StoreKey& key, std::optional<std::string>)>& write) {
   Chance chance(seed * 1'000'003 + static_cast<unsigned>(number));
   for (std::size_t i = chance.below(60); i > 0; --i) {
-    const Key key = chance.key();
+    const StoreKey key = chance.key();
     write(key, chance.one_in(4) ? std::nullopt : std::optional(chance.value()));
   }
   write("number", std::to_string(number));
@@ -220,7 +221,7 @@ void commit_of(unsigned seed, int number,
     Store store = Store::open(path, StoreMode::create, options);
     for (;; ++number) {
       StoreBatch batch = store.batch();
-      commit_of(seed, number, [&](const Key& key, std::optional<std::string> value) {
+      commit_of(seed, number, [&](const StoreKey& key, std::optional<std::string> value) {
         if (value) {
           batch.put(key, *value);
         } else {
@@ -252,7 +253,7 @@ TEST(StoreModel, SurvivesKill) {
   int number = 0;
   const auto advance = [&](int to) {
     while (number < to) {
-      commit_of(seed, ++number, [&](const Key& key, std::optional<std::string> value) {
+      commit_of(seed, ++number, [&](const StoreKey& key, std::optional<std::string> value) {
         if (value) {
           model[key] = *value;
         } else {
@@ -306,7 +307,7 @@ TEST(StoreModel, SurvivesKill) {
       expect_equal(store, model);
     };
     holds_whole_commits();
-    const StoreReport report = store.verify();
+    const StoreReport report = store.check();
     ASSERT_TRUE(report.good()) << report.problems[0];
     if (chance.one_in(3)) {
       store.vacuum({.dead_share = 0.1});
@@ -409,7 +410,7 @@ TEST(StoreModel, EightReadersBesideAWriterAndAVacuum) {
     done = true;
     vacuum.join();
     EXPECT_GT(version, 10);
-    const StoreReport report = store.verify();
+    const StoreReport report = store.check();
     EXPECT_TRUE(report.good()) << report.problems[0];
   }
   fs::create_directory(path + "/stop");

@@ -104,7 +104,7 @@ class StoreTypes : public testing::Test {
       options.types = types();
       const Store compact = Store::open(path + ".compact", StoreMode::read_only, options);
       EXPECT_TRUE(equal(compact.template get<T>("value"), value)) << path << ", in one file";
-      EXPECT_TRUE(store.verify().good()) << path;
+      EXPECT_TRUE(store.check().good()) << path;
     }
   }
 
@@ -161,7 +161,7 @@ TEST(StoreLiterals, AreTextWholeButForTheZeroAtTheirEnd) {
   store.put("value", "a\0b");
   EXPECT_EQ(store.get<std::string>("value"), std::string("a\0b", 3));
   store.put("k\0l", 1);
-  EXPECT_EQ(store.get<int>(Key(std::string_view("k\0l", 3))), 1);
+  EXPECT_EQ(store.get<int>(StoreKey(std::string_view("k\0l", 3))), 1);
   EXPECT_FALSE(store.contains("k"));
   char buffer[8] = "key";  // a buffer counts up to its first zero
   buffer[5] = 'x';

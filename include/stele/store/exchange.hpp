@@ -11,7 +11,7 @@
 namespace stele {
 
 /// What an import or export did.
-struct ExchangeReport {
+struct StoreExchangeReport {
   std::uint64_t items = 0;    // taken over
   std::uint64_t bytes = 0;    // of their values, as files, lines or members or as they are stored
   std::uint64_t skipped = 0;  // what was left out
@@ -22,7 +22,7 @@ struct ExchangeReport {
 
 /// Imports write through batches: what a batch has committed stays, also when something behind it fails; what it has
 /// not is undone. The Error says at which item that was. The Store must have no open batch.
-struct ImportOptions {
+struct StoreImportOptions {
   /// Put before keys that are text.
   std::string key_prefix = {};
   /// Whether a key that is there gets the new value; else the item is skipped. Of equal keys in one import the last
@@ -47,9 +47,9 @@ struct ImportOptions {
   std::uint64_t line_bytes = 100'000'000;
 };
 
-struct ExportOptions {
+struct StoreExportOptions {
   /// What is exported, in the order of the keys.
-  KeyRange range = {};
+  StoreKeyRange range = {};
   /// Files: replace those that are there; else they are kept and their items skipped.
   bool overwrite = false;
   /// Of .stele files: "plain" or the name of a codec. Of .npz files: "plain" or "zlib".
@@ -66,22 +66,22 @@ struct ExportOptions {
 /// where it is no UTF-8. A symbolic link to a file inside of the folder counts as that file; other links, devices and
 /// the like are skipped. The folder must not change meanwhile.
 /// Throws: Error(not_found), Error(io), Error(invalid_argument) for a path that is too long for a key.
-ExchangeReport import_files(Store& store, const Path& folder, const ImportOptions& options = {});
+StoreExchangeReport import_files(Store& store, const Path& folder, const StoreImportOptions& options = {});
 
 /// Each value becomes a file: text and bytes as they are, objects as archives, `KEY.stele`. Names never lead out of the
 /// folder: what cannot be a file name is percent-encoded, so that an import with `exported` gives the same keys.
 /// Folders are made; symbolic links in them are not followed. Throws: Error(io), Error(damaged).
-ExchangeReport export_files(const Store& store, const Path& folder, const ExportOptions& options = {});
+StoreExchangeReport export_files(const Store& store, const Path& folder, const StoreExportOptions& options = {});
 
 // --- JSON lines ------------------------------------------------------------------------------------------------------
 
 /// One item a line: {"key": KEY, "value": VALUE} or {"key": KEY, "bytes": BASE64}. Empty lines are passed over.
 /// Throws: Error(malformed) and others, "line 12: …"; Error(unsupported) in a build without JSON.
-ExchangeReport import_json_lines(Store& store, Source& lines, const ImportOptions& options = {});
+StoreExchangeReport import_json_lines(Store& store, Source& lines, const StoreImportOptions& options = {});
 
 /// The reverse; what it writes, import_json_lines() reads. The Sink is not closed.
 /// Throws: Error(io), Error(damaged), Error(limit_exceeded).
-ExchangeReport export_json_lines(const Store& store, Sink& to, const ExportOptions& options = {});
+StoreExchangeReport export_json_lines(const Store& store, Sink& to, const StoreExportOptions& options = {});
 
 // --- NumPy's .npz ----------------------------------------------------------------------------------------------------
 
@@ -89,17 +89,18 @@ ExchangeReport export_json_lines(const Store& store, Sink& to, const ExportOptio
 /// Throws: Error(not_found), Error(io), Error(malformed) for what is no zip file or no array, Error(damaged),
 /// Error(duplicate_field) for a name that comes twice, Error(unsupported) for Python objects and in a build without
 /// zip.
-ExchangeReport import_npz(Store& store, const Path& file, const ImportOptions& options = {});
+StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImportOptions& options = {});
 
 /// Arrays under keys that are text become members; all other items are skipped. The file appears when it is complete,
 /// in the ZIP64 form where it must. A value that is replaced meanwhile by one of another form is Error(busy).
 /// Throws: Error(io), Error(unsupported).
-ExchangeReport export_npz(const Store& store, const Path& file, const ExportOptions& options = {});
+StoreExchangeReport export_npz(const Store& store, const Path& file, const StoreExportOptions& options = {});
 
 // --- Another store ---------------------------------------------------------------------------------------------------
 
 /// Copies items as they are stored; what is compressed in one way and is to be so in another is compressed anew.
 /// Throws: Error(damaged), Error(io), Error(read_only), Error(busy).
-ExchangeReport copy_store(const Store& from, Store& to, const KeyRange& range = {}, const ImportOptions& options = {});
+StoreExchangeReport copy_store(const Store& from, Store& to, const StoreKeyRange& range = {},
+                               const StoreImportOptions& options = {});
 
 }  // namespace stele

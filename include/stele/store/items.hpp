@@ -15,7 +15,7 @@ namespace stele {
 
 /// A key and its value.
 struct StoreItem {
-  Key key;
+  StoreKey key;
   StoreValue value;
 };
 
@@ -73,20 +73,20 @@ class StoreRange {
 };
 
 using StoreItems = StoreRange<StoreItem>;
-using StoreKeys = StoreRange<Key>;
+using StoreKeys = StoreRange<StoreKey>;
 
 /// The sort key of a secondary order: an integer, a float or the first 24 bytes of a text. Integers come before floats
 /// and floats before texts; NaN comes after all other floats.
-class OrderValue {
+class StoreOrderValue {
  public:
   template <std::integral I>
-  OrderValue(I value) : OrderValue(static_cast<std::int64_t>(value), 0) {}
-  OrderValue(double value);
-  OrderValue(std::string_view text);
+  StoreOrderValue(I value) : StoreOrderValue(static_cast<std::int64_t>(value), 0) {}
+  StoreOrderValue(double value);
+  StoreOrderValue(std::string_view text);
   const std::string& sortable() const noexcept { return sortable_; }
 
  private:
-  OrderValue(std::int64_t value, int);
+  StoreOrderValue(std::int64_t value, int);
   std::string sortable_;
 };
 
@@ -94,7 +94,7 @@ class OrderValue {
 /// the same item, as long as the order is kept.
 struct StoreOrder {
   std::string name;
-  std::function<OrderValue(const Key& key, const StoreValue& value)> by;
+  std::function<StoreOrderValue(const StoreKey& key, const StoreValue& value)> by;
 };
 
 }  // namespace stele

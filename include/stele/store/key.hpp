@@ -14,35 +14,35 @@ namespace stele {
 
 /// A key. Integers come first, ordered by value; then byte strings, then texts, ordered by their bytes. A text that is
 /// not UTF-8 is a byte string. Thread-safe as any value.
-class Key {
+class StoreKey {
  public:
   enum class Kind : std::uint8_t { integer, bytes, text };
   /// The most bytes of a byte string or text; the Store refuses longer ones.
   static constexpr std::size_t max_size = 480;
 
   /// The empty text.
-  Key() : Key(std::string_view{}) {}
+  StoreKey() : StoreKey(std::string_view{}) {}
   template <std::integral I>
     requires(!std::same_as<I, bool> && !std::same_as<I, char>)
-  Key(I value) {
+  StoreKey(I value) {
     if constexpr (std::signed_integral<I>) {
       set_signed(value);
     } else {
       set_unsigned(value);
     }
   }
-  Key(std::string_view text);
-  Key(const std::string& text) : Key(std::string_view(text)) {}
+  StoreKey(std::string_view text);
+  StoreKey(const std::string& text) : StoreKey(std::string_view(text)) {}
   /// Up to the first zero, as for a writable buffer.
   template <class P>
     requires std::same_as<P, const char*> || std::same_as<P, char*>
-  Key(P text) : Key(std::string_view(text)) {}
+  StoreKey(P text) : StoreKey(std::string_view(text)) {}
   template <std::size_t N>
-  Key(char (&text)[N]) : Key(static_cast<const char*>(text)) {}
+  StoreKey(char (&text)[N]) : StoreKey(static_cast<const char*>(text)) {}
   /// A literal, without the zero at its end.
   template <std::size_t N>
-  Key(const char (&text)[N]) : Key(std::string_view(text, text[N - 1] == '\0' ? N - 1 : N)) {}
-  Key(Bytes bytes);
+  StoreKey(const char (&text)[N]) : StoreKey(std::string_view(text, text[N - 1] == '\0' ? N - 1 : N)) {}
+  StoreKey(Bytes bytes);
 
   Kind kind() const noexcept;
   /// The bytes of a text or byte string.
@@ -58,8 +58,8 @@ class Key {
   /// For people and messages: 12, "abc", 0x00ff.
   std::string describe() const;
 
-  friend bool operator==(const Key&, const Key&) = default;
-  friend std::strong_ordering operator<=>(const Key& a, const Key& b) noexcept {
+  friend bool operator==(const StoreKey&, const StoreKey&) = default;
+  friend std::strong_ordering operator<=>(const StoreKey& a, const StoreKey& b) noexcept {
     return a.sortable_.compare(b.sortable_) <=> 0;
   }
 
@@ -67,7 +67,7 @@ class Key {
   const std::string& sortable() const noexcept { return sortable_; }
   /// The reverse.
   /// Throws: Error(damaged) for bytes that no key has.
-  static Key from_sortable(std::string_view sortable);
+  static StoreKey from_sortable(std::string_view sortable);
 
  private:
   void set_signed(std::int64_t value);
@@ -76,13 +76,13 @@ class Key {
 };
 
 /// Which keys an iteration visits. All bounds together must hold.
-struct KeyRange {
+struct StoreKeyRange {
   /// The first key, itself included.
-  std::optional<Key> from = std::nullopt;
+  std::optional<StoreKey> from = std::nullopt;
   /// The end, which is not included.
-  std::optional<Key> to = std::nullopt;
+  std::optional<StoreKey> to = std::nullopt;
   /// Texts that begin with this text, or byte strings that begin with these bytes. Must not be an integer.
-  std::optional<Key> prefix = std::nullopt;
+  std::optional<StoreKey> prefix = std::nullopt;
   /// From the last to the first.
   bool reverse = false;
 };

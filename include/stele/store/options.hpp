@@ -19,14 +19,14 @@ enum class StoreMode : std::uint8_t {
 };
 
 /// What a crash of the machine may lose. A crash of the program loses only what was not committed, whatever the level.
-enum class Durability : std::uint8_t {
+enum class StoreDurability : std::uint8_t {
   none,    // the last seconds, and perhaps the index, which recover() rebuilds
   commit,  // nothing that a commit() has returned for: two waits for the device each
   put,     // nothing that a put() or erase() has returned for: the same for each
 };
 
 struct StoreOptions {
-  Durability durability = Durability::none;
+  StoreDurability durability = StoreDurability::none;
   /// The codec of values, by name; "plain" stores them uncompressed, so that they are mapped. Chosen when the store is
   /// created, as are the next two.
   std::string codec = "plain";
@@ -51,7 +51,7 @@ struct StoreOptions {
 };
 
 /// A shard, or all of them together.
-struct ShardStats {
+struct StoreShardStats {
   std::uint32_t number = 0;  // in its file name
   std::uint64_t file_bytes = 0;
   std::uint64_t live_values = 0;
@@ -67,10 +67,10 @@ struct StoreStats {
   std::uint64_t commits = 0;
   std::string codec;
   std::vector<std::string> orders;
-  std::vector<ShardStats> shards;
+  std::vector<StoreShardStats> shards;
 };
 
-/// What verify() and recover() found.
+/// What check() and recover() found.
 struct StoreReport {
   std::uint64_t values = 0;  // that are whole
   std::uint64_t bytes = 0;   // that were read
@@ -81,7 +81,7 @@ struct StoreReport {
   /// Keys that may have an older value than they had, or may have been erased: the evidence is lost. At most 1000 are
   /// kept.
   std::uint64_t uncertain_count = 0;
-  std::vector<Key> uncertain = {};
+  std::vector<StoreKey> uncertain = {};
   /// One line each: what, where. At most 1000 are kept.
   std::vector<std::string> problems = {};
   std::uint64_t problem_count = 0;
@@ -91,7 +91,7 @@ struct StoreReport {
 /// The progress of a long operation, in bytes; returning false ends it early, with nothing lost.
 using StoreProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 
-struct VacuumOptions {
+struct StoreVacuumOptions {
   /// Shards whose share of dead bytes is at least this are rewritten. Shards of less than half the shard size are
   /// joined with adjacent ones.
   double dead_share = 0.2;

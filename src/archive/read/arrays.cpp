@@ -312,7 +312,7 @@ Decoder::ArrayItem Decoder::skip_array() {
     const std::shared_ptr<KnownArray> known = next_is_tag(frozen::tag_array_view) ? read_view() : load_reference();
     ArrayItem item;
     item.header = {known->view.dtype, known->view.shape, Order::row_major};
-    item.bytes = known->view.byte_size();
+    item.bytes = known->view.byte_count();
     item.definite = false;
     item.view = true;
     item.mappable = known->mappable;

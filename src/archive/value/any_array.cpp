@@ -153,7 +153,7 @@ class ArrayItems final : public InVisitor {
       gather(value.view, order, 0, count, to);
       return;
     }
-    std::vector<std::byte> raw(static_cast<std::size_t>(value.view.byte_size()));
+    std::vector<std::byte> raw(static_cast<std::size_t>(value.view.byte_count()));
     gather(value.view, order, 0, count, raw.data());
     if (!convert_elements(stored, raw.data(), wanted.dtype, to, count)) {
       error(Errc::out_of_range, inexact_time);

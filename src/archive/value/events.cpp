@@ -213,7 +213,7 @@ class ValueBuilder::Visitor final : public OutVisitor {
 
   /// The same view of the same buffer is copied once.
   AnyArray copy(const ArrayView& view) {
-    if (view.buffer == nullptr || view.byte_size() == 0) {
+    if (view.buffer == nullptr || view.byte_count() == 0) {
       return AnyArray::copy_of(view);
     }
     std::vector<Copy>& copies = copies_.at(view.buffer);

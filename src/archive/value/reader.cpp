@@ -341,7 +341,7 @@ class ValueReader final : public InVisitor {
   /// Arrays that are one view of one buffer may have been one object.
   SharedIn begin_shared_array(const Value& value) {
     const ArrayView view = ValueAccess::view_to_write(value.array());
-    if (view.buffer == nullptr || view.byte_size() == 0) {
+    if (view.buffer == nullptr || view.byte_count() == 0) {
       return {};
     }
     const auto [place, is_new] = indices_.try_emplace(view.data, shared_.size());

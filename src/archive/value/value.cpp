@@ -59,7 +59,7 @@ AnyArray::AnyArray(const ArrayView& view, std::shared_ptr<Buffer> buffer) : view
 
 AnyArray AnyArray::copy_of(const ArrayView& view) {
   const Order order = stored_order(view);
-  auto buffer = Buffer::allocate(static_cast<std::size_t>(view.byte_size()));
+  auto buffer = Buffer::allocate(static_cast<std::size_t>(view.byte_count()));
   gather(view, order, 0, view.shape.count(), buffer->mutable_data());
   const ArrayView copy(view.dtype, buffer->data(), view.shape, order);
   return AnyArray(copy, std::move(buffer));
@@ -78,7 +78,7 @@ bool operator==(const AnyArray& a, const AnyArray& b) {
   }
   for (const Order order : {Order::row_major, Order::column_major}) {
     if (x.is_dense(order) && y.is_dense(order)) {
-      return std::memcmp(x.data, y.data, static_cast<std::size_t>(x.byte_size())) == 0;
+      return std::memcmp(x.data, y.data, static_cast<std::size_t>(x.byte_count())) == 0;
     }
   }
   const std::uint64_t per_piece = std::min(count, std::max<std::uint64_t>(1, compare_bytes / size));

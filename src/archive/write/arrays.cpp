@@ -66,7 +66,7 @@ void Encoder::array(const ArrayView& value) {
   if (at_key()) {
     key_other();
   }
-  if (value.buffer == nullptr || value.byte_size() == 0) {
+  if (value.buffer == nullptr || value.byte_count() == 0) {
     array_body(value, false);
     return;
   }
@@ -126,7 +126,7 @@ std::uint64_t Encoder::array_body(const ArrayView& value, bool shareable, std::s
   const Order order = stored_order(value);
   const std::optional<Encoding> encoding = choose_encoding_of(value, order);
   const std::uint64_t bytes =
-      encoding ? encoding->stored_size(value.byte_size() / encoding->item_size) : value.byte_size();
+      encoding ? encoding->stored_size(value.byte_count() / encoding->item_size) : value.byte_count();
   array_header(value.dtype, value.shape, order, bytes, shareable, false, encoding ? &*encoding : nullptr);
   if (bytes < frozen::listed_array_bytes) {
     if (shareable) {
@@ -243,7 +243,7 @@ void Encoder::growing_rows(const ArrayView& rows) {
              growing.row.text(),
          {path(), out_.position()});
   }
-  const std::uint64_t bytes = rows.byte_size();
+  const std::uint64_t bytes = rows.byte_count();
   if (bytes == 0) {
     return;
   }

@@ -19,7 +19,7 @@ Elements elements_of(const ArrayView& value, Order order, const Components& comp
   elements.item_size = components.size;
   elements.element_class = components.element_class;
   if (value.is_dense(order)) {
-    elements.dense = Bytes(value.data, static_cast<std::size_t>(value.byte_size()));
+    elements.dense = Bytes(value.data, static_cast<std::size_t>(value.byte_count()));
   } else {
     elements.gather = [&value, order, per_item = components.per_item](std::uint64_t first, std::uint64_t count,
                                                                       std::byte* to) {
@@ -77,7 +77,7 @@ class ArrayEncoder {
 }  // namespace
 
 std::optional<Encoding> Encoder::choose_encoding_of(const ArrayView& value, Order order) {
-  if (compressor_ == nullptr || options_.filter == "none" || value.byte_size() < least_encoded_bytes ||
+  if (compressor_ == nullptr || options_.filter == "none" || value.byte_count() < least_encoded_bytes ||
       value.dtype.item_size() > most_encoded_item_size) {
     return std::nullopt;
   }

@@ -13,7 +13,7 @@ namespace stele {
 template <class F>
 void for_each_piece(const ArrayView& value, Order order, std::vector<std::byte>& scratch, F&& put) {
   constexpr std::size_t gather_bytes = std::size_t{256} << 10;
-  const std::uint64_t bytes = value.byte_size();
+  const std::uint64_t bytes = value.byte_count();
   if (value.is_dense(order)) {
     put(Bytes(value.data, static_cast<std::size_t>(bytes)));
     return;

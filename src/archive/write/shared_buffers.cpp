@@ -47,7 +47,7 @@ std::unique_ptr<ArrayScanner> SharedBuffers::scanner(const TypeRegistry* types) 
 }
 
 void SharedBuffers::scanned(const ArrayView& view) {
-  if (view.buffer == nullptr || view.byte_size() == 0) {
+  if (view.buffer == nullptr || view.byte_count() == 0) {
     return;
   }
   Span merged{extent_of(view), view.dtype};

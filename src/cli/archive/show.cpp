@@ -32,7 +32,7 @@ std::string array_text(const ArrayView& view, const ShowOptions& options) {
   const std::size_t edge =
       options.full ? std::numeric_limits<std::size_t>::max() / 2 : options.items.value_or(standard_edge);
   return printable(view.dtype.name()) + view.shape.text() + (columns ? " column-major" : "") + "  " +
-         size_text(view.byte_size()) + "\n" + format_elements(view, edge);
+         size_text(view.byte_count()) + "\n" + format_elements(view, edge);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ Value bytes_of(const std::string& file) {
 AnyArray some_rows(const AnyArray& array, double share) {
   const ArrayView& view = array.view();
   const Order order = view.is_dense(Order::row_major) ? Order::row_major : Order::column_major;
-  const std::uint64_t bytes = view.byte_size();
+  const std::uint64_t bytes = view.byte_count();
   if (bytes < large_array_bytes || !view.is_dense(order)) {
     return array;
   }

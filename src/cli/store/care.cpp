@@ -29,7 +29,7 @@ void print_stats(const std::string& name, const StoreStats& stats) {
   }
   Table shards({0, 1, 2, 3, 4});
   shards.add({"shard", "file", "values", "live", "dead"});
-  for (const ShardStats& shard : stats.shards) {
+  for (const StoreShardStats& shard : stats.shards) {
     shards.add({std::to_string(shard.number), size_text(shard.file_bytes), std::to_string(shard.live_values),
                 size_text(shard.live_bytes), size_text(shard.dead_bytes)});
   }
@@ -47,7 +47,7 @@ nlohmann::ordered_json stats_json(const std::string& name, const StoreStats& sta
   document["commits"] = stats.commits;
   document["orders"] = stats.orders;
   document["shards"] = nlohmann::ordered_json::array();
-  for (const ShardStats& shard : stats.shards) {
+  for (const StoreShardStats& shard : stats.shards) {
     nlohmann::ordered_json entry;
     entry["number"] = shard.number;
     entry["file_bytes"] = shard.file_bytes;
@@ -72,7 +72,7 @@ int report_problems(const StoreCareOptions& options, const StoreReport& report) 
     document["lost_values"] = report.lost_values;
     document["uncertain_count"] = report.uncertain_count;
     document["uncertain"] = nlohmann::ordered_json::array();
-    for (const Key& key : report.uncertain) {
+    for (const StoreKey& key : report.uncertain) {
       document["uncertain"].push_back(key_json(key));
     }
     document["problem_count"] = report.problem_count;
@@ -88,7 +88,7 @@ int report_problems(const StoreCareOptions& options, const StoreReport& report) 
     if (report.problem_count > report.problems.size()) {
       print_error("and " + std::to_string(report.problem_count - report.problems.size()) + " more");
     }
-    for (const Key& key : report.uncertain) {
+    for (const StoreKey& key : report.uncertain) {
       print_error(printable(options.store) + ": uncertain: " + key_text(key));
     }
     if (report.uncertain_count > report.uncertain.size()) {
@@ -108,7 +108,7 @@ int store_stat(const StoreCareOptions& options) {
 
 int store_verify(const StoreCareOptions& options) {
   StoreWatch watch(options.store, options.json);
-  const StoreReport report = open_to_read(options.store).verify(watch.progress());
+  const StoreReport report = open_to_read(options.store).check(watch.progress());
   watch.finish();
   return report_problems(options, report);
 }

@@ -78,7 +78,9 @@ class StoreCommands::Options {
     add_number(command, "--wait-ms", open.wait_ms, "Milliseconds to wait for another writer to end [0]")
         ->type_name("N");
     const auto choose = [&open](const std::string& text) {
-      open.durability = text == "none" ? Durability::none : text == "commit" ? Durability::commit : Durability::put;
+      open.durability = text == "none"     ? StoreDurability::none
+                        : text == "commit" ? StoreDurability::commit
+                                           : StoreDurability::put;
     };
     command.add_option_function<std::string>("--durability", choose, "What a crash of the machine may not take [none]")
         ->check(CLI::IsMember({"none", "commit", "put"}))
@@ -150,7 +152,7 @@ class StoreCommands::Options {
   void add_import() {
     CLI::App& command = add_command("import", "Take over files, JSON lines, .npz files or another store", import_,
                                     store_import, import_.source, true);
-    ImportOptions& import = import_.import;
+    StoreImportOptions& import = import_.import;
     command.add_option("SOURCE", import_.source, "A folder, a file, or - for JSON lines from standard input")
         ->required()
         ->type_name("");
@@ -197,8 +199,8 @@ class StoreCommands::Options {
   StorePutOptions put_;
   StoreEraseOptions erase_;
   StoreCareOptions care_;
-  StoreImportOptions import_;
-  StoreExportOptions export_;
+  ImportArguments import_;
+  ExportArguments export_;
 };
 
 StoreCommands::StoreCommands(CLI::App& app, bool& json, const std::vector<std::string>& codecs, Chosen chosen)

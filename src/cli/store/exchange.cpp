@@ -20,7 +20,7 @@ bool names_lines(const std::string& name) {
   return name == "-" || name.ends_with(".jsonl") || name.ends_with(".ndjson") || name.ends_with(".json");
 }
 
-std::string source_format(const StoreImportOptions& options) {
+std::string source_format(const ImportArguments& options) {
   if (!options.format.empty()) {
     return options.format;
   }
@@ -40,7 +40,7 @@ std::string source_format(const StoreImportOptions& options) {
   fail(Errc::invalid_argument, options.source + ": its name does not tell what it is; give --format");
 }
 
-std::string output_format(const StoreExportOptions& options) {
+std::string output_format(const ExportArguments& options) {
   if (!options.format.empty()) {
     return options.format;
   }
@@ -48,7 +48,7 @@ std::string output_format(const StoreExportOptions& options) {
 }
 
 /// `quiet`: standard output is for the items.
-void report_items(const ExchangeReport& report, nlohmann::ordered_json document, bool json, bool quiet) {
+void report_items(const StoreExchangeReport& report, nlohmann::ordered_json document, bool json, bool quiet) {
   if (json) {
     document["items"] = report.items;
     document["bytes"] = report.bytes;
@@ -75,8 +75,8 @@ void report_items(const ExchangeReport& report, nlohmann::ordered_json document,
   }
 }
 
-ExchangeReport import_from(Store& store, const StoreImportOptions& options, const std::string& format,
-                           const ImportOptions& import) {
+StoreExchangeReport import_from(Store& store, const ImportArguments& options, const std::string& format,
+                                const StoreImportOptions& import) {
   if (format == "files") {
     return import_files(store, options.source, import);
   }
@@ -91,33 +91,33 @@ ExchangeReport import_from(Store& store, const StoreImportOptions& options, cons
 
 }  // namespace
 
-int store_import(const StoreImportOptions& options) {
+int store_import(const ImportArguments& options) {
   const std::string format = source_format(options);
   if (options.source != "-" && !fs::exists(options.source)) {
     fail(Errc::not_found, "there is no " + options.source);
   }
   StoreWatch watch(options.source, options.json);
   Store store = Store::open(options.store, StoreMode::create, options.open);
-  ImportOptions import = options.import;
+  StoreImportOptions import = options.import;
   import.progress = watch.progress();
-  const ExchangeReport report = import_from(store, options, format, import);
+  const StoreExchangeReport report = import_from(store, options, format, import);
   store.close();
   watch.finish();
   report_items(report, {{"source", options.source}, {"store", options.store}}, options.json, false);
   return exit_fine;
 }
 
-int store_export(const StoreExportOptions& options) {
+int store_export(const ExportArguments& options) {
   const std::string format = output_format(options);
   if (options.format.empty() || format == "jsonl" || format == "npz") {
     refuse_compressed_name(options.output);
   }
   const Store store = open_to_read(options.store);
   StoreWatch watch(options.store, options.json, format != "jsonl");  // an Output has a guard of its own
-  ExportOptions how = options.export_;
+  StoreExportOptions how = options.export_;
   how.range = options.range.range(options.form);
   how.progress = watch.progress();
-  ExchangeReport report;
+  StoreExchangeReport report;
   if (format == "jsonl") {
     Output output(options.output, Sync::none, false, options.json);
     report = export_json_lines(store, output, how);

@@ -15,7 +15,7 @@
 namespace stele::cli {
 namespace {
 
-[[noreturn]] void fail_missing(const Key& key) { fail(Errc::not_found, "the store has no key " + key.describe()); }
+[[noreturn]] void fail_missing(const StoreKey& key) { fail(Errc::not_found, "the store has no key " + key.describe()); }
 
 Value object_of(const StoreValue& value) { return value.as<Value>({.verify = Verify::full}); }
 
@@ -68,7 +68,7 @@ Value from_json(const std::string& text) {
   return list.at(0);
 }
 
-void put_value(Store& store, const Key& key, const StorePutOptions& options) {
+void put_value(Store& store, const StoreKey& key, const StorePutOptions& options) {
   if (options.text) {
     store.put(key, *options.text);
   } else if (options.value) {
@@ -85,7 +85,7 @@ void put_value(Store& store, const Key& key, const StorePutOptions& options) {
 
 int store_get(const StoreGetOptions& options) {
   const Store store = open_to_read(options.store);
-  const Key key = options.form.key(options.key);
+  const StoreKey key = options.form.key(options.key);
   const std::optional<StoreValue> value = store.view(key);
   if (!value) {
     fail_missing(key);
@@ -116,7 +116,7 @@ int store_put(const StorePutOptions& options) {
   if (given != 1) {
     fail(Errc::invalid_argument, "put takes one of FILE, --text and --json");
   }
-  const Key key = options.form.key(options.key);
+  const StoreKey key = options.form.key(options.key);
   const InterruptGuard guard;
   Store store = Store::open(options.store, StoreMode::create, options.open);
   put_value(store, key, options);
@@ -132,7 +132,7 @@ int store_erase(const StoreEraseOptions& options) {
   Store store = Store::open(options.store, StoreMode::read_write, options.open);
   StoreBatch batch = store.batch();
   for (const std::string& text : options.keys) {
-    const Key key = options.form.key(text);
+    const StoreKey key = options.form.key(text);
     if (!batch.erase(key)) {
       fail_missing(key);
     }

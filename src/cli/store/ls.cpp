@@ -85,7 +85,7 @@ void print_keys(const Store& store, const StoreLsOptions& options) {
     return;
   }
   std::uint64_t left = options.limit.value_or(UINT64_MAX);
-  for (const Key& key : store.keys(options.range.range(options.form))) {  // values are not looked at
+  for (const StoreKey& key : store.keys(options.range.range(options.form))) {  // values are not looked at
     if (left-- == 0) {
       return;
     }

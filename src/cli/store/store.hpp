@@ -15,7 +15,7 @@ struct StoreKeyForm {
   bool integer = false;
   bool hex = false;
   /// Throws: Error(invalid_argument).
-  Key key(const std::string& text) const;
+  StoreKey key(const std::string& text) const;
 };
 
 struct StoreRangeOptions {
@@ -24,7 +24,7 @@ struct StoreRangeOptions {
   std::optional<std::string> to;
   bool reverse = false;
   bool any() const noexcept { return prefix || from || to; }
-  KeyRange range(const StoreKeyForm& form) const;
+  StoreKeyRange range(const StoreKeyForm& form) const;
 };
 
 struct StoreLsOptions {
@@ -78,7 +78,7 @@ int store_erase(const StoreEraseOptions& options);
 struct StoreCareOptions {
   std::string store;
   std::string output;  // compact
-  double dead_share = VacuumOptions{}.dead_share;
+  double dead_share = StoreVacuumOptions{}.dead_share;
   StoreOptions open;
   bool json = false;
 };
@@ -88,25 +88,25 @@ int store_vacuum(const StoreCareOptions& options);
 int store_recover(const StoreCareOptions& options);
 int store_compact(const StoreCareOptions& options);
 
-struct StoreImportOptions {
+struct ImportArguments {
   std::string store;
   std::string source;
   std::string format;  // empty: by what the source is
-  ImportOptions import;
+  StoreImportOptions import;
   StoreOptions open;
   bool json = false;
 };
-int store_import(const StoreImportOptions& options);
+int store_import(const ImportArguments& options);
 
-struct StoreExportOptions {
+struct ExportArguments {
   std::string store;
   std::string output;
   std::string format;  // empty: by the output's name
   StoreKeyForm form;
   StoreRangeOptions range;
-  ExportOptions export_;
+  StoreExportOptions export_;
   bool json = false;
 };
-int store_export(const StoreExportOptions& options);
+int store_export(const ExportArguments& options);
 
 }  // namespace stele::cli

@@ -20,7 +20,7 @@ std::optional<I> whole_number(const std::string& text) {
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
-Key hex_key(const std::string& text) {
+StoreKey hex_key(const std::string& text) {
   const std::string_view digits = std::string_view(text).substr(text.starts_with("0x") ? 2 : 0);
   std::vector<std::byte> bytes;
   for (std::size_t i = 0; i < digits.size(); i += 2) {
@@ -32,31 +32,31 @@ Key hex_key(const std::string& text) {
     }
     bytes.push_back(static_cast<std::byte>(value));
   }
-  return Key(Bytes(bytes));
+  return StoreKey(Bytes(bytes));
 }
 
 }  // namespace
 
-Key StoreKeyForm::key(const std::string& text) const {
+StoreKey StoreKeyForm::key(const std::string& text) const {
   if (hex) {
     return hex_key(text);
   }
   if (!integer) {
-    return Key(text);
+    return StoreKey(text);
   }
   if (const auto value = whole_number<std::int64_t>(text)) {
-    return Key(*value);
+    return StoreKey(*value);
   }
   if (const auto value = whole_number<std::uint64_t>(text)) {
-    return Key(*value);
+    return StoreKey(*value);
   }
   fail(Errc::invalid_argument, "the key " + text + " is no integer of 64 bits");
 }
 
-KeyRange StoreRangeOptions::range(const StoreKeyForm& form) const {
-  KeyRange range;
+StoreKeyRange StoreRangeOptions::range(const StoreKeyForm& form) const {
+  StoreKeyRange range;
   range.reverse = reverse;
-  const auto set = [&](std::optional<Key>& bound, const std::optional<std::string>& text) {
+  const auto set = [&](std::optional<StoreKey>& bound, const std::optional<std::string>& text) {
     if (text) {
       bound = form.key(*text);
     }
@@ -67,8 +67,8 @@ KeyRange StoreRangeOptions::range(const StoreKeyForm& form) const {
   return range;
 }
 
-std::string key_text(const Key& key) {
-  if (key.kind() != Key::Kind::text) {
+std::string key_text(const StoreKey& key) {
+  if (key.kind() != StoreKey::Kind::text) {
     return key.describe();
   }
   const std::string text(key.text());
@@ -77,13 +77,13 @@ std::string key_text(const Key& key) {
   return looks_otherwise ? quoted_text(text) : name_text(text);
 }
 
-nlohmann::ordered_json key_json(const Key& key) {
+nlohmann::ordered_json key_json(const StoreKey& key) {
   switch (key.kind()) {
-    case Key::Kind::text:
+    case StoreKey::Kind::text:
       return std::string(key.text());
-    case Key::Kind::integer:
+    case StoreKey::Kind::integer:
       return nlohmann::ordered_json::parse(key.describe());
-    case Key::Kind::bytes:
+    case StoreKey::Kind::bytes:
       break;
   }
   std::string base64;

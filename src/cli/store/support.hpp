@@ -13,9 +13,9 @@
 namespace stele::cli {
 
 /// A key for people: text as it is, in quotes where it looks like something else; 12; 0x00ff.
-std::string key_text(const Key& key);
+std::string key_text(const StoreKey& key);
 /// "abc", 12, {"bytes": base64}: as in JSON lines.
-nlohmann::ordered_json key_json(const Key& key);
+nlohmann::ordered_json key_json(const StoreKey& key);
 
 /// For reading. All that is read is checked.
 Store open_to_read(const std::string& path);

@@ -114,7 +114,7 @@ std::uint64_t TokenCounts::size() const noexcept {
   return sum;
 }
 
-std::uint64_t TokenCounts::bytes() const noexcept {
+std::uint64_t TokenCounts::byte_count() const noexcept {
   std::uint64_t sum = sizeof(*this) + slots_.capacity() * sizeof(slots_[0]) + lanes_.capacity() * sizeof(Lane);
   for (const Lane& lane : lanes_) {
     sum += lane.data.size() + lane.runs.capacity() * sizeof(Run) + lane.fresh.bytes();
@@ -122,18 +122,18 @@ std::uint64_t TokenCounts::bytes() const noexcept {
   return sum;
 }
 
-void TokenCounts::merge() {
+void TokenCounts::compact() {
   for (Lane& lane : lanes_) {
     lane.merge();
   }
 }
 
-void TokenCounts::merge_from(const TokenCounts& other) {
+void TokenCounts::merge(const TokenCounts& other) {
   if (other.total_ > ~std::uint64_t{0} - total_) {
     fail_total();
   }
   TokenCounts sum = *this;  // shares the blocks
-  sum.merge();
+  sum.compact();
   for (Lane lane : other.lanes_) {
     lane.merge();
     std::span<const Run> runs = lane.runs;
@@ -149,7 +149,7 @@ void TokenCounts::merge_from(const TokenCounts& other) {
 }
 
 std::uint64_t TokenCounts::remove_below(std::uint64_t least) {
-  merge();
+  compact();
   std::uint64_t tokens = 0;
   for (Lane& lane : lanes_) {
     const Lane::Removed removed = lane.remove_below(least);

@@ -35,13 +35,13 @@ struct StoreCore {
   /// `all`: whether every shard has to be there; else those that are not are left out.
   StoreSnapshot snapshot(bool all = true);
   /// The value at a position, which must be `key`'s if that is not null.
-  StoreValue value(const Shard& shard, const Position& position, const Key* key) const;
-  std::optional<StoreValue> view(const Key& key);
+  StoreValue value(const Shard& shard, const Position& position, const StoreKey* key) const;
+  std::optional<StoreValue> view(const StoreKey& key);
   /// A copy of what a key leads to that was put and not committed; nothing where that has changed since.
-  std::optional<StoreValue> pending_value(StoreWriter& pending, const Key& key, const Position& position);
-  bool contains(const Key& key);
+  std::optional<StoreValue> pending_value(StoreWriter& pending, const StoreKey& key, const Position& position);
+  bool contains(const StoreKey& key);
   /// Where a key leads by what is committed.
-  std::optional<Position> locate(BlockReader& blocks, const Key& key) const;
+  std::optional<Position> locate(BlockReader& blocks, const StoreKey& key) const;
 
   /// The writer, made at the first call. `write_mutex` is held.
   StoreWriter& writing();

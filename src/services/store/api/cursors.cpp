@@ -24,7 +24,7 @@ std::string behind(std::string prefix) {
 struct Bounds {
   std::string from{lowest_key};
   std::optional<std::string> to;
-  explicit Bounds(const KeyRange& range) {
+  explicit Bounds(const StoreKeyRange& range) {
     if (range.from) {
       from = range.from->sortable();
     }
@@ -33,7 +33,7 @@ struct Bounds {
     }
     if (range.prefix) {
       const std::string& prefix = range.prefix->sortable();
-      if (range.prefix->kind() == Key::Kind::integer) {
+      if (range.prefix->kind() == StoreKey::Kind::integer) {
         fail(Errc::invalid_argument, "an integer is no prefix of keys");
       }
       from = std::max(from, prefix);
@@ -45,7 +45,7 @@ struct Bounds {
 
 class KeyCursor final : public StoreCursor {
  public:
-  KeyCursor(const StoreCore& state, StoreSnapshot snapshot, const KeyRange& range)
+  KeyCursor(const StoreCore& state, StoreSnapshot snapshot, const StoreKeyRange& range)
       : state_(state), snapshot_(std::move(snapshot)), bounds_(range), reverse_(range.reverse), block_(first_block()) {
     index_ = reverse_ ? end_of(block_) : block_.lower_bound(bounds_.from);
   }
@@ -55,7 +55,7 @@ class KeyCursor final : public StoreCursor {
       return false;
     }
     const Position position = block_.position(index_);
-    item.key = Key::from_sortable(key_);
+    item.key = StoreKey::from_sortable(key_);
     if (with_value) {
       item.value = state_.value(snapshot_.shard(position.shard), position, &item.key);
     }
@@ -234,7 +234,7 @@ class OrderCursor final : public StoreCursor {
       if (!key) {
         return false;
       }
-      item.key = Key::from_sortable(*key);
+      item.key = StoreKey::from_sortable(*key);
       const std::optional<Position> position = state_.locate(*snapshot_.blocks, item.key);
       if (!position) {
         continue;  // what was overwritten could not be read, so it kept its place
@@ -296,12 +296,12 @@ std::vector<Position> all_positions(BlockReader& blocks) {
   }
 }
 
-StoreItems Store::items(const KeyRange& range) const {
+StoreItems Store::items(const StoreKeyRange& range) const {
   state_->commit_waiting();
   return StoreItems(std::make_unique<KeyCursor>(*state_, state_->snapshot(), range));
 }
 
-StoreKeys Store::keys(const KeyRange& range) const {
+StoreKeys Store::keys(const StoreKeyRange& range) const {
   state_->commit_waiting();
   return StoreKeys(std::make_unique<KeyCursor>(*state_, state_->snapshot(), range));
 }

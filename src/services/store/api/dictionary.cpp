@@ -35,7 +35,7 @@ void Store::train_dictionary(std::uint64_t samples, std::size_t bytes) {
   file->close();
   const std::unique_ptr<IndexWrite> write = state_->index->write();
   next.write(*write, {});
-  write->commit(state_->options.durability != Durability::none);
+  write->commit(state_->options.durability != StoreDurability::none);
   writer.adopt(std::move(next));
 }
 
@@ -53,7 +53,7 @@ void Store::drop_order(std::string_view name) {
   write->clear_order(found->number);
   next.state.orders.erase(found);
   next.write(*write, {});
-  write->commit(state_->options.durability != Durability::none);
+  write->commit(state_->options.durability != StoreDurability::none);
   writer.adopt(std::move(next));
 }
 

@@ -31,17 +31,18 @@ std::string string(Tag tag, std::string_view bytes) {
 
 }  // namespace
 
-Key::Key(std::string_view text) : sortable_(string(is_utf8(text) ? text_string : byte_string, text)) {}
+StoreKey::StoreKey(std::string_view text) : sortable_(string(is_utf8(text) ? text_string : byte_string, text)) {}
 
-Key::Key(Bytes bytes) : sortable_(string(byte_string, {reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {}
+StoreKey::StoreKey(Bytes bytes)
+    : sortable_(string(byte_string, {reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {}
 
-void Key::set_signed(std::int64_t value) {
+void StoreKey::set_signed(std::int64_t value) {
   sortable_ = number(value < 0 ? negative : natural_number, static_cast<std::uint64_t>(value));
 }
 
-void Key::set_unsigned(std::uint64_t value) { sortable_ = number(natural_number, value); }
+void StoreKey::set_unsigned(std::uint64_t value) { sortable_ = number(natural_number, value); }
 
-Key::Kind Key::kind() const noexcept {
+StoreKey::Kind StoreKey::kind() const noexcept {
   switch (sortable_[0]) {
     case byte_string:
       return Kind::bytes;
@@ -52,19 +53,19 @@ Key::Kind Key::kind() const noexcept {
   }
 }
 
-std::string_view Key::text() const& {
+std::string_view StoreKey::text() const& {
   if (kind() == Kind::integer) {
     fail(Errc::type_mismatch, "the key " + describe() + " is an integer, not a text");
   }
   return std::string_view(sortable_).substr(1);
 }
 
-Bytes Key::bytes() const& {
+Bytes StoreKey::bytes() const& {
   const std::string_view all = text();
   return std::as_bytes(std::span(all));
 }
 
-std::int64_t Key::integer() const {
+std::int64_t StoreKey::integer() const {
   const std::uint64_t value = sortable_[0] == negative ? 0 : natural();
   if (sortable_[0] == negative) {
     return static_cast<std::int64_t>(load_be<std::uint64_t>(reinterpret_cast<const std::byte*>(sortable_.data()) + 1));
@@ -75,7 +76,7 @@ std::int64_t Key::integer() const {
   return static_cast<std::int64_t>(value);
 }
 
-std::uint64_t Key::natural() const {
+std::uint64_t StoreKey::natural() const {
   if (kind() != Kind::integer) {
     fail(Errc::type_mismatch, "the key " + describe() + " is no integer");
   }
@@ -85,7 +86,7 @@ std::uint64_t Key::natural() const {
   return load_be<std::uint64_t>(reinterpret_cast<const std::byte*>(sortable_.data()) + 1);
 }
 
-std::string Key::describe() const {
+std::string StoreKey::describe() const {
   switch (kind()) {
     case Kind::integer:
       return sortable_[0] == negative ? std::to_string(integer()) : std::to_string(natural());
@@ -104,7 +105,7 @@ std::string Key::describe() const {
   return hex;
 }
 
-Key Key::from_sortable(std::string_view sortable) {
+StoreKey StoreKey::from_sortable(std::string_view sortable) {
   const char tag = sortable.empty() ? '\0' : sortable[0];
   bool good = false;
   if (tag == negative || tag == natural_number) {
@@ -115,7 +116,7 @@ Key Key::from_sortable(std::string_view sortable) {
   if (!good) {
     fail(Errc::damaged, "the index holds a key that is none");
   }
-  Key key{0};
+  StoreKey key{0};
   key.sortable_ = sortable;
   return key;
 }

@@ -35,8 +35,9 @@ std::string padded(std::string_view text) {
 
 }  // namespace
 
-OrderValue::OrderValue(std::int64_t value, int) : sortable_(number('\1', static_cast<std::uint64_t>(value) ^ sign)) {}
-OrderValue::OrderValue(double value) : sortable_(number('\2', ordered_bits(value))) {}
-OrderValue::OrderValue(std::string_view text) : sortable_(padded(text)) {}
+StoreOrderValue::StoreOrderValue(std::int64_t value, int)
+    : sortable_(number('\1', static_cast<std::uint64_t>(value) ^ sign)) {}
+StoreOrderValue::StoreOrderValue(double value) : sortable_(number('\2', ordered_bits(value))) {}
+StoreOrderValue::StoreOrderValue(std::string_view text) : sortable_(padded(text)) {}
 
 }  // namespace stele

@@ -28,10 +28,10 @@ constexpr int most_attempts = 100;      // to read while shards are replaced all
 constexpr unsigned making_ms = 10'000;  // that others may take to make the store
 constexpr std::uint64_t least_shard = std::uint64_t{64} << 10;
 
-void check_key(const Key& key) {
-  if (key.sortable().size() > Key::max_size + 1) {
+void check_key(const StoreKey& key) {
+  if (key.sortable().size() > StoreKey::max_size + 1) {
     fail(Errc::invalid_argument, "a key of " + std::to_string(key.sortable().size() - 1) + " bytes; at most " +
-                                     std::to_string(Key::max_size) + " are possible");
+                                     std::to_string(StoreKey::max_size) + " are possible");
   }
 }
 
@@ -142,7 +142,7 @@ void StoreCore::open_folder() {
       const std::unique_ptr<IndexWrite> write = made->write();
       write->put_state(state);
       write->make_first_block();
-      write->commit(options.durability != Durability::none);
+      write->commit(options.durability != StoreDurability::none);
       Index::rename(path, name);
     }
     index = Index::open(path, false, true);
@@ -275,7 +275,7 @@ StoreSnapshot StoreCore::snapshot(bool all) {
   }
 }
 
-StoreValue StoreCore::value(const Shard& shard, const Position& position, const Key* key) const {
+StoreValue StoreCore::value(const Shard& shard, const Position& position, const StoreKey* key) const {
   Shard::Found found = shard.record(position, options.verify);
   if (key != nullptr && !found.record.is_key(*key)) {
     shard.fail_damaged("is of another key than the index says", position.offset);
@@ -291,11 +291,11 @@ std::shared_ptr<StoreWriter> StoreCore::writer() const {
   return writer_;
 }
 
-std::optional<Position> StoreCore::locate(BlockReader& blocks, const Key& key) const {
+std::optional<Position> StoreCore::locate(BlockReader& blocks, const StoreKey& key) const {
   return blocks.find(key.sortable());
 }
 
-std::optional<StoreValue> StoreCore::view(const Key& key) {
+std::optional<StoreValue> StoreCore::view(const StoreKey& key) {
   for (int attempt = 0;; ++attempt) {
     require_open();
     if (const std::shared_ptr<StoreWriter> pending = writer()) {
@@ -327,7 +327,8 @@ std::optional<StoreValue> StoreCore::view(const Key& key) {
   }
 }
 
-std::optional<StoreValue> StoreCore::pending_value(StoreWriter& pending, const Key& key, const Position& position) {
+std::optional<StoreValue> StoreCore::pending_value(StoreWriter& pending, const StoreKey& key,
+                                                   const Position& position) {
   if (!pending.is_written(position)) {
     const std::lock_guard lock(write_mutex);
     pending.flush_buffer();
@@ -339,7 +340,7 @@ std::optional<StoreValue> StoreCore::pending_value(StoreWriter& pending, const K
   return StoreRecord::copy(value(*shards->get(position.shard), position, &key));
 }
 
-bool StoreCore::contains(const Key& key) {
+bool StoreCore::contains(const StoreKey& key) {
   if (const std::shared_ptr<StoreWriter> pending = writer()) {
     if (const auto found = pending->find_pending(key.sortable())) {
       return found->has_value();
@@ -355,10 +356,10 @@ bool StoreCore::contains(const Key& key) {
   }
 }
 
-std::optional<StoreValue> Store::view(const Key& key) const {
+std::optional<StoreValue> Store::view(const StoreKey& key) const {
   return naming(state_->path, [&] { return state_->view(key); });
 }
-bool Store::contains(const Key& key) const {
+bool Store::contains(const StoreKey& key) const {
   return naming(state_->path, [&] { return state_->contains(key); });
 }
 
@@ -373,7 +374,7 @@ std::uint64_t Store::size() const {
   }
 }
 
-void Store::view_many(std::span<const Key> keys,
+void Store::view_many(std::span<const StoreKey> keys,
                       const std::function<void(std::size_t, const StoreValue&)>& found) const {
   state_->commit_waiting();
   const StoreSnapshot snapshot = state_->snapshot();
@@ -410,7 +411,7 @@ void Store::view_many(std::span<const Key> keys,
 
 LoadOptions Store::load_options() const { return state_->load; }
 
-void Store::fail_missing(const Key& key) { fail(Errc::not_found, "the store has no key " + key.describe()); }
+void Store::fail_missing(const StoreKey& key) { fail(Errc::not_found, "the store has no key " + key.describe()); }
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
@@ -462,7 +463,7 @@ void StoreCore::commit_waiting() {
   }
   const std::lock_guard lock(write_mutex);
   if (writer_ != nullptr && !writer_->in_batch() && writer_->has_pending()) {
-    writer_->commit(options.durability != Durability::none);
+    writer_->commit(options.durability != StoreDurability::none);
   }
 }
 
@@ -495,7 +496,7 @@ bool StoreCore::try_to_end_writing(bool closing) {
       writer_->discard();
       writer_->set_batch(false);
     }
-    writer_->commit(options.durability != Durability::none);
+    writer_->commit(options.durability != StoreDurability::none);
     writer_->unlock();  // even if a reader still holds it
     const std::lock_guard writer_lock(writer_mutex);
     has_writer = false;
@@ -518,7 +519,7 @@ Store::Exclusive::~Exclusive() {
   state_->write_mutex.unlock();
 }
 
-void Store::put_text(const Key& key, std::string_view text) {
+void Store::put_text(const StoreKey& key, std::string_view text) {
   check_key(key);
   std::array<std::byte, cbor::max_head> head;
   const bool valid = is_utf8(text);
@@ -528,7 +529,7 @@ void Store::put_text(const Key& key, std::string_view text) {
                         std::as_bytes(std::span(text)));
 }
 
-void Store::put_bytes(const Key& key, Bytes bytes) {
+void Store::put_bytes(const StoreKey& key, Bytes bytes) {
   check_key(key);
   std::array<std::byte, cbor::max_head> head;
   std::byte* const end = cbor::put_head(head.data(), cbor::Major::bytes, bytes.size());
@@ -536,14 +537,14 @@ void Store::put_bytes(const Key& key, Bytes bytes) {
   state_->writing().put(key, std::span(head).first(static_cast<std::size_t>(end - head.data())), bytes);
 }
 
-void Store::put_object(const Key& key, const Object& object) {
+void Store::put_object(const StoreKey& key, const Object& object) {
   check_key(key);
   const std::lock_guard lock(state_->write_mutex);
   naming(state_->path,
          [&] { state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); }); });
 }
 
-bool Store::erase(const Key& key) {
+bool Store::erase(const StoreKey& key) {
   check_key(key);
   const std::lock_guard lock(state_->write_mutex);
   StoreWriter& writer = state_->writing();
@@ -556,7 +557,7 @@ void Store::commit() {
   if (writer.in_batch()) {
     fail(Errc::invalid_argument, "a batch is open; commit that");
   }
-  writer.commit(state_->options.durability != Durability::none);
+  writer.commit(state_->options.durability != StoreDurability::none);
 }
 
 void Store::flush() {
@@ -587,7 +588,7 @@ StoreBatch Store::batch() {
   }
   const std::unique_lock lock = state_->without_batch();
   StoreWriter& writer = state_->writing();
-  writer.commit(state_->options.durability != Durability::none);
+  writer.commit(state_->options.durability != StoreDurability::none);
   writer.set_batch(true);
   return StoreBatch(*this);
 }
@@ -621,7 +622,7 @@ void StoreBatch::commit() {
   store_ = nullptr;
   writer.set_batch(false);
   try {
-    writer.commit(state.options.durability != Durability::none);
+    writer.commit(state.options.durability != StoreDurability::none);
   } catch (...) {
     writer.discard();
     throw;

@@ -97,7 +97,7 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
         const Shard& shard = snapshot.shard(position.shard);
         const Shard::Found found = shard.record(position, Verify::full);
         block.key(i, key);
-        if (!found.record.is_key(Key::from_sortable(key))) {
+        if (!found.record.is_key(StoreKey::from_sortable(key))) {
           shard.fail_damaged("is of another key than the index says", position.offset);
         }
         const Bytes record = shard.part(position.offset, position.length).bytes;

@@ -192,7 +192,7 @@ class Rebuild {
  public:
   explicit Rebuild(std::shared_ptr<Index> index) : index_(std::move(index)) {}
   Index& index() noexcept { return *index_; }
-  void add(const Key& key, std::optional<Position> position) {
+  void add(const StoreKey& key, std::optional<Position> position) {
     changes_.insert_or_assign(key.sortable(), position);
     if (changes_.size() >= group_changes) {
       write();
@@ -433,12 +433,12 @@ class Uncertain {
     constexpr std::size_t most = 1000;
     ++report_.uncertain_count;
     if (report_.uncertain.size() < most) {
-      report_.uncertain.push_back(Key::from_sortable(key));
+      report_.uncertain.push_back(StoreKey::from_sortable(key));
     }
   }
   void lost(const std::string& key) {
     ++report_.lost_values;
-    note_problem(report_, "the value of " + Key::from_sortable(key).describe() + " is lost");
+    note_problem(report_, "the value of " + StoreKey::from_sortable(key).describe() + " is lost");
   }
   void finish() {
     if (report_.uncertain_count > 0) {
@@ -478,7 +478,7 @@ void compare_keys(const Known& known, Rebuild& rebuild, Uncertain& uncertain) {
     }
   }
   for (const std::string& key : erased) {
-    rebuild.add(Key::from_sortable(key), std::nullopt);
+    rebuild.add(StoreKey::from_sortable(key), std::nullopt);
   }
   rebuild.write();
 }

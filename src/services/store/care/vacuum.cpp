@@ -314,7 +314,7 @@ class Reservation {
 
 }  // namespace
 
-std::uint64_t Store::vacuum(const VacuumOptions& options) {
+std::uint64_t Store::vacuum(const StoreVacuumOptions& options) {
   state_->require_outside();
   state_->without_batch();  // fails at once, as another's vacuum may wait for a batch of this thread
   const std::lock_guard vacuum_lock(state_->vacuum_mutex);
@@ -337,7 +337,7 @@ std::uint64_t Store::vacuum(const VacuumOptions& options) {
   {
     const std::unique_lock lock = state_->without_batch();
     StoreWriter& writing = state_->writing();
-    writing.commit(state_->options.durability != Durability::none);
+    writing.commit(state_->options.durability != StoreDurability::none);
     writer = state_->writer();
     reservation.emplace(*state_, writer);
     for (const auto& chosen : choose_runs(writing.table(), options.dead_share, writing.state().shard_bytes)) {

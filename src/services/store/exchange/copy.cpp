@@ -16,7 +16,7 @@ constexpr std::size_t compressed_whole = std::size_t{1} << 20;
 
 const std::string& StoreExchange::path(const Store& store) noexcept { return store.state_->absolute_path; }
 
-bool StoreExchange::put_stored(Store& to, const Key& key, const StoreValue& value, const std::string& from_codec) {
+bool StoreExchange::put_stored(Store& to, const StoreKey& key, const StoreValue& value, const std::string& from_codec) {
   if (value.is_text()) {
     to.put_text(key, value.text());
     return true;
@@ -46,14 +46,15 @@ bool StoreExchange::put_stored(Store& to, const Key& key, const StoreValue& valu
   return true;
 }
 
-ExchangeReport copy_store(const Store& from, Store& to, const KeyRange& range, const ImportOptions& options) {
+StoreExchangeReport copy_store(const Store& from, Store& to, const StoreKeyRange& range,
+                               const StoreImportOptions& options) {
   const StoreStats stats = from.stats();
   Importer importer(to, options, stats.live_bytes);
   std::uint64_t done = 0;
   for (const StoreItem& item : from.items(range)) {
     with_item(item.key.describe(), [&] {
       StoreRecord::check(item.value);
-      const Key key = importer.prefixed(item.key);
+      const StoreKey key = importer.prefixed(item.key);
       if (importer.begin(key)) {
         if (!StoreExchange::put_stored(to, key, item.value, stats.codec)) {
           to.put(key, item.value.as<Value>({.verify = Verify::full}));

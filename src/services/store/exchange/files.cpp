@@ -45,7 +45,7 @@ std::vector<std::byte> read_file(Source& source) {
 
 class FilesImport {
  public:
-  FilesImport(Store& store, const Path& folder, const ImportOptions& options)
+  FilesImport(Store& store, const Path& folder, const StoreImportOptions& options)
       : options_(options), importer_(store, options, 0), root_(fs::canonical(folder.text())) {
     if (!fs::is_directory(root_)) {
       fail(Errc::invalid_argument, folder.text() + " is no folder");
@@ -54,7 +54,7 @@ class FilesImport {
     store_ = fs::canonical(StoreExchange::path(store), ignored);
   }
 
-  ExchangeReport run() {
+  StoreExchangeReport run() {
     for (fs::recursive_directory_iterator at(root_); at != fs::recursive_directory_iterator(); ++at) {
       const fs::directory_entry& entry = *at;
       if ((!options_.hidden && entry.path().filename().native().starts_with('.')) || is_store(entry.path())) {
@@ -115,8 +115,9 @@ class FilesImport {
   }
 
   void put(const std::string& name, const fs::path& file) {
-    const DecodedName decoded = options_.exported ? decode_name(name) : DecodedName{Key(std::string_view(name)), false};
-    const Key key = importer_.prefixed(decoded.key);
+    const DecodedName decoded =
+        options_.exported ? decode_name(name) : DecodedName{StoreKey(std::string_view(name)), false};
+    const StoreKey key = importer_.prefixed(decoded.key);
     const std::unique_ptr<Source> source = file_source(file);
     const std::uint64_t size = source->size().value_or(0);
     if (decoded.is_object) {
@@ -130,7 +131,7 @@ class FilesImport {
     }
   }
 
-  const ImportOptions& options_;
+  const StoreImportOptions& options_;
   Importer importer_;
   const fs::path root_;
   fs::path store_;
@@ -140,7 +141,7 @@ class FilesImport {
 
 class FilesExport {
  public:
-  FilesExport(const Store& store, const Path& folder, const ExportOptions& options)
+  FilesExport(const Store& store, const Path& folder, const StoreExportOptions& options)
       : options_(options), root_(folder.text()) {
     const Codecs codecs;
     if (options.codec != "plain") {
@@ -153,7 +154,7 @@ class FilesExport {
     }
   }
 
-  void take(const StoreItem& item, ExchangeReport& report) const {
+  void take(const StoreItem& item, StoreExchangeReport& report) const {
     const bool is_object = !item.value.is_text() && !item.value.is_bytes();
     std::vector<std::string> names = encode_name(item.key, is_object);
     fs::path folder = root_;
@@ -214,19 +215,19 @@ class FilesExport {
     return error ? 0 : size;
   }
 
-  const ExportOptions& options_;
+  const StoreExportOptions& options_;
   const fs::path root_;
 };
 
 }  // namespace
 
-ExchangeReport import_files(Store& store, const Path& folder, const ImportOptions& options) {
+StoreExchangeReport import_files(Store& store, const Path& folder, const StoreImportOptions& options) {
   return with_folders([&] { return FilesImport(store, folder, options).run(); });
 }
 
-ExchangeReport export_files(const Store& store, const Path& folder, const ExportOptions& options) {
+StoreExchangeReport export_files(const Store& store, const Path& folder, const StoreExportOptions& options) {
   const auto files = with_folders([&] { return FilesExport(store, folder, options); });
-  return export_items(store, options, [&](const StoreItem& item, ExchangeReport& report) {
+  return export_items(store, options, [&](const StoreItem& item, StoreExchangeReport& report) {
     with_folders([&] { files.take(item, report); });
   });
 }

@@ -7,7 +7,7 @@
 
 namespace stele {
 
-void note_skipped(ExchangeReport& report, std::string note) {
+void note_skipped(StoreExchangeReport& report, std::string note) {
   constexpr std::size_t most = 1000;
   ++report.skipped;
   if (report.notes.size() < most) {
@@ -15,21 +15,21 @@ void note_skipped(ExchangeReport& report, std::string note) {
   }
 }
 
-Importer::Importer(Store& store, const ImportOptions& options, std::uint64_t total)
+Importer::Importer(Store& store, const StoreImportOptions& options, std::uint64_t total)
     : store_(store), options_(options), total_(total) {
   if (options.batch_items == 0 || options.batch_bytes == 0) {
     fail(Errc::invalid_argument, "a batch of nothing: batch_items and batch_bytes must be at least 1");
   }
 }
 
-Key Importer::prefixed(Key key) const {
-  if (options_.key_prefix.empty() || key.kind() != Key::Kind::text) {
+StoreKey Importer::prefixed(StoreKey key) const {
+  if (options_.key_prefix.empty() || key.kind() != StoreKey::Kind::text) {
     return key;
   }
-  return Key(options_.key_prefix + std::string(key.text()));
+  return StoreKey(options_.key_prefix + std::string(key.text()));
 }
 
-bool Importer::begin(const Key& key) {
+bool Importer::begin(const StoreKey& key) {
   if (!options_.overwrite && store_.contains(key)) {
     skip(key.describe() + " is there already");
     return false;
@@ -59,7 +59,7 @@ bool Importer::go_on(std::uint64_t done) {
   return report_.complete;
 }
 
-ExchangeReport Importer::finish() {
+StoreExchangeReport Importer::finish() {
   if (batch_) {
     batch_->commit();
     batch_.reset();
@@ -67,11 +67,11 @@ ExchangeReport Importer::finish() {
   return std::move(report_);
 }
 
-ExchangeReport export_items(const Store& store, const ExportOptions& options,
-                            const std::function<void(const StoreItem&, ExchangeReport&)>& each) {
+StoreExchangeReport export_items(const Store& store, const StoreExportOptions& options,
+                                 const std::function<void(const StoreItem&, StoreExchangeReport&)>& each) {
   const std::uint64_t total = options.progress ? store.stats().live_bytes : 0;
   std::uint64_t done = 0;
-  ExchangeReport report;
+  StoreExchangeReport report;
   for (const StoreItem& item : store.items(options.range)) {
     with_item(item.key.describe(), [&] {
       StoreRecord::check(item.value);

@@ -15,11 +15,11 @@ class StoreExchange {
   /// The folder or file of the store.
   static const std::string& path(const Store& store) noexcept;
   /// Stores a value of a store as it is stored there, where that is how `to` stores it too; false where it is not.
-  static bool put_stored(Store& to, const Key& key, const StoreValue& value, const std::string& from_codec);
+  static bool put_stored(Store& to, const StoreKey& key, const StoreValue& value, const std::string& from_codec);
 };
 
 /// Adds a line to a report of what was left out.
-void note_skipped(ExchangeReport& report, std::string note);
+void note_skipped(StoreExchangeReport& report, std::string note);
 
 /// Runs `work`; its Errors then name the item.
 template <class Work>
@@ -35,40 +35,40 @@ void with_item(const std::string& item, Work&& work) {
 class Importer {
  public:
   /// `total`: the bytes to come, 0 where that is not known.
-  Importer(Store& store, const ImportOptions& options, std::uint64_t total);
+  Importer(Store& store, const StoreImportOptions& options, std::uint64_t total);
 
   /// The key with the options' prefix.
-  Key prefixed(Key key) const;
+  StoreKey prefixed(StoreKey key) const;
   template <class T>
-  void put(const Key& key, const T& value, std::uint64_t bytes) {
+  void put(const StoreKey& key, const T& value, std::uint64_t bytes) {
     if (begin(key)) {
       store_.put(key, value);
       end(bytes);
     }
   }
   /// False where the key is there and is to stay, which is counted.
-  bool begin(const Key& key);
+  bool begin(const StoreKey& key);
   /// An item of so many bytes was put.
   void end(std::uint64_t bytes);
   void skip(std::string note) { note_skipped(report_, std::move(note)); }
   /// Tells of progress; false where the import is to end.
   bool go_on(std::uint64_t done);
-  ExchangeReport finish();
+  StoreExchangeReport finish();
 
-  const ExchangeReport& report() const noexcept { return report_; }
+  const StoreExchangeReport& report() const noexcept { return report_; }
 
  private:
   Store& store_;
-  const ImportOptions& options_;
+  const StoreImportOptions& options_;
   const std::uint64_t total_;
   std::optional<StoreBatch> batch_;
   std::uint64_t batch_items_ = 0;
   std::uint64_t batch_bytes_ = 0;
-  ExchangeReport report_;
+  StoreExchangeReport report_;
 };
 
 /// Goes through what is exported: `each` is given items and the report to count them in. Returns it.
-ExchangeReport export_items(const Store& store, const ExportOptions& options,
-                            const std::function<void(const StoreItem& item, ExchangeReport& report)>& each);
+StoreExchangeReport export_items(const Store& store, const StoreExportOptions& options,
+                                 const std::function<void(const StoreItem& item, StoreExchangeReport& report)>& each);
 
 }  // namespace stele

@@ -22,26 +22,26 @@ std::vector<std::byte> decode(const Value& value) {
   }
 }
 
-Key key_of(const Value& value) {
+StoreKey key_of(const Value& value) {
   if (value.is_text()) {
-    return Key(value.text());
+    return StoreKey(value.text());
   }
   if (value.is(ValueKind::integer)) {
     const Number number = value.number();
     if (number.type == Number::Type::natural) {
-      return Key(number.bits);
+      return StoreKey(number.bits);
     }
     if (number.bits <= static_cast<std::uint64_t>(INT64_MAX)) {
-      return Key(static_cast<std::int64_t>(~number.bits));
+      return StoreKey(static_cast<std::int64_t>(~number.bits));
     }
   }
   if (value.is_map() && value.size() == 1 && value.contains("bytes")) {
-    return Key(Bytes(decode(value["bytes"])));
+    return StoreKey(Bytes(decode(value["bytes"])));
   }
   fail(Errc::malformed, "the key is neither a text nor an integer nor {\"bytes\": …}");
 }
 
-void put_value(Importer& importer, const Key& key, const Value& value, std::uint64_t bytes) {
+void put_value(Importer& importer, const StoreKey& key, const Value& value, std::uint64_t bytes) {
   if (value.is_text()) {
     importer.put(key, value.text(), bytes);
   } else {
@@ -49,7 +49,7 @@ void put_value(Importer& importer, const Key& key, const Value& value, std::uint
   }
 }
 
-void import_line(Importer& importer, std::string_view line, const ImportOptions& options) {
+void import_line(Importer& importer, std::string_view line, const StoreImportOptions& options) {
   const bool whole = !options.key_field.empty();
   const Value root = parse_json(line, whole ? JsonForm::plain : JsonForm::extended);
   if (!root.is_map()) {
@@ -59,7 +59,7 @@ void import_line(Importer& importer, std::string_view line, const ImportOptions&
   if (key == nullptr) {
     fail(Errc::missing_field, "the object has no \"" + (whole ? options.key_field : "key") + "\"");
   }
-  const Key prefixed = importer.prefixed(key_of(*key));
+  const StoreKey prefixed = importer.prefixed(key_of(*key));
   if (whole) {
     importer.put(prefixed, root, line.size());
     return;
@@ -77,15 +77,15 @@ void import_line(Importer& importer, std::string_view line, const ImportOptions&
   }
 }
 
-void write_key(JsonWriter& out, const Key& key) {
+void write_key(JsonWriter& out, const StoreKey& key) {
   switch (key.kind()) {
-    case Key::Kind::integer:
+    case StoreKey::Kind::integer:
       out.raw(key.describe());
       return;
-    case Key::Kind::text:
+    case StoreKey::Kind::text:
       out.text(key.text());
       return;
-    case Key::Kind::bytes:
+    case StoreKey::Kind::bytes:
       out.raw(R"({"bytes":)");
       out.base64(key.bytes());
       out.raw("}");
@@ -95,7 +95,7 @@ void write_key(JsonWriter& out, const Key& key) {
 
 }  // namespace
 
-ExchangeReport import_json_lines(Store& store, Source& source, const ImportOptions& options) {
+StoreExchangeReport import_json_lines(Store& store, Source& source, const StoreImportOptions& options) {
   Importer importer(store, options, source.size().value_or(0));
   LineReader lines(source, options.line_bytes);
   while (const std::optional<std::string_view> line = lines.next()) {
@@ -109,9 +109,9 @@ ExchangeReport import_json_lines(Store& store, Source& source, const ImportOptio
   return importer.finish();
 }
 
-ExchangeReport export_json_lines(const Store& store, Sink& to, const ExportOptions& options) {
+StoreExchangeReport export_json_lines(const Store& store, Sink& to, const StoreExportOptions& options) {
   JsonWriter out(to);
-  ExchangeReport report = export_items(store, options, [&](const StoreItem& item, ExchangeReport& counted) {
+  StoreExchangeReport report = export_items(store, options, [&](const StoreItem& item, StoreExchangeReport& counted) {
     out.raw(R"({"key":)");
     write_key(out, item.key);
     if (item.value.is_bytes()) {

@@ -49,33 +49,33 @@ std::string decode_text(std::string_view encoded, std::string_view path) {
   return text;
 }
 
-Key decode_integer(std::string_view text, std::string_view path) {
+StoreKey decode_integer(std::string_view text, std::string_view path) {
   const auto parsed = [&]<class I>(I value) {
     const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || stop != text.data() + text.size()) {
       fail_name(path);
     }
-    return Key(value);
+    return StoreKey(value);
   };
   return text.starts_with('-') ? parsed(std::int64_t{}) : parsed(std::uint64_t{});
 }
 
-Key decode_bytes(std::string_view hex, std::string_view path) {
+StoreKey decode_bytes(std::string_view hex, std::string_view path) {
   std::string bytes;
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     bytes += hex_byte(hex.substr(i), path);
   }
-  return Key(std::as_bytes(std::span(bytes)));
+  return StoreKey(std::as_bytes(std::span(bytes)));
 }
 
 }  // namespace
 
-std::vector<std::string> encode_name(const Key& key, bool is_object) {
+std::vector<std::string> encode_name(const StoreKey& key, bool is_object) {
   std::string path;
-  if (key.kind() == Key::Kind::integer) {
+  if (key.kind() == StoreKey::Kind::integer) {
     path = std::string(integer_mark) + key.describe();
   } else {
-    const bool is_text = key.kind() == Key::Kind::text;
+    const bool is_text = key.kind() == StoreKey::Kind::text;
     path = is_text ? "" : bytes_mark;
     for (const std::byte byte : key.bytes()) {
       const auto c = std::to_integer<unsigned char>(byte);
@@ -149,7 +149,7 @@ DecodedName decode_name(std::string_view path) {
   const std::string_view text = encoded;
   decoded.key = text.starts_with(integer_mark) ? decode_integer(text.substr(integer_mark.size()), path)
                 : text.starts_with(bytes_mark) ? decode_bytes(text.substr(bytes_mark.size()), path)
-                                               : Key(decode_text(text, path));
+                                               : StoreKey(decode_text(text, path));
   return decoded;
 }
 

@@ -17,7 +17,7 @@ namespace stele {
 ///   %-         at the end of a name: the part goes on in the next, as names have at most 255 bytes
 ///   %i12 %x00ff  an integer, a byte string, as the whole path
 /// An object's file ends in ".stele"; of other values the dot of such an ending is encoded.
-std::vector<std::string> encode_name(const Key& key, bool is_object);
+std::vector<std::string> encode_name(const StoreKey& key, bool is_object);
 
 /// The names with slashes between.
 std::string joined(const std::vector<std::string>& names);
@@ -26,7 +26,7 @@ std::string joined(const std::vector<std::string>& names);
 inline constexpr std::string_view other_name = "%+";
 
 struct DecodedName {
-  Key key;
+  StoreKey key;
   bool is_object = false;
 };
 /// The reverse, for a path with slashes. Throws: Error(malformed) for what encode_name() does not give.

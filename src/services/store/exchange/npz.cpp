@@ -13,7 +13,7 @@ namespace stele {
 namespace {
 
 /// The level as ZipWriter takes it.
-std::optional<int> level_of(const ExportOptions& options) {
+std::optional<int> level_of(const StoreExportOptions& options) {
   if (options.codec != "plain" && options.codec != "zlib") {
     fail(Errc::invalid_argument, ".npz files are compressed by zlib or are plain, not by " + options.codec);
   }
@@ -24,9 +24,9 @@ std::optional<int> level_of(const ExportOptions& options) {
 }
 
 /// Adds the array of an item, to be read again when it is written; only arrays under keys that are text.
-void add_array(const Store& store, ZipWriter& zip, const StoreItem& item, ExchangeReport& report) {
+void add_array(const Store& store, ZipWriter& zip, const StoreItem& item, StoreExchangeReport& report) {
   const auto skip = [&](const std::string& why) { note_skipped(report, item.key.describe() + why); };
-  if (item.key.kind() != Key::Kind::text) {
+  if (item.key.kind() != StoreKey::Kind::text) {
     return skip(" is no text");
   }
   const bool is_object = !item.value.is_text() && !item.value.is_bytes();
@@ -50,7 +50,7 @@ void add_array(const Store& store, ZipWriter& zip, const StoreItem& item, Exchan
 
 }  // namespace
 
-ExchangeReport import_npz(Store& store, const Path& file, const ImportOptions& options) {
+StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImportOptions& options) {
   const std::unique_ptr<ZipReader> zip = read_zip(file);
   Importer importer(store, options, zip->bytes());
   std::uint64_t done = 0;
@@ -58,9 +58,9 @@ ExchangeReport import_npz(Store& store, const Path& file, const ImportOptions& o
     const ZipMember& member = zip->members()[i];
     if (const std::optional<std::string_view> name = npz_name(member.name)) {
       with_item(member.name, [&] {
-        const Key key = importer.prefixed(options.exported ? decode_name(*name).key : Key(*name));
+        const StoreKey key = importer.prefixed(options.exported ? decode_name(*name).key : StoreKey(*name));
         const Value array(read_npy(*zip->open(i)));
-        importer.put(key, array, array.array().view().byte_size());
+        importer.put(key, array, array.array().view().byte_count());
       });
     } else {
       importer.skip(member.name + " is no .npy file");
@@ -73,12 +73,13 @@ ExchangeReport import_npz(Store& store, const Path& file, const ImportOptions& o
   return importer.finish();
 }
 
-ExchangeReport export_npz(const Store& store, const Path& file, const ExportOptions& options) {
+StoreExchangeReport export_npz(const Store& store, const Path& file, const StoreExportOptions& options) {
   const std::unique_ptr<ZipWriter> zip = write_zip(file, level_of(options));
-  ExportOptions quiet = options;
+  StoreExportOptions quiet = options;
   quiet.progress = {};  // the work comes at the end
-  ExchangeReport report = export_items(
-      store, quiet, [&](const StoreItem& item, ExchangeReport& counted) { add_array(store, *zip, item, counted); });
+  StoreExchangeReport report = export_items(store, quiet, [&](const StoreItem& item, StoreExchangeReport& counted) {
+    add_array(store, *zip, item, counted);
+  });
   if (report.items == 0) {
     fail(Errc::invalid_argument, "there is no array under a text key, and a .npz file must have one");
   }

@@ -80,7 +80,7 @@ KeyBlock::KeyBlock(std::string_view low, Bytes stored, Check check) : low_(low) 
     high_ = std::string_view(bytes + take(high_size), high_size);
   }
   prefix_ = std::string_view(bytes + take(prefix_size), prefix_size);
-  if (prefix_size > Key::max_size + 1 || (suffix_size_ == 0 && count_ > 1)) {
+  if (prefix_size > StoreKey::max_size + 1 || (suffix_size_ == 0 && count_ > 1)) {
     damaged("has keys that are none");  // and would take memory that is out of proportion
   }
   if (suffix_size_ == none) {

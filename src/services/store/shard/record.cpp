@@ -36,7 +36,7 @@ Bytes read_key(cbor::Cursor& cursor, Bytes bytes, std::uint64_t offset) {
     cursor.bad("a record whose key is none");
   }
   if (head.major >= Major::bytes) {
-    if (head.value > Key::max_size) {
+    if (head.value > StoreKey::max_size) {
       cursor.bad("a record with a key of " + std::to_string(head.value) + " bytes");
     }
     cursor.take(head.value);
@@ -69,20 +69,20 @@ void seal(std::vector<std::byte>& out, std::size_t at) {
 }
 
 /// Writes the item that stands for a key; returns the end.
-std::byte* put_key(std::byte* to, const Key& key) {
-  if (key.kind() == Key::Kind::integer) {
+std::byte* put_key(std::byte* to, const StoreKey& key) {
+  if (key.kind() == StoreKey::Kind::integer) {
     return key.sortable()[0] == 1 ? cbor::put_head(to, Major::negative, ~static_cast<std::uint64_t>(key.integer()))
                                   : cbor::put_head(to, Major::natural, key.natural());
   }
   const Bytes bytes = key.bytes();
-  to = cbor::put_head(to, key.kind() == Key::Kind::text ? Major::text : Major::bytes, bytes.size());
+  to = cbor::put_head(to, key.kind() == StoreKey::Kind::text ? Major::text : Major::bytes, bytes.size());
   return std::ranges::copy(bytes, to).out;
 }
 
 /// Begins a record of a key; returns where its check goes.
-std::size_t begin(std::vector<std::byte>& out, std::uint64_t items, const Key& key) {
-  assert(key.sortable().size() <= Key::max_size + 1);
-  std::array<std::byte, 3 * cbor::max_head + check_size + Key::max_size> bytes;
+std::size_t begin(std::vector<std::byte>& out, std::uint64_t items, const StoreKey& key) {
+  assert(key.sortable().size() <= StoreKey::max_size + 1);
+  std::array<std::byte, 3 * cbor::max_head + check_size + StoreKey::max_size> bytes;
   std::byte* const check = cbor::put_head(cbor::put_head(bytes.data(), Major::array, items), Major::bytes, check_size);
   store_le<std::uint64_t>(check, 0);
   const std::size_t at = out.size() + static_cast<std::size_t>(check - bytes.data());
@@ -172,11 +172,11 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
   return record;
 }
 
-bool Record::is_key(const Key& wanted) const noexcept {
+bool Record::is_key(const StoreKey& wanted) const noexcept {
   // Compared without decoding: the bytes behind the head, and the head's kind.
   const std::string_view sortable = wanted.sortable();
   const auto major = static_cast<Major>(static_cast<unsigned>(key[0]) >> 5);
-  if (wanted.kind() == Key::Kind::integer) {
+  if (wanted.kind() == StoreKey::Kind::integer) {
     const auto info = static_cast<std::uint8_t>(static_cast<unsigned>(key[0]) & 31);
     const std::uint64_t argument = cbor::argument(key.data(), key.size(), info);
     const auto number = load_be<std::uint64_t>(reinterpret_cast<const std::byte*>(sortable.data()) + 1);
@@ -184,28 +184,28 @@ bool Record::is_key(const Key& wanted) const noexcept {
                             : major == Major::natural && argument == number;
   }
   const std::size_t size = sortable.size() - 1;
-  return major == (wanted.kind() == Key::Kind::text ? Major::text : Major::bytes) && key.size() > size &&
+  return major == (wanted.kind() == StoreKey::Kind::text ? Major::text : Major::bytes) && key.size() > size &&
          std::memcmp(key.data() + key.size() - size, sortable.data() + 1, size) == 0 &&
          key.size() == size + cbor::head_bytes(static_cast<std::uint8_t>(static_cast<unsigned>(key[0]) & 31));
 }
 
-Key Record::decode_key() const {
+StoreKey Record::decode_key() const {
   cbor::Cursor cursor(key);
   const cbor::Head head = cursor.head();
   switch (head.major) {
     case Major::natural:
-      return Key(head.value);
+      return StoreKey(head.value);
     case Major::negative:
       if (head.value > ~(std::uint64_t{1} << 63)) {
         fail(Errc::malformed, "a record whose key is below the integers of 64 bits");
       }
-      return Key(static_cast<std::int64_t>(~head.value));
+      return StoreKey(static_cast<std::int64_t>(~head.value));
     case Major::text: {
       const Bytes bytes = cursor.take(head.value);
-      return Key(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+      return StoreKey(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
     }
     default:
-      return Key(cursor.take(head.value));
+      return StoreKey(cursor.take(head.value));
   }
 }
 
@@ -267,12 +267,12 @@ std::uint64_t put_commit(std::vector<std::byte>& out, std::uint64_t number, std:
   return check;
 }
 
-void put_erased(std::vector<std::byte>& out, const Key& key) {
+void put_erased(std::vector<std::byte>& out, const StoreKey& key) {
   const std::size_t at = begin(out, record_erased, key);
   seal(out, at);
 }
 
-void put_plain(std::vector<std::byte>& out, const Key& key, Bytes head, Bytes payload) {
+void put_plain(std::vector<std::byte>& out, const StoreKey& key, Bytes head, Bytes payload) {
   const std::size_t at = begin(out, record_plain, key);
   cbor::Builder builder(out);
   builder.raw(head);
@@ -280,7 +280,7 @@ void put_plain(std::vector<std::byte>& out, const Key& key, Bytes head, Bytes pa
   seal(out, at);
 }
 
-void put_packed(std::vector<std::byte>& out, const Key& key, std::uint64_t dictionary, std::uint64_t plain_size,
+void put_packed(std::vector<std::byte>& out, const StoreKey& key, std::uint64_t dictionary, std::uint64_t plain_size,
                 Bytes compressed) {
   const std::size_t at = begin(out, record_packed, key);
   cbor::Builder builder(out);
@@ -292,7 +292,7 @@ void put_packed(std::vector<std::byte>& out, const Key& key, std::uint64_t dicti
   seal(out, at);
 }
 
-void put_large_head(std::vector<std::byte>& out, const Key& key, const LargeHead& head) {
+void put_large_head(std::vector<std::byte>& out, const StoreKey& key, const LargeHead& head) {
   const std::size_t at = begin(out, record_large, key);
   cbor::Builder builder(out);
   builder.head(Major::bytes, check_size);

@@ -35,8 +35,8 @@ struct Record {
   std::uint64_t commit = 0;                  // marks of commits: the number
 
   bool holds_value() const noexcept { return items >= store_frozen::record_plain; }
-  bool is_key(const Key& wanted) const noexcept;
-  Key decode_key() const;
+  bool is_key(const StoreKey& wanted) const noexcept;
+  StoreKey decode_key() const;
   /// What a text or byte string holds, with or without a tag; nothing of a number.
   Bytes payload() const;
   bool is_whole() const noexcept;        // the check agrees; not of marks, see is_mark()
@@ -61,10 +61,10 @@ inline constexpr std::size_t mark_bytes = 27;
 // Each appends a record.
 /// `id`: a number by which commits of copies of a store that have parted are told apart. Returns the mark's check.
 std::uint64_t put_commit(std::vector<std::byte>& out, std::uint64_t number, std::uint64_t id, const MarkPlace& place);
-void put_erased(std::vector<std::byte>& out, const Key& key);
+void put_erased(std::vector<std::byte>& out, const StoreKey& key);
 /// `head` and `payload` together are the value's CBOR item.
-void put_plain(std::vector<std::byte>& out, const Key& key, Bytes head, Bytes payload);
-void put_packed(std::vector<std::byte>& out, const Key& key, std::uint64_t dictionary, std::uint64_t plain_size,
+void put_plain(std::vector<std::byte>& out, const StoreKey& key, Bytes head, Bytes payload);
+void put_packed(std::vector<std::byte>& out, const StoreKey& key, std::uint64_t dictionary, std::uint64_t plain_size,
                 Bytes compressed);
 
 /// The beginning of a large record, whose length does not depend on its numbers, so that it can be written before them.
@@ -76,7 +76,7 @@ struct LargeHead {
   std::uint64_t value_check = 0;  // XXH3-64 of the payload
   std::optional<std::uint64_t> dictionary = std::nullopt;
 };
-void put_large_head(std::vector<std::byte>& out, const Key& key, const LargeHead& head);
+void put_large_head(std::vector<std::byte>& out, const StoreKey& key, const LargeHead& head);
 
 /// The first bytes of a shard: label and header.
 struct ShardHeader {

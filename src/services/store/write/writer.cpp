@@ -134,7 +134,7 @@ void StoreWriter::replay(const StoreFit& fit) {
     changed_.push_back(number);
     touched_.push_back(number);
   }
-  const bool durable = shared_.options.durability != Durability::none;
+  const bool durable = shared_.options.durability != StoreDurability::none;
   if (durable) {
     sync_touched();
     sync_folder();
@@ -179,7 +179,7 @@ std::string StoreWriter::order_value(const StoreState::Order& order, std::string
                                      const Position& position) const {
   const StoreValue value = shared_.value(position);
   const Calling calling(*this);
-  return order_function(order.name).by(Key::from_sortable(key), value).sortable();
+  return order_function(order.name).by(StoreKey::from_sortable(key), value).sortable();
 }
 
 void StoreWriter::build_orders() {
@@ -206,7 +206,7 @@ void StoreWriter::build_orders() {
       }
     }
     write->put_state(state_);
-    write->commit(shared_.options.durability != Durability::none);
+    write->commit(shared_.options.durability != StoreDurability::none);
   }
 }
 
@@ -341,7 +341,7 @@ void StoreWriter::append_mark(std::uint64_t number) {
   shard.length = appender_->position();
 }
 
-void StoreWriter::note(const Key& key, std::optional<Position> position) {
+void StoreWriter::note(const StoreKey& key, std::optional<Position> position) {
   if (position) {
     pending_bytes_ += position->length;
   }
@@ -353,10 +353,10 @@ void StoreWriter::note(const Key& key, std::optional<Position> position) {
     return;
   }
   const StoreOptions& options = shared_.options;
-  if (options.durability == Durability::put) {
+  if (options.durability == StoreDurability::put) {
     commit(true);
   } else if (pending_.size() >= options.group_values || pending_bytes_ >= options.group_bytes) {
-    commit(options.durability != Durability::none);
+    commit(options.durability != StoreDurability::none);
   }
 }
 
@@ -366,7 +366,7 @@ void StoreWriter::require_orders() const {
   }
 }
 
-void StoreWriter::put(const Key& key, Bytes head, Bytes payload) {
+void StoreWriter::put(const StoreKey& key, Bytes head, Bytes payload) {
   require_orders();
   if (shared_.codec.compresses() && head.size() + payload.size() >= compressed_least &&
       put_compressed(key, head, payload)) {
@@ -394,7 +394,7 @@ void StoreWriter::put(const Key& key, Bytes head, Bytes payload) {
   note(key, Position{active_, at, appender_->position() - at});
 }
 
-bool StoreWriter::put_compressed(const Key& key, Bytes head, Bytes payload) {
+bool StoreWriter::put_compressed(const StoreKey& key, Bytes head, Bytes payload) {
   plain_.assign(head.begin(), head.end());
   plain_.insert(plain_.end(), payload.begin(), payload.end());
   const std::uint64_t dictionary = plain_.size() <= large_value ? state_.dictionary : 0;
@@ -415,7 +415,7 @@ bool StoreWriter::put_compressed(const Key& key, Bytes head, Bytes payload) {
   return true;
 }
 
-void StoreWriter::put_large(const Key& key, LargeHead head, Bytes first, Bytes rest) {
+void StoreWriter::put_large(const StoreKey& key, LargeHead head, Bytes first, Bytes rest) {
   Xxh3 hash;
   hash.update(first);
   hash.update(rest);
@@ -439,7 +439,7 @@ void StoreWriter::put_large(const Key& key, LargeHead head, Bytes first, Bytes r
   note(key, Position{active_, at, length});
 }
 
-void StoreWriter::put_object(const Key& key, const std::function<void(Writer& out)>& write) {
+void StoreWriter::put_object(const StoreKey& key, const std::function<void(Writer& out)>& write) {
   require_orders();
   spill_.keep(kept_object);
   try {
@@ -481,7 +481,7 @@ void StoreWriter::put_object(const Key& key, const std::function<void(Writer& ou
 }
 
 /// An archive with arrays that can be mapped, unless values are compressed.
-void StoreWriter::put_archive(const Key& key, Bytes archive) {
+void StoreWriter::put_archive(const StoreKey& key, Bytes archive) {
   std::array<std::byte, 2 * cbor::max_head> head;
   std::byte* end = cbor::put_head(head.data(), cbor::Major::tag, tag_archive);
   end = cbor::put_head(end, cbor::Major::bytes, archive.size());
@@ -494,7 +494,7 @@ void StoreWriter::put_archive(const Key& key, Bytes archive) {
 }
 
 /// An object whose archive is written to the shard as it is made; compressed by blocks, if at all.
-void StoreWriter::pass_object(const Key& key, const std::function<void(Writer& out)>& write) {
+void StoreWriter::pass_object(const StoreKey& key, const std::function<void(Writer& out)>& write) {
   SaveOptions options;
   options.types = shared_.options.types;
   if (shared_.codec.compresses()) {
@@ -545,7 +545,7 @@ void StoreWriter::pass_object(const Key& key, const std::function<void(Writer& o
   note(key, Position{active_, at, scratch_.size() + spill_.passed()});
 }
 
-bool StoreWriter::erase(const Key& key) {
+bool StoreWriter::erase(const StoreKey& key) {
   require_orders();
   scratch_.clear();
   put_erased(scratch_, key);

@@ -46,10 +46,10 @@ class StoreWriter {
 
   // Each throws Error(invalid_argument) where an order of the store lacks its function.
   /// `head` and `payload` are the value's CBOR item.
-  void put(const Key& key, Bytes head, Bytes payload);
-  void put_object(const Key& key, const std::function<void(Writer& out)>& write);
+  void put(const StoreKey& key, Bytes head, Bytes payload);
+  void put_object(const StoreKey& key, const std::function<void(Writer& out)>& write);
   /// False where the key leads nowhere.
-  bool erase(const Key& key);
+  bool erase(const StoreKey& key);
 
   /// Where a key that was put or erased and not committed leads; nothing where neither was done. Thread-safe.
   std::optional<std::optional<Position>> find_pending(std::string_view key) const;
@@ -131,11 +131,11 @@ class StoreWriter {
   Position append(Bytes record, std::size_t payload_at);
   void append_mark(std::uint64_t number);
   void commit_pending(bool durable);
-  void put_large(const Key& key, LargeHead head, Bytes first, Bytes rest);
-  bool put_compressed(const Key& key, Bytes head, Bytes payload);
-  void put_archive(const Key& key, Bytes archive);
-  void pass_object(const Key& key, const std::function<void(Writer& out)>& write);
-  void note(const Key& key, std::optional<Position> position);
+  void put_large(const StoreKey& key, LargeHead head, Bytes first, Bytes rest);
+  bool put_compressed(const StoreKey& key, Bytes head, Bytes payload);
+  void put_archive(const StoreKey& key, Bytes archive);
+  void pass_object(const StoreKey& key, const std::function<void(Writer& out)>& write);
+  void note(const StoreKey& key, std::optional<Position> position);
   void note_written() noexcept;
   void sync_touched();
   std::string order_value(const StoreState::Order& order, std::string_view key, const Position& position) const;

@@ -25,7 +25,7 @@ void walk_index(BlockReader& blocks, StoreReport& report,
       for (std::size_t i = 0; i < block.size(); ++i) {
         block.key(i, key);
         if (key <= before || !block.covers(key)) {
-          note_problem(report, "the index: keys out of order near " + Key::from_sortable(key).describe());
+          note_problem(report, "the index: keys out of order near " + StoreKey::from_sortable(key).describe());
         }
         entry(key, block.position(i));
         before = key;
@@ -65,7 +65,7 @@ void check_fit(StoreCore& core, StoreReport& report) {
 
 }  // namespace
 
-StoreReport Store::verify(const StoreProgress& progress) const {
+StoreReport Store::check(const StoreProgress& progress) const {
   state_->commit_waiting();
   StoreReport report;
   if (state_->packed == nullptr) {
@@ -107,7 +107,7 @@ StoreReport Store::verify(const StoreProgress& progress) const {
       }
       const Shard& shard = snapshot.shard(position.shard);
       Shard::Found found = shard.record(position, Verify::full);
-      const Key key = found.record.decode_key();
+      const StoreKey key = found.record.decode_key();
       if (state_->locate(*snapshot.blocks, key) != position) {
         shard.fail_damaged("is of another key than the index says", position.offset);
       }
@@ -134,7 +134,7 @@ StoreReport Store::verify(const StoreProgress& progress) const {
         ++count;
         if (!snapshot.blocks->covering(*key).find(*key)) {
           note_problem(report, "the order \"" + order.name +
-                                   "\" has a key that is gone: " + Key::from_sortable(*key).describe());
+                                   "\" has a key that is gone: " + StoreKey::from_sortable(*key).describe());
         }
       }
       if (count != positions.size()) {
@@ -147,6 +147,15 @@ StoreReport Store::verify(const StoreProgress& progress) const {
     progress(total, total);
   }
   return report;
+}
+
+void Store::verify(const StoreProgress& progress) const {
+  const StoreReport report = check(progress);
+  if (!report.good()) {
+    const std::uint64_t more = report.problem_count - 1;
+    fail(Errc::damaged,
+         report.problems.front() + (more == 0 ? "" : ", and " + std::to_string(more) + " more; check() lists them"));
+  }
 }
 
 }  // namespace stele
