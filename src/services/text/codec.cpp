@@ -40,7 +40,7 @@ using Owned = std::unique_ptr<T, Freed<Free>>;
 
 /// The levels of a library for the levels 1 to 9.
 using Levels = std::array<int, 9>;
-int level_of(const Levels& levels, int level) { return levels[static_cast<std::size_t>(level - 1)]; }
+[[maybe_unused]] int level_of(const Levels& levels, int level) { return levels[static_cast<std::size_t>(level - 1)]; }
 
 #if STELE_WITH_ZSTD
 constexpr Levels zstd_levels = {3, 4, 5, 7, 9, 12, 15, 17, 19};
