@@ -18,8 +18,8 @@ using cbor::Major;
 using namespace store_frozen;
 
 constexpr std::size_t check_size = 8;
-constexpr std::size_t mark_payload = 3 * 8;  // check, number, id
-constexpr std::size_t plain_size_bytes = 8;  // before what was compressed, in a large value
+constexpr std::size_t mark_payload = 3 * 8;  // checksum, number, id
+constexpr std::size_t plain_size_bytes = 8;  // before the compressed bytes of a large value
 
 std::uint64_t read_check(cbor::Cursor& cursor) {
   const cbor::Head head = cursor.head();
@@ -44,8 +44,8 @@ Bytes read_key(cbor::Cursor& cursor, Bytes bytes, std::uint64_t offset) {
   return bytes.subspan(at, static_cast<std::size_t>(cursor.position() - offset) - at);
 }
 
-/// Passes a value: a number, a string, or a string with a tag that says what is in it. Others would have to be gone
-/// through to find where they end.
+/// Skips a value: a number, a string, or a tagged string. Records have no other values; finding the end of one would
+/// need a full parse.
 void skip_value(cbor::Cursor& cursor) {
   cbor::Head head = cursor.head();
   if (head.major == Major::tag && (head.value == tag_item || head.value == tag_archive)) {
@@ -62,13 +62,13 @@ void skip_value(cbor::Cursor& cursor) {
   }
 }
 
-/// Fills in a check, which stands at `at` in `out`, for what follows it.
+/// Writes the checksum of the bytes after it at `at` in `out`.
 void seal(std::vector<std::byte>& out, std::size_t at) {
   const std::uint64_t check = xxh3_64(std::span(out).subspan(at + check_size));
   store_le<std::uint64_t>(out.data() + at, check);
 }
 
-/// Writes the item that stands for a key; returns the end.
+/// Writes the CBOR item of a key; returns the end.
 std::byte* put_key(std::byte* to, const Key& key) {
   if (key.kind() == Key::Kind::integer) {
     return key.sortable()[0] == 1 ? cbor::put_head(to, Major::negative, ~static_cast<std::uint64_t>(key.integer()))
@@ -79,7 +79,7 @@ std::byte* put_key(std::byte* to, const Key& key) {
   return std::ranges::copy(bytes, to).out;
 }
 
-/// Begins a record of a key; returns where its check goes.
+/// Begins a record of a key; returns the place of its checksum.
 std::size_t begin(std::vector<std::byte>& out, std::uint64_t items, const Key& key) {
   assert(key.sortable().size() <= Key::max_size + 1);
   std::array<std::byte, 3 * cbor::max_head + check_size + Key::max_size> bytes;
@@ -173,7 +173,7 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
 }
 
 bool Record::is_key(const Key& wanted) const noexcept {
-  // Compared without decoding: the bytes behind the head, and the head's kind.
+  // Compares without decoding: the bytes after the head, and the head's kind.
   const std::string_view sortable = wanted.sortable();
   const auto major = static_cast<Major>(static_cast<unsigned>(key[0]) >> 5);
   if (wanted.kind() == Key::Kind::integer) {
@@ -248,7 +248,7 @@ bool Record::value_is_whole() const noexcept {
   if (!value_check) {
     return true;
   }
-  // the payload ends the record, and the head before it ends what the record's own check is of
+  // the payload ends the record; the head before it ends the bytes of the record's own checksum
   const std::byte* const from = checked.data() + checked.size();
   const std::byte* const to = value.data() + value.size();
   return xxh3_64({from, static_cast<std::size_t>(to - from)}) == *value_check;
@@ -308,13 +308,13 @@ void put_large_head(std::vector<std::byte>& out, const Key& key, const LargeHead
 
 // The header is a byte string that fills the space up to the first record:
 //
-//   check  u64  XXH3-64 of what follows in it
-//   format u64, store u64, number u64, rank u64, bytes of a shard u64, level i64 (the least of all: none),
-//   size of the codec's name u8, the name, zeros
+// check  u64  XXH3-64 of the rest of the header
+// format u64, store u64, number u64, rank u64, bytes of a shard u64, level i64 (the lowest value: none),
+// size of the codec's name u8, the name, zeros
 namespace {
 constexpr std::size_t numbers_size = 6 * 8;
 constexpr std::int64_t no_level = std::numeric_limits<std::int64_t>::min();
-constexpr std::size_t header_size = header_bytes - label.size() - 2;  // a head of two bytes
+constexpr std::size_t header_size = header_bytes - label.size() - 2;  // the byte string's head takes 2 bytes
 constexpr std::size_t most_codec = header_size - check_size - numbers_size - 1;
 }  // namespace
 

@@ -16,9 +16,9 @@
 namespace stele {
 namespace {
 
-/// Decoders give so many bytes before what they claim is believed.
+/// Bytes that are decoded before the claimed size is trusted.
 constexpr std::uint64_t first_piece = std::uint64_t{1} << 20;
-/// From so many bytes on what they claim must be possible.
+/// Larger claims are checked against the possible expansion.
 constexpr std::uint64_t free_expansion = std::uint64_t{16} << 20;
 
 [[noreturn]] void fail_damaged(const std::string& what) { fail(Errc::damaged, "a compressed value " + what); }
