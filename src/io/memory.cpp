@@ -87,7 +87,7 @@ class MemorySource final : public Source {
 
  private:
   Bytes bytes_;
-  std::shared_ptr<const void> owner_;  // null for the caller's memory
+  std::shared_ptr<const void> owner_;  // null if the caller owns the memory
   const char* what_;
   std::uint64_t position_ = 0;
 };
