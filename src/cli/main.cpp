@@ -1,4 +1,4 @@
-// stele: looks at archives, checks them, takes them apart, converts them and measures how best to save them.
+// The stele command: inspects, verifies, extracts and converts archives, and measures how best to save them.
 
 #include <algorithm>
 #include <csignal>
@@ -38,7 +38,7 @@ Exit codes:
   4  input or output failed: disk full, no permission, another writer holds the store
   5  unsupported by this version or build, or beyond a limit)";
 
-/// The command line: the options of all commands and which command was given.
+/// The command line: the options of all commands, and the chosen command.
 class CommandLine {
  public:
   CommandLine() {
@@ -72,7 +72,7 @@ class CommandLine {
 
   CLI::App& app() noexcept { return app_; }
   bool json() const noexcept { return json_; }
-  /// The file to name in messages.
+  /// The file for messages.
   const std::string& file() const noexcept { return *file_; }
   int run() const { return run_(); }
 
@@ -271,7 +271,7 @@ void report(const Error& error, const std::string& file, bool json) {
   }
 }
 
-/// What to say of a command line that cannot be understood.
+/// The message for an invalid command line.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
     return std::string("there is no command ") + argv[1];
@@ -279,7 +279,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
   return error.what();
 }
 
-/// Whether a command line that cannot be understood asks for JSON. `store put` has another option of that name.
+/// Whether an invalid command line asks for JSON. `store put` has another option of that name.
 bool asks_for_json(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) == "--json") {
@@ -292,7 +292,7 @@ bool asks_for_json(int argc, char** argv) {
   return false;
 }
 
-/// Runs `work` and turns its errors into messages and exit codes.
+/// Runs `work`; turns errors into messages and exit codes.
 template <class Work>
 int guarded(const std::string& file, bool json, Work work) noexcept {
   try {
@@ -312,7 +312,7 @@ int guarded(const std::string& file, bool json, Work work) noexcept {
       report(Error(Errc::limit_exceeded, "there is not enough memory"), file, json);
       return exit_unsupported;
     }
-  } catch (const std::exception& error) {  // of the report itself: standard output is gone
+  } catch (const std::exception& error) {  // the report itself failed: standard output is closed
     print_error(error.what());
     return exit_io;
   }
@@ -343,7 +343,7 @@ int run(int argc, char** argv) {
 }  // namespace stele::cli
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_DFL);  // `stele ls | head` ends quietly, whatever the parent ignores
-  std::signal(SIGXFSZ, SIG_IGN);  // beyond `ulimit -f` writing fails, and the temporary file goes
+  std::signal(SIGPIPE, SIG_DFL);  // `stele ls | head` ends quietly, even if the parent ignores SIGPIPE
+  std::signal(SIGXFSZ, SIG_IGN);  // beyond `ulimit -f`, write() fails and the temporary file is removed
   return stele::cli::run(argc, argv);
 }

@@ -34,7 +34,7 @@ class StoreCommands::Options {
   CLI::App& add_command(const char* name, const char* about, O& options, int (*function)(const O&), bool flag = true) {
     return add_command(name, about, options, function, options.store, flag);
   }
-  /// `file`: what to name in messages about damage.
+  /// `file`: the name in messages about damage.
   template <class O>
   CLI::App& add_command(const char* name, const char* about, O& options, int (*function)(const O&),
                         const std::string& file, bool flag) {
