@@ -1,7 +1,7 @@
 #pragma once
 // The block index after the blocks, for formats without an index of their own (lz4.cpp, block_codec.cpp):
 //
-// { u32 stored size  u32 plain size }*  u64 XXH3-64 of these  u32 count  u32 magic        (all little-endian)
+//   { u32 stored size  u32 plain size }*  u64 XXH3-64 of these  u32 count  u32 magic        (all little-endian)
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The file format of user-defined codecs:
 //
-// magic  { u32 stored size  u32 plain size  u64 XXH3-64 of the plain block  block }*  u32 0  u32 0  block table
+//   magic  { u32 stored size  u32 plain size  u64 XXH3-64 of the plain block  block }*  u32 0  u32 0  block table
 //
 // All numbers are little-endian. If both sizes are equal, the block is stored uncompressed; no block is stored larger.
 

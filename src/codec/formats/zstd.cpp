@@ -1,7 +1,7 @@
 // Zstandard, RFC 8878. A file written by stele has frames of one block each with content size and checksum. Two or more
 // are followed by the seek table of zstd's contrib/seekable_format, a skippable frame:
 //
-// u32 0x184D2A5E  u32 size  { u32 size of the frame  u32 size of the plain block }*  u32 count  u8 0  u32 0x8F92EAB1
+//   u32 0x184D2A5E  u32 size  { u32 size of the frame  u32 size of the plain block }*  u32 count  u8 0  u32 0x8F92EAB1
 
 #if STELE_WITH_ZSTD
 

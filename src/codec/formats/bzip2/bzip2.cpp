@@ -1,7 +1,7 @@
 // bzip2. A file written by stele is a sequence of streams with one block each, as pbzip2 writes them. All but the last
 // have the same plain size, because the format has no field for sizes. A stream begins at a whole byte with
 //
-// 'B' 'Z' 'h'  level '1' to '9'  314159265359 (BCD, the magic of a block)
+//   'B' 'Z' 'h'  level '1' to '9'  314159265359 (BCD, the magic of a block)
 //
 // so a reader finds the streams by searching for these bytes.
 

@@ -1,6 +1,6 @@
 // gzip, RFC 1952. A file written by stele has one block per member, with this subfield in FEXTRA:
 //
-// 'S' 't'  u16 8  u32 size of the whole member  u32 size of the plain block          (all little-endian)
+//   'S' 't'  u16 8  u32 size of the whole member  u32 size of the plain block          (all little-endian)
 //
 // A reader finds every member by walking the headers, and any gunzip can read the file.
 

@@ -2,8 +2,8 @@
 // (table.hpp) in a skippable frame. The index also reveals damage to block sizes, which no checksum of the format
 // covers. The last block is empty; it means that the index follows:
 //
-// u32 0x184D2204  70 60 33  { u32 size  block  u32 XXH32 }*  u32 1  00  u32 XXH32  u32 0
-// u32 0x184D2A5D  u32 size  block table
+//   u32 0x184D2204  70 60 33  { u32 size  block  u32 XXH32 }*  u32 1  00  u32 XXH32  u32 0
+//   u32 0x184D2A5D  u32 size  block table
 
 #if STELE_WITH_LZ4
 

@@ -1,7 +1,7 @@
 // The legacy .lzma format ("LZMA_Alone"): a header of 13 bytes and one range-coded stream. It has no blocks and no
 // checksum.
 //
-// u8 properties  u32 size of the dictionary  u64 plain size, or all ones if an end mark ends the data  (little-endian)
+//   u8 properties  u32 size of the dictionary  u64 plain size, or all ones if a mark ends the data  (little-endian)
 
 #if STELE_WITH_LIBLZMA
 

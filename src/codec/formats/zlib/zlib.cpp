@@ -1,7 +1,7 @@
 // zlib, RFC 1950: one stream. A file written by stele consists of deflate blocks that do not refer to earlier ones and
 // end at a byte boundary. Before each is a marker (marker.hpp) with its length. Then the end follows:
 //
-// 78 xx  { marker  deflate … 00 00 ff ff }*  03 00  u32 Adler-32 (big-endian)
+//   78 xx  { marker  deflate … 00 00 ff ff }*  03 00  u32 Adler-32 (big-endian)
 
 #include <algorithm>
 #include <array>

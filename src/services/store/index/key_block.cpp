@@ -14,13 +14,13 @@ namespace {
 
 // A block, all numbers little-endian:
 //
-// check u64         XXH3-64 of the rest, combined by exclusive or with the XXH3-64 of the low rotated by 32 bits
-// count u16, size of high u16 (0xffff: none), size of prefix u16, size of each suffix u16 (0xffff: they differ)
-// widths of the columns: shard u8, offset u8, length u8; 0 u8
-// bases of the columns: shard u32, offset u64, length u64
-// high, prefix
-// ends of the suffixes, u16 each, if their sizes differ; suffixes
-// columns: the difference to the base, each in the column's width
+//   check u64         XXH3-64 of the rest, combined by exclusive or with the XXH3-64 of the low rotated by 32 bits
+//   count u16, size of high u16 (0xffff: none), size of prefix u16, size of each suffix u16 (0xffff: they differ)
+//   widths of the columns: shard u8, offset u8, length u8; 0 u8
+//   bases of the columns: shard u32, offset u64, length u64
+//   high, prefix
+//   ends of the suffixes, u16 each, if their sizes differ; suffixes
+//   columns: the difference to the base, each in the column's width
 constexpr std::size_t check_size = 8;
 constexpr std::size_t head_size = 8 + 4 * 2 + 4 + 4 + 8 + 8;
 constexpr std::uint16_t none = 0xffff;

@@ -308,9 +308,9 @@ void put_large_head(std::vector<std::byte>& out, const Key& key, const LargeHead
 
 // The header is a byte string that fills the space up to the first record:
 //
-// check  u64  XXH3-64 of the rest of the header
-// format u64, store u64, number u64, rank u64, bytes of a shard u64, level i64 (the lowest value: none),
-// size of the codec's name u8, the name, zeros
+//   check  u64  XXH3-64 of the rest of the header
+//   format u64, store u64, number u64, rank u64, bytes of a shard u64, level i64 (the lowest value: none),
+//   size of the codec's name u8, the name, zeros
 namespace {
 constexpr std::size_t numbers_size = 6 * 8;
 constexpr std::int64_t no_level = std::numeric_limits<std::int64_t>::min();
