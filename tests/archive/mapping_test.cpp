@@ -1,4 +1,4 @@
-// Mapped archives: the three modes, what reaches the file, and what keeps the memory.
+// Mapped archives: the three modes, which changes reach the file, and what keeps the memory alive.
 
 #include <sys/resource.h>
 

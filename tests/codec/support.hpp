@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of codecs share: data, Sinks and Sources that behave in special ways, other people's tools.
+// Shared by the codec tests: data, Sinks and Sources with special behaviour, other tools.
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// What stands around a file that is written: descriptors with names, what killed programs have left, owners and
-// permissions, links, mounts, other processes, other folders.
+// The surroundings of a written file: descriptors with names, leftovers of killed programs, owners and permissions,
+// links, mounts, other processes, other folders.
 
 #include <grp.h>
 #include <sys/ioctl.h>

@@ -1,5 +1,5 @@
-// A store whose system calls fail, each in turn, and whose disk is full: what was committed stays, what was not is kept
-// or undone, and the store is used on when the fault is gone.
+// A store whose system calls fail, each in turn, and whose disk is full: committed values stay, uncommitted ones are
+// kept or undone, and the store works again after the fault.
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-// The store where things go wrong: writes that are undone while they are looked at, vacuums that end early, forks,
-// calls of the store from what the store calls.
+// The store in difficult situations: writes undone while they are read, vacuums that stop early, forks, calls of the
+// store from its own callbacks.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
