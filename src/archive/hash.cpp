@@ -207,7 +207,7 @@ Digest Digest::parse(std::string_view text) {
   }
   if (!valid) {
     fail(Errc::invalid_argument,
-         "no digest: \"" + std::string(text.substr(0, 64)) + "\"; it is written xxh3-128: and 32 hexadecimal digits");
+         "not a digest: \"" + std::string(text.substr(0, 64)) + "\"; a digest is xxh3-128: and 32 hexadecimal digits");
   }
   return digest;
 }
@@ -515,7 +515,7 @@ class Hasher::Visitor final : public OutVisitor {
     if (is_object) {
       if (owner.expired()) {
         fail(Errc::limit_exceeded,
-             "objects that are made while they are hashed lead to each other too deep for the stack");
+             "objects that are created during hashing point to each other too deeply for the stack");
       }
       rewind();
     }

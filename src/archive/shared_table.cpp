@@ -171,11 +171,11 @@ void SharedTable::clear() noexcept {
 
 std::string SharedTable::problem(Met::What what) {
   if (what == Met::What::unowned) {
-    return "a shared_ptr that owns nothing leads to an address that was met before, and nothing tells whether it is "
+    return "a shared_ptr without an owner points to an address that was met before, and it is unknown whether it is "
            "still the same object; give the pointer an owner";
   }
-  return "a shared_ptr leads into another shared object, or to a base class of one, that is stored too; they would be "
-         "read as two objects. Store one of the two (a polymorphic base: with a registry)";
+  return "a shared_ptr points into another stored object, or to a base class of one; they would be read as two "
+         "objects. Store one of the two (a polymorphic base: with a registry)";
 }
 
 }  // namespace stele

@@ -163,7 +163,7 @@ DType DType::record(std::vector<Field> fields, std::uint32_t size) {
     depth = std::max(depth, record_depth(field.type));
   }
   if (depth + 1 > deepest_record) {
-    fail(Errc::invalid_argument, "records lie more than " + std::to_string(deepest_record) + " deep in each other");
+    fail(Errc::invalid_argument, "records are nested more than " + std::to_string(deepest_record) + " deep");
   }
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());

@@ -121,8 +121,8 @@ class CommandLine {
   }
   static void add_saving(CLI::App& command, Sync& sync, bool& in_place) {
     command.add_flag("--in-place", in_place,
-                     "Write into OUT where it stands instead of replacing it; not atomic, for mounted files");
-    add_choice<Sync>(command, "--sync", sync, "What must be on the device at the end [none]",
+                     "Overwrite OUT in place instead of replacing it; not atomic, for mounted files");
+    add_choice<Sync>(command, "--sync", sync, "What to sync to the device at the end [none]",
                      {{"none", Sync::none}, {"file", Sync::file}, {"file_folder", Sync::file_folder}});
   }
   CLI::Option* add_codec(CLI::App& command, std::string& codec) const {
@@ -177,7 +177,7 @@ class CommandLine {
     CLI::App& command = add_command("extract", "A value as an archive of its own", extract_, extract);
     add_file(command, extract_.file);
     add_path(command, extract_.path, true);
-    command.add_option("-o,--output", extract_.output, "Where it goes, - for standard output")
+    command.add_option("-o,--output", extract_.output, "The output, - for standard output")
         ->required()
         ->type_name("OUT");
     CLI::Option* raw =
@@ -201,16 +201,16 @@ class CommandLine {
     CLI::App& command =
         add_command("convert", "The same archives under another codec, checked on the way", convert_, convert);
     command.add_option("IN", convert_.input, "The archive, - for standard input")->required()->type_name("");
-    command
-        .add_option("OUT", convert_.output, "Where it goes, - for standard output; a file appears when it is complete")
+    command.add_option("OUT", convert_.output, "The output, - for standard output; a file appears when it is complete")
         ->required()
         ->type_name("");
     command.parse_complete_callback([this] { file_ = &convert_.input; });
     add_codec(command, convert_.codec);
     add_level(command, convert_.level);
-    add_filter(command, convert_.filter,
-               "Load and save anew, arrays encoded so: auto, none, … [the same bytes; encoded arrays decoded for a "
-               "plain file]");
+    add_filter(
+        command, convert_.filter,
+        "Load and save again with this filter for arrays: auto, none, … [the same bytes; encoded arrays decoded for a "
+        "plain file]");
     add_threads(command, convert_.threads);
     add_saving(command, convert_.sync, convert_.in_place);
   }
@@ -229,14 +229,14 @@ class CommandLine {
         ->type_name("LIST");
     command.add_option("--filters", bench_.filters, "Filters to try [none,auto]")->delimiter(',')->type_name("NAMES");
     add_threads(command, bench_.threads);
-    add_real(command, "--seconds", bench_.seconds, "What is slower is measured on a part that takes about so long [2]",
+    add_real(command, "--seconds", bench_.seconds, "Slower ways are measured on a part that takes about this long [2]",
              0.01, 1e6)
         ->type_name("N");
     CLI::Option* folder =
         command.add_option("--folder", bench_.folder, "Where files are written [the system's for temporary files]")
             ->type_name("FOLDER");
     command.add_flag("--memory", bench_.memory, "Files in memory instead")->excludes(folder);
-    command.add_option("--plot", bench_.plot, "Draws a picture as well")->type_name("OUT.svg");
+    command.add_option("--plot", bench_.plot, "Also draw a plot")->type_name("OUT.svg");
   }
   void add_codecs() {
     add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs);

@@ -145,7 +145,7 @@ void pass_plain(PassingSource& source, const PassOptions& options, Passed& passe
     if (first.empty() || !may_be_archive(first)) {
       passed.archives.empty() ? fail(Errc::not_an_archive,
                                      first.empty() ? "the input is empty" : "the bytes do not begin as an archive does")
-                              : fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, offset});
+                              : fail(Errc::damaged, "bytes that are not an archive follow the archive", {{}, offset});
     }
     passed.archives.push_back({offset, 0});
     try {

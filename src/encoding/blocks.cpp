@@ -131,7 +131,7 @@ void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64
   }
   if (encoding.first == First::bits) {
     if (count % 8 != 0 && (stored[count / 8] >> (count % 8)) != std::byte{0}) {
-      fail(Errc::damaged, "a bit is set behind the last bool");
+      fail(Errc::damaged, "a bit is set after the last bool");
     }
     return unpack_bits(stored, count, elements);
   }

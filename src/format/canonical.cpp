@@ -66,7 +66,8 @@ class KeyWriter final : public OutVisitor {
  private:
   static void require_stack() {
     if (stack_is_low()) {
-      fail(Errc::limit_exceeded, "the key of an unordered container is nested too deep to be ordered, or in itself");
+      fail(Errc::limit_exceeded,
+           "the key of an unordered container is nested too deep to be ordered, or contains itself");
     }
   }
   void byte(std::byte b) { out_.raw({&b, 1}); }

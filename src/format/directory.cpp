@@ -281,7 +281,7 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
     }
   }
   if (!in.done()) {
-    in.bad("bytes behind the directory");
+    in.bad("bytes after the directory");
   }
   if (directory.format == 0) {
     in.bad("a directory without a format version");

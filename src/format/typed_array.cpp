@@ -80,7 +80,7 @@ DType get_dtype(Cursor& in, bool& big_endian, unsigned depth) {
   if (in.next_is(Major::text)) {
     const std::string_view name = in.text();
     if (name.starts_with('=')) {
-      in.bad("an element type in the byte order of whoever reads it");
+      in.bad("an element type in the reader's byte order");
     }
     return DType::from_numpy(name, big_endian);
   }

@@ -396,8 +396,8 @@ const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_
   const TypeRegistry::Type& known = registered(types, type);
   if (!known.has_base(base)) {
     fail(Errc::unknown_type, "the class " + class_name(type) + " is not registered with its base " + class_name(base) +
-                                 ", which a pointer leads to it by: add<" + class_name(type) + ", " + class_name(base) +
-                                 ">(…)");
+                                 ", the type of a pointer to it; use add<" + class_name(type) + ", " +
+                                 class_name(base) + ">(…)");
   }
   return known;
 }

@@ -213,7 +213,7 @@ class FdSink final : public Sink {
     }
     require_whole();
     if (offset > written_ || bytes.size() > written_ - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to " + name_);
+      fail(Errc::invalid_argument, "patch beyond what was written to " + name_);
     }
     whole_ = false;
     write_all_at(fd_, *start_ + offset, bytes, name_);

@@ -18,7 +18,7 @@
 namespace stele {
 namespace {
 
-constexpr const char* how_in_place = "; SaveOptions::in_place writes into the file that stands, though not atomically";
+constexpr const char* how_in_place = "; SaveOptions::in_place overwrites the existing file, but not atomically";
 
 /// Fails, before anything is written, for a file that cannot be replaced by a rename.
 void require_replaceable(const Place& place, const struct stat& file, const std::string& path) {
@@ -39,8 +39,8 @@ void require_replaceable(const Place& place, const struct stat& file, const std:
   if (system_calls().faccessat(place.folder.fd(), place.name.c_str(), W_OK, AT_EACCESS) != 0) {
     if (errno == EACCES) {
       fail(Errc::io, cannot +
-                         "the process may not write it, and would not be stopped by its folder; change its "
-                         "permissions or remove it first");
+                         "the process has no permission to write it, although its folder allows replacing "
+                         "it; change its permissions or remove it first");
     }
     fail_call("replace", path, errno);
   }
@@ -48,7 +48,7 @@ void require_replaceable(const Place& place, const struct stat& file, const std:
   const uid_t user = ::geteuid();
   if (user != 0 && file.st_uid != user && system_calls().fstat(place.folder.fd(), &folder) == 0 &&
       (folder.st_mode & S_ISVTX) != 0 && folder.st_uid != user) {
-    fail(Errc::io, cannot + "it is another user's in a folder with the sticky bit" + how_in_place);
+    fail(Errc::io, cannot + "it belongs to another user, in a folder with the sticky bit" + how_in_place);
   }
 }
 
@@ -94,7 +94,7 @@ class FileSink final : public Sink {
   void patch(std::uint64_t offset, Bytes bytes) override {
     require_open();
     if (offset > written_ || bytes.size() > written_ - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to " + name_);
+      fail(Errc::invalid_argument, "patch beyond what was written to " + name_);
     }
     guarded([&] { write_all_at(temporary_.fd(), offset, bytes, name_); });
   }

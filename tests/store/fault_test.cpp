@@ -185,7 +185,7 @@ void expect_recovers(const std::string& path, const Model& model, const std::str
   for (const std::string& problem : report.problems) {  // a shard that was made when it failed, or half a record
     EXPECT_TRUE(problem.find("ends inside its header") != std::string::npos ||
                 problem.find("bytes are no record") != std::string::npos ||
-                problem.find("may lead to an older value") != std::string::npos)
+                problem.find("may have an older value") != std::string::npos)
         << where << ": " << problem;
   }
   expect_holds(Store::open(path, StoreMode::read_only), model, where + ", recovered");

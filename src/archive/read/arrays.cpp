@@ -25,7 +25,7 @@ constexpr std::uint64_t chunk_bytes = std::uint64_t{256} << 10;  // of a convers
 constexpr std::uint64_t free_copy = std::uint64_t{16} << 20;     // of a view's elements, whatever its base
 constexpr std::uint64_t most_copies = 64;                        // of each byte of the base
 constexpr std::uint64_t most_empty_rows = std::uint64_t{1} << 20;
-const std::string own_memory = "the type it is read into has memory of its own; stele::Array takes it where it lies";
+const std::string own_memory = "the type it is read into owns its memory; use stele::Array";
 
 }  // namespace
 

@@ -30,7 +30,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
   const std::uint64_t alignment = alignment_to_map(item.header.dtype);
   if (bytes.size() != item.bytes || reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
     if (context_.mapping->mode() == MapMode::read_write) {
-      error(Errc::not_mappable, "the array is not aligned in the file, so that changes could not reach it");
+      error(Errc::not_mappable, "the array is not aligned in the file, so changes could not be written to it");
     }
     return nullptr;
   }

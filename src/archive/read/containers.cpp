@@ -98,7 +98,7 @@ std::optional<std::uint64_t> Decoder::begin_items() {
     error(Errc::type_mismatch, "expected a sequence, found one " + target.view().dtype.name());
   }
   check_rows({target.view(), target.buffer()});
-  refuse_copy(target.view().byte_size(), "it is read item by item; stele::Array takes it where it lies");
+  refuse_copy(target.view().byte_size(), "it is read item by item; use stele::Array");
   items_ = array_items(target.view(), target.buffer(), *this);
   items_depth_ = 1;
   return items_->begin_sequence();

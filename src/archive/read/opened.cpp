@@ -242,7 +242,7 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
   std::unique_ptr<Source> source = file_source(path);
   if (options.offset != 0) {
     if (!source->random_access() || options.offset > *source->size()) {
-      fail(Errc::invalid_argument, "the offset lies behind the end of " + path.text());
+      fail(Errc::invalid_argument, "the offset is after the end of " + path.text());
     }
     source = std::make_unique<TailSource>(std::move(source), options.offset);
   }

@@ -135,7 +135,7 @@ struct Reader::State {
     tail = read_tail(from, position);
     if (from.mapping != nullptr && from.mapping->mode() == MapMode::read_write) {
       if (position != 0) {
-        fail(Errc::not_mappable, "only the first archive of a file can be mapped to be written");
+        fail(Errc::not_mappable, "only the first archive of a file can be mapped for writing");
       }
       from.mapping = updating_mapping(from.mapping, tail ? *tail : find_tail(from, 0));
     }
@@ -160,7 +160,7 @@ struct Reader::State {
       next = copy;
     }
     if (!may_be_label(next)) {
-      fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, position});
+      fail(Errc::damaged, "bytes that are not an archive follow the archive", {{}, position});
     }
   }
 

@@ -271,7 +271,7 @@ SharedIn Decoder::begin_shared() {
   }
   if (stack_is_low()) {
     error(Errc::limit_exceeded,
-          "pointers lead to each other so deep that the stack of this thread has no room for more");
+          "pointers point to each other so deeply that the stack of this thread has no room for more");
   }
   prepare();
   item_at_ = in_->position();
@@ -576,7 +576,7 @@ void Decoder::enter_shared(std::uint64_t index) {
   }
   if (references_.size() >= in_->options().limits.depth) {
     error(Errc::limit_exceeded,
-          "references lead to each other more than " + std::to_string(references_.size()) + " deep");
+          "references follow one another more than " + std::to_string(references_.size()) + " deep");
   }
   Reference reference;
   reference.from = in_;
@@ -616,7 +616,7 @@ void Decoder::enter_shared(std::uint64_t index) {
   // Consumes the mark; the value itself is next.
   const Head mark = in_->head();
   if (mark.major != Major::tag || mark.value != frozen::tag_shareable) {
-    error(Errc::damaged, "a reference leads to a value that is not marked as shared");
+    error(Errc::damaged, "a reference points to a value that is not marked as shared");
   }
   ++shared_count_;
   pending_shared_.clear();

@@ -310,7 +310,7 @@ class ValueWriter {
     }
     const Value* found = whole()->anchors.find(value.anchor());
     if (found == nullptr) {
-      fail(Errc::invalid_argument, "a reference leads out of the value that is written");
+      fail(Errc::invalid_argument, "the target of a reference is not in the value that is written");
     }
     return *found;
   }

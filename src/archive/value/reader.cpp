@@ -231,7 +231,7 @@ class ValueReader final : public InVisitor {
     const Shared& shared = shared_[static_cast<std::size_t>(index)];
     const Value* target = shared.array != nullptr ? shared.array : anchors_.find(shared.anchor);
     if (target == nullptr) {
-      error(Errc::not_found, "a reference leads out of the value that is read");
+      error(Errc::not_found, "the target of a reference is not in the value that is read");
     }
     detours_.push_back(next_);
     next_ = target;
@@ -303,7 +303,7 @@ class ValueReader final : public InVisitor {
         require_depth(references++);  // they may form a cycle
         value = anchors_.find(value->anchor());
         if (value == nullptr) {
-          error(Errc::not_found, "a reference leads out of the value that is read");
+          error(Errc::not_found, "the target of a reference is not in the value that is read");
         }
       } else {
         return *value;

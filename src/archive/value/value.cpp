@@ -465,7 +465,7 @@ const Value& Value::at_path(std::string_view path) const& {
     }
     const Value* target = anchors.find(found.anchor());
     if (target == nullptr) {
-      fail(Errc::not_found, "the reference leads out of the value", {path, {}});
+      fail(Errc::not_found, "the target of the reference is not in the value", {path, {}});
     }
     return target->inside();
   };

@@ -103,7 +103,7 @@ Measurement measure_here(const Value& value, const Candidate& candidate, const M
         const std::int64_t reached = peak.above();
         measured.load_memory = reached < 0 ? -1 : std::max<std::int64_t>(reached - peak.grown(), 0);
         if (!(loaded == value)) {
-          fail(Errc::damaged, "what is loaded is not what was saved");
+          fail(Errc::damaged, "the loaded object differs from the saved one");
         }
       }
     }
@@ -212,7 +212,7 @@ Measurement measure(const Value& value, const Candidate& candidate, const Measur
     got = ::read(pipe[0], &report, sizeof(report));
   } while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(sizeof(report))) {
-    fail(Errc::limit_exceeded, "the process was ended by the system, probably for want of memory");
+    fail(Errc::limit_exceeded, "the system ended the process, probably because memory ran out");
   }
   if (report.failed) {
     fail(report.code, report.message.data());

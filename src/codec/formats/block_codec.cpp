@@ -67,7 +67,7 @@ class FunctionsEncoder final : public BlockEncoder {
     out.resize(data);
     functions_->compress(plain, level_, out);
     if (out.size() < data) {
-      fail(Errc::invalid_argument, functions_->name + ": the function that compresses has taken bytes away");
+      fail(Errc::invalid_argument, functions_->name + ": the compress function removed bytes from its output");
     }
     if (out.size() - data >= plain.size()) {
       out.resize(data);
@@ -283,7 +283,7 @@ std::shared_ptr<const Codec> block_codec(BlockFunctions functions) {
   }
   const auto [lowest, highest, standard] = functions.levels;
   if (lowest > standard || standard > highest) {
-    refuse(functions, "its standard level is none of its levels");
+    refuse(functions, "its standard level is not one of its levels");
   }
   for (const std::string& extension : functions.extensions) {
     if (extension.size() < 2 || extension.front() != '.') {

@@ -79,7 +79,7 @@ void Intake::take_until(std::uint64_t position) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), position - source_at_));
     const std::size_t count = stored_.read(MutableBytes(scratch).first(want));
     if (count == 0) {
-      fail(Errc::io, "the input ends before what was seen of it");
+      fail(Errc::io, "the input ends before bytes that peek() returned");
     }
     source_at_ += count;
   }

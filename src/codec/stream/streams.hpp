@@ -73,7 +73,7 @@ class StreamsSource : public Source {
       }
       if (!in_.ready().empty()) {
         if (step.used == 0) {
-          failed(Errc::damaged, "its data leads nowhere");
+          failed(Errc::damaged, "its data cannot be decoded further");
         }
       } else if (!in_.fill(to_come())) {
         ended_early();

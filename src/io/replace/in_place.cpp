@@ -55,7 +55,7 @@ class InPlaceSink final : public Sink {
   void patch(std::uint64_t offset, Bytes bytes) override {
     require_open();
     if (offset > written_ || bytes.size() > written_ - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to " + name_);
+      fail(Errc::invalid_argument, "patch beyond what was written to " + name_);
     }
     guarded([&] { write_all_at(gathered_.get(), offset, bytes, name_); });
   }

@@ -333,7 +333,7 @@ const char* BloomFilter::fault() const noexcept {
     return "the number of hashes is not between 1 and 64";
   }
   if (!words_.array().is_dense() || words_.size() > most_words || (blocked_ && words_.size() % block_words != 0)) {
-    return "the words are not of the form that the other fields tell";
+    return "the words do not match the other fields";
   }
   return nullptr;
 }

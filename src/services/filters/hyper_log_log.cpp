@@ -130,7 +130,7 @@ void Walk<HyperLogLog>::read(InVisitor& in, HyperLogLog& value) {
     }
     const bool good = precision >= min_precision && precision <= max_precision &&
                       sketch.registers_.size() == std::uint64_t{1} << precision && sketch.registers_.array().is_dense();
-    return good ? nullptr : "the registers are not as many as the precision asks for";
+    return good ? nullptr : "the number of registers does not match the precision";
   });
 }
 

@@ -268,7 +268,7 @@ class LzmaSource final : public StreamsSource {
         ended_early();
       }
       if (step.used == 0) {
-        failed(Errc::damaged, "its data leads nowhere");
+        failed(Errc::damaged, "its data cannot be decoded further");
       }
     }
   }

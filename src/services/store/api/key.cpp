@@ -113,7 +113,7 @@ Key Key::from_sortable(std::string_view sortable) {
     good = tag == byte_string || is_utf8(sortable.substr(1));
   }
   if (!good) {
-    fail(Errc::damaged, "the index holds a key that is none");
+    fail(Errc::damaged, "the index has an invalid key");
   }
   Key key{0};
   key.sortable_ = sortable;

@@ -43,8 +43,7 @@ void pass_for_another_attempt(const Error& error, int attempt) {
   }
   if (attempt >= most_attempts) {
     if (error.code() == Errc::not_found) {  // a missing value must be reported
-      fail(Errc::damaged, error.message() + "; Store::recover() makes the index anew without it",
-           {.file = error.file()});
+      fail(Errc::damaged, error.message() + "; Store::recover() rebuilds the index without it", {.file = error.file()});
     }
     throw;
   }
@@ -128,7 +127,7 @@ void StoreCore::open_folder() {
     const WriterLock lock(folder, std::max(options.wait_ms, making_ms));
     for (const std::string& file : folder.names()) {
       if (shard_number(file)) {
-        fail(Errc::damaged, path + " has shards and no index; Store::recover() makes it anew");
+        fail(Errc::damaged, path + " has shards and no index; Store::recover() rebuilds it");
       }
     }
     if (!has_index()) {  // another process may have been faster
@@ -224,7 +223,7 @@ void StoreCore::require_open() const {
 const Shard& StoreSnapshot::shard(std::uint32_t number) const {
   const auto found = shards.find(number);
   if (found == shards.end()) {
-    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which cannot be read");
+    fail(Errc::damaged, "the store's index refers to shard " + std::to_string(number) + ", which cannot be read");
   }
   return *found->second;
 }
@@ -278,7 +277,7 @@ StoreSnapshot StoreCore::snapshot(bool all) {
 StoreValue StoreCore::value(const Shard& shard, const Position& position, const Key* key) const {
   Shard::Found found = shard.record(position, options.verify);
   if (key != nullptr && !found.record.is_key(*key)) {
-    shard.fail_damaged("is of another key than the index says", position.offset);
+    shard.fail_damaged("has another key than the index says", position.offset);
   }
   return StoreRecord::value(std::move(found), *codec, load.limits);
 }

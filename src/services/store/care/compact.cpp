@@ -98,7 +98,7 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
         const Shard::Found found = shard.record(position, Verify::full);
         block.key(i, key);
         if (!found.record.is_key(Key::from_sortable(key))) {
-          shard.fail_damaged("is of another key than the index says", position.offset);
+          shard.fail_damaged("has another key than the index says", position.offset);
         }
         const Bytes record = shard.part(position.offset, position.length).bytes;
         const std::size_t payload =

@@ -164,11 +164,12 @@ class Fit {
     }
     const std::uint64_t size = shard->size();
     if (size < entry.length) {
-      problem(path + " has " + std::to_string(size) + " bytes; by the index it has " + std::to_string(entry.length));
+      problem(path + " has " + std::to_string(size) + " bytes; by the index it should have " +
+              std::to_string(entry.length));
       return;
     }
     if (!fits(*shard, entry)) {
-      problem(path + " does not have the mark of a commit where by the index it has one (offset " +
+      problem(path + " does not have a commit mark where the index says (offset " +
               std::to_string(entry.length - mark_bytes) + ')');
       return;
     }
@@ -270,7 +271,7 @@ StoreFit fit_store(const Folder& folder, const FitState& known, Tails how, const
 
 std::string not_fitting(const std::string& folder, const std::string& problem) {
   return "the index and the shards in " + folder + " do not belong together: " + problem +
-         "; Store::recover() makes the index anew";
+         "; Store::recover() rebuilds the index";
 }
 
 }  // namespace stele

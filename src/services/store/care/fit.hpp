@@ -46,7 +46,7 @@ StoreFit fit_store(const Folder& folder, const FitState& known, Tails how, const
 /// Whether a shard has the mark of a commit where its entry says. Throws: Error(io).
 bool fits(const Shard& shard, const ShardEntry& entry);
 
-/// The message for files that do not belong together; ends with "…; Store::recover() makes the index anew".
+/// The message for files that do not belong together; ends with "…; Store::recover() rebuilds the index".
 std::string not_fitting(const std::string& folder, const std::string& problem);
 
 }  // namespace stele

@@ -444,7 +444,7 @@ class Uncertain {
     if (report_.uncertain_count > 0) {
       note_problem(report_, std::to_string(report_.uncertain_count) +
                                 (report_.uncertain_count == 1 ? " key" : " keys") +
-                                " may lead to an older value, or may have been erased");
+                                " may have an older value, or may have been erased");
     }
   }
 

@@ -83,14 +83,14 @@ StoreReport Store::verify(const StoreProgress& progress) const {
     total += position.length;
   });
   if (report.good() && positions.size() != snapshot.blocks->values()) {
-    note_problem(report, "the index has " + std::to_string(positions.size()) + " keys and says it has " +
+    note_problem(report, "the index has " + std::to_string(positions.size()) + " keys, but records a total of " +
                              std::to_string(snapshot.blocks->values()));
   }
   for (const ShardEntry& entry : snapshot.table) {
     if (report.good() && live[entry.number] != std::pair{entry.live_values, entry.live_bytes}) {
       note_problem(report, "shard " + std::to_string(entry.number) + ": the table counts " +
                                std::to_string(entry.live_values) + " values of " + std::to_string(entry.live_bytes) +
-                               " bytes, and there are others");
+                               " bytes, which does not match the keys");
     }
   }
   std::sort(positions.begin(), positions.end(), [](const Position& a, const Position& b) {
@@ -109,7 +109,7 @@ StoreReport Store::verify(const StoreProgress& progress) const {
       Shard::Found found = shard.record(position, Verify::full);
       const Key key = found.record.decode_key();
       if (state_->locate(*snapshot.blocks, key) != position) {
-        shard.fail_damaged("is of another key than the index says", position.offset);
+        shard.fail_damaged("has another key than the index says", position.offset);
       }
       if (found.record.dictionary) {
         StoreRecord::value(std::move(found), *state_->codec, state_->load.limits);
@@ -134,7 +134,7 @@ StoreReport Store::verify(const StoreProgress& progress) const {
         ++count;
         if (!snapshot.blocks->covering(*key).find(*key)) {
           note_problem(report, "the order \"" + order.name +
-                                   "\" has a key that is gone: " + Key::from_sortable(*key).describe());
+                                   "\" has a key that the index lacks: " + Key::from_sortable(*key).describe());
         }
       }
       if (count != positions.size()) {

@@ -194,7 +194,7 @@ std::size_t first_map() {
 /// Replaces LMDB's handler, which aborts the program.
 void fail_assertion(MDB_env* env, const char* text) {
   static_cast<std::atomic<bool>*>(::mdb_env_get_userctx(env))->store(true);
-  fail(Errc::damaged, std::string("the store's index is damaged (LMDB: ") + text + "); Store::recover() makes it anew");
+  fail(Errc::damaged, std::string("the store's index is damaged (LMDB: ") + text + "); Store::recover() rebuilds it");
 }
 
 int try_to_open(MDB_env*& env, const std::string& path, unsigned flags) {
@@ -314,7 +314,7 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
   std::uint64_t size = 0;
   id = id_of(path, &size);
   if (!id) {
-    fail(Errc::io, "the index of " + folder + " went away while it was opened");
+    fail(Errc::io, "the index of " + folder + " disappeared while it was opened");
   }
   if (environment->env != nullptr) {
     check(::mdb_env_set_userctx(environment->env, &environment->broken), "open");
@@ -408,7 +408,7 @@ void Index::check_pages() {
 std::unique_ptr<IndexWrite> Index::write() {
   require_same_process();
   if (environment_->broken) {
-    fail(Errc::damaged, "the store's index is damaged; Store::recover() makes it anew");
+    fail(Errc::damaged, "the store's index is damaged; Store::recover() rebuilds it");
   }
   MDB_txn* transaction = nullptr;
   check(::mdb_txn_begin(environment_->env, nullptr, 0, &transaction), "write to");
@@ -452,7 +452,7 @@ void IndexRead::begin() {
       break;
     }
     if (attempt == most_attempts) {
-      fail(Errc::damaged, "the store's index and its lock do not belong together; Store::recover() makes it anew");
+      fail(Errc::damaged, "the store's index and its lock do not belong together; Store::recover() rebuilds it");
     }
     ::mdb_txn_reset(transaction_);  // others have committed twice meanwhile
     check(::mdb_txn_renew(transaction_), "read");
@@ -612,7 +612,7 @@ std::optional<std::string> IndexRead::order_entry() const {
   }
   const Bytes size = order_tree_.value();  // size of the value to sort by
   if (size.size() != 1 || order_prefix + std::to_integer<std::size_t>(size[0]) > entry.size()) {
-    fail(Errc::damaged, "the store's index: an entry of an order has another form");
+    fail(Errc::damaged, "the store's index: an entry of an order has an unknown form");
   }
   return std::string(entry.substr(order_prefix + std::to_integer<std::size_t>(size[0])));
 }

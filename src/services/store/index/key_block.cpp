@@ -81,7 +81,7 @@ KeyBlock::KeyBlock(std::string_view low, Bytes stored, Check check) : low_(low) 
   }
   prefix_ = std::string_view(bytes + take(prefix_size), prefix_size);
   if (prefix_size > Key::max_size + 1 || (suffix_size_ == 0 && count_ > 1)) {
-    damaged("has keys that are none");  // and would take too much memory
+    damaged("has invalid keys");  // and would take too much memory
   }
   if (suffix_size_ == none) {
     ends_ = stored.data() + take(2 * count_);

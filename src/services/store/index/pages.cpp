@@ -42,7 +42,7 @@ IndexRoot::Tree tree_of(const std::byte* description) {
 void fail_page(std::uint64_t number) {
   fail(Errc::damaged, "the store's index has a damaged page" +
                           (number == no_page ? std::string() : ": number " + std::to_string(number)) +
-                          "; Store::recover() makes it anew");
+                          "; Store::recover() rebuilds it");
 }
 
 Page::Page(Bytes file, std::uint64_t page_size, std::uint64_t number, bool branch)
@@ -117,7 +117,7 @@ FirstPages copy_first_pages(Bytes file) {
   std::size_t at = 0;
   for (auto& page : pages) {
     if (file.size() < at + page.size()) {
-      fail(Errc::damaged, "the store's index is cut off; Store::recover() makes it anew");
+      fail(Errc::damaged, "the store's index is cut off; Store::recover() rebuilds it");
     }
     std::memcpy(page.data(), file.data() + at, page.size());
     at = lmdb::load<std::uint32_t>(page.data() + lmdb::page_head + lmdb::free_tree);
@@ -132,7 +132,7 @@ IndexRoot root_of(const FirstPages& pages, std::size_t i) {
     fail_page(i);
   }
   if (load<std::uint32_t>(meta + version_at) != version) {
-    fail(Errc::unsupported, "the store's index is of another version of LMDB; Store::recover() makes it anew");
+    fail(Errc::unsupported, "the store's index is of another version of LMDB; Store::recover() rebuilds it");
   }
   IndexRoot root;
   root.page_size = load<std::uint32_t>(meta + free_tree);
@@ -183,7 +183,7 @@ void check_index_root(const IndexRoot& root, Bytes file) {
     }
   }
   if (root.last_page < 1 || root.last_page > file.size() / root.page_size) {  // the last page may not be written yet
-    fail(Errc::damaged, "the store's index is cut off; Store::recover() makes it anew");
+    fail(Errc::damaged, "the store's index is cut off; Store::recover() rebuilds it");
   }
 }
 

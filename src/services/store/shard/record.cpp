@@ -24,7 +24,7 @@ constexpr std::size_t plain_size_bytes = 8;  // before the compressed bytes of a
 std::uint64_t read_check(cbor::Cursor& cursor) {
   const cbor::Head head = cursor.head();
   if (head.major != Major::bytes || head.indefinite() || head.value != check_size) {
-    cursor.bad("a record without a check");
+    cursor.bad("a record without a checksum");
   }
   return load_le<std::uint64_t>(cursor.take(check_size).data());
 }
@@ -33,7 +33,7 @@ Bytes read_key(cbor::Cursor& cursor, Bytes bytes, std::uint64_t offset) {
   const auto at = static_cast<std::size_t>(cursor.position() - offset);
   const cbor::Head head = cursor.head();
   if (head.indefinite() || head.major > Major::text) {
-    cursor.bad("a record whose key is none");
+    cursor.bad("a record with an invalid key");
   }
   if (head.major >= Major::bytes) {
     if (head.value > Key::max_size) {
@@ -51,11 +51,11 @@ void skip_value(cbor::Cursor& cursor) {
   if (head.major == Major::tag && (head.value == tag_item || head.value == tag_archive)) {
     head = cursor.head();
     if (head.major != Major::bytes) {
-      cursor.bad("a value in another form");
+      cursor.bad("a value of an unknown form");
     }
   }
   if (head.indefinite() || head.major == Major::array || head.major == Major::map || head.major == Major::tag) {
-    cursor.bad("a value in another form");
+    cursor.bad("a value of an unknown form");
   }
   if (head.major == Major::bytes || head.major == Major::text) {
     cursor.take(head.value);
@@ -102,7 +102,7 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
     case record_commit: {
       const cbor::Head head = cursor.head();
       if (head.major != Major::bytes || head.value != mark_payload || head.indefinite()) {
-        cursor.bad("a commit in another form");
+        cursor.bad("a commit mark of an unknown form");
       }
       const Bytes all = cursor.take(head.value);
       record.check = load_le<std::uint64_t>(all.data());
@@ -127,21 +127,21 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
     skip_value(cursor);
     record.value = bytes.subspan(at, here() - at);
     if (record.value.size() > large_value + 2 * cbor::max_head) {
-      cursor.bad("a large value without a check of its own");
+      cursor.bad("a large value without its own checksum");
     }
   } else if (record.items == record_packed) {
     record.dictionary = cursor.natural();
     if (cursor.array() != 2) {
-      cursor.bad("a compressed value in another form");
+      cursor.bad("a compressed value of an unknown form");
     }
     record.plain_size = cursor.natural();
     const cbor::Head head = cursor.head();
     if (head.major != Major::bytes || head.indefinite()) {
-      cursor.bad("a compressed value that is no byte string");
+      cursor.bad("a compressed value that is not a byte string");
     }
     record.value = cursor.take(head.value);
     if (record.value.size() > large_value) {
-      cursor.bad("a large value without a check of its own");
+      cursor.bad("a large value without its own checksum");
     }
   } else if (record.items == record_large) {
     record.value_check = read_check(cursor);
@@ -152,7 +152,7 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
       head = cursor.head();
     }
     if ((head.major != Major::bytes && head.major != Major::text) || head.indefinite()) {
-      cursor.bad("a large value in another form");
+      cursor.bad("a large value of an unknown form");
     }
     checked_to = here();
     cursor.take(head.value);
@@ -342,7 +342,7 @@ std::vector<std::byte> encode_header(const ShardHeader& header) {
 
 ShardHeader decode_header(Bytes bytes) {
   if (bytes.size() < header_bytes || std::memcmp(bytes.data(), label.data(), label.size()) != 0) {
-    fail(Errc::not_an_archive, "the file is no shard of a store", {{}, 0});
+    fail(Errc::not_an_archive, "the file is not a shard of a store", {{}, 0});
   }
   const Bytes body = bytes.subspan(header_bytes - header_size, header_size);
   if (load_le<std::uint64_t>(body.data()) != xxh3_64(body.subspan(check_size))) {

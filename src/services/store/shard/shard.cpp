@@ -138,10 +138,10 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   try {
     record = parse_record(at.bytes, position.offset);
   } catch (const Error& error) {
-    fail_damaged("is no record: " + error.message(), position.offset);
+    fail_damaged("is not a record: " + error.message(), position.offset);
   }
   if (record.length != position.length || !record.holds_value()) {
-    fail_damaged("is another than the index says", position.offset);
+    fail_damaged("differs from what the index says", position.offset);
   }
   if (verify == Verify::none) {
     return found;

@@ -163,7 +163,7 @@ bool ValueCodec::compress(Bytes plain, std::uint64_t dictionary, std::vector<std
 std::vector<std::byte> ValueCodec::decompress(Bytes compressed, std::uint64_t plain_size, std::uint64_t dictionary,
                                               const Limits& limits) const {
   if (codec_ == nullptr) {
-    fail_damaged("lies in a store that has no codec");
+    fail_damaged("is in a store without a codec");
   }
   if (plain_size > limits.allocation ||
       (plain_size > free_expansion && plain_size / limits.expansion > compressed.size())) {

@@ -18,7 +18,7 @@ ShardEntry& Tally::entry(std::uint32_t number) {
   }
   ShardEntry* const found = find_entry(table, number);
   if (found == nullptr) {
-    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which is not in its table");
+    fail(Errc::damaged, "the store's index refers to shard " + std::to_string(number) + ", which is not in its table");
   }
   last_ = static_cast<std::size_t>(found - table.data());
   return *found;

@@ -621,7 +621,7 @@ void StoreWriter::renew_list() noexcept {
 
 void StoreWriter::require_idle() const {
   if (calling_) {
-    fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store it is called by");
+    fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store that called it");
   }
 }
 
