@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`stele store`: every command, and exchange with what Python's json and NumPy write and read.
+"""`stele store`: every command, and import and export of files of Python's json and NumPy.
 
 Runs in an empty folder; STELE_BIN names the program.
 """
