@@ -9,8 +9,8 @@
 
 namespace stele::cli {
 
-/// The bytes from `offset` on: in order, and with random access if the input has it. Throws: Error(not_found),
-/// Error(io), Error(truncated) if the input is shorter.
+/// The bytes from `offset` on: in order, and with random access if the input has it.
+/// Throws: Error(not_found), Error(io), Error(truncated) if the input is shorter.
 std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset = 0);
 
 /// An archive to read in parts. Input without random access, such as a pipe, is read into memory after its first bytes

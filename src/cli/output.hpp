@@ -32,8 +32,8 @@ class Output final : public Sink {
   std::uint64_t count_ = 0;
 };
 
-/// For an uncompressed file. Throws: Error(invalid_argument) if its name means compression, Error(unknown_codec) as
-/// Codecs::by_extension().
+/// For an uncompressed file.
+/// Throws: Error(invalid_argument) if its name means compression, Error(unknown_codec) as Codecs::by_extension().
 void refuse_compressed_name(const std::string& output);
 /// The codec with the given name, or else the one for the output's extension; null for plain. Throws:
 /// Error(unknown_codec), Error(invalid_argument) for a level without a codec.

@@ -35,8 +35,8 @@ struct Passed {
 };
 
 /// Reads all archives of `stored` and checks everything in them. Writes the plain bytes to `to`, unless it is null,
-/// before they are checked: close it only if nothing is thrown. Throws: Error(not_an_archive), Error(truncated),
-/// Error(damaged) …
+/// before they are checked: close it only if nothing is thrown.
+/// Throws: Error(not_an_archive), Error(truncated), Error(damaged) …
 Passed pass_archives(std::unique_ptr<Source> stored, Sink* to, const PassOptions& options);
 
 }  // namespace stele::cli

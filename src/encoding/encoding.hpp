@@ -72,8 +72,9 @@ struct StoredEncoding {
   std::uint64_t base = 0;              // narrow only
   Bytes table{};                       // palette only
 };
-/// The encoding that a file describes, for elements of `item_size` bytes. Throws: Error(unsupported) for an unknown
-/// name and sizes beyond the limits above; Error(malformed) for parameters that contradict each other or the elements.
+/// The encoding that a file describes, for elements of `item_size` bytes.
+/// Throws: Error(unsupported) for an unknown name and sizes beyond the limits above; Error(malformed) for parameters
+/// that contradict each other or the elements.
 Encoding checked_encoding(const StoredEncoding& stored, std::uint64_t item_size, ElementClass element_class);
 
 /// The elements of an array in stored order; for complex numbers, their components.
@@ -90,8 +91,8 @@ Encoding bits_encoding();
 
 /// The encoding with this name: "none", or stages as in "delta+shuffle". Leaves out stages that cannot help these
 /// elements: narrow unless integers fit fewer bytes, palette unless it makes the array smaller, delta of anything but
-/// numbers, shuffle of single bytes. Reads the whole array for narrow and palette. Throws: Error(invalid_argument) for
-/// an unknown name.
+/// numbers, shuffle of single bytes. Reads the whole array for narrow and palette.
+/// Throws: Error(invalid_argument) for an unknown name.
 Encoding plan_encoding(const Elements& elements, std::string_view name);
 
 /// The best encoding in a trial on samples. `compressed_size` compresses bytes as the array will be compressed and
@@ -113,8 +114,8 @@ class EncodingScratch {
 void encode_block(const Encoding& encoding, const std::byte* elements, std::uint64_t count, std::byte* stored,
                   EncodingScratch& scratch);
 
-/// Decodes what encode_block() produced. Other bytes give some elements or an error. Throws: Error(damaged) for an
-/// index outside the palette and for a bit after the last element.
+/// Decodes what encode_block() produced. Other bytes give some elements or an error.
+/// Throws: Error(damaged) for an index outside the palette and for a bit after the last element.
 void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64_t count, std::byte* elements,
                   EncodingScratch& scratch);
 

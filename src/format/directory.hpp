@@ -85,7 +85,8 @@ struct Directory {
 /// Encodes the directory as one CBOR item.
 std::vector<std::byte> encode_directory(const Directory& directory);
 /// Decodes a directory; skips unknown keys. Checks that arrays ascend, do not overlap and end before `offset`, the
-/// offset of the directory itself. Throws: Error(malformed), Error(unsupported) for a newer format.
+/// offset of the directory itself.
+/// Throws: Error(malformed), Error(unsupported) for a newer format.
 Directory decode_directory(Bytes item, std::uint64_t offset);
 /// Overwrites the checksum of array number `array` in an encoded directory.
 void patch_checksum(std::span<std::byte> item, std::size_t array, std::uint64_t checksum);
@@ -101,7 +102,8 @@ struct Trailer {
 /// Encodes the trailer as a byte string item of trailer_bytes.
 std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trailer) noexcept;
 /// Decodes a trailer and checks that its numbers are consistent. `position` is the offset of the item in the archive,
-/// if known. Throws: Error(damaged), Error(truncated).
+/// if known.
+/// Throws: Error(damaged), Error(truncated).
 Trailer decode_trailer(std::span<const std::byte, frozen::trailer_bytes> item, std::uint64_t position);
 
 }  // namespace stele

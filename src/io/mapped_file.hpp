@@ -19,7 +19,8 @@ class MappedFile {
 
   /// A read-only mapping of `length` bytes of an open file from `offset` on. The file may be shorter: bytes appended
   /// later appear in the mapping, but an access after the end of the file kills the process. Null if there is not
-  /// enough address space, or the file system does not support mapping. Throws: Error(io).
+  /// enough address space, or the file system does not support mapping.
+  /// Throws: Error(io).
   static std::shared_ptr<Mapping> try_to_map(int file, const std::string& name, std::uint64_t offset,
                                              std::uint64_t length);
   /// A copy of the same bytes in memory. Throws: Error(io), Error(truncated).

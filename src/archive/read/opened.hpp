@@ -64,7 +64,8 @@ bool may_be_label(Bytes first) noexcept;
 void hold_plain(Opened& opened);
 
 /// Reads the end of the archive at `start` from the end of the source. Nothing if the source has no random access or
-/// the archive does not end where the source does. Throws: Error(damaged) …
+/// the archive does not end where the source does.
+/// Throws: Error(damaged) …
 std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start);
 /// A read_write mapping that updates the archive's checksums when the last user releases it.
 std::shared_ptr<Mapping> updating_mapping(std::shared_ptr<Mapping> mapping, Tail tail);

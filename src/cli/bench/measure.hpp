@@ -38,8 +38,8 @@ struct Measurement {
 /// Saves and loads `value` in a child process, so that the heap of one candidate does not affect the next. The loaded
 /// object must equal the saved one. Calls `waiting` every tenth of a second; an exception from it ends the child. The
 /// kernel's peak of resident memory (VmHWM) is reset before saving and before loading. The memory of saving is the peak
-/// minus the memory resident before; for loading, also minus the loaded object. Throws: Error of the child,
-/// Error(limit_exceeded) if it takes too long or is ended by a signal, Error(io).
+/// minus the memory resident before; for loading, also minus the loaded object.
+/// Throws: Error of the child, Error(limit_exceeded) if it takes too long or is ended by a signal, Error(io).
 Measurement measure(const Value& value, const Candidate& candidate, const MeasureOptions& options,
                     const std::function<void()>& waiting);
 

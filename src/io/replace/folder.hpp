@@ -16,7 +16,7 @@ class Folder {
  public:
   /// Not open.
   Folder() = default;
-  /// Opens the folder at `path`. Not open on failure.
+  /// Opens the folder at `path`; empty: the current folder. Not open on failure.
   static Folder open(const std::string& path);
   Folder open_folder(const std::string& path) const;
 

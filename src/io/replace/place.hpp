@@ -28,8 +28,8 @@ struct OpenedPath {
   std::uint64_t start = 0;  // where the data begins: the position of a descriptor that has one
 };
 
-/// `flags` as for open(2), for reading. On failure the result is not open and errno is set. Throws: Error(io) for a
-/// descriptor that does not allow it.
+/// `flags` as for open(2), for reading. On failure the result is not open and errno is set.
+/// Throws: Error(io) for a descriptor that does not allow it.
 OpenedPath open_path_or_descriptor(const std::string& path, int flags);
 
 /// Duplicates `fd`, which must be open for the access in `flags`. `path` is its name in messages. Throws: Error(io).

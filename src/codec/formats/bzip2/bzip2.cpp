@@ -46,7 +46,8 @@ bool is_header(const std::byte* bytes) {
 }
 
 /// Decodes one or more complete streams, with nothing after them, and counts their plain bytes; stops after `most`.
-/// Bytes from number n on are written to room(n), which is never empty. Throws: Error(damaged).
+/// Bytes from number n on are written to room(n), which is never empty.
+/// Throws: Error(damaged).
 template <class Room>
 std::size_t decode_streams(Bunzip& bunzip, Bytes stored, std::size_t most, const Room& room) {
   std::size_t made = 0;

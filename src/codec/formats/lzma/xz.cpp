@@ -47,8 +47,8 @@ class BlockHeader {
   BlockHeader& operator=(const BlockHeader&) = delete;
   ~BlockHeader() { free_filters(); }
 
-  /// Decodes the header at `bytes`; its first byte gives its size. Throws: Error(limit_exceeded) if decoding the block
-  /// would need more than `memory_limit` bytes.
+  /// Decodes the header at `bytes`; its first byte gives its size.
+  /// Throws: Error(limit_exceeded) if decoding the block would need more than `memory_limit` bytes.
   void decode(const std::byte* bytes, lzma_check check, std::uint64_t memory_limit) {
     free_filters();
     block_ = {};

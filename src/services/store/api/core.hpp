@@ -46,8 +46,8 @@ struct StoreCore {
   /// The writer; created by the first call. `write_mutex` must be held.
   StoreWriter& writing();
   std::shared_ptr<StoreWriter> writer() const;
-  /// Locks out other writers, after waiting for the batch of another thread to end. Throws: Error(invalid_argument)
-  /// while this thread has a batch open.
+  /// Locks out other writers, after waiting for the batch of another thread to end.
+  /// Throws: Error(invalid_argument) while this thread has a batch open.
   std::unique_lock<std::recursive_mutex> without_batch();
   /// Commits pending changes, unless a batch is open. Does nothing for a reader.
   void commit_waiting();

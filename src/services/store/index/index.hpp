@@ -87,7 +87,8 @@ class Index {
  public:
   /// `make`: create the index if there is none. Checks all pages unless `verify` is none or, if automatic, the index is
   /// larger than 64 MiB. A user without write permission for the folder reads without LMDB's lock; reads during a
-  /// commit may then have to be repeated. Throws: Error(not_found), Error(io), Error(damaged).
+  /// commit may then have to be repeated.
+  /// Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Index> open(const std::string& folder, bool make, bool writable,
                                      const std::string& name = "index.lmdb", Verify verify = Verify::automatic);
   /// Renames a new index and replaces the old one, which is lost. Only the caller may have the new index open.

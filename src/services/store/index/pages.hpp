@@ -84,8 +84,8 @@ struct IndexRoot {
 };
 
 /// The states described by the two first pages; the later one is the latest. Checks only their form. Others may write
-/// them meanwhile. Throws: Error(damaged) if they are not those of an index, Error(unsupported) for another version of
-/// LMDB's format.
+/// them meanwhile.
+/// Throws: Error(damaged) if they are not those of an index, Error(unsupported) for another version of LMDB's format.
 std::array<IndexRoot, 2> index_roots(Bytes file);
 /// The later one.
 const IndexRoot& last_of(const std::array<IndexRoot, 2>& roots) noexcept;
@@ -93,7 +93,8 @@ const IndexRoot& last_of(const std::array<IndexRoot, 2>& roots) noexcept;
 void check_index_root(const IndexRoot& root, Bytes file);
 
 /// Checks all pages of a state, and the list of free pages: form, bounds, order of keys, no page used twice. `file` is
-/// the whole file. The pages must not change meanwhile. Takes about 1 ms for 10 MiB. Throws: Error(damaged).
+/// the whole file. The pages must not change meanwhile. Takes about 1 ms for 10 MiB.
+/// Throws: Error(damaged).
 void check_index_pages(Bytes file, const IndexRoot& state);
 
 }  // namespace stele

@@ -19,7 +19,8 @@ class GrowingFile {
   GrowingFile() = default;
   /// `reserve`: the size in bytes to which the file may grow without a new mapping. If there is not enough address
   /// space, only the file's current size is mapped. If that fails too, nothing is mapped; parts are then mapped one by
-  /// one, or read. Throws: Error(io), Error(not_mappable).
+  /// one, or read.
+  /// Throws: Error(io), Error(not_mappable).
   void open(OwnedDescriptor file, std::string path, std::uint64_t reserve);
   /// Uses the first `size` bytes of an existing mapping.
   void set(std::shared_ptr<Mapping> mapping, std::string path, std::uint64_t size);
@@ -30,8 +31,8 @@ class GrowingFile {
   /// The current size of the file. Throws: Error(io).
   std::uint64_t size() const;
 
-  /// `length` bytes at `offset`, and the mapping that holds them. Throws: Error(truncated) if the file is shorter,
-  /// Error(io).
+  /// `length` bytes at `offset`, and the mapping that holds them.
+  /// Throws: Error(truncated) if the file is shorter, Error(io).
   struct Part {
     std::shared_ptr<Mapping> mapping;
     Bytes bytes;
@@ -40,7 +41,8 @@ class GrowingFile {
   /// The same, copied to separate memory.
   Part read(std::uint64_t offset, std::uint64_t length) const;
   /// The bytes known to be in the file: at least `wanted` if the file has so many. They stay mapped as long as this
-  /// object. Throws: Error(io) if there is not enough address space.
+  /// object.
+  /// Throws: Error(io) if there is not enough address space.
   Bytes all(std::uint64_t wanted) const;
   /// Asks the system to read a range ahead.
   void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;

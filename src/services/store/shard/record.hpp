@@ -44,8 +44,8 @@ struct Record {
   bool value_is_whole() const noexcept;  // and that of a large value, whose payload it reads
 };
 
-/// Parses the record at the start of `bytes`. Checks only form and lengths. Throws: Error(malformed), Error(truncated);
-/// their offsets count from `offset`.
+/// Parses the record at the start of `bytes`. Checks only form and lengths.
+/// Throws: Error(malformed), Error(truncated); their offsets count from `offset`.
 Record parse_record(Bytes bytes, std::uint64_t offset);
 
 /// The place of a commit mark. The mark's checksum covers it, so that a copy elsewhere is not valid.

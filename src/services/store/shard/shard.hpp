@@ -42,7 +42,8 @@ class Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
   /// Opens a shard's file and checks its header. `reserve`: the size in bytes to which the file may grow without a new
-  /// mapping. Throws: Error(not_found), Error(io), Error(damaged).
+  /// mapping.
+  /// Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Shard> open(const Folder& folder, const std::string& name, std::uint32_t number,
                                      std::uint64_t reserve);
   /// Records in a mapping, starting at offset `base`.
@@ -59,8 +60,9 @@ class Shard {
   }
   /// The same, copied to memory; for bytes that may be truncated meanwhile.
   Part read(std::uint64_t offset, std::uint64_t length) const { return file_.read(base_ + offset, length); }
-  /// The record at a position. Throws: Error(damaged) unless it has exactly the position's length, is intact and has a
-  /// value. `verify`: how much of a large value to check: automatic up to 1 MiB.
+  /// The record at a position.
+  /// Throws: Error(damaged) unless it has exactly the position's length, is intact and has a value. `verify`: how much
+  /// of a large value to check: automatic up to 1 MiB.
   struct Found {
     std::shared_ptr<Mapping> mapping;
     Record record;

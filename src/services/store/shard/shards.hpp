@@ -28,8 +28,8 @@ class Shards {
   static std::string name(std::uint32_t number);
   /// The path for messages.
   std::string path(std::uint32_t number) const { return folder_.path() + name(number); }
-  /// Opens the shard if necessary. Throws: Error(not_found), Error(damaged) for a shard of another store, and as
-  /// Shard::open().
+  /// Opens the shard if necessary.
+  /// Throws: Error(not_found), Error(damaged) for a shard of another store, and as Shard::open().
   std::shared_ptr<Shard> get(std::uint32_t number);
   /// The same for a reader with its own cache; valid as long as the cache holds it.
   const Shard& get(std::uint32_t number, ShardCache& cache);

@@ -23,7 +23,8 @@ class Appender {
   std::uint64_t position() const noexcept { return written_ + buffer_.size(); }
   std::uint64_t written() const noexcept { return written_; }
   /// Appends a complete record. `payload_at`, if not 0, is the offset in it of the payload, which is aligned. Returns
-  /// the offset of the record. Throws: Error(io); the record is then not appended.
+  /// the offset of the record.
+  /// Throws: Error(io); the record is then not appended.
   std::uint64_t append(Bytes record, std::size_t payload_at = 0);
   /// The same for a small record of up to 64 KiB, which `put` appends to its argument.
   template <class F>
