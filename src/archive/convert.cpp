@@ -18,7 +18,7 @@ namespace {
 
 struct Traits {
   enum class Class : std::uint8_t { none, boolean, natural, integer, real, complex } type = Class::none;
-  int bits = 0;      // of an integer; of a float's significand
+  int bits = 0;      // of an integer; or of a float's significand
   int exponent = 0;  // of a float: bits of the exponent
 };
 

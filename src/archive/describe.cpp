@@ -22,7 +22,7 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
-/// The longest beginning of at most `size` bytes that ends with a whole character.
+/// The longest prefix of at most `size` bytes that ends at a character boundary.
 std::string_view cut(std::string_view text, std::size_t size) noexcept {
   if (text.size() <= size) {
     return text;
@@ -51,7 +51,7 @@ const char* order_name(const ArrayView& view) noexcept {
 /// An array's type and shape: "float32[784, 128]".
 std::string type_text(const ArrayView& view) { return printable(view.dtype.name()) + view.shape.text(); }
 
-/// One value in one line: a key of a map that is no text.
+/// One value on one line: a map key that is not text.
 class Line final {
  public:
   void start() {
@@ -115,7 +115,7 @@ class Line final {
 
 }  // namespace
 
-/// Every event first finds its place: shown, left out, or part of a key.
+/// Each event first decides where its value belongs: shown, left out, or part of a key.
 class Describer::Visitor final : public OutVisitor {
  public:
   explicit Visitor(const DescribeOptions& options)
@@ -149,7 +149,7 @@ class Describer::Visitor final : public OutVisitor {
       case Place::hidden:
         return;
       case Place::key:
-        // The key itself, or a part of it.
+        // The key itself, or part of it.
         line_.leaf(json_ && key_is_text() ? std::string(value) : quoted(json_ ? value : cut(value, options_.max_text)));
         return finish_key();
       case Place::shown:
@@ -227,7 +227,7 @@ class Describer::Visitor final : public OutVisitor {
   bool begin_shared(const SharedOut& object) override {
     const Place where = role();
     if (where == Place::hidden) {
-      return false;  // no need to look at it
+      return false;  // the value is left out
     }
     const SharedTable::Met met = shared_.meet(object);
     if (met.value == nullptr) {
@@ -260,7 +260,7 @@ class Describer::Visitor final : public OutVisitor {
   void begin_typed(std::string_view name) override {
     switch (role()) {
       case Place::hidden:
-        skip_next_ = hidden_ == 0;  // the value belongs to the same item
+        skip_next_ = hidden_ == 0;  // the next value belongs to the same item
         return;
       case Place::key:
         return line_.prefix(printable(name) + " ");
@@ -292,10 +292,10 @@ class Describer::Visitor final : public OutVisitor {
   enum class Form : std::uint8_t { sequence, map, record };
   struct Frame {
     Form form = Form::sequence;
-    bool collapsed = false;  // too deep: nothing of it is shown
+    bool collapsed = false;  // nested too deep: its content is not shown
     std::uint32_t version = 0;
-    std::uint64_t shown = 0;  // items at most
-    std::uint64_t index = 0;  // values begun; in a map keys count
+    std::uint64_t shown = 0;  // most items to show
+    std::uint64_t index = 0;  // values begun; in a map, keys count too
     std::size_t wraps = 0;
     std::span<const std::string_view> names;
   };
@@ -332,7 +332,7 @@ class Describer::Visitor final : public OutVisitor {
     label(frame, index);
     return Place::shown;
   }
-  /// Whether the text that comes is a key, not a part of one.
+  /// Whether the next text is a whole key, not part of one.
   bool key_is_text() const noexcept { return line_.text().empty(); }
   void finish_key() { in_key_ = !line_.complete(); }
 
@@ -477,13 +477,13 @@ class Describer::Visitor final : public OutVisitor {
   std::string out_;
   std::vector<Frame> frames_;  // of shown containers
   std::size_t depth_ = 0;      // containers open
-  std::uint64_t hidden_ = 0;   // containers open in something that is left out
+  std::uint64_t hidden_ = 0;   // open containers inside something that is left out
   bool skip_next_ = false;     // the next value belongs to an item that is left out
-  bool continued_ = false;     // the next value belongs to an item that has its label
+  bool continued_ = false;     // the next value belongs to an item whose label is written
   bool begun_ = false;
   bool in_key_ = false;
   Line line_;              // the current key
-  std::size_t wraps_ = 0;  // JSON: objects to close behind the next value
+  std::size_t wraps_ = 0;  // JSON: objects to close after the next value
   SharedTable shared_{SharedTable::Overlap::allowed};
   std::uint64_t shared_count_ = 0;
 };

@@ -18,7 +18,7 @@ namespace stele {
 namespace {
 
 constexpr std::string_view algorithm = "xxh3-128:";
-constexpr std::size_t buffer_bytes = std::size_t{64} << 10;  // from here on hashed piece by piece
+constexpr std::size_t buffer_bytes = std::size_t{64} << 10;  // larger input is hashed piece by piece
 constexpr std::size_t gather_bytes = std::size_t{256} << 10;
 constexpr std::size_t max_layouts = 16;
 
@@ -98,7 +98,7 @@ std::uint8_t dtype_code(DType::Kind kind) {
   fail(Errc::invalid_argument, "an array without an element type cannot be hashed");
 }
 
-/// The bytes of an element that count.
+/// The number of bytes of an element that are hashed.
 std::size_t packed_size(const DType& dtype) {
   if (!dtype.is_record()) {
     return dtype.item_size();
@@ -110,7 +110,7 @@ std::size_t packed_size(const DType& dtype) {
   return size;
 }
 
-/// Whether an element is its fields one after another, so that its bytes can be hashed as they lie.
+/// Whether an element is its fields without gaps, so that its bytes can be hashed in place.
 bool is_packed(const DType& dtype) {
   std::size_t at = 0;
   for (const DType::Field& field : dtype.fields()) {
@@ -122,7 +122,7 @@ bool is_packed(const DType& dtype) {
   return !dtype.is_record() || at == dtype.item_size();
 }
 
-/// Copies the bytes that count; returns the end.
+/// Copies the bytes that are hashed; returns the end.
 std::byte* pack(const DType& dtype, const std::byte* from, std::byte* to) {
   if (!dtype.is_record()) {
     std::memcpy(to, from, dtype.item_size());
@@ -207,15 +207,15 @@ Digest Digest::parse(std::string_view text) {
   }
   if (!valid) {
     fail(Errc::invalid_argument,
-         "no digest: \"" + std::string(text.substr(0, 64)) + "\"; it is written xxh3-128: and 32 hexadecimal digits");
+         "not a digest: \"" + std::string(text.substr(0, 64)) + "\"; a digest is xxh3-128: and 32 hexadecimal digits");
   }
   return digest;
 }
 
 // --- The visitor -----------------------------------------------------------------------------------------------------
 
-/// Writes the bytes of the header's table to a buffer. Scopes are the parts that are hashed by themselves; ordered
-/// containers only count how deep they are nested in the innermost scope.
+/// Writes the bytes defined in the table of hash.hpp to a buffer. A scope is a part that is hashed separately. Ordered
+/// containers only count their depth in the innermost scope.
 class Hasher::Visitor final : public OutVisitor {
  public:
   explicit Visitor(const HashOptions& options) : ignore_order_(options.ignore_order), deepest_(options.limits.depth) {
@@ -357,21 +357,21 @@ class Hasher::Visitor final : public OutVisitor {
 
   struct Shared {
     enum class State : std::uint8_t { fresh, open, closed } state = State::fresh;
-    std::uint64_t level = 0;  // open: how many shared objects are around it
-    std::size_t depth = 0;    // open: containers around it
-    Hash128 hash;             // closed
+    std::uint64_t level = 0;  // open: the number of shared objects around it
+    std::size_t depth = 0;    // open: the number of containers around it
+    Hash128 hash;             // valid once closed
   };
-  /// Bytes that are hashed by themselves: all, an item of an unordered container, or a shared object.
+  /// Bytes that are hashed separately: the whole value, an item of an unordered container, or a shared object.
   struct Scope {
     Form form = Form::root;
-    std::uint8_t per_item = 1;    // unordered: values in an item
-    std::uint8_t values = 0;      // unordered: of the current item
+    std::uint8_t per_item = 1;    // unordered: values per item
+    std::uint8_t values = 0;      // unordered: values of the current item so far
     bool flushed = false;         // bytes before `start` are in `state`
-    std::size_t start = 0;        // in the buffer
+    std::size_t start = 0;        // offset in the buffer
     std::uint64_t depth = 0;      // ordered containers open in it
-    std::unique_ptr<Xxh3> state;  // once there are too many bytes for the buffer
+    std::unique_ptr<Xxh3> state;  // set once there are too many bytes for the buffer
     Hash128 sum;                  // unordered
-    std::uint64_t shared = 0;     // in shared_
+    std::uint64_t shared = 0;     // index in shared_
   };
 
   struct Layout {
@@ -383,35 +383,35 @@ class Hasher::Visitor final : public OutVisitor {
 
   // --- Depth ---
   //
-  // The digest of an object is needed before that of what leads to it, but the walk goes the other way. Where the stack
-  // gets short, the walk is broken off: the object that was met is hashed on its own, with all that is open around it
-  // still open, and then what was broken off is walked again, which finds that object's digest. Each way of doing it
-  // gives the same digests.
+  // The digest of an object is needed before the digest of the object that points to it, but the walk visits them in
+  // the opposite order. When the stack runs short, the walk is aborted. The object it had reached is then hashed
+  // separately; everything open around it stays open. Then the aborted walk starts again and finds that object's
+  // digest. The digests do not depend on where a walk is aborted.
 
-  /// Thrown through a walk that is broken off.
+  /// Thrown to abort a walk.
   struct Postponed {
     SharedOut::Later later;
     std::weak_ptr<const void> owner;
     std::uint64_t index;
   };
-  static constexpr std::uintptr_t least_stack = std::uintptr_t{64} << 10;  // with less a walk is broken off
-  /// A walk that may be broken off, and where it began.
+  static constexpr std::uintptr_t least_stack = std::uintptr_t{64} << 10;  // a walk is aborted when less is left
+  /// A walk that may be aborted, and where it began.
   struct Segment {
     SharedOut::Later value;
     std::weak_ptr<const void> owner;  // objects only
-    std::uint64_t index = 0;          // objects only: in shared_
+    std::uint64_t index = 0;          // objects only: index in shared_
     bool is_object = false;
     std::size_t scopes = 0;
     std::size_t open = 0;
     std::size_t depth = 0;
     std::uintptr_t least_stack = 0;
-    // of the innermost scope
+    // in the innermost scope
     std::uint64_t scope_depth = 0;
     std::uint8_t values = 0;
     bool flushed = false;
     Hash128 sum;
     std::unique_ptr<Xxh3> state;
-    std::vector<std::byte> bytes;  // not in `state`
+    std::vector<std::byte> bytes;  // those that are not in `state`
   };
 
   void begin_segment(SharedOut::Later value) {
@@ -434,7 +434,7 @@ class Hasher::Visitor final : public OutVisitor {
       segment.state->copy(*scope.state);
     }
   }
-  /// As it was when the innermost segment began; objects that were opened in it count as not met.
+  /// Restores the state at the beginning of the innermost segment; objects opened since count as not met.
   void rewind() {
     const Segment& segment = segments_.back();
     while (open_.size() > segment.open) {
@@ -461,7 +461,7 @@ class Hasher::Visitor final : public OutVisitor {
   }
   void put_plain(std::span<const std::byte> bytes) {
     if (!bytes.empty()) {
-      std::memcpy(buffer_.get() + size_, bytes.data(), bytes.size());  // there was room before
+      std::memcpy(buffer_.get() + size_, bytes.data(), bytes.size());  // they fitted before
       size_ += bytes.size();
     }
   }
@@ -489,7 +489,7 @@ class Hasher::Visitor final : public OutVisitor {
   }
 
  private:
-  /// Walks what the innermost segment is, once.
+  /// Walks the value of the innermost segment once.
   void step() {
     try {
       if (segments_.back().is_object) {
@@ -499,8 +499,8 @@ class Hasher::Visitor final : public OutVisitor {
       value.write(*this, value.value.get());
     } catch (const Postponed& postponed) {
       Segment& broken = segments_.back();
-      broken.least_stack = std::max(broken.least_stack - broken.least_stack / 8, least_stack);  // further the next time
-      // Scopes and bytes go; what is open around the object stays so for back references.
+      broken.least_stack = std::max(broken.least_stack - broken.least_stack / 8, least_stack);  // go deeper next time
+      // Drops scopes and bytes. Objects that are open around this one stay open for back references.
       scopes_.resize(broken.scopes);
       restore(broken);
       begin_segment(postponed.later);
@@ -515,7 +515,7 @@ class Hasher::Visitor final : public OutVisitor {
     if (is_object) {
       if (owner.expired()) {
         fail(Errc::limit_exceeded,
-             "objects that are made while they are hashed lead to each other too deep for the stack");
+             "objects that are created during hashing point to each other too deeply for the stack");
       }
       rewind();
     }
@@ -552,7 +552,7 @@ class Hasher::Visitor final : public OutVisitor {
     }
   }
 
-  /// Called behind every value.
+  /// Called after every value.
   void complete() {
     if (scopes_.back().depth == 0 && scopes_.size() > 1) {
       complete_scope();
@@ -567,7 +567,7 @@ class Hasher::Visitor final : public OutVisitor {
       open_.pop_back();
       scopes_.pop_back();
       if (!segments_.empty() && segments_.back().scopes == scopes_.size() && segments_.back().is_object) {
-        return;  // what leads to it is hashed anew
+        return;  // the object that points to it is hashed again
       }
       put(Tag::shared);
       put_hash(shared.hash);
@@ -580,7 +580,7 @@ class Hasher::Visitor final : public OutVisitor {
       scope.sum.high += item.high + (scope.sum.low < item.low ? 1 : 0);
     }
   }
-  /// The hash of the innermost scope, which is empty then.
+  /// The hash of the innermost scope, which is empty afterwards.
   Hash128 take_hash() {
     Scope& scope = scopes_.back();
     Hash128 hash;
@@ -712,9 +712,9 @@ class Hasher::Visitor final : public OutVisitor {
 
   bool ignore_order_;
   std::vector<Scope> scopes_;
-  SharedTable known_{SharedTable::Overlap::allowed};  // where the objects are in shared_
+  SharedTable known_{SharedTable::Overlap::allowed};  // values are indices in shared_
   std::vector<Shared> shared_;
-  std::vector<std::uint64_t> open_;  // in shared_, from the outermost
+  std::vector<std::uint64_t> open_;  // indices in shared_, the outermost first
   std::size_t deepest_;
   std::size_t depth_ = 0;  // containers open in the innermost shared object
   std::vector<Segment> segments_;

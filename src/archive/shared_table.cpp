@@ -43,7 +43,7 @@ SharedTable::Met SharedTable::meet(const SharedOut& object) {
         if (!known.owner.expired()) {
           return {Met::What::again, &known.value};
         }
-        remove(slot->entry);  // another object lay here
+        remove(slot->entry);  // another object was at this address
         break;
       }
     }
@@ -76,7 +76,7 @@ SharedTable::Met SharedTable::meet(const SharedOut& object) {
   return {Met::What::first, &entries_[index].value};
 }
 
-/// Removes the dead from these bytes; false where a living one is in them.
+/// Removes expired entries that overlap these bytes; false if a live one overlaps them.
 bool SharedTable::remove_overlapping(const std::byte* first, const std::byte* last) {
   for (PageNumber number = page_of(first); number <= page_of(last - 1); ++number) {
     Page* const page = find_page(number);
@@ -87,7 +87,7 @@ bool SharedTable::remove_overlapping(const std::byte* first, const std::byte* la
     auto slot = std::lower_bound(page->begin(), page->end(), begin,
                                  [](const Slot& s, std::uint16_t wanted) { return s.offset < wanted; });
     if (slot != page->begin()) {
-      --slot;  // it may reach into the bytes
+      --slot;  // it may extend into the bytes
     }
     while (slot != page->end()) {
       const Entry& known = entries_[slot->entry];
@@ -136,7 +136,7 @@ void SharedTable::remove(std::uint32_t index) {
   free_.push_back(index);
 }
 
-/// Where most that was met was temporary, the table stays small.
+/// If most objects were temporary, the table stays small.
 void SharedTable::drop_dead() {
   constexpr std::size_t samples = 64;
   std::size_t dead = 0;
@@ -171,11 +171,11 @@ void SharedTable::clear() noexcept {
 
 std::string SharedTable::problem(Met::What what) {
   if (what == Met::What::unowned) {
-    return "a shared_ptr that owns nothing leads to an address that was met before, and nothing tells whether it is "
+    return "a shared_ptr without an owner points to an address that was met before, and it is unknown whether it is "
            "still the same object; give the pointer an owner";
   }
-  return "a shared_ptr leads into another shared object, or to a base class of one, that is stored too; they would be "
-         "read as two objects. Store one of the two (a polymorphic base: with a registry)";
+  return "a shared_ptr points into another stored object, or to a base class of one; they would be read as two "
+         "objects. Store one of the two (a polymorphic base: with a registry)";
 }
 
 }  // namespace stele

@@ -1,6 +1,6 @@
 #pragma once
-// The objects that shared pointers led to while a value is written, told apart by where they lie and whether they live.
-// An address alone does not tell: the next object may be made where one was freed.
+// The targets of shared pointers met while a value is written. An object is identified by its address and its owner: an
+// address alone does not suffice, because a new object may be created where another was freed.
 
 #include <cstdint>
 #include <memory>
@@ -15,7 +15,7 @@ namespace stele {
 
 class SharedTable {
  public:
-  /// Whether two objects may lie in the same bytes. Where they are written, no: they would be read apart.
+  /// Whether two objects may overlap in memory. Writers refuse it: the objects would be separate after loading.
   enum class Overlap : std::uint8_t { allowed, refused };
   explicit SharedTable(Overlap overlap) noexcept : overlap_(overlap) {}
 
@@ -23,17 +23,17 @@ class SharedTable {
     enum class What : std::uint8_t {
       first,    // a new entry
       again,    // met before
-      overlap,  // another object that was met lies in the same bytes
-      unowned,  // the address was met before, and no owner tells whether the object is the same
+      overlap,  // the bytes overlap another object that was met
+      unowned,  // the address was met before, and without an owner it is unknown whether the object is the same
     };
     What what = What::first;
-    std::uint64_t* value = nullptr;  // first, again: the entry's, for the caller's use; valid until the next meet()
+    std::uint64_t* value = nullptr;  // first, again: the value stored for the caller; valid until the next meet()
 
     bool is_first() const noexcept { return what == What::first; }
   };
-  /// Looks an object up, and enters it when it is met first.
+  /// Looks an object up and adds it if it is new.
   Met meet(const SharedOut& object);
-  /// What to say of an object that cannot be told apart from another.
+  /// The error message for an object that cannot be told apart from another.
   static std::string problem(Met::What what);
   void clear() noexcept;
 
@@ -47,12 +47,12 @@ class SharedTable {
     bool unowned = false;
     bool is_dead() const noexcept { return !unowned && owner.expired(); }
   };
-  /// An entry in one of the pages it lies in, at its first byte there.
+  /// An entry, in one of the pages it overlaps, at its first byte there.
   struct Slot {
     std::uint16_t offset;
     std::uint32_t entry;
   };
-  using Page = std::vector<Slot>;  // in the order of offsets
+  using Page = std::vector<Slot>;  // sorted by offset
   using PageNumber = std::uintptr_t;
 
   Page* find_page(PageNumber number);
@@ -63,11 +63,11 @@ class SharedTable {
 
   Overlap overlap_;
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> free_;  // of entries_
+  std::vector<std::uint32_t> free_;  // unused places in entries_
   std::unordered_map<PageNumber, Page> pages_;
   PageNumber last_number_ = 0;
-  Page* last_page_ = nullptr;   // that of last_number_
-  std::size_t drop_at_ = 1024;  // so many entries
+  Page* last_page_ = nullptr;   // the page with number last_number_
+  std::size_t drop_at_ = 1024;  // drops expired entries at this number of entries
 };
 
 }  // namespace stele

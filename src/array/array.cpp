@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::uint64_t largest_count = static_cast<std::uint64_t>(INT64_MAX);
 
-/// A copy of elements between dense memory and strided places. Axes are ordered so that the last varies fastest in the
-/// dense memory; strides are in bytes.
+/// Describes a copy of elements between dense memory and strided memory. Axes are ordered so that the last varies
+/// fastest in the dense memory; strides are in bytes.
 struct Axes {
   std::size_t rank = 0;
   std::uint64_t extents[max_rank];
@@ -20,7 +20,7 @@ struct Axes {
   std::int64_t dense[max_rank];
 };
 
-/// The axes of `view` in `order`, without those of one element, neighbours that form one run joined.
+/// The axes of `view` in `order`. Drops axes of one element and joins neighbouring axes that are contiguous.
 Axes joined_axes(const ArrayView& view, Order order) {
   Axes axes;
   const std::size_t rank = view.shape.rank();
@@ -64,7 +64,7 @@ struct AnyItem {
   std::size_t size() const noexcept { return bytes; }
 };
 
-/// One side of a plane of elements: its first element and the steps along its two axes.
+/// One side of a plane of elements: the address of its first element and the strides of its two axes.
 template <class Byte>
 struct Plane {
   Byte* first;
@@ -95,9 +95,9 @@ void copy_rows(Plane<const std::byte> from, Plane<std::byte> to, std::uint64_t r
   }
 }
 
-/// Copies a plane tile by tile through a small dense buffer, so that each cache line of either side is used up at once:
-/// lines that are a power of two apart evict each other. One side is nearly contiguous along its rows, the other along
-/// its columns.
+/// Copies a plane tile by tile through a small dense buffer, so that each cache line of either side is used completely
+/// at once: lines that are a power of two apart evict each other. One side is nearly contiguous along its rows, the
+/// other along its columns.
 template <class Copy>
 void copy_plane(Plane<const std::byte> from, Plane<std::byte> to, std::uint64_t rows, std::uint64_t columns,
                 Copy copy) {
@@ -130,7 +130,7 @@ void copy_plane(Plane<const std::byte> from, Plane<std::byte> to, std::uint64_t 
   }
 }
 
-/// Counts through the indices of all axes from `first_axis` on but two, the innermost fastest.
+/// Iterates over the indices of all axes from `first_axis` on except two, the innermost fastest.
 class Odometer {
  public:
   Odometer(const Axes& axes, std::size_t first_axis, std::size_t skip_a, std::size_t skip_b) noexcept : axes_(axes) {
@@ -142,7 +142,7 @@ class Odometer {
     }
   }
 
-  /// Moves both offsets to the next place; false behind the last.
+  /// Moves both offsets to the next element; false after the last.
   bool next(std::int64_t& strided, std::int64_t& dense) noexcept {
     for (std::size_t i = 0; i < rank_; ++i) {
       const std::size_t axis = loops_[i];
@@ -165,7 +165,7 @@ class Odometer {
   std::uint64_t index_[max_rank];
 };
 
-/// Moves a range of elements between dense memory and strided places, in the direction of `gathers`.
+/// Copies a range of elements between dense and strided memory, in the direction given by `gathers`.
 template <bool gathers>
 class Mover {
  public:
@@ -174,14 +174,14 @@ class Mover {
 
   Mover(const ArrayView& view, Order order) : axes_(joined_axes(view, order)), item_(view.dtype.item_size()) {}
 
-  /// Elements `first` to `first + count`, which begin at `dense`.
+  /// Copies elements `first` to `first + count`; the dense ones begin at `dense`.
   void move(Strided* strided, Dense* dense, std::uint64_t first, std::uint64_t count) {
     move_from(0, strided, dense, first, count);
   }
 
  private:
-  /// Splits a range inside the part that `axis` and its inner axes span into boxes: a beginning and an end that fill
-  /// inner axes only partly, and what lies between.
+  /// Splits a range within `axis` and its inner axes into boxes: a beginning and an end that fill inner axes only
+  /// partly, and the part between.
   void move_from(std::size_t axis, Strided* strided, Dense* dense, std::uint64_t first, std::uint64_t count) {
     const auto inner = static_cast<std::uint64_t>(axes_.dense[axis]) / item_;
     std::uint64_t index = first / inner;
@@ -208,14 +208,14 @@ class Mover {
     }
   }
 
-  /// All of the axes from `first_axis` on.
+  /// Copies all elements of the axes from `first_axis` on.
   void move_box(std::size_t first_axis, Strided* strided, Dense* dense) {
     const std::size_t last = axes_.rank - 1;
     if (axes_.strided[last] == static_cast<std::int64_t>(item_)) {
       move_runs(first_axis, strided, dense);
       return;
     }
-    // The axis along which the strided side is read best; the dense side's is the last.
+    // The axis along which the strided side is read fastest; for the dense side it is the last one.
     std::size_t across = max_rank;
     for (std::size_t axis = first_axis; axis < last; ++axis) {
       if (axes_.extents[axis] > 1 && (across == max_rank || distance(axis) <= distance(across))) {
@@ -332,7 +332,7 @@ bool operator==(const Shape& a, const Shape& b) noexcept { return std::equal(a.b
 
 ArrayView::ArrayView(DType type, const void* first, const Shape& extents, Order order)
     : dtype(std::move(type)), shape(extents), data(static_cast<const std::byte*>(first)) {
-  byte_count();  // throws where a stride could not be told
+  byte_count();  // throws if a stride would overflow
   std::uint64_t step = dtype.item_size();
   for (std::size_t i = 0; i < shape.rank(); ++i) {
     const std::size_t axis = order == Order::row_major ? shape.rank() - 1 - i : i;

@@ -23,7 +23,7 @@ std::byte* align_up(std::byte* data) noexcept {
   return data + ((huge_page_size - address % huge_page_size) % huge_page_size);
 }
 
-/// Anonymous pages. What alignment leaves over at both ends stays mapped but is never touched, so it costs no memory.
+/// Anonymous pages. The excess at both ends, from alignment, stays mapped but is never touched, so it costs no memory.
 struct Pages {
   void* base = nullptr;
   std::size_t size = 0;
@@ -49,7 +49,7 @@ void advise_huge_pages(void* data, std::size_t bytes) noexcept {
   system_calls().madvise(first, (bytes - before) / huge_page_size * huge_page_size, MADV_HUGEPAGE);
 }
 
-/// What std::make_shared can make.
+/// Has a constructor for std::make_shared.
 struct Buffer::Made : Buffer {};
 
 std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {

@@ -14,7 +14,7 @@ namespace {
 struct KindName {
   DType::Kind kind;
   std::string_view name;
-  std::string_view numpy;  // with the byte order of the files
+  std::string_view numpy;  // for little-endian elements
 };
 
 using K = DType::Kind;
@@ -49,7 +49,7 @@ constexpr std::array<std::string_view, 14> unit_names = {"",  "Y",  "M",  "W",  
 
 constexpr std::size_t deepest_record = 32;
 
-/// How many records lie in each other, 0 for what is no record.
+/// The nesting depth of records, 0 for other types.
 std::size_t record_depth(const DType& type) noexcept {
   if (!type.is_record()) {
     return 0;
@@ -61,7 +61,7 @@ std::size_t record_depth(const DType& type) noexcept {
   return inner + 1;
 }
 
-/// Decimal digits and nothing else, at most 2^31 - 1.
+/// Parses decimal digits, at most 2^31 - 1; nothing for other text.
 std::optional<std::uint32_t> parse_length(std::string_view digits) noexcept {
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -71,7 +71,7 @@ std::optional<std::uint32_t> parse_length(std::string_view digits) noexcept {
   return value;
 }
 
-/// What stands behind the m8 or M8 of a type: nothing, or a unit in brackets.
+/// Parses what follows the m8 or M8 of a type: nothing, or a unit in brackets.
 std::optional<TimeUnit> parse_unit(std::string_view text) noexcept {
   if (text.empty()) {
     return TimeUnit();
@@ -163,7 +163,7 @@ DType DType::record(std::vector<Field> fields, std::uint32_t size) {
     depth = std::max(depth, record_depth(field.type));
   }
   if (depth + 1 > deepest_record) {
-    fail(Errc::invalid_argument, "records lie more than " + std::to_string(deepest_record) + " deep in each other");
+    fail(Errc::invalid_argument, "records are nested more than " + std::to_string(deepest_record) + " deep");
   }
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());

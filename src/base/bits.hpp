@@ -12,11 +12,11 @@ namespace stele {
 
 constexpr std::uint64_t packed_size(std::uint64_t bits) noexcept { return bits / 8 + (bits % 8 != 0 ? 1 : 0); }
 
-/// `count` bytes 0 or 1, of the bits that begin with the first of `packed`.
+/// Writes `count` bytes of value 0 or 1 from the first bits of `packed`.
 inline void unpack_bits(const std::byte* packed, std::uint64_t count, std::byte* elements) noexcept {
   std::uint64_t i = 0;
   for (; i + 8 <= count; i += 8) {
-    // bit k goes to bit 8k by the factor's bit 7k; the highest would meet others there
+    // the factor moves bit k to bit 8k by its bit 7k; bit 7 is moved separately, as it would overlap others
     const std::uint64_t bits = std::to_integer<std::uint64_t>(packed[i / 8]);
     const std::uint64_t spread = (bits & 0x7f) * 0x0002040810204081U | (bits & 0x80) << 49;
     store_le<std::uint64_t>(elements + i, spread & 0x0101010101010101U);

@@ -1,6 +1,6 @@
 #pragma once
-// The one door for bytes: loads and stores of integers in both byte orders, and arithmetic that is checked. Nothing
-// here needs alignment.
+// All access to bytes: loads and stores of integers in both byte orders, and checked arithmetic. Nothing here needs
+// alignment.
 
 #include <array>
 #include <bit>
@@ -13,7 +13,7 @@
 
 namespace stele {
 
-/// `value` with its bytes in the reverse order.
+/// `value` with its bytes reversed.
 template <std::unsigned_integral T>
 constexpr T byteswap(T value) noexcept {
   static_assert(sizeof(T) <= 8);
@@ -34,7 +34,7 @@ constexpr T byteswap(T value) noexcept {
 
 namespace byte_order {
 
-/// Loads or stores sizeof(T) bytes at any address, swapped unless the machine's order is `order`.
+/// Loads or stores sizeof(T) bytes at any address; swaps them unless `order` is the machine's byte order.
 template <std::integral T>
 constexpr T load(const std::byte* from, std::endian order) noexcept {
   std::array<std::byte, sizeof(T)> raw{};
@@ -63,28 +63,28 @@ constexpr void store(std::byte* to, T value, std::endian order) noexcept {
 
 }  // namespace byte_order
 
-/// An integer of sizeof(T) bytes, lowest first.
+/// Loads a little-endian integer of sizeof(T) bytes.
 template <std::integral T>
 constexpr T load_le(const std::byte* from) noexcept {
   return byte_order::load<T>(from, std::endian::little);
 }
-/// An integer of sizeof(T) bytes, highest first.
+/// Loads a big-endian integer of sizeof(T) bytes.
 template <std::integral T>
 constexpr T load_be(const std::byte* from) noexcept {
   return byte_order::load<T>(from, std::endian::big);
 }
-/// Stores sizeof(T) bytes, lowest first; spell T where the width matters.
+/// Stores sizeof(T) bytes in little-endian order; name T explicitly if the width matters.
 template <std::integral T>
 constexpr void store_le(std::byte* to, T value) noexcept {
   byte_order::store<T>(to, value, std::endian::little);
 }
-/// Stores sizeof(T) bytes, highest first.
+/// Stores sizeof(T) bytes in big-endian order.
 template <std::integral T>
 constexpr void store_be(std::byte* to, T value) noexcept {
   byte_order::store<T>(to, value, std::endian::big);
 }
 
-/// An unsigned integer of `width` bytes, 1 to 8 (also 3, 5, 6 and 7).
+/// Loads a little-endian unsigned integer of `width` bytes, 1 to 8 (also 3, 5, 6 and 7).
 constexpr std::uint64_t load_le(const std::byte* from, std::size_t width) noexcept {
   std::uint64_t value = 0;
   for (std::size_t i = width; i-- > 0;) {
@@ -99,7 +99,7 @@ constexpr std::uint64_t load_be(const std::byte* from, std::size_t width) noexce
   }
   return value;
 }
-/// Stores the low `width` bytes of `value`, 1 to 8.
+/// Stores the low `width` bytes of `value`, 1 to 8, in little-endian order.
 constexpr void store_le(std::byte* to, std::uint64_t value, std::size_t width) noexcept {
   for (std::size_t i = 0; i < width; ++i) {
     to[i] = static_cast<std::byte>(value >> (8 * i) & 0xff);
@@ -111,12 +111,12 @@ constexpr void store_be(std::byte* to, std::uint64_t value, std::size_t width) n
   }
 }
 
-/// a + b, or nothing where it does not fit.
+/// a + b, or nothing on overflow.
 constexpr std::optional<std::uint64_t> checked_add(std::uint64_t a, std::uint64_t b) noexcept {
   std::uint64_t sum = 0;
   return __builtin_add_overflow(a, b, &sum) ? std::nullopt : std::optional(sum);
 }
-/// a * b, or nothing where it does not fit.
+/// a * b, or nothing on overflow.
 constexpr std::optional<std::uint64_t> checked_multiply(std::uint64_t a, std::uint64_t b) noexcept {
   std::uint64_t product = 0;
   return __builtin_mul_overflow(a, b, &product) ? std::nullopt : std::optional(product);

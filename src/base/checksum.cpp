@@ -14,17 +14,17 @@ namespace {
 
 #if STELE_WITH_XXH_DISPATCH
 
-// XXH3 with AVX2 or AVX-512 where the processor has them: three times as fast.
+// XXH3 with AVX2 or AVX-512 if the processor has them: three times as fast.
 constexpr auto* wide_64 = &XXH3_64bits_dispatch;
 constexpr auto* wide_128 = &XXH3_128bits_dispatch;
 constexpr auto* wide_update_64 = &XXH3_64bits_update_dispatch;
 constexpr auto* wide_update_128 = &XXH3_128bits_update_dispatch;
 
 bool is_wide(std::size_t size) noexcept {
-  constexpr std::size_t least = 4096;  // below, it does not pay off to have the processor change to wide registers
+  constexpr std::size_t least = 4096;  // for less, switching the processor to wide registers does not pay off
   return size >= least && __builtin_cpu_supports("avx2");
 }
-/// Those functions leave the upper halves of registers in use, which slows down all SSE code that follows.
+/// These functions leave the upper halves of registers in use, which slows down all later SSE code.
 [[gnu::target("avx")]] void leave_wide() noexcept { _mm256_zeroupper(); }
 
 #else
@@ -39,7 +39,7 @@ void leave_wide() noexcept {}
 
 #endif
 
-/// Calls one of two functions that do the same.
+/// Calls the wide or the standard variant of a function.
 template <class F, class... State>
 auto call(F* wide, F* other, std::span<const std::byte> bytes, State*... state) noexcept {
   if (!is_wide(bytes.size())) {

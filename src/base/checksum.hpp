@@ -1,6 +1,6 @@
 #pragma once
-// The checksums of the formats: XXH3, also the content hash (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md),
-// and XXH32.
+// The checksums of the formats: XXH3, which is also the content hash (https://github.com/Cyan4973/xxHash,
+// doc/xxhash_spec.md), and XXH32.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,12 +19,12 @@ struct Hash128 {
   friend bool operator==(const Hash128&, const Hash128&) = default;
 };
 
-/// The older hash of 32 bits that the LZ4 frame format has.
+/// The older 32-bit hash that the LZ4 frame format uses.
 std::uint32_t xxh32(std::span<const std::byte> bytes) noexcept;
 std::uint64_t xxh3_64(std::span<const std::byte> bytes) noexcept;
 Hash128 xxh3_128(std::span<const std::byte> bytes) noexcept;
 
-/// XXH3 of bytes that arrive in pieces; 64 or 128 bits from one pass of the kind asked for.
+/// XXH3 of bytes that arrive in pieces; one pass gives 64 or 128 bits, as chosen.
 class Xxh3 {
  public:
   enum class Width : std::uint8_t { bits64, bits128 };
@@ -34,7 +34,7 @@ class Xxh3 {
   Xxh3& operator=(const Xxh3&) = delete;
 
   void reset() noexcept;
-  /// Goes on from where `other` is; both have one width.
+  /// Copies the state of `other`; both must have the same width.
   void copy(const Xxh3& other) noexcept;
   void update(std::span<const std::byte> bytes) noexcept;
   std::uint64_t digest64() const noexcept;

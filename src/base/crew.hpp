@@ -1,5 +1,5 @@
 #pragma once
-// Threads that work together on one thing at a time, such as the pieces of an array, and wait in between.
+// A small thread pool: all threads work on one task at a time, such as the pieces of an array, and wait in between.
 
 #include <condition_variable>
 #include <functional>
@@ -12,15 +12,15 @@ namespace stele {
 /// Not thread-safe: one caller at a time.
 class Crew {
  public:
-  /// `threads` counts the calling one; the others are started when there is something to do.
+  /// `threads` includes the calling thread; the others are started at the first run().
   explicit Crew(unsigned threads) : threads_(threads) {}
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
   ~Crew();
 
   unsigned threads() const noexcept { return threads_; }
-  /// Calls `work`, which does not throw, on this thread and on all others at once, and returns when all calls have.
-  /// Where threads cannot be had, there are fewer calls, but one at least.
+  /// Calls `work` on this thread and all others at once; returns when all calls have returned. `work` must not throw.
+  /// If threads cannot be started, there are fewer calls, but at least one.
   void run(const std::function<void()>& work);
 
  private:
@@ -31,7 +31,7 @@ class Crew {
   std::condition_variable changed_;
   const std::function<void()>* work_ = nullptr;
   unsigned turn_ = 0;     // counts calls of run()
-  std::size_t busy_ = 0;  // helpers that have not ended this turn
+  std::size_t busy_ = 0;  // helpers that have not finished this turn
   bool stopping_ = false;
   std::vector<std::jthread> helpers_;
 };

@@ -15,7 +15,7 @@ constexpr std::size_t most_message = 1000;
 
 bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }  // of UTF-8
 
-/// Names from a damaged or hostile file may be of any length: no more than `most` bytes of them, without the middle.
+/// Names from a damaged or hostile file may have any length: appends at most `most` bytes and cuts out the middle.
 void append_bounded(std::string& text, std::string_view part, std::size_t most) {
   if (part.size() <= most) {
     append_printable(text, part);
@@ -34,7 +34,7 @@ void append_bounded(std::string& text, std::string_view part, std::size_t most) 
   append_printable(text, part.substr(tail));
 }
 
-/// Whether the message names the file, as those of system calls do. A name such as "a" may be part of any message.
+/// Whether the message names the file, as system call errors do. A short name such as "a" may be part of any message.
 bool names_file(const std::string& message, std::string_view file) {
   return file.find_first_of("./ ") != std::string_view::npos && message.find(file) != std::string::npos;
 }

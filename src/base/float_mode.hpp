@@ -1,5 +1,5 @@
 #pragma once
-// The mode of the floating-point unit: what a caller has set must not change what is stored, read or printed.
+// The mode of the floating-point unit. The caller's mode must not change what is stored, read or printed.
 
 #include <bit>
 #include <cfenv>
@@ -8,9 +8,9 @@
 
 namespace stele {
 
-/// While it lives, this thread rounds to nearest, keeps subnormal numbers and does not trap; then the caller's mode is
-/// back. For loops over memory and for calls of other functions: the compiler may move arithmetic on local variables
-/// out of the scope.
+/// During its lifetime, this thread rounds to nearest, keeps subnormal numbers and does not trap; the destructor
+/// restores the caller's mode. For loops over memory and for calls of other functions: the compiler may move arithmetic
+/// on local variables out of the scope.
 class StandardFloats {
  public:
   StandardFloats() noexcept {
@@ -25,7 +25,7 @@ class StandardFloats {
   std::fenv_t caller_;
 };
 
-/// The binary64 of the value of a binary32, both as bits; a NaN becomes a quiet one with its payload.
+/// Converts binary32 to binary64, both as bits; a NaN becomes quiet and keeps its payload.
 constexpr std::uint64_t widened_bits(std::uint32_t narrow) noexcept {
   const std::uint64_t sign = std::uint64_t{narrow & 0x80000000U} << 32;
   const std::uint64_t exponent = narrow >> 23 & 0xff;
@@ -44,7 +44,8 @@ constexpr std::uint64_t widened_bits(std::uint32_t narrow) noexcept {
   return sign | std::uint64_t{897 - shift} << 52 | fraction << 29;
 }
 
-/// The binary32 of exactly the value of a binary64, if there is one; of a NaN the upper bits of its payload, quiet.
+/// Converts binary64 to binary32 if the value is exactly representable; a NaN becomes quiet and keeps the upper bits of
+/// its payload.
 constexpr std::optional<std::uint32_t> narrowed_bits(std::uint64_t wide) noexcept {
   const auto sign = static_cast<std::uint32_t>(wide >> 32 & 0x80000000U);
   const auto exponent = static_cast<int>(wide >> 52 & 0x7ff);
@@ -56,7 +57,7 @@ constexpr std::optional<std::uint32_t> narrowed_bits(std::uint64_t wide) noexcep
     return sign;
   }
   const int rebased = exponent - 896;
-  // of a subnormal result the leading bit is stored, and all bits stand further to the right
+  // a subnormal result stores the leading bit, and all bits shift further to the right
   const int shift = rebased > 0 ? 29 : 30 - rebased;
   if (rebased >= 0xff || exponent == 0 || shift > 52) {
     return std::nullopt;

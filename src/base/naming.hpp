@@ -1,5 +1,5 @@
 #pragma once
-// Errors that name the file they are about.
+// Adds the file to errors.
 
 #include <string_view>
 #include <utility>
@@ -8,7 +8,7 @@
 
 namespace stele {
 
-/// Runs `work`; its Errors then name the file, and the path where there is one, unless they know better.
+/// Runs `work`. Adds the file, and the path if there is one, to Errors that do not have them.
 template <class Work>
 decltype(auto) naming(std::string_view file, Work&& work, std::string_view path = {}) {
   try {

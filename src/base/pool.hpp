@@ -1,5 +1,5 @@
 #pragma once
-// Things that calls on several threads take for a while, such as buffers: as many are made as calls run at once.
+// A pool of objects such as buffers for use on several threads. It creates as many as are in use at once.
 
 #include <memory>
 #include <mutex>
@@ -8,7 +8,7 @@
 
 namespace stele {
 
-/// Thread-safe. Must outlive what it lends.
+/// Thread-safe. Must outlive its loans.
 template <class T>
 class Pool {
  public:
@@ -29,7 +29,7 @@ class Pool {
     std::unique_ptr<T> thing_;
   };
 
-  /// One that is idle or a new one, made by `make()`; goes back when the loan ends.
+  /// Lends an idle object or a new one from `make()`; the end of the loan returns it.
   template <class Make>
   Loan take(Make&& make) {
     std::unique_ptr<T> thing;
@@ -43,7 +43,7 @@ class Pool {
     if (thing == nullptr) {
       thing = make();
       const std::lock_guard lock(mutex_);
-      idle_.reserve(++made_);  // so that giving back needs no memory
+      idle_.reserve(++made_);  // so that returning an object allocates nothing
     }
     return {*this, std::move(thing)};
   }

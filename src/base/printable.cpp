@@ -11,7 +11,7 @@ struct Range {
   char32_t last;
 };
 
-/// Characters that are not shown as they are.
+/// Characters that are escaped.
 constexpr std::array<Range, 10> hidden = {{
     {0x00, 0x1f},      // C0
     {0x7f, 0x9f},      // DEL, C1
@@ -54,7 +54,7 @@ void append_hex(std::string& out, std::string_view prefix, char32_t value, int d
   }
 }
 
-/// Those that C++ and JSON have in common.
+/// Short escapes that C++ and JSON share.
 bool append_short_escape(std::string& out, char32_t point) {
   switch (point) {
     case '\n':
@@ -95,7 +95,7 @@ void append_json_escape(std::string& out, char32_t point) {
   append_hex(out, "\\u", point, 4);
 }
 
-/// Calls plain(text) for runs that are shown as they are, hide(point) for what is not and invalid(byte) for bytes that
+/// Calls plain(text) for runs shown unchanged, hide(point) for characters to escape, and invalid(byte) for bytes that
 /// are not UTF-8.
 template <class Plain, class Hide, class Invalid>
 void go_through(std::string_view text, Plain plain, Hide hide, Invalid invalid) {

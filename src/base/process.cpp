@@ -16,12 +16,12 @@ using Number = std::atomic<std::uint64_t>;
 
 constexpr std::size_t page_size = 4096;
 
-// Not a function's static variable, whose guard another thread might hold while this one forks.
+// Not a static variable of a function: another thread might hold its guard during a fork.
 constinit std::atomic<Number*> the_page{nullptr};
-constinit Number last_number{0};  // a child goes on from its parent's
-constinit Number no_page{1};      // stands for one that could not be had
+constinit Number last_number{0};  // a child continues its parent's numbers
+constinit Number no_page{1};      // used if the page cannot be mapped
 
-/// Not by the table of system calls, which a layer above has: where a call fails nothing is lost.
+/// Does not use the table of system calls, which is in a higher layer; failures are harmless here.
 Number* make_page() noexcept {
 #ifdef MADV_WIPEONFORK
   void* const memory = ::mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

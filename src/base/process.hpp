@@ -1,6 +1,6 @@
 #pragma once
-// A child of fork() has copies of its parent's objects, and neither the threads nor the right to end what they began:
-// what tells it so, and a pointer that leaves such things alone there.
+// A child of fork() has copies of its parent's objects but not its threads, and must not finish the parent's
+// operations. This header detects a child and has a pointer that leaves such objects alone there.
 
 #include <cstdint>
 #include <memory>
@@ -9,16 +9,16 @@
 
 namespace stele {
 
-/// A number that differs between a process and each of its children, however those were made. Costs a load; from a page
-/// that the system clears in children (MADV_WIPEONFORK), or the number of the process where it cannot. Thread-safe.
+/// A number that differs between a process and each of its children, however they were created. Costs one load, from a
+/// page that the system clears in children (MADV_WIPEONFORK); otherwise it is the process number. Thread-safe.
 std::uint64_t this_process() noexcept;
 
-/// Remembers the process that made it.
+/// Remembers the process that created it.
 class ProcessMark {
  public:
   ProcessMark() noexcept : process_(this_process()) {}
   bool in_child() const noexcept { return process_ != this_process(); }
-  /// Throws: Error(invalid_argument) in a child, which says that it must open `what` itself.
+  /// Throws: Error(invalid_argument) in a child; the message says that the child must open `what` itself.
   void require_same_process(std::string_view what) const {
     if (in_child()) {
       fail_in_child(what);
@@ -30,10 +30,10 @@ class ProcessMark {
   std::uint64_t process_;
 };
 
-/// Lets go of something that a child must not destroy. It stays reachable, so that nobody takes it for a leak.
+/// Abandons an object that a child must not destroy. It stays reachable, so that leak checkers do not report it.
 void leave_behind(void* thing) noexcept;
 
-/// Destroys, but in a child of the process that made it leaves behind.
+/// A deleter that destroys the object, but abandons it in a child of the process that created it.
 struct LeaveInChild {
   ProcessMark mark = {};
   template <class T>
@@ -46,7 +46,8 @@ struct LeaveInChild {
   }
 };
 
-/// Owns what has threads, or locks that threads may hold: a child can neither join the ones nor destroy the others.
+/// Owns an object with threads, or with locks that threads may hold: a child can neither join the threads nor destroy
+/// the locks.
 template <class T>
 using ProcessOwned = std::unique_ptr<T, LeaveInChild>;
 

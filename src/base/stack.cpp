@@ -6,9 +6,10 @@
 
 namespace stele::stack_bounds {
 
-/// The address is not known to have room: asks for the bounds where that was not done, and tells whether it has none.
+/// Called for an address that is not known to have room. Determines the bounds of the stack if necessary; returns
+/// whether the stack is low.
 bool look(std::uintptr_t at) noexcept {
-  thread_local std::uintptr_t lowest = 0;  // of the whole stack
+  thread_local std::uintptr_t lowest = 0;  // the lowest address of the whole stack
   thread_local bool asked = false;
   if (!asked) {
     asked = true;

@@ -6,7 +6,7 @@
 namespace stele {
 
 unsigned thread_count(unsigned wanted) noexcept {
-  // asking costs a file of the kernel each time
+  // each query reads a kernel file
   static const unsigned machine = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
   return wanted != 0 ? std::min(wanted, 256U) : machine;
 }

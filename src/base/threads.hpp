@@ -1,9 +1,9 @@
 #pragma once
-// How many threads to work with.
+// The number of threads to use.
 
 namespace stele {
 
-/// The number of threads an option asks for, at most 256; 0: the machine's, at most 16.
+/// The number of threads for an option's value, at most 256. For 0: the number of processors, at most 16.
 unsigned thread_count(unsigned wanted) noexcept;
 
 }  // namespace stele

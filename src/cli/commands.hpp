@@ -1,6 +1,6 @@
 #pragma once
 // The commands, one function each. They print to standard output, return the exit code and throw Error. Options have
-// the names and defaults of the library's.
+// the names and defaults of the library.
 
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +52,7 @@ struct ShowOptions {
   bool json = false;
 };
 int show(const ShowOptions& options);
-/// What show() prints of a value, without a line feed at its end.
+/// The text that show() prints for a value, without a line feed at its end.
 std::string show_text(const Value& value, const ShowOptions& options);
 
 struct ExtractOptions {
@@ -83,7 +83,7 @@ struct ConvertOptions {
   std::string output;
   std::string codec;
   std::optional<int> level;
-  std::string filter;  // empty: arrays stay as they are, but decoded where the output is plain
+  std::string filter;  // empty: arrays keep their filter, but are decoded if the output is plain
   unsigned threads = 0;
   Sync sync = Sync::none;
   bool in_place = false;
@@ -94,12 +94,12 @@ int convert(const ConvertOptions& options);
 struct BenchOptions {
   std::string file;
   bool bytes = false;
-  std::vector<std::string> codecs;  // none: all
-  std::vector<int> levels;          // none: some of each codec
+  std::vector<std::string> codecs;  // empty: all
+  std::vector<int> levels;          // empty: some of each codec
   std::vector<std::string> filters = {"none", "auto"};
   unsigned threads = 0;
   double seconds = 2;
-  std::string folder;  // empty: the system's for temporary files
+  std::string folder;  // empty: the system's folder for temporary files
   bool memory = false;
   std::string plot;
   bool json = false;

@@ -7,7 +7,7 @@
 namespace stele::cli {
 namespace {
 
-/// Characters, as all but a few are one column wide.
+/// Counts characters, since all but a few are one column wide.
 std::size_t width(std::string_view text) noexcept {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
@@ -22,7 +22,7 @@ std::string size_text(std::uint64_t bytes) {
   }
   auto value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (value >= 1023.95 && unit + 1 < units.size()) {  // not "1024.0 KiB"
+  while (value >= 1023.95 && unit + 1 < units.size()) {  // avoids "1024.0 KiB"
     value /= 1024;
     ++unit;
   }
@@ -46,7 +46,7 @@ std::string Table::text(std::size_t widest) const {
   std::vector<std::size_t> widths;
   for (const auto& row : rows_) {
     widths.resize(std::max(widths.size(), row.size()));
-    // What nothing follows needs no column.
+    // A last cell needs no padding.
     std::size_t last = row.size();
     while (last > 0 && row[last - 1].empty()) {
       --last;

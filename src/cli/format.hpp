@@ -14,18 +14,17 @@ namespace stele::cli {
 std::string size_text(std::uint64_t bytes);
 /// printable() in quotes, with quotes and backslashes escaped.
 std::string quoted_text(std::string_view text);
-/// A field name or key as it stands in a path: as it is, in quotes if it is empty or has blanks or quotes.
+/// A field name or key as in a path; in quotes if it is empty or has blanks or quotes.
 std::string name_text(std::string_view name);
 
 /// Rows of cells in aligned columns.
 class Table {
  public:
-  /// Columns align to the left but for those named here.
+  /// Columns align to the left, except those listed.
   explicit Table(std::vector<std::size_t> right_aligned = {}) : right_aligned_(std::move(right_aligned)) {}
-  /// The last cells may be left out. Cells are printable.
+  /// The last cells may be left out. Cells must be printable.
   void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-  /// Lines with two blanks between columns and none at their ends. A cell wider than `widest` does not widen the column
-  /// of the others.
+  /// Lines with two blanks between columns and none at the end. A cell wider than `widest` does not widen its column.
   std::string text(std::size_t widest = 60) const;
 
  private:

@@ -29,7 +29,7 @@ void discard(Source& source, std::uint64_t count) {
   }
 }
 
-/// What the machine has: more than that no input may take.
+/// The size of the machine's memory; no input may need more.
 std::uint64_t memory_bytes() noexcept {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
   const long size = ::sysconf(_SC_PAGESIZE);
@@ -55,7 +55,7 @@ std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset
 }
 
 File open_archive(const std::string& name, LoadOptions options) {
-  std::error_code ignored;  // what is wrong with it open_input() tells
+  std::error_code ignored;  // open_input() reports the error
   if (options.map != MapMode::none && name != "-" && std::filesystem::is_regular_file(name, ignored)) {
     try {
       return open(name, options);
@@ -68,7 +68,7 @@ File open_archive(const std::string& name, LoadOptions options) {
   options.map = MapMode::none;
   std::unique_ptr<Source> source = open_input(name, options.offset);
   options.offset = 0;
-  if (!source->random_access()) {  // it is read into memory, and may be without end
+  if (!source->random_access()) {  // it is read into memory, and may be endless
     options.limits.allocation = std::min(options.limits.allocation, memory_bytes());
   }
   return open(std::move(source), options);

@@ -1,5 +1,5 @@
 #pragma once
-// What a command reads: a file by name, or standard input where the name is "-".
+// The input of a command: a file by name, or standard input for "-".
 
 #include <memory>
 #include <string>
@@ -9,15 +9,15 @@
 
 namespace stele::cli {
 
-/// The bytes from `offset` on: in order, with random access where the input has it.
-/// Throws: Error(not_found), Error(io), Error(truncated) where there are not so many.
+/// The bytes from `offset` on: in order, and with random access if the input has it.
+/// Throws: Error(not_found), Error(io), Error(truncated) if the input is shorter.
 std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset = 0);
 
-/// An archive to read in parts. What has no random access, such as a pipe, is read into memory once it has begun as an
-/// archive does. With options.map a compressed file is read instead.
+/// An archive to read in parts. Input without random access, such as a pipe, is read into memory after its first bytes
+/// were recognised. With options.map, a compressed file is read instead.
 File open_archive(const std::string& name, LoadOptions options);
 
-/// All that is left of a Source. Throws: Error(limit_exceeded) for an input without end.
+/// The rest of a Source. Throws: Error(limit_exceeded) for endless input.
 std::vector<std::byte> read_all(Source& source);
 
 }  // namespace stele::cli

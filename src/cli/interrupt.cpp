@@ -13,18 +13,18 @@ namespace stele::cli {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto moment = 200ms;    // to come to a check
-constexpr auto long_moment = 3s;  // where nothing is known of temporary files
+constexpr auto moment = 200ms;    // time to reach the next check
+constexpr auto long_moment = 3s;  // if no temporary file is known
 
 std::atomic<int> received = 0;
-std::atomic<int> told = -1;  // the end of the guard's pipe that the handler writes to
+std::atomic<int> told = -1;  // write end of the guard's pipe, for the signal handler
 constexpr int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 void receive(int number) {
   const int error = errno;
   received = number;
   const char byte = 0;
-  if (::write(told, &byte, 1) < 0) {  // then check_interrupt() must do
+  if (::write(told, &byte, 1) < 0) {  // check_interrupt() must end the process
   }
   errno = error;
 }
@@ -36,13 +36,13 @@ InterruptGuard::InterruptGuard() noexcept {
     told = signalled_[1];
     try {
       watcher_ = std::thread([this] { watch(); });
-    } catch (const std::system_error&) {  // no thread is to be had: then check_interrupt() must do
+    } catch (const std::system_error&) {  // no thread: check_interrupt() must end the process
     }
   }
   for (const int number : signals) {
     struct sigaction old{};
     sigaction(number, nullptr, &old);
-    if (old.sa_handler == SIG_DFL) {  // nohup has SIGHUP ignored
+    if (old.sa_handler == SIG_DFL) {  // keep an ignored SIGHUP of nohup
       struct sigaction action{};
       action.sa_handler = receive;
       action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
@@ -66,7 +66,7 @@ InterruptGuard::~InterruptGuard() {
   changed_.notify_all();
   const int write_end = told.exchange(-1);
   if (write_end >= 0) {
-    ::close(write_end);  // which wakes the watcher
+    ::close(write_end);  // wakes the watcher
   }
   if (watcher_.joinable()) {
     watcher_.join();
@@ -100,7 +100,7 @@ void InterruptGuard::watch() noexcept {
     if (clean_) {
       clean_();
     }
-  } catch (...) {  // the process ends all the same
+  } catch (...) {  // the process ends anyway
   }
   obey_interrupt();
 }

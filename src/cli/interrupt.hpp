@@ -1,5 +1,5 @@
 #pragma once
-// Ctrl-C while a file is being written: the temporary file goes before the process does.
+// Handles Ctrl-C while a file is being written: removes the temporary file before the process ends.
 
 #include <condition_variable>
 #include <functional>
@@ -8,9 +8,9 @@
 
 namespace stele::cli {
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP do not end the process at once: the command has a moment to come to its
-/// next check_interrupt() and to clean up. Where it does not, as a compressor may be busy for long, another thread ends
-/// the process. A second signal does so too. Only one at a time.
+/// During its lifetime, SIGINT, SIGTERM and SIGHUP do not end the process at once. The command has a moment to reach
+/// its next check_interrupt() and to clean up. If it does not, for example because a compressor is busy, another thread
+/// ends the process. A second signal ends it too. Only one at a time.
 class InterruptGuard {
  public:
   InterruptGuard() noexcept;
@@ -18,26 +18,26 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
-  /// What the other thread does before it ends the process: takes temporary files away. It has a shorter moment to wait
-  /// then. Nothing: no more. Does not return while the earlier one is being done.
+  /// Called by the other thread before it ends the process, to remove temporary files. It then waits for a shorter
+  /// time. Nothing: no call. Does not return while the previous function is running.
   void set_last_resort(std::function<void()> clean);
 
  private:
   void watch() noexcept;
   int signalled_[2] = {-1, -1};  // a pipe
-  std::mutex mutex_;             // guards what follows
+  std::mutex mutex_;             // guards the members below
   std::condition_variable changed_;
   std::function<void()> clean_;
   bool over_ = false;
   std::thread watcher_;
 };
 
-/// Whether there was a signal.
+/// Whether a signal has arrived.
 bool interrupted() noexcept;
 /// Thrown by check_interrupt() after a signal.
 struct Interrupted {};
 void check_interrupt();
-/// Ends the process as the signal would have, if there was one.
+/// Ends the process as the signal would have, if one has arrived.
 void obey_interrupt() noexcept;
 
 }  // namespace stele::cli

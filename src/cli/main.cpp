@@ -1,4 +1,4 @@
-// stele: looks at archives, checks them, takes them apart, converts them and measures how best to save them.
+// The stele command: inspects, verifies, extracts and converts archives, and measures how best to save them.
 
 #include <algorithm>
 #include <csignal>
@@ -38,7 +38,7 @@ Exit codes:
   4  input or output failed: disk full, no permission, another writer holds the store
   5  unsupported by this version or build, or beyond a limit)";
 
-/// The command line: the options of all commands and which command was given.
+/// The command line: the options of all commands, and the chosen command.
 class CommandLine {
  public:
   CommandLine() {
@@ -72,7 +72,7 @@ class CommandLine {
 
   CLI::App& app() noexcept { return app_; }
   bool json() const noexcept { return json_; }
-  /// The file to name in messages.
+  /// The file for messages.
   const std::string& file() const noexcept { return *file_; }
   int run() const { return run_(); }
 
@@ -121,8 +121,8 @@ class CommandLine {
   }
   static void add_saving(CLI::App& command, Sync& sync, bool& in_place) {
     command.add_flag("--in-place", in_place,
-                     "Write into OUT where it stands instead of replacing it; not atomic, for mounted files");
-    add_choice<Sync>(command, "--sync", sync, "What must be on the device at the end [none]",
+                     "Overwrite OUT in place instead of replacing it; not atomic, for mounted files");
+    add_choice<Sync>(command, "--sync", sync, "What to sync to the device at the end [none]",
                      {{"none", Sync::none}, {"file", Sync::file}, {"file_folder", Sync::file_folder}});
   }
   CLI::Option* add_codec(CLI::App& command, std::string& codec) const {
@@ -177,7 +177,7 @@ class CommandLine {
     CLI::App& command = add_command("extract", "A value as an archive of its own", extract_, extract);
     add_file(command, extract_.file);
     add_path(command, extract_.path, true);
-    command.add_option("-o,--output", extract_.output, "Where it goes, - for standard output")
+    command.add_option("-o,--output", extract_.output, "The output, - for standard output")
         ->required()
         ->type_name("OUT");
     CLI::Option* raw =
@@ -201,16 +201,16 @@ class CommandLine {
     CLI::App& command =
         add_command("convert", "The same archives under another codec, checked on the way", convert_, convert);
     command.add_option("IN", convert_.input, "The archive, - for standard input")->required()->type_name("");
-    command
-        .add_option("OUT", convert_.output, "Where it goes, - for standard output; a file appears when it is complete")
+    command.add_option("OUT", convert_.output, "The output, - for standard output; a file appears when it is complete")
         ->required()
         ->type_name("");
     command.parse_complete_callback([this] { file_ = &convert_.input; });
     add_codec(command, convert_.codec);
     add_level(command, convert_.level);
-    add_filter(command, convert_.filter,
-               "Load and save anew, arrays encoded so: auto, none, … [the same bytes; encoded arrays decoded for a "
-               "plain file]");
+    add_filter(
+        command, convert_.filter,
+        "Load and save again with this filter for arrays: auto, none, … [the same bytes; encoded arrays decoded for a "
+        "plain file]");
     add_threads(command, convert_.threads);
     add_saving(command, convert_.sync, convert_.in_place);
   }
@@ -229,14 +229,14 @@ class CommandLine {
         ->type_name("LIST");
     command.add_option("--filters", bench_.filters, "Filters to try [none,auto]")->delimiter(',')->type_name("NAMES");
     add_threads(command, bench_.threads);
-    add_real(command, "--seconds", bench_.seconds, "What is slower is measured on a part that takes about so long [2]",
+    add_real(command, "--seconds", bench_.seconds, "Slower ways are measured on a part that takes about this long [2]",
              0.01, 1e6)
         ->type_name("N");
     CLI::Option* folder =
         command.add_option("--folder", bench_.folder, "Where files are written [the system's for temporary files]")
             ->type_name("FOLDER");
     command.add_flag("--memory", bench_.memory, "Files in memory instead")->excludes(folder);
-    command.add_option("--plot", bench_.plot, "Draws a picture as well")->type_name("OUT.svg");
+    command.add_option("--plot", bench_.plot, "Also draw a plot")->type_name("OUT.svg");
   }
   void add_codecs() {
     add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs);
@@ -271,7 +271,7 @@ void report(const Error& error, const std::string& file, bool json) {
   }
 }
 
-/// What to say of a command line that cannot be understood.
+/// The message for an invalid command line.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
     return std::string("there is no command ") + argv[1];
@@ -279,7 +279,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
   return error.what();
 }
 
-/// Whether a command line that cannot be understood asks for JSON. `store put` has another option of that name.
+/// Whether an invalid command line asks for JSON. `store put` has another option of that name.
 bool asks_for_json(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) == "--json") {
@@ -292,7 +292,7 @@ bool asks_for_json(int argc, char** argv) {
   return false;
 }
 
-/// Runs `work` and turns its errors into messages and exit codes.
+/// Runs `work`; turns errors into messages and exit codes.
 template <class Work>
 int guarded(const std::string& file, bool json, Work work) noexcept {
   try {
@@ -312,7 +312,7 @@ int guarded(const std::string& file, bool json, Work work) noexcept {
       report(Error(Errc::limit_exceeded, "there is not enough memory"), file, json);
       return exit_unsupported;
     }
-  } catch (const std::exception& error) {  // of the report itself: standard output is gone
+  } catch (const std::exception& error) {  // the report itself failed: standard output is closed
     print_error(error.what());
     return exit_io;
   }
@@ -343,7 +343,7 @@ int run(int argc, char** argv) {
 }  // namespace stele::cli
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_DFL);  // `stele ls | head` ends quietly, whatever the parent ignores
-  std::signal(SIGXFSZ, SIG_IGN);  // beyond `ulimit -f` writing fails, and the temporary file goes
+  std::signal(SIGPIPE, SIG_DFL);  // `stele ls | head` ends quietly, even if the parent ignores SIGPIPE
+  std::signal(SIGXFSZ, SIG_IGN);  // beyond `ulimit -f`, write() fails and the temporary file is removed
   return stele::cli::run(argc, argv);
 }

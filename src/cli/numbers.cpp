@@ -6,7 +6,7 @@
 namespace stele::cli {
 namespace {
 
-/// The whole of `text` as a number, or nothing.
+/// Parses all of `text` as a number; nothing if it is not one.
 template <class N>
 std::optional<N> whole(const std::string& text) noexcept {
   N value{};
@@ -25,7 +25,7 @@ template <class N>
 template <class N>
 N parse(const std::string& option, const std::string& text, const char* kind, N least, N most) {
   const std::optional<N> value = whole<N>(text);
-  if (!value || !(*value >= least && *value <= most)) {  // NaN is in no range
+  if (!value || !(*value >= least && *value <= most)) {  // rejects NaN too
     fail_number(option, text, kind, least, most);
   }
   return *value;

@@ -1,5 +1,5 @@
 #pragma once
-// Options of the command line that are numbers. Each takes decimal digits and nothing else, in a range.
+// Numeric options of the command line. Each accepts only decimal digits, in a range.
 
 #include <cmath>
 #include <concepts>
@@ -13,7 +13,7 @@
 
 namespace stele::cli {
 
-/// The number that the whole of `text` is. Throws: CLI::ValidationError, which names the option.
+/// Parses all of `text` as a number. Throws: CLI::ValidationError, which names the option.
 std::int64_t parse_integer(const std::string& option, const std::string& text, std::int64_t least, std::int64_t most);
 std::uint64_t parse_natural(const std::string& option, const std::string& text, std::uint64_t least,
                             std::uint64_t most);
@@ -46,7 +46,7 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, std::optiona
   return command.add_option_function<std::string>(
       name, [&to, name, range](const std::string& text) { to = range.parse(name, text); }, about);
 }
-/// Several, with commas between them.
+/// Several numbers, separated by commas.
 template <std::integral I>
 CLI::Option* add_numbers(CLI::App& command, const std::string& name, std::vector<I>& to, const std::string& about) {
   return command.add_option_function<std::string>(

@@ -13,7 +13,7 @@ std::unique_ptr<Sink> open_output(const std::string& name, Sync sync, bool in_pl
     return file_sink(name, sync, in_place);
   }
   if (json) {
-    fail(Errc::invalid_argument, "--json prints to standard output, so that the output must be a file");
+    fail(Errc::invalid_argument, "--json prints to standard output, so the output must be a file");
   }
   return output_sink();
 }
@@ -54,7 +54,7 @@ void Output::close() {
 void refuse_compressed_name(const std::string& output) {
   const Codecs codecs;
   if (output != "-" && codecs.by_extension(output) != nullptr) {
-    fail(Errc::invalid_argument, output + " is named as a compressed file, and what is written is not compressed");
+    fail(Errc::invalid_argument, output + " is the name of a compressed file, but the output is not compressed");
   }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Where `extract` and `convert` write: a file that appears when it is complete, or standard output.
+// The output of `extract` and `convert`: a file that appears when it is complete, or standard output.
 
 #include <memory>
 #include <mutex>
@@ -11,9 +11,9 @@
 
 namespace stele::cli {
 
-/// A file by name, or standard output for "-" and the names of the system for it. Counts what it takes. While it lives,
-/// a signal such as Ctrl-C ends the next write(), which throws Interrupted, or the process, but not before a temporary
-/// file is gone.
+/// A file by name, or standard output for "-" and the system's names for it. Counts the bytes. During its lifetime, a
+/// signal such as Ctrl-C makes the next write() throw Interrupted, or ends the process after the temporary file was
+/// removed.
 class Output final : public Sink {
  public:
   /// Throws: Error(io); Error(invalid_argument) for standard output if `json` is to be printed there.
@@ -24,19 +24,19 @@ class Output final : public Sink {
   std::uint64_t count() const noexcept { return count_; }
 
  private:
-  /// Where the output is still wanted.
+  /// The Sink, if the output is still open.
   Sink& to();
   InterruptGuard guard_;
-  std::timed_mutex mutex_;  // guards to_, which the guard's thread may take away
+  std::timed_mutex mutex_;  // guards to_, which the guard's thread may close
   std::unique_ptr<Sink> to_;
   std::uint64_t count_ = 0;
 };
 
-/// For a file that is not compressed. Throws: Error(invalid_argument) where its name says that it is,
-/// Error(unknown_codec) as Codecs::by_extension().
+/// For an uncompressed file.
+/// Throws: Error(invalid_argument) if its name means compression, Error(unknown_codec) as Codecs::by_extension().
 void refuse_compressed_name(const std::string& output);
-/// The codec asked for by name, or else by the output's extension; null for plain.
-/// Throws: Error(unknown_codec), Error(invalid_argument) for a level without a codec.
+/// The codec with the given name, or else the one for the output's extension; null for plain. Throws:
+/// Error(unknown_codec), Error(invalid_argument) for a level without a codec.
 const Codec* choose_codec(const Codecs& codecs, const std::string& name, const std::string& output,
                           std::optional<int> level);
 

@@ -19,10 +19,11 @@ namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 
-/// Stands for any value. Reading one checks it and keeps nothing.
+/// Accepts any value. Reading one checks it and keeps nothing.
 struct Unread {};
 
-/// Counts what is read of another Source, which outlives it, and begins with bytes that were taken from it.
+/// Counts the bytes read from another Source, which must outlive it. First returns bytes that were already taken from
+/// it.
 class StoredSource final : public ForwardingSource {
  public:
   explicit StoredSource(Source& source) : ForwardingSource(source), first_(first_bytes(source)) {
@@ -31,7 +32,7 @@ class StoredSource final : public ForwardingSource {
       at_ = first_.size();
     }
   }
-  /// The bytes by which its format is recognised.
+  /// The first bytes, which identify the format.
   Bytes first() const noexcept { return first_; }
   std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
@@ -55,11 +56,11 @@ class StoredSource final : public ForwardingSource {
 
  private:
   const std::vector<std::byte> first_;
-  std::size_t at_ = 0;  // in first_
+  std::size_t at_ = 0;  // position in first_
   mutable std::atomic<std::uint64_t> count_{0};
 };
 
-/// Gives plain bytes in order and hands each piece to a Sink when it is fetched.
+/// Reads plain bytes in order and passes each piece to a Sink when it was read.
 class PassingSource final : public Source {
  public:
   PassingSource(Source& plain, Sink* to, const StoredSource& stored, Progress& progress)
@@ -75,14 +76,14 @@ class PassingSource final : public Source {
     return count;
   }
   std::string name() const override { return stored_.name(); }
-  /// Up to twelve bytes that come next; none at the end.
+  /// The next twelve bytes, or fewer at the end, without consuming them.
   Bytes ahead() {
     if (end_ - at_ < frozen::label.size()) {
       fetch();
     }
     return Bytes(piece_).subspan(at_, std::min(end_ - at_, frozen::label.size()));
   }
-  /// The number of bytes read().
+  /// The number of bytes returned by read().
   std::uint64_t position() const noexcept { return fetched_ - (end_ - at_); }
 
  private:
@@ -122,7 +123,7 @@ bool may_be_archive(Bytes first) noexcept {
   return std::memcmp(first.data(), frozen::label.data(), std::min(first.size(), frozen::label.size())) == 0;
 }
 
-/// Tells of which archive an error speaks, as its offset counts from there.
+/// Adds the archive's number to an error, since its offset counts from the start of that archive.
 [[noreturn]] void rethrow_of(const Error& error, const Passed& passed) {
   if (passed.archives.size() < 2) {
     throw error;
@@ -144,7 +145,7 @@ void pass_plain(PassingSource& source, const PassOptions& options, Passed& passe
     if (first.empty() || !may_be_archive(first)) {
       passed.archives.empty() ? fail(Errc::not_an_archive,
                                      first.empty() ? "the input is empty" : "the bytes do not begin as an archive does")
-                              : fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, offset});
+                              : fail(Errc::damaged, "bytes that are not an archive follow the archive", {{}, offset});
     }
     passed.archives.push_back({offset, 0});
     try {
@@ -161,7 +162,7 @@ void pass_plain(PassingSource& source, const PassOptions& options, Passed& passe
   }
 }
 
-/// What is left of the input behind the compressed data must be zeros, as tapes and other block devices leave them.
+/// The input after the compressed data must be zeros, which tapes and other block devices add.
 void check_rest(Source& source, const Codec& codec) {
   std::vector<std::byte> piece(piece_bytes);
   while (const std::size_t got = source.read(piece)) {

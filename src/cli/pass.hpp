@@ -1,6 +1,6 @@
 #pragma once
-// Archives on their way from an input, compressed or not, past their checksums and on to a Sink: what `verify` and
-// `convert` do. The memory it takes does not depend on their size.
+// Reads archives from an input, compressed or not, verifies their checksums and copies them to a Sink, for `verify` and
+// `convert`. The memory does not depend on their size.
 
 #include <cstdint>
 #include <functional>
@@ -17,12 +17,12 @@ namespace stele::cli {
 struct PassOptions {
   unsigned threads = 0;
   std::string label;      // of the progress bar
-  bool progress = false;  // whether there may be one
-  /// If set, every value is loaded and given to it, together with its metadata, once it is checked.
+  bool progress = false;  // whether to show one
+  /// If set, every value is loaded and passed to it with its metadata after the checks.
   std::function<void(const Value&, const Metadata&)> take = {};
 };
 
-/// What has passed.
+/// Totals so far.
 struct Passed {
   struct Archive {
     std::uint64_t offset = 0;  // in the plain bytes
@@ -34,8 +34,8 @@ struct Passed {
   std::vector<Archive> archives;
 };
 
-/// Reads one archive after another to the end of `stored` and checks everything in them. The plain bytes go to `to`,
-/// unless it is null, before they are checked: close it only if nothing is thrown.
+/// Reads all archives of `stored` and checks everything in them. Writes the plain bytes to `to`, unless it is null,
+/// before they are checked: close it only if nothing is thrown.
 /// Throws: Error(not_an_archive), Error(truncated), Error(damaged) …
 Passed pass_archives(std::unique_ptr<Source> stored, Sink* to, const PassOptions& options);
 

@@ -1,5 +1,5 @@
 #pragma once
-// A line on a terminal that tells how far a long command is.
+// A progress line on the terminal for long commands.
 
 #include <chrono>
 #include <cstdint>
@@ -8,18 +8,18 @@
 
 namespace stele::cli {
 
-/// Shows itself on standard error if that is a terminal, once half a second has gone; the destructor clears the line.
+/// Appears on standard error, if that is a terminal, after half a second; the destructor clears the line.
 class Progress {
  public:
-  /// `total`: the bytes to come, if that is known.
+  /// `total`: the number of bytes, if known.
   Progress(std::string label, std::optional<std::uint64_t> total, bool wanted);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Replaces the label and, from now on, the bytes and their rate: what is counted is no bytes.
+  /// Replaces the label and stops showing bytes and their rate, for counts of other things.
   void describe(std::string what);
-  /// `done`: how much so far.
+  /// `done`: the amount so far.
   void update(std::uint64_t done) noexcept;
 
  private:

@@ -26,7 +26,7 @@ class OutputSink final : public Sink {
   void close() override { flush_output(); }
 };
 
-/// The library calls standard input and output by their numbers.
+/// Replaces the library's names of standard input and output, which are numbers.
 std::string with_stream_names(std::string message) {
   for (const auto& [number, name] :
        {std::pair("descriptor 0", "standard input"), std::pair("descriptor 1", "standard output")}) {
@@ -93,7 +93,7 @@ std::unique_ptr<Sink> output_sink() { return std::make_unique<OutputSink>(); }
 
 std::string error_line(const Error& error, std::string_view file) {
   std::string line;
-  // The library names the file; without a name it is about the command line, or about what the command is given.
+  // The library names the file. An error without a name is about the command line or about the command's input.
   if (error.file().empty() && !file.empty() && !is_about_usage(error.code())) {
     line = std::string(file == "-" ? "standard input" : file) + ": ";
   }

@@ -1,6 +1,6 @@
 #pragma once
-// The codecs the library brings: one factory per format, one .cpp file per library. A format whose library is left out
-// of the build has no factory; Codecs() in codec.cpp lists those that are there.
+// The built-in codecs: one factory per format, one .cpp file per compression library. A format whose library is not
+// part of the build has no factory. Codecs() in codec.cpp lists the available ones.
 
 #include <memory>
 
@@ -8,11 +8,11 @@
 
 namespace stele {
 
-/// RFC 1952. A member per block; FEXTRA says how long it is. ISA-L and libdeflate where they are there, else zlib.
+/// RFC 1952. One member per block; FEXTRA holds its size. Uses ISA-L and libdeflate if available, else zlib.
 std::shared_ptr<const Codec> gzip_codec();
-/// RFC 1950. One stream; a block of no bytes before each block says how long it is. ISA-L where it is there, and zlib.
+/// RFC 1950. One stream; an empty deflate block before each block holds its size. Uses ISA-L if available, and zlib.
 std::shared_ptr<const Codec> zlib_codec();
-/// A stream per block, all of the same plain size but the last. libbz2.
+/// One stream per block; all but the last have the same plain size. libbz2.
 std::shared_ptr<const Codec> bzip2_codec();
 /// The legacy format of LZMA Utils: no blocks, no checksum. liblzma.
 std::shared_ptr<const Codec> lzma_codec();
@@ -20,7 +20,7 @@ std::shared_ptr<const Codec> lzma_codec();
 std::shared_ptr<const Codec> xz_codec();
 /// The LZ4 frame format. One frame of independent blocks, and a skippable frame with the block index.
 std::shared_ptr<const Codec> lz4_codec();
-/// RFC 8878. A frame per block, and the seek table of zstd's contrib/seekable_format behind them.
+/// RFC 8878. One frame per block, followed by the seek table of zstd's contrib/seekable_format.
 std::shared_ptr<const Codec> zstd_codec();
 
 }  // namespace stele

@@ -18,16 +18,16 @@ std::unique_ptr<Sink> Codec::in_order_sink(Sink& /*to*/, int /*level*/) const { 
 
 namespace {
 
-/// The formats that begin with a few bits of no meaning rather than a magic number, the better one first.
+/// The formats that begin with a few unspecific bits instead of a magic number, the more reliable one first.
 constexpr std::array<std::string_view, 2> weakly_recognised = {"lzma", "zlib"};
 
-/// An extension that says that a file is compressed.
+/// A file extension that means compression.
 struct Extension {
   std::string_view extension;
-  std::string_view codec;  // empty: none of the library's
+  std::string_view codec;  // empty: not a built-in codec
 };
 
-/// Those of the library's codecs are here too, as a build may lack some.
+/// Includes the extensions of all built-in codecs, since a build may lack some.
 constexpr std::array compressed_extensions = {
     Extension{".gz", "gzip"},
     Extension{".gzip", "gzip"},

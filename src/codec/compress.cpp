@@ -12,7 +12,7 @@
 namespace stele {
 namespace {
 
-/// Until a call is through, it counts as failed, so that nothing follows one that an exception has left.
+/// A call counts as failed until it returns, so that nothing follows a call that threw.
 class Progress {
  public:
   void enter() {
@@ -32,8 +32,7 @@ class Progress {
   ProcessMark mark_;
 };
 
-/// Compresses samples. Slow formats are stood in for by deflate, as what it makes of one array and another mostly tells
-/// what they do.
+/// Compresses samples. Deflate stands in for slow formats: its sizes for two arrays usually compare in the same way.
 class Trial {
  public:
   Trial(const Codec& codec, int level) {
@@ -56,9 +55,8 @@ class Trial {
   std::vector<std::byte> out_;
 };
 
-/// How a large run is cut into blocks: evenly, at multiples of `unit`, and where there are few into an even number, so
-/// that two threads have the same to do. No larger than `block_size`. Depends on the sizes alone, so that equal objects
-/// give equal files.
+/// The block size for a large run: equal blocks at multiples of `unit`, an even number if there are few, so that two
+/// threads get the same work. At most `block_size`. Depends only on the sizes, so that equal objects give equal files.
 std::uint64_t block_bytes(std::uint64_t run, std::size_t block_size, std::size_t unit) {
   constexpr std::uint64_t few = 16;
   const std::uint64_t most = std::max<std::uint64_t>(block_size / unit * unit, unit);
@@ -70,8 +68,8 @@ std::uint64_t block_bytes(std::uint64_t run, std::size_t block_size, std::size_t
   return (even + unit - 1) / unit * unit;
 }
 
-/// Cuts what is written into blocks: a large run begins a block of its own and is compressed from where it lies; small
-/// ones gather. Where blocks are of one size, all gather, but whole blocks are still taken from where they lie.
+/// Cuts the output into blocks. A large run starts its own block and is compressed in place; small ones are collected.
+/// If the format needs blocks of one size, everything is collected, but whole blocks are still compressed in place.
 class BlockSink final : public CompressingSink {
  public:
   BlockSink(Sink& to, const Codec& codec, int level, unsigned threads)
@@ -131,7 +129,7 @@ class BlockSink final : public CompressingSink {
   }
 
  private:
-  /// What `f` has put refers to the caller's memory, so that none of it may be left when an exception passes.
+  /// Runs `f`. What `f` puts refers to the caller's memory, so all of it is abandoned when an exception passes.
   template <class F>
   void guarded(F&& f) {
     progress_.enter();
@@ -159,7 +157,7 @@ class BlockSink final : public CompressingSink {
   }
 
   void put_run(Bytes bytes) {
-    constexpr std::size_t unit = 64;  // so that elements are whole
+    constexpr std::size_t unit = 64;  // so that no element is split
     const auto step = static_cast<std::size_t>(block_bytes(bytes.size(), block_size_, unit));
     while (!bytes.empty()) {
       const std::size_t count = std::min(step, bytes.size());
@@ -208,7 +206,7 @@ class BlockSink final : public CompressingSink {
 
   const Codec& codec_;
   const int level_;
-  std::vector<std::byte> gathered_;  // never more than a block
+  std::vector<std::byte> gathered_;  // at most one block
   std::optional<Trial> trial_;
   ProcessOwned<BlockWriter> writer_;
   const std::size_t block_size_;

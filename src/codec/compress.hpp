@@ -1,5 +1,5 @@
 #pragma once
-// The Sink behind compressing_sink(), with what the archive's writer asks of it beyond a Sink.
+// The Sink returned by compressing_sink(), with the extra operations that the archive writer uses.
 
 #include <functional>
 #include <memory>
@@ -12,13 +12,14 @@ namespace stele {
 
 class CompressingSink : public Sink {
  public:
-  /// Writes all of `bytes` and does `task` beside, before it returns.
+  /// Writes all of `bytes` and runs `task` in parallel; both are done on return.
   virtual void write_beside(Bytes bytes, const std::function<void()>& task) = 0;
-  /// Writes a run of `size` bytes that `make` makes, on any thread, in pieces that begin at multiples of `unit` and end
-  /// at others or at the end of the run; and does `task` beside.
+  /// Writes a run of `size` bytes that `make` makes on any thread, in pieces that begin and end at multiples of `unit`
+  /// or end at the end of the run. Runs `task` in parallel.
   virtual void write_made(std::uint64_t size, std::size_t unit, const MakeBytes& make,
                           const std::function<void()>& task) = 0;
-  /// The size of a sample compressed about as the format does it, but quickly: to compare ways of writing the same.
+  /// The size of a sample compressed about as the format would do it, but faster. For comparing representations of the
+  /// same data.
   virtual std::size_t trial(Bytes sample) = 0;
 };
 

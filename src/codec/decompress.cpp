@@ -24,7 +24,7 @@ void check_expansion(std::uint64_t plain, std::uint64_t stored, std::uint64_t li
 
 }  // namespace
 
-/// Counts what is seen of a Source without random access.
+/// Counts the bytes read from a Source without random access.
 class InOrderSource::Counted final : public ForwardingSource {
  public:
   explicit Counted(std::unique_ptr<Source> source) : ForwardingSource(*source), source_(std::move(source)) {}

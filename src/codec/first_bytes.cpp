@@ -12,7 +12,7 @@ constexpr std::size_t least_bytes = 12;
 constexpr std::size_t most_bytes = std::size_t{64} << 10;
 constexpr std::size_t header_size = 8;
 
-/// The size of the skippable frame whose header `bytes` begin with.
+/// The size of the skippable frame that `bytes` begin with.
 std::optional<std::uint64_t> skippable_size(Bytes bytes) noexcept {
   if (bytes.size() < header_size || (load_le<std::uint32_t>(bytes.data()) & 0xfffffff0) != 0x184d2a50) {
     return std::nullopt;
@@ -20,7 +20,7 @@ std::optional<std::uint64_t> skippable_size(Bytes bytes) noexcept {
   return header_size + std::uint64_t{load_le<std::uint32_t>(bytes.data() + 4)};
 }
 
-/// Makes `bytes`, the first of `source`, as many as `size` if there are so many.
+/// Extends `bytes`, the first bytes of `source`, to `size` if the source has that many.
 void extend(Source& source, std::vector<std::byte>& bytes, std::size_t size) {
   std::size_t got = bytes.size();
   if (source.random_access()) {

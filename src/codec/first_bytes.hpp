@@ -1,6 +1,6 @@
 #pragma once
-// The bytes by which a format is recognised. Files of lz4 and of zstd may begin with skippable frames, which look the
-// same in both, so that only what follows them tells.
+// The bytes that identify a format. lz4 and zstd files may begin with skippable frames, which look the same in both, so
+// that only the bytes after them tell.
 
 #include <cstddef>
 #include <vector>
@@ -9,12 +9,12 @@
 
 namespace stele {
 
-/// The first 12 bytes of a Source, or all if it has fewer; where skippable frames stand there, these and 12 bytes
-/// behind them, unless they are longer than 64 KiB. Reads from offset 0 without moving the position where there is
-/// random access; else takes the bytes.
+/// The first 12 bytes of a Source, or all if it has fewer. If it begins with skippable frames of at most 64 KiB: these
+/// and the 12 bytes after them. With random access it reads from offset 0 and does not move the position; otherwise it
+/// consumes the bytes.
 std::vector<std::byte> first_bytes(Source& source);
 
-/// `first` without the whole skippable frames at its start.
+/// `first` without the complete skippable frames at its start.
 Bytes behind_skippable(Bytes first) noexcept;
 
 }  // namespace stele

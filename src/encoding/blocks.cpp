@@ -1,4 +1,4 @@
-// Encoding and decoding blocks: the stages one behind the other.
+// Encodes and decodes blocks: runs the stages one after another.
 
 #include <algorithm>
 #include <bit>
@@ -16,7 +16,7 @@ namespace {
 using First = Encoding::First;
 using Last = Encoding::Last;
 
-/// A block goes through buffers 0 and 1 from stage to stage; the last buffer has the planes of bitshuffle.
+/// Stages alternate between buffers 0 and 1; the last buffer holds the planes of bitshuffle.
 constexpr std::size_t planes_buffer = 2;
 
 bool has_kernels(std::uint32_t item_size) noexcept { return item_size <= 8 && std::has_single_bit(item_size); }
@@ -36,13 +36,13 @@ void unshuffle(std::uint32_t item_size, const std::byte* from, std::size_t count
   }
 }
 
-/// Elements whose planes are made at once, so that they stay in the first cache.
+/// Elements whose planes are made at once, so that they stay in the L1 cache.
 std::size_t plane_items(std::uint32_t item_size) noexcept { return item_size <= 8 ? 1024 : 256; }
 
 void bitshuffle(std::uint32_t item_size, const std::byte* from, std::size_t count, std::byte* to,
                 EncodingScratch& scratch) {
   const EncodingKernels& kernels = encoding_kernels();
-  const std::size_t whole = count - count % 8;  // the others stay as they are
+  const std::size_t whole = count - count % 8;  // the rest is stored unchanged
   const std::size_t stride = whole / 8;
   if (item_size == 1) {
     kernels.to_bit_rows(from, stride, to, stride);
@@ -92,7 +92,7 @@ std::byte* EncodingScratch::buffer(std::size_t index, std::size_t size) {
 
 void encode_block(const Encoding& encoding, const std::byte* elements, std::uint64_t count, std::byte* stored,
                   EncodingScratch& scratch) {
-  assert(count <= encoding.block_items && encoding.first != First::bits);  // bools are packed before they come here
+  assert(count <= encoding.block_items && encoding.first != First::bits);  // bools are packed before this
   if (count == 0) {
     return;
   }
@@ -131,14 +131,14 @@ void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64
   }
   if (encoding.first == First::bits) {
     if (count % 8 != 0 && (stored[count / 8] >> (count % 8)) != std::byte{0}) {
-      fail(Errc::damaged, "a bit is set behind the last bool");
+      fail(Errc::damaged, "a bit is set after the last bool");
     }
     return unpack_bits(stored, count, elements);
   }
   const auto n = static_cast<std::size_t>(count);
   const std::uint32_t size = encoding.stored_item_size;
   const EncodingKernels& kernels = encoding_kernels();
-  // What the last stage and delta give goes to the elements' own place, unless they are to grow there.
+  // The output of these stages goes directly to the destination, unless a later stage enlarges the elements.
   std::byte* const smaller = encoding.first == First::none ? elements : nullptr;
   const std::byte* from = stored;
   if (encoding.last != Last::none) {

@@ -1,5 +1,5 @@
-// The choice of an encoding by trial. A few places of the array are encoded in the ways that what they look like
-// suggests, and compressed; all together is about a twentieth of the work of compressing a large array.
+// Chooses an encoding by trial. Samples from a few places of the array are encoded in the ways that seem promising, and
+// compressed. In total this is about a twentieth of the work of compressing a large array.
 
 #include "encoding/choice.hpp"
 
@@ -19,12 +19,12 @@ using First = Encoding::First;
 using Last = Encoding::Last;
 using CompressedSize = std::function<std::size_t(Bytes)>;
 
-constexpr std::uint64_t least_size = std::uint64_t{16} << 10;  // of an array for which a trial pays
+constexpr std::uint64_t least_size = std::uint64_t{16} << 10;  // smaller arrays are not worth a trial
 constexpr std::uint64_t least_sample = std::uint64_t{8} << 10;
 constexpr std::uint64_t most_sample = std::uint64_t{192} << 10;
-constexpr std::uint64_t sample_share = 96;  // of an array, one part in so many
+constexpr std::uint64_t sample_share = 96;  // one in this many bytes of the array
 constexpr std::uint64_t places = 4;
-constexpr std::uint64_t compressor_block = std::uint64_t{128} << 10;  // what zstd finds one set of statistics for
+constexpr std::uint64_t compressor_block = std::uint64_t{128} << 10;  // zstd uses one set of statistics per block
 
 /// Elements from several places of an array.
 class Sample {
@@ -58,8 +58,8 @@ class Sample {
   std::vector<std::byte> bytes_;
 };
 
-/// How many bits fewer the difference to the element before takes than that to one far away; near 0 where the order of
-/// the elements means nothing.
+/// How many bits fewer the difference to the previous element takes than that to a distant one; near 0 if the order of
+/// the elements has no meaning.
 template <class T>
 double bits_saved_by_delta(const Sample& sample) {
   const std::size_t count = sample.count();
@@ -94,8 +94,8 @@ double bits_saved_by_delta(const Sample& sample) {
   }
 }
 
-/// About how many distinct patterns the whole array has, from how many occur once and twice in the sample (A. Chao,
-/// Nonparametric estimation of the number of classes in a population, 1984).
+/// Estimates the number of distinct patterns in the whole array from those that occur once and twice in the sample (A.
+/// Chao, Nonparametric estimation of the number of classes in a population, 1984).
 std::uint64_t estimated_patterns(const Sample& sample) {
   struct Slot {
     std::uint64_t pattern = 0;
@@ -134,13 +134,13 @@ class Trial {
     encoded_.resize(sample_.size());
     raw_size_ = compressed_size_({sample_.data(), sample_.size()});
     raw_cost_ = cost(best_, raw_size_);
-    best_cost_ = raw_cost_ - raw_cost_ / 32;  // what is not 3 % better is not worth its time
+    best_cost_ = raw_cost_ - raw_cost_ / 32;  // a gain below 3 % is not worth the time
   }
 
-  /// Whether raw elements compress so well that nothing is left to gain.
+  /// Whether raw elements compress so well that little can be gained.
   bool hopeless() const noexcept { return 100 * raw_size_ < sample_.size(); }
   const Encoding& best() const noexcept { return best_; }
-  /// About what the whole array takes as it is.
+  /// The approximate compressed size of the whole array without encoding.
   std::uint64_t raw_size() const noexcept {
     return static_cast<std::uint64_t>(static_cast<double>(raw_size_) * static_cast<double>(elements_.count) /
                                       static_cast<double>(sample_.count()));
@@ -163,8 +163,8 @@ class Trial {
   }
 
  private:
-  /// In blocks of a large array, high and low bytes lie so far apart that compressors treat them by themselves. In a
-  /// sample they do not, and are given one half after the other.
+  /// In blocks of a large array, high and low bytes are so far apart that compressors treat them separately. In a
+  /// sample they are close, so the halves are compressed one after the other.
   std::size_t compressed(const Encoding& encoding) const {
     const Bytes all(encoded_.data(), static_cast<std::size_t>(encoding.stored_size(sample_.count())));
     if (encoding.last == Last::none || encoding.stored_item_size == 1 ||
@@ -175,8 +175,8 @@ class Trial {
     return compressed_size_(all.first(half)) + compressed_size_(all.subspan(half));
   }
 
-  /// Compressed size in thousandths of a byte, and what time is worth: 2 % of the bytes to compress, and less than 1 %
-  /// for slow stages, so that they win only by size.
+  /// Compressed size in thousandths of a byte, plus a price for time: 2 % of the bytes to compress, and less than 1 %
+  /// for slow stages, so that they only win by size.
   std::uint64_t cost(const Encoding& encoding, std::uint64_t size) const {
     const std::uint64_t stages = (encoding.first == First::narrow    ? 1U
                                   : encoding.first == First::palette ? 3U
@@ -200,9 +200,9 @@ class Trial {
   EncodingScratch scratch_;
 };
 
-/// Tries what may follow a first stage.
+/// Tries the stages that may follow a first stage.
 void try_last_stages(Trial& trial, const Encoding& encoding, double saved_by_delta) {
-  constexpr double some = 0.5;  // bits of an element
+  constexpr double some = 0.5;  // bits per element
   constexpr double much = 1.5;
   const bool bytes = encoding.stored_item_size == 1;
   std::size_t shuffled = 0;
@@ -216,7 +216,7 @@ void try_last_stages(Trial& trial, const Encoding& encoding, double saved_by_del
   }
   if (saved_by_delta >= some && is_number_width(encoding.stored_item_size)) {
     trial.add(encoding, true, Last::bitshuffle);
-    // Where bits beat bytes without delta they do with it.
+    // If bits beat bytes without delta, they do with delta.
     if (bitshuffled >= shuffled) {
       trial.add(encoding, true, bytes ? Last::none : Last::shuffle);
     }
@@ -236,12 +236,12 @@ Encoding choose_encoding(const Elements& elements, const CompressedSize& compres
     return trial.best();
   }
   const double saved_by_delta = bits_saved_by_delta(sample);
-  // What the sample cannot have, the array cannot either.
+  // If the sample does not fit, neither does the array.
   const std::optional<Encoding> narrow = narrowed(sample.elements()) ? narrowed(elements) : std::nullopt;
   const Encoding whole = narrow.value_or(raw_encoding(elements));
   try_last_stages(trial, whole, saved_by_delta);
   if (whole.stored_item_size > 1 && is_number_width(elements.item_size)) {
-    // The table is to be a small part of the result. Behind narrow only indices of a byte have something to gain.
+    // The table must be a small part of the result. After narrow, only one-byte indices can gain anything.
     const std::uint64_t limit = std::min<std::uint64_t>(trial.raw_size() / 4 / elements.item_size,
                                                         narrow ? Palette::most_small : Palette::most);
     if (estimated_patterns(sample) <= limit) {

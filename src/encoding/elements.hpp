@@ -1,5 +1,5 @@
 #pragma once
-// Going through the elements of an array, dense or gathered.
+// Iterates over the elements of an array, dense or gathered.
 
 #include <algorithm>
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace stele {
 
-/// Copies elements `first` to first + count - 1.
+/// Copies `count` elements, beginning with `first`.
 inline void copy_elements(const Elements& elements, std::uint64_t first, std::uint64_t count, std::byte* to) {
   if (elements.gather) {
     elements.gather(first, count, to);
@@ -20,7 +20,7 @@ inline void copy_elements(const Elements& elements, std::uint64_t first, std::ui
 }
 
 /// Calls visit(const std::byte* piece, std::size_t count) for all elements, about 32 KiB at a time, until it returns
-/// false; whether it never did.
+/// false. Returns whether it never did.
 template <class Visit>
 bool for_pieces(const Elements& elements, Visit visit) {
   const std::uint64_t most = std::max<std::uint64_t>(1, (std::uint64_t{32} << 10) / elements.item_size);

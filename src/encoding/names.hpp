@@ -8,7 +8,7 @@
 
 namespace stele {
 
-/// What the name of an encoding says.
+/// The stages in the name of an encoding.
 struct EncodingStages {
   Encoding::First first = Encoding::First::none;
   bool delta = false;
@@ -16,11 +16,11 @@ struct EncodingStages {
   bool operator==(const EncodingStages&) const = default;
 };
 
-/// The stages of a name, or nothing where it is not one: stages joined by "+", each at most once and in their order.
-/// "raw" and "none" are not among them.
+/// Parses a name: stages joined by "+", each at most once and in their order. Nothing for any other text, including
+/// "raw" and "none".
 std::optional<EncodingStages> parse_stages(std::string_view name);
 
-/// Elements of a block as stele makes it: 256 KiB of them, or a little less.
+/// The number of elements in a block written by stele: at most 256 KiB of them.
 std::uint64_t usual_block_items(std::uint32_t item_size) noexcept;
 
 }  // namespace stele

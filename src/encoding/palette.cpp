@@ -38,12 +38,12 @@ void decode_as(const std::byte* indices, std::size_t count, const std::byte* tab
 
 }  // namespace
 
-/// Finds the distinct patterns of elements as they come.
+/// Collects the distinct patterns of elements as they arrive.
 class Palette::Collector {
  public:
   explicit Collector(std::size_t limit) : limit_(limit) {}
 
-  /// Returns false where there are more than the limit.
+  /// False if there are more than the limit.
   template <class Pattern>
   bool add(const std::byte* elements, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -86,7 +86,7 @@ class Palette::Collector {
     if (patterns_.size() == limit_) {
       return false;
     }
-    // Small tables are kept sparse, so that the first slot is nearly always the right one.
+    // Small tables stay sparse, so that the first slot is almost always the right one.
     if (patterns_.size() * (slots_.size() <= 8192 ? 8 : 2) >= slots_.size()) {
       grow();
       slot = find(pattern);
@@ -96,7 +96,7 @@ class Palette::Collector {
     return true;
   }
 
-  /// The slot of a pattern, or the free one for it.
+  /// The slot of a pattern, or a free slot for it.
   Slot* find(std::uint64_t pattern) {
     std::size_t at = slot_of(pattern, shift_);
     while (slots_[at].index != no_index && slots_[at].pattern != pattern) {

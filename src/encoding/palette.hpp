@@ -10,16 +10,16 @@
 
 namespace stele {
 
-/// Immutable and thread-safe once made.
+/// Immutable after construction; thread-safe.
 class Palette {
  public:
-  /// Patterns that an index of one byte, and of two, can tell apart.
+  /// The number of patterns that an index of one byte, and of two, can distinguish.
   static constexpr std::size_t most_small = 256;
   static constexpr std::size_t most = 65536;
 
-  /// The patterns of all elements, of 2, 4 or 8 bytes, or null where there are more than `limit`.
+  /// The patterns of all elements of 2, 4 or 8 bytes; null if there are more than `limit`.
   static std::shared_ptr<const Palette> collect(const Elements& elements, std::size_t limit);
-  /// A palette to decode with, from a checked table.
+  /// A palette for decoding, from a checked table.
   Palette(std::uint32_t item_size, Bytes table);
 
   std::uint32_t item_size() const noexcept { return item_size_; }
@@ -27,9 +27,9 @@ class Palette {
   Bytes table() const noexcept { return table_; }
   std::uint32_t index_size() const noexcept { return count() <= most_small ? 1 : 2; }
 
-  /// Elements to indices. Only for a palette that was collected, and elements it was collected from.
+  /// Converts elements to indices. Only for a palette from collect() and elements it was collected from.
   void encode(const std::byte* elements, std::size_t count, std::byte* indices) const noexcept;
-  /// Indices to elements. Throws: Error(damaged) for an index beyond the table.
+  /// Converts indices to elements. Throws: Error(damaged) for an index outside the table.
   void decode(const std::byte* indices, std::size_t count, std::byte* elements) const;
 
  private:
@@ -47,8 +47,8 @@ class Palette {
 
   std::uint32_t item_size_;
   std::vector<std::byte> table_;
-  std::vector<Slot> slots_;  // empty in a palette to decode with
-  unsigned shift_ = 0;       // of a hash, to the index of a slot
+  std::vector<Slot> slots_;  // empty in a palette for decoding
+  unsigned shift_ = 0;       // of a hash, to get the index of a slot
 };
 
 }  // namespace stele

@@ -1,4 +1,4 @@
-// The encoding of a name, as far as it fits the elements.
+// The encoding with a given name, without the stages that do not fit the elements.
 
 #include <algorithm>
 #include <bit>
@@ -15,14 +15,14 @@
 namespace stele {
 namespace {
 
-/// The least and the greatest of unsigned integers, or of signed ones.
+/// The minimum and maximum of unsigned or signed integers.
 template <class T>
 class Range {
  public:
   explicit Range(bool is_signed) : flip_(is_signed ? static_cast<T>(T{1} << (8 * sizeof(T) - 1)) : T{0}) {}
 
   void add(const std::byte* elements, std::size_t count) noexcept {
-    constexpr std::size_t ways = 4;  // independent of each other, so that the processor overlaps them
+    constexpr std::size_t ways = 4;  // independent, so that the processor overlaps them
     T least[ways];
     T most[ways];
     std::fill_n(least, ways, least_);
@@ -47,12 +47,12 @@ class Range {
   std::uint64_t base() const noexcept { return static_cast<T>(least_ ^ flip_); }
 
  private:
-  T flip_;  // makes signed order unsigned
+  T flip_;  // maps signed order to unsigned order
   T least_ = std::numeric_limits<T>::max();
   T most_ = 0;
 };
 
-/// Bytes of the narrowest integer that holds it: 1, 2, 4 or 8.
+/// The size in bytes of the smallest integer that holds `value`: 1, 2, 4 or 8.
 std::uint32_t width_of(std::uint64_t value) noexcept {
   return value >> 8 == 0 ? 1 : value >> 16 == 0 ? 2 : value >> 32 == 0 ? 4 : 8;
 }

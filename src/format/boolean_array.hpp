@@ -1,11 +1,11 @@
 #pragma once
-// Gives the elements of an array of bool to a BooleanTarget, from wherever array() brings them.
+// Passes the elements of a bool array to a BooleanTarget, wherever array() delivers them.
 
 #include "stele/visitor.hpp"
 
 namespace stele {
 
-/// Bytes of elements that are handed on at once.
+/// bytes of elements per call
 inline constexpr std::uint64_t boolean_piece = std::uint64_t{256} << 10;
 
 class BooleanArray final : public ArrayTarget {
@@ -17,12 +17,12 @@ class BooleanArray final : public ArrayTarget {
   std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override;
   bool can_share() const noexcept override { return true; }
   bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) override;
-  /// Once the array is read.
+  /// Call after the array was read.
   void finish();
 
  private:
   BooleanTarget& target_;
-  std::shared_ptr<Buffer> buffer_;  // of elements that could not be shared
+  std::shared_ptr<Buffer> buffer_;  // holds elements that could not be shared
   std::uint64_t count_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// Unordered containers in the order of their keys' bytes, and memory about to be filled.
+// Unordered containers, ordered by the bytes of their keys, and memory to be filled.
 
 #include <algorithm>
 #include <cstring>
@@ -16,7 +16,7 @@ void prepare_memory(void* data, std::size_t bytes) noexcept { advise_huge_pages(
 
 namespace {
 
-/// Writes a key as plain CBOR. Arrays count by their elements; sharing does not exist inside a key.
+/// Writes a key as plain CBOR. An array is written as its elements; a key has no shared objects.
 class KeyWriter final : public OutVisitor {
  public:
   explicit KeyWriter(std::vector<std::byte>& out) : out_(out) { canonical_ = true; }
@@ -58,7 +58,7 @@ class KeyWriter final : public OutVisitor {
   }
   void end() override {}
   bool begin_shared(const SharedOut&) override {
-    require_stack();  // it may lead back to itself
+    require_stack();  // it may be a cycle
     return true;
   }
   void begin_typed(std::string_view name) override { out_.text(name); }
@@ -66,7 +66,8 @@ class KeyWriter final : public OutVisitor {
  private:
   static void require_stack() {
     if (stack_is_low()) {
-      fail(Errc::limit_exceeded, "the key of an unordered container is nested too deep to be ordered, or in itself");
+      fail(Errc::limit_exceeded,
+           "the key of an unordered container is nested too deep to be ordered, or contains itself");
     }
   }
   void byte(std::byte b) { out_.raw({&b, 1}); }

@@ -44,7 +44,7 @@ constexpr std::byte first_byte(Major major, std::uint8_t info) noexcept {
   return static_cast<std::byte>(static_cast<unsigned>(major) << 5 | info);
 }
 
-/// Writes a head in its shortest form to at least max_head bytes; returns the end.
+/// Writes a head in its shortest form, at most max_head bytes; returns the end.
 inline std::byte* put_head(std::byte* to, Major major, std::uint64_t value) noexcept {
   if (value < info_8) {
     *to = first_byte(major, static_cast<std::uint8_t>(value));
@@ -70,14 +70,14 @@ inline std::byte* put_head(std::byte* to, Major major, std::uint64_t value) noex
   return to + 9;
 }
 
-/// Writes a head whose argument takes eight bytes whatever its value, so that it can be changed in place.
+/// Writes a head with an eight-byte argument, so that it can be changed in place.
 inline std::byte* put_wide_head(std::byte* to, Major major, std::uint64_t value) noexcept {
   *to = first_byte(major, info_64);
   store_be<std::uint64_t>(to + 1, value);
   return to + 9;
 }
 
-/// The bytes of a head by its info, 0 for the reserved values 28 to 30.
+/// The size of a head in bytes for its info; 0 for the reserved values 28 to 30.
 constexpr std::size_t head_bytes(std::uint8_t info) noexcept {
   if (info < info_8 || info == info_indefinite) {
     return 1;
@@ -85,7 +85,7 @@ constexpr std::size_t head_bytes(std::uint8_t info) noexcept {
   return info <= info_64 ? std::size_t{1} + (std::size_t{1} << (info - info_8)) : 0;
 }
 
-/// Reads the argument of a head of `size` bytes, the first of which is `info`'s.
+/// Reads the argument of a head of `size` bytes whose first byte has the low bits `info`.
 inline std::uint64_t argument(const std::byte* from, std::size_t size, std::uint8_t info) noexcept {
   switch (size) {
     case 2:

@@ -47,7 +47,7 @@ class Cursor {
   /// The number of items; each takes at least one byte, so it is never more than the bytes left.
   std::uint64_t array() { return counted(Major::array, 1); }
   std::uint64_t map() { return counted(Major::map, 2); }
-  /// Text, or the bytes that stand for text that is not UTF-8.
+  /// Text, or a byte string, which stands for text that is not UTF-8.
   std::string_view text() {
     const std::uint64_t size = expect(next_is(Major::bytes) ? Major::bytes : Major::text, "a text string");
     const Bytes bytes = take(size);
@@ -64,14 +64,14 @@ class Cursor {
   bool next_is(Major major) const noexcept {
     return at_ != end_ && static_cast<std::uint8_t>(*at_) >> 5 == static_cast<std::uint8_t>(major);
   }
-  /// Skips one item of any kind, nested to at most `depth`.
+  /// Skips one item of any kind, nested at most `depth` deep.
   void skip(unsigned depth = 64);
 
   [[noreturn]] void bad(std::string_view what) const { fail(Errc::malformed, std::string(what), {{}, position()}); }
 
  private:
   [[noreturn]] void short_input() const { fail(Errc::truncated, "the input ends inside a value", {{}, position()}); }
-  /// The argument of a head of `major`.
+  /// The argument of the next head, which must have type `major`.
   std::uint64_t expect(Major major, const char* what) {
     if (at_ != end_) {
       const unsigned value = static_cast<unsigned>(*at_) - (static_cast<unsigned>(major) << 5);

@@ -33,7 +33,7 @@ template <class Entry, class F>
 std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
   const std::uint64_t count = in.array();
   std::vector<Entry> entries;
-  const std::uint64_t most = in.left() / (parts + 1);  // each part takes a byte or more
+  const std::uint64_t most = in.left() / (parts + 1);  // each part takes at least one byte
   entries.reserve(static_cast<std::size_t>(std::min<std::uint64_t>({count, most, 1 << 16})));
   for (std::uint64_t i = 0; i < count; ++i) {
     if (in.array() != parts) {
@@ -281,7 +281,7 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
     }
   }
   if (!in.done()) {
-    in.bad("bytes behind the directory");
+    in.bad("bytes after the directory");
   }
   if (directory.format == 0) {
     in.bad("a directory without a format version");

@@ -1,5 +1,5 @@
 #pragma once
-// How encoded arrays are described in the file: tag_encoded_array of [dtype, items, description, bytes].
+// The description of encoded arrays in a file: tag_encoded_array of [dtype, items, description, bytes].
 
 #include "encoding/encoding.hpp"
 #include "format/cursor.hpp"
@@ -7,7 +7,7 @@
 
 namespace stele {
 
-/// What an encoding works on: elements, or the two components of complex numbers.
+/// The units that an encoding works on: elements, or the two components of complex numbers.
 struct Components {
   ElementClass element_class = ElementClass::other;
   std::uint32_t size = 1;  // bytes
@@ -15,10 +15,10 @@ struct Components {
 };
 Components components_of(const DType& dtype) noexcept;
 
-/// The description: [name, items of a block, …]; with narrow [.., bytes of a component, base], with palette [..,
+/// Writes the description: [name, items per block, …]; with narrow [.., bytes per component, base], with palette [..,
 /// table].
 void put_encoding(cbor::Builder& out, const Encoding& encoding, const Components& components);
-/// The reverse. Throws: Error(malformed), Error(unsupported).
+/// Reads a description. Throws: Error(malformed), Error(unsupported).
 Encoding get_encoding(cbor::Cursor& in, const Components& components);
 
 }  // namespace stele

@@ -1,5 +1,5 @@
 #pragma once
-// The numbers on disk. None of them may ever change; docs/format.md lists the same numbers, golden files pin them.
+// The numbers on disk. None of them may ever change. docs/format.md lists the same numbers; golden files pin them.
 
 #include <array>
 #include <cstddef>
@@ -25,7 +25,7 @@ inline constexpr std::uint64_t tag_record_first = 26880;
 inline constexpr std::uint64_t tag_record_last = 27135;
 inline constexpr std::uint64_t tag_no_op = 55799;
 
-// Tags of stele's own, from the first-come-first-served range.
+// Tags of stele, from the first-come-first-served range.
 inline constexpr std::uint64_t tag_dtype_array = 0x53544501;    // [dtype, bytes]
 inline constexpr std::uint64_t tag_growing_rows = 0x53544502;   // [extents behind the first, typed array]
 inline constexpr std::uint64_t tag_array_view = 0x53544503;     // [base array, first element, extents, element strides]
@@ -34,7 +34,7 @@ inline constexpr std::uint64_t tag_encoded_array = 0x53544504;  // [dtype, items
 inline constexpr std::uint64_t tag_deferred = 0x53544505;         // index, or [index, type name], of a deferred value
 inline constexpr std::uint64_t tag_deferred_values = 0x53544506;  // index of the first deferred value that follows
 
-inline constexpr std::size_t deferring_depth = 100;  // open containers in which a shared object that is met is deferred
+inline constexpr std::size_t deferring_depth = 100;  // shared objects below this many open containers are deferred
 
 inline constexpr std::size_t array_alignment = 64;
 inline constexpr std::uint64_t listed_array_bytes = 4096;  // arrays of this size or more are aligned and listed

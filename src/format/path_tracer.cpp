@@ -17,10 +17,10 @@ std::string PathTracer::path() const {
   std::string text;
   for (const Frame& frame : frames_) {
     const bool innermost = &frame == &frames_.back();
-    const bool next = innermost && !continued_;  // the item that has begun is complete
+    const bool next = innermost && !continued_;  // the current item is complete
     const std::uint64_t place = next ? frame.index : frame.index - 1;
     if (place >= frame.count) {
-      break;  // behind the last
+      break;  // after the last item
     }
     switch (frame.form) {
       case Form::sequence:
@@ -28,7 +28,7 @@ std::string PathTracer::path() const {
         break;
       case Form::map:
         if (next && place % 2 == 0) {
-          return text;  // a key that is not known
+          return text;  // the key is not known
         }
         text += text.empty() ? frame.key : '/' + frame.key;
         break;

@@ -1,5 +1,5 @@
 #pragma once
-// The OutVisitor that only knows where in the object it is.
+// An OutVisitor that only tracks the path of the current value.
 
 #include <memory>
 #include <string>
@@ -10,17 +10,17 @@
 
 namespace stele {
 
-/// Tells the path of the value whose events come next or have not ended: for visitors that do not keep it, where
-/// writing has failed and the object is walked once more.
+/// Finds the path of the next value, or of the value whose events have not ended. Used after an error in a visitor that
+/// does not track paths: the object is walked again.
 class PathTracer final : public OutVisitor {
  public:
   explicit PathTracer(const OutVisitor& other);
 
-  /// Thrown where the object is nested deeper than anybody would read, and perhaps than the stack.
+  /// Thrown if the object is nested deeper than any reader accepts.
   struct TooDeep {};
   static constexpr std::size_t most_depth = 1000;
 
-  /// In Error::path()'s form.
+  /// In the form of Error::path().
   std::string path() const;
 
   void null() override { item(); }
@@ -44,9 +44,9 @@ class PathTracer final : public OutVisitor {
   enum class Form : std::uint8_t { sequence, map, record };
   struct Frame {
     Form form = Form::sequence;
-    std::uint64_t count = 0;  // values in all; in a map keys count
+    std::uint64_t count = 0;  // number of values; in a map, keys count too
     std::uint64_t index = 0;  // values begun
-    std::string key;          // map: the step of the current one
+    std::string key;          // map: the step of the current key
     std::vector<std::string> names;
   };
 
@@ -58,9 +58,9 @@ class PathTracer final : public OutVisitor {
   Frame* at_key() noexcept;
 
   std::vector<Frame> frames_;
-  bool continued_ = false;  // the next event belongs to an item that has begun
+  bool continued_ = false;  // the next event belongs to the current item
   std::unordered_map<const void*, std::vector<const std::type_info*>> shared_;
-  std::vector<std::shared_ptr<const void>> kept_;  // so that no other object gets an address that is known
+  std::vector<std::shared_ptr<const void>> kept_;  // keeps objects alive, so that no other object gets a known address
 };
 
 }  // namespace stele

@@ -80,7 +80,7 @@ DType get_dtype(Cursor& in, bool& big_endian, unsigned depth) {
   if (in.next_is(Major::text)) {
     const std::string_view name = in.text();
     if (name.starts_with('=')) {
-      in.bad("an element type in the byte order of whoever reads it");
+      in.bad("an element type in the reader's byte order");
     }
     return DType::from_numpy(name, big_endian);
   }
@@ -141,7 +141,7 @@ void put_padding(Builder& out, std::size_t gap) {
   static constexpr std::array<std::uint8_t, 5> five = {0xda, 0x00, 0x00, 0xd9, 0xf7};
   static constexpr std::array<std::uint8_t, 9> nine = {0xdb, 0, 0, 0, 0, 0, 0, 0xd9, 0xf7};
   while (gap > 0) {
-    // as many nines as leave a rest that threes and fives can fill: not 1, 2, 4 or 7
+    // as many 9-byte tags as leave a gap that 3 and 5 bytes can fill: not 1, 2, 4 or 7
     if (gap == 9 || gap == 12 || (gap >= 14 && gap != 16)) {
       out.raw(std::as_bytes(std::span(nine)));
       gap -= 9;

@@ -16,7 +16,7 @@ std::uint64_t load(const unsigned char* at) noexcept {
   return value;
 }
 
-/// Whether all bytes are below 0x80. Words overlap at the end, so that no byte is looked at by itself.
+/// Whether all bytes are below 0x80. The last word overlaps the one before, so that no byte is checked separately.
 bool is_ascii(const unsigned char* at, std::size_t size) noexcept {
   constexpr std::uint64_t high = 0x8080808080808080U;
   std::uint64_t bits = 0;

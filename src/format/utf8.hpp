@@ -10,8 +10,8 @@ namespace stele {
 
 bool is_utf8(std::string_view text) noexcept;
 
-/// Copies text and tells whether all its bytes are below 0x80, as those of most texts are. Words overlap at the end, so
-/// that no byte is handled by itself.
+/// Copies text and returns whether all its bytes are below 0x80, as in most texts. The last word overlaps the one
+/// before, so that no byte is handled separately.
 inline bool copy_ascii(std::byte* to, std::string_view text) noexcept {
   const char* from = text.data();
   const std::size_t size = text.size();

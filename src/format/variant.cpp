@@ -1,4 +1,4 @@
-// The alternatives of variants: how they are told apart, and which one takes what was stored by an older program.
+// The alternatives of variants: how they are told apart, and which one reads data stored by an older program.
 
 #include <algorithm>
 #include <optional>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view not_mark = ", not ";
 
-/// The parts of a text between separators that stand outside of brackets.
+/// Splits a text at separators outside brackets.
 std::vector<std::string_view> split(std::string_view text, std::string_view separator) {
   std::vector<std::string_view> parts;
   std::size_t depth = 0;
@@ -35,7 +35,7 @@ struct NumberForm {
   std::string_view name;
   bool real;
   bool is_signed;
-  int bits;  // of the magnitude, or of a float's significand
+  int bits;  // of an integer's magnitude, or of a float's significand
 };
 constexpr NumberForm number_forms[] = {
     {"int8", false, true, 7},        {"int16", false, true, 15},   {"int32", false, true, 31},
@@ -51,7 +51,7 @@ const NumberForm* number_form(std::string_view form) noexcept {
   return found == std::end(number_forms) ? nullptr : found;
 }
 
-/// Whether every number of one type is one of the other.
+/// Whether every number of `from` is also a number of `to`.
 bool widens(const NumberForm& from, const NumberForm& to) noexcept {
   if (from.real && to.real) {
     return from.bits <= to.bits && (from.name != "bfloat16" || to.name != "float16");
@@ -59,7 +59,7 @@ bool widens(const NumberForm& from, const NumberForm& to) noexcept {
   return !from.real && from.bits <= to.bits && (to.real ? to.bits >= 24 : to.is_signed || !from.is_signed);
 }
 
-/// "what(inner)" or "what {inner}", taken apart.
+/// The parts of "what(inner)" or "what {inner}".
 struct Part {
   std::string_view what;
   std::string_view inner;
@@ -72,7 +72,7 @@ std::optional<Part> take_apart(std::string_view form, char open, char close) {
   return Part{form.substr(0, at), form.substr(at + 1, form.size() - at - 2)};
 }
 
-/// Whether a type of the form `wanted` takes all that one of the form `stored` has.
+/// Whether a type of form `wanted` can hold every value of form `stored`.
 bool takes(std::string_view wanted, std::string_view stored) {
   if (wanted == stored) {
     return true;
@@ -107,7 +107,7 @@ bool takes(std::string_view wanted, std::string_view stored) {
   }
   const std::vector<std::string_view> parts = split(outer->inner, ", ");
   const std::vector<std::string_view> stored_parts = split(stored_outer->inner, ", ");
-  if (outer->what == "variant") {  // whatever the order
+  if (outer->what == "variant") {  // in any order
     return std::all_of(stored_parts.begin(), stored_parts.end(), [&](std::string_view one) {
       return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) { return takes(part, one); });
     });
@@ -115,12 +115,12 @@ bool takes(std::string_view wanted, std::string_view stored) {
   return std::equal(parts.begin(), parts.end(), stored_parts.begin(), stored_parts.end(), takes);
 }
 
-/// Whether a type of this form may be one to which fields or alternatives are added.
+/// Whether a type of this form may later get more fields or alternatives.
 bool may_get_more(std::string_view form) noexcept {
   return form.find('{') != std::string_view::npos || form.find("variant(") != std::string_view::npos;
 }
 
-/// The only index that fits, if there is exactly one.
+/// The only matching index, if there is exactly one.
 template <class F>
 std::optional<std::size_t> only(std::span<const Alternative> alternatives, bool& several, F&& fits) {
   std::optional<std::size_t> found;
@@ -182,7 +182,7 @@ std::size_t find_alternative(InVisitor& in, std::span<const Alternative> alterna
     return *known;
   }
   const auto wider = only(alternatives, several, [&](const Alternative& a) {
-    // What it is not, this is not either when that got fields.
+    // the value is not of the other alternatives, so it is this one with fields added later
     return !a.named && takes(a.form, tag) &&
            std::none_of(marks.begin() + 1, marks.end(), [&](std::string_view other) { return takes(a.form, other); });
   });
@@ -190,7 +190,7 @@ std::size_t find_alternative(InVisitor& in, std::span<const Alternative> alterna
     return *wider;
   }
   if (const NumberForm* const number = number_form(tag); number != nullptr && !several) {
-    // Whether the value fits is checked when it is read.
+    // reading checks whether the value fits
     for (const bool real : {number->real, true}) {
       const auto of_kind = only(alternatives, several, [&](const Alternative& a) {
         const NumberForm* const own = a.named ? nullptr : number_form(a.form);

@@ -1,4 +1,4 @@
-// The compiled parts of the seam: conversions of numbers, the registry of types, records, sets in canonical order.
+// The compiled parts of the visitor interface: number conversions, the type registry, records, sets in canonical order.
 
 #include "stele/visitor.hpp"
 
@@ -39,7 +39,7 @@ std::shared_ptr<Buffer> ArrayTarget::grown(std::shared_ptr<Buffer> buffer, std::
       if (trusted || bytes == total) {
         throw;
       }
-      // no memory for what is claimed; it may never come
+      // not enough memory for the claimed size; the data may never arrive
     }
   }
   if (larger == nullptr) {
@@ -123,7 +123,7 @@ namespace {
 using Type = Number::Type;
 __extension__ using Wide = unsigned __int128;
 
-// By bits: the floating-point unit may be set to flush subnormal numbers or to round otherwise.
+// Works on bits: the floating-point unit may flush subnormal numbers or round differently.
 
 std::uint32_t half_bits(const Number& number) noexcept {
   return std::bit_cast<std::uint32_t>(
@@ -151,14 +151,14 @@ double float_value(const Number& number) noexcept {
 
 bool is_float(const Number& number) noexcept { return number.type != Type::natural && number.type != Type::negative; }
 
-/// An integer as a double, if it is one exactly.
+/// An integer as a double, if it is exactly representable.
 std::optional<double> exact_double(const Number& number) noexcept {
   if (number.type == Type::negative && number.bits == ~std::uint64_t{0}) {
     return -18446744073709551616.0;
   }
   const std::uint64_t magnitude = number.type == Type::negative ? number.bits + 1 : number.bits;
   if (magnitude == 0) {
-    return 0.0;  // clang's conversion gives it a sign where the mode is to round down
+    return 0.0;  // clang's conversion gives a negative zero in round-down mode
   }
   const auto value = static_cast<double>(magnitude);
   if (value >= 18446744073709551616.0 || static_cast<std::uint64_t>(value) != magnitude) {
@@ -289,7 +289,7 @@ double Rescale::operator()(double count) const noexcept {
   if (same()) {
     return count;
   }
-  const volatile double stored = count;  // keeps the arithmetic where the mode is the standard one
+  const volatile double stored = count;  // keeps the arithmetic inside the scope of the standard mode
   const StandardFloats standard;
   const long double up = static_cast<long double>(from_.numerator) * static_cast<long double>(to_.denominator);
   const long double down = static_cast<long double>(from_.denominator) * static_cast<long double>(to_.numerator);
@@ -315,7 +315,7 @@ Number rescaled(const Number& number, TimeUnit::Length from, TimeUnit::Length to
 LongReal split(long double value) noexcept {
   LongReal parts;
   if (value != value || value - value != 0) {
-    return parts;  // no finite number
+    return parts;  // not finite
   }
   parts.negative = std::signbit(value);
   const long double fraction = std::frexp(parts.negative ? -value : value, &parts.exponent);
@@ -372,7 +372,7 @@ void* cast_to_base(const TypeRegistry* types, void* object, const std::type_info
 
 namespace {
 
-/// As it is spelled in C++, for messages only: what is stored is the registered name.
+/// The C++ name, for messages only; what is stored is the registered name.
 std::string class_name(const std::type_info& type) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status),
@@ -396,8 +396,8 @@ const TypeRegistry::Type& registered(const TypeRegistry* types, const std::type_
   const TypeRegistry::Type& known = registered(types, type);
   if (!known.has_base(base)) {
     fail(Errc::unknown_type, "the class " + class_name(type) + " is not registered with its base " + class_name(base) +
-                                 ", which a pointer leads to it by: add<" + class_name(type) + ", " + class_name(base) +
-                                 ">(…)");
+                                 ", the type of a pointer to it; use add<" + class_name(type) + ", " +
+                                 class_name(base) + ">(…)");
   }
   return known;
 }
@@ -420,7 +420,7 @@ void OutVisitor::rethrow(const Error& error, void (*walk)(OutVisitor&, const voi
   const std::optional<Whereabouts> kept = place();
   Whereabouts known = kept.value_or(Whereabouts{});
   if (error.code() == Errc::io) {
-    known.path.clear();  // it is the file's fault, not the object's
+    known.path.clear();  // the file is at fault, not the object
   } else if (!kept && error.path().empty()) {
     PathTracer tracer(*this);
     try {
@@ -429,7 +429,7 @@ void OutVisitor::rethrow(const Error& error, void (*walk)(OutVisitor&, const voi
       if (same.message() == error.message()) {
         known.path = tracer.path();
       }
-    } catch (...) {  // the object is not the same any more
+    } catch (...) {  // the object has changed
     }
   }
   rethrow_at(error, {known.path, known.offset, known.file});

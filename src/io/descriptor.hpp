@@ -1,6 +1,6 @@
 #pragma once
-// File descriptors: an owner, and reads and writes that go on after signals and short counts. `name` is what messages
-// call the file.
+// File descriptors: an owner, and reads and writes that continue after signals and short counts. `name` is the file's
+// name in messages.
 
 #include <sys/types.h>
 
@@ -18,45 +18,45 @@ namespace stele {
 /// Throws Error(io) "cannot <action> <name>: <reason>" for a value of errno.
 [[noreturn]] void fail_call(std::string_view action, const std::string& name, int error);
 
-/// Throws Error(truncated) for a read of `wanted` bytes from `offset` on where there are only `size`.
+/// Throws Error(truncated) for a read of `wanted` bytes at `offset` of which only `size` exist.
 [[noreturn]] void fail_truncated(const std::string& name, std::uint64_t size, std::uint64_t offset,
                                  std::uint64_t wanted);
 
-/// Owns an open descriptor.
+/// Owns an open file descriptor.
 class OwnedDescriptor {
  public:
   OwnedDescriptor() = default;
   explicit OwnedDescriptor(int fd) noexcept : fd_(fd) {}
   OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
   OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept;
-  /// Closes without a word; use close() where the result counts.
+  /// Closes and ignores errors; use close() if the result matters.
   ~OwnedDescriptor();
 
   int get() const noexcept { return fd_; }
   bool is_open() const noexcept { return fd_ >= 0; }
-  /// Gives it up without closing it.
+  /// Gives up ownership without closing.
   int release() noexcept { return std::exchange(fd_, -1); }
-  /// Closes and reports. Throws: Error(io); the descriptor is gone all the same.
+  /// Closes and reports errors. Throws: Error(io); the descriptor is closed anyway.
   void close(const std::string& name);
 
  private:
   int fd_ = -1;
 };
 
-/// open(2) with O_CLOEXEC; not open on failure, errno tells why.
+/// open(2) with O_CLOEXEC. On failure the result is not open and errno is set.
 OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode = 0) noexcept;
 
-/// Writes to `file` and closes it at the end, at once on the device where `sync` asks for it. For what has no name that
-/// could be given to another file: a pipe, a device, a descriptor that a path stands for.
+/// Writes to `file` and closes it at the end, after fsync if `sync` asks for it. For files that cannot be replaced by
+/// name: pipes, devices, descriptors that a path stands for.
 std::unique_ptr<Sink> descriptor_sink(OwnedDescriptor file, const std::string& name, Sync sync);
 
-/// Writes all of `bytes`, and waits where the descriptor does not (O_NONBLOCK). Throws: Error(io).
+/// Writes all of `bytes`; waits if the descriptor is non-blocking (O_NONBLOCK). Throws: Error(io).
 void write_all(int fd, Bytes bytes, const std::string& name);
 void write_all_at(int fd, std::uint64_t offset, Bytes bytes, const std::string& name);
-/// One read, which waits too: 0 only at the end. Throws: Error(io).
+/// Reads once, and also waits; 0 only at the end. Throws: Error(io).
 std::size_t read_some(int fd, MutableBytes into, const std::string& name);
 std::size_t read_some_at(int fd, std::uint64_t offset, MutableBytes into, const std::string& name);
-/// Fills `into`. Throws: Error(truncated) where the file ends before, Error(io).
+/// Fills `into`. Throws: Error(truncated) if the file is too short, Error(io).
 void read_all_at(int fd, std::uint64_t offset, MutableBytes into, const std::string& name);
 
 }  // namespace stele

@@ -18,7 +18,7 @@
 namespace stele {
 namespace {
 
-// Linux moves at most 2 GiB - 4 KiB in one call.
+// Linux transfers at most 2 GiB - 4 KiB per call.
 constexpr std::size_t largest_call = std::size_t{1} << 30;
 
 template <class Call>
@@ -31,7 +31,7 @@ auto retry(Call call) noexcept {
   }
 }
 
-/// The same for a call on a descriptor that may not wait: then this does.
+/// The same for a call on a descriptor that may be non-blocking: waits with poll(2).
 template <class Call>
 auto retry(int fd, short events, Call call) noexcept {
   for (;;) {
@@ -53,7 +53,7 @@ off_t to_off(std::uint64_t offset, const std::string& name) {
   return static_cast<off_t>(offset);
 }
 
-/// Hands `bytes` piece by piece to `call(data, size, done)`, which says how many it took.
+/// Passes `bytes` piece by piece to `call(data, size, done)`, which returns how many it took.
 template <class Call>
 void write_pieces(int fd, Bytes bytes, const std::string& name, Call call) {
   std::size_t done = 0;
@@ -104,7 +104,7 @@ OwnedDescriptor::~OwnedDescriptor() {
 void OwnedDescriptor::close(const std::string& name) {
   const int fd = fd_;
   fd_ = -1;
-  // After EINTR Linux has closed the descriptor; a second close could hit one that another thread has just opened.
+  // After EINTR, Linux has closed the descriptor. A second close could close one that another thread has just opened.
   if (system_calls().close(fd) != 0 && errno != EINTR) {
     fail_call("close", name, errno);
   }
@@ -213,7 +213,7 @@ class FdSink final : public Sink {
     }
     require_whole();
     if (offset > written_ || bytes.size() > written_ - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to " + name_);
+      fail(Errc::invalid_argument, "patch beyond what was written to " + name_);
     }
     whole_ = false;
     write_all_at(fd_, *start_ + offset, bytes, name_);
@@ -238,7 +238,7 @@ class FdSink final : public Sink {
   std::string name_;
   Sync sync_;
   ProcessMark process_;
-  std::optional<std::uint64_t> start_;  // where it can be patched
+  std::optional<std::uint64_t> start_;  // set if it can be patched
   std::uint64_t written_ = 0;
   bool whole_ = true;
 };
@@ -272,7 +272,7 @@ class FdSource final : public Source {
     if (!start_) {
       Source::seek(offset);
     }
-    to_off(offset, name_);  // so that the sum cannot wrap
+    to_off(offset, name_);  // checks that the sum does not overflow
     if (system_calls().lseek(fd_, to_off(*start_ + offset, name_), SEEK_SET) < 0) {
       fail_call("seek", name_, errno);
     }
@@ -298,7 +298,7 @@ class FdSource final : public Source {
     return static_cast<std::size_t>(got);
   }
 
-  /// A second pipe, to which the pages of the first can be copied.
+  /// Creates a second pipe for copies of the pages in the first.
   bool open_copy() {
     std::array<int, 2> ends{};
     if (system_calls().pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -306,7 +306,7 @@ class FdSource final : public Source {
       return false;
     }
     copy_ = {OwnedDescriptor(ends[0]), OwnedDescriptor(ends[1])};
-    is_pipe_ = system_calls().tee(fd_, copy_[1].get(), 0, 0) == 0;  // -1 where the call is forbidden
+    is_pipe_ = system_calls().tee(fd_, copy_[1].get(), 0, 0) == 0;  // -1 if the call is forbidden
     return is_pipe_;
   }
   std::size_t peek_pipe(MutableBytes into) const {
@@ -326,7 +326,7 @@ class FdSource final : public Source {
   std::uint64_t size_ = 0;
   bool is_pipe_ = false;
   bool is_socket_ = false;
-  std::array<OwnedDescriptor, 2> copy_;  // of what is in the pipe: the ends to read and to write
+  std::array<OwnedDescriptor, 2> copy_;  // a pipe with a copy of the pipe's contents: the ends to read and to write
 };
 
 }  // namespace

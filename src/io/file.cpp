@@ -18,9 +18,9 @@
 namespace stele {
 namespace {
 
-constexpr const char* how_in_place = "; SaveOptions::in_place writes into the file that stands, though not atomically";
+constexpr const char* how_in_place = "; SaveOptions::in_place overwrites the existing file, but not atomically";
 
-/// Refuses a file that another cannot take the place of, before anything is written.
+/// Fails, before anything is written, for a file that cannot be replaced by a rename.
 void require_replaceable(const Place& place, const struct stat& file, const std::string& path) {
   const std::string cannot = "cannot replace " + path + ": ";
   struct statx more;
@@ -39,8 +39,8 @@ void require_replaceable(const Place& place, const struct stat& file, const std:
   if (system_calls().faccessat(place.folder.fd(), place.name.c_str(), W_OK, AT_EACCESS) != 0) {
     if (errno == EACCES) {
       fail(Errc::io, cannot +
-                         "the process may not write it, and would not be stopped by its folder; change its "
-                         "permissions or remove it first");
+                         "the process has no permission to write it, although its folder allows replacing "
+                         "it; change its permissions or remove it first");
     }
     fail_call("replace", path, errno);
   }
@@ -48,11 +48,11 @@ void require_replaceable(const Place& place, const struct stat& file, const std:
   const uid_t user = ::geteuid();
   if (user != 0 && file.st_uid != user && system_calls().fstat(place.folder.fd(), &folder) == 0 &&
       (folder.st_mode & S_ISVTX) != 0 && folder.st_uid != user) {
-    fail(Errc::io, cannot + "it is another user's in a folder with the sticky bit" + how_in_place);
+    fail(Errc::io, cannot + "it belongs to another user, in a folder with the sticky bit" + how_in_place);
   }
 }
 
-/// What the failure of a call that makes or renames a file in the folder of `path` means.
+/// Throws for a failed call that creates or renames a file in the folder of `path`.
 [[noreturn]] void fail_in_folder(const char* action, const Folder& folder, const std::string& path, bool exists,
                                  int error) {
   const bool in_place_helps = exists && (error == EACCES || error == EPERM || error == EROFS || error == EBUSY ||
@@ -69,7 +69,7 @@ void require_replaceable(const Place& place, const struct stat& file, const std:
 
 class FileSink final : public Sink {
  public:
-  /// `old`: the file that stands, if one does.
+  /// `old`: the existing file, if there is one.
   FileSink(Place place, std::string path, Sync sync, const struct stat* old)
       : name_(std::move(path)), folder_(std::move(place.folder)), target_(std::move(place.name)), sync_(sync) {
     if (old != nullptr) {
@@ -94,7 +94,7 @@ class FileSink final : public Sink {
   void patch(std::uint64_t offset, Bytes bytes) override {
     require_open();
     if (offset > written_ || bytes.size() > written_ - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to " + name_);
+      fail(Errc::invalid_argument, "patch beyond what was written to " + name_);
     }
     guarded([&] { write_all_at(temporary_.fd(), offset, bytes, name_); });
   }
@@ -106,9 +106,9 @@ class FileSink final : public Sink {
       if (sync_ != Sync::none) {
         synchronize(temporary_.fd(), name_);
       }
-      // Some file systems tell of a failure to write only here. The file itself stays open, as its lock must last.
+      // Some file systems report write errors only at close. The file itself stays open to keep its lock.
       duplicate(temporary_.fd(), O_WRONLY, name_).close(name_);
-      if (sync_ == Sync::file_folder) {  // opened here, so that little can fail once the new file stands
+      if (sync_ == Sync::file_folder) {  // opened now, so that little can fail after the rename
         folder = folder_.open_file(".", O_RDONLY | O_DIRECTORY);
         if (!folder.is_open()) {
           fail_call("open the folder of", name_, errno);
@@ -141,8 +141,7 @@ class FileSink final : public Sink {
       keep_attributes(temporary_.fd(), folder_, target_, old_.value_or(now), name_);
     }
   }
-  /// Takes the blocks of a large write at once, which makes it about a tenth faster on ext4 and finds a full disk
-  /// early.
+  /// Allocates the blocks of a large write at once. That is about a tenth faster on ext4 and finds a full disk early.
   void reserve(std::size_t bytes) {
     constexpr std::size_t worth_it = std::size_t{1} << 20;
     if (bytes < worth_it) {
@@ -161,7 +160,7 @@ class FileSink final : public Sink {
               : fail(Errc::io, "cannot write " + name_ + ": an earlier call failed");
     }
   }
-  /// Runs a step; where it throws the temporary file goes at once.
+  /// Runs a step; if it throws, the temporary file is removed at once.
   template <class Step>
   void guarded(Step step) {
     try {
@@ -175,7 +174,7 @@ class FileSink final : public Sink {
 
   std::string name_;  // as the user gave it
   Folder folder_;
-  std::string target_;  // in the folder, with links followed
+  std::string target_;  // in the folder, after following links
   Sync sync_;
   std::optional<struct stat> old_;
   Temporary temporary_;
@@ -243,7 +242,7 @@ class FileSource final : public Source {
  private:
   std::string name_;
   OwnedDescriptor file_;
-  std::uint64_t start_ = 0;            // of what is read, in the file
+  std::uint64_t start_ = 0;            // where the data begins in the file
   std::optional<std::uint64_t> size_;  // set for a regular file
   std::uint64_t position_ = 0;
 };
@@ -275,7 +274,7 @@ std::unique_ptr<Sink> file_sink(const Path& path, Sync sync, bool in_place) {
     if (exists && S_ISSOCK(old.st_mode)) {
       fail(Errc::io, "cannot write " + name + ": it is a socket");
     }
-    // O_APPEND: where another process writes to a file, what it has written stays
+    // O_APPEND keeps what another process writes to the file meanwhile
     OwnedDescriptor file = place.folder.open_file(place.name, O_WRONLY | O_NOCTTY | (place.foreign ? O_APPEND : 0));
     if (!file.is_open()) {
       fail_call("open", name, errno);

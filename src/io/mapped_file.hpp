@@ -1,5 +1,5 @@
 #pragma once
-// A file that is mapped and can be read as well.
+// A file that is mapped and can also be read.
 
 #include <cstdint>
 #include <memory>
@@ -10,24 +10,25 @@
 
 namespace stele {
 
-/// Both of one open file, so that they are of the same even where its name is given to another.
+/// Mapping and reads use one open file, so they agree even if another file takes its name.
 class MappedFile {
  public:
   /// As Mapping::open.
   MappedFile(const Path& path, MapMode mode, std::uint64_t offset = 0,
              std::optional<std::uint64_t> length = std::nullopt);
 
-  /// A read-only mapping of `length` bytes of an open file from `offset` on, however many it has by now: those that it
-  /// gets later appear there. Touching what lies behind its end ends the program. Null where there is not so much
-  /// address space, and where the file system does not map files. Throws: Error(io).
+  /// A read-only mapping of `length` bytes of an open file from `offset` on. The file may be shorter: bytes appended
+  /// later appear in the mapping, but an access after the end of the file kills the process. Null if there is not
+  /// enough address space, or the file system does not support mapping.
+  /// Throws: Error(io).
   static std::shared_ptr<Mapping> try_to_map(int file, const std::string& name, std::uint64_t offset,
                                              std::uint64_t length);
-  /// The same bytes as they are now, in memory. Throws: Error(io), Error(truncated).
+  /// A copy of the same bytes in memory. Throws: Error(io), Error(truncated).
   static std::shared_ptr<Mapping> read(int file, const std::string& name, std::uint64_t offset, std::uint64_t length);
 
   const std::shared_ptr<Mapping>& mapping() const noexcept { return mapping_; }
-  /// What is mapped: memory() is the mapping, read_at() reads the file. A few bytes here and there are read at a
-  /// fraction of what touching a mapped page for the first time costs. Takes the file; called once.
+  /// memory() of the result is the mapping; read_at() reads the file, which for a few bytes costs a fraction of the
+  /// first access to a mapped page. Takes ownership of the file; called once.
   std::unique_ptr<Source> source() &&;
 
  private:

@@ -21,7 +21,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
   if (mode == MapMode::none) {
     fail(Errc::invalid_argument, "cannot map " + name + ": no mode of mapping was given");
   }
-  // O_NONBLOCK: a FIFO, which is refused below, must not wait for its other end.
+  // O_NONBLOCK: opening a FIFO, which is rejected below, must not block.
   const int access = mode == MapMode::read_write ? O_RDWR : O_RDONLY;
   OpenedPath opened = open_path_or_descriptor(name, access | O_NONBLOCK | O_NOCTTY);
   file_ = std::move(opened.file);
@@ -84,7 +84,7 @@ std::shared_ptr<Mapping> MappedFile::read(int file, const std::string& name, std
   if (length == 0) {
     return mapping;
   }
-  // as far from the beginning of a page as in the file, so that what is aligned there is aligned here
+  // keep the offset within the page, so that what is aligned in the file is aligned in memory
   const auto before = static_cast<std::size_t>(offset % static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
   mapping->mapped_ = before + mapping->size_;
   void* const memory =
@@ -105,12 +105,12 @@ void MappedFile::fail_map(const std::string& name, int error) {
   fail_call("map", name, error);
 }
 
-/// False on failure, errno tells why.
+/// False on failure; errno is set.
 bool MappedFile::map(Mapping& mapping, int file, std::uint64_t offset) {
   const auto before = static_cast<std::size_t>(offset % static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
   const std::size_t mapped = before + mapping.size_;
   const int protection = mapping.mode_ == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-  // Private pages are reserved as they change, so that a file larger than the memory can be mapped.
+  // Private pages are allocated when they change, so that a file larger than the memory can be mapped.
   const int flags = mapping.mode_ == MapMode::copy_on_write ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
   void* base = system_calls().mmap(nullptr, mapped, protection, flags, file, static_cast<off_t>(offset - before));
   if (base == MAP_FAILED) {

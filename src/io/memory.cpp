@@ -31,7 +31,7 @@ class MemorySink final : public Sink {
   void patch(std::uint64_t offset, Bytes bytes) override {
     const std::uint64_t written = out_.size() - start_;
     if (offset > written || bytes.size() > written - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to memory");
+      fail(Errc::invalid_argument, "patch beyond what was written to memory");
     }
     if (!bytes.empty()) {
       std::memcpy(out_.data() + start_ + offset, bytes.data(), bytes.size());
@@ -87,7 +87,7 @@ class MemorySource final : public Source {
 
  private:
   Bytes bytes_;
-  std::shared_ptr<const void> owner_;  // null for the caller's memory
+  std::shared_ptr<const void> owner_;  // null if the caller owns the memory
   const char* what_;
   std::uint64_t position_ = 0;
 };

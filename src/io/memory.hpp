@@ -6,7 +6,7 @@
 
 namespace stele {
 
-/// Reads memory and keeps its `owner` alive. Errors call it `what`.
+/// Reads memory and keeps its `owner` alive. `what` is its name in errors.
 std::unique_ptr<Source> memory_source(Bytes bytes, std::shared_ptr<const void> owner, const char* what = "the memory");
 
 }  // namespace stele

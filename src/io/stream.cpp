@@ -11,7 +11,7 @@
 namespace stele {
 namespace {
 
-/// Runs `action`; what a stream buffer or a stream with exceptions() throws becomes an Error(io).
+/// Runs `action`; turns exceptions of a stream or stream buffer into Error(io).
 template <class Action>
 auto translated(const char* verb, Action action) {
   try {
@@ -23,12 +23,12 @@ auto translated(const char* verb, Action action) {
   }
 }
 
-/// Sets state bits without the exception that exceptions() may ask for.
+/// Sets state bits and suppresses the exception that exceptions() may ask for.
 void mark(std::ios& stream, std::ios::iostate bits) noexcept {
   try {
     stream.setstate(bits);
   } catch (const std::exception&) {
-    // the bits are set all the same
+    // the bits are set anyway
   }
 }
 
@@ -58,7 +58,7 @@ class StreamSink final : public Sink {
   std::ostream& stream_;
 };
 
-/// What a stream buffer holds and has not given yet.
+/// Gives access to the buffered bytes of a stream buffer.
 struct GetArea : std::streambuf {
   static Bytes of(const std::streambuf& buffer) {
     const char* const begin = (buffer.*&GetArea::gptr)();
@@ -102,7 +102,7 @@ class StreamSource final : public Source {
     if (into.empty()) {
       return 0;
     }
-    const int first = translated("read", [&] { return buffer->sgetc(); });  // fills it, if it is empty
+    const int first = translated("read", [&] { return buffer->sgetc(); });  // fills the buffer if it is empty
     if (first == std::streambuf::traits_type::eof()) {
       return 0;
     }

@@ -1,5 +1,5 @@
 #pragma once
-// The one table of system calls. Every call the library makes goes through it, so that tests can fail each in turn.
+// The one table of system calls. All calls of the library go through it, so that tests can fail each of them.
 
 #include <poll.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 
 namespace stele {
 
-/// Pointers with the signatures of POSIX; errno tells the reason of a failure.
+/// Pointers with the signatures of POSIX; errors are in errno.
 struct SystemCalls {
   int (*open)(const char* path, int flags, mode_t mode);
   int (*close)(int fd);
@@ -33,20 +33,20 @@ struct SystemCalls {
   int (*madvise)(void* address, std::size_t length, int advice);
   ssize_t (*readlink)(const char* path, char* into, std::size_t count);
   int (*fcntl)(int fd, int command, ...);
-  int (*fallocate)(int fd, int mode, off_t offset, off_t length);  // Linux; may say ENOTSUP
+  int (*fallocate)(int fd, int mode, off_t offset, off_t length);  // Linux; may fail with ENOTSUP
   int (*poll)(struct pollfd* fds, nfds_t count, int timeout);
   ssize_t (*recv)(int fd, void* into, std::size_t count, int flags);
   int (*pipe2)(int* fds, int flags);
   ssize_t (*tee)(int from, int to, std::size_t count, unsigned flags);  // Linux
-  // Names in a folder that is held by descriptor.
+  // Names in a folder, relative to its descriptor.
   int (*openat)(int folder, const char* name, int flags, mode_t mode);
   int (*fstatat)(int folder, const char* name, struct stat* out, int flags);
-  int (*statx)(int folder, const char* name, int flags, unsigned mask, struct statx* out);  // Linux; may say ENOSYS
+  int (*statx)(int folder, const char* name, int flags, unsigned mask, struct statx* out);  // may fail with ENOSYS
   int (*faccessat)(int folder, const char* name, int mode, int flags);
   ssize_t (*readlinkat)(int folder, const char* name, char* into, std::size_t count);
   int (*renameat)(int from_folder, const char* from, int to_folder, const char* to);
   int (*unlinkat)(int folder, const char* name, int flags);
-  // What a file has besides its bytes.
+  // Metadata of files.
   int (*fchown)(int fd, uid_t owner, gid_t group);
   int (*fstatfs)(int fd, struct statfs* out);
   ssize_t (*flistxattr)(int fd, char* into, std::size_t count);

@@ -1,4 +1,4 @@
-// stele::Array and vectors of records, out and back.
+// stele::Array and vectors of records: save and load.
 
 #include <complex>
 #include <deque>

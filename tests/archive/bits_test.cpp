@@ -1,4 +1,4 @@
-// std::vector<bool>: a bit an element in the file, and about as much memory to load it.
+// std::vector<bool>: one bit per element in the file, and loading needs about as much memory.
 
 #include <deque>
 #include <list>

@@ -1,4 +1,4 @@
-// Containers, records and all together, out and back.
+// Containers, records and combinations: save and load.
 
 #include <complex>
 #include <deque>

@@ -1,4 +1,4 @@
-// Depth: graphs that are deep by their pointers alone, true nesting and its limit, and what is stored behind the root.
+// Depth: graphs that are deep only through pointers, real nesting and its limit, and values stored after the root.
 
 #include <pthread.h>
 

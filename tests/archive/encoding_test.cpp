@@ -1,4 +1,4 @@
-// Arrays stored encoded in compressed archives: chosen, by name, loaded in every way, damaged and forged.
+// Encoded arrays in compressed archives: chosen automatically or by name, loaded in every way, damaged and forged.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// Loading into a type other than the one that was saved: fields that came, went, moved or changed their type.
+// Loading into a type that differs from the saved one: fields added, removed, moved or of another type.
 
 #include <algorithm>
 #include <chrono>

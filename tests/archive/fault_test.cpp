@@ -1,4 +1,4 @@
-// Calls that fail, disks that are full, programs that are killed: the old file is whole, or the new one is.
+// Failing system calls, full disks, killed programs: either the old file or the new one is intact.
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-// fork() with open Writers, Readers and Files: a child ends none of what is its parent's, and does not wait for threads
+// fork() with open Writers, Readers and Files: a child does not finish its parent's work, and does not wait for threads
 // that it does not have.
 
 #include <sys/wait.h>

@@ -1,7 +1,7 @@
-// The files in tests/golden are never to change: a plain archive of each kind of content, byte for byte, and compressed
-// ones, which must load but whose bytes depend on the libraries.
+// The files in tests/golden must never change: a plain archive for each kind of content, byte for byte, and compressed
+// ones, which must load but whose bytes depend on the compression libraries.
 //
-// A change of the format adds a file. STELE_WRITE_GOLDEN=1 writes those that are not there.
+// A change of the format adds a file. STELE_WRITE_GOLDEN=1 writes missing files.
 
 #include <bitset>
 #include <chrono>

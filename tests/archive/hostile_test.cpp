@@ -1,4 +1,4 @@
-// Archives made to harm, with checksums that are valid: an Error or an object, within bounded time and memory.
+// Malicious archives with valid checksums: loading gives an Error or an object, within bounded time and memory.
 
 #include <cstdlib>
 #include <list>

@@ -1,4 +1,4 @@
-// Several archives that are compressed as one: every way of reading finds them all, and only them.
+// Several archives compressed together: every way of reading finds all of them and nothing else.
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-// Objects of classes without a public default constructor: how they are made when loading.
+// Objects of classes without a public default constructor: how loading creates them.
 
 #include <deque>
 #include <forward_list>

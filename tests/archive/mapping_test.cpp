@@ -1,4 +1,4 @@
-// Mapped archives: the three modes, what reaches the file, and what keeps the memory.
+// Mapped archives: the three modes, which changes reach the file, and what keeps the memory alive.
 
 #include <sys/resource.h>
 
@@ -103,7 +103,7 @@ TEST_F(Mapped, ACopyOfAListedArrayIsRefusedWhereAllAreToBeMapped) {
   EXPECT_FALSE(open(all, options).load<Array<float>>("weights").writable());
   EXPECT_FALSE(load<Value>(all, options)["weights"].array().buffer()->writable());
   has(refused<Copied>(all), "weights: the array would be copied");
-  has(refused<std::vector<float>>(all, "weights"), "memory of its own");
+  has(refused<std::vector<float>>(all, "weights"), "owns its memory");
   has(refused<Array<double>>(all, "weights"), "float32");
   has(refused<std::list<float>>(all, "weights"), "item by item");
   // Small ones are always copied.

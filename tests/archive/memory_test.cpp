@@ -1,4 +1,4 @@
-// Loading where the size is only claimed, as from a pipe: memory stays at what the object takes, and a few MiB.
+// Loading when the size is only claimed, as from a pipe: memory stays at the object's size plus a few MiB.
 
 #include <gtest/gtest.h>
 

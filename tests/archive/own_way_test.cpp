@@ -1,5 +1,5 @@
-// A type's own way of being stored (Walk, Visit, visit) holds wherever it is met; base classes; classes that look like
-// those of the standard library.
+// A type's own storage (Walk, Visit, visit) is used wherever the type occurs; base classes; classes that look like
+// standard types.
 
 #include <bitset>
 #include <chrono>

@@ -1,4 +1,4 @@
-// Many texts and numbers: the same bytes as one by one, the same errors, whatever lies where in memory.
+// Many texts and numbers in one call: the same bytes and errors as one by one, for any alignment in memory.
 
 #include <deque>
 #include <functional>

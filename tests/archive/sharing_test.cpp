@@ -1,4 +1,4 @@
-// Identity: shared and weak pointers, cycles, arrays over one buffer, and bytes that depend on the object only.
+// Identity: shared and weak pointers, cycles, arrays that share a buffer, and bytes that depend only on the object.
 
 #include <functional>
 #include <map>

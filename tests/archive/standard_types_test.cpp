@@ -1,5 +1,4 @@
-// Types of the standard library with an interface of their own: container adaptors, atomic, the calendar, random number
-// engines.
+// Standard types with special interfaces: container adaptors, atomic, the calendar, random number engines.
 
 #include <algorithm>
 #include <atomic>

@@ -1,5 +1,5 @@
-// Archives through streams, pipes, sockets, descriptors and Sinks and Sources of a user's own: never seeking when
-// writing, and not a byte too far when reading.
+// Archives through streams, pipes, sockets, descriptors and user-defined Sinks and Sources: writing never seeks, and
+// reading never takes a byte too many.
 
 #include <fcntl.h>
 #include <sys/socket.h>

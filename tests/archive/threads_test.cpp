@@ -1,4 +1,4 @@
-// Where no thread can be had, everything is done by the calling one.
+// If no thread can be started, the calling thread does everything.
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>

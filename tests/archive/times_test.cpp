@@ -1,4 +1,4 @@
-// Columns of times: durations and time points are arrays of integers with a unit, converted exactly or refused.
+// Columns of times: durations and time points are arrays of integers with a unit, converted exactly or rejected.
 
 #include <chrono>
 #include <list>

@@ -1,4 +1,4 @@
-// Single values of every kind, out and back.
+// Single values of every kind: save and load.
 
 #include <bitset>
 #include <chrono>

@@ -1,4 +1,4 @@
-// Variants: an alternative is found by its name or form, never by its place in the variant.
+// Variants: an alternative is identified by its name or form, never by its index.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// What errors say: the file, the path in the object and the offset, on every route; and that nothing in a message, or
-// in a description, can command a terminal.
+// Error messages: every kind of access gives the file, the path in the object and the offset. No message or description
+// can control a terminal.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// What is stored, read and printed does not depend on how the floating-point unit is set: subnormal numbers flushed to
-// zero, other rounding modes.
+// Stored, read and printed numbers do not depend on the mode of the floating-point unit: flush to zero, other rounding
+// modes.
 
 #include <cfenv>
 #include <cmath>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`stele bench`, and `stele convert --filter`: what they print and leave behind, not how fast they are.
+"""`stele bench`, and `stele convert --filter`: their output and the files they leave, not their speed.
 
 Runs in an empty folder; STELE_BIN names the program.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The command line, on archives that this file writes by itself: that they load proves docs/format.md too.
+"""The command line, on archives that this script writes according to docs/format.md, which tests that page too.
 
 Runs in an empty folder; STELE_BIN names the program.
 """

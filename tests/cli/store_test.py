@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`stele store`: every command, and exchange with what Python's json and NumPy write and read.
+"""`stele store`: every command, and import and export of files of Python's json and NumPy.
 
 Runs in an empty folder; STELE_BIN names the program.
 """
@@ -121,8 +121,8 @@ class Items(Case):
         self.assertEqual(self.ok("ls", self.s).text, '-5\n12\n18446744073709551615\n0x00ff\n"12"\n')
         self.assertEqual([item["key"] for item in self.ok("ls", self.s, "--json").json["items"]],
                          [-5, 12, 18446744073709551615, {"bytes": "AP8="}, "12"])
-        self.fails(2, "get", self.s, "x", "--int", says="no integer")
-        self.fails(2, "get", self.s, "18446744073709551616", "--int", says="no integer")
+        self.fails(2, "get", self.s, "x", "--int", says="not an integer")
+        self.fails(2, "get", self.s, "18446744073709551616", "--int", says="not an integer")
         self.fails(2, "get", self.s, "0xf", "--hex", says="hexadecimal")
         self.fails(2, "get", self.s, "1", "--hex", "--int", says="--hex")
 

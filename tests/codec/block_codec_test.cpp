@@ -1,4 +1,4 @@
-// Codecs of one's own made of two functions. What every codec does is in codec_test.cpp.
+// User-defined codecs from two functions. Tests for all codecs are in codec_test.cpp.
 
 #include "stele/block_codec.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of codecs share: data, Sinks and Sources that behave in special ways, other people's tools.
+// Shared by the codec tests: data, Sinks and Sources with special behaviour, other tools.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -311,8 +311,8 @@ inline void expect_reads(const Codec& codec, const Data& stored, const Data& pla
   EXPECT_EQ(plain_in_order(codec, stored), plain);
 }
 
-/// Reads exactly the plain bytes and finishes: nothing of what follows may be taken. Pipes give up to so many bytes at a
-/// time.
+/// Reads exactly the plain bytes and finishes: nothing of what follows may be taken. Pipes give up to so many bytes at
+/// a time.
 inline void expect_exact(const Codec& codec, const Data& stored, const Data& plain,
                          std::initializer_list<std::size_t> pipes = {1, 5, 100'000}) {
   const Data more = stored + random_data(100);

@@ -1,5 +1,5 @@
-// A compressed file is good or bad, and has the same bytes, however it is read: samples of this library and of other
-// tools, and what damage makes of them, by every way there is.
+// A compressed file is valid or invalid, and has the same bytes, by every way of reading it: samples from this library
+// and other tools, and damaged copies.
 
 #include <chrono>
 #include <functional>

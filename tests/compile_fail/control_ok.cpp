@@ -1,4 +1,4 @@
-// What the other files here do wrong, done right: this one must compile.
+// The correct version of what the other files here do wrong: this one must compile.
 #include <map>
 #include <memory>
 #include <string>

@@ -1,5 +1,5 @@
-// TokenCounts beside std::map: random operations, counts of every width, lanes of every length, saved, mapped and
-// copied; files made to harm.
+// TokenCounts compared with std::map: random operations, counts of every width, lanes of every length, saved, mapped
+// and copied; malicious files.
 
 #include "stele/token_counts.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of the Eigen adapters share.
+// Shared by the tests of the Eigen adapters.
 
 #include <gtest/gtest.h>
 

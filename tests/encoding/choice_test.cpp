@@ -1,4 +1,4 @@
-// The choice of an encoding by trial, on arrays as people have them and with the compressors of this build.
+// The choice of an encoding by trial, on realistic arrays and with the compressors of this build.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-// Arrays as people have them, for the choice of an encoding.
+// Realistic arrays for the choice of an encoding.
 
 #include <zlib.h>
 

@@ -1,5 +1,5 @@
-// Encodings of arrays: every stage against its definition, every set of kernels against the portable one, what a file
-// may say, and the choice by name. encoding_choice_test.cpp has the choice by trial.
+// Encodings of arrays: every stage against its definition, every set of kernels against the portable one, limits of
+// what a file may contain, and the choice by name. choice_test.cpp tests the choice by trial.
 
 #include "encoding/encoding.hpp"
 

@@ -1,5 +1,5 @@
-// docs/format.md against the code: the annotated file is what the library writes, the tables hold the frozen numbers,
-// and what the page allows other writers loads into C++ types.
+// docs/format.md against the code: the annotated file is what the library writes, the tables have the frozen numbers,
+// and forms that the page allows for other writers load into C++ types.
 
 #include <chrono>
 #include <map>

@@ -1,4 +1,4 @@
-// Padding and dtypes as the format has them (src/format/typed_array.hpp).
+// Padding and dtypes in the format (src/format/typed_array.hpp).
 
 #include "format/typed_array.hpp"
 

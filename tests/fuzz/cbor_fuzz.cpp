@@ -1,4 +1,4 @@
-// The CBOR reader and what is read with it outside of objects: directory, trailer, element types, paths.
+// The CBOR reader and its users outside objects: directory, trailer, element types, paths.
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,4 @@
-// Compressed files of any bytes: read in order, by blocks where an index is found, and from within. The two readings
-// agree.
+// Compressed files from any bytes: read in order, by blocks if an index is found, and at offsets. Both readings agree.
 
 #include <algorithm>
 #include <vector>

@@ -1,4 +1,5 @@
-// Encodings of any name and parameters, and any stored bytes. What decodes and is no palette encodes to the same bytes.
+// Encodings of any name and parameters, and any stored bytes. Except for palettes, decoded elements encode to the same
+// bytes again.
 //
 //   name and a zero, then: element class, item size u16, stored item size, block items / 64 u16, base u64, bytes of the
 //   table u16, table, stored bytes

@@ -1,5 +1,5 @@
 // Filters, sketches and feature stores. The input is the root of an archive with valid checksums, loaded as each of
-// them. What loads is saved, mapped, and used in every way; a changed copy must leave the original as it was.
+// these types. A loaded object is saved, mapped, and used in every way; changing a copy must not change the original.
 
 #include <cmath>
 

@@ -1,5 +1,5 @@
 #pragma once
-// What fuzz targets share.
+// Shared by the fuzz targets.
 
 #include <cstdlib>
 #include <utility>

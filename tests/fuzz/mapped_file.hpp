@@ -1,5 +1,5 @@
 #pragma once
-// A file of the process's own, to be written and mapped again and again.
+// A file per process that is written and mapped repeatedly.
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-// Files of a store from any bytes: records of a shard, blocks of the index, values. Checks are made to fit, so that
-// what lies behind them is reached. The first byte says which.
+// Files of a store from any bytes: records of a shard, blocks of the index, values. Checksums are corrected, so that
+// the code after them is reached. The first byte chooses the kind.
 
 #include <algorithm>
 #include <array>

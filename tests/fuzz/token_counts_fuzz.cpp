@@ -1,6 +1,6 @@
-// Tables of tokens. The first byte of the input says what the rest is: operations, which are done to a table and to a
-// std::map; else the root of an archive with valid checksums. A table that loads is used in every way, and where
-// verify() finds nothing wrong, it is one that could have been made.
+// Tables of tokens. The first byte of the input chooses the meaning of the rest: operations, which are applied to a
+// table and to a std::map, or the root of an archive with valid checksums. A table that loads is used in every way; if
+// verify() accepts it, it is one that the library could have written.
 
 #include <algorithm>
 #include <map>

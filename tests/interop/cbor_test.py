@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Files of stele and Python's cbor2: each reads what the other wrote.
 
-What stele wrote is checked against docs/format.md with nothing of stele's: cbor2 decodes the items, xxhash computes the
-checksums, and a short scanner finds what the directory must list. What cbor2 wrote is read back by the command line.
+Files of stele are checked against docs/format.md without any code of stele: cbor2 decodes the items, xxhash computes the
+checksums, and a short scanner finds what the directory must list. The command line reads the files of cbor2.
 """
 
 import datetime

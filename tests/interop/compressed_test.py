@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Python's readers of gzip, zlib and lz4 files give the archives that stele put in, and stele reads what they wrote.
+"""Python's gzip, zlib and lz4 modules read archives compressed by stele, and stele reads the files that they write.
 
-joblib names compressed files as stele does and reads them through classes of its own.
+joblib uses the same file names for compressed files as stele and reads them with its own classes.
 """
 
 import gzip

@@ -1,5 +1,5 @@
-// What stands around a file that is written: descriptors with names, what killed programs have left, owners and
-// permissions, links, mounts, other processes, other folders.
+// The surroundings of a written file: descriptors with names, leftovers of killed programs, owners and permissions,
+// links, mounts, other processes, other folders.
 
 #include <grp.h>
 #include <sys/ioctl.h>
@@ -568,7 +568,7 @@ TEST_F(Files, AFileThatOneMayNotWriteIsNotReplaced) {
   put(in("model"), "old");
   ASSERT_EQ(::chown(in("model").c_str(), 1234, 1234), 0);
   ASSERT_EQ(::chmod(in("model").c_str(), 0444), 0);
-  EXPECT_EQ(as_user(1234, 1234, [&] { return save_fails(in("model"), "the process may not write it") ? 0 : 1; }), 0);
+  EXPECT_EQ(as_user(1234, 1234, [&] { return save_fails(in("model"), "no permission to write it") ? 0 : 1; }), 0);
   EXPECT_EQ(content(in("model")), "old");
   EXPECT_EQ(files(), 1u);
   save(in("model"), "by root");  // who may write all

@@ -1,6 +1,5 @@
 #pragma once
-// What the tests of the bytes' layer share: a folder for each test, and a table of system calls that can be told to
-// fail.
+// Shared by the tests of the io layer: a folder for each test, and a table of system calls that can be made to fail.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Public headers include the standard library and each other, and nothing else: no header of a dependency.
 
-That each compiles alone is checked by the tests headers.*, see tests/CMakeLists.txt.
+The tests headers.* check that each compiles alone, see tests/CMakeLists.txt.
 """
 
 import pathlib

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Layers point down: a file of include/ and src/ includes its own layer and lower ones.
 
-The table below is that of docs/design.md, section 2. A file that no row names is an error; so is an include in quotes
-that no file answers.
+The table below is that of docs/design.md, section 2. A file without a row is an error, and so is an include in quotes
+without a file.
 """
 
 import fnmatch

@@ -1,4 +1,4 @@
-// A store where little is permitted: folders that may only be read, little address space, and what is no store at all.
+// A store with few permissions: read-only folders, little address space, and folders that are not a store.
 
 #include <gtest/gtest.h>
 #include <sched.h>

@@ -1,4 +1,4 @@
-// Damaged shards and damaged indexes: what was committed is found, or it is said that it is not; never other bytes.
+// Damaged shards and indexes: a committed value is found or reported as lost; wrong bytes are never returned.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
-// A store whose system calls fail, each in turn, and whose disk is full: what was committed stays, what was not is kept
-// or undone, and the store is used on when the fault is gone.
+// A store whose system calls fail, each in turn, and whose disk is full: committed values stay, uncommitted ones are
+// kept or undone, and the store works again after the fault.
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -185,7 +185,7 @@ void expect_recovers(const std::string& path, const Model& model, const std::str
   for (const std::string& problem : report.problems) {  // a shard that was made when it failed, or half a record
     EXPECT_TRUE(problem.find("ends inside its header") != std::string::npos ||
                 problem.find("bytes are no record") != std::string::npos ||
-                problem.find("may lead to an older value") != std::string::npos)
+                problem.find("may have an older value") != std::string::npos)
         << where << ": " << problem;
   }
   expect_holds(Store::open(path, StoreMode::read_only), model, where + ", recovered");

@@ -1,6 +1,6 @@
 // An index and shards that do not belong together: files restored from a backup, copied while they were written,
-// synchronised in part, a shard missing, or one from another store. Writes and verify() say so, nothing is cut or
-// removed, and recover() finds all that is there. What a writer that died has left is no such thing.
+// synchronised only in part, a shard missing, or one from another store. Writes and verify() report it, nothing is
+// truncated or removed, and recover() finds everything that exists. What a dead writer left is not such a case.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-// Where a store lies: a path that is relative, a folder that is renamed, one whose name another store takes.
+// The location of a store: a relative path, a renamed folder, a folder whose name another store takes.
 
 #include <sys/wait.h>
 

@@ -1,4 +1,4 @@
-// The bytes of a store's files are those of docs/store.md, and never change.
+// A store's files have the bytes that docs/store.md describes, and these never change.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// The store against std::map: random writes, batches, crashes, vacuums and recoveries, in one process and in several.
-// STELE_STORE_SECONDS says for how long each goes on (10 by default), STELE_STORE_SEED where chance begins.
+// The store compared with std::map: random writes, batches, crashes, vacuums and recoveries, in one process and in
+// several. STELE_STORE_SECONDS sets the seconds per test (default 10), STELE_STORE_SEED the random seed.
 
 #include <gtest/gtest.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-// Values of every kind through a store: before they are committed, after, decompressed, and from one file.
+// Values of every kind in a store: before the commit, after it, decompressed, and from one file.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-// What an action costs: the peak of the memory it allocates, and its time. Replaces operator new: one source of a
+// The cost of an action: its peak of allocated memory, and its time. Replaces operator new, so only one source of a
 // program may include it.
 
 #include <sys/mman.h>

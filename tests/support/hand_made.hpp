@@ -1,5 +1,5 @@
 #pragma once
-// Archives made by hand: bytes from hexadecimal digits and CBOR items, and a valid frame around any root.
+// Handmade archives: bytes from hexadecimal digits and CBOR items, and a valid archive around any root.
 
 #include <initializer_list>
 #include <string>

@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of archives share: temporary folders, expected errors, round trips, odd sinks and sources.
+// Shared by the archive tests: temporary folders, expected errors, round trips, unusual sinks and sources.
 
 #include <gtest/gtest.h>
 #include <unistd.h>

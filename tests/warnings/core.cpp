@@ -1,4 +1,4 @@
-// Every family of types through every template of the core, compiled as a consumer with many warnings does.
+// Every family of types through every template of the core, compiled with many warnings, as a consumer may do.
 
 #include <array>
 #include <bitset>

@@ -1,4 +1,4 @@
-// Eigen's types through saving, loading and hashing, compiled as a consumer with many warnings does.
+// Eigen's types through saving, loading and hashing, compiled with many warnings, as a consumer may do.
 
 #include <complex>
 #include <vector>

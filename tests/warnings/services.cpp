@@ -1,4 +1,4 @@
-// The templates of the services, compiled as a consumer with many warnings does.
+// The templates of the services, compiled with many warnings, as a consumer may do.
 
 #include <map>
 #include <string>

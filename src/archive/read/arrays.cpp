@@ -1,4 +1,4 @@
-// Reading arrays: straight to where they belong, in place, through a conversion, or from a buffer that is there.
+// Reading arrays: directly to the destination, in place, through a conversion, or from a buffer that was read before.
 
 #include <algorithm>
 #include <cstring>
@@ -25,7 +25,7 @@ constexpr std::uint64_t chunk_bytes = std::uint64_t{256} << 10;  // of a convers
 constexpr std::uint64_t free_copy = std::uint64_t{16} << 20;     // of a view's elements, whatever its base
 constexpr std::uint64_t most_copies = 64;                        // of each byte of the base
 constexpr std::uint64_t most_empty_rows = std::uint64_t{1} << 20;
-const std::string own_memory = "the type it is read into has memory of its own; stele::Array takes it where it lies";
+const std::string own_memory = "the type it is read into owns its memory; use stele::Array";
 
 }  // namespace
 
@@ -212,7 +212,7 @@ std::optional<std::uint64_t> Decoder::read_encoding(ArrayItem& item) {
   return items.value;
 }
 
-/// Whether the elements are stored as they lie in memory.
+/// Whether the elements are stored as they are in memory.
 bool Decoder::is_as_in_memory(const ArrayItem& item) noexcept {
   return item.definite && item.encoding == nullptr && !item.big_endian;
 }
@@ -227,7 +227,7 @@ void Decoder::begin_data(const ArrayItem& item) {
   if (is_listed(item)) {
     in_->begin_payload();
   }
-  encoded_.reset();  // one that an exception has left
+  encoded_.reset();  // an exception may have left one
   if (item.encoding != nullptr) {
     encoded_ = std::make_unique<EncodedReader>(*in_, *item.encoding, is_listed(item),
                                                item.bytes / components_of(item.header.dtype).size);
@@ -267,7 +267,7 @@ void Decoder::skip_data(const ArrayItem& item) {
     in_->skip(item.stored_bytes);
     return;
   }
-  // In order, every array counts; where one value is looked for, what lies beside it does not.
+  // When reading in order, every array is checked. When one value is looked up, the arrays around it are not.
   const bool hash = in_->hashing() && context_.verify == Verify::full;
   std::uint64_t checksum = 0;
   if (hash && item.encoding != nullptr) {
@@ -376,7 +376,7 @@ void Decoder::booleans(BooleanTarget& target) {
   }
   BooleanArray elements(target);
   if (!item.definite || !item.shared.empty() ||
-      item.big_endian) {  // whole, as others refer to it or it comes in pieces
+      item.big_endian) {  // read the whole array: others refer to it, or it comes in pieces
     deliver(item, elements);
     elements.finish();
     return;
@@ -385,7 +385,7 @@ void Decoder::booleans(BooleanTarget& target) {
   deliver_booleans(item, target);
 }
 
-/// Piece by piece.
+/// Delivers piece by piece.
 void Decoder::deliver_booleans(const ArrayItem& item, BooleanTarget& target) {
   const std::uint64_t count = item.header.shape.count();
   refuse_copy(item.bytes, own_memory);
@@ -447,7 +447,7 @@ void Decoder::check_limit(std::uint64_t bytes) {
   }
 }
 
-/// What an array takes in memory, within the limit.
+/// The bytes an array takes in memory, checked against the limit.
 std::uint64_t Decoder::checked_bytes(const ArrayHeader& wanted) {
   const auto bytes = checked_multiply(wanted.shape.count(), wanted.dtype.item_size());
   if (!bytes) {
@@ -475,7 +475,7 @@ void Decoder::deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, A
   check_booleans(wanted.dtype, to, wanted.shape.count());
 }
 
-/// Chunk by chunk: read, bring to the machine's byte order, convert, put in place.
+/// Chunk by chunk: reads, converts to the machine's byte order and to the wanted type, and stores.
 void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target) {
   const DType& from = item.header.dtype;
   const std::uint64_t stored_size = from.item_size();
@@ -485,7 +485,7 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
   const bool turned = wanted.shape.rank() > 1 && target.order(wanted) != item.header.order;
   const bool trusted = in_->surely_holds(item.stored_bytes);
   if (turned && !trusted && item.bytes > ArrayItem::step_claimed) {
-    // The places of all elements are needed at once, so let the data come first.
+    // All destinations are needed at once, so make sure the data exists first.
     ArrayItem rest = item;
     deliver_known(*load(rest), target);
     return;
@@ -515,7 +515,7 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
       scatter(converted.data(), item.header.order, first, n, place, to);
     } else {
       if (room < (first + n) * size) {
-        // whole elements only, so that records begin with their defaults
+        // whole elements only, so that records start with their defaults
         room = std::max((first + n) * size, ArrayItem::next_end(first * size, count * size, trusted) / size * size);
         to = target.memory(wanted, room, count * size, trusted);
       }
@@ -530,14 +530,14 @@ void Decoder::deliver_converted(const ArrayItem& item, const ArrayHeader& wanted
   end_data(item);
 }
 
-/// A view may repeat the elements of its buffer, and an array of no elements may have any number of rows.
+/// A view may repeat elements of its buffer, and an array without elements may have any number of rows.
 void Decoder::check_repeats(const KnownArray& known, std::uint64_t bytes) {
   if (bytes > free_copy && bytes / most_copies > known.buffer->size()) {
     error(Errc::limit_exceeded, "a view that repeats its elements would take " + std::to_string(bytes) + " bytes");
   }
 }
 
-/// For reading item by item.
+/// The same check for reading item by item.
 void Decoder::check_rows(const KnownArray& known) {
   const Shape& shape = known.view.shape;
   if (shape.count() > 0) {

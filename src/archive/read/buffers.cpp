@@ -1,4 +1,4 @@
-// Arrays in buffers of their own: mapped, shared by several arrays, seen through views.
+// Arrays in buffers: mapped, shared by several arrays, or views of another array.
 
 #include <algorithm>
 #include <cstring>
@@ -14,7 +14,7 @@ namespace stele {
 using cbor::Head;
 using cbor::Major;
 
-/// The array where it lies in the mapping, or null.
+/// The array in the mapping, or null if it cannot be used there.
 std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& item) {
   if (context_.mapping == nullptr || !is_listed(item)) {
     return nullptr;
@@ -30,7 +30,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
   const std::uint64_t alignment = alignment_to_map(item.header.dtype);
   if (bytes.size() != item.bytes || reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment != 0) {
     if (context_.mapping->mode() == MapMode::read_write) {
-      error(Errc::not_mappable, "the array is not aligned in the file, so that changes could not reach it");
+      error(Errc::not_mappable, "the array is not aligned in the file, so changes could not be written to it");
     }
     return nullptr;
   }
@@ -40,7 +40,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
   if (context_.verify != Verify::none) {
     check_booleans(item.header.dtype, bytes.data(), item.header.shape.count());
   }
-  // The memory is writable wherever Buffer says so.
+  // The cast is safe: only memory that Buffer marks as writable is written.
   auto buffer = Buffer::wrap(const_cast<std::byte*>(bytes.data()), bytes.size(),
                              context_.mapping->mode() != MapMode::read_only, context_.mapping);
   auto known = std::make_shared<KnownArray>();
@@ -80,7 +80,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
     known->view = target.view();
     known->buffer = target.buffer();
     if (context_.mapping != nullptr && context_.mapping->mode() == MapMode::read_write) {
-      // A copy: changes would not reach the file, so there may be none.
+      // This is a copy; changes to it would not reach the file, so it is read-only.
       known->buffer = Buffer::wrap(known->buffer->mutable_data(), known->buffer->size(), false, known->buffer);
       known->view.buffer = known->buffer.get();
     }
@@ -92,7 +92,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load(ArrayItem& item) {
   return known;
 }
 
-/// Elements stored as numbers: int64 if all are integers that fit, else float64. Returns their bytes.
+/// Elements stored as CBOR numbers: int64 if all are integers that fit, else float64. Returns their bytes.
 std::string Decoder::read_items(ArrayItem& item) {
   std::vector<Number> numbers;
   bool integers = true;
@@ -191,7 +191,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_reference() {
   return loaded;
 }
 
-/// [base, first element, extents, strides], every element inside the base.
+/// [base, first element, extents, strides]; every element lies inside the base.
 std::shared_ptr<Decoder::KnownArray> Decoder::read_view() {
   in_->head();
   const Head parts = in_->head();

@@ -53,7 +53,7 @@ void Decoder::pop() {
   done(followed);
 }
 
-/// Goes to the next item of the innermost container, or closes it.
+/// Moves to the next item of the innermost container, or closes the container.
 bool Decoder::advance() {
   Frame& frame = frames_[depth_ - 1];
   if (frame.indefinite) {
@@ -98,7 +98,7 @@ std::optional<std::uint64_t> Decoder::begin_items() {
     error(Errc::type_mismatch, "expected a sequence, found one " + target.view().dtype.name());
   }
   check_rows({target.view(), target.buffer()});
-  refuse_copy(target.view().byte_count(), "it is read item by item; stele::Array takes it where it lies");
+  refuse_copy(target.view().byte_count(), "it is read item by item; use stele::Array");
   items_ = array_items(target.view(), target.buffer(), *this);
   items_depth_ = 1;
   return items_->begin_sequence();
@@ -152,7 +152,7 @@ bool Decoder::next() {
 
 namespace {
 
-/// Reads a text or number that lies whole in [at, end); returns its end, or null where it is anything else.
+/// Reads a text or number that lies completely in [at, end). Returns its end, or null for anything else.
 inline const std::byte* plain_item(const std::byte* at, const std::byte* end, PlainItem::Kind kind, PlainItem& item) {
   if (at == end) {
     return nullptr;
@@ -190,11 +190,11 @@ inline const std::byte* plain_item(const std::byte* at, const std::byte* end, Pl
 
 }  // namespace
 
-/// From the window as it is; `out` holds whole entries.
+/// Scans the current window; `out` receives whole entries only.
 std::size_t Decoder::scan_plain(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) {
   const Bytes here = in_->available();
   const std::byte* at = here.data();
-  // longer texts are looked at one by one
+  // longer texts are checked one by one
   const std::byte* end = at + std::min<std::uint64_t>(here.size(), in_->options().limits.allocation);
   std::size_t count = 0;
   for (std::size_t i = 0; i < out.size(); i += kinds.size(), ++count) {
@@ -246,7 +246,7 @@ void Decoder::take_plain_items(std::size_t count) {
 }
 
 std::uint64_t Decoder::expected_items(std::uint64_t count) const {
-  constexpr std::uint64_t most_unseen = 4096;  // where nothing tells how much is to come
+  constexpr std::uint64_t most_unseen = 4096;  // reserved when the number of items is not known
   return in_->options().end ? count : std::min(count, most_unseen);
 }
 
@@ -277,7 +277,7 @@ const std::vector<std::string>& Decoder::record_names(std::uint64_t id) {
     return *known->second;
   }
   if (context_.directory != nullptr) {
-    // Defined before the value that reading began at.
+    // The last definition before the value where reading began.
     const RecordEntry* latest = nullptr;
     for (const RecordEntry& entry : context_.directory->records) {
       if (entry.id == id && entry.offset < in_->position()) {
@@ -291,7 +291,7 @@ const std::vector<std::string>& Decoder::record_names(std::uint64_t id) {
   error(Errc::malformed, "a record refers to field names that were not defined");
 }
 
-/// Reads a definition behind its tag: [names, id, values…]. Returns the number of values and leaves them next.
+/// Reads a definition after its tag: [names, id, values…]. Returns the number of values; the first of them is next.
 std::uint64_t Decoder::read_definition() {
   const Head all = in_->head();
   if (all.major != Major::array || all.indefinite() || all.value < 2) {
@@ -316,7 +316,7 @@ std::uint64_t Decoder::read_definition() {
   if (all.value - 2 > names.size()) {
     error(Errc::malformed, "a record has more values than names");
   }
-  // Frames may still use an older definition of the same id, so none is ever dropped.
+  // Open frames may still use an older definition of the same id, so none is dropped.
   definitions_.push_back(std::move(names));
   records_[id.value] = &definitions_.back();
   return all.value - 2;

@@ -27,7 +27,7 @@ Decoder::~Decoder() { main_.set_reader(nullptr); }
 // --- The archive around the root -------------------------------------------------------------------------------------
 
 void Decoder::begin() {
-  for (std::size_t i = 0; i < frozen::label.size(); ++i) {  // a byte at a time, as there may be few and others
+  for (std::size_t i = 0; i < frozen::label.size(); ++i) {  // byte by byte: the input may be shorter
     if (in_->need(i + 1)[i] != static_cast<std::byte>(frozen::label[i])) {
       fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, in_->position()});
     }
@@ -49,8 +49,8 @@ void Decoder::read_tail() {
   tail_bytes_ = frozen::trailer_bytes;
   const std::vector<std::byte> item = capture();
   directory_ = decode_directory(item, directory_at);
-  tail_bytes_ = frozen::trailer_bytes - 1;  // the byte that is looked at may be the trailer's first
-  prepare();                                // the padding
+  tail_bytes_ = frozen::trailer_bytes - 1;  // the byte that was peeked at may be the trailer's first
+  prepare();                                // skips the padding
   tail_bytes_ = 0;
   const std::uint64_t structure = in_->structure_checksum();
   const std::uint64_t trailer_at = in_->position();
@@ -67,13 +67,13 @@ void Decoder::read_tail() {
   check_tail(structure);
 }
 
-/// Goes over a directory and a trailer that are known, so that they are hashed.
+/// Passes over a known directory and trailer so that they are hashed.
 void Decoder::pass_tail() {
   if (in_->position() != trailer().directory_offset) {
     fail(Errc::damaged, "the trailer names another place for the directory", {{}, in_->position()});
   }
   in_->skip(trailer().directory_length);
-  prepare();  // the padding
+  prepare();  // skips the padding
   const std::uint64_t structure = in_->structure_checksum();
   if (in_->position() != trailer().total_length - frozen::trailer_bytes) {
     fail(Errc::damaged, "other bytes than padding follow the directory", {{}, in_->position()});
@@ -136,7 +136,7 @@ void Decoder::prepare_tags() {
                tag == frozen::tag_array_view) {
       return;
     }
-    in_->advance(size);  // tags that say nothing about the form of what follows
+    in_->advance(size);  // tags that do not affect the form of the value
   }
 }
 
@@ -297,13 +297,13 @@ Kind Decoder::kind() {
   if (head.value != frozen::tag_shared_reference && !deferred) {
     return Kind::array;
   }
-  // A reference: the kind of what it leads to.
+  // A reference: returns the kind of its target.
   const std::uint64_t index = deferred ? peek_deferred() : peek_index(size);
   if (shared_arrays_.contains(index)) {
     return Kind::array;
   }
   if (!main_.source().random_access() && shared_objects_.contains(index)) {
-    return Kind::record;  // what it is cannot be looked up again; a shared_ptr will take it
+    return Kind::record;  // it cannot be looked up again; a shared_ptr will take it
   }
   enter_shared(index);
   prepare();

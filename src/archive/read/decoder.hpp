@@ -1,5 +1,5 @@
 #pragma once
-// The InVisitor that reads archives, in order or from any value on.
+// The InVisitor that reads archives: in order, or starting at any value.
 
 #include <deque>
 #include <map>
@@ -16,28 +16,28 @@
 
 namespace stele {
 
-/// What the decoder may know beforehand, from a directory read first.
+/// What the decoder is told before it reads, from a directory that was read first.
 struct DecoderContext {
-  const Directory* directory = nullptr;  // null: in order, the directory comes last
-  const Trailer* trailer = nullptr;      // set: finish() need not read the directory, which was checked
+  const Directory* directory = nullptr;  // null: read in order, the directory comes last
+  const Trailer* trailer = nullptr;      // set: finish() need not read the directory, it was checked
   std::shared_ptr<Mapping> mapping;      // set: arrays are mapped
   Verify verify = Verify::full;          // none, directory or full
   FieldRules field_rules;
-  bool map_all = false;  // an array of 4 KiB or more that is copied is an error
+  bool map_all = false;  // copying an array of 4 KiB or more is an error
   const TypeRegistry* types = nullptr;
-  std::string path;  // of the value that is read, for messages
+  std::string path;  // of the value being read, for messages
   std::string file;  // as Error::file(), for messages
 };
 
 class Decoder final : public InVisitor, private Input::Reader {
  public:
-  /// `input` must outlive the decoder and stands at a value, or at a label for begin().
+  /// `input` must outlive the decoder. It stands at a value, or at a label if begin() follows.
   Decoder(Input& input, DecoderContext context);
   ~Decoder() override;
 
   /// Reads the label. Throws: Error(not_an_archive), Error(truncated).
   void begin();
-  /// Behind the root: reads the directory and the trailer and checks all that was read against them.
+  /// Call after the root. Reads the directory and the trailer and checks everything that was read against them.
   void finish();
   /// The directory and the trailer, once finish() has checked them.
   const Directory& directory() const noexcept { return context_.trailer != nullptr ? *context_.directory : directory_; }
@@ -73,60 +73,59 @@ class Decoder final : public InVisitor, private Input::Reader {
   void raise(Errc code, std::string message) override;
   Whereabouts place() const override { return {path(), item_at_, context_.file}; }
 
-  /// Reading begins inside an archive whose directory is known, not at its label.
+  /// Call instead of begin() to start inside an archive whose directory is known.
   void begin_inside() noexcept {
     shared_count_known_ = false;
     shared_offsets_complete_ = false;
     inside_ = true;
   }
-  /// Reading begins at a root value that stands alone: nothing but deferred values follows it.
+  /// Call instead of begin() to start at a root value without an archive; only deferred values follow it.
   void begin_bare() noexcept {
     tail_bytes_ = 0;
     root_at_ = 0;
   }
-  /// The next value is the elements of a listed array, where the input stands.
+  /// The next value is the elements of a listed array; the input stands at them.
   void begin_listed(const ArrayEntry& entry);
-  /// The path-like name of what the next value refers to, if it is a reference: "*3", or "~*3" of a deferred value. It
-  /// stays next.
+  /// The name of the target if the next value is a reference: "*3", or "~*3" for a deferred value. Does not consume it.
   std::optional<std::string> peek_reference();
-  /// Where the value stands that the next value refers to, if it is a reference.
+  /// The offset of the target if the next value is a reference.
   std::optional<std::uint64_t> target();
-  /// Where a deferred value stands, if there is one of that index.
+  /// The offset of the deferred value with this index, if there is one.
   std::optional<std::uint64_t> find_deferred(std::uint64_t index);
-  /// Whether the deferred values that follow one another end here.
+  /// Whether this is the end of a run of deferred values.
   bool at_break() { return in_->peek() == cbor::break_byte; }
-  /// Where reading is.
+  /// The current offset.
   std::uint64_t here() const noexcept { return in_->position(); }
-  /// Where the next value stands, behind tags that mean nothing.
+  /// The offset of the next value, after tags without a meaning.
   std::uint64_t position();
-  /// The path of the value that was read last.
+  /// The path of the last value read.
   std::string path() const;
 
   /// An array's place and type, read without its elements. For listing.
   struct ArrayItem {
     ArrayHeader header;
     bool big_endian = false;
-    bool definite = true;                      // one byte string, not several
+    bool definite = true;                      // one byte string, not several chunks
     std::optional<std::uint64_t> items;        // elements as CBOR numbers, not bytes (RFC 8746, section 3.1.1)
     bool view = false;                         // of another array
-    bool plain = false;                        // a byte string without a tag: counts as uint8, is never listed
-    bool growing = false;                      // the first extent follows from the bytes
+    bool plain = false;                        // a byte string without a tag: read as uint8, never listed
+    bool growing = false;                      // the first extent follows from the number of bytes
     std::uint64_t bytes = 0;                   // of the elements; definite only
-    std::uint64_t stored_bytes = 0;            // in the file: others than `bytes` where encoded
-    std::shared_ptr<const Encoding> encoding;  // null: the elements as they are
+    std::uint64_t stored_bytes = 0;            // in the file; differs from `bytes` if the array is encoded
+    std::shared_ptr<const Encoding> encoding;  // null: the elements are not encoded
     std::uint64_t data_offset = 0;
-    bool mappable = false;              // skip_array(): listed and stored as in memory, or a view of such
+    bool mappable = false;  // set by skip_array(): listed and stored as in memory, or a view of such an array
     std::vector<std::uint64_t> shared;  // the indices it is stored under
 
-    static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;     // what a growing vector clears at a time
-    static constexpr std::uint64_t step_claimed = ArrayTarget::claimed_bytes;  // allocated before any of it has come
-    /// Where the next piece ends, so that no more is allocated than twice what has come, or all if that is sure.
+    static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;     // most a vector clears at a time
+    static constexpr std::uint64_t step_claimed = ArrayTarget::claimed_bytes;  // allocated before any data has arrived
+    /// Where the next piece ends. Allocates at most twice what has arrived, or everything if the size is certain.
     static std::uint64_t next_end(std::uint64_t have, std::uint64_t total, bool trusted) noexcept {
       const std::uint64_t step = trusted ? step_trusted : have > step_claimed ? have : step_claimed;
       return total - have < step ? total : have + step;
     }
   };
-  /// Reads the next value, an array, as far as its elements and skips them.
+  /// Reads the header of the next value, an array, and skips its elements.
   ArrayItem skip_array();
 
  private:
@@ -153,7 +152,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     return {static_cast<cbor::Major>(static_cast<std::uint8_t>(*at) >> 5), info, cbor::argument(at, size, info)};
   }
   bool at_tag() { return static_cast<std::uint8_t>(in_->peek()) >> 5 == static_cast<std::uint8_t>(cbor::Major::tag); }
-  /// Passes the tags that mean nothing and notes marks of shared values.
+  /// Passes tags without a meaning and records marks of shared values.
   void prepare() {
     if (at_tag()) {
       prepare_tags();
@@ -161,7 +160,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   }
   void prepare_tags();
   bool next_is_tag(std::uint64_t tag);
-  /// Stands before a value that is about to be read; true if a reference was followed to it.
+  /// Prepares to read a value; true if it followed a reference.
   bool take() {
     if (listed_ || at_tag()) {
       return take_tagged();
@@ -254,14 +253,14 @@ class Decoder final : public InVisitor, private Input::Reader {
   DecoderContext context_;
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;
-  std::uint64_t open_items_ = 0;  // still to come in all open containers: each takes a byte or more
+  std::uint64_t open_items_ = 0;  // in all open containers; each takes at least one byte
   std::uint64_t item_at_ = 0;
-  std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // sure to follow the values: the directory and the trailer
+  std::uint64_t tail_bytes_ = 1 + frozen::trailer_bytes;  // that certainly follow the values: directory and trailer
   std::uint64_t referred_bytes_ = 0;                      // read again through references
-  std::vector<std::uint64_t> pending_shared_;             // the marks before the value that comes next
+  std::vector<std::uint64_t> pending_shared_;             // the marks before the next value
   std::uint64_t shared_count_ = 0;
   bool shared_count_known_ = true;
-  bool shared_offsets_complete_ = true;  // they begin with the archive's first
+  bool shared_offsets_complete_ = true;  // they start with the archive's first shared value
   std::vector<std::uint64_t> shared_offsets_;
   std::unordered_map<std::uint64_t, SharedObject> shared_objects_;
   std::unordered_map<std::uint64_t, std::shared_ptr<KnownArray>> shared_arrays_;
@@ -271,9 +270,9 @@ class Decoder final : public InVisitor, private Input::Reader {
   bool inside_ = false;
   std::uint64_t root_at_ = frozen::label.size();
   std::multimap<std::uint64_t, SharedLater> later_;  // deferred objects to read, by their index
-  std::uint64_t deferred_passed_ = 0;                // deferred values gone over in order
-  std::unique_ptr<Input> aside_;                     // reads deferred values elsewhere
-  std::uint64_t aside_next_ = 0;                     // the one it stands at
+  std::uint64_t deferred_passed_ = 0;                // deferred values passed while reading in order
+  std::unique_ptr<Input> aside_;                     // reads deferred values out of order
+  std::uint64_t aside_next_ = 0;                     // index of the deferred value it stands at
   std::unique_ptr<EncodedReader> encoded_;           // between begin_data() and end_data() of an encoded array
   struct PlainRun {                                  // what peek_plain_items() found
     std::span<const PlainItem::Kind> kinds;
@@ -282,8 +281,8 @@ class Decoder final : public InVisitor, private Input::Reader {
     const std::byte* end = nullptr;
   };
   PlainRun run_;
-  std::optional<ArrayItem> listed_;   // begin_listed(): the header is known, the elements are next
-  std::unique_ptr<InVisitor> items_;  // an array read item by item takes the calls over
+  std::optional<ArrayItem> listed_;   // begin_listed(): the header is known, the elements come next
+  std::unique_ptr<InVisitor> items_;  // handles the calls while an array is read item by item
   std::size_t items_depth_ = 0;
   bool items_followed_ = false;
   struct Seen {

@@ -17,7 +17,7 @@ void EncodedReader::read(MutableBytes to) {
       to = to.subspan(size);
       continue;
     }
-    // Whole blocks go straight to where they are wanted, also a shorter one at the end of the array.
+    // Decodes whole blocks directly into the destination, and the shorter one at the end of the array too.
     std::uint64_t count = std::min<std::uint64_t>(to.size() / encoding_.item_size, left_);
     if (count < left_) {
       count -= count % encoding_.block_items;
@@ -59,7 +59,7 @@ void EncodedReader::decode_run(std::uint64_t count, MutableBytes to) {
   const std::uint64_t size = encoding_.stored_size(count);
   left_ -= count;
   if (!listed_) {
-    std::vector<std::byte> stored(static_cast<std::size_t>(size));  // less than a listed array
+    std::vector<std::byte> stored(static_cast<std::size_t>(size));  // smaller than a listed array
     input_.read(stored);
     decode(stored, to);
     return;

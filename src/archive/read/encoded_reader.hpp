@@ -1,5 +1,5 @@
 #pragma once
-// Undoes an array's encoding while its bytes come from the Input.
+// Decodes an encoded array while its bytes come from the Input.
 
 #include <memory>
 
@@ -11,13 +11,13 @@ namespace stele {
 
 class EncodedReader {
  public:
-  /// `count` elements (components) are stored where `input` stands: as the data of a listed array, behind
-  /// begin_payload(), or as structure. `input` must outlive it.
+  /// `count` elements (components) are stored at the current position of `input`: as the data of a listed array, after
+  /// begin_payload(), or as structure. `input` must outlive this object.
   EncodedReader(Input& input, const Encoding& encoding, bool listed, std::uint64_t count);
 
   /// The next bytes of the elements. Throws: Error(damaged), and what the Input throws.
   void read(MutableBytes to);
-  /// Reads what is left and keeps nothing.
+  /// Skips the rest.
   void skip();
 
  private:
@@ -29,8 +29,8 @@ class EncodedReader {
   const bool listed_;
   std::uint64_t left_;  // elements not yet decoded
   Pool<EncodingScratch> scratch_;
-  std::vector<std::byte> block_;  // one that is wanted in parts
-  Bytes ready_;                   // what is left of it
+  std::vector<std::byte> block_;  // a block that is read in parts
+  Bytes ready_;                   // the rest of that block
 };
 
 }  // namespace stele

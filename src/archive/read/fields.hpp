@@ -1,5 +1,5 @@
 #pragma once
-// What reading asks of fields and of arrays before it takes them.
+// Checks of fields and arrays before they are read.
 
 #include <cstdint>
 
@@ -7,16 +7,16 @@
 
 namespace stele {
 
-/// What LoadOptions and the like say of fields.
+/// The rules for fields in LoadOptions and similar options.
 FieldRules rules_of(const auto& options) {
   return {options.strict || options.known, options.strict || options.complete};
 }
 
-/// Fails for fields of structured arrays that differ where the rules of `in`, or the wanted type, do not let them, also
-/// in records within records. Throws through `in`: Error(unknown_field), Error(missing_field).
+/// Compares the fields of structured arrays, including records in records. Fails where they differ and neither the
+/// rules of `in` nor the wanted type allow it. Throws through `in`: Error(unknown_field), Error(missing_field).
 void check_fields(const DType& stored, const DType& wanted, InVisitor& in);
 
-/// What the address of a mapped array must be a multiple of.
+/// The alignment in bytes that a mapped array's address needs.
 std::uint64_t alignment_to_map(const DType& dtype) noexcept;
 
 }  // namespace stele

@@ -14,17 +14,17 @@
 namespace stele {
 namespace {
 
-/// A read_write mapping that brings its checksums up to date when its last user goes.
+/// A read_write mapping that updates the file's checksums when the last user releases it.
 class WritableMapping {
  public:
   WritableMapping(std::shared_ptr<Mapping> mapping, Tail tail) : mapping_(std::move(mapping)), tail_(std::move(tail)) {}
   ~WritableMapping() {
-    if (process_.in_child()) {  // the parent will
+    if (process_.in_child()) {  // the parent does this
       return;
     }
     try {
       update();
-    } catch (...) {  // flush() is the way to hear of it
+    } catch (...) {  // only flush() reports errors
     }
   }
   WritableMapping(const WritableMapping&) = delete;
@@ -42,7 +42,7 @@ class WritableMapping {
     for (std::size_t i = 0; i < tail_.directory.arrays.size(); ++i) {
       ArrayEntry& entry = tail_.directory.arrays[i];
       if (!entry.is_raw()) {
-        continue;  // is not mapped
+        continue;  // this part is not mapped
       }
       const std::uint64_t checksum = xxh3_64(part(all, entry.offset, entry.length));
       if (checksum != entry.checksum) {
@@ -113,7 +113,7 @@ struct File::State {
     parts.input = opened.input_options(0);
     parts.input.end = tail.trailer.total_length;
     parts.input.hash = false;
-    // What is between the arrays is checked by segments, as far as it is read.
+    // The bytes between the arrays are checked segment by segment when they are read.
     if (opened.verify() != Verify::none && !(opened.mapping != nullptr && writable != nullptr)) {
       segments = std::make_unique<SegmentCheck>(*opened.source, 0, tail.directory, tail.trailer);
       parts.input.segments = segments.get();

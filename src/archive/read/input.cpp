@@ -25,7 +25,7 @@ SegmentCheck::SegmentCheck(const Source& source, std::uint64_t start, const Dire
       whole_end_(trailer.total_length - frozen::trailer_bytes),
       segments_(directory.segments) {
   if (segments_.empty()) {
-    // With none listed, the whole structure is one, with the trailer's checksum.
+    // If the directory lists no segments, the structure is one segment, with the trailer's checksum.
     segments_.push_back({whole_end_, trailer.structure_checksum});
   }
   checked_.resize(segments_.size());
@@ -57,7 +57,7 @@ void SegmentCheck::ensure(std::uint64_t first, std::uint64_t last) {
   }
 }
 
-/// Of the structure between two offsets.
+/// The checksum of the structure between two offsets.
 std::uint64_t SegmentCheck::checksum(std::uint64_t begin, std::uint64_t end) const {
   Xxh3 hash;
   std::vector<std::byte> buffer;
@@ -138,7 +138,7 @@ void Input::seek(std::uint64_t offset) {
     }
     at_ = hashed_ = memory_.data() + offset;
     if (options_.segments != nullptr) {
-      end_ = at_;  // what follows is checked when it is needed
+      end_ = at_;  // later bytes are checked when they are needed
     }
     return;
   }
@@ -207,7 +207,8 @@ void Input::refill(std::size_t size, std::uint64_t more) {
     wanted = std::min<std::uint64_t>(room, std::max<std::uint64_t>(missing, structure_left(window_at_ + kept)));
   }
   if (options_.random && options_.stored_size) {
-    // Not into the next compressed block, which may be an array's, to be decoded where it belongs and by all threads.
+    // Do not read into the next compressed block: it may belong to an array, and is then decoded in place by all
+    // threads.
     const std::uint64_t at = options_.start + window_at_ + kept;
     wanted = std::min<std::uint64_t>(wanted, std::max<std::uint64_t>(missing, source_.next_cut(at) - at));
   }
@@ -222,7 +223,7 @@ void Input::refill(std::size_t size, std::uint64_t more) {
   }
 }
 
-/// How many bytes there are from `offset` to the next listed array that is not read over.
+/// The number of bytes from `offset` to the next listed array, which must not be read as structure.
 std::uint64_t Input::structure_left(std::uint64_t offset) const noexcept {
   constexpr std::uint64_t worth_a_call = std::uint64_t{16} << 10;
   const auto& arrays = options_.mapped->arrays;
@@ -234,7 +235,7 @@ std::uint64_t Input::structure_left(std::uint64_t offset) const noexcept {
   return next == arrays.end() ? ~std::uint64_t{0} : next->offset - offset;
 }
 
-/// Opens the window further over memory whose segments are checked first.
+/// Extends the window over memory, after checking the segments there.
 void Input::extend_memory(std::size_t size) {
   const std::byte* last = memory_.data() + memory_.size();
   const auto left = static_cast<std::size_t>(last - at_);
@@ -316,7 +317,7 @@ void Input::payload(MutableBytes to) {
   }
 }
 
-/// Bytes of an array: what the window holds, the rest past it.
+/// An array's bytes: first from the window, the rest directly.
 void Input::fill(MutableBytes to) {
   const std::byte* last = memory_.empty() ? end_ : memory_.data() + memory_.size();
   const std::size_t here = std::min(to.size(), static_cast<std::size_t>(last - at_));
@@ -344,7 +345,7 @@ void Input::fill(MutableBytes to) {
   }
 }
 
-/// Goes on at `offset` with an empty window.
+/// Continues at `offset` with an empty window.
 void Input::pass_window(std::uint64_t offset) noexcept {
   window_at_ = offset;
   window_ = at_ = end_ = hashed_ = buffer_.get();
@@ -391,7 +392,7 @@ void Input::encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBy
   }
 }
 
-/// Whether threads would share the reading of `size` bytes from here on.
+/// Whether to read the next `size` bytes on several threads.
 bool Input::in_parallel(std::uint64_t size) const {
   if (crew_->threads() < 2 || !source_.random_access() || !source_.memory().empty()) {
     return false;
@@ -403,8 +404,8 @@ bool Input::in_parallel(std::uint64_t size) const {
   return size >= parallel_bytes && options_.trusted_size;
 }
 
-/// Plain files are read by huge pages of the memory they go to, so that no two threads wait for the same page to be
-/// cleared: that takes a fifth of the time.
+/// Splits the read at huge-page boundaries of the destination, so that no two threads wait for the same page to be
+/// cleared. Otherwise that takes a fifth of the time.
 void Input::payload_parallel(MutableBytes to) {
   const std::uint64_t from = options_.start + position();
   const std::size_t before = reinterpret_cast<std::uintptr_t>(to.data()) % huge_page_size;
@@ -426,7 +427,7 @@ void Input::payload_parallel(MutableBytes to) {
              }});
 }
 
-/// Reads pieces on all threads and goes on behind them.
+/// Reads pieces on all threads and continues after them.
 void Input::share(const Pieces& pieces) {
   try {
     read_pieces(*crew_, pieces);

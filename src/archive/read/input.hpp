@@ -1,6 +1,6 @@
 #pragma once
-// The bytes of an archive on their way from a Source. Structure is read through a window, arrays straight to where they
-// belong; everything is hashed on the way, and no byte behind the archive is taken.
+// Reads an archive's bytes from a Source. Structure is read through a window, arrays directly into their destination.
+// All bytes are hashed as they are read. Never reads bytes after the archive.
 
 #include <functional>
 #include <memory>
@@ -19,11 +19,11 @@
 
 namespace stele {
 
-/// Checks runs of structure against the directory's segments, each when it is first read. Thread-safe.
+/// Checks structure against the directory's segments, each segment when it is first read. Thread-safe.
 class SegmentCheck {
  public:
   SegmentCheck(const Source& source, std::uint64_t start, const Directory& directory, const Trailer& trailer);
-  /// Throws: Error(damaged) if a segment that holds a byte of [first, last) is not what was written.
+  /// Throws: Error(damaged) if a segment that overlaps [first, last) has a wrong checksum.
   void ensure(std::uint64_t first, std::uint64_t last);
 
  private:
@@ -37,25 +37,25 @@ class SegmentCheck {
   std::vector<bool> checked_;
 };
 
-/// Whether plain bytes are more than the limit allows for a compressed file's.
+/// Whether `plain` bytes exceed the expansion limit for a compressed file of `stored` bytes.
 bool expands_too_much(std::uint64_t plain, std::uint64_t stored, const Limits& limits) noexcept;
 
 class Input {
  public:
   struct Options {
-    std::uint64_t start = 0;           // of the archive in the Source; used where it is read at offsets
-    std::optional<std::uint64_t> end;  // where the archive's bytes end, counted in the Source
-    bool trusted_size = false;         // `end` is a fact, not a claim of compressed data
+    std::uint64_t start = 0;           // of the archive in the Source; used when reading at offsets
+    std::optional<std::uint64_t> end;  // the Source offset where the archive ends
+    bool trusted_size = false;         // `end` is certain, not claimed by compressed data
     unsigned threads = 1;
     bool hash = false;           // hash the structure in order
     bool hash_payloads = false;  // hash each array that is read
-    bool random = false;         // read by read_at; seek() works
+    bool random = false;         // reads use read_at, and seek() is allowed
     std::size_t window = std::size_t{64} << 10;
     Limits limits;
     std::optional<std::uint64_t> stored_size;  // of the compressed file, for the expansion limit
     SegmentCheck* segments = nullptr;
-    // Set for a mapping: its structure is read by read_at, up to the arrays listed here. Touching a page of a mapping
-    // for the first time costs several times as much.
+    // Set for a mapping: its structure is then read by read_at, up to the arrays listed here. The first access to a
+    // page of a mapping costs several times as much.
     const Directory* mapped = nullptr;
   };
 
@@ -65,7 +65,7 @@ class Input {
   std::uint64_t position() const noexcept { return window_at_ + static_cast<std::uint64_t>(at_ - window_); }
   void seek(std::uint64_t offset);
 
-  /// `size` bytes (at most 64) at the current place, not consumed.
+  /// The next `size` bytes (at most 64), not consumed.
   const std::byte* need(std::size_t size) {
     if (static_cast<std::size_t>(end_ - at_) < size) {
       refill(size);
@@ -86,10 +86,10 @@ class Input {
     return {static_cast<cbor::Major>(first >> 5), info, cbor::argument(at, size, info)};
   }
   std::byte peek() { return *need(1); }
-  /// What is in the window already.
+  /// The bytes that are already in the window.
   Bytes available() const noexcept { return {at_, end_}; }
 
-  /// Tells how many bytes are sure to follow behind those asked for; the window may hold that many more and no others.
+  /// Says how many bytes certainly follow the requested ones. The window may read ahead that many and no more.
   class Reader {
    public:
     virtual std::uint64_t bytes_to_come() const noexcept = 0;
@@ -102,38 +102,38 @@ class Input {
   void set_reader(const Reader* reader) noexcept { reader_ = reader; }
   const Reader* reader() const noexcept { return reader_; }
 
-  /// Structure of any length, to `to` or to nowhere.
+  /// Reads structure of any length into `to`, or discards it.
   void read(MutableBytes to);
   void skip(std::uint64_t size);
-  /// Whether `size` more bytes are there as far as is known; `sure`: and known to be.
+  /// Whether `size` more bytes may follow. With `sure`: whether they certainly do.
   bool may_hold(std::uint64_t size) const noexcept;
   bool surely_holds(std::uint64_t size) const noexcept;
 
-  /// An array's bytes outside the structure. In pieces: begin, any number of pieces, end, which gives the XXH3-64.
+  /// An array's bytes, which are not structure. In pieces: begin, any number of pieces, end; end returns the XXH3-64.
   void begin_payload();
   void payload(MutableBytes to);
   std::uint64_t end_payload() noexcept;
-  /// How the bytes of an array are stored otherwise than they are: `stored_unit` bytes become `unit` bytes, and at the
-  /// end of an array what is left the rest. `decode` does that for whole units; called by several threads at once.
+  /// How the bytes of an encoded array are stored: every `stored_unit` bytes decode to `unit` bytes; at the end of an
+  /// array the rest decodes to the rest. `decode` decodes whole units; several threads call it at once.
   struct EncodedRun {
     std::uint64_t stored_unit = 1;
     std::uint64_t unit = 1;
     std::function<void(Bytes stored, MutableBytes to)> decode;
   };
-  /// A piece of an array of which `size` bytes are stored, whole units or the rest of the array. What is hashed is
-  /// `to`.
+  /// Reads a piece of an array from `size` stored bytes: whole units, or the rest of the array. Hashes the decoded
+  /// bytes.
   void encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBytes to);
-  /// Skips an array's bytes; hashes them if `hash`.
+  /// Skips an array's bytes; hashes them if `hash` is set.
   std::uint64_t skip_payload(std::uint64_t size, bool hash);
-  /// The payload's bytes where the Source lies in memory, else empty.
+  /// The payload's bytes if the Source is in memory, else empty.
   Bytes in_place(std::uint64_t offset, std::uint64_t size) const noexcept;
 
-  /// XXH3-64 of the structure read so far.
+  /// XXH3-64 of the structure so far.
   std::uint64_t structure_checksum();
   bool hashing() const noexcept { return options_.hash; }
   bool hashes_payloads() const noexcept { return options_.hash_payloads; }
   Source& source() const noexcept { return source_; }
-  /// A bound for the offsets of values.
+  /// An upper bound for the offsets of values.
   std::uint64_t end_of_values() const noexcept {
     return options_.end ? *options_.end - options_.start : ~std::uint64_t{0};
   }
@@ -141,7 +141,7 @@ class Input {
   std::uint64_t start() const noexcept { return options_.start; }
 
  private:
-  /// `more`: bytes known to follow right behind `size`.
+  /// `more`: bytes that certainly follow right after `size`.
   void refill(std::size_t size, std::uint64_t more = 0);
   void extend_memory(std::size_t size);
   std::uint64_t structure_left(std::uint64_t offset) const noexcept;
@@ -162,16 +162,16 @@ class Input {
   Source& source_;
   Options options_;
   ProcessOwned<Crew> crew_;
-  Pool<std::vector<std::byte>> pieces_;  // of encoded arrays
-  Bytes whole_;                          // where the Source lies in memory
-  Bytes memory_;                         // the same if it serves as the window
+  Pool<std::vector<std::byte>> pieces_;  // pieces of encoded arrays
+  Bytes whole_;                          // the Source, if it is in memory
+  Bytes memory_;                         // the same if it is used as the window
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t capacity_ = 0;
   const std::byte* window_ = nullptr;
   const std::byte* at_ = nullptr;
   const std::byte* end_ = nullptr;
   const std::byte* hashed_ = nullptr;
-  std::uint64_t window_at_ = 0;  // archive offset of window_
+  std::uint64_t window_at_ = 0;  // archive offset of the start of window_
   const Reader* reader_ = nullptr;
   Xxh3 structure_;
   Xxh3 payload_;

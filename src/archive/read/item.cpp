@@ -61,7 +61,7 @@ class WholeArchive final : public ItemReader {
     Input::Options options = opened_.input_options(0);
     if (opened_.mapping != nullptr && opened_.verify() != Verify::full) {
       options.mapped = &tail_.directory;
-      options.hash_payloads = opened_.verify() != Verify::none;  // of arrays that are copied after all
+      options.hash_payloads = opened_.verify() != Verify::none;  // for arrays that are copied nevertheless
     }
     input_.emplace(*opened_.source, options);
     decoder_.emplace(*input_, opened_.context(&tail_));

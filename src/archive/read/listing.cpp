@@ -25,7 +25,7 @@ class Lister {
     entry.kind = in_.kind();
     entry.offset = in_.position();
     if (reference && depth > 0 && entry.kind != Kind::array) {
-      // What it leads to is listed where it stands; following would repeat it, in a cycle without end.
+      // The target is listed at its own place. Following references would repeat it, endlessly in a cycle.
       entry.text = *reference;
       in_.skip();
       return;
@@ -34,7 +34,7 @@ class Lister {
     switch (entry.kind) {
       case Kind::array:
         array(entry);
-        return;  // bytes and offset are the elements'
+        return;  // bytes and offset are those of the elements
       case Kind::sequence:
         sequence(at, path, depth);
         break;
@@ -91,7 +91,7 @@ class Lister {
     if (text.size() > longest_text) {
       std::size_t cut = longest_text;
       while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) {
-        --cut;  // not inside a character
+        --cut;  // do not cut inside a character
       }
       text.resize(cut);
       text += "…";
@@ -99,7 +99,7 @@ class Lister {
     return text;
   }
 
-  /// Lists a child, or skips it where the options say so.
+  /// Lists a child, or skips it if the options say so.
   void child(std::size_t parent, std::uint64_t index, std::string_view name, std::size_t depth) {
     if (is_listed(index, depth)) {
       std::string path = entries_[parent].path;
@@ -143,7 +143,7 @@ class Lister {
     }
     entries_[at].count = index;
   }
-  /// Reads a key; whether it has a text.
+  /// Reads a key; returns whether it is text.
   bool key(std::string& name) {
     switch (in_.kind()) {
       case Kind::text:

@@ -1,5 +1,5 @@
 #pragma once
-// Lists what an archive holds without reading its arrays.
+// Lists the contents of an archive without reading its arrays.
 
 #include <vector>
 
@@ -8,7 +8,7 @@
 
 namespace stele {
 
-/// The value that comes next and what is below it.
+/// The next value and everything below it.
 std::vector<Entry> list_values(Decoder& in, const ListOptions& options);
 
 }  // namespace stele

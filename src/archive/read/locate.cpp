@@ -16,7 +16,7 @@ std::optional<std::uint64_t> index_of(const std::string& name) {
   return whole && (name.size() == 1 || name[0] != '0') ? std::optional(index) : std::nullopt;
 }
 
-/// Reads the key of a map's entry and tells whether it is what the step names; `key` is a place for its text.
+/// Reads the key of a map entry; returns whether the step names it. `key` is a buffer for its text.
 bool key_is(Decoder& decoder, const PathStep& step, std::uint64_t index, std::string& key) {
   if (step.kind != PathStep::Kind::name) {
     decoder.skip();
@@ -79,7 +79,7 @@ Parts::Part Parts::at_target(std::uint64_t offset, std::string_view path) const 
 
 std::optional<std::uint64_t> Parts::locate(std::string_view path) const {
   const std::vector<PathStep> steps = split_path(path);
-  // Begin at the deepest listed value on the way.
+  // Start at the deepest listed value on the path.
   std::uint64_t offset = frozen::label.size();
   std::size_t done = 0;
   std::string here;
@@ -141,10 +141,10 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
       std::string key;
       const StepEntry* entry = steps(parent);
       const auto count = decoder.begin_map();
-      // A map whose count is not stored is gone through from its beginning.
+      // A map that does not store its count is searched from its beginning.
       if (count && entry != nullptr && entry->keyed && step_name.kind == PathStep::Kind::name &&
           std::string_view(entry->steps.front().key) <= name) {
-        // The keys ascend: from the last step that is not behind the name, up to the next.
+        // The keys ascend: start at the last step that is not after the name and stop at the next one.
         const auto step = std::upper_bound(entry->steps.begin(), entry->steps.end(), name,
                                            [](const std::string& n, const StepEntry::Step& s) { return n < s.key; });
         Part inside = at((step - 1)->offset, parent);

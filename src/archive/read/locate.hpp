@@ -10,31 +10,31 @@
 
 namespace stele {
 
-/// Opens decoders anywhere in one archive.
+/// Opens decoders at any offset of one archive.
 class Parts {
  public:
   struct Options {
     Input::Options input;
     DecoderContext context;
   };
-  /// `source` and `options` must outlive this; a copy of the options goes to each decoder.
+  /// `source` and `options` must outlive this object; each decoder gets a copy of the options.
   Parts(Source& source, const Options& options) : source_(source), options_(options) {}
 
-  /// An input and the decoder that stands at `offset` of the archive.
+  /// An input and a decoder that starts at `offset` of the archive.
   struct Part {
     Part() = default;
     Part(Part&&) = default;
-    Part& operator=(Part&&) = delete;  // would end the input before the decoder that uses it
+    Part& operator=(Part&&) = delete;  // would destroy the input before the decoder that uses it
     ~Part() = default;
 
     std::unique_ptr<Input> input;
     std::unique_ptr<Decoder> decoder;
   };
   Part at(std::uint64_t offset, std::string_view path) const;
-  /// The same, at what a reference there leads to.
+  /// The same, at the target of the reference at `offset`.
   Part at_target(std::uint64_t offset, std::string_view path) const;
 
-  /// Where the value at `path` begins. Nothing if there is none.
+  /// The offset of the value at `path`; nothing if there is none.
   std::optional<std::uint64_t> locate(std::string_view path) const;
 
  private:

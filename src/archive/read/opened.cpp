@@ -19,11 +19,11 @@
 namespace stele {
 namespace {
 
-// What an index may claim for each compressed byte and be believed; deflate reaches 1032.
+// The expansion that an index may claim without further checks; deflate reaches 1032.
 constexpr std::uint64_t free_expansion = 1100;
 constexpr std::uint64_t small_file = std::uint64_t{64} << 10;  // read at once
 
-/// Memory that grows without a copy, as the C library moves pages.
+/// Memory that grows without copying: the C library moves the pages.
 class GrowingMemory {
  public:
   GrowingMemory() = default;
@@ -31,7 +31,7 @@ class GrowingMemory {
   GrowingMemory& operator=(const GrowingMemory&) = delete;
   ~GrowingMemory() { std::free(data_); }
 
-  /// At least `size` bytes; those that were there before stay.
+  /// At least `size` bytes; keeps the previous contents.
   MutableBytes hold(std::size_t size) {
     if (size > size_) {
       const std::size_t larger = std::max(size, 2 * size_);
@@ -55,7 +55,7 @@ bool is_label(Bytes first) noexcept {
          std::memcmp(first.data(), frozen::label.data(), frozen::label.size()) == 0;
 }
 
-/// The codec of a file that begins with these bytes, null for a plain one.
+/// The codec of a file that begins with these bytes; null for a plain file.
 const Codec* sniff(Bytes first, Opened& opened) {
   if (is_label(first)) {
     return nullptr;
@@ -152,7 +152,7 @@ bool may_be_label(Bytes first) noexcept {
 
 namespace {
 
-/// Whether the whole of a Source is one archive, by its trailer.
+/// Whether a Source is exactly one archive, according to its trailer.
 bool ends_with_archive(const Source& source) {
   std::array<std::byte, frozen::trailer_bytes> last;
   const std::uint64_t size = *source.size();
@@ -242,7 +242,7 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
   std::unique_ptr<Source> source = file_source(path);
   if (options.offset != 0) {
     if (!source->random_access() || options.offset > *source->size()) {
-      fail(Errc::invalid_argument, "the offset lies behind the end of " + path.text());
+      fail(Errc::invalid_argument, "the offset is after the end of " + path.text());
     }
     source = std::make_unique<TailSource>(std::move(source), options.offset);
   }
@@ -286,7 +286,7 @@ std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
   try {
     tail.trailer = decode_trailer(last, size - start - last.size());
   } catch (const Error&) {
-    return std::nullopt;  // something follows, or the end is damaged; reading in order tells
+    return std::nullopt;  // more bytes follow, or the end is damaged; reading in order will show which
   }
   if (tail.trailer.directory_length > opened.options.limits.allocation) {
     fail(Errc::limit_exceeded, "the directory is beyond the allocation limit", {{}, tail.trailer.directory_offset});
@@ -294,7 +294,7 @@ std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start) {
   std::vector<std::byte> copy;
   Bytes item;
   if (opened.mapping != nullptr || source.memory().empty()) {
-    // As much as is really there: a compressed file may claim anything.
+    // Read only as much as exists: a compressed file may claim any length.
     std::uint64_t left = tail.trailer.directory_length;
     std::uint64_t at = start + tail.trailer.directory_offset;
     while (left > 0) {

@@ -10,8 +10,8 @@ namespace stele {
 void read_pieces(Crew& crew, const Pieces& pieces) {
   std::mutex mutex;
   std::condition_variable turn_came;
-  std::uint64_t begun = 0;    // what lies before is read or being read
-  std::uint64_t arrived = 0;  // what lies before has arrived
+  std::uint64_t begun = 0;    // all before this is read or being read
+  std::uint64_t arrived = 0;  // all before this has arrived
   std::exception_ptr error;
   const auto work = [&] {
     std::unique_lock lock(mutex);

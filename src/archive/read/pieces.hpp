@@ -1,5 +1,5 @@
 #pragma once
-// Reading an array in pieces on several threads.
+// Reads an array in pieces on several threads.
 
 #include <cstdint>
 #include <functional>
@@ -8,18 +8,18 @@
 
 namespace stele {
 
-/// How a run of `size` bytes is read piece by piece.
+/// How to read `size` bytes piece by piece.
 struct Pieces {
   std::uint64_t size = 0;
-  /// Where the piece that begins at `begin` ends; behind `begin`.
+  /// The end of the piece that begins at `begin`; greater than `begin`.
   std::function<std::uint64_t(std::uint64_t begin)> end_of;
   /// Reads a piece, on any thread.
   std::function<void(std::uint64_t begin, std::uint64_t end)> read;
-  /// Called for each piece in order, by the thread that has read it and has it in its cache.
+  /// Called for each piece in order, on the thread that read it, whose cache holds it.
   std::function<void(std::uint64_t begin, std::uint64_t end)> arrived;
 };
 
-/// Throws what `read` or `arrived` has thrown first; then nothing is being read any more.
+/// Throws the first exception of `read` or `arrived`. No read is in progress after it returns or throws.
 void read_pieces(Crew& crew, const Pieces& pieces);
 
 }  // namespace stele

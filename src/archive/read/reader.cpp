@@ -12,28 +12,28 @@
 
 namespace stele {
 
-/// Two kinds of places to read from. A file or memory is opened once, and archives follow one another in its plain
-/// bytes. In a stream each archive may be compressed by itself, or several as one: where a compressed stream ends, the
-/// next archive is opened anew, and the caller's stream stands at that place.
+/// There are two cases. A file or memory is opened once, and archives follow one another in its plain bytes. In a
+/// stream, each archive may be compressed separately, or several together. Where a compressed stream ends, the next
+/// archive is opened anew, and the caller's stream stands there.
 struct Reader::State {
   LoadOptions options;
   std::unique_ptr<Source> stream;  // null: a file or memory
-  std::uint64_t stream_at = 0;     // of the next archive, where the stream has random access
-  TailSource* cursor = nullptr;    // what the current archive is read through there
-  std::vector<std::byte> stored;   // what more() has taken of the stream
+  std::uint64_t stream_at = 0;     // offset of the next archive, if the stream has random access
+  TailSource* cursor = nullptr;    // the current archive is read from the stream through this
+  std::vector<std::byte> stored;   // bytes that more() took from the stream
   bool is_path = false;
-  std::optional<Opened> opened;    // in a stream: of the current archive, or of the next one that more() has found
-  bool ready = false;              // `opened` is where the next archive is read
-  bool begun = false;              // an archive was read
-  std::uint64_t position = 0;      // of the next archive in the plain bytes of `opened`
-  std::vector<std::byte> waiting;  // what was taken of them
+  std::optional<Opened> opened;    // in a stream: the current archive, or the next one if more() found it
+  bool ready = false;              // the next archive is read from `opened`
+  bool begun = false;              // at least one archive was read
+  std::uint64_t position = 0;      // offset of the next archive in the plain bytes of `opened`
+  std::vector<std::byte> waiting;  // bytes already taken from them
   std::optional<Tail> tail;
   std::unique_ptr<Input> input;
   std::unique_ptr<Decoder> decoder;
   Metadata metadata;
   ProcessMark process;
 
-  /// In a child, what a thread of the parent may have been inside of is left as it is.
+  /// In a child process, abandons what a thread of the parent may have been using.
   ~State() {
     if (process.in_child() && decoder != nullptr) {
       leave_behind(decoder.release());
@@ -61,7 +61,7 @@ struct Reader::State {
     ready = true;
   }
 
-  /// Gets up to `size` plain bytes by `read` to look at. Returns whether there are any.
+  /// Uses `read` to look at up to `size` plain bytes. Returns whether there are any.
   template <class Read>
   bool look(std::size_t size, const Read& read) {
     while (waiting.size() < size) {
@@ -79,7 +79,7 @@ struct Reader::State {
     return look(size, [&](MutableBytes into) { return opened->source->read(into); });
   }
 
-  /// The same, within the compressed stream.
+  /// The same, inside the compressed stream.
   bool look_in_stream(std::size_t size) {
     return look(size, [&](MutableBytes into) { return opened->in_order->read_rest(into); });
   }
@@ -97,7 +97,7 @@ struct Reader::State {
         return true;
       }
       open_next();
-      if (opened->in_order != nullptr && !look_in_stream(1)) {  // empty, as the member that ends a file of bgzip
+      if (opened->in_order != nullptr && !look_in_stream(1)) {  // empty, like the last member of a bgzip file
         settled();
       }
     }
@@ -112,7 +112,7 @@ struct Reader::State {
     return !stored.empty();
   }
 
-  /// In a stream: what was opened is read to its end, and the stream stands there.
+  /// In a stream: reads the opened data to its end, so that the stream stands right after it.
   void settled() {
     ready = false;
     if (stream->random_access()) {
@@ -135,7 +135,7 @@ struct Reader::State {
     tail = read_tail(from, position);
     if (from.mapping != nullptr && from.mapping->mode() == MapMode::read_write) {
       if (position != 0) {
-        fail(Errc::not_mappable, "only the first archive of a file can be mapped to be written");
+        fail(Errc::not_mappable, "only the first archive of a file can be mapped for writing");
       }
       from.mapping = updating_mapping(from.mapping, tail ? *tail : find_tail(from, 0));
     }
@@ -148,8 +148,8 @@ struct Reader::State {
     decoder->begin();
   }
 
-  /// What follows an archive in the same compressed data must be another, and so must what follows the first one of a
-  /// file.
+  /// Checks what follows an archive in the same compressed data, or after the first archive of a file: it must be
+  /// another archive.
   void check_rest() {
     Source& source = *opened->source;
     Bytes next = waiting;
@@ -160,11 +160,11 @@ struct Reader::State {
       next = copy;
     }
     if (!may_be_label(next)) {
-      fail(Errc::damaged, "bytes that are no archive follow the archive", {{}, position});
+      fail(Errc::damaged, "bytes that are not an archive follow the archive", {{}, position});
     }
   }
 
-  /// After an archive of `length` bytes.
+  /// Called after an archive of `length` bytes.
   void end(std::uint64_t length) {
     const bool first = position == 0;
     position += length;
@@ -181,7 +181,7 @@ struct Reader::State {
       return;
     }
     if (stream != nullptr && stream->random_access()) {
-      opened->source->seek(length);  // what was read at offsets has not moved it
+      opened->source->seek(length);  // reading at offsets did not move it
     }
     opened->source->finish();
     if (stream != nullptr) {
@@ -247,7 +247,7 @@ void Reader::end() {
   state.decoder->finish();
   state.metadata = state.decoder->directory().metadata;
   state.end(state.decoder->trailer().total_length);
-  state.decoder.reset();  // the objects belong to the caller alone
+  state.decoder.reset();  // only the caller keeps the objects now
 }
 
 const Metadata& Reader::metadata() const { return state_->metadata; }

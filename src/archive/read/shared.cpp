@@ -1,4 +1,4 @@
-// Skipping values and finding shared ones.
+// Skipping values and resolving references to shared ones.
 
 #include <algorithm>
 #include <utility>
@@ -16,9 +16,9 @@ using cbor::Major;
 
 namespace {
 
-constexpr std::uint64_t free_references = std::uint64_t{1} << 20;  // bytes read through references in any case
+constexpr std::uint64_t free_references = std::uint64_t{1} << 20;  // bytes that may always be read through references
 constexpr std::uint64_t most_rereads = 16;                         // of the archive's bytes
-constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;    // in indices: of a deferred value
+constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;    // flag in an index: a deferred value
 
 }  // namespace
 
@@ -59,7 +59,7 @@ void Decoder::skip_string(const Head& head) {
 }
 
 void Decoder::skip_value() {
-  std::vector<std::uint64_t> open;  // items still to come in what encloses each open container of indefinite length
+  std::vector<std::uint64_t> open;  // remaining items of the containers around each open container of indefinite length
   std::uint64_t pending = 1;
   const auto add = [&](std::uint64_t items) {
     if (items > (~std::uint64_t{0} >> 2) || !in_->may_hold(items)) {
@@ -138,7 +138,7 @@ void Decoder::skip_value() {
   }
 }
 
-/// The directory: one item, copied as it is read.
+/// Copies the directory, one item, while reading it.
 std::vector<std::byte> Decoder::capture() {
   std::vector<std::byte> bytes;
   std::uint64_t pending = 1;
@@ -195,7 +195,7 @@ std::uint64_t Decoder::new_shared(std::uint64_t tag_at) {
   return shared_count_++;
 }
 
-/// Reads heads one after another from `from` on, whatever their nesting, until `stop(tag 28's offset)` is true.
+/// Reads heads one after another from `from`, whatever their nesting, until `stop(offset of tag 28)` returns true.
 template <class F>
 void Decoder::scan_shared(std::uint64_t from, std::uint64_t until, F&& stop) {
   Input::Options options = main_.options();
@@ -216,12 +216,12 @@ void Decoder::scan_shared(std::uint64_t from, std::uint64_t until, F&& stop) {
   }
 }
 
-/// How many shared values begin before `offset`.
+/// The number of shared values that begin before `offset`.
 std::uint64_t Decoder::shared_before(std::uint64_t offset) {
   static const std::vector<SharedEntry> none;
   const auto& anchors = context_.directory != nullptr ? context_.directory->shared : none;
   std::uint64_t count = 0;
-  // A foreign directory may list none; then all that lies before counts.
+  // A directory of another writer may list none; then count from the root.
   std::uint64_t from = anchors.empty() ? root_at_ : offset;
   for (const SharedEntry& anchor : anchors) {
     if (anchor.offset <= offset) {
@@ -271,12 +271,12 @@ SharedIn Decoder::begin_shared() {
   }
   if (stack_is_low()) {
     error(Errc::limit_exceeded,
-          "pointers lead to each other so deep that the stack of this thread has no room for more");
+          "pointers point to each other so deeply that the stack of this thread has no room for more");
   }
   prepare();
   item_at_ = in_->position();
   if (!pending_shared_.empty()) {
-    // A pointer to an array that is shared itself has two marks; the first is the pointer's.
+    // A pointer to an array that is itself shared has two marks; the first belongs to the pointer.
     const std::uint64_t index = pending_shared_.front();
     pending_shared_.erase(pending_shared_.begin());
     return {SharedIn::State::first, index, {}, inside_ || in_ != &main_};
@@ -312,7 +312,7 @@ bool Decoder::next_is_reference() {
   return tag == frozen::tag_shared_reference || tag == frozen::tag_deferred;
 }
 
-/// A reference, tag and index; the tag is known.
+/// Reads the tag and the index of a reference; the tag was checked.
 std::uint64_t Decoder::read_index() {
   in_->head();
   const Head index = in_->head();
@@ -322,7 +322,7 @@ std::uint64_t Decoder::read_index() {
   return index.value;
 }
 
-/// The index that stands `at` bytes from here.
+/// The index `at` bytes ahead.
 std::uint64_t Decoder::peek_index(std::size_t at) {
   const auto first = static_cast<std::uint8_t>(in_->need(at + 1)[at]);
   const std::uint8_t info = first & 31;
@@ -345,7 +345,7 @@ std::uint64_t Decoder::peek_deferred() {
   return deferred_mark | peek_index(size + (named ? 1 : 0));
 }
 
-/// A reference to a deferred value, of which the tag is known.
+/// Reads a reference to a deferred value; its tag was checked.
 SharedIn Decoder::read_deferred() {
   SharedIn shared{SharedIn::State::deferred, 0};
   in_->head();
@@ -426,7 +426,7 @@ void Decoder::finish_shared() {
   }
 }
 
-/// Behind a root value, and between the entries of one that is a map of indefinite length.
+/// After a root value; in a map of indefinite length also between its entries.
 bool Decoder::next_is_part() {
   if (items_ != nullptr || listed_ || in_ != &main_ ||
       (in_->options().end && in_->position() >= in_->end_of_values())) {
@@ -441,7 +441,7 @@ void Decoder::read_parts() {
   }
 }
 
-/// Goes over deferred values in order and reads those that are wanted.
+/// Passes deferred values in order and reads those that are wanted.
 void Decoder::read_part() {
   item_at_ = in_->position();
   in_->head();
@@ -463,7 +463,7 @@ void Decoder::read_part() {
   }
 }
 
-/// Reads a deferred value that is not met in order.
+/// Reads a deferred value out of order.
 void Decoder::read_aside() {
   auto next = later_.lower_bound(aside_next_);
   if (next == later_.end()) {
@@ -519,8 +519,8 @@ std::optional<std::uint64_t> Decoder::find_deferred(std::uint64_t index) {
   Input::Options options = main_.options();
   options.hash = false;
   options.random = true;
-  std::uint64_t at = 0;      // a deferred value at or before the wanted one
-  std::uint64_t offset = 0;  // of that
+  std::uint64_t at = 0;      // index of a deferred value at or before the wanted one
+  std::uint64_t offset = 0;  // its offset
   if (context_.directory != nullptr && !context_.directory->deferred.empty()) {
     const auto& anchors = context_.directory->deferred;
     const auto after =
@@ -531,7 +531,7 @@ std::optional<std::uint64_t> Decoder::find_deferred(std::uint64_t index) {
       offset = (after - 1)->offset;
     }
   } else {
-    // No directory tells: all heads are looked at, whatever their nesting.
+    // Without an entry in the directory, scan all heads whatever their nesting.
     Input input(main_.source(), options);
     input.seek(root_at_);
     while (input.position() < input.end_of_values() && (offset == 0 || at < index)) {
@@ -576,7 +576,7 @@ void Decoder::enter_shared(std::uint64_t index) {
   }
   if (references_.size() >= in_->options().limits.depth) {
     error(Errc::limit_exceeded,
-          "references lead to each other more than " + std::to_string(references_.size()) + " deep");
+          "references follow one another more than " + std::to_string(references_.size()) + " deep");
   }
   Reference reference;
   reference.from = in_;
@@ -613,10 +613,10 @@ void Decoder::enter_shared(std::uint64_t index) {
   }
   shared_count_ = index;
   shared_count_known_ = true;
-  // Consumes the mark, so that the value itself is next.
+  // Consumes the mark; the value itself is next.
   const Head mark = in_->head();
   if (mark.major != Major::tag || mark.value != frozen::tag_shareable) {
-    error(Errc::damaged, "a reference leads to a value that is not marked as shared");
+    error(Errc::damaged, "a reference points to a value that is not marked as shared");
   }
   ++shared_count_;
   pending_shared_.clear();
@@ -625,14 +625,14 @@ void Decoder::enter_shared(std::uint64_t index) {
 void Decoder::leave_shared() {
   Reference reference = std::move(references_.back());
   references_.pop_back();
-  // References to references multiply: what they lead to may be read a few times over, not exponentially often.
+  // References to references multiply. Their targets may be read a few times, but not exponentially often.
   const std::uint64_t read = in_->position() > reference.start ? in_->position() - reference.start : 0;
   referred_bytes_ += read + 1;
   if (referred_bytes_ > free_references && referred_bytes_ / most_rereads > main_.end_of_values()) {
     error(Errc::limit_exceeded, "references repeat the archive's values too often");
   }
   in_ = reference.from;
-  pending_shared_.clear();  // marks seen there are not those of the value that comes next here
+  pending_shared_.clear();  // these marks do not belong to the next value here
   open_items_ = reference.open_items;
   shared_count_ = reference.shared_count;
   shared_count_known_ = reference.shared_count_known;

@@ -228,7 +228,7 @@ class ArrayItems final : public InVisitor {
   };
   struct Frame {
     ArrayView view;
-    std::uint64_t index;  // items or fields begun
+    std::uint64_t index;  // items or fields begun so far
     bool record;
     bool at_key = false;  // a record read as a map: the field's name comes next
   };
@@ -273,7 +273,7 @@ class ArrayItems final : public InVisitor {
   InVisitor& errors_;
   Value top_;
   std::vector<Frame> frames_;
-  std::array<std::int64_t, 3> parts_{};  // of the time that is being read
+  std::array<std::int64_t, 3> parts_{};  // of the time being read
 };
 
 }  // namespace

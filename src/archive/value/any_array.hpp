@@ -1,5 +1,5 @@
 #pragma once
-// An array of any type and rank in a buffer of its own, and the target that makes one.
+// An array of any type and rank in its own buffer, and the target that reads one.
 
 #include <memory>
 
@@ -7,7 +7,7 @@
 
 namespace stele {
 
-/// Takes whatever array is stored, without conversion.
+/// Accepts any stored array, without conversion.
 class AnyTarget final : public ArrayTarget {
  public:
   AnyTarget() : ArrayTarget(DType()) {}
@@ -26,11 +26,11 @@ class AnyTarget final : public ArrayTarget {
   std::shared_ptr<Buffer> buffer_;
 };
 
-/// Whether an element is a sequence when it is read by itself: a complex number of its two parts, a time of its count
-/// and the numerator and denominator of its unit.
+/// Whether reading one element gives a sequence: the two parts of a complex number, or a time's count and the numerator
+/// and denominator of its unit.
 bool has_parts(const DType& dtype) noexcept;
 
-/// Reads a dense array item by item: numbers, records, or arrays of one dimension less.
+/// Reads a dense array item by item: numbers, records, or arrays with one dimension less.
 std::unique_ptr<InVisitor> array_items(ArrayView view, std::shared_ptr<Buffer> buffer, InVisitor& errors);
 
 }  // namespace stele

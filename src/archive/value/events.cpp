@@ -1,4 +1,4 @@
-// Values from events and back: ValueBuilder, and how a Value crosses the seam.
+// Builds Values from events (ValueBuilder) and sends Values as events.
 
 #include <algorithm>
 #include <unordered_map>
@@ -13,11 +13,11 @@
 namespace stele {
 namespace {
 
-constexpr std::uint64_t most_reserved = 4096;  // items for which there is room before they come
+constexpr std::uint64_t most_reserved = 4096;  // items reserved before they arrive
 
 std::size_t room_for(std::uint64_t count) noexcept { return static_cast<std::size_t>(std::min(count, most_reserved)); }
 
-/// Puts values together as their parts come. Typed and shared values end with the value inside of them.
+/// Assembles values from their parts. Typed and shared values end with the value inside them.
 class Assembly {
  public:
   enum class Form : std::uint8_t { sequence, map, record, typed, shared };
@@ -61,7 +61,7 @@ class Assembly {
     frame.items.reserve(layout->names.size());
     frame.layout = std::move(layout);
   }
-  /// A record whose names come by add_name().
+  /// A record whose names arrive by add_name().
   void begin_record() { push(Form::record); }
   void add_name(std::string_view name) { frames_.back().names.emplace_back(name); }
   void set_version(std::uint32_t version) { frames_.back().version = version; }
@@ -96,7 +96,7 @@ class Assembly {
     return std::move(root_);
   }
 
-  /// A layout with these names, the last one if it has them.
+  /// A layout with these names; reuses the previous one if it has the same names.
   template <class Names>
   std::shared_ptr<const RecordLayout> layout(Names&& names, std::uint32_t version) {
     if (last_layout_ == nullptr || last_layout_->version != version ||
@@ -211,7 +211,7 @@ class ValueBuilder::Visitor final : public OutVisitor {
     AnyArray array;
   };
 
-  /// The same view of the same buffer is copied once.
+  /// Copies a view of a buffer once, even if it occurs again.
   AnyArray copy(const ArrayView& view) {
     if (view.buffer == nullptr || view.byte_count() == 0) {
       return AnyArray::copy_of(view);
@@ -228,7 +228,7 @@ class ValueBuilder::Visitor final : public OutVisitor {
     return copies.back().array;
   }
 
-  /// A shared object that is built when the value around it is complete.
+  /// A shared object that is built after the value around it.
   struct Later {
     SharedOut::Later object;
     std::shared_ptr<ValueAccess::Wrap> node;
@@ -260,13 +260,13 @@ class ValueWriter {
   void write() { write(root_); }
 
  private:
-  /// The whole that is written, for parts that are written later.
+  /// State of the whole write, including parts that are written later.
   struct Whole {
     explicit Whole(const Value& value) : root(value) {}
     Value root;
     Anchors anchors{root};
   };
-  /// A part to be written later.
+  /// A part that is written later.
   struct Rest {
     std::shared_ptr<Whole> whole;
     const Value* value;
@@ -303,14 +303,14 @@ class ValueWriter {
     }
     return whole_;
   }
-  /// Of a shared value; what a reference leads to may come later, and is written where the reference stands.
+  /// The content of a shared value. The target of a reference may come later; it is then written at the reference.
   const Value& content(const Value& value) {
     if (value.is(ValueKind::shared)) {
       return value.content();
     }
     const Value* found = whole()->anchors.find(value.anchor());
     if (found == nullptr) {
-      fail(Errc::invalid_argument, "a reference leads out of the value that is written");
+      fail(Errc::invalid_argument, "the target of a reference is not in the value that is written");
     }
     return *found;
   }
@@ -339,12 +339,12 @@ class ValueWriter {
   struct Frame {
     const Value* items = nullptr;
     const Value::Entry* entries = nullptr;
-    std::vector<const void*> order;  // unordered ones that are written in canonical order
+    std::vector<const void*> order;  // unordered values, written in canonical order
     std::size_t count = 0;           // values; keys count
     std::size_t next = 0;
   };
 
-  /// Writes a value, or begins it and leaves its items to write().
+  /// Writes a value. A container is only begun; write() writes its items.
   void put(const Value& root) {
     const Value* value = &root;
     for (;;) {
@@ -454,7 +454,7 @@ class ValueWriter {
 
 class ValueLoader {
  public:
-  /// The anchors of the shared values met so far, for what is read later too.
+  /// The anchors of the shared values so far; parts that are read later use them too.
   using KnownAnchors = std::unordered_map<std::uint64_t, Value::Anchor>;
   explicit ValueLoader(InVisitor& in, std::shared_ptr<KnownAnchors> anchors = nullptr)
       : in_(in), anchors_(std::move(anchors)) {}
@@ -469,7 +469,7 @@ class ValueLoader {
         case Level::Form::map: {
           bool& at_value = levels_.back().at_value;
           at_value = !at_value;
-          !at_value || in_.next() ? take() : end();  // a value follows its key
+          !at_value || in_.next() ? take() : end();  // a value follows a key
           break;
         }
         case Level::Form::record:
@@ -515,14 +515,14 @@ class ValueLoader {
     }
   }
 
-  /// Reads a value, or begins it and leaves its items to load().
+  /// Reads a value. A container is only begun; load() reads its items.
   void take() {
     for (;;) {
       if (in_.at_deferred()) {
         return take_later(in_.begin_shared());
       }
       const Kind kind = in_.kind();
-      if (kind == Kind::array) {  // sharing arrays is up to who reads
+      if (kind == Kind::array) {  // the reader decides whether arrays are shared
         return take_plain(kind);
       }
       const SharedIn shared = in_.begin_shared();
@@ -551,7 +551,7 @@ class ValueLoader {
     return *anchors_;
   }
 
-  /// A shared value whose content comes later.
+  /// A shared value whose content is read later.
   void take_later(const SharedIn& shared) {
     const auto [place, is_new] = anchors().try_emplace(shared.index);
     if (!is_new) {
@@ -566,7 +566,7 @@ class ValueLoader {
                              }});
   }
 
-  /// False: a reference to what has begun, nothing follows.
+  /// False if this is a reference to a value that has begun; nothing follows it.
   bool begin_shared(const SharedIn& shared) {
     const auto [place, is_new] = anchors().try_emplace(shared.index);
     if (shared.state == SharedIn::State::reference) {
@@ -581,7 +581,7 @@ class ValueLoader {
       place->second = Value::make_anchor(shared.index);
     }
     if (in_.shared(shared.index).pointer == nullptr) {
-      in_.define_shared(shared.index, {});  // known, but read anew by any other type
+      in_.define_shared(shared.index, {});  // known, but other types must read it again
     }
     assembly_.begin_shared(place->second);
     return true;
@@ -615,7 +615,7 @@ class ValueLoader {
       case Kind::array: {
         AnyTarget target;
         in_.array(target);
-        // Who reads keeps the buffers of arrays that references may lead to.
+        // The reader keeps buffers of arrays that references may need.
         const bool shareable = target.buffer().use_count() > 1;
         return assembly_.put(ValueAccess::array(target.view(), target.buffer(), shareable));
       }

@@ -1,5 +1,5 @@
 #pragma once
-// What the kinds of Value hold, for the sources that make and walk them.
+// The nodes of the kinds of Value, for the sources that create and walk them.
 
 #include <memory>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace stele {
 
-/// The names of a record, shared by all records that have them.
+/// The names of a record; all records with the same names share it.
 struct RecordLayout {
   std::vector<std::string> names;
   std::vector<std::string_view> views;  // of the names
@@ -24,12 +24,12 @@ struct Value::Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   virtual ~Node() = default;
-  /// Moves all values it holds behind the others in `values`.
+  /// Moves all values it holds to the end of `values`.
   virtual void give(std::vector<Value>&) {}
-  std::uint32_t height = 0;  // nodes on the longest way down
+  std::uint32_t height = 0;  // nodes on the longest path down
 };
 
-/// The door to a Value's parts.
+/// Access to the parts of a Value.
 struct ValueAccess {
   using Node = Value::Node;
   struct Text;
@@ -44,14 +44,14 @@ struct ValueAccess {
     return static_cast<const N&>(*value.node_);
   }
   static std::uint32_t height(const Value& value) noexcept { return value.node_ == nullptr ? 0 : value.node_->height; }
-  /// The node of a shared value whose content is still to be set; nobody else may look at it before.
+  /// Creates the node of a shared value whose content is set later. Until then nobody else may access it.
   static std::shared_ptr<Wrap> unfinished(Value::Anchor anchor);
   static Value record(std::shared_ptr<const RecordLayout> layout, std::vector<Value> values);
   static AnyArray array(const ArrayView& view, std::shared_ptr<Buffer> buffer, bool shareable);
-  /// The array as it is written: with its buffer only where others have it too.
+  /// The array as written: with its buffer only if other arrays use it too.
   static ArrayView view_to_write(const AnyArray& array);
   static const Value& inside(const Value& value) noexcept { return value.inside(); }
-  /// Ends values without recursion, however deep they are.
+  /// Destroys values without recursion, at any depth.
   static void take_apart(std::vector<Value> values) noexcept;
 };
 
@@ -82,7 +82,7 @@ struct ValueAccess::Wrap final : Node {
   Value::Anchor anchor;
 };
 
-/// Where the anchors in a value lead. Looks through the value when it is first asked.
+/// Finds the content of the anchors in a value. Walks the value on the first call.
 class Anchors {
  public:
   /// `root` must outlive the table.

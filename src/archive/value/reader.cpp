@@ -31,7 +31,7 @@ class ValueReader final : public InVisitor {
       return items_->kind();
     }
     if (resolve(*next_, false).is(ValueKind::typed)) {
-      return Kind::sequence;  // of the name and the value
+      return Kind::sequence;  // the name and the value
     }
     return static_cast<Kind>(peek().kind());
   }
@@ -231,7 +231,7 @@ class ValueReader final : public InVisitor {
     const Shared& shared = shared_[static_cast<std::size_t>(index)];
     const Value* target = shared.array != nullptr ? shared.array : anchors_.find(shared.anchor);
     if (target == nullptr) {
-      error(Errc::not_found, "a reference leads out of the value that is read");
+      error(Errc::not_found, "the target of a reference is not in the value that is read");
     }
     detours_.push_back(next_);
     next_ = target;
@@ -276,15 +276,15 @@ class ValueReader final : public InVisitor {
     const Value* value = nullptr;
     Form form = Form::sequence;
     bool at_key = false;
-    std::size_t count = 0;  // items, entries or fields, the version among them
-    std::size_t index = 0;  // of those begun
+    std::size_t count = 0;  // items, entries or fields, including the version
+    std::size_t index = 0;  // begun so far
     Value made;             // a name as a key, or the version
   };
   struct Shared {
     Value::Anchor anchor;
-    const Value* array = nullptr;  // in place of an anchor
+    const Value* array = nullptr;  // set for an array without an anchor
     SharedObject object;
-    const Value* content = nullptr;  // of what is read later
+    const Value* content = nullptr;  // content that is read later
   };
   struct Later {
     std::uint64_t index;
@@ -293,17 +293,17 @@ class ValueReader final : public InVisitor {
 
   // --- The next value ---
 
-  /// Behind sharing and references and, if asked, type names.
+  /// Follows sharing and references and, if asked, passes type names.
   const Value& resolve(const Value& from, bool through_types) {
     const Value* value = &from;
     for (std::size_t references = 0;;) {
       if (value->is(ValueKind::shared) || (through_types && value->is(ValueKind::typed))) {
         value = &value->content();
       } else if (value->is(ValueKind::reference)) {
-        require_depth(references++);  // they may go round
+        require_depth(references++);  // they may form a cycle
         value = anchors_.find(value->anchor());
         if (value == nullptr) {
-          error(Errc::not_found, "a reference leads out of the value that is read");
+          error(Errc::not_found, "the target of a reference is not in the value that is read");
         }
       } else {
         return *value;
@@ -328,7 +328,7 @@ class ValueReader final : public InVisitor {
     }
     error(Errc::type_mismatch, "expected " + std::string(wanted) + ", found " + found);
   }
-  /// Behind every value: in a map, a key's value comes next.
+  /// Called after every value. In a map, the value of a key comes next.
   void consumed() {
     if (!frames_.empty() && frames_.back().at_key) {
       Frame& frame = frames_.back();
@@ -338,7 +338,7 @@ class ValueReader final : public InVisitor {
     }
   }
 
-  /// Arrays that are one view of one buffer may have been one object.
+  /// Arrays that are the same view of one buffer may have been one object.
   SharedIn begin_shared_array(const Value& value) {
     const ArrayView view = ValueAccess::view_to_write(value.array());
     if (view.buffer == nullptr || view.byte_count() == 0) {
@@ -483,13 +483,13 @@ class ValueReader final : public InVisitor {
   }
 
   const Value* next_;
-  std::deque<Frame> frames_;  // `next_` may lie in one
+  std::deque<Frame> frames_;  // a deque, because `next_` may point into a frame
   std::vector<const Value*> detours_;
   Anchors anchors_;
   std::vector<Shared> shared_;
   std::vector<Later> later_;
-  std::unordered_map<const void*, std::uint64_t> indices_;  // in shared_, by anchor or first element
-  std::unique_ptr<InVisitor> items_;                        // an array read item by item takes the calls over
+  std::unordered_map<const void*, std::uint64_t> indices_;  // indices in shared_, by anchor or first element
+  std::unique_ptr<InVisitor> items_;                        // handles the calls while an array is read item by item
   std::size_t items_depth_ = 0;
   std::size_t deepest_;
 };

@@ -14,7 +14,7 @@
 namespace stele {
 namespace {
 
-constexpr std::uint32_t deep = 100;  // values nested deeper end in a loop
+constexpr std::uint32_t deep = 100;  // deeper values are destroyed in a loop
 constexpr std::uint64_t compare_bytes = std::uint64_t{64} << 10;
 
 std::uint32_t above(std::uint32_t height) noexcept { return height + (height < UINT32_MAX ? 1 : 0); }
@@ -32,7 +32,7 @@ void require_anchor(const Value::Anchor& anchor) {
   }
 }
 
-/// Whether a key of a map is written so in a path.
+/// Whether a path step names this map key.
 bool is_key(const Value& key, std::string_view step) {
   if (key.is_text() || key.is(ValueKind::bytes)) {
     return (key.is_text()
@@ -124,7 +124,7 @@ void ValueAccess::take_apart(std::vector<Value> values) noexcept {
     const Value value = std::move(values.back());
     values.pop_back();
     if (value.node_ != nullptr && value.node_.use_count() == 1) {
-      // Ours alone: no other copy can look at it any more, and what others did with theirs comes before.
+      // This is the last reference: acquire the changes that other owners made before they released theirs.
       std::atomic_thread_fence(std::memory_order_acquire);
       const_cast<Node&>(*value.node_).give(values);
     }
@@ -175,7 +175,7 @@ Value ValueAccess::make(ValueKind kind, std::shared_ptr<const Node> node) noexce
 std::shared_ptr<ValueAccess::Wrap> ValueAccess::unfinished(Value::Anchor anchor) {
   auto node = std::make_shared<Wrap>();
   node->anchor = std::move(anchor);
-  node->height = UINT32_MAX;  // not known; what holds it ends in a loop
+  node->height = UINT32_MAX;  // unknown; its owner is destroyed in a loop
   return node;
 }
 
@@ -465,7 +465,7 @@ const Value& Value::at_path(std::string_view path) const& {
     }
     const Value* target = anchors.find(found.anchor());
     if (target == nullptr) {
-      fail(Errc::not_found, "the reference leads out of the value", {path, {}});
+      fail(Errc::not_found, "the target of the reference is not in the value", {path, {}});
     }
     return target->inside();
   };
@@ -506,7 +506,7 @@ const Value& Value::at_path(std::string_view path) const& {
 
 bool operator==(const Value& a, const Value& b) {
   std::vector<std::pair<const Value*, const Value*>> pending{{&a, &b}};
-  std::unordered_map<const void*, const void*> left_to_right;  // anchors that lead to the same place
+  std::unordered_map<const void*, const void*> left_to_right;  // anchors that refer to the same object
   std::unordered_map<const void*, const void*> right_to_left;
   while (!pending.empty()) {
     const auto [x, y] = pending.back();

@@ -1,5 +1,5 @@
 #pragma once
-// Walks an object for its arrays alone.
+// Walks an object and visits only its arrays.
 
 #include <vector>
 
@@ -10,7 +10,7 @@
 
 namespace stele {
 
-/// Sees every array of a value once, whatever its depth. After the events of the value: finish().
+/// Sees every array of a value once, at any depth. Call finish() after the events of the value.
 class ArrayScanner : public OutVisitor {
  public:
   explicit ArrayScanner(const TypeRegistry* types) { types_ = types; }

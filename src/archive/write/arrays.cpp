@@ -1,4 +1,4 @@
-// Writing arrays: dense ones from where they lie, others gathered, views of one buffer, arrays that grow.
+// Writing arrays: dense ones in place, others gathered; views of one buffer; arrays that grow.
 
 #include <algorithm>
 
@@ -19,7 +19,7 @@ using cbor::Major;
 
 namespace {
 
-constexpr std::uint64_t fewest_packed = 16;  // bools: fewer take less as bytes
+constexpr std::uint64_t fewest_packed = 16;  // fewer bools take less space as bytes
 
 }  // namespace
 
@@ -196,7 +196,7 @@ void Encoder::bits(Bytes packed, std::uint64_t count) {
   }
   ArrayEntry entry = begin_listed(value, Order::row_major, packed.size(), &encoding, false, {});
   out_.payload(packed);
-  Xxh3 hash;  // of the elements, as of every encoded array
+  Xxh3 hash;  // of the plain elements, as for every encoded array
   for_each_unpacked(packed, count, [&](Bytes piece) { hash.update(piece); });
   entry.checksum = hash.digest64();
   directory_.arrays.push_back(std::move(entry));
@@ -220,7 +220,7 @@ void Encoder::begin_growing(const DType& dtype, const Shape& row) {
   const std::uint64_t before = out_.position();
   Shape none = row;
   array_header(dtype, {0}, Order::row_major, 0, false, false);
-  scratch_.pop_back();  // the head of the empty byte string
+  scratch_.pop_back();  // removes the head of the empty byte string
   if (row.rank() > 0) {
     out_.head(Major::tag, frozen::tag_growing_rows);
     out_.head(Major::array, 2);
@@ -255,7 +255,7 @@ void Encoder::growing_rows(const ArrayView& rows) {
     return;
   }
   if (!growing.started && growing.bytes + bytes >= frozen::listed_array_bytes) {
-    // It will be listed: a header of fixed size now, its numbers at the end.
+    // It will be a listed array: write a header of fixed size now and its numbers at the end.
     Shape shape{0};
     for (const std::uint64_t extent : growing.row) {
       shape.push_back(extent);

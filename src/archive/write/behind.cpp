@@ -25,7 +25,7 @@ void Behind::run(std::function<void()> job) {
 
 void Behind::drain() { wait_for(0); }
 
-/// Waits until no more than so many are left.
+/// Waits until at most `jobs` jobs are left.
 void Behind::wait_for(std::size_t jobs) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return failed_ != nullptr || jobs_.size() <= jobs; });
@@ -41,7 +41,7 @@ void Behind::work() {
     if (over_) {
       return;
     }
-    const std::function<void()>& job = jobs_.front();  // stays where it is while others are added
+    const std::function<void()>& job = jobs_.front();  // its address is stable while others are added
     lock.unlock();
     std::exception_ptr failed;
     try {

@@ -1,5 +1,5 @@
 #pragma once
-// A thread that works on what another one has prepared, a few jobs behind it.
+// A worker thread that runs jobs prepared by another thread.
 
 #include <condition_variable>
 #include <cstddef>
@@ -11,30 +11,30 @@
 
 namespace stele {
 
-/// Does jobs in the order in which they are given. Used by one thread.
+/// Runs jobs in the order in which they were added. Only one thread may use it.
 class Behind {
  public:
-  /// Jobs given and not done: where run() returns there are no more.
+  /// The maximum number of queued jobs when run() returns.
   static constexpr std::size_t most_jobs = 2;
 
   Behind();
-  /// Drops the jobs that have not begun.
+  /// Drops the jobs that have not started.
   ~Behind();
   Behind(const Behind&) = delete;
   Behind& operator=(const Behind&) = delete;
 
-  /// Throws what an earlier job threw; nothing is done any more then.
+  /// Adds a job. Throws the exception of an earlier job; later jobs are then dropped.
   void run(std::function<void()> job);
-  /// Waits until all is done. Throws as run().
+  /// Waits until the queue is empty. Throws as run().
   void drain();
 
  private:
   void work();
   void wait_for(std::size_t jobs);
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable changed_;
-  std::deque<std::function<void()>> jobs_;  // the first may be under way
+  std::deque<std::function<void()>> jobs_;  // the first may be running
   std::exception_ptr failed_;
   bool over_ = false;
   std::jthread thread_;

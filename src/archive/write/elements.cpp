@@ -19,12 +19,12 @@ namespace {
 using K = DType::Kind;
 
 constexpr std::size_t line_width = 75;
-constexpr int precision = 8;  // decimals shown at most
+constexpr int precision = 8;  // most decimals shown
 
 template <class N>
 std::string shortest(N value) {
   if (std::isnan(value)) {
-    return "nan";  // whatever its sign
+    return "nan";  // the sign is not shown
   }
   char text[40];
   const auto result = std::to_chars(text, text + sizeof text, value);
@@ -33,7 +33,7 @@ std::string shortest(N value) {
 
 std::string with_point(std::string text) { return text.find_first_of(".en") == std::string::npos ? text + ".0" : text; }
 
-/// The number with the fewest decimal digits that rounds to the given bits of a short format.
+/// The decimal with the fewest digits that rounds to the given bits of a short format.
 template <class Short>
 double brief_decimal(Short value) {
   const auto exact = static_cast<float>(value);
@@ -81,7 +81,7 @@ double tiny_float(std::uint8_t bits, int mantissa, bool has_infinity) {
 /// A real element.
 struct Real {
   double value = 0;
-  double brief = 0;  // its shortest decimal is that of the element
+  double brief = 0;  // its shortest decimal is the element's
 };
 
 Real real_element(K kind, const std::byte* at) {
@@ -109,7 +109,7 @@ Real real_element(K kind, const std::byte* at) {
   }
 }
 
-/// From here on numbers are written with an exponent.
+/// Numbers from this size on are written with an exponent.
 double large(K kind) noexcept {
   switch (kind) {
     case K::float64:
@@ -150,7 +150,7 @@ std::string integer_text(K kind, const std::byte* at) {
 std::string bytes_text(const std::byte* at, std::size_t size) {
   static constexpr char digits[] = "0123456789abcdef";
   while (size > 0 && at[size - 1] == std::byte{0}) {
-    --size;  // the padding
+    --size;  // removes the padding
   }
   std::string text = "b'";
   for (std::size_t i = 0; i < size; ++i) {
@@ -215,7 +215,7 @@ std::string digits_of(Wide value, std::size_t width = 0) {
   return std::string(width - std::min(width, text.size()), '0') + text;
 }
 
-/// Years have four digits or more; before the year 0 a minus sign stands before them.
+/// Years have at least four digits; years before 0 begin with a minus sign.
 std::string year_text(Wide year) { return (year < 0 ? "-" : "") + digits_of(year < 0 ? -year : year, 4); }
 
 struct Floored {
@@ -232,7 +232,7 @@ Floored floored(Wide value, Wide divisor) {
 std::string date_text(Wide days) {
   const auto [era, day_of_era] = floored(days + 719468, 146097);
   const Wide year = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  const Wide day_of_year = day_of_era - (365 * year + year / 4 - year / 100);  // from the first of March on
+  const Wide day_of_year = day_of_era - (365 * year + year / 4 - year / 100);  // days since 1 March
   const Wide month = (5 * day_of_year + 2) / 153;
   const Wide day = day_of_year - (153 * month + 2) / 5 + 1;
   const Wide month_from_january = month < 10 ? month + 3 : month - 9;
@@ -240,7 +240,7 @@ std::string date_text(Wide days) {
          "-" + digits_of(day, 2);
 }
 
-/// As precise as the unit is, in the form of ISO 8601; "NaT" for no time.
+/// Has the precision of the unit, in ISO 8601 form; "NaT" for no time.
 std::string time_text(const DType& dtype, std::int64_t count) {
   if (count == std::numeric_limits<std::int64_t>::min()) {
     return "NaT";
@@ -280,7 +280,7 @@ std::string pad_left(const std::string& text, std::size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ') + text : text;
 }
 
-/// Makes real numbers line up: one notation and one place of the point for all.
+/// Aligns real numbers: all in one notation, with their points in one column.
 class RealColumn {
  public:
   RealColumn(const std::vector<Real>& numbers, K kind) {
@@ -304,7 +304,7 @@ class RealColumn {
   }
 
   std::string text(const Real& number) const { return pad_left(plain_text(number), width_); }
-  /// With a sign in any case.
+  /// Always with a sign.
   std::string signed_text(const Real& number) const {
     const bool negative = std::signbit(number.value);
     const std::string text = plain_text({std::fabs(number.value), std::fabs(number.brief)});
@@ -324,7 +324,7 @@ class RealColumn {
     const std::size_t end = std::min(text.find('e'), text.size());
     return point == std::string::npos ? 0 : std::min<std::size_t>(precision, end - point - 1);
   }
-  /// With a point and no zeros at the end.
+  /// With a point and without trailing zeros.
   static std::string positional(const Real& number) {
     std::string digits = digits_of(number.brief, std::chars_format::fixed);
     const std::size_t point = digits.find('.');
@@ -337,7 +337,7 @@ class RealColumn {
     }
     return digits;
   }
-  /// With blanks behind in place of zeros, so that the points line up.
+  /// Pads with blanks instead of zeros, so that the points align.
   std::string plain_text(const Real& number) const {
     if (!std::isfinite(number.value)) {
       return std::isnan(number.value) ? "nan" : number.value < 0 ? "-inf" : "inf";
@@ -359,7 +359,7 @@ class RealColumn {
   std::size_t width_ = 0;
 };
 
-/// One element by itself, as it stands in a record.
+/// One element as it is shown in a record.
 std::string element_text(const DType& dtype, const std::byte* at) {
   const K kind = dtype.kind();
   if (is_real(kind)) {
@@ -423,7 +423,7 @@ class Elements {
   }
 
  private:
-  /// Calls `item(index)` for what is shown along an axis and `gap()` between head and tail.
+  /// Calls `item(index)` for the indices shown along an axis, and `gap()` between head and tail.
   template <class Item, class Gap>
   void along(std::size_t axis, Item&& item, Gap&& gap) const {
     const std::uint64_t extent = array_.shape[axis];
@@ -481,7 +481,7 @@ class Elements {
       }
       return;
     }
-    std::size_t width = kind == K::boolean && array_.shape.rank() > 0 ? 5 : 0;  // NumPy's, whatever the values
+    std::size_t width = kind == K::boolean && array_.shape.rank() > 0 ? 5 : 0;  // as NumPy does, whatever the values
     for (const std::byte* at : places_) {
       words_.push_back(element_text(dtype, at));
       width = std::max(width, words_.back().size());

@@ -15,9 +15,9 @@ std::string real_text(float16 value);
 
 /// format_elements() in one line.
 std::string elements_in_line(const ArrayView& array, std::size_t edge_items);
-/// One element as JSON; empty for types that JSON has no value for.
+/// One element as JSON; empty for types without a JSON form.
 std::string element_json(const DType& dtype, const std::byte* at);
-/// A real number as JSON, those JSON does not have as strings.
+/// A real number as JSON; "nan" and "inf" become strings.
 std::string json_real(std::string text);
 
 }  // namespace stele

@@ -21,7 +21,7 @@ using cbor::Major;
 
 namespace {
 
-constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;  // in the table of shared objects: deferred
+constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;  // flag in the shared table: deferred
 
 }  // namespace
 
@@ -79,7 +79,7 @@ void Encoder::finish() {
       return;
     }
   }
-  // Segments end where the directory begins, which has a checksum of its own.
+  // The last segment ends where the directory begins; the directory has its own checksum.
   directory_.segments = out_.segments();
   std::erase_if(directory_.steps, [](const StepEntry& entry) { return entry.steps.empty(); });
   Trailer trailer;
@@ -88,7 +88,7 @@ void Encoder::finish() {
   trailer.directory_length = item.size();
   trailer.directory_checksum = xxh3_64(item);
   out_.structure(item);
-  // Whole multiples of 64, so that arrays are aligned too in an archive that follows another.
+  // Pad to a multiple of 64, so that arrays are also aligned in an archive that follows another.
   std::vector<std::byte> padding;
   padding.reserve(2 * frozen::array_alignment);
   cbor::Builder pad(padding);
@@ -136,7 +136,7 @@ void Encoder::too_deep() {
 void Encoder::put_name(Frame& frame) {
   std::size_t index = static_cast<std::size_t>(frame.index);
   if (frame.record.version != 0) {
-    --index;  // "@version" was written by begin_record
+    --index;  // begin_record already wrote "@version"
   }
   const std::string_view name = frame.record.names[index];
   out_.head(Major::text, name.size());
@@ -163,7 +163,7 @@ void Encoder::note_step(Frame& frame) {
     depth_ = saved;
     frame.steps = directory_.steps.size();
   }
-  // a map's key is added by key_text(), which comes next
+  // key_text() comes next and adds a map's key
   directory_.steps[frame.steps - 1].steps.push_back({is_map ? frame.index / 2 : frame.index, out_.position(), {}});
 }
 
@@ -173,7 +173,7 @@ void Encoder::key_text(std::string_view key) {
   frame.key.assign(key);
 }
 
-/// The current key is a text that follows `last`, if it is not the first.
+/// The current key is a text; unless it is the first, it must be greater than `last`.
 void Encoder::order_key(Frame& frame, std::string_view last, std::string_view key) {
   const bool follows_text = std::exchange(frame.key_form, Frame::Key::text) == Frame::Key::text && frame.index > 1;
   frame.by_place = false;
@@ -190,7 +190,7 @@ void Encoder::order_key(Frame& frame, std::string_view last, std::string_view ke
   }
 }
 
-/// Lookups by key need text keys that ascend.
+/// Lookups by key need ascending text keys.
 void Encoder::drop_steps(Frame& frame) {
   frame.sorted = false;
   if (frame.steps != 0) {
@@ -235,7 +235,7 @@ std::string Encoder::path(bool next) const {
     const std::uint64_t index = frame.index + (at_next && (frame.form != Form::map || frame.index % 2 == 1) ? 1 : 0);
     if (index == 0 || (at_next && frame.form == Form::map && frame.index % 2 == 0) ||
         (at_next && frame.form == Form::sequence && index > frame.count)) {
-      break;  // no item yet, a key that is not known, or behind the last
+      break;  // no item yet, the key is not known, or all items are complete
     }
     switch (frame.form) {
       case Form::map:
@@ -594,7 +594,7 @@ void Encoder::refer_deferred(const SharedOut& object, std::uint64_t index) {
   }
 }
 
-/// Writes the values that are deferred, and those that are deferred meanwhile.
+/// Writes the deferred values, including those that are added meanwhile.
 void Encoder::put_deferred() {
   if (deferred_.empty()) {
     return;

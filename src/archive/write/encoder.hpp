@@ -15,7 +15,7 @@
 
 namespace stele {
 
-/// Walks the object being written once more, with another visitor: how views of one buffer find each other.
+/// Walks the object being written a second time, with another visitor, to find views of the same buffer.
 struct Rewalk {
   void (*walk)(OutVisitor& out, const void* value) = nullptr;
   const void* value = nullptr;
@@ -26,8 +26,8 @@ class SharedBuffers;
 
 class Encoder final : public OutVisitor {
  public:
-  /// `compressor` is `sink`, if that compresses. `behind`: another thread may write to `sink` while the encoder is
-  /// there, one at a time.
+  /// `compressor` is `sink` if that compresses. With `behind`, another thread may write to `sink` during the lifetime
+  /// of the encoder; only one thread writes at a time.
   Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options, bool behind);
   ~Encoder() override;
 
@@ -55,14 +55,14 @@ class Encoder final : public OutVisitor {
   void begin_typed(std::string_view name) override;
   std::optional<Whereabouts> place() const override { return Whereabouts{.path = path(true), .file = file_}; }
 
-  /// What is written to, as Error::file(), for messages.
+  /// The name of the output, as Error::file(), for messages.
   void set_file(std::string file) { file_ = std::move(file); }
-  /// A map whose number of entries is not known yet; closed by end(). Before each entry begin_entry(): what was written
-  /// before may have changed.
+  /// A map whose number of entries is not known yet; end() closes it. Call begin_entry() before each entry: data
+  /// written earlier may have changed.
   void begin_open_map();
   void begin_entry(std::string_view key);
   void end_entry();
-  /// An array whose number of rows comes last: begin, any number of batches of whole rows, end.
+  /// An array whose number of rows is written last: begin, any number of batches of whole rows, end.
   void begin_growing(const DType& dtype, const Shape& row);
   void growing_rows(const ArrayView& rows);
   void end_growing();
@@ -71,15 +71,15 @@ class Encoder final : public OutVisitor {
   enum class Form : std::uint8_t { root, sequence, map, record_map, record_tuple, deferred };
   struct Frame {
     Form form = Form::root;
-    bool repeats = false;  // some enclosing container has several items, so that record names pay off
+    bool repeats = false;  // an enclosing container has several items, so record names pay off
     bool sorted = true;    // map: all keys are text and ascend so far
     enum class Key : std::uint8_t { other, text, number } key_form = Key::other;  // map: of the current key
-    bool by_place = false;    // map: the entry has no step of its own, as its key is no text or reads as the one before
-    std::uint64_t count = 0;  // items to come in all; keys and values count apart
-    std::uint64_t index = 0;  // items begun
-    std::uint64_t start = 0;  // where the container begins, its tags included
-    std::uint64_t item_at = 0;  // where the current item begins
-    std::uint64_t stepped = 0;  // where the last step was
+    bool by_place = false;      // map: the entry's path is its index: its key is not text or equals the previous
+    std::uint64_t count = 0;    // items expected; keys and values count separately
+    std::uint64_t index = 0;    // items begun
+    std::uint64_t start = 0;    // offset of the container, including its tags
+    std::uint64_t item_at = 0;  // offset of the current item
+    std::uint64_t stepped = 0;  // offset of the last step
     std::size_t steps = 0;      // index + 1 in directory_.steps, 0: none
     RecordInfo record;
     std::size_t definition = 0;  // record_tuple
@@ -94,7 +94,7 @@ class Encoder final : public OutVisitor {
   struct Growing;
 
   Frame& push(Form form, std::uint64_t count);
-  /// Called before each value: counts it, writes a record's next name, notes steps.
+  /// Called before each value: counts it, writes the next name of a record, records steps.
   void item() {
     if (continued_) {
       continued_ = false;
@@ -129,22 +129,23 @@ class Encoder final : public OutVisitor {
   void scalar(cbor::Major major, std::uint64_t value);
   void put_text(std::string_view value);
   void put_float(std::uint8_t info, std::uint64_t bits);
-  /// Of the item that was begun last, or of the `next` one, if that is complete.
+  /// The path of the item begun last. With `next`: of the next one, if that item is complete.
   std::string path(bool next = false) const;
   std::size_t definition_of(const RecordInfo& info, bool& is_new);
   std::uint64_t define_shared();
   void reference(std::uint64_t index);
-  /// An array without sharing; `shareable` puts tag 28 around it and returns its index through the count.
-  /// Stands before the elements of a listed array: pads, writes the header in scratch_ and fills the entry in.
+  /// Prepares for the elements of a listed array: pads, writes the header to scratch_ and fills in the entry.
+  /// `shareable` adds tag 28.
   ArrayEntry begin_listed(const ArrayView& value, Order order, std::uint64_t bytes, const Encoding* encoding,
                           bool shareable, std::string_view path_suffix);
-  /// Returns the checksum of the elements, if that is asked for.
+  /// Returns the checksum of the elements if it was asked for.
   std::uint64_t array_body(const ArrayView& value, bool shareable, std::string_view path_suffix = {});
   std::uint64_t array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new);
-  /// The bytes before an array's data: tags, extents and the byte string's head, wide ones where they change later.
+  /// The bytes before an array's data: tags, extents and the byte string's head. The heads are wide if the values
+  /// change later.
   void array_header(const DType& dtype, const Shape& shape, Order order, std::uint64_t bytes, bool shareable, bool wide,
                     const Encoding* encoding = nullptr);
-  /// How to encode an array for the compressor; nothing: as it is.
+  /// Chooses an encoding for the compressor; nothing: store the array as it is.
   std::optional<Encoding> choose_encoding_of(const ArrayView& value, Order order);
   /// Writes the encoded bytes; returns the XXH3-64 of the elements.
   std::uint64_t encoded_payload(const Encoding& encoding, const ArrayView& value, Order order);
@@ -158,18 +159,18 @@ class Encoder final : public OutVisitor {
   Rewalk rewalk_;
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;
-  bool continued_ = false;  // the next event belongs to an item that has begun: a tag was written before it
+  bool continued_ = false;  // a tag was written, and the next event belongs to the same item
   Directory directory_;
   std::vector<Definition> definitions_;
   std::size_t last_definition_ = 0;
   SharedTable shared_{SharedTable::Overlap::refused};
   std::uint64_t shared_count_ = 0;
-  std::size_t marks_ = 0;                  // of shared values, directly in one another
-  std::size_t base_ = 0;                   // the depth from which on containers count as open
-  std::deque<SharedOut::Later> deferred_;  // to be written; the first is deferred value number deferred_done_
+  std::size_t marks_ = 0;                  // marks of shared values that are nested directly
+  std::size_t base_ = 0;                   // containers deeper than this count as open
+  std::deque<SharedOut::Later> deferred_;  // still to be written; the first has number deferred_done_
   std::uint64_t deferred_done_ = 0;        // written or begun
   std::unique_ptr<SharedBuffers> buffers_;
-  bool in_parts_ = false;  // what is written may change between one part and the next
+  bool in_parts_ = false;  // the object may change between two parts
   std::unique_ptr<Growing> growing_;
   std::vector<std::byte> scratch_;
 };

@@ -1,4 +1,4 @@
-// Encoding arrays on their way to a compressor.
+// Encodes arrays before compression.
 
 #include <algorithm>
 
@@ -10,9 +10,9 @@
 namespace stele {
 namespace {
 
-constexpr std::uint64_t least_encoded_bytes = std::uint64_t{16} << 10;  // below, there is too little to gain
+constexpr std::uint64_t least_encoded_bytes = std::uint64_t{16} << 10;  // smaller arrays gain too little
 
-/// The elements as the encoding sees them: components in stored order.
+/// The elements as the encoding takes them: components in stored order.
 Elements elements_of(const ArrayView& value, Order order, const Components& components) {
   Elements elements;
   elements.count = value.shape.count() * components.per_item;
@@ -39,7 +39,7 @@ Elements elements_of(const ArrayView& value, Order order, const Components& comp
   return elements;
 }
 
-/// Makes the stored bytes of an array, block by block, on any thread.
+/// Produces the stored bytes of an array, block by block, on any thread.
 class ArrayEncoder {
  public:
   ArrayEncoder(const Encoding& encoding, const Elements& elements) : encoding_(encoding), elements_(elements) {}

@@ -1,5 +1,5 @@
 #pragma once
-// An array's elements as runs of bytes.
+// Iterates over an array's elements as runs of bytes.
 
 #include <algorithm>
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace stele {
 
-/// Calls `put` with the elements of `value` in `order`, in place where they are dense, else gathered piece by piece.
+/// Calls `put` with the elements of `value` in `order`: in place if they are dense, otherwise gathered piece by piece.
 template <class F>
 void for_each_piece(const ArrayView& value, Order order, std::vector<std::byte>& scratch, F&& put) {
   constexpr std::size_t gather_bytes = std::size_t{256} << 10;

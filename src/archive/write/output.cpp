@@ -11,8 +11,8 @@ namespace stele {
 namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{1} << 20;
-constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // below, a thread costs more than it saves
-constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that is there
+constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // for less, a thread costs more than it saves
+constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that already runs
 constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
 
@@ -30,7 +30,7 @@ void Output::restart() noexcept {
   used_ = 0;
   run_bytes_ = 0;
   if (sent_ == archive_start_) {
-    return;  // nothing has become of the last one
+    return;  // nothing was sent since the last archive began
   }
   flushed_ = 0;
   archive_start_ = sent_;
@@ -56,7 +56,7 @@ void Output::hash_structure(Bytes bytes) {
   segment_bytes_ += bytes.size();
 }
 
-/// A segment may end where a piece of structure does.
+/// A segment may end at the end of a piece of structure.
 void Output::end_piece(std::uint64_t end) {
   if (segment_bytes_ >= frozen::step_bytes) {
     segments_.push_back({end, segment_.digest64()});
@@ -75,7 +75,7 @@ void Output::flush() {
   run_bytes_ = 0;
 }
 
-/// Hashes and writes what has gathered.
+/// Hashes and writes the buffered bytes.
 void Output::write_through() {
   if (used_ == 0) {
     return;
@@ -86,7 +86,7 @@ void Output::write_through() {
   end_piece(flushed_);
 }
 
-/// The buffer is full: has it hashed and written, where structure is long by another thread and soon.
+/// Called when the buffer is full: hashes and writes it. Long structure goes to another thread.
 void Output::pass_on() {
   run_bytes_ += used_;
   if (!may_be_behind_ || run_bytes_ < behind_bytes) {
@@ -98,7 +98,7 @@ void Output::pass_on() {
     try {
       behind_ = make_process_owned<Behind>();
     } catch (const std::system_error&) {
-      may_be_behind_ = false;  // no thread is to be had
+      may_be_behind_ = false;  // no thread could be started
       return;
     }
     chunk_.reset(new std::byte[chunk_bytes]);
@@ -122,7 +122,7 @@ void Output::pass_on() {
   buffer_ = chunk_.get();
 }
 
-/// To the other thread; to wake it for each piece would take longer than what it does.
+/// Passes the chunk to the other thread. Waking it for each piece would cost more than the work itself.
 void Output::give_chunk() {
   if (pieces_.empty()) {
     return;
@@ -148,7 +148,7 @@ void Output::structure(Bytes bytes) {
     used_ += bytes.size();
     return;
   }
-  // a long string: through the buffer, so that segments stay short
+  // long strings go through the buffer, so that segments stay short
   while (!bytes.empty()) {
     if (used_ == capacity) {
       pass_on();
@@ -180,7 +180,7 @@ std::uint64_t Output::payload(Bytes bytes) {
   std::jthread hasher;
   try {
     hasher = std::jthread([&] { checksum = xxh3_64(bytes); });
-  } catch (const std::system_error&) {  // no thread is to be had
+  } catch (const std::system_error&) {  // no thread could be started
     checksum = xxh3_64(bytes);
   }
   send(bytes);

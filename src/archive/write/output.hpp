@@ -1,6 +1,6 @@
 #pragma once
-// The bytes of an archive on their way to a Sink: small things gather in a buffer, arrays pass it by, and everything is
-// hashed on the way.
+// Writes an archive's bytes to a Sink. Small items are collected in a buffer, arrays bypass it, and all bytes are
+// hashed as they are written.
 
 #include <memory>
 #include <vector>
@@ -17,16 +17,16 @@ namespace stele {
 
 class Output {
  public:
-  /// `compressor` is `sink`, if that compresses. `behind`: long structure may be hashed and written by another thread
-  /// while more is made.
+  /// `compressor` is `sink` if that compresses. With `behind`, another thread may hash and write long structure while
+  /// more is produced.
   Output(Sink& sink, CompressingSink* compressor, unsigned threads, bool behind);
 
-  /// Starts an archive at the Sink's current place.
+  /// Starts an archive at the current position of the Sink.
   void restart() noexcept;
   /// The offset of the next byte from the archive's start.
   std::uint64_t position() const noexcept { return flushed_ + used_; }
 
-  /// Room for `size` bytes (at most 512); commit() tells how many were used.
+  /// Space for `size` bytes (at most 512). Call commit() with the number of bytes used.
   std::byte* room(std::size_t size) {
     if (capacity - used_ < size) {
       pass_on();
@@ -39,12 +39,13 @@ class Output {
     ++used_;
   }
   void head(cbor::Major major, std::uint64_t value) { commit(cbor::put_head(room(cbor::max_head), major, value)); }
-  /// Any number of bytes that are not a listed array's.
+  /// Writes any bytes that do not belong to a listed array.
   void structure(Bytes bytes);
 
-  /// One listed array's bytes in full; returns their XXH3-64. They go from where they lie to the Sink.
+  /// Writes all bytes of a listed array to the Sink without a copy; returns their XXH3-64.
   std::uint64_t payload(Bytes bytes);
-  /// The bytes that `make` makes for a compressor, in pieces as by write_made(); returns what `checksum` does.
+  /// Writes the bytes that `make` produces for a compressor, in pieces as write_made() does. Returns the result of
+  /// `checksum`.
   std::uint64_t made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
                              const std::function<std::uint64_t()>& checksum);
   /// The same in pieces: begin, any number of pieces, end.
@@ -52,18 +53,18 @@ class Output {
   void payload_piece(Bytes bytes);
   std::uint64_t end_payload() noexcept;
 
-  /// What has gathered since the Sink was written to last; valid until more comes.
+  /// The bytes buffered since the last write to the Sink; valid until more are added.
   Bytes unsent() const noexcept { return {buffer_, used_}; }
-  /// Writes what has gathered to the Sink.
+  /// Writes the buffered bytes to the Sink.
   void flush();
-  /// Bytes that will be known only later: reserves them in the Sink; fill() writes them before any other structure
-  /// follows. Only for a Sink that can patch.
+  /// Reserves space in the Sink for bytes that are not known yet. Call fill() before any other structure follows. Only
+  /// for a Sink that can patch.
   std::uint64_t reserve(std::size_t size);
   void fill(std::uint64_t at, Bytes bytes);
 
-  /// XXH3-64 of everything so far but payloads.
+  /// XXH3-64 of everything so far except payloads.
   std::uint64_t structure_checksum();
-  /// The segments so far, closed at the current position; none where all structure is below 64 KiB.
+  /// The segments so far, the last one closed at the current position; none if the structure is below 64 KiB.
   std::vector<SegmentEntry> segments();
 
  private:
@@ -81,19 +82,19 @@ class Output {
   unsigned threads_;
   bool may_be_behind_;
   std::unique_ptr<std::byte[]> chunk_;
-  std::byte* buffer_;  // in chunk_; room for `capacity` bytes, of which used_ are used
+  std::byte* buffer_;  // in chunk_; has room for `capacity` bytes, of which used_ are used
   std::size_t used_ = 0;
-  std::uint64_t flushed_ = 0;        // of this archive
-  std::uint64_t archive_start_ = 0;  // in the Sink
-  std::uint64_t sent_ = 0;           // to the Sink in all
+  std::uint64_t flushed_ = 0;        // bytes of this archive
+  std::uint64_t archive_start_ = 0;  // offset in the Sink
+  std::uint64_t sent_ = 0;           // bytes written to the Sink in total
   Xxh3 structure_;
   Xxh3 segment_;
   Xxh3 payload_;
   std::uint64_t segment_bytes_ = 0;
   std::vector<SegmentEntry> segments_;
-  std::uint64_t run_bytes_ = 0;                      // of structure since flush()
-  std::vector<std::size_t> pieces_;                  // sizes of those in chunk_ before buffer_, to be given
-  std::vector<std::unique_ptr<std::byte[]>> given_;  // chunks, the oldest first
+  std::uint64_t run_bytes_ = 0;                      // bytes of structure since flush()
+  std::vector<std::size_t> pieces_;                  // sizes of the pieces in chunk_ before buffer_, not yet passed on
+  std::vector<std::unique_ptr<std::byte[]>> given_;  // chunks passed to the thread, the oldest first
   ProcessOwned<Behind> behind_;
 };
 

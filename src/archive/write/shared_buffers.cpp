@@ -32,7 +32,7 @@ Extent extent_of(const ArrayView& view) {
   return extent;
 }
 
-/// Notes every array in a Buffer.
+/// Records every array in a Buffer.
 class SharedBuffers::Scanner final : public ArrayScanner {
  public:
   Scanner(SharedBuffers& buffers, const TypeRegistry* types) : ArrayScanner(types), buffers_(buffers) {}

@@ -1,5 +1,5 @@
 #pragma once
-// Finds arrays that lie in one buffer, so that a buffer's bytes are stored once.
+// Finds arrays that share a buffer, so that its bytes are stored once.
 
 #include <algorithm>
 #include <memory>
@@ -12,18 +12,18 @@
 
 namespace stele {
 
-/// The bytes an array spans, gaps included.
+/// The byte range of an array, including gaps.
 struct Extent {
   const std::byte* first = nullptr;
   const std::byte* last = nullptr;
 };
 Extent extent_of(const ArrayView& view);
 
-/// What is known of buffers. What is known of one goes with it, as the next may be made at its address.
+/// A map with buffers as keys. An entry expires with its buffer, because a new buffer may get the same address.
 template <class T>
 class BufferMap {
  public:
-  /// A new T where the buffer is not in the map.
+  /// The entry of a buffer; a new T if there is none.
   T& at(const Buffer* buffer) {
     if (known_.size() >= drop_at_) {
       std::erase_if(known_, [](const auto& item) { return item.second.buffer.expired(); });
@@ -52,20 +52,20 @@ class BufferMap {
 
 class SharedBuffers {
  public:
-  /// How to store an array that lies in a Buffer.
+  /// How to store an array in a Buffer.
   struct Plan {
     enum class Form : std::uint8_t {
-      whole,        // by itself, as something later arrays may refer to
-      reference,    // it is stored already under `index`
-      view_of_old,  // a view of `base`, stored under `index`
-      view_of_new,  // a view of `base`, to be stored here
+      whole,        // on its own, so that later arrays can refer to it
+      reference,    // already stored under `index`
+      view_of_old,  // a view of `base`, which is stored under `index`
+      view_of_new,  // a view of `base`, which is to be stored here
     };
     Form form = Form::whole;
     std::uint64_t index = 0;
     ArrayView base;
   };
 
-  /// `walk` walks the whole object graph with the visitor it is given; called at most once.
+  /// `walk` walks the whole object graph with the given visitor; it is called at most once.
   template <class F>
   Plan plan(const ArrayView& view, const TypeRegistry* types, F&& walk) {
     if (auto known = find(view)) {
@@ -79,9 +79,9 @@ class SharedBuffers {
     }
     return plan_new(view);
   }
-  /// Tells under which index `stored` has been stored. `checksum`: see begin_part().
+  /// Records that `stored` was stored under `index`. `checksum`: see begin_part().
   void add(const ArrayView& stored, std::uint64_t index, std::uint64_t checksum = 0);
-  /// From here on an array may have changed since it was stored. One that was stored before is compared by its
+  /// From here on, arrays may have changed since they were stored. An array that was stored before is compared by its
   /// elements_checksum().
   void begin_part() noexcept { ++part_; }
 
@@ -90,12 +90,12 @@ class SharedBuffers {
     ArrayView view;
     std::uint64_t index;
     std::uint64_t checksum;
-    std::uint64_t part;  // in which it was stored or compared last
+    std::uint64_t part;  // the part in which it was stored or last compared
   };
   struct Span {
     Extent extent;
     DType dtype;
-    bool uniform = true;  // all arrays in it have this dtype
+    bool uniform = true;  // all arrays in the buffer have this dtype
     std::size_t arrays = 1;
   };
   class Scanner;

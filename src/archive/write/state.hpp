@@ -1,5 +1,5 @@
 #pragma once
-// The encoder's parts that only its own sources need.
+// Parts of the encoder that only its own sources need.
 
 #include "archive/write/encoder.hpp"
 
@@ -12,11 +12,11 @@ struct Encoder::Growing {
   std::uint64_t row_bytes = 0;
   std::uint64_t bytes = 0;
   bool patchable = false;
-  bool started = false;  // the header is in the Sink
+  bool started = false;  // the header was written to the Sink
   std::uint64_t header_at = 0;
   std::size_t header_size = 0;
   std::uint64_t data_at = 0;
-  std::vector<std::byte> small;  // while all fits below the size of a listed array
+  std::vector<std::byte> small;  // used while everything fits below the size of a listed array
 };
 
 }  // namespace stele

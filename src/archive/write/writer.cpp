@@ -13,7 +13,7 @@
 namespace stele {
 namespace {
 
-/// The codec that options or the path ask for; null where that means none.
+/// The codec chosen by the options or the path; null for no compression.
 const Codec* choose_codec(const SaveOptions& options, const Codecs& codecs, std::string_view path) {
   if (options.codec.empty()) {
     return codecs.by_extension(path);
@@ -31,7 +31,7 @@ void check_filter(const SaveOptions& options, const Codec* codec) {
   if (options.filter == "auto" || options.filter == "none") {
     return;
   }
-  plan_encoding({}, options.filter);  // throws for a name that is none
+  plan_encoding({}, options.filter);  // throws for an unknown name
   if (codec == nullptr) {
     fail(Errc::invalid_argument, "a plain archive has no filter: its arrays are stored as they are");
   }
@@ -60,21 +60,21 @@ struct Writer::State {
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  /// In a child only the Sink is let go of: a thread of the parent may have been inside of the rest.
+  /// In a child process, only the Sink is released: a thread of the parent may have been using the rest.
   ~State() {
     if (process.in_child()) {
       leave_behind(encoder.release());
       leave_behind(compressor.release());
     }
   }
-  /// Each archive is a compressed file of its own, so that each can be read without the others.
+  /// Each archive is a separate compressed file, so that each can be read without the others.
   void start() {
     if (codec != nullptr) {
       encoder.reset();
       compressor = make_compressing_sink(sink, *codec, options.level, options.threads);
       encoder = std::make_unique<Encoder>(*compressor, compressor.get(), options, false);
     } else if (encoder == nullptr) {
-      // what is given to a user's own Sink comes from the user's own thread
+      // a user's own Sink is only called on the user's thread
       encoder = std::make_unique<Encoder>(sink, nullptr, options, is_path);
     }
     encoder->set_file(name);
@@ -96,7 +96,7 @@ struct Writer::State {
   std::unique_ptr<CompressingSink> compressor;
   std::unique_ptr<Encoder> encoder;
   std::uint64_t archives = 0;
-  bool failed = false;  // stays set from begin() until end() has succeeded
+  bool failed = false;  // set by begin(), cleared when end() succeeds
   bool closed = false;
   ProcessMark process;
 };
@@ -137,7 +137,7 @@ void Writer::end() {
     try {
       state.encoder->finish();
     } catch (const Error& error) {
-      state.encoder->rethrow(error, nullptr, nullptr);  // it keeps the place: nothing is walked
+      state.encoder->rethrow(error, nullptr, nullptr);  // keeps the position; no object is walked here
     }
     if (state.compressor != nullptr) {
       state.compressor->close();
@@ -162,20 +162,20 @@ void Writer::close() {
 
 struct MapWriter::State {
   State(Writer out, std::string file) : writer(std::move(out)), name(std::move(file)) {}
-  /// Fails where a growing array is open, which is to be closed `when`, and in a child of fork().
+  /// Fails if a growing array is open, which must be closed `when`, and in a child of fork().
   void require_usable(const char* when) const {
     naming(name, [&] { process.require_same_process("the MapWriter"); });
     if (growing) {
       fail(Errc::invalid_argument, std::string("a growing array is open; close it ") + when, {.file = name});
     }
   }
-  /// Fails where an entry has this key already: the file could not be read as a map.
+  /// Fails if an entry has this key already: the file could not be read as a map.
   void require_new(std::string_view key) {
     if (!keys.insert(xxh3_128(std::as_bytes(std::span(key)))).second) {
       fail(Errc::invalid_argument, "the key " + printable(key) + " was written before", {.file = name});
     }
   }
-  struct LowHalf {  // a hash is its own hash
+  struct LowHalf {  // the key is a hash already
     std::size_t operator()(const Hash128& hash) const noexcept { return static_cast<std::size_t>(hash.low); }
   };
   Writer writer;

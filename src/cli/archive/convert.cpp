@@ -18,7 +18,7 @@
 namespace stele::cli {
 namespace {
 
-/// The same plain bytes under another codec.
+/// Copies the plain bytes to another codec.
 Passed pass_on(const ConvertOptions& options, const Codec* codec, Output& output) {
   std::unique_ptr<Sink> compressor;
   if (codec != nullptr) {
@@ -34,7 +34,7 @@ Passed pass_on(const ConvertOptions& options, const Codec* codec, Output& output
   return passed;
 }
 
-/// The same values saved anew, one archive in memory at a time.
+/// Loads and saves the values again, one archive in memory at a time.
 Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& output) {
   SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
                      .level = options.level,
@@ -67,7 +67,7 @@ bool has_encoded_arrays(const std::string& file) {
   }
   try {
     return open(file).info().encoded_arrays > 0;
-  } catch (const Error&) {  // passing it on will tell what is wrong, if anything
+  } catch (const Error&) {  // copying it will report the error, if any
     return false;
   }
 }
@@ -79,7 +79,7 @@ int convert(const ConvertOptions& options) {
   const Codec* codec = choose_codec(codecs, options.codec, options.output, options.level);
   ConvertOptions chosen = options;
   if (codec == nullptr && options.filter.empty() && has_encoded_arrays(options.input)) {
-    chosen.filter = "none";  // a plain file is there to be mapped
+    chosen.filter = "none";  // plain files are for mapping
   }
   Output output(options.output, options.sync, options.in_place, options.json);
   const Passed passed = chosen.filter.empty() ? pass_on(chosen, codec, output) : save_anew(chosen, codec, output);

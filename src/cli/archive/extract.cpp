@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
 
-/// What typed and shared values are about.
+/// The content of a typed or shared value.
 const Value& inside(const Value& value) {
   const Value* at = &value;
   while (at->is(ValueKind::typed) || at->is(ValueKind::shared)) {

@@ -18,7 +18,7 @@ std::string exact_size(std::uint64_t bytes) {
   return size_text(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
 }
 
-/// Of the whole file.
+/// For the whole file.
 double ratio(const Info& info) {
   const std::uint64_t plain = info.plain_bytes + info.bytes_behind;
   return info.stored_bytes == 0 ? 0 : static_cast<double>(plain) / static_cast<double>(info.stored_bytes);

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t standard_items = 100;
-constexpr std::uint64_t long_sequence = 10;  // scalars; of a longer one only the first few are shown
+constexpr std::uint64_t long_sequence = 10;  // scalars; of longer sequences only the first few are shown
 constexpr std::uint64_t shown_scalars = 7;
 
 bool is_container(const Entry& entry) noexcept {
@@ -29,10 +29,10 @@ std::string last_step(const Entry& entry, const Entry& parent) {
   const std::string_view step = std::string_view(entry.path).substr(std::min(skip, entry.path.size()));
   std::string name;
   if (step == "~") {
-    return name;  // how a path names an empty key
+    return name;  // the notation for an empty key in a path
   }
   if (step.starts_with("~#") || step.starts_with("~*")) {
-    return std::string(step);  // a place, not a key
+    return std::string(step);  // an index, not a key
   }
   for (std::size_t i = 0; i < step.size(); ++i) {
     const bool escape = step[i] == '~' && i + 1 < step.size();
@@ -73,7 +73,7 @@ std::vector<std::string> cells(const Entry& entry, std::string name) {
   return texts;
 }
 
-/// The entries as the tree they are a walk of.
+/// Prints the entries as a tree.
 class Tree {
  public:
   Tree(const std::vector<Entry>& entries, const ListOptions& listed, bool elide)

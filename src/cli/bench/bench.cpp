@@ -31,19 +31,19 @@
 namespace stele::cli {
 namespace {
 
-// A larger object is first tried on a part of this size, to tell how long the whole would take.
+// For a larger object, a part of this size is tried first to estimate the time for the whole.
 constexpr double sample_bytes = 4 << 20;
 
-/// What came of a candidate.
+/// The result of one candidate.
 struct Row {
   BenchPoint point;
   Measurement measured;
-  std::uint64_t stored_bytes = 0;  // of the whole, estimated where only a part was measured
+  std::uint64_t stored_bytes = 0;  // of the whole; estimated if only a part was measured
   double part = 1;
-  std::string failure;  // else why there are no figures
+  std::string failure;  // why there are no figures
 };
 
-/// The path of a file to write and read again: in a folder of its own that goes in the end, or in memory.
+/// The path of a file to write and read: in its own temporary folder, which the destructor removes, or in memory.
 class Scratch {
  public:
   explicit Scratch(const BenchOptions& options) {
@@ -88,7 +88,7 @@ class Scratch {
   int memory_ = -1;
 };
 
-/// The lowest and the standard level, and one half way to either side of the standard one.
+/// The lowest and the standard level, and one halfway on either side of the standard one.
 std::vector<int> usual_levels(const LevelRange& range) {
   std::vector<int> levels = {range.lowest, range.lowest + (range.standard - range.lowest) / 2, range.standard,
                              range.standard + (range.highest - range.standard) / 2};
@@ -107,7 +107,7 @@ std::vector<std::shared_ptr<const Codec>> chosen_codecs(const Codecs& known, con
   return codecs;
 }
 
-/// Plain first, then each codec with its levels and each of these with all filters.
+/// Plain first, then each codec with its levels, each level with all filters.
 std::vector<Candidate> candidates_of(const BenchOptions& options) {
   const Codecs known;
   std::vector<Candidate> candidates;
@@ -133,7 +133,7 @@ std::vector<Candidate> candidates_of(const BenchOptions& options) {
   return candidates;
 }
 
-/// Whether an error of one candidate says that the others need not be tried.
+/// Whether an error of one candidate means that the others will fail too.
 bool is_fatal(Errc code) noexcept {
   return code == Errc::io || code == Errc::invalid_argument || code == Errc::unknown_codec || code == Errc::not_found;
 }
@@ -159,7 +159,7 @@ Row try_candidate(const BenchObject& object, const Candidate& candidate, const B
       const Measurement tried = measure(sample, candidate, once, waiting);
       const double whole_seconds = (tried.save_seconds + tried.load_seconds) * plain / tried_bytes;
       if (whole_seconds > options.seconds && tried_bytes < plain) {
-        // A half, a quarter …, so that ways of about the same speed have the same part and can be compared.
+        // A half, a quarter …, so that candidates of similar speed use the same part and can be compared.
         const double share = std::exp2(std::floor(std::log2(options.seconds / whole_seconds)));
         part = part_of(object.value, std::max(share, sample_bytes / plain));
         part_bytes = static_cast<double>(plain_size(part));
@@ -182,7 +182,7 @@ Row try_candidate(const BenchObject& object, const Candidate& candidate, const B
   return row;
 }
 
-/// Marks the rows that no other beats in size and speed at once.
+/// Marks the rows that no other row beats in both size and speed.
 void mark_front(std::vector<Row>& rows, double BenchPoint::* speed, bool BenchPoint::* front) {
   for (Row& row : rows) {
     const BenchPoint& own = row.point;
@@ -340,7 +340,7 @@ int bench(const BenchOptions& options) {
   }
   const std::vector<Candidate> candidates = candidates_of(options);
   std::vector<Row> rows;
-  // Before the work, as it may fail.
+  // Opened before the work, as it may fail.
   const std::unique_ptr<Sink> plot = options.plot.empty() ? nullptr : file_sink(options.plot);
   const BenchObject object = read_object(options.file, options.bytes, options.threads);
   {

@@ -25,7 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// What the child tells: few enough bytes for a pipe to take them at once.
+/// What the child sends: small enough for one atomic write to a pipe.
 struct Report {
   Measurement measurement;
   bool failed = false;
@@ -39,7 +39,7 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
   fail(Errc::io, std::string("cannot ") + what + ": " + std::generic_category().message(errno));
 }
 
-/// A field of /proc/self/status in bytes; negative where there is none.
+/// A field of /proc/self/status in bytes; negative if it is missing.
 std::int64_t status(const std::string& field) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
@@ -50,13 +50,13 @@ std::int64_t status(const std::string& field) {
   return -1;
 }
 
-/// Resident memory, without what was freed and the allocator keeps.
+/// Resident memory, after returning the allocator's free memory to the system.
 std::int64_t resident() {
   ::malloc_trim(0);
   return status("VmRSS");
 }
 
-/// Memory above a level from here on.
+/// Measures peak memory from its construction on.
 class Peak {
  public:
   Peak() : base_(resident()) {
@@ -64,11 +64,11 @@ class Peak {
     reset << "5" << std::flush;
     known_ = base_ >= 0 && reset.good();
   }
-  /// How far the peak is above what was resident before and `object` bytes.
+  /// How far the peak is above the memory that was resident before, plus `object` bytes.
   std::int64_t above(std::int64_t object = 0) const {
     return known_ ? std::max<std::int64_t>(status("VmHWM") - base_ - object, 0) : -1;
   }
-  /// What has become resident.
+  /// The growth of resident memory.
   std::int64_t grown() const { return resident() - base_; }
 
  private:
@@ -103,7 +103,7 @@ Measurement measure_here(const Value& value, const Candidate& candidate, const M
         const std::int64_t reached = peak.above();
         measured.load_memory = reached < 0 ? -1 : std::max<std::int64_t>(reached - peak.grown(), 0);
         if (!(loaded == value)) {
-          fail(Errc::damaged, "what is loaded is not what was saved");
+          fail(Errc::damaged, "the loaded object differs from the saved one");
         }
       }
     }
@@ -112,7 +112,7 @@ Measurement measure_here(const Value& value, const Candidate& candidate, const M
   return measured;
 }
 
-/// The work of the child; never returns.
+/// Runs in the child; never returns.
 [[noreturn]] void run_child(int to, const Value& value, const Candidate& candidate, const MeasureOptions& options) {
   Report report;
   const auto failed = [&](Errc code, const char* message) {
@@ -133,7 +133,7 @@ Measurement measure_here(const Value& value, const Candidate& candidate, const M
   ::_exit(told ? 0 : 1);
 }
 
-/// A process that does not outlive this object.
+/// A child process; the destructor ends it.
 class Child {
  public:
   explicit Child(pid_t id) noexcept : id_(id) {}
@@ -212,7 +212,7 @@ Measurement measure(const Value& value, const Candidate& candidate, const Measur
     got = ::read(pipe[0], &report, sizeof(report));
   } while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(sizeof(report))) {
-    fail(Errc::limit_exceeded, "the process was ended by the system, probably for want of memory");
+    fail(Errc::limit_exceeded, "the system ended the process, probably because memory ran out");
   }
   if (report.failed) {
     fail(report.code, report.message.data());

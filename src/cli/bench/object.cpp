@@ -35,7 +35,7 @@ Value bytes_of(const std::string& file) {
   return AnyArray::copy_of(ArrayView(DType(DTypeOf<std::uint8_t>::kind), all.data(), all.size()));
 }
 
-/// Some of the rows of an array, in stretches from all over it: what an array holds changes on the way.
+/// Some rows of an array, in runs from all over it, since its data may vary along the array.
 AnyArray some_rows(const AnyArray& array, double share) {
   const ArrayView& view = array.view();
   const Order order = view.is_dense(Order::row_major) ? Order::row_major : Order::column_major;
@@ -44,7 +44,7 @@ AnyArray some_rows(const AnyArray& array, double share) {
     return array;
   }
   const std::size_t rank = view.shape.rank();
-  std::size_t axis = 0;  // the one that varies slowest, counted from there
+  std::size_t axis = 0;  // the slowest-varying axis; its index
   const auto extent_of = [&](std::size_t i) { return order == Order::row_major ? i : rank - 1 - i; };
   while (axis + 1 < rank && view.shape[extent_of(axis)] == 1) {
     ++axis;
@@ -88,7 +88,7 @@ BenchObject read_object(const std::string& file, bool as_bytes, unsigned threads
     try {
       object.value = open_archive(file, {.verify = Verify::full, .threads = threads}).load<Value>();
     } catch (const Error& error) {
-      std::error_code ignored;  // what is no file cannot be read again, and may have no end
+      std::error_code ignored;  // only a file can be read again, and only a file is known to end
       if (error.code() != Errc::not_an_archive || !std::filesystem::is_regular_file(file, ignored)) {
         throw;
       }

@@ -41,7 +41,7 @@ std::string number(double value, int digits = 1) {
   return text.data();
 }
 
-/// Without zeros at the end.
+/// Without trailing zeros.
 std::string short_number(double value) {
   std::array<char, 64> text{};
   std::snprintf(text.data(), text.size(), "%g", value);
@@ -68,14 +68,14 @@ std::string line(double x1, double y1, double x2, double y2, std::string_view st
          "\" stroke=\"" + std::string(stroke) + "\"/>\n";
 }
 
-/// A mark of the area of a circle of that radius. The first form is filled, the second only an outline.
+/// A marker with the area of a circle of this radius. The first form is filled, the second an outline.
 std::string mark(std::size_t form, double x, double y, double radius, std::string_view colour) {
   const std::string paint = " fill=\"" + std::string(form == 1 ? "none" : colour) +
                             "\" fill-opacity=\"0.45\" stroke=\"" + std::string(colour) + "\" stroke-width=\"1.6\"/>\n";
   if (form < 2) {
     return "<circle cx=\"" + number(x) + "\" cy=\"" + number(y) + "\" r=\"" + number(radius) + "\"" + paint;
   }
-  const double side = radius * (form == 2 ? 0.886 : 1.253);  // half a square's side or diagonal
+  const double side = radius * (form == 2 ? 0.886 : 1.253);  // half of the square's side or diagonal
   const double d = form == 2 ? side : 0;
   const double r = form == 2 ? 0 : side;
   std::string corners;
@@ -87,7 +87,7 @@ std::string mark(std::size_t form, double x, double y, double radius, std::strin
   return "<polygon points=\"" + corners + "\"" + paint;
 }
 
-/// Ticks at powers of ten; nearer ones where few of these are in sight.
+/// Ticks at powers of ten; closer ones if few of these are visible.
 std::vector<double> log_ticks(double low, double high) {
   std::vector<double> ticks;
   const double decades = std::log10(high / low);
@@ -115,7 +115,7 @@ std::vector<double> linear_ticks(double low, double high) {
   return ticks;
 }
 
-/// What the two halves of the picture share: colours, forms and the scale of memory.
+/// Shared by both halves of the picture: colours, markers and the scale for memory.
 class Style {
  public:
   explicit Style(const std::vector<BenchPoint>& points) {
@@ -139,7 +139,7 @@ class Style {
         static_cast<std::ptrdiff_t>(std::count(codecs_.begin(), codecs_.begin() + index(codecs_, codec), "plain"));
     return codec == "plain" ? plain_colour : colours[static_cast<std::size_t>(at) % colours.size()];
   }
-  /// Filled for "auto", an outline for "none", others for others.
+  /// Filled for "auto", an outline for "none", other markers for other filters.
   std::size_t form(const std::string& filter) const {
     if (filter == "auto" || filter == "none") {
       return filter == "auto" ? 0 : 1;
@@ -201,7 +201,7 @@ class Panel {
                          style.radius(saving ? point.save_memory : point.load_memory),
                          saving ? point.save_front : point.load_front});
     }
-    // Small marks lie on large ones.
+    // Draw small markers over large ones.
     std::sort(placed_.begin(), placed_.end(), [](const Placed& a, const Placed& b) { return a.radius > b.radius; });
   }
 
@@ -262,7 +262,7 @@ class Panel {
     return out;
   }
 
-  /// Names the points of the front where there is room, those with the best ratio first.
+  /// Labels the points of the front where there is room, best ratio first.
   std::string labels() const {
     std::vector<const Placed*> points;
     for (const Placed& placed : placed_) {
@@ -272,7 +272,7 @@ class Panel {
     }
     std::sort(points.begin(), points.end(), [](const Placed* a, const Placed* b) { return a->y < b->y; });
     std::vector<Box> taken;
-    std::vector<std::string> named;  // a second filter of the same needs no second name
+    std::vector<std::string> named;  // another filter of the same candidate needs no label
     std::string out;
     for (const Placed* point : points) {
       const std::string name = candidate_name(point->point->candidate);
@@ -289,7 +289,7 @@ class Panel {
     return out;
   }
 
-  /// Where a name fits near its mark: on no other name, and on as few marks as possible.
+  /// A place for a label near its marker: on no other label, and on as few markers as possible.
   std::optional<Box> room_for(const Placed& point, const std::string& name, const std::vector<Box>& taken) const {
     const double width = text_width(name, label_size);
     const double height = label_size + 4;

@@ -59,7 +59,7 @@ nlohmann::ordered_json stats_json(const std::string& name, const StoreStats& sta
   return document;
 }
 
-/// Says what verify() or recover() found; the exit code tells whether all was well.
+/// Prints the result of verify() or recover(); the exit code tells whether there were problems.
 int report_problems(const StoreCareOptions& options, const StoreReport& report) {
   if (options.json) {
     nlohmann::ordered_json document;

@@ -34,7 +34,7 @@ class StoreCommands::Options {
   CLI::App& add_command(const char* name, const char* about, O& options, int (*function)(const O&), bool flag = true) {
     return add_command(name, about, options, function, options.store, flag);
   }
-  /// `file`: what to name in messages about damage.
+  /// `file`: the name in messages about damage.
   template <class O>
   CLI::App& add_command(const char* name, const char* about, O& options, int (*function)(const O&),
                         const std::string& file, bool flag) {
@@ -62,9 +62,9 @@ class StoreCommands::Options {
     add_form(command, form);
   }
   static void add_range(CLI::App& command, StoreRangeOptions& range, StoreKeyForm& form) {
-    command.add_option("--prefix", range.prefix, "Only keys that begin so")->type_name("KEY");
+    command.add_option("--prefix", range.prefix, "Only keys with this prefix")->type_name("KEY");
     command.add_option("--from", range.from, "The first key, itself included")->type_name("KEY");
-    command.add_option("--to", range.to, "Where it ends, not included")->type_name("KEY");
+    command.add_option("--to", range.to, "The end of the range, not included")->type_name("KEY");
     command.add_flag("--reverse", range.reverse, "From the last to the first");
     add_form(command, form);
   }
@@ -82,7 +82,7 @@ class StoreCommands::Options {
                         : text == "commit" ? StoreDurability::commit
                                            : StoreDurability::put;
     };
-    command.add_option_function<std::string>("--durability", choose, "What a crash of the machine may not take [none]")
+    command.add_option_function<std::string>("--durability", choose, "What must survive a crash of the machine [none]")
         ->check(CLI::IsMember({"none", "commit", "put"}))
         ->type_name("HOW");
   }
@@ -100,14 +100,14 @@ class StoreCommands::Options {
     add_range(command, ls_.range, ls_.form);
     command.add_option("--order", ls_.order, "key, insertion, size or the name of a secondary order [key]")
         ->type_name("NAME");
-    add_number(command, "--limit", ls_.limit, "At most so many [all]")->type_name("N");
+    add_number(command, "--limit", ls_.limit, "At most this many [all]")->type_name("N");
     command.add_flag("--long", ls_.detailed, "Sizes, kinds and what values are, too");
   }
   void add_get() {
     CLI::App& command =
         add_command("get", "A value: text and bytes as they are, objects as `show` does", get_, store_get);
     add_key(command, get_.key, get_.form);
-    command.add_option("-o,--output", get_.output, "Where it goes, - for standard output; objects as archives")
+    command.add_option("-o,--output", get_.output, "The output, - for standard output; objects as archives")
         ->type_name("OUT");
     add_codec(command, get_.codec, "The codec of an archive [by the extension of OUT, else plain]");
     add_level(command, get_.level);
@@ -121,7 +121,8 @@ class StoreCommands::Options {
         add_command("put", "Store a value, in a store that is made if there is none", put_, store_put, false);
     add_key(command, put_.key, put_.form);
     CLI::Option* file =
-        command.add_option("FILE", put_.file, "Whose bytes are the value, - for standard input")->type_name("");
+        command.add_option("FILE", put_.file, "The file whose bytes are the value, - for standard input")
+            ->type_name("");
     command.add_flag("--archive", put_.archive, "FILE is a stele archive, and the value its object")->needs(file);
     CLI::Option* text =
         command.add_option("--text", put_.text, "The value, as text")->type_name("TEXT")->excludes(file);
@@ -139,12 +140,12 @@ class StoreCommands::Options {
   }
   void add_care() {
     add_command("stat", "Numbers of values, bytes and shards", care_, store_stat);
-    add_command("verify", "Check everything; the exit code is 1 where something is damaged", care_, store_verify);
-    CLI::App& vacuum = add_command("vacuum", "Give back what overwritten and erased values take", care_, store_vacuum);
+    add_command("verify", "Check everything; the exit code is 1 if something is damaged", care_, store_verify);
+    CLI::App& vacuum = add_command("vacuum", "Free the space of overwritten and erased values", care_, store_vacuum);
     add_real(vacuum, "--dead-share", care_.dead_share, "Of shards with at least this share of dead bytes [0.2]", 0, 1)
         ->type_name("SHARE");
     add_writing(vacuum, care_.open);
-    add_command("recover", "Make the index anew from the shards; the exit code is 1 where something is lost", care_,
+    add_command("recover", "Rebuild the index from the shards; the exit code is 1 if something is lost", care_,
                 store_recover);
     CLI::App& compact = add_command("compact", "Write everything to one file, to be read only", care_, store_compact);
     compact.add_option("OUT", care_.output, "The file, which appears when it is complete")->required()->type_name("");
@@ -156,7 +157,7 @@ class StoreCommands::Options {
     command.add_option("SOURCE", import_.source, "A folder, a file, or - for JSON lines from standard input")
         ->required()
         ->type_name("");
-    command.add_option("--format", import_.format, "What SOURCE is [by what is there and its name]")
+    command.add_option("--format", import_.format, "The format of SOURCE [by its contents and name]")
         ->check(CLI::IsMember({"files", "jsonl", "npz", "store"}))
         ->type_name("NAME");
     command.add_option("--key-prefix", import.key_prefix, "Put before keys that are text")->type_name("TEXT");
@@ -180,13 +181,13 @@ class StoreCommands::Options {
     command.add_option("OUT", export_.output, "A folder, a file, or - for JSON lines to standard output")
         ->required()
         ->type_name("");
-    command.add_option("--format", export_.format, "What OUT is to be [by its name, else files]")
+    command.add_option("--format", export_.format, "The format of OUT [by its name, else files]")
         ->check(CLI::IsMember({"files", "jsonl", "npz", "store"}))
         ->type_name("NAME");
     add_range(command, export_.range, export_.form);
     command.add_flag("--overwrite", export_.export_.overwrite, "Files, store: replace what is there");
     add_codec(command, export_.export_.codec,
-              "Of archives among files, of a store; of a .npz file plain or zlib [plain]");
+              "The codec of archives among files, or of a store; for a .npz file plain or zlib [plain]");
     add_level(command, export_.export_.level);
   }
 

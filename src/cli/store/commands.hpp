@@ -12,9 +12,9 @@ namespace stele::cli {
 
 class StoreCommands {
  public:
-  /// Told of the command that was given: what to run, and the file to name in messages.
+  /// Called with the chosen command: the file for messages, and the function to run.
   using Chosen = std::function<void(const std::string& file, std::function<int()> run)>;
-  /// Adds them to `app`. `json` is set by its flag; both must outlive this.
+  /// Adds the commands to `app`. `json` is set by its flag; both must outlive this object.
   StoreCommands(CLI::App& app, bool& json, const std::vector<std::string>& codecs, Chosen chosen);
   ~StoreCommands();
   StoreCommands(const StoreCommands&) = delete;

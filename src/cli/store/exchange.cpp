@@ -47,7 +47,7 @@ std::string output_format(const ExportArguments& options) {
   return names_lines(options.output) ? "jsonl" : options.output.ends_with(".npz") ? "npz" : "files";
 }
 
-/// `quiet`: standard output is for the items.
+/// `quiet`: standard output is used for the items.
 void report_items(const StoreExchangeReport& report, nlohmann::ordered_json document, bool json, bool quiet) {
   if (json) {
     document["items"] = report.items;
@@ -113,7 +113,7 @@ int store_export(const ExportArguments& options) {
     refuse_compressed_name(options.output);
   }
   const Store store = open_to_read(options.store);
-  StoreWatch watch(options.store, options.json, format != "jsonl");  // an Output has a guard of its own
+  StoreWatch watch(options.store, options.json, format != "jsonl");  // an Output has its own guard
   StoreExportOptions how = options.export_;
   how.range = options.range.range(options.form);
   how.progress = watch.progress();

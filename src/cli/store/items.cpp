@@ -59,7 +59,7 @@ nlohmann::ordered_json value_json(const StoreValue& value, const StoreGetOptions
   return nlohmann::ordered_json::parse(show_text(object_of(value), show));
 }
 
-/// The value of a text of JSON, which may itself be of the extended form.
+/// Parses a value in JSON, which may use the extended form.
 Value from_json(const std::string& text) {
   const Value list = parse_json("[" + text + "]", JsonForm::extended);
   if (list.size() != 1) {

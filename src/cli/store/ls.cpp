@@ -12,7 +12,7 @@
 namespace stele::cli {
 namespace {
 
-constexpr std::size_t rows_at_once = 1000;  // share their columns
+constexpr std::size_t rows_at_once = 1000;  // rows that are aligned together
 constexpr std::size_t head_bytes = 60;
 
 StoreItems items_of(const Store& store, const StoreLsOptions& options) {
@@ -64,7 +64,7 @@ Described describe_value(const StoreValue& value) {
   }
 }
 
-/// Calls `each` for the items that are shown.
+/// Calls `each` for the items to show.
 template <class Each>
 void go_through(StoreItems items, const StoreLsOptions& options, Each each) {
   std::uint64_t left = options.limit.value_or(UINT64_MAX);
@@ -85,7 +85,7 @@ void print_keys(const Store& store, const StoreLsOptions& options) {
     return;
   }
   std::uint64_t left = options.limit.value_or(UINT64_MAX);
-  for (const StoreKey& key : store.keys(options.range.range(options.form))) {  // values are not looked at
+  for (const StoreKey& key : store.keys(options.range.range(options.form))) {  // does not read the values
     if (left-- == 0) {
       return;
     }

@@ -1,5 +1,5 @@
 #pragma once
-// The commands of `stele store`, one function each, in the manner of commands.hpp.
+// The commands of `stele store`, one function each, as in commands.hpp.
 
 #include <cstdint>
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace stele::cli {
 
-/// How keys on the command line are meant.
+/// How to interpret keys on the command line.
 struct StoreKeyForm {
   bool integer = false;
   bool hex = false;
@@ -42,7 +42,7 @@ struct StoreGetOptions {
   std::string store;
   std::string key;
   StoreKeyForm form;
-  std::string output;  // empty: standard output, for people
+  std::string output;  // empty: standard output, as text
   std::string codec;
   std::optional<int> level;
   std::optional<std::size_t> items;
@@ -74,10 +74,10 @@ struct StoreEraseOptions {
 };
 int store_erase(const StoreEraseOptions& options);
 
-/// What commands about a whole store are told.
+/// The options of commands for a whole store.
 struct StoreCareOptions {
   std::string store;
-  std::string output;  // compact
+  std::string output;  // for compact
   double dead_share = StoreVacuumOptions{}.dead_share;
   StoreOptions open;
   bool json = false;
@@ -91,7 +91,7 @@ int store_compact(const StoreCareOptions& options);
 struct ImportArguments {
   std::string store;
   std::string source;
-  std::string format;  // empty: by what the source is
+  std::string format;  // empty: derived from the source
   StoreImportOptions import;
   StoreOptions open;
   bool json = false;
@@ -101,7 +101,7 @@ int store_import(const ImportArguments& options);
 struct ExportArguments {
   std::string store;
   std::string output;
-  std::string format;  // empty: by the output's name
+  std::string format;  // empty: derived from the output's name
   StoreKeyForm form;
   StoreRangeOptions range;
   StoreExportOptions export_;

@@ -28,7 +28,7 @@ StoreKey hex_key(const std::string& text) {
     const std::string_view pair = digits.substr(i, 2);
     const auto [end, error] = std::from_chars(pair.data(), pair.data() + pair.size(), value, 16);
     if (pair.size() != 2 || error != std::errc() || end != pair.data() + 2) {
-      fail(Errc::invalid_argument, "the key " + text + " is no bytes in hexadecimal");
+      fail(Errc::invalid_argument, "the key " + text + " is not bytes in hexadecimal");
     }
     bytes.push_back(static_cast<std::byte>(value));
   }
@@ -50,7 +50,7 @@ StoreKey StoreKeyForm::key(const std::string& text) const {
   if (const auto value = whole_number<std::uint64_t>(text)) {
     return StoreKey(*value);
   }
-  fail(Errc::invalid_argument, "the key " + text + " is no integer of 64 bits");
+  fail(Errc::invalid_argument, "the key " + text + " is not an integer of 64 bits");
 }
 
 StoreKeyRange StoreRangeOptions::range(const StoreKeyForm& form) const {

@@ -1,5 +1,5 @@
 #pragma once
-// What the commands of `stele store` share.
+// Shared by the commands of `stele store`.
 
 #include <optional>
 #include <string>
@@ -12,20 +12,20 @@
 
 namespace stele::cli {
 
-/// A key for people: text as it is, in quotes where it looks like something else; 12; 0x00ff.
+/// A key as text: text keys in quotes if they look like another kind; 12; 0x00ff.
 std::string key_text(const StoreKey& key);
 /// "abc", 12, {"bytes": base64}: as in JSON lines.
 nlohmann::ordered_json key_json(const StoreKey& key);
 
-/// For reading. All that is read is checked.
+/// Opens a store for reading and checks all that is read.
 Store open_to_read(const std::string& path);
 
-/// A bar on the terminal, and Ctrl-C, for long work on a store.
+/// A progress bar and Ctrl-C handling for long operations on a store.
 class StoreWatch {
  public:
-  /// `label`: a path, of which the last name is shown.
+  /// `label`: a path; its last name is shown.
   StoreWatch(const std::string& label, bool json, bool guarded = true);
-  /// Says false after Ctrl-C. Must not outlive this.
+  /// A callback that returns false after Ctrl-C. Must not outlive this object.
   StoreProgress progress();
   /// Throws Interrupted after Ctrl-C.
   void finish();

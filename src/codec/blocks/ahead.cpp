@@ -58,11 +58,11 @@ const std::vector<Block>& BlocksAhead::decode(Bytes stored, MutableBytes into) {
             stored.subspan(static_cast<std::size_t>(block.stored_offset), static_cast<std::size_t>(block.stored_size)),
             {plain + block.plain_offset, static_cast<std::size_t>(block.plain_size)});
         good[i] = 1;
-      } catch (...) {  // reading in order says what is wrong
+      } catch (...) {  // reading in order reports the error
       }
     }
   };
-  constexpr std::size_t parallel_bytes = std::size_t{256} << 10;  // below, threads cost more than they save
+  constexpr std::size_t parallel_bytes = std::size_t{256} << 10;  // for less, threads cost more than they save
   if (plain_size() < parallel_bytes) {
     work();
   } else {
@@ -85,7 +85,7 @@ std::size_t BlocksAhead::give(MutableBytes into) {
   return count;
 }
 
-/// The block of the last byte given; null where none was.
+/// The block of the last byte returned; null if there is none.
 const Block* BlocksAhead::current() const noexcept {
   const auto end = [](const Block& block) { return block.plain_offset + block.plain_size; };
   const auto found = std::find_if(blocks_.begin(), blocks_.end(), [&](const Block& b) { return end(b) >= given_; });

@@ -14,15 +14,16 @@
 namespace stele {
 namespace {
 
-// An index that claims a larger block is not used. What such a file says is then read in order, in bounded memory.
+// An index that claims a larger block is not used. The file is then read in order, in bounded memory.
 constexpr std::uint64_t max_plain_block = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_stored_block = 2 * max_plain_block;
-// What is kept and decoded ahead, and what compressed bytes are held at once; a single block may be larger.
+// Limits the blocks that are kept and decoded ahead, and the compressed bytes held at once. A single block may be
+// larger.
 constexpr std::uint64_t most_kept = std::uint64_t{96} << 20;
 constexpr std::uint64_t most_in_flight = std::uint64_t{32} << 20;
 constexpr std::size_t small_buffer = std::size_t{4} << 20;  // not worth freeing
 
-/// Reads another Source in order by read_at() alone, which others may call meanwhile.
+/// Reads another Source in order, but only by read_at(), which others may call at the same time.
 class AtSource final : public Source {
  public:
   explicit AtSource(const Source& source) : source_(source), size_(source.size().value_or(0)) {}
@@ -63,24 +64,24 @@ bool usable(std::span<const Block> blocks, std::uint64_t file_size) {
   return true;
 }
 
-/// A block of which a part was asked for, or will be.
+/// A block of which a part was requested, or will be.
 struct BlockSource::Kept {
   enum class State : std::uint8_t { empty, waiting, decoding, ready };
   const Block* block = nullptr;
   State state = State::empty;
   unsigned readers = 0;
-  std::uint64_t used = 0;  // when, by clock_
+  std::uint64_t used = 0;  // clock_ at the last use
   std::vector<std::byte> plain;
-  std::uint64_t bytes = 0;  // what `plain` takes, or will
+  std::uint64_t bytes = 0;  // size of `plain`, or its size once it is decoded
 };
 
-/// What calls and helpers share.
+/// State shared by calls and helper threads.
 struct BlockSource::Ahead {
   Pool<Decoding> decodings;
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::vector<std::unique_ptr<Kept>> kept;
-  const Block* last = nullptr;  // of which a part was read
+  const Block* last = nullptr;  // the last block of which a part was read
   std::uint64_t in_flight = 0;  // stored bytes that are being decoded
   std::uint64_t clock = 0;
   bool stopping = false;
@@ -91,21 +92,21 @@ struct BlockSource::Ahead {
   Kept* place_for(const Block& block) noexcept;
 };
 
-/// The plain bytes as the codec gives them in order. Thread-safe.
+/// The plain bytes as the codec decodes them in order. Thread-safe.
 class BlockSource::Reference {
  public:
   Reference(const Source& stored, const Codec& codec, const DecodeOptions& options)
       : stored_(stored), codec_(codec), options_(options) {}
 
-  /// Gives the plain bytes of a block of a file of `size`, which cannot be decoded by itself for `reason`, or throws
-  /// what is wrong with the file.
+  /// Reads the plain bytes of a block that could not be decoded by itself, for `reason`, in a file of `size` bytes.
+  /// Throws the file's error if it has one.
   void read(const Block& block, std::uint64_t size, MutableBytes plain, const Error& reason) {
     const std::lock_guard lock(mutex_);
     if (!judged_) {
       judge(size, reason);
     }
     if (failed_) {
-      // Where both ways find the same, the message is the one that names the block.
+      // If both ways find the same error, use the message that names the block.
       throw failed_->code() == reason.code() ? reason : *failed_;
     }
     if (in_order_ == nullptr || block.plain_offset < position_) {
@@ -140,7 +141,7 @@ class BlockSource::Reference {
     return count;
   }
 
-  /// What is there was there when the file was judged, unless someone has changed it since.
+  /// These bytes existed when the file was judged, unless someone has changed it since.
   std::size_t go_on(MutableBytes into, const Error& reason) {
     const std::size_t count = next(into);
     if (count == 0) {
@@ -149,7 +150,7 @@ class BlockSource::Reference {
     return count;
   }
 
-  /// Reads the whole file.
+  /// Reads the whole file and records its error, if any.
   void judge(std::uint64_t size, const Error& reason) {
     judged_ = true;
     try {
@@ -162,7 +163,7 @@ class BlockSource::Reference {
         failed_ = reason;
       }
     } catch (const Error& error) {
-      failed_ = error.code() == Errc::unsupported ? reason : error;  // that of a codec which knows of blocks only
+      failed_ = error.code() == Errc::unsupported ? reason : error;  // the error of a codec that can only decode blocks
     }
     in_order_.reset();
   }
@@ -170,13 +171,13 @@ class BlockSource::Reference {
   const Source& stored_;
   const Codec& codec_;
   const DecodeOptions options_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   bool judged_ = false;
   std::optional<Error> failed_;
   std::unique_ptr<AtSource> from_;
   std::unique_ptr<Source> in_order_;
   std::uint64_t position_ = 0;  // of in_order_
-  unsigned passes_left_ = 4;    // so that no file takes time without end
+  unsigned passes_left_ = 4;    // bounds the time that a file can take
 };
 
 BlockSource::BlockSource(std::unique_ptr<Source> stored, const Codec& codec, BlockIndex index,
@@ -210,7 +211,7 @@ std::size_t BlockSource::read(MutableBytes into) {
   return count;
 }
 
-/// The last block that begins at or before `offset` holds it, as those of no bytes come before.
+/// The last block that begins at or before `offset` contains it: empty blocks come first.
 const Block& BlockSource::block_at(std::uint64_t offset) const {
   return *std::prev(std::upper_bound(blocks_.begin(), blocks_.end(), offset,
                                      [](std::uint64_t at, const Block& block) { return at < block.plain_offset; }));
@@ -247,7 +248,7 @@ std::uint64_t BlockSource::next_cut(std::uint64_t offset) const {
   return block.plain_offset + block.plain_size;
 }
 
-/// The format has nothing behind its last block that is not checked, but the Source of the file may.
+/// Everything the format has after its last block is checked, but the Source may have more bytes.
 void BlockSource::finish() {
   stored_->seek(stored_->size().value_or(0));
   stored_->finish();
@@ -316,7 +317,7 @@ void BlockSource::decode_stored(const Block& block, MutableBytes plain, Decoding
   }
 }
 
-/// A part of a block, or the whole, with nothing that other calls have a part in.
+/// Reads a part of a block, or all of it, without sharing anything with other calls.
 void BlockSource::read_alone(const Block& block, std::size_t skip, MutableBytes into) const {
   std::vector<std::byte> whole;
   MutableBytes plain = into;
@@ -349,7 +350,8 @@ BlockSource::Kept* BlockSource::Ahead::find(const Block& block) const noexcept {
   return nullptr;
 }
 
-/// Whichever was used longest ago; null where all are in use. With `other_than`, another one that holds memory.
+/// The least recently used place that is free; null if all are in use. With `other_than`, another one that holds
+/// memory.
 BlockSource::Kept* BlockSource::Ahead::free_place(const Kept* other_than) const noexcept {
   Kept* oldest = nullptr;
   for (const auto& one : kept) {
@@ -367,7 +369,7 @@ BlockSource::Kept* BlockSource::Ahead::free_place(const Kept* other_than) const 
   return oldest;
 }
 
-/// A place that is to hold a block, for which others are given up; null where all are in use, or too much is.
+/// A place for a block; evicts others if necessary. Null if all are in use or too much memory is.
 BlockSource::Kept* BlockSource::Ahead::place_for(const Block& block) noexcept {
   Kept* const place = free_place();
   if (place == nullptr) {
@@ -400,14 +402,14 @@ BlockSource::Kept* BlockSource::Ahead::place_for(const Block& block) noexcept {
   return place;
 }
 
-/// Decodes the block of a place; without the lock meanwhile.
+/// Decodes the block of a place; releases the lock while it decodes.
 void BlockSource::decode_kept(Kept& kept, std::unique_lock<std::mutex>& lock) const {
   kept.state = Kept::State::decoding;
   const Block& block = *kept.block;
   lock.unlock();
   try {
     if (kept.plain.capacity() < block.plain_size) {
-      kept.plain = {};  // as growing takes both, and more than is asked for
+      kept.plain = {};  // growing would hold both buffers, and allocate more than requested
     }
     kept.plain.resize(static_cast<std::size_t>(block.plain_size));
     decode(block, kept.plain);
@@ -468,13 +470,13 @@ void BlockSource::read_whole(const Block& block, MutableBytes into) const {
       return;
     }
     if (kept != nullptr) {
-      kept->state = Kept::State::empty;  // nobody has begun with it
+      kept->state = Kept::State::empty;  // no thread has started to decode it
     }
   }
   decode(block, into);
 }
 
-/// Has the next blocks decoded where parts are read of one block after another. Called with the lock.
+/// Decodes the next blocks ahead when parts are read block after block. Called with the lock held.
 void BlockSource::look_ahead(const Block& block) const {
   const Block* before = std::exchange(ahead_->last, &block);
   if (options_.threads < 2 || before == nullptr || &block != before + 1) {
@@ -503,7 +505,7 @@ void BlockSource::look_ahead(const Block& block) const {
     if (ahead_->helpers.size() + 1 < options_.threads) {
       try {
         ahead_->helpers.emplace_back([this] { serve(); });
-      } catch (const std::exception&) {  // no thread is to be had: what waits is decoded when it is asked for
+      } catch (const std::exception&) {  // no thread could be started: blocks are decoded when requested
       }
     }
     ahead_->changed.notify_all();
@@ -521,7 +523,7 @@ void BlockSource::serve() const {
     }
     try {
       decode_kept(**waiting, lock);
-    } catch (...) {  // whoever asks for it will meet the error again
+    } catch (...) {  // the next request for the block gets the error again
     }
   }
 }

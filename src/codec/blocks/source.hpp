@@ -1,5 +1,5 @@
 #pragma once
-// The plain bytes of a compressed file whose blocks are known, at any offset.
+// The plain bytes of a compressed file with known blocks, readable at any offset.
 
 #include <memory>
 #include <mutex>
@@ -11,13 +11,13 @@
 
 namespace stele {
 
-/// A block that lies whole in a request is decoded to where it is wanted. Others are kept for the requests to come, and
-/// where these go from block to block, helpers decode the next ones ahead. Where a block is damaged, the file is read
-/// in order, and what comes of that counts, as the two ways must agree. A child of fork() has no helpers and may have
-/// copies of locks that they held: there each call decodes for itself.
+/// A block that lies completely in a request is decoded into the destination. Other blocks are kept for later requests;
+/// if these proceed from block to block, helper threads decode the next ones ahead. If a block is damaged, the file is
+/// read in order, and that result counts, because both ways must agree. A child of fork() has no helpers and may have
+/// copies of locks that they held, so there each call decodes for itself.
 class BlockSource final : public Source {
  public:
-  /// `codec` must outlive it; the index's blocks are usable().
+  /// `codec` must outlive this object; the blocks of the index must be usable().
   BlockSource(std::unique_ptr<Source> stored, const Codec& codec, BlockIndex index, const DecodeOptions& options);
   ~BlockSource() override;
 
@@ -30,11 +30,11 @@ class BlockSource final : public Source {
   void finish() override;
 
   const BlockIndex& index() const noexcept { return index_; }
-  /// The compressed file again; nothing can be read after that.
+  /// Returns the compressed file. Nothing can be read after that.
   std::unique_ptr<Source> take_stored() { return std::move(stored_); }
 
  private:
-  /// What one call in progress needs to decode.
+  /// What one call in progress needs for decoding.
   struct Decoding {
     std::unique_ptr<BlockDecoder> decoder;
     std::vector<std::byte> stored;
@@ -57,7 +57,7 @@ class BlockSource final : public Source {
   const Codec& codec_;
   const DecodeOptions options_;
   const BlockIndex index_;
-  const std::vector<Block>& blocks_;  // of index_
+  const std::vector<Block>& blocks_;  // the blocks of index_
   const std::uint64_t size_;
   std::uint64_t position_ = 0;
 
@@ -66,8 +66,8 @@ class BlockSource final : public Source {
   const ProcessOwned<Ahead> ahead_;
 };
 
-/// Whether blocks lie without gaps in the plain bytes, in order in the file and inside it, are small enough to be
-/// allocated on the word of the file, and are not too many for it.
+/// Whether the blocks have no gaps in the plain bytes, are in order in the file and inside it, are small enough to be
+/// allocated without further checks, and are not too many for the file.
 bool usable(std::span<const Block> blocks, std::uint64_t file_size);
 
 }  // namespace stele

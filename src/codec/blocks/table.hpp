@@ -1,5 +1,5 @@
 #pragma once
-// The block index that stands behind the blocks of formats that have none of their own (lz4.cpp, block_codec.cpp):
+// The block index after the blocks, for formats without an index of their own (lz4.cpp, block_codec.cpp):
 //
 //   { u32 stored size  u32 plain size }*  u64 XXH3-64 of these  u32 count  u32 magic        (all little-endian)
 
@@ -19,20 +19,20 @@ constexpr std::size_t most_table_blocks = std::size_t{1} << 28;
 
 constexpr std::uint64_t block_table_size(std::uint64_t blocks) { return blocks * 8 + 16; }
 
-/// Appends the table of at most most_table_blocks.
+/// Appends the table; it holds at most most_table_blocks blocks.
 void append_block_table(std::span<const Block> blocks, std::vector<std::byte>& out);
 
 /// A table found at the end of a file.
 struct BlockTable {
   std::vector<Block> blocks;
-  std::uint64_t offset = 0;  // of its first byte
+  std::uint64_t offset = 0;  // offset of its first byte
 };
 
-/// The table at the end of a file whose first block begins at `first_block`, or nothing where there is none, its
-/// checksum is wrong, or its blocks would reach into it.
+/// The table at the end of a file whose first block begins at `first_block`. Nothing if there is none, its checksum is
+/// wrong, or its blocks would overlap it.
 std::optional<BlockTable> find_block_table(Peek& file, std::uint64_t first_block);
 
-/// The blocks that a reader has met, to be compared with the table behind them in constant memory.
+/// Summarizes the blocks that a reader met, to compare them with the table in constant memory.
 class BlockTally {
  public:
   enum class Result : std::uint8_t { same, different, truncated };
@@ -40,7 +40,7 @@ class BlockTally {
   void add(std::uint64_t stored_size, std::uint64_t plain_size);
   void reset();
   std::uint64_t count() const noexcept { return count_; }
-  /// Takes a table and compares.
+  /// Reads a table and compares it.
   Result compare(Intake& in) const;
 
  private:

@@ -7,13 +7,13 @@
 
 namespace stele {
 
-/// A block on its way, or a task. Owned by the thread that claimed it until it has ended, else by the caller.
+/// A block in progress, or a task. The thread that claimed it owns it until it is finished; otherwise the caller does.
 struct BlockWriter::Job {
   enum class State : std::uint8_t { waiting, running, ended };
   State state = State::ended;
   Bytes plain;
-  std::vector<std::byte> own;       // the plain bytes, where they are the writer's
-  const MakeBytes* make = nullptr;  // or who makes them
+  std::vector<std::byte> own;       // the plain bytes, if the writer owns them
+  const MakeBytes* make = nullptr;  // or the function that makes them
   std::uint64_t offset = 0;         // in its run
   std::size_t size = 0;
   const std::function<void()>* task = nullptr;
@@ -25,12 +25,12 @@ struct BlockWriter::Job {
 struct BlockWriter::Worker {
   std::unique_ptr<BlockEncoder> encoder;
   std::vector<std::byte> made;
-  std::jthread thread;  // none for the calling thread
+  std::jthread thread;  // empty for the calling thread
 };
 
 BlockWriter::BlockWriter(Sink& to, const Codec& codec, int level, unsigned threads)
     : to_(to), codec_(codec), level_(level), threads_(threads), self_(std::make_unique<Worker>()) {
-  // One more than threads would do to keep all busy; another lets them go on while the caller writes.
+  // One more job than threads keeps all of them busy; another lets them continue while the caller writes.
   const std::size_t size = threads_ == 1 ? 1 : threads_ + 2;
   for (std::size_t i = 0; i < size; ++i) {
     ring_.push_back(std::make_unique<Job>());
@@ -78,7 +78,7 @@ void BlockWriter::put_task(const std::function<void()>& task) {
   submit();
 }
 
-/// The place of the next job, emptied.
+/// The slot of the next job, cleared.
 BlockWriter::Job& BlockWriter::free_job() {
   try {
     while (submitted_ - retired_ == ring_.size()) {
@@ -116,7 +116,7 @@ void BlockWriter::start_helper() {
     auto worker = std::make_unique<Worker>();
     worker->thread = std::jthread([this, &worker = *worker] { serve(worker); });
     helpers_.push_back(std::move(worker));
-  } catch (const std::exception&) {  // no thread or no memory is to be had: those that are there do the work
+  } catch (const std::exception&) {  // no thread or no memory: the existing threads do the work
   }
 }
 
@@ -137,7 +137,7 @@ void BlockWriter::serve(Worker& worker) {
   }
 }
 
-/// Does a job that waits for a thread on this one. Returns false where there is none.
+/// Runs a waiting job on this thread. Returns false if there is none.
 bool BlockWriter::help() {
   Job* job = nullptr;
   {
@@ -178,7 +178,7 @@ void BlockWriter::run(Job& job, Worker& worker) noexcept {
   }
 }
 
-/// Waits for the oldest job and writes it.
+/// Waits for the oldest job and writes its result.
 void BlockWriter::retire() {
   Job& job = *ring_[retired_ % ring_.size()];
   for (;;) {
@@ -237,7 +237,7 @@ void BlockWriter::settle() {
       }
     }
     if (error != nullptr) {
-      retire_all();  // throws it, behind what comes before
+      retire_all();  // throws its exception after the earlier blocks are written
     }
   } catch (...) {
     abandon();

@@ -1,6 +1,6 @@
 #pragma once
-// Compresses blocks on several threads and writes them in order: a ring of a few blocks more than there are threads, so
-// that memory is bounded whatever the size of what is written.
+// Compresses blocks on several threads and writes them in order. A ring with a few more blocks than threads bounds the
+// memory, whatever the size of the output.
 
 #include <condition_variable>
 #include <cstdint>
@@ -15,32 +15,33 @@
 
 namespace stele {
 
-/// Makes the bytes of a run from `offset` on, as many as `into` holds. Called by several threads at once.
+/// Makes the bytes of a run at `offset`, as many as `into` holds. Called by several threads at once.
 using MakeBytes = std::function<void(std::uint64_t offset, MutableBytes into)>;
 
-/// The thread that calls is the first worker and the only one that writes; others are started once two blocks wait.
-/// Not thread-safe. After an exception nothing more may be put.
+/// The calling thread is the first worker and the only one that writes. Other threads are started once two blocks wait.
+/// Not thread-safe. After an exception, nothing more may be put.
 class BlockWriter {
  public:
-  /// `to` and `codec` must outlive it.
+  /// `to` and `codec` must outlive this object.
   BlockWriter(Sink& to, const Codec& codec, int level, unsigned threads);
   BlockWriter(const BlockWriter&) = delete;
   BlockWriter& operator=(const BlockWriter&) = delete;
   ~BlockWriter();
 
-  /// A block of bytes that stay until settle() has returned.
+  /// Adds a block. The bytes must stay valid until settle() returns.
   void put(Bytes plain);
-  /// A block of bytes to keep; `plain` gets the memory of an earlier block in exchange and is empty then.
+  /// Adds a block and takes its memory; `plain` gets the memory of an earlier block in exchange and is empty
+  /// afterwards.
   void put_owned(std::vector<std::byte>& plain);
-  /// A block of `size` bytes of a run that `make` makes; `make` stays until settle() has returned.
+  /// Adds a block of `size` bytes of a run that `make` makes. `make` must stay valid until settle() returns.
   void put_made(const MakeBytes& make, std::uint64_t offset, std::size_t size);
-  /// Something to be done beside, such as a checksum; `task` stays until settle() has returned.
+  /// Adds a task that runs in parallel, such as a checksum. `task` must stay valid until settle() returns.
   void put_task(const std::function<void()>& task);
-  /// Returns once nothing that was put is needed any more. Throws what a worker has thrown.
+  /// Returns when nothing that was put is used any more. Throws the exception of a worker.
   void settle();
-  /// Lets go of all that was put: what has not begun is dropped, what runs is waited for. After an exception.
+  /// Discards everything that was put: drops queued jobs and waits for running ones. For use after an exception.
   void abandon() noexcept;
-  /// Writes all that is left and what stands behind the last block.
+  /// Writes everything that is left, and what the format has after the last block.
   void finish();
 
  private:
@@ -63,18 +64,18 @@ class BlockWriter {
   const int level_;
   const unsigned threads_;
 
-  std::mutex mutex_;  // guards the states of jobs and the three counters
+  std::mutex mutex_;  // guards the job states and the three counters
   std::condition_variable work_came_;
   std::condition_variable job_ended_;
   std::vector<std::unique_ptr<Job>> ring_;
   std::uint64_t retired_ = 0;    // jobs written, in order
-  std::uint64_t claimed_ = 0;    // jobs some thread has taken
-  std::uint64_t submitted_ = 0;  // jobs that are there
+  std::uint64_t claimed_ = 0;    // jobs taken by a thread
+  std::uint64_t submitted_ = 0;  // jobs added
   bool stopping_ = false;
 
   std::unique_ptr<Worker> self_;
   std::vector<std::unique_ptr<Worker>> helpers_;
-  std::vector<std::byte> out_;  // what the codec puts before and behind the blocks
+  std::vector<std::byte> out_;  // the codec's bytes before and after the blocks
   std::vector<Block> blocks_;
   std::uint64_t plain_ = 0;
   std::uint64_t stored_ = 0;

@@ -1,8 +1,8 @@
-// The files of a codec of one's own:
+// The file format of user-defined codecs:
 //
 //   magic  { u32 stored size  u32 plain size  u64 XXH3-64 of the plain block  block }*  u32 0  u32 0  block table
 //
-// all little-endian. A block whose two sizes are the same is stored as it is; none is stored larger.
+// All numbers are little-endian. If both sizes are equal, the block is stored uncompressed; no block is stored larger.
 
 #include "stele/block_codec.hpp"
 
@@ -25,13 +25,13 @@ constexpr std::size_t least_magic_size = 4;
 constexpr std::size_t most_magic_size = 12;
 constexpr std::size_t largest_block = std::size_t{64} << 20;
 constexpr std::size_t block_header_size = 16;
-constexpr std::size_t end_mark_size = 8;  // both sizes of a block, 0
+constexpr std::size_t end_mark_size = 8;  // both sizes of a block are 0
 
 using Functions = std::shared_ptr<const BlockFunctions>;
 
 Bytes bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-/// What stands before a block.
+/// The header of a block.
 struct BlockHeader {
   std::size_t stored_size = 0;
   std::size_t plain_size = 0;
@@ -42,7 +42,7 @@ BlockHeader read_block_header(const std::byte* from) {
   return {load_le<std::uint32_t>(from), load_le<std::uint32_t>(from + 4), load_le<std::uint64_t>(from + 8)};
 }
 
-/// Fills `plain`, whose size is the header's. Throws: Error(damaged).
+/// Fills `plain`, which has the size from the header. Throws: Error(damaged).
 void decode_block(const BlockFunctions& functions, const BlockHeader& header, Bytes stored, MutableBytes plain) {
   if (stored.size() == plain.size()) {
     std::copy(stored.begin(), stored.end(), plain.begin());
@@ -67,7 +67,7 @@ class FunctionsEncoder final : public BlockEncoder {
     out.resize(data);
     functions_->compress(plain, level_, out);
     if (out.size() < data) {
-      fail(Errc::invalid_argument, functions_->name + ": the function that compresses has taken bytes away");
+      fail(Errc::invalid_argument, functions_->name + ": the compress function removed bytes from its output");
     }
     if (out.size() - data >= plain.size()) {
       out.resize(data);
@@ -89,7 +89,7 @@ class FunctionsDecoder final : public BlockDecoder {
   explicit FunctionsDecoder(Functions functions) : functions_(std::move(functions)) {}
 
   void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
-    const BlockHeader header = read_block_header(stored.data());  // index() lists no shorter ones
+    const BlockHeader header = read_block_header(stored.data());  // index() lists no shorter blocks
     if (header.stored_size != stored.size() - block_header_size || header.plain_size != plain.size()) {
       fail(Errc::damaged, "its sizes are not those in the index");
     }
@@ -100,7 +100,7 @@ class FunctionsDecoder final : public BlockDecoder {
   const Functions functions_;
 };
 
-/// Reads files behind one another in order.
+/// Reads concatenated files in order.
 class FunctionsSource final : public StreamsSource {
  public:
   FunctionsSource(Source& stored, Functions functions, bool whole)
@@ -140,8 +140,8 @@ class FunctionsSource final : public StreamsSource {
     return count;
   }
 
-  /// Decodes the next block, or ends the file and returns false. Memory for the plain bytes, at most 64 MiB, is taken
-  /// once all stored ones have arrived.
+  /// Decodes the next block. At the end of the file, ends it and returns false. Memory for the plain bytes, at most 64
+  /// MiB, is allocated after all stored bytes have arrived.
   bool read_block() {
     std::array<std::byte, block_header_size> bytes{};
     const MutableBytes sizes = MutableBytes(bytes).first(end_mark_size);
@@ -164,7 +164,7 @@ class FunctionsSource final : public StreamsSource {
     return true;
   }
 
-  /// Takes bytes as they come, and memory with them.
+  /// Reads bytes and allocates memory as they arrive.
   void take_stored(std::size_t size) {
     constexpr std::size_t step = std::size_t{1} << 20;
     stored_.clear();
@@ -190,7 +190,7 @@ class FunctionsSource final : public StreamsSource {
   BlockTally tally_;
   std::vector<std::byte> stored_;
   std::vector<std::byte> plain_;
-  std::size_t begin_ = 0;  // of what is not yet given
+  std::size_t begin_ = 0;  // start of the bytes that were not returned yet
 };
 
 class BlockCodec final : public Codec {
@@ -283,7 +283,7 @@ std::shared_ptr<const Codec> block_codec(BlockFunctions functions) {
   }
   const auto [lowest, highest, standard] = functions.levels;
   if (lowest > standard || standard > highest) {
-    refuse(functions, "its standard level is none of its levels");
+    refuse(functions, "its standard level is not one of its levels");
   }
   for (const std::string& extension : functions.extensions) {
     if (extension.size() < 2 || extension.front() != '.') {

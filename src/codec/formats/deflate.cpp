@@ -37,7 +37,7 @@ class ZlibDeflate final : public Deflate {
   ~ZlibDeflate() override { deflateEnd(&stream_); }
 
   std::size_t bound(std::size_t plain_size) override {
-    constexpr std::size_t flush_size = 16;  // the bits that are left, and the empty block that marks the place
+    constexpr std::size_t flush_size = 16;  // the remaining bits, and the empty block of the flush
     return deflateBound(&stream_, static_cast<uLong>(plain_size)) + flush_size;
   }
   std::size_t operator()(Bytes plain, MutableBytes into) override {
@@ -60,7 +60,7 @@ class ZlibDeflate final : public Deflate {
 };
 
 #if STELE_WITH_LIBDEFLATE
-/// Whole streams only: the library has no flush.
+/// Whole streams only: libdeflate has no flush.
 class LibDeflate final : public Deflate {
  public:
   explicit LibDeflate(int level) : compressor_(libdeflate_alloc_compressor(level)) {
@@ -97,7 +97,7 @@ class IsalDeflate final : public Deflate {
   }
 
   std::size_t bound(std::size_t plain_size) override {
-    constexpr std::size_t stored_block = 65535;  // what deflate keeps as it is, in 5 bytes more
+    constexpr std::size_t stored_block = 65535;  // the largest stored block of deflate; it takes 5 bytes more
     return plain_size + 5 * (plain_size / stored_block + 1) + 64;
   }
   std::size_t operator()(Bytes plain, MutableBytes into) override {
@@ -107,7 +107,7 @@ class IsalDeflate final : public Deflate {
     stream_.level_buf_size = static_cast<std::uint32_t>(buffer_.size());
     stream_.flush = end_ == DeflateEnd::full_flush ? FULL_FLUSH : NO_FLUSH;
     stream_.end_of_stream = end_ == DeflateEnd::full_flush ? 0 : 1;
-    // The library only reads what next_in points to.
+    // ISA-L does not write through next_in.
     stream_.next_in = const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(plain.data()));
     stream_.avail_in = static_cast<std::uint32_t>(plain.size());
     stream_.next_out = reinterpret_cast<std::uint8_t*>(into.data());
@@ -165,7 +165,7 @@ class BlockInflate final : public Inflate {
       return false;
     }
     inflateReset(&stream_);
-    Bytef none = 0;  // zlib takes no null pointer
+    Bytef none = 0;  // zlib does not accept a null pointer
     stream_.next_in = zlib_bytes(stored);
     stream_.avail_in = static_cast<uInt>(stored.size());
     stream_.next_out = plain.empty() ? &none : reinterpret_cast<Bytef*>(plain.data());
@@ -203,7 +203,7 @@ std::uint32_t adler32_of(std::uint32_t adler, Bytes bytes) {
 }
 
 std::uint32_t adler32_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size) {
-  constexpr std::uint64_t base = 65521;  // the checksum takes the size by its remainder only
+  constexpr std::uint64_t base = 65521;  // the checksum depends only on the size modulo this
   return static_cast<std::uint32_t>(adler32_combine(first, second, static_cast<z_off_t>(size % base)));
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// Deflate, RFC 1951, and its checksums: what gzip.cpp and zlib.cpp share. Blocks are compressed by ISA-L or libdeflate
-// and decompressed by libdeflate, streams are decompressed by ISA-L, as far as these libraries are there; the rest is
-// zlib's.
+// Deflate (RFC 1951) and its checksums, for the gzip and zlib formats. ISA-L or libdeflate compresses blocks,
+// libdeflate decompresses blocks, and ISA-L decompresses streams, as far as these libraries are available; otherwise
+// zlib does.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace stele {
 
 std::uint32_t crc32_of(std::uint32_t crc, Bytes bytes);
 std::uint32_t adler32_of(std::uint32_t adler, Bytes bytes);
-/// The checksum of two pieces behind one another, the second of `size` bytes.
+/// The checksum of two consecutive pieces; the second has `size` bytes.
 std::uint32_t adler32_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size);
 
 constexpr std::size_t most_deflated = std::size_t{1} << 30;  // plain bytes of a block
@@ -23,11 +23,11 @@ constexpr std::uint64_t most_expansion = 1100;               // deflate reaches 
 
 /// How the deflate stream of a block ends.
 enum class DeflateEnd : std::uint8_t {
-  final_block,  // as a stream by itself
-  full_flush,   // at a byte, so that the stream can go on with a block that does not look back
+  final_block,  // a complete stream
+  full_flush,   // at a byte boundary; the next block does not refer to earlier data
 };
 
-/// Compresses blocks, each by itself.
+/// Compresses blocks independently.
 class Deflate {
  public:
   Deflate() = default;
@@ -35,9 +35,9 @@ class Deflate {
   Deflate& operator=(const Deflate&) = delete;
   virtual ~Deflate() = default;
 
-  /// Room that is enough for any block of `plain_size` bytes, at most most_deflated.
+  /// A size that suffices for any block of `plain_size` bytes, at most most_deflated.
   virtual std::size_t bound(std::size_t plain_size) = 0;
-  /// Returns the size of what it stores. Throws: Error(io) where the library fails.
+  /// Returns the stored size. Throws: Error(io) if the library fails.
   virtual std::size_t operator()(Bytes plain, MutableBytes into) = 0;
 };
 
@@ -60,14 +60,14 @@ class Inflate {
 
 std::unique_ptr<Inflate> make_inflate(Inflate::Format format);
 
-/// Decompresses deflate streams in order, in bounded memory. ISA-L accepts sets of codes that are not complete, which
-/// zlib does not; so all that reads a format in order decodes by this class.
+/// Decompresses deflate streams in order, in bounded memory. ISA-L accepts incomplete code sets, which zlib rejects.
+/// All in-order readers use this class, so that they agree.
 class StreamInflate {
  public:
   struct Step {
-    std::size_t used = 0;    // bytes taken
-    std::size_t made = 0;    // bytes given
-    std::size_t unused = 0;  // the last bytes that earlier calls have taken, seven at most, which lie behind the stream
+    std::size_t used = 0;    // bytes consumed
+    std::size_t made = 0;    // bytes produced
+    std::size_t unused = 0;  // the last consumed bytes, at most seven, that are after the end of the stream
   };
 
   StreamInflate();
@@ -77,15 +77,15 @@ class StreamInflate {
 
   /// Begins a new stream.
   void begin();
-  /// Goes on with `stored`, which may be empty only if not starved(). Returns nothing for what is not deflate.
+  /// Continues with `stored`, which may be empty only if not starved(). Returns nothing for invalid deflate data.
   std::optional<Step> operator()(Bytes stored, MutableBytes into);
 
-  /// Whether all that was given is used up and the stream goes on: only then is it sure that more follows.
+  /// Whether all input is used up and the stream has not ended. Only then more input must follow.
   bool starved() const noexcept { return starved_; }
   bool ended() const noexcept { return ended_; }
-  /// Whether a deflate block has ended at the last bit of a byte and another one follows. Tells only where it starves.
+  /// Whether a deflate block ended at a byte boundary and another one follows. Valid only while starved().
   bool between_blocks() const noexcept;
-  /// What was wrong.
+  /// The message of the last error.
   std::string error() const;
 
  private:

@@ -1,5 +1,5 @@
-// Zstandard, RFC 8878. Files of stele are frames of one block each with content size and checksum; behind two or more
-// stands the seek table of zstd's contrib/seekable_format, a skippable frame:
+// Zstandard, RFC 8878. A file written by stele has frames of one block each with content size and checksum. Two or more
+// are followed by the seek table of zstd's contrib/seekable_format, a skippable frame:
 //
 //   u32 0x184D2A5E  u32 size  { u32 size of the frame  u32 size of the plain block }*  u32 count  u8 0  u32 0x8F92EAB1
 
@@ -34,13 +34,13 @@ constexpr std::size_t least_frame_size = 9;
 
 constexpr int most_window_log = sizeof(std::size_t) == 4 ? 30 : 31;  // ZSTD_WINDOWLOG_MAX; each window is checked here
 
-constexpr std::size_t before_header = 5;  // the magic number and the byte that says how long the header is
+constexpr std::size_t before_header = 5;  // the magic number and the byte that gives the length of the header
 constexpr std::size_t most_header_size = 18;
 constexpr std::size_t block_header_size = 3;
 
-/// What the header of a frame says.
+/// The fields of a frame header.
 struct FrameHeader {
-  std::size_t size = 0;  // of the header, with the magic number
+  std::size_t size = 0;  // of the header, including the magic number
   bool single_segment = false;
   bool checksum = false;
   bool reserved = false;
@@ -49,7 +49,7 @@ struct FrameHeader {
   std::uint64_t window = 0;
 };
 
-/// The size of a header by the byte behind the magic number.
+/// The size of a header, given the byte after the magic number.
 std::size_t header_size(std::byte descriptor) {
   constexpr std::array<std::size_t, 4> id_sizes = {0, 1, 2, 4};
   const auto bits = std::to_integer<unsigned>(descriptor);
@@ -58,7 +58,7 @@ std::size_t header_size(std::byte descriptor) {
   return before_header + (single_segment ? 0 : 1) + id_sizes[bits & 3] + content_size;
 }
 
-/// Reads a whole header, of header_size() bytes.
+/// Reads a complete header of header_size() bytes.
 FrameHeader read_header(const std::byte* bytes) {
   const auto bits = std::to_integer<unsigned>(bytes[4]);
   FrameHeader header{.size = header_size(bytes[4]),
@@ -84,10 +84,10 @@ FrameHeader read_header(const std::byte* bytes) {
 constexpr const char* window_too_large = "its window is larger than limits.window allows";
 constexpr const char* wrong_plain_size = "its plain size is wrong";
 
-/// What the header of a block says.
+/// The fields of a block header.
 struct BlockHeader {
   bool last = false;
-  unsigned type = 0;  // as it is, one byte repeated, compressed, reserved
+  unsigned type = 0;  // raw, RLE, compressed, reserved
   std::uint64_t size = 0;
 
   std::uint64_t stored_size() const { return block_header_size + (type == 1 ? 1 : size); }
@@ -151,7 +151,7 @@ class ZstdDecoder final : public BlockDecoder {
   explicit ZstdDecoder(std::uint64_t window) : window_(window) {}
 
   void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
-    // The library would also take several frames, and skippable ones.
+    // libzstd would also accept several frames, and skippable ones.
     if (stored.size() < 4 || load_le<std::uint32_t>(stored.data()) != frame_magic ||
         ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
       fail(Errc::damaged, "not one zstd frame");
@@ -172,7 +172,7 @@ class ZstdDecoder final : public BlockDecoder {
   }
 
  private:
-  /// Whether no block is larger than the window allows, which the library checks only where it decodes in steps.
+  /// Whether no block is larger than the window allows. libzstd checks this only when it decodes in steps.
   static bool blocks_fit(Bytes blocks, std::uint64_t window) {
     constexpr std::uint64_t most = std::uint64_t{128} << 10;
     for (BlockHeader block; !block.last; blocks = blocks.subspan(static_cast<std::size_t>(block.stored_size()))) {
@@ -191,11 +191,11 @@ class ZstdDecoder final : public BlockDecoder {
     return size;
   }
 
-  /// The bytes behind the magic number come apart from it, as the library would otherwise take all at once.
+  /// Passes the bytes after the magic number separately; otherwise libzstd would decode everything at once.
   std::size_t decode_in_steps(Bytes stored, MutableBytes plain) {
     ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
     ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, most_window_log);
-    std::byte spare{};  // as a full output says nothing about the end
+    std::byte spare{};  // a full output does not show whether the frame has ended
     std::size_t made = 0;
     std::size_t piece = 4;
     while (true) {
@@ -226,7 +226,7 @@ class ZstdDecoder final : public BlockDecoder {
   const Decompressor context_ = make_decompressor();
 };
 
-/// A summary of the sizes of frames, to be compared with a seek table in constant memory.
+/// A summary of frame sizes, to compare them with a seek table in constant memory.
 class FrameSizes {
  public:
   void add(std::uint64_t stored, std::uint64_t plain) {
@@ -242,14 +242,14 @@ class FrameSizes {
   std::uint64_t sum_ = 0;
 };
 
-/// Whether a seek table of `size` bytes behind its header lists as many frames as `frames`. One that does not is of the
-/// last of several archives, where those before have one frame each and so no table.
+/// Whether a seek table of `size` bytes after its header lists as many frames as `frames`. If not, it belongs to the
+/// last of several archives, and the earlier ones have one frame each and no table.
 bool lists_as_many(const FrameSizes& frames, std::uint64_t size) {
   return size == frames.count() * 8 + seek_table_footer_size || size == frames.count() * 12 + seek_table_footer_size;
 }
 
-/// Whether a seek table, of `size` bytes behind its header, is that of `frames`, of which there are some. `need(bytes)`
-/// takes as many of its bytes.
+/// Whether a seek table, with `size` bytes after its header, matches `frames`, which is not empty. `need(bytes)` reads
+/// that many of its bytes.
 template <class Need>
 bool is_seek_table(const FrameSizes& frames, std::uint64_t size, const Need& need) {
   const std::uint64_t entries_size = size - seek_table_footer_size;
@@ -270,7 +270,7 @@ bool is_seek_table(const FrameSizes& frames, std::uint64_t size, const Need& nee
          load_le<std::uint32_t>(footer.data() + 5) == seek_table_end;
 }
 
-/// Reads frames in order, and takes exactly what they need: the library says how much that is.
+/// Reads frames in order and consumes exactly their bytes: libzstd says how many it needs.
 class ZstdSource final : public StreamsSource {
  public:
   ZstdSource(Source& stored, const DecodeOptions& options)
@@ -279,7 +279,7 @@ class ZstdSource final : public StreamsSource {
   }
 
  private:
-  /// Passes over skippable frames. Returns false at the end of the input.
+  /// Skips skippable frames. Returns false at the end of the input.
   bool begin() override {
     while (true) {
       stream_begins();
@@ -303,7 +303,7 @@ class ZstdSource final : public StreamsSource {
         ended_early();
       }
       if (*magic == seek_table_magic) {
-        sizes_ = {};  // what follows is the next archive's
+        sizes_ = {};  // the next archive begins
       }
     }
     begin_frame();
@@ -361,8 +361,8 @@ class ZstdSource final : public StreamsSource {
       if (out.pos > 0) {
         return out.pos;
       }
-      // Nothing came out of a call that had room for it, so all that is taken is used; the library gives up by itself
-      // on one that uses nothing of its input again and again.
+      // The call had room but produced nothing, so all input was used. libzstd fails by itself if it repeatedly uses no
+      // input.
       if (in_.ready().empty() && !in_.fill(wanted_)) {
         ended_early();
       }
@@ -370,7 +370,8 @@ class ZstdSource final : public StreamsSource {
     return 0;
   }
 
-  /// An archive of several frames has a seek table after them. Others may write none, and a frame of the next archive.
+  /// An archive of several frames has a seek table after them. Files of other programs may have none, and a frame may
+  /// belong to the next archive.
   bool settle() override {
     if (sizes_.count() > 1) {
       const std::uint64_t end = in_.position();
@@ -392,7 +393,7 @@ class ZstdSource final : public StreamsSource {
     return StreamsSource::settle();
   }
 
-  /// Reads the seek table of the frames read so far, of `size` bytes behind its header, and compares.
+  /// Reads the seek table of the frames so far, `size` bytes after its header, and compares it.
   void compare_seek_table(std::uint32_t size) {
     if (!is_seek_table(sizes_, size, [this](MutableBytes into) { need(into); })) {
       failed(Errc::damaged, "a seek table that contradicts the frames");
@@ -400,14 +401,14 @@ class ZstdSource final : public StreamsSource {
   }
 
   const Decompressor context_ = make_decompressor();
-  std::size_t wanted_ = 0;  // how many bytes the library asks for next
+  std::size_t wanted_ = 0;  // number of bytes libzstd wants next
   std::uint64_t frame_plain_ = 0;
   const std::uint64_t window_;
-  std::optional<std::uint64_t> content_size_;  // that the frame states
+  std::optional<std::uint64_t> content_size_;  // as stated by the frame
   FrameSizes sizes_;                           // of the frames of this archive
 };
 
-/// The blocks by the seek table at the end, or nothing where there is none that covers exactly the file.
+/// The blocks according to the seek table at the end; nothing if there is none that covers exactly the file.
 std::optional<std::vector<Block>> index_by_table(Peek& file) {
   constexpr std::size_t least_table_size = skippable_header_size + seek_table_footer_size;
   if (file.size() < least_table_size) {
@@ -451,7 +452,7 @@ std::optional<std::vector<Block>> index_by_table(Peek& file) {
   return blocks;
 }
 
-/// The frame at `offset` by its headers alone; or nothing where it does not give its plain size, is empty or too large
+/// The frame at `offset` according to its headers; nothing if it does not state its plain size, is empty, is too large
 /// to be a block, or is damaged.
 std::optional<Block> frame_at(Peek& file, std::uint64_t offset) {
   constexpr std::uint64_t most_plain_size = std::uint64_t{64} << 20;
@@ -487,11 +488,11 @@ std::optional<Block> frame_at(Peek& file, std::uint64_t offset) {
   return frame;
 }
 
-/// The blocks of a file of frames without a seek table. A single large frame is no block: it is read in order.
+/// The blocks of a file of frames without a seek table. A single large frame is not a block: it is read in order.
 std::optional<std::vector<Block>> index_by_frames(Peek& file) {
   const std::size_t most = most_blocks(file.size());
   std::vector<Block> blocks;
-  FrameSizes sizes;  // of the frames since the last seek table
+  FrameSizes sizes;  // frames since the last seek table
   std::uint64_t plain = 0;
   for (std::uint64_t offset = 0; offset < file.size();) {
     const std::uint64_t left = file.size() - offset;
@@ -543,7 +544,7 @@ class Zstd final : public Codec {
     static constexpr std::array<std::string_view, 2> list = {".zst", ".zstd"};
     return list;
   }
-  /// Also by the frame of four bytes that pzstd puts before its first, if nothing is known of what follows.
+  /// pzstd puts a frame of four bytes before its first; if nothing else is known, that is enough.
   bool recognises(Bytes first) const noexcept override {
     const Bytes frame = behind_skippable(first);
     return (frame.size() >= 4 && load_le<std::uint32_t>(frame.data()) == frame_magic) ||

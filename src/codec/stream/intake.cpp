@@ -54,7 +54,7 @@ bool Intake::extend(std::uint64_t limit) {
 bool Intake::have(std::size_t size) {
   assert(ahead());
   if (ready().size() < size) {
-    buffer_.reserve(begin_ + size + most_);  // as growing step by step takes more
+    buffer_.reserve(begin_ + size + most_);  // growing step by step allocates more
   }
   while (ready().size() < size) {
     if (!extend(1)) {
@@ -72,14 +72,14 @@ std::size_t Intake::get(MutableBytes into) {
   return stored_.peek(into).value_or(0);
 }
 
-/// When peeking: takes what was looked at, which is in the buffer already.
+/// When peeking: consumes the bytes that were peeked at, which are in the buffer already.
 void Intake::take_until(std::uint64_t position) {
   std::array<std::byte, 4096> scratch;
   while (source_at_ < position) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), position - source_at_));
     const std::size_t count = stored_.read(MutableBytes(scratch).first(want));
     if (count == 0) {
-      fail(Errc::io, "the input ends before what was seen of it");
+      fail(Errc::io, "the input ends before bytes that peek() returned");
     }
     source_at_ += count;
   }

@@ -1,6 +1,5 @@
 #pragma once
-// Reading compressed files in order. Each format's file is a series of streams; the format may call them members,
-// frames or files.
+// Reads compressed files in order. A file is a series of streams; a format may call them members, frames or files.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,45 +13,44 @@
 
 namespace stele {
 
-/// What one call of a decompressor did. Unless it has ended, it leaves room in the output only where it needs input.
+/// The result of one call of a decompressor. Unless it has ended, it leaves room in the output only if it needs input.
 struct Step {
-  std::size_t used = 0;  // of the stored bytes
-  std::size_t made = 0;  // plain bytes
-  bool ended = false;    // whether what it decodes is complete
+  std::size_t used = 0;  // stored bytes consumed
+  std::size_t made = 0;  // plain bytes produced
+  bool ended = false;    // the stream is complete
 };
 
-/// Reads streams in order. A format derives from it and says how a stream begins, goes on and ends. After an error it
-/// cannot be read on.
+/// Reads streams in order. A format derives from it and defines how a stream begins, continues and ends. After an
+/// error, nothing more can be read.
 class StreamsSource : public Source {
  public:
   /// Returns as soon as there are plain bytes.
   std::size_t read(MutableBytes into) final;
-  /// Reads what is left of the stream that the last read() was in; before that, of the first one. Returns 0 once that
-  /// stream has ended: then all of it was taken and checked, the block table of its archive too, and the compressed
-  /// Source stands at its end.
+  /// Reads the rest of the stream that the last read() was in; before the first read(), the first stream. Returns 0
+  /// once that stream has ended: then all of it was read and checked, including the block table of its archive, and the
+  /// compressed Source stands at its end.
   std::size_t read_rest(MutableBytes into);
-  /// Throws: Error(damaged) where read_rest() would not return 0.
+  /// Throws: Error(damaged) if read_rest() would not return 0.
   void finish() final;
 
  protected:
-  /// `format` is the format's name and `unit` what it calls a stream, for messages. They and `stored` must outlive the
-  /// Source. `piece` is how many bytes are read at a time at most.
+  /// `format` is the format's name and `unit` its word for a stream, both for messages. They and `stored` must outlive
+  /// this object. `piece` is the maximum number of bytes read at a time.
   StreamsSource(Source& stored, std::string_view format, std::string_view unit, bool whole,
                 std::size_t piece = std::size_t{64} << 10);
 
-  /// Takes the start of the next stream. Returns false at the end of the input, where it has taken the padding that may
-  /// be there.
+  /// Reads the start of the next stream. At the end of the input, returns false after reading optional padding.
   virtual bool begin() = 0;
-  /// Decodes one byte or more into `into`, which has room. Returns 0 at the end of the stream, of which everything is
-  /// then taken and nothing of what follows.
+  /// Decodes at least one byte into `into`, which is not empty. Returns 0 at the end of the stream; then all of the
+  /// stream was consumed and nothing after it.
   virtual std::size_t decode(MutableBytes into) = 0;
-  /// decode() for a format that decodes several streams at once: ends at the end of the one that was read last.
+  /// decode() for a format that decodes several streams at once: ends at the end of the stream that was read last.
   virtual std::size_t decode_rest(MutableBytes into) { return decode(into); }
-  /// Called between streams when no more is wanted: takes and checks what belongs to the streams before, and makes the
-  /// compressed Source stand at its end. Returns true where another stream follows and had to be begun to tell.
+  /// Called between streams when no more is wanted. Reads and checks what belongs to the previous streams and moves the
+  /// compressed Source to their end. Returns true if another stream follows and had to be begun to find out.
   virtual bool settle();
 
-  /// Calls `action`, and names this stream before the message of its Error.
+  /// Calls `action`; adds the current stream to the message of an Error.
   template <class Action>
   auto guarded(const Action& action) const {
     try {
@@ -62,8 +60,8 @@ class StreamsSource : public Source {
     }
   }
 
-  /// Steps `coder` until it has made plain bytes or ended. Where it needs input, `to_come()` bytes (1 or more) must
-  /// still come before the stream can end; so many are taken.
+  /// Runs `coder` until it has produced plain bytes or ended. When it needs input, at least `to_come()` bytes (1 or
+  /// more) must still come before the stream can end; that many are read.
   template <class Coder, class ToCome>
   Step advance(Coder& coder, MutableBytes into, const ToCome& to_come) {
     while (true) {
@@ -75,7 +73,7 @@ class StreamsSource : public Source {
       }
       if (!in_.ready().empty()) {
         if (step.used == 0) {
-          failed(Errc::damaged, "its data leads nowhere");
+          failed(Errc::damaged, "its data cannot be decoded further");
         }
       } else if (!in_.fill(to_come())) {
         ended_early();
@@ -83,20 +81,20 @@ class StreamsSource : public Source {
     }
   }
 
-  /// Takes as many bytes as `into` holds.
+  /// Reads as many bytes as `into` holds; they must exist.
   void need(MutableBytes into);
-  /// Takes a little-endian number of four bytes.
+  /// Reads a little-endian number of four bytes.
   std::uint32_t need_u32();
   /// The same; nothing at the end of the input.
   std::optional<std::uint32_t> take_u32();
-  /// The stream that messages name begins here, or `before` bytes earlier.
+  /// The stream named in messages begins here, or `before` bytes earlier.
   void stream_begins(std::uint64_t before = 0) noexcept { stream_offset_ = in_.position() - before; }
   std::uint64_t stream_offset() const noexcept { return stream_offset_; }
   bool at_start() const noexcept { return in_.position() == 0; }
 
   [[noreturn]] void failed(Errc code, const std::string& message) const;
   [[noreturn]] void ended_early() const { failed(Errc::truncated, "the input ends inside it"); }
-  /// For bytes where a stream ought to begin.
+  /// Fails because no stream begins where one is expected.
   [[noreturn]] void not_a_stream() const;
 
   Intake in_;
@@ -104,7 +102,7 @@ class StreamsSource : public Source {
  private:
   enum class State : std::uint8_t { between, inside, ended, failed };
 
-  /// Returns the state. Until a call is through, it counts as failed.
+  /// Returns the state. A call counts as failed until it returns.
   State enter();
 
   const std::string_view format_;

@@ -1,5 +1,5 @@
-// The kernels for AVX2. Only what stands between the pragmas is compiled for it: a header's inline functions must not
-// be.
+// The kernels for AVX2. Only the code between the pragmas is compiled for AVX2: inline functions of headers must not
+// be, or other code might use them on processors without it.
 
 #include "encoding/kernels/kernels.hpp"
 
@@ -28,7 +28,7 @@ struct Vector {
 
   static Bits load(const std::byte* from) { return _mm256_loadu_si256(reinterpret_cast<const Bits*>(from)); }
   static void store(std::byte* to, Bits x) { _mm256_storeu_si256(reinterpret_cast<Bits*>(to), x); }
-  /// Lane l from or to `distance` * l.
+  /// Lane l is loaded from or stored to `distance` * l.
   static Bits load_lanes(const std::byte* from, std::size_t distance) {
     return _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(from + distance),
                                reinterpret_cast<const __m128i*>(from));
@@ -40,7 +40,7 @@ struct Vector {
   static Bits bit_and(Bits a, Bits b) { return _mm256_and_si256(a, b); }
   static Bits bit_xor(Bits a, Bits b) { return _mm256_xor_si256(a, b); }
 
-  /// An integer of w bytes everywhere.
+  /// An integer of w bytes in all places.
   template <std::size_t w>
   static Bits fill(std::uint64_t value) {
     if constexpr (w == 1) {
@@ -77,7 +77,7 @@ struct Vector {
       return _mm256_sub_epi64(a, b);
     }
   }
-  /// Of unsigned integers; 0 where b is larger.
+  /// Of unsigned integers; 0 if b is larger.
   template <std::size_t w>
   static Bits sub_saturated(Bits a, Bits b) {
     if constexpr (w == 1) {
@@ -109,7 +109,7 @@ struct Vector {
       return _mm256_srli_epi64(x, 1);
     }
   }
-  /// All bits set where the integer is negative.
+  /// All bits set if the integer is negative.
   template <std::size_t w>
   static Bits signs(Bits x) {
     if constexpr (w == 1) {
@@ -143,7 +143,7 @@ struct Vector {
       return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88));
     }
   }
-  /// Items of w bytes of a and b in turn, from the lower or the higher half.
+  /// Alternating items of w bytes of a and b, from the lower or the higher half.
   template <std::size_t w>
   static Bits interleave_low(Bits a, Bits b) {
     if constexpr (w == 1) {
@@ -165,12 +165,12 @@ struct Vector {
     }
   }
 
-  /// Bytes moved up by `count` places within a lane, zeros behind them.
+  /// Moves bytes up by `count` places within a lane and fills with zeros.
   template <int count>
   static Bits move_up(Bits x) {
     return _mm256_slli_si256(x, count);
   }
-  /// The last integer of w bytes of each lane, everywhere in it.
+  /// The last integer of w bytes of each lane, in all places of the lane.
   template <std::size_t w>
   static Bits last_of_lane(Bits x) {
     if constexpr (w == 1) {
@@ -183,12 +183,12 @@ struct Vector {
       return _mm256_shuffle_epi32(x, 0xee);
     }
   }
-  /// What a lane has to add to its sums: the last integer of the lane below.
+  /// What to add to the sums of a lane: the last integer of the previous lane.
   template <std::size_t w>
   static Bits last_of_lanes_below(Bits x) {
     return _mm256_permute2x128_si256(last_of_lane<w>(x), x, 0x08);
   }
-  /// The last integer of all, everywhere.
+  /// The last integer of all, in all places.
   template <std::size_t w>
   static Bits last_everywhere(Bits x) {
     return _mm256_permute4x64_epi64(last_of_lane<w>(x), 0xff);

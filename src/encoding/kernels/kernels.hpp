@@ -1,6 +1,6 @@
 #pragma once
-// The loops of the encodings, once in portable C++ and once for each instruction set that makes them faster. All give
-// the same bytes. Pointers need no alignment.
+// The inner loops of the encodings: in portable C++, and for each instruction set that makes them faster. All give the
+// same bytes. Pointers need no alignment.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace stele {
 
-/// One function for each item size of 1, 2, 4 and 8 bytes; see width_index().
+/// One function per item size: 1, 2, 4 and 8 bytes; see width_index().
 template <class Function>
 using ByWidth = Function* [4];
 
-/// The place of an item size in a ByWidth: 0 for 1, 1 for 2, 2 for 4, 3 for 8.
+/// The index of an item size in a ByWidth: 0 for 1, 1 for 2, 2 for 4, 3 for 8.
 constexpr std::size_t width_index(std::size_t item_size) noexcept { return item_size == 8 ? 3 : item_size / 2; }
 
 struct EncodingKernels {
@@ -25,34 +25,34 @@ struct EncodingKernels {
 
   std::string_view name;
 
-  /// Byte j of element i goes to byte j * count + i, and back.
+  /// Moves byte j of element i to byte j * count + i, and back.
   ByWidth<Convert> shuffle;
   ByWidth<Convert> unshuffle;
 
-  /// Of each group of 8 bytes, bit b of byte k goes to bit k of one byte in row b; rows begin `stride` bytes apart, and
+  /// In each group of 8 bytes, bit b of byte k becomes bit k of one byte in row b; rows begin `stride` bytes apart. And
   /// back. `from` and `to` have 8 * groups bytes.
   ToRows* to_bit_rows;
   FromRows* from_bit_rows;
 
-  /// Zigzag of the difference to the element before, and back. undelta may work in place.
+  /// Zigzag of the difference to the previous element, and back. undelta may work in place.
   ByWidth<Convert> delta;
   ByWidth<Convert> undelta;
 
-  /// Subtracts `base` from elements of the first width and keeps what the second holds, and back: narrow[3][0] makes 1
-  /// byte of 8. Only for a second width below the first.
+  /// Subtracts `base` from elements of the first width and keeps the bytes of the second width, and back: narrow[3][0]
+  /// turns 8 bytes into 1. Only if the second width is smaller.
   ByWidth<Rebase> narrow[4];
   ByWidth<Rebase> widen[4];
 
-  /// The largest unsigned integer of 1 or 2 bytes; 0 of none.
+  /// The largest unsigned integer of 1 or 2 bytes; 0 without elements.
   Largest* largest[2];
 };
 
 /// In portable C++.
 const EncodingKernels& portable_kernels() noexcept;
-/// For SSE2 and AVX2; null where this build or this processor does not have it.
+/// For SSE2 and AVX2; null if the build or the processor lacks them.
 const EncodingKernels* sse2_kernels() noexcept;
 const EncodingKernels* avx2_kernels() noexcept;
-/// The fastest.
+/// The fastest available.
 const EncodingKernels& encoding_kernels() noexcept;
 
 /// shuffle and unshuffle for any item size.

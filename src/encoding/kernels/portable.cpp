@@ -1,4 +1,4 @@
-// The kernels in portable C++, and which ones this processor gets.
+// The kernels in portable C++, and the choice of kernels for this processor.
 
 #include <cstring>
 

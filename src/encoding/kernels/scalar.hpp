@@ -1,5 +1,6 @@
 #pragma once
-// The kernels one element at a time: what the portable ones are, and the first and last elements of the others.
+// Kernels that handle one element at a time: used by the portable kernels, and for the first and last elements by the
+// others.
 
 #include <bit>
 #include <concepts>
@@ -21,7 +22,7 @@ constexpr T unzigzag(T value) noexcept {
   return static_cast<T>(static_cast<T>(value >> 1U) ^ static_cast<T>(0U - static_cast<T>(value & 1U)));
 }
 
-/// Elements first to last - 1 of an array of `count`.
+/// Handles the elements [first, last) of an array of `count`.
 inline void shuffle(const std::byte* from, std::size_t item_size, std::size_t count, std::size_t first,
                     std::size_t last, std::byte* to) noexcept {
   for (std::size_t i = first; i < last; ++i) {

@@ -26,7 +26,7 @@ struct Vector {
   static Bits bit_and(Bits a, Bits b) { return _mm_and_si128(a, b); }
   static Bits bit_xor(Bits a, Bits b) { return _mm_xor_si128(a, b); }
 
-  /// An integer of w bytes everywhere.
+  /// An integer of w bytes in all places.
   template <std::size_t w>
   static Bits fill(std::uint64_t value) {
     if constexpr (w == 1) {
@@ -63,7 +63,7 @@ struct Vector {
       return _mm_sub_epi64(a, b);
     }
   }
-  /// Of unsigned integers; 0 where b is larger.
+  /// Of unsigned integers; 0 if b is larger.
   template <std::size_t w>
   static Bits sub_saturated(Bits a, Bits b) {
     if constexpr (w == 1) {
@@ -95,7 +95,7 @@ struct Vector {
       return _mm_srli_epi64(x, 1);
     }
   }
-  /// All bits set where the integer is negative.
+  /// All bits set if the integer is negative.
   template <std::size_t w>
   static Bits signs(Bits x) {
     if constexpr (w == 1) {
@@ -126,7 +126,7 @@ struct Vector {
       return _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0x88));
     }
   }
-  /// Items of w bytes of a and b in turn, from the lower or the higher half.
+  /// Alternating items of w bytes of a and b, from the lower or the higher half.
   template <std::size_t w>
   static Bits interleave_low(Bits a, Bits b) {
     if constexpr (w == 1) {
@@ -148,12 +148,12 @@ struct Vector {
     }
   }
 
-  /// Bytes moved up by `count` places within a lane, zeros behind them.
+  /// Moves bytes up by `count` places within a lane and fills with zeros.
   template <int count>
   static Bits move_up(Bits x) {
     return _mm_slli_si128(x, count);
   }
-  /// The last integer of w bytes of each lane, everywhere in it.
+  /// The last integer of w bytes of each lane, in all places of the lane.
   template <std::size_t w>
   static Bits last_of_lane(Bits x) {
     if constexpr (w == 1) {
@@ -164,12 +164,12 @@ struct Vector {
     }
     return _mm_shuffle_epi32(x, w == 8 ? 0xee : 0xff);
   }
-  /// What a lane has to add to its sums: the last integer of the lane below, of which there is none.
+  /// What to add to the sums of a lane: the last integer of the previous lane. There is only one lane.
   template <std::size_t w>
   static Bits last_of_lanes_below(Bits) {
     return _mm_setzero_si128();
   }
-  /// The last integer of all, everywhere.
+  /// The last integer of all, in all places.
   template <std::size_t w>
   static Bits last_everywhere(Bits x) {
     return last_of_lane<w>(x);

@@ -1,20 +1,20 @@
-// The kernels over the vectors of one instruction set. Included once by each file that defines such a `Vector`, behind
-// it and compiled for its instructions; hence the unnamed namespace, and no #pragma once.
+// The kernels for the vectors of one instruction set. A file defines a `Vector` and then includes this header, compiled
+// for its instructions. Hence the unnamed namespace, and no #pragma once.
 //
-// A Vector has lanes of 16 bytes. Its operations work in each lane alone; loading and storing lanes a distance apart
-// lets each lane do the work of a neighbouring part of the array, so that nothing has to cross lanes.
+// A Vector has lanes of 16 bytes, and its operations work within lanes. Loads and stores place lanes a distance apart,
+// so that each lane works on its own part of the array and no data has to cross lanes.
 
 namespace stele {
 namespace {
 
 using Bits = Vector::Bits;
 
-/// Items that one step handles where each lane makes 16 bytes of each plane.
+/// Items per step: each lane makes 16 bytes of each plane.
 constexpr std::size_t step = 16 * Vector::lanes;
 
 // ---- shuffle ----
 
-/// 16 items for each lane, in w vectors, to their w planes.
+/// Splits 16 items per lane, in w vectors, into w planes.
 template <std::size_t w>
 [[gnu::always_inline]] inline void split_planes(const Bits* items, Bits* planes) {
   if constexpr (w == 2) {
@@ -114,14 +114,14 @@ void unshuffle(const std::byte* from, std::size_t count, std::byte* to) {
 
 // ---- bits ----
 
-/// Exchanges the bits of `a` under mask << shift with those of `b` under mask.
+/// Exchanges the bits of `a` under mask << shift with the bits of `b` under mask.
 template <int shift>
 [[gnu::always_inline]] inline void exchange_bits(Bits& a, Bits& b, std::uint8_t mask) {
   const Bits t = Vector::bit_and(Vector::bit_xor(Vector::shift_right<2, shift>(a), b), Vector::fill<1>(mask));
   b = Vector::bit_xor(b, t);
   a = Vector::bit_xor(a, Vector::shift_left<2, shift>(t));
 }
-/// Bit b of every byte of x[k] becomes bit k of that byte of x[b].
+/// Bit b of every byte of x[k] becomes bit k of that byte in x[b].
 [[gnu::always_inline]] inline void transpose_bits(Bits* x) {
 #pragma GCC unroll 8
   for (std::size_t k = 0; k < 4; ++k) {
@@ -195,7 +195,7 @@ void undelta(const std::byte* from, std::size_t count, std::byte* to) {
   constexpr std::size_t w = sizeof(T);
   const Bits one = Vector::fill<w>(1);
   const Bits zero = Vector::fill<1>(0);
-  Bits before = zero;  // the element before, everywhere
+  Bits before = zero;  // the previous element, in all places
   std::size_t i = 0;
   for (; i + step / w <= count; i += step / w) {
     const Bits z = Vector::load(from + i * w);
@@ -220,7 +220,7 @@ void undelta(const std::byte* from, std::size_t count, std::byte* to) {
 
 // ---- narrow ----
 
-/// Keeps the low halves of items of w bytes, again and again until they have s bytes; 2 * n vectors make n.
+/// Keeps the low halves of items of w bytes, repeatedly, until they have s bytes; 2 * n vectors become n.
 template <std::size_t w, std::size_t s>
 [[gnu::always_inline]] inline Bits narrowed(const Bits* items) {
   if constexpr (w == s) {
@@ -235,7 +235,7 @@ template <std::size_t w, std::size_t s>
     return narrowed<w / 2, s>(halves);
   }
 }
-/// Fills items of s bytes up with zeros, again and again until they have w bytes.
+/// Extends items of s bytes with zeros, repeatedly, until they have w bytes.
 template <std::size_t s, std::size_t w>
 [[gnu::always_inline]] inline void widened(Bits narrow_items, Bits* items) {
   if constexpr (s == w) {

@@ -18,12 +18,12 @@ namespace {
 
 constexpr const char* acl_name = "system.posix_acl_access";
 
-/// Whether a reason is that the process or the file system does not let an attribute be set.
+/// Whether an error means that the process or the file system may not set an attribute.
 bool is_refusal(int error) noexcept {
   return error == EPERM || error == EACCES || error == EINVAL || error == ENOTSUP || error == ENOSYS || error == EROFS;
 }
 
-/// Reads the extended attributes of a file that one may not be allowed to read.
+/// Reads the extended attributes of a file, even without permission to read its contents.
 class Attributes {
  public:
   Attributes(const Folder& folder, const std::string& name) {
@@ -31,13 +31,13 @@ class Attributes {
     file_ = folder.open_file(name, O_RDONLY | flags);
     if (!file_.is_open()) {
       file_ = folder.open_file(name, O_PATH | flags);
-      path_ = "/proc/self/fd/" + std::to_string(file_.get());  // which calls with a descriptor do not take
+      path_ = "/proc/self/fd/" + std::to_string(file_.get());  // for the calls that reject an O_PATH descriptor
     }
   }
   bool is_open() const noexcept { return file_.is_open(); }
   int fd() const noexcept { return file_.get(); }
 
-  /// Nothing where they cannot be told.
+  /// Nothing if they cannot be listed.
   std::optional<std::vector<std::string>> names() const {
     const SystemCalls& calls = system_calls();
     const std::optional<std::vector<char>> all = whole([&](char* into, std::size_t size) {
@@ -62,7 +62,7 @@ class Attributes {
   }
 
  private:
-  /// What `call` gives, however long it is.
+  /// The result of `call`, of any size.
   template <class Call>
   static std::optional<std::vector<char>> whole(Call call) {
     for (;;) {
@@ -87,13 +87,13 @@ class Attributes {
   std::string path_;
 };
 
-/// An access control list as Linux hands it over: a version, and 8 bytes for each entry.
+/// An access control list as Linux stores it: a version, and 8 bytes per entry.
 class Acl {
  public:
   explicit Acl(std::vector<char> bytes) : bytes_(std::move(bytes)) {}
   const std::vector<char>& bytes() const noexcept { return bytes_; }
 
-  /// What all but the owner have in common: no class has less.
+  /// The permissions that everyone except the owner has.
   unsigned common() const noexcept {
     unsigned common = 7;
     for (std::size_t at = head; at + entry <= bytes_.size(); at += entry) {
@@ -103,7 +103,7 @@ class Acl {
     }
     return common;
   }
-  /// Gives the group's class and all others no more than so much.
+  /// Limits the owning group and others to `most`.
   void restrict(unsigned most) noexcept {
     for (std::size_t at = head; at + entry <= bytes_.size(); at += entry) {
       if (tag(at) == group || tag(at) == others) {
@@ -129,7 +129,7 @@ class Acl {
   std::vector<char> bytes_;
 };
 
-/// Permission bits where others than before belong to the owner or the group.
+/// Permission bits for a file with another owner or group.
 mode_t restricted(mode_t mode, bool same_owner, bool same_group) noexcept {
   mode_t group = mode >> 3 & 7;
   mode_t others = mode & 7;
@@ -144,7 +144,7 @@ mode_t restricted(mode_t mode, bool same_owner, bool same_group) noexcept {
   return (mode & 01700) | group << 3 | others;
 }
 
-/// Whether the content is vouched for by it, or it is dealt with elsewhere.
+/// Whether an attribute must not be copied, because it certifies the contents or is handled elsewhere.
 bool is_left_out(std::string_view name) noexcept {
   constexpr std::array<std::string_view, 5> names = {acl_name, "system.posix_acl_default", "security.capability",
                                                      "security.ima", "security.evm"};
@@ -207,7 +207,7 @@ void keep_attributes(int file, const Folder& folder, const std::string& name, co
         continue;
       }
       const bool is_kept = value && calls.fsetxattr(file, attribute.c_str(), value->data(), value->size(), 0) == 0;
-      // those of the system that the process may not set are not its own either
+      // ignore system attributes that the process may not set
       if (!is_kept && errno != ENODATA && (attribute.starts_with("user.") || !is_refusal(errno))) {
         fail_call("keep the attribute " + attribute + " of", path, errno);
       }
@@ -216,7 +216,7 @@ void keep_attributes(int file, const Folder& folder, const std::string& name, co
 
   const auto [same_owner, same_group] = keep_owner(file, now, old, path);
   mode_t mode = restricted(old.st_mode & 01777, same_owner, same_group);
-  if (!known) {  // the group's bits may be the mask of a list that is lost
+  if (!known) {  // the group bits may be the mask of an ACL that could not be read
     mode = restricted(mode, true, false);
   }
   if (acl) {
@@ -228,18 +228,18 @@ void keep_attributes(int file, const Folder& folder, const std::string& name, co
       acl->restrict(common);
     }
     if (calls.fsetxattr(file, acl_name, acl->bytes().data(), acl->bytes().size(), 0) == 0) {
-      return;  // and the permission bits with it
+      return;  // this also set the permission bits
     }
     if (!is_refusal(errno)) {
       fail_call("keep the access control list of", path, errno);
     }
     mode &= 01700 | common << 3 | common;
   } else if (calls.fremovexattr(file, acl_name) != 0 && errno != ENODATA && !is_refusal(errno)) {
-    fail_call("keep the permissions of", path, errno);  // one that it has from its folder would widen them
+    fail_call("keep the permissions of", path, errno);  // an ACL inherited from the folder would widen the permissions
   }
   if (calls.fchmod(file, mode) != 0) {
     const int error = errno;
-    if (calls.fstat(file, &now) != 0 || (now.st_mode & 07777) != mode) {  // a file system may know one mode alone
+    if (calls.fstat(file, &now) != 0 || (now.st_mode & 07777) != mode) {  // some file systems support one mode only
       fail_call("keep the permissions of", path, error);
     }
   }

@@ -1,5 +1,5 @@
 #pragma once
-// What a file has besides its bytes, for one that replaces it: owner, group, permissions, access control list and other
+// Copies a file's metadata to the file that replaces it: owner, group, permissions, access control list and other
 // extended attributes.
 
 #include <sys/stat.h>
@@ -10,13 +10,13 @@
 
 namespace stele {
 
-/// Gives `file`, which is to replace `name` in `folder`, what that has by now; where there is no such file any more,
-/// the owner, the group and the permissions that it had (`before`).
+/// Copies the current attributes of `name` in `folder` to `file`, which will replace it. If that file no longer exists,
+/// uses the owner, group and permissions in `before`.
 ///
-/// What the process may not keep it does not, but never so that somebody gets a permission that the old file does not
-/// give: where the owner or the group differs, both its class and all others get only what all of them had. Without
-/// set-user-ID and set-group-ID bits and what else vouches for the content (security.capability, IMA, EVM).
-/// Throws: Error(io), also for an attribute of the user's (user.*) that cannot be kept.
+/// Attributes that the process may not set are dropped, but never so that anyone gains a permission that the old file
+/// does not give: if the owner or the group differs, its class and all others get only what everyone had. Drops the
+/// set-user-ID and set-group-ID bits and attributes that certify the contents (security.capability, IMA, EVM). Throws:
+/// Error(io), also for a user attribute (user.*) that cannot be set.
 void keep_attributes(int file, const Folder& folder, const std::string& name, const struct stat& before,
                      const std::string& path);
 

@@ -14,7 +14,7 @@
 namespace stele {
 namespace {
 
-constexpr int held = O_PATH | O_DIRECTORY;  // needs no permission to read it
+constexpr int held = O_PATH | O_DIRECTORY;  // needs no read permission
 
 std::string with_slash(const std::string& path) { return path.empty() || path.ends_with('/') ? path : path + '/'; }
 

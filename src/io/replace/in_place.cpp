@@ -16,7 +16,7 @@
 namespace stele {
 namespace {
 
-/// A file without a name, in the folder of the one that it is for, or else where temporary files are.
+/// An unnamed file in the folder of the target, or else in the folder for temporary files.
 OwnedDescriptor unnamed_file(const Place& place, const std::string& path) {
   const char* const other = std::getenv("TMPDIR");
   const Folder temporary = Folder::open(other != nullptr && *other != '\0' ? other : "/tmp");
@@ -26,7 +26,7 @@ OwnedDescriptor unnamed_file(const Place& place, const std::string& path) {
       return file;
     }
   }
-  for (const Folder* folder : {&place.folder, &temporary}) {  // a file system that makes none without a name
+  for (const Folder* folder : {&place.folder, &temporary}) {  // for file systems without O_TMPFILE
     Temporary named(*folder, place.name, 0600, path);
     if (named.exists()) {
       OwnedDescriptor file = duplicate(named.fd(), O_RDWR, path);
@@ -55,7 +55,7 @@ class InPlaceSink final : public Sink {
   void patch(std::uint64_t offset, Bytes bytes) override {
     require_open();
     if (offset > written_ || bytes.size() > written_ - offset) {
-      fail(Errc::invalid_argument, "patch behind what was written to " + name_);
+      fail(Errc::invalid_argument, "patch beyond what was written to " + name_);
     }
     guarded([&] { write_all_at(gathered_.get(), offset, bytes, name_); });
   }
@@ -97,7 +97,7 @@ class InPlaceSink final : public Sink {
       throw;
     }
   }
-  /// Before the first byte is overwritten; where the file system can.
+  /// Allocates the space before the first byte is overwritten, if the file system can.
   void take_space(std::uint64_t old_size) {
     if (written_ > old_size &&
         system_calls().fallocate(file_.get(), 0, static_cast<off_t>(old_size),
@@ -108,7 +108,7 @@ class InPlaceSink final : public Sink {
       fail_call("write", name_, error);
     }
   }
-  /// New content runs with nobody else's rights.
+  /// The new content must not run with another user's rights.
   void drop_set_id() {
     struct stat status;
     if (system_calls().fstat(file_.get(), &status) != 0) {

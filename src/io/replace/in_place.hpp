@@ -1,5 +1,5 @@
 #pragma once
-// Writing into the file that stands, for names that cannot be given to another file.
+// Overwrites an existing file, for names that cannot be replaced by a rename.
 
 #include <memory>
 #include <string>
@@ -8,8 +8,9 @@
 
 namespace stele {
 
-/// Gathers what is written in an unnamed file first, so that the file at `place` is touched at close() alone, after the
-/// space that it needs has been taken. What goes wrong then, or a crash, leaves it damaged. Throws: Error(io).
+/// Collects the output in an unnamed file. The file at `place` is only changed by close(), after the space for it was
+/// allocated. A failure or crash during that leaves it damaged.
+/// Throws: Error(io).
 std::unique_ptr<Sink> in_place_sink(const Place& place, const std::string& path, Sync sync);
 
 }  // namespace stele

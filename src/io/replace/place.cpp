@@ -15,7 +15,7 @@
 namespace stele {
 namespace {
 
-constexpr int most_links = 40;  // Linux's own limit
+constexpr int most_links = 40;  // as in Linux
 
 std::optional<std::string> read_link(int folder, const char* name) {
   char link[4096];
@@ -37,7 +37,7 @@ std::optional<int> number_of(std::string_view digits) {
                                                                                      : std::nullopt;
 }
 
-/// Whose descriptors a folder of /proc lists.
+/// The process whose descriptors a folder in /proc lists.
 enum class Descriptors : std::uint8_t { none, own, foreign };
 Descriptors descriptors_in(const Folder& folder) {
   struct statfs system;
@@ -54,7 +54,7 @@ Descriptors descriptors_in(const Folder& folder) {
                                                                                : Descriptors::foreign;
 }
 
-/// Linux does not follow links that others have put into a folder where everybody may.
+/// Linux does not follow links of other users in world-writable sticky folders.
 bool may_follow(const Folder& folder, const std::string& name) {
   struct stat where;
   struct stat link;
@@ -69,7 +69,7 @@ bool may_follow(const Folder& folder, const std::string& name) {
   return true;
 }
 
-/// False on failure, for which errno is the reason.
+/// False on failure; errno is set.
 bool follow(const std::string& path, Place& place) {
   std::string rest = path;
   for (int i = 0; i <= most_links; ++i) {

@@ -21,13 +21,13 @@ namespace {
 
 constexpr std::string_view mark = ".stele-";
 constexpr std::string_view extension = ".tmp";
-constexpr std::size_t kept_of_name = 180;  // bytes; with all the rest it is below NAME_MAX
+constexpr std::size_t kept_of_name = 180;  // bytes; the complete name is below NAME_MAX
 constexpr unsigned most_slots = 10'000;
 constexpr unsigned most_attempts = 1000;
-constexpr unsigned slots_asked_for = 16;  // free ones in a row behind its own
+constexpr unsigned slots_asked_for = 16;  // stop after this many free slots in a row
 constexpr std::time_t shared_age_s = 24 * 60 * 60;
 
-/// The first bytes of a name, up to a whole character of UTF-8.
+/// The first bytes of a name, up to a character boundary of UTF-8.
 std::string_view beginning(std::string_view name) {
   if (name.size() <= kept_of_name) {
     return name;
@@ -43,11 +43,11 @@ std::string slot_name(std::string_view target, unsigned slot) {
   return "." + std::string(beginning(target)) + std::string(mark) + std::to_string(slot) + std::string(extension);
 }
 
-/// For a file system without locks: nobody may take it for a leftover, so it must not be called like one.
+/// A name for a file system without locks. It must not look like a leftover, or others would remove it.
 std::string unlocked_name(std::string_view target) {
   static std::atomic<std::uint64_t> counter{0};
   const std::uint64_t count = ++counter;
-  // Only other machines that share the folder can have the same process number; O_EXCL finds what collides.
+  // Only other machines that share the folder can have the same process number; O_EXCL detects a collision.
   const auto now = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
   return "." + std::string(beginning(target)) + "." + std::to_string(::getpid()) + "-" + std::to_string(count) + "-" +
          std::to_string((now + count) * 0x9E3779B97F4A7C15u % 1'000'000'000) + std::string(extension);
@@ -79,7 +79,7 @@ Locked lock(int fd, short type) noexcept {
   }
 }
 
-/// Other machines may write to such file systems, and some of these do not tell each other of locks.
+/// Whether other machines may write to this file system: some of these do not share locks between machines.
 bool is_shared(int fd) noexcept {
   struct statfs system;
   if (system_calls().fstatfs(fd, &system) != 0) {
@@ -95,8 +95,8 @@ bool is_shared(int fd) noexcept {
   return std::find(shared.begin(), shared.end(), static_cast<std::uint32_t>(system.f_type)) != shared.end();
 }
 
-/// Opens what may be a leftover for a lock that excludes others, which asks for a permission to write. One that has got
-/// the permissions of a file that nobody may write loses them, once it is sure that nobody writes it.
+/// Opens a possible leftover for an exclusive lock, which needs write permission. If the file is read-only, adds write
+/// permission, but only after a lock has shown that nobody writes it.
 OwnedDescriptor open_leftover(const Folder& folder, const std::string& name) noexcept {
   constexpr int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   OwnedDescriptor file = folder.open_file(name, O_RDWR | flags);
@@ -111,7 +111,7 @@ OwnedDescriptor open_leftover(const Folder& folder, const std::string& name) noe
   return file;
 }
 
-/// Removes a temporary file if its writer has died. True if the name is free by now.
+/// Removes a temporary file if its writer has died. True if the name is free afterwards.
 bool remove_if_left(const Folder& folder, const std::string& name) noexcept {
   const OwnedDescriptor file = open_leftover(folder, name);
   if (!file.is_open()) {
@@ -123,7 +123,7 @@ bool remove_if_left(const Folder& folder, const std::string& name) noexcept {
       (is_shared(file.get()) && std::time(nullptr) - opened.st_mtime < shared_age_s)) {
     return false;
   }
-  // Whoever else wants to remove it must have this lock, so it stays the same file from here on.
+  // Others need this lock to remove the file, so from here on the name refers to the same file.
   struct stat named;
   if (folder.status(name, named) != 0) {
     return errno == ENOENT;
@@ -132,7 +132,7 @@ bool remove_if_left(const Folder& folder, const std::string& name) noexcept {
          (folder.unlink(name) == 0 || errno == ENOENT);
 }
 
-/// Leftovers of the same target behind a slot.
+/// Removes leftovers of the same target in later slots.
 void remove_behind(const Folder& folder, const std::string& target, unsigned slot) noexcept {
   for (unsigned free = 0; free < slots_asked_for && slot < most_slots;) {
     const std::string name = slot_name(target, ++slot);
@@ -170,7 +170,7 @@ Temporary::Temporary(const Folder& folder, const std::string& target, mode_t mod
     }
     const Locked locked = lock(file_.get(), F_WRLCK);
     if (locked == Locked::no) {
-      continue;  // another took it for a leftover before it was locked, and removes it
+      continue;  // another process took it for a leftover before it was locked, and removes it
     }
     struct stat status;
     if (locked == Locked::failed || system_calls().fstat(file_.get(), &status) != 0) {
@@ -185,7 +185,7 @@ Temporary::Temporary(const Folder& folder, const std::string& target, mode_t mod
     if (status.st_nlink > 0) {
       remove_behind(folder, target, slot);
       return;
-    }  // else it has been removed in the meantime
+    }  // otherwise it was removed meanwhile
   }
   for (unsigned attempt = 0; attempt < most_attempts; ++attempt) {
     name_ = unlocked_name(target);
@@ -229,7 +229,7 @@ std::size_t remove_leftovers(const Folder& folder) noexcept {
     for (const std::string& name : folder.names()) {
       removed += is_temporary(name) && remove_if_left(folder, name) ? 1 : 0;
     }
-  } catch (const std::exception&) {  // what cannot be listed stays
+  } catch (const std::exception&) {  // the folder could not be listed
   }
   return removed;
 }

@@ -1,9 +1,9 @@
 #pragma once
-// The file that takes the bytes of a save until it replaces the one that it is for. While its writer lives it is locked
-// (F_OFD_SETLK), so that what a killed program has left can be told from what another is writing.
+// The temporary file of a save, which later replaces the target. Its writer keeps it locked (F_OFD_SETLK), so that
+// leftovers of killed programs can be told from files in use.
 //
-// It stands in the target's folder and is called ".NAME.stele-K.tmp", with the least K that is free: a save finds what
-// earlier ones to the same path have left by asking for a few names, without reading a folder that may be large.
+// It is in the target's folder and is named ".NAME.stele-K.tmp", with the least free K. So a save finds leftovers of
+// earlier saves to the same path by checking a few names, without listing a folder that may be large.
 
 #include <string>
 #include <string_view>
@@ -15,15 +15,15 @@ namespace stele {
 class Temporary {
  public:
   Temporary() = default;
-  /// Makes one for `target` in `folder`, which must outlive it, and removes those of the same target whose writers have
-  /// died. `path` is what messages call the target. Where none can be made exists() is false and errno tells why.
+  /// Creates a temporary file for `target` in `folder`, which must outlive it, and removes leftovers for the same
+  /// target. `path` is the target's name in messages. If no file can be created, exists() is false and errno is set.
   /// Throws: Error(io) for anything else.
   Temporary(const Folder& folder, const std::string& target, mode_t mode, const std::string& path);
 
   bool exists() const noexcept { return !name_.empty(); }
   int fd() const noexcept { return file_.get(); }
   const std::string& name() const noexcept { return name_; }
-  /// Ends the lock, and the temporary as such: by now it has another name, or is another's.
+  /// Releases the lock and forgets the file: it was renamed, or belongs to another process now.
   void let_go() noexcept;
   /// Removes the file.
   void remove() noexcept;
@@ -34,11 +34,11 @@ class Temporary {
   std::string name_;
 };
 
-/// Whether a file has the name of a temporary one.
+/// Whether a name is that of a temporary file.
 bool is_temporary(std::string_view name) noexcept;
 
-/// Removes the temporary files in a folder whose writers have died, whatever they were for; returns how many. For
-/// services that own a folder, when they open it to write.
+/// Removes all leftover temporary files in a folder; returns their number. For services that own a folder, when they
+/// open it for writing.
 std::size_t remove_leftovers(const Folder& folder) noexcept;
 
 }  // namespace stele

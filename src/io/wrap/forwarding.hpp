@@ -5,7 +5,7 @@
 
 namespace stele {
 
-/// Forwards everything to another Source. What derives from it changes some of that.
+/// Forwards everything to another Source. Derived classes override some of it.
 class ForwardingSource : public Source {
  public:
   std::size_t read(MutableBytes into) override { return inner_.read(into); }
@@ -20,13 +20,13 @@ class ForwardingSource : public Source {
   std::string name() const override { return inner_.name(); }
 
  protected:
-  /// `inner` must outlive it.
+  /// `inner` must outlive this object.
   explicit ForwardingSource(Source& inner) : inner_(inner) {}
 
   Source& inner_;
 };
 
-/// For those who must own a Source, in place of one that they do not.
+/// For functions that take ownership of a Source, if the caller keeps it.
 class BorrowedSource final : public ForwardingSource {
  public:
   explicit BorrowedSource(Source& source) : ForwardingSource(source) {}

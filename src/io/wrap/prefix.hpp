@@ -9,7 +9,7 @@
 
 namespace stele {
 
-/// Bytes that were taken from a Source to look at, then the rest of it. In order only.
+/// Bytes already taken from a Source, followed by the rest of the Source. In order only.
 class PrefixSource final : public ForwardingSource {
  public:
   PrefixSource(std::vector<std::byte> prefix, std::unique_ptr<Source> rest)
@@ -28,7 +28,7 @@ class PrefixSource final : public ForwardingSource {
   void read_at(std::uint64_t offset, MutableBytes into) const override { Source::read_at(offset, into); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return Source::next_cut(offset); }
   Bytes memory() const noexcept override { return {}; }
-  /// How many bytes were read.
+  /// The number of bytes read.
   std::uint64_t taken() const noexcept { return at_; }
 
  private:
@@ -41,7 +41,7 @@ class PrefixSource final : public ForwardingSource {
 
   const std::vector<std::byte> prefix_;
   const std::unique_ptr<Source> rest_;
-  std::uint64_t at_ = 0;  // from the first byte of the prefix on
+  std::uint64_t at_ = 0;  // counted from the start of the prefix
 };
 
 }  // namespace stele

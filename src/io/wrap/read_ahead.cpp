@@ -15,9 +15,9 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t piece_size = std::size_t{256} << 10;  // stays in the cache from one thread to the other
+constexpr std::size_t piece_size = std::size_t{256} << 10;  // still in the cache when the other thread reads it
 constexpr std::size_t most_pieces = 4;
-constexpr std::size_t alone_bytes = std::size_t{1} << 20;  // below, a thread costs more than it saves
+constexpr std::size_t alone_bytes = std::size_t{1} << 20;  // for less, a thread costs more than it saves
 
 struct Piece {
   std::vector<std::byte> bytes;
@@ -27,7 +27,7 @@ struct Piece {
 
 }  // namespace
 
-/// What both threads use. Once the thread runs, `source` is its own until `ended`.
+/// State shared by both threads. While the thread runs, only it uses `source`, until `ended`.
 struct ReadAheadSource::Worker {
   explicit Worker(std::unique_ptr<Source> from) : source(std::move(from)) {}
   ~Worker() {
@@ -67,7 +67,7 @@ struct ReadAheadSource::Worker {
     }
   }
 
-  /// Returns false at the end and after an error.
+  /// Reads a piece. False at the end and after an error.
   bool fill(Piece& piece) {
     piece.begin = piece.end = 0;
     try {
@@ -87,11 +87,11 @@ struct ReadAheadSource::Worker {
   }
 
   const std::unique_ptr<Source> source;
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::deque<Piece> ready;
   std::vector<Piece> spare;
-  std::exception_ptr failed;  // what comes after the pieces that are ready
+  std::exception_ptr failed;  // to be thrown after the pieces that are ready
   bool ended = false;
   bool stopping = false;
   std::jthread thread;
@@ -101,7 +101,7 @@ ReadAheadSource::ReadAheadSource(std::unique_ptr<Source> source)
     : worker_(make_process_owned<Worker>(std::move(source))) {}
 ReadAheadSource::~ReadAheadSource() = default;
 
-/// Returns false where there is no thread.
+/// Starts the thread. False if none could be started.
 bool ReadAheadSource::start() {
   if (!started_ && alone_ >= alone_bytes) {
     try {
@@ -114,7 +114,7 @@ bool ReadAheadSource::start() {
   return started_;
 }
 
-/// Waits for a piece. Returns false at the end.
+/// Waits for a piece. False at the end.
 bool ReadAheadSource::wait() {
   process_.require_same_process("a Source that reads ahead");
   std::unique_lock lock(worker_->mutex);
@@ -134,7 +134,7 @@ std::size_t ReadAheadSource::read(MutableBytes into) {
   if (into.empty() || !wait()) {
     return 0;
   }
-  Piece& piece = worker_->ready.front();  // stays where it is while others are added
+  Piece& piece = worker_->ready.front();  // its address is stable while others are added
   const std::size_t count = std::min(into.size(), piece.end - piece.begin);
   std::copy_n(piece.bytes.begin() + static_cast<std::ptrdiff_t>(piece.begin), count, into.begin());
   piece.begin += count;

@@ -7,16 +7,16 @@
 
 namespace stele {
 
-/// Reads a Source that takes time, such as one that decompresses, on a thread of its own, up to 1 MiB ahead of the
-/// caller. The thread starts after the first MiB. In order only. For a Source that never waits for others: the
-/// destructor waits for the read that is under way. Cannot be read on in a child of fork().
+/// Reads a slow Source, such as one that decompresses, on a separate thread, up to 1 MiB ahead of the caller. The
+/// thread starts after the first MiB. In order only. The Source must never block for long: the destructor waits for the
+/// current read. Cannot continue in a child of fork().
 class ReadAheadSource final : public Source {
  public:
   explicit ReadAheadSource(std::unique_ptr<Source> source);
   ~ReadAheadSource() override;
 
   std::size_t read(MutableBytes into) override;
-  /// Throws: Error(damaged) where bytes are left.
+  /// Throws: Error(damaged) if bytes are left.
   void finish() override;
 
  private:
@@ -27,7 +27,7 @@ class ReadAheadSource final : public Source {
   ProcessOwned<Worker> worker_;
   ProcessMark process_;
   bool started_ = false;
-  std::size_t alone_ = 0;  // bytes that were read without the thread
+  std::size_t alone_ = 0;  // bytes read without the thread
 };
 
 }  // namespace stele

@@ -8,7 +8,7 @@
 
 namespace stele {
 
-/// The bytes of a Source with random access from an offset on.
+/// The bytes of a random-access Source from an offset on.
 class TailSource final : public ForwardingSource {
  public:
   TailSource(std::unique_ptr<Source> whole, std::uint64_t offset)
@@ -31,7 +31,7 @@ class TailSource final : public ForwardingSource {
     const Bytes all = inner_.memory();
     return all.subspan(static_cast<std::size_t>(std::min<std::uint64_t>(offset_, all.size())));
   }
-  /// Of read().
+  /// The position of read().
   std::uint64_t position() const noexcept { return position_; }
 
  private:

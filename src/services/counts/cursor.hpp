@@ -1,5 +1,5 @@
 #pragma once
-// Going through the tokens of a lane in their order: the packed ones, and the fresh ones.
+// Iterates over the tokens of a lane in order: the packed ones, and the fresh ones.
 
 #include <algorithm>
 #include <string_view>
@@ -9,7 +9,7 @@
 
 namespace stele {
 
-/// The counts of a lane from a place on, in order: without a search for each large one.
+/// Reads the counts of a lane in order, from any place. Needs no search for each large count.
 class CountReader {
  public:
   explicit CountReader(const LaneView& lane, std::uint64_t first = 0) noexcept
@@ -35,7 +35,7 @@ class CountReader {
   std::uint64_t large_;
 };
 
-/// The tokens and counts of one run after another. The lane must not change meanwhile.
+/// The tokens and counts of several runs. The lane must not change meanwhile.
 class LaneCursor {
  public:
   template <class Lane>
@@ -69,11 +69,11 @@ class LaneCursor {
   }
 
  private:
-  std::span<const Run> runs_;  // this one and those to come
+  std::span<const Run> runs_;  // the current run and the later ones
   CountReader counts_;
   std::string_view token_;
   std::uint64_t count_ = 0;
-  std::uint64_t left_ = 0;  // tokens of this run, this one included
+  std::uint64_t left_ = 0;  // tokens left in this run, including the current one
 };
 
 /// Fresh tokens in a given order.

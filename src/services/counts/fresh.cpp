@@ -28,7 +28,7 @@ bool FreshTokens::add(std::string_view token, std::uint64_t n) {
       return false;
     }
   }
-  if (entries_.size() == entries_.capacity()) {  // before anything has changed, as it may throw
+  if (entries_.size() == entries_.capacity()) {  // may throw, so before any change
     entries_.reserve(2 * entries_.size() + 8);
   }
   text_.insert(text_.end(), token.begin(), token.end());

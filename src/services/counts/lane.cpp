@@ -12,7 +12,7 @@ namespace {
 [[noreturn]] void malformed(const std::string& what) { fail(Errc::malformed, "token counts: " + what); }
 [[noreturn]] void damaged(const std::string& what) { fail(Errc::damaged, "token counts: " + what); }
 
-/// a * b + c. Throws: Error(malformed) where it does not fit.
+/// a * b + c. Throws: Error(malformed) on overflow.
 std::uint64_t part_end(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   const auto product = checked_multiply(a, b);
   const auto sum = product ? checked_add(*product, c) : std::nullopt;
@@ -22,7 +22,7 @@ std::uint64_t part_end(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   return *sum;
 }
 
-/// The parts of a block. Throws: Error(malformed) unless they are as long as the block.
+/// The parts of a block. Throws: Error(malformed) unless together they have the block's size.
 LaneView view_of(const std::vector<Run>& runs, const CountWidths& widths, const Array<std::uint8_t>& data) {
   LaneView view;
   if (runs.empty()) {
@@ -129,7 +129,7 @@ bool TokenCounts::Lane::is_due() const noexcept {
   return fresh.size() >= FreshTokens::most || fresh.size() >= std::max(fewest, view.size / 4);
 }
 
-/// Whether the sum fits where the count is.
+/// Adds to the stored count if the sum fits its width; returns whether it did.
 bool TokenCounts::Lane::add_in_place(std::uint64_t place, std::uint64_t n) {
   const std::uint64_t low = view.low_count(place);
   const std::byte* from = view.low + place * view.count_width;
@@ -156,7 +156,7 @@ bool TokenCounts::Lane::add_in_place(std::uint64_t place, std::uint64_t n) {
 
 std::byte* TokenCounts::Lane::writable() {
   if (made_here && data.buffer().use_count() == 1) {
-    std::atomic_thread_fence(std::memory_order_acquire);  // what the last other owner read, it has read
+    std::atomic_thread_fence(std::memory_order_acquire);  // after all reads of other owners
   } else {
     data = data.clone();
     made_here = true;

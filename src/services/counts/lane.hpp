@@ -1,17 +1,17 @@
 #pragma once
-// A lane: tokens sorted by length and bytes, packed in one block of memory together with their counts.
+// A lane: tokens sorted by length and bytes, packed into one block of memory together with their counts.
 //
-// The block `data` of a PackedLane of n tokens has one after another, integers little-endian:
+// The block `data` of a PackedLane with n tokens has these parts; integers are little-endian:
 //
 //   tokens         their bytes, without gaps
-//   low counts     n integers of count_width bytes; the highest value stands for "large"
-//   large places   `large` integers, ascending: the places 0 to n - 1 of tokens whose count is large, each as wide as
+//   low counts     n integers of count_width bytes; the highest value means "large"
+//   large places   `large` integers, ascending: the places 0 to n - 1 of tokens with a large count, each as wide as
 //                  n - 1 needs
 //   large counts   `large` integers of large_width bytes, in the same order
-//   samples        every 32nd token once more, place 0 first: they are searched first, and stay in the cache. Only in a
-//                  lane of one length, not 0, with more than 32 tokens
+//   samples        a copy of every 32nd token, place 0 first: searches begin here, so they stay in the cache. Only in
+//                  a lane of one length, not 0, with more than 32 tokens
 //
-// The width of the low counts is the one that makes the block smallest, the others are the narrowest possible.
+// The width of the low counts is the one that makes the block smallest; the others are the narrowest possible.
 
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +31,7 @@ inline constexpr std::uint64_t tokens_per_sample = 32;
 constexpr std::uint64_t sample_count(std::uint64_t tokens) noexcept {
   return tokens > tokens_per_sample ? (tokens - 1) / tokens_per_sample + 1 : 0;
 }
-/// The bytes that an integer needs, one at least.
+/// The bytes that an integer needs, at least one.
 constexpr std::uint8_t width_of(std::uint64_t value) noexcept {
   std::uint8_t width = 1;
   while (width < 8 && value >> (8 * width) != 0) {
@@ -56,21 +56,21 @@ inline std::uint64_t load_count(const std::byte* from, std::size_t width) noexce
   }
 }
 
-/// How the counts of a lane are stored.
+/// The widths of a lane's counts.
 struct CountWidths {
   std::uint8_t low = 1;
-  std::uint8_t large_count = 0;  // 0 where there is none
-  std::uint64_t large = 0;       // how many
+  std::uint8_t large_count = 0;  // 0 if there is none
+  std::uint64_t large = 0;       // number of large counts
 };
 
-/// Where a token is, or would be.
+/// The place of a token, or where it would be inserted.
 struct Place {
   std::uint64_t at = 0;
   bool found = false;
 };
 
-/// The parts of a lane's block; valid as long as the block. What it reads may be changed by others or be no lane at
-/// all: then results are wrong, but all places are within the lane.
+/// The parts of a lane's block. Valid as long as the block. If the data is damaged or changes, results are wrong, but
+/// all reads stay inside the block.
 struct LaneView {
   const std::byte* tokens = nullptr;
   const std::byte* low = nullptr;
@@ -78,10 +78,10 @@ struct LaneView {
   const std::byte* large_counts = nullptr;
   const std::byte* samples = nullptr;
   std::uint64_t size = 0;
-  std::uint64_t length = 0;  // of the tokens; of the shortest in the overflow lane
+  std::uint64_t length = 0;  // length of the tokens; in the overflow lane, of the shortest
   std::uint64_t sample_total = 0;
   std::uint64_t large = 0;
-  std::uint64_t escape = 0;  // the low count of a large one
+  std::uint64_t escape = 0;  // the low count that means "large"
   std::uint8_t count_width = 1;
   std::uint8_t place_width = 1;
   std::uint8_t large_width = 0;
@@ -91,7 +91,7 @@ struct LaneView {
   std::uint64_t large_count(std::uint64_t j) const noexcept {
     return load_count(large_counts + j * large_width, large_width);
   }
-  /// The first large count at place i or behind; `large` if there is none.
+  /// The first large count at place i or later; `large` if there is none.
   std::uint64_t large_from(std::uint64_t i) const noexcept;
   std::uint64_t count(std::uint64_t i) const noexcept {
     const std::uint64_t value = low_count(i);
@@ -100,38 +100,38 @@ struct LaneView {
   std::uint64_t large_count_at(std::uint64_t i) const noexcept;
 };
 
-/// Where searching a lane of one length goes on after its samples: places `first` to `first + size`.
+/// Where the search continues after the samples of a lane of one length: places `first` to `first + size`.
 struct Window {
   std::uint64_t first = 0;
   std::uint64_t size = 0;
 };
 Window sample_window(const LaneView& lane, std::string_view token) noexcept;
-/// Asks for the memory that find_in() will look at first.
+/// Prefetches the memory that find_in() reads first.
 void prefetch(const LaneView& lane, const Window& window) noexcept;
-/// Finds a token of the lane's one length; nowhere else than in the window.
+/// Finds a token of the lane's length within the window.
 Place find_in(const LaneView& lane, const Window& window, std::string_view token) noexcept;
 
 /// The tokens of one length within a lane.
 struct Run {
   std::uint64_t length = 0;
-  std::uint64_t first = 0;  // place
+  std::uint64_t first = 0;  // place of the first token
   std::uint64_t size = 0;
-  std::uint64_t offset = 0;  // of the first one's bytes in the block
+  std::uint64_t offset = 0;  // offset of its bytes in the block
 };
 
-/// A lane in memory: its block and what came since.
+/// A lane in memory: its block and the tokens added since.
 struct TokenCounts::Lane {
   Array<std::uint8_t> data;
-  std::vector<Run> runs;  // one, several in the overflow lane; none in a lane without packed tokens
+  std::vector<Run> runs;  // one, or several in the overflow lane; none without packed tokens
   LaneView view;          // of `data`
   FreshTokens fresh;
-  std::uint64_t known = 0;  // fresh ones that are packed too, as their count outgrew its place
-  bool made_here = false;   // `data` is memory that only tables have, no file
+  std::uint64_t known = 0;  // fresh tokens that are packed too, because their count outgrew its width
+  bool made_here = false;   // `data` belongs to tables only, not to a file
 
   std::uint64_t size() const noexcept { return view.size + fresh.size() - known; }
   Place find(std::string_view token) const noexcept;
   std::uint64_t count(std::string_view token) const noexcept { return count_at(find(token), token); }
-  /// The count of a token that was looked for among the packed ones.
+  /// The count of a token, given the result of a search among the packed ones.
   std::uint64_t count_at(const Place& place, std::string_view token) const noexcept {
     if (place.found) {
       return known == 0 ? view.count(place.at) : saturated_sum(view.count(place.at), fresh.count(token));
@@ -139,28 +139,28 @@ struct TokenCounts::Lane {
     return fresh.count(token);
   }
   void add(std::string_view token, std::uint64_t n);
-  /// Without a change to the block.
+  /// Adds without changing the block.
   void add_fresh(std::string_view token, std::uint64_t n);
-  /// Whether the fresh ones are so many that merging pays.
+  /// Whether there are enough fresh tokens for a merge.
   bool is_due() const noexcept;
-  /// Brings the fresh ones into the block.
+  /// Merges the fresh tokens into the block.
   void merge();
-  /// Adds what is in some runs of the other's block. Neither may have fresh ones.
+  /// Adds the tokens in some runs of the other's block. Neither lane may have fresh tokens.
   void merge_packed(const Lane& other, std::span<const Run> other_runs);
   struct Removed {
     std::uint64_t tokens = 0;
-    std::uint64_t counts = 0;  // their sum
+    std::uint64_t counts = 0;  // sum of their counts
   };
-  /// Nothing may be fresh.
+  /// There must be no fresh tokens.
   Removed remove_below(std::uint64_t least);
   /// Throws: Error(damaged). Returns the sum of the packed counts.
   std::uint64_t verify() const;
 
-  /// As it is stored.
+  /// In the stored form.
   PackedLane packed() const;
-  /// Throws: Error(malformed) unless the parts fit their block.
+  /// Throws: Error(malformed) unless the parts have the size of the block.
   static Lane unpacked(PackedLane stored);
-  /// A lane of these runs whose block is `data`.
+  /// A lane with these runs whose block is `data`.
   static Lane of(std::vector<Run> runs, const CountWidths& widths, Array<std::uint8_t> data);
 
  private:

@@ -1,5 +1,5 @@
-// Making new blocks: lanes merged with tokens that came, and lanes without their rare tokens. Each in two passes over
-// the counts: the first tells how wide they must be, the second writes. Tokens are copied in stretches.
+// Builds new blocks: merges lanes with new tokens, and removes rare tokens from lanes. Each makes two passes over the
+// counts: the first determines the widths, the second writes. Tokens are copied in runs.
 
 #include <cstring>
 
@@ -9,11 +9,11 @@
 namespace stele {
 namespace {
 
-/// What the first pass learns of the counts.
+/// Collects the counts in the first pass.
 class CountTally {
  public:
   void add(std::uint64_t count) noexcept {
-    // the width in which the count is not the highest value, which means "large"
+    // the width in which the count is below the highest value, which means "large"
     ++by_width_[count == ~std::uint64_t{0} ? 9 : width_of(count + 1)];
     highest_ = std::max(highest_, count);
     ++size_;
@@ -40,14 +40,14 @@ class CountTally {
   std::uint64_t size_ = 0;
 };
 
-/// A new block and what describes it.
+/// A new block and its description.
 struct Block {
   std::vector<Run> runs;
   CountWidths widths;
   Array<std::uint8_t> data;
 };
 
-/// Fills a new block front to back.
+/// Writes a new block front to back.
 class BlockWriter {
  public:
   BlockWriter(std::vector<Run> runs, const CountTally& tally) : runs_(std::move(runs)), widths_(tally.narrowest()) {
@@ -105,7 +105,7 @@ class BlockWriter {
   }
 
  private:
-  /// The second pass met other counts than the first.
+  /// The second pass saw other counts than the first.
   [[noreturn]] static void changed() {
     fail(Errc::damaged, "token counts: the mapped file was changed meanwhile by another process");
   }
@@ -125,7 +125,7 @@ class BlockWriter {
   std::uint64_t done_ = 0;
 };
 
-/// Runs from lengths and sizes; those without tokens are left out.
+/// Runs from lengths and sizes; omits runs without tokens.
 std::vector<Run> laid_out(const std::vector<Run>& runs) {
   std::vector<Run> result;
   std::uint64_t first = 0;
@@ -140,7 +140,7 @@ std::vector<Run> laid_out(const std::vector<Run>& runs) {
   return result;
 }
 
-/// Looks up ascending tokens in a lane, each from where the last one was: linear in all, logarithmic in each gap.
+/// Looks up ascending tokens in a lane, each starting at the previous one: linear in total, logarithmic per gap.
 class Gallop {
  public:
   Gallop(const LaneView& lane, const std::vector<Run>& runs) noexcept : lane_(lane), runs_(runs) {}
@@ -159,7 +159,7 @@ class Gallop {
       low += step;
       step *= 2;
     }
-    std::uint64_t high = std::min(end, low + step - 1);  // the one there, if any, is not smaller
+    std::uint64_t high = std::min(end, low + step - 1);  // the token there, if any, is not smaller
     while (low < high) {
       const std::uint64_t middle = low + (high - low) / 2;
       if (compare(middle, token) < 0) {
@@ -172,7 +172,7 @@ class Gallop {
     from_ = low + (found ? 1 : 0);
     return {low, found};
   }
-  /// Where a place's token begins; places ascend from call to call.
+  /// The offset of the token at a place; places must ascend from call to call.
   std::uint64_t offset(std::uint64_t place) noexcept {
     while (offset_run_ + 1 < runs_.size() && place >= runs_[offset_run_ + 1].first) {
       ++offset_run_;
@@ -195,7 +195,7 @@ class Gallop {
   std::uint64_t from_ = 0;
 };
 
-/// A block with the lane's tokens and those of the cursor that `begin` makes, which ascend.
+/// A block with the lane's tokens and those of the cursor that `begin` creates; these ascend.
 template <class Begin>
 Block merged(const LaneView& lane, const std::vector<Run>& lane_runs, std::uint64_t incoming, const Begin& begin) {
   std::vector<Place> places;

@@ -1,5 +1,5 @@
-// Finding tokens in a lane. Tokens of one length are compared as integers that are ordered as their bytes are; the
-// integers of 3, 5, 6, 7 and 9 to 15 bytes are two loads that overlap; bytes that count twice do not change the order.
+// Searches tokens in a lane. Tokens of one length are compared as integers with the same order as their bytes. For 3,
+// 5, 6, 7 and 9 to 15 bytes, an integer is two loads that overlap; the doubled bytes do not change the order.
 
 #include <algorithm>
 #include <cstring>
@@ -36,7 +36,7 @@ struct UpTo32 {
   struct Two {
     Wide high;
     Wide low;
-    // without branches, unlike the default ones
+    // without branches, unlike the default
     bool operator<=(const Two& other) const noexcept {
       return (high < other.high) | ((high == other.high) & (low <= other.low));
     }
@@ -60,7 +60,7 @@ struct Longer {
   static Text load(const std::byte* p, std::size_t length) noexcept { return {p, length}; }
 };
 
-/// Calls `use` with the kind of key for a length of 1 or more.
+/// Calls `use` with the key type for a length of 1 or more.
 template <class F>
 auto with_key(std::size_t length, const F& use) noexcept {
   return length > 32   ? use(Longer())
@@ -72,9 +72,8 @@ auto with_key(std::size_t length, const F& use) noexcept {
                        : use(OneByte());
 }
 
-/// The last of `size` keys, at least one, that is not above `key`, 0 if none is; `load(i)` gives the i-th. Three are
-/// looked at side by side, which takes as long as one, and there is no branch that the processor would have to
-/// foretell.
+/// The last of `size` keys, at least one, that is not greater than `key`; 0 if there is none. `load(i)` returns key i.
+/// Compares three keys at a time, which takes as long as one, and has no unpredictable branch.
 template <class Load, class Key>
 inline std::uint64_t last_to(std::uint64_t size, const Key key, const Load load) noexcept {
   std::uint64_t first = 0;
@@ -84,7 +83,7 @@ inline std::uint64_t last_to(std::uint64_t size, const Key key, const Load load)
                                 std::uint64_t{load(first + 2 * quarter) <= key} +
                                 std::uint64_t{load(first + 3 * quarter) <= key};
     first += steps * quarter;
-    size -= 3 * quarter;  // the last part's size; where another is shorter, what follows is above the key
+    size -= 3 * quarter;  // the last part's size; if another part is shorter, the keys after it are greater than `key`
   }
   std::uint64_t steps = 0;
   for (std::uint64_t i = 1; i < size; ++i) {
@@ -93,7 +92,7 @@ inline std::uint64_t last_to(std::uint64_t size, const Key key, const Load load)
   return first + steps;
 }
 
-/// The last of `size` tokens of one length that is not above `token`.
+/// The last of `size` tokens of one length that is not greater than `token`.
 template <class Key>
 std::uint64_t last_token_to(const std::byte* tokens, std::size_t length, std::uint64_t size,
                             const std::byte* token) noexcept {

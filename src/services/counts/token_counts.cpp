@@ -9,9 +9,8 @@
 namespace stele {
 namespace {
 
-/// Slots of a hash table that a token is looked for in while a file is read. With tokens that nobody chose for their
-/// hashes, even 2^31 of them, 700 are exceeded less than once in a hundred tables; without a limit, a million chosen
-/// ones take minutes.
+/// The longest probe sequence allowed while a file is read. With tokens that were not chosen for their hashes, even
+/// 2^31 of them, fewer than one in a hundred tables exceeds 700. Without a limit, a million chosen tokens take minutes.
 constexpr std::size_t longest_search = 2048;
 
 [[noreturn]] void fail_total() {
@@ -41,7 +40,7 @@ const TokenCounts::Lane* TokenCounts::find_lane(std::size_t length) const noexce
 TokenCounts::Lane& TokenCounts::lane_for(std::size_t length) {
   const std::size_t index = std::min(length, slots_.size() - 1);
   if (slots_[index] == 0) {
-    std::size_t place = 0;  // behind the lanes of shorter tokens
+    std::size_t place = 0;  // the place after the lanes of shorter tokens
     for (std::size_t i = 0; i < index; ++i) {
       place = std::max<std::size_t>(place, slots_[i]);
     }
@@ -62,7 +61,7 @@ void TokenCounts::add(std::string_view token, std::uint64_t n) {
     fail_total();
   }
   Lane& lane = lane_for(token.size());
-  if (lane.is_due()) {  // before the token is counted: merging may fail
+  if (lane.is_due()) {  // before the token is counted, as merging may fail
     lane.merge();
   }
   lane.add(token, n);
@@ -81,7 +80,7 @@ void TokenCounts::count_many(std::span<const std::string_view> tokens, std::span
   }
   struct Search {
     const Lane* lane;
-    Window window;  // of a lane of one length
+    Window window;  // in a lane of one length
   };
   std::array<Search, 16> searches;
   for (std::size_t done = 0; done < tokens.size();) {

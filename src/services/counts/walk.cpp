@@ -1,4 +1,4 @@
-// Going through all tokens: in the order of the lanes, in the order of their bytes, and for the highest counts.
+// Iterates over all tokens: in the order of the lanes, in the order of their bytes, and by highest count.
 
 #include <algorithm>
 #include <span>
@@ -10,18 +10,18 @@
 namespace stele {
 namespace {
 
-/// Several ascending ranges of tokens as one, by a heap of their fronts.
+/// Merges several ascending ranges of tokens with a heap of their first tokens.
 class SortedRanges {
  public:
-  /// Runs of a lane.
+  /// Adds runs of a lane.
   void add(const LaneView& lane, std::span<const Run> runs) { push(LaneCursor(lane, runs)); }
   void add(const FreshTokens& tokens, std::span<const std::uint32_t> order) { push(FreshCursor(tokens, order)); }
 
-  /// Calls `use` for each token; the counts of one that is in several ranges are added up.
+  /// Calls `use` for each token; adds up the counts of a token in several ranges.
   template <class F>
   void for_each(const F& use) {
     const auto later = [this](std::size_t a, std::size_t b) { return token(ranges_[b]) < token(ranges_[a]); };
-    std::vector<std::size_t> heap;  // of those that are not done
+    std::vector<std::size_t> heap;  // ranges that are not finished
     for (std::size_t i = 0; i < ranges_.size(); ++i) {
       if (!done(ranges_[i])) {
         heap.push_back(i);
@@ -61,7 +61,7 @@ class SortedRanges {
   std::vector<Range> ranges_;
 };
 
-/// One lane's packed and fresh tokens in the lane's order.
+/// One lane's packed and fresh tokens, in the order of the lane.
 template <class F>
 void for_each_in_lane(LaneCursor packed, FreshCursor fresh, const F& use) {
   while (!packed.done() || !fresh.done()) {
@@ -114,7 +114,7 @@ std::vector<std::pair<std::string, std::uint64_t>> TokenCounts::top(std::size_t 
   const auto better = [](const Item& a, const Item& b) {
     return a.count != b.count ? a.count > b.count : a.order < b.order;
   };
-  std::vector<Item> best;  // a heap with the worst in front
+  std::vector<Item> best;  // a heap with the worst item in front
   std::uint64_t order = 0;
   for_each([&](std::string_view token, std::uint64_t count) {
     const Item item{count, order++, token};

@@ -1,5 +1,5 @@
-// FeatureStore::build(): threads take batches of a stream in turn. Bits are set atomically, in any order; new features
-// are gathered by each thread with the place of their first coming, and take their order from that in the end.
+// FeatureStore::build(): threads take batches of a stream in turn. Bits are set atomically in any order. Each thread
+// collects new features with the place of their first occurrence; at the end they are ordered by it.
 
 #include <algorithm>
 #include <exception>
@@ -46,15 +46,15 @@ class FeatureBuild {
   }
 
  private:
-  /// Where in the stream a feature came first.
+  /// The place of a feature's first occurrence in the stream.
   struct Place {
     std::uint64_t batch;
     std::size_t event;
   };
-  /// The new features that one thread has met.
+  /// The new features that one thread found.
   struct Found {
     KnownFeatures features;
-    std::vector<Place> places;  // of each
+    std::vector<Place> places;  // one for each feature
   };
 
   void work() noexcept {
@@ -92,7 +92,7 @@ class FeatureBuild {
     try {
       source_(batch);
     } catch (...) {
-      stop(std::current_exception());  // what the batch has by now is added
+      stop(std::current_exception());  // the pairs already in the batch are added
     }
     ended_ = ended_ || batch.size() == 0;
     return batch.size() == 0 ? std::nullopt : std::optional(batches_++);

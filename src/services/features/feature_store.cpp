@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t version = 1;
 constexpr unsigned most_generations = 64;
 constexpr double together_delta = 0.01;
-constexpr std::size_t batch = 256;  // pairs whose hashes are made before the filters are asked
+constexpr std::size_t batch = 256;  // pairs hashed before the filters are queried
 constexpr std::array<double, 10> bits_of_level{32, 24, 16, 12, 8, 6, 4, 2, 1, 0.5};
 
 void require_lengths(std::size_t keys, std::size_t places) {
@@ -111,7 +111,7 @@ void FeatureStore::rotate() {
   if (rotations_ == std::numeric_limits<std::uint32_t>::max()) {
     fail(Errc::limit_exceeded, "a feature store rotated 2^32 times");
   }
-  (void)filters_.back().own_words();  // what may fail comes first
+  (void)filters_.back().own_words();  // first what may fail
   if (!together_.empty()) {
     (void)together_.back().own_counts();
   }
@@ -139,7 +139,7 @@ std::optional<unsigned> FeatureStore::age(KeyHash entity, KeyHash feature) const
   return youngest == filters_.end() ? std::nullopt : std::optional(static_cast<unsigned>(youngest - filters_.begin()));
 }
 
-/// found[i] = whether a generation has the pair whose hash hash_of(i) is; returns how many there are.
+/// found[i] = whether a generation has the pair with hash hash_of(i). Returns how many were found.
 template <class HashOf>
 std::size_t FeatureStore::test_all(std::size_t count, std::span<std::uint8_t> found, HashOf&& hash_of) const {
   std::uint64_t hashes[batch];
@@ -240,7 +240,7 @@ FeatureStoreReport FeatureStore::report() const {
   return report;
 }
 
-/// What is wrong beyond its parts; null for nothing.
+/// The problem with the combination of its parts; null for none.
 const char* FeatureStore::fault() const noexcept {
   if (filters_.size() > most_generations) {
     return "more than 64 generations";

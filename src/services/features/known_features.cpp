@@ -26,7 +26,7 @@ bool same(const OwnArray<T>& a, const OwnArray<T>& b) {
 
 }  // namespace
 
-/// The slot that has the feature, or the free one it would get; slots_.size() where a damaged table has neither.
+/// The slot that has the feature, or the free slot for it; slots_.size() if a damaged table has neither.
 std::uint64_t KnownFeatures::slot_of(std::uint64_t hash) const noexcept {
   const std::uint64_t slots = slots_.size();
   const std::uint64_t mask = slots - 1;
@@ -45,7 +45,7 @@ std::optional<std::uint32_t> KnownFeatures::find(KeyHash feature) const noexcept
   return slot == slots_.size() || slots_[slot] == 0 ? std::nullopt : std::optional(slots_[slot] - 1);
 }
 
-/// A new table with room for `features`.
+/// Builds a new table with room for `features`.
 void KnownFeatures::grow_slots(std::uint64_t features) {
   slots_ = OwnArray(Array<std::uint32_t>({slots_for(features)}));
   std::uint32_t* slots = slots_.own();
@@ -66,7 +66,7 @@ void KnownFeatures::append(std::uint64_t hash, std::string_view name, bool is_nu
     fail(Errc::damaged, "the table of known features is full");
   }
   const std::uint8_t number = is_number ? 1 : 0;
-  std::uint32_t* slots = slots_.own();  // what may fail comes first
+  std::uint32_t* slots = slots_.own();  // first what may fail
   text_.make_room(name.size());
   ends_.make_room(1);
   are_numbers_.make_room(1);
@@ -156,8 +156,8 @@ bool operator==(const KnownFeatures& a, const KnownFeatures& b) {  // the table 
          same(a.ends_, b.ends_) && same(a.text_, b.text_);
 }
 
-/// What is wrong with sizes; null for nothing. Places inside of text_ and hashes_ are checked where they are used, so
-/// that mapping need not read them.
+/// The problem with the sizes; null for none. Offsets in text_ and hashes_ are checked when they are used, so that
+/// mapping need not read them.
 const char* KnownFeatures::fault() const noexcept {
   const std::uint64_t n = hashes_.size();
   if (n > most_features || times_.size() != n || are_numbers_.size() != n || ends_.size() != n) {

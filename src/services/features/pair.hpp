@@ -1,5 +1,5 @@
 #pragma once
-// The keys that a FeatureStore makes of two. Frozen: they decide what the bits in a file mean.
+// The keys that a FeatureStore derives from two others. Frozen: the bits in files depend on them.
 
 #include <algorithm>
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace stele {
 
-/// The key of an entity's having a feature. One to one in either for a given other, and not symmetric.
+/// The key for "entity has feature". Injective in each argument for a fixed other one, and not symmetric.
 constexpr KeyHash entity_with(KeyHash entity, std::uint64_t feature_hash) noexcept {
   return KeyHash::of_hash(entity.hash() * mix::second + feature_hash);
 }
-/// The key of two features without order.
+/// The key of an unordered pair of features.
 constexpr KeyHash both_of(KeyHash one, KeyHash two) noexcept {
   return entity_with(KeyHash::of_hash(std::min(one.hash(), two.hash())), std::max(one.hash(), two.hash()));
 }

@@ -17,7 +17,7 @@ constexpr std::uint32_t version = 1;
 constexpr std::uint64_t most_keys = 3'000'000'000;
 constexpr std::uint64_t attempts = 100;
 constexpr std::uint32_t longest_segment = std::uint32_t{1} << 18;
-constexpr std::size_t batch = 64;  // keys whose memory is asked for before it is used
+constexpr std::size_t batch = 64;  // keys that are prefetched together
 
 }  // namespace
 
@@ -29,7 +29,7 @@ BasicBinaryFuse<Fingerprint>::BasicBinaryFuse(std::span<const KeyHash> keys, std
   std::vector<std::uint64_t> hashes(keys.size());
   std::transform(keys.begin(), keys.end(), hashes.begin(), [](KeyHash key) { return key.hash(); });
   for (std::uint64_t attempt = 0; attempt < attempts; ++attempt) {
-    if (attempt == 1) {  // a key that comes twice never fits
+    if (attempt == 1) {  // a duplicate key never fits
       std::sort(hashes.begin(), hashes.end());
       hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
     }
@@ -117,7 +117,7 @@ double BasicBinaryFuse<Fingerprint>::false_positive_rate() const noexcept {
   return count_ == 0 ? 0 : std::ldexp(1.0, -static_cast<int>(8 * sizeof(Fingerprint)));
 }
 
-/// What is wrong with parameters and sizes, which decide where memory is read; null for nothing.
+/// The problem with parameters and sizes, which determine memory accesses; null for none.
 template <class Fingerprint>
 const char* BasicBinaryFuse<Fingerprint>::fault() const noexcept {
   if (bits_ != 8 * sizeof(Fingerprint)) {

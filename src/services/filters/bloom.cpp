@@ -18,8 +18,8 @@ namespace {
 constexpr std::uint32_t version = 1;
 using bloom::block_words;
 constexpr std::uint64_t most_words = std::uint64_t{1} << 40;
-constexpr std::size_t batch = 64;                               // keys whose memory is asked for before it is used
-constexpr std::uint64_t cached_words = std::uint64_t{1} << 19;  // of a filter of which most is in a cache
+constexpr std::size_t batch = 64;                               // keys that are prefetched together
+constexpr std::uint64_t cached_words = std::uint64_t{1} << 19;  // size of a filter that is mostly in the cache
 
 // The bits of a key, spread: h_0 is the seeded hash, h_i+1 = next(h_i), and bit i is scale(h_i, bits). Blocked: the
 // block is scale(h_0, blocks), its bits are those of BlockBits(h_0).
@@ -43,7 +43,7 @@ bool is_set(const std::uint64_t* words, std::uint64_t bit) noexcept { return (wo
 std::uint8_t test_spread(const std::uint64_t* words, std::uint64_t word_count, unsigned hashes,
                          std::uint64_t hash) noexcept {
   SpreadBits bits(hash, 64 * word_count);
-  if (word_count <= cached_words) {  // a wrong guess of a branch would cost more than the loads
+  if (word_count <= cached_words) {  // a mispredicted branch would cost more than the loads
     std::uint64_t all = 1;
     for (unsigned i = 0; i < hashes; ++i) {
       const std::uint64_t bit = bits.next();
@@ -133,7 +133,7 @@ BloomFilter BloomFilter::of_bits(std::uint64_t bits, std::uint64_t capacity, con
   return {words, bloom::best_hashes(rounded, static_cast<double>(capacity), options.blocked), capacity, options};
 }
 
-/// The words, to be changed; copied first where they are mapped read-only.
+/// The words for writing; copied first if they are mapped read-only.
 std::uint64_t* BloomFilter::own_words() {
   require_capacity(words_.size());
   return words_.own();
@@ -152,13 +152,13 @@ void BloomFilter::add_many_atomic(std::span<const KeyHash> keys) {
   std::uint64_t* words = words_.mutable_data();
   set_bits(keys, words, [words](std::uint64_t at, std::uint64_t mask) {
     const std::atomic_ref<std::uint64_t> word(words[at]);
-    if ((word.load(std::memory_order_relaxed) & mask) == 0) {  // most often the line need not be taken
+    if ((word.load(std::memory_order_relaxed) & mask) == 0) {  // usually saves taking the cache line exclusively
       word.fetch_or(mask, std::memory_order_relaxed);
     }
   });
 }
 
-/// Calls set(word index, mask) for the bits of all keys, and asks for their memory a while before.
+/// Calls set(word index, mask) for the bits of all keys; prefetches their memory.
 template <class Set>
 void BloomFilter::set_bits(std::span<const KeyHash> keys, const std::uint64_t* words, Set&& set) const {
   const std::uint64_t count = words_.size();
@@ -213,7 +213,7 @@ void BloomFilter::test(std::span<const std::uint64_t> hashes, std::span<std::uin
     }
     for (std::size_t i = 0; i < size; ++i) {
       seeded[i] = mix::seeded(hashes[done + i], seed_);
-      if (count > cached_words) {  // half of the keys that are not there need no more than two bits
+      if (count > cached_words) {  // half of the absent keys need at most two bits
         SpreadBits bits(seeded[i], 64 * count);
         __builtin_prefetch(words + bits.next() / 64);
         __builtin_prefetch(words + bits.next() / 64);
@@ -280,7 +280,7 @@ double BloomFilter::fill() const noexcept {
 }
 
 double BloomFilter::estimated_count() const noexcept {
-  // The mean of the share of unset bits after n keys, solved for n. A block's number of keys has a Poisson
+  // The expected share of unset bits after n keys, solved for n. The number of keys per block has a Poisson
   // distribution, whose generating function makes the mean over blocks an exponential again.
   if (words_.empty()) {
     return 0;
@@ -327,13 +327,13 @@ bool operator==(const BloomFilter& a, const BloomFilter& b) {
          std::equal(a.words_.data(), a.words_.data() + a.words_.size(), b.words_.data());
 }
 
-/// What is wrong with parameters and sizes, which decide where memory is read; null for nothing.
+/// The problem with parameters and sizes, which determine memory accesses; null for none.
 const char* BloomFilter::fault() const noexcept {
   if (hashes_ < 1 || hashes_ > bloom::max_hashes) {
     return "the number of hashes is not between 1 and 64";
   }
   if (!words_.array().is_dense() || words_.size() > most_words || (blocked_ && words_.size() % block_words != 0)) {
-    return "the words are not of the form that the other fields tell";
+    return "the words do not match the other fields";
   }
   return nullptr;
 }

@@ -1,4 +1,4 @@
-// The test of blocks for AVX2: the bits of a group are looked up together in the two halves of the block.
+// The test of blocks with AVX2: looks up the bits of a group together in the two halves of the block.
 
 #include "services/filters/bloom_blocks.hpp"
 
@@ -11,7 +11,7 @@ namespace {
 
 __attribute__((target("avx2"))) void test_avx2(std::span<const std::uint64_t* const> blocks, unsigned hash_count,
                                                const std::uint64_t* hashes, std::uint8_t* found) {
-  // Lanes 0 to 6 of the shuffled halves have bits 0 to 6 of the group; lane 7 never counts.
+  // Lanes 0 to 6 of the shuffled halves have bits 0 to 6 of the group; lane 7 is ignored.
   const __m256i shifts_even = _mm256_setr_epi64x(0, 9, 36, 45);
   const __m256i shifts_odd = _mm256_setr_epi64x(18, 27, 54, 63);
   const __m256i low_9 = _mm256_set1_epi32(static_cast<int>(block_bits) - 1);

@@ -15,8 +15,8 @@ std::uint64_t test_group(const std::uint64_t* block, std::uint64_t bits) noexcep
   return all;
 }
 
-/// For keys of `group_size * groups + rest` bits. Without a branch that depends on a bit: half of them would be guessed
-/// wrong.
+/// For keys of `group_size * groups + rest` bits. Has no branch that depends on a bit: half of them would be
+/// mispredicted.
 template <unsigned rest>
 void test(std::span<const std::uint64_t* const> blocks, unsigned groups, const std::uint64_t* hashes,
           std::uint8_t* found) {

@@ -1,5 +1,5 @@
 #pragma once
-// Blocks of a Bloom filter: 512 bits in a cache line. Which bits a key has in its block, and the test for many keys.
+// Blocks of a Bloom filter: 512 bits in a cache line. Computes the bits of a key in its block, and tests many keys.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace stele::bloom {
 
 inline constexpr unsigned block_bits = 512;
 inline constexpr std::uint64_t block_words = block_bits / 64;
-inline constexpr unsigned group_size = 7;  // bits of a key that one hash decides, 9 of its own bits each
+inline constexpr unsigned group_size = 7;  // bits of a key from one hash; each takes 9 bits of the hash
 
 /// The bits of a key with seeded hash h: the groups of 9 bits of other(h), from the lowest, then those of
 /// other(other(h)), and so on.
@@ -38,9 +38,9 @@ class BlockBits {
 using TestBlocks = void(std::span<const std::uint64_t* const> blocks, unsigned hash_count, const std::uint64_t* hashes,
                         std::uint8_t* found);
 
-TestBlocks test_blocks;  // the fastest
+TestBlocks test_blocks;  // the fastest available
 TestBlocks test_blocks_portable;
-/// Null where this build or this processor does not have AVX2.
+/// Null if the build or the processor lacks AVX2.
 TestBlocks* test_blocks_avx2() noexcept;
 
 }  // namespace stele::bloom

@@ -6,11 +6,11 @@
 namespace stele::bloom {
 namespace {
 
-/// E[(X / bits)^hashes] for X bits made by `hashes * keys` random ones.
+/// E[(X / bits)^hashes], where X is the number of bits set by `hashes * keys` random ones.
 double rate_of_one(double bits, unsigned hashes, double keys) noexcept {
   const double k = hashes;
   const double throws = k * keys;
-  const double empty = std::exp(throws * std::log1p(-1 / bits));  // the chance of one bit to be unset
+  const double empty = std::exp(throws * std::log1p(-1 / bits));  // the probability that a bit is unset
   const double two_empty = bits > 2 ? std::exp(throws * std::log1p(-2 / bits)) : 0;
   const double fill = 1 - empty;
   const double variance = std::max(0.0, two_empty - empty * empty + (empty - two_empty) / bits);
@@ -18,9 +18,9 @@ double rate_of_one(double bits, unsigned hashes, double keys) noexcept {
   return fill <= 0 ? 0 : std::min(1.0, mean * (1 + k * (k - 1) / 2 * variance / (fill * fill)));
 }
 
-/// The mean of rate_of_one() of a block over a Poisson distribution of its keys.
+/// The mean of rate_of_one() of a block over the Poisson distribution of its keys.
 double rate_of_blocks(unsigned hashes, double keys_per_block) noexcept {
-  constexpr double beyond = 1e6;  // where the spread of the distribution no longer matters
+  constexpr double beyond = 1e6;  // from here on the spread of the distribution does not matter
   if (keys_per_block > beyond) {
     return rate_of_one(block_bits, hashes, keys_per_block);
   }
@@ -60,7 +60,7 @@ Plan spread_plan(double keys, double wanted) noexcept {
     const unsigned hashes = clamp_hashes(k);
     double bits = -static_cast<double>(hashes) * keys / std::log1p(-std::pow(wanted, 1.0 / hashes));
     bits = 64 * std::max(1.0, std::ceil(bits / 64));
-    while (rate_of_one(bits, hashes, keys) > wanted) {  // a small filter is a little worse than the formula above
+    while (rate_of_one(bits, hashes, keys) > wanted) {  // a small filter is slightly worse than the formula above
       bits += 64 * std::max(1.0, std::floor(bits / 64 / 1024));
     }
     if (best.bits == 0 || bits < best.bits) {

@@ -1,5 +1,5 @@
 #pragma once
-// False positive rates of Bloom filters by formula, and the sizes that follow from them.
+// Formulas for the false positive rates of Bloom filters, and the sizes that follow from them.
 
 #include <cstdint>
 
@@ -9,9 +9,9 @@ namespace stele::bloom {
 
 inline constexpr unsigned max_hashes = 64;
 
-/// The rate of a filter of `bits` with `keys` of `hashes` bits each. Spread: the mean of (X / bits)^hashes, where X is
-/// how many bits `hashes * keys` random ones make, to the second order. Blocked: the same of a block, averaged over its
-/// number of keys, which has a Poisson distribution.
+/// The rate of a filter of `bits` with `keys` of `hashes` bits each. Spread: the mean of (X / bits)^hashes to the
+/// second order, where X is the number of bits set by `hashes * keys` random ones. Blocked: the same for a block,
+/// averaged over its number of keys, which has a Poisson distribution.
 double rate(double bits, unsigned hashes, double keys, bool blocked) noexcept;
 
 struct Plan {
@@ -21,7 +21,7 @@ struct Plan {
 
 /// The smallest filter for `keys` whose rate is at most `wanted`.
 Plan plan(double keys, double wanted, bool blocked) noexcept;
-/// The number of hashes with the least rate.
+/// The number of hashes with the lowest rate.
 unsigned best_hashes(double bits, double keys, bool blocked) noexcept;
 
 }  // namespace stele::bloom

@@ -1,5 +1,5 @@
 #pragma once
-// Loading of the types here: a record read as its visit() says, then checked as a whole before it takes the place of
+// Loads the types of this folder: reads a record according to its visit(), then checks it as a whole before it replaces
 // the old value.
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace stele {
 
-/// Reads a T of a version from 1 to `newest`. `fault(value)` tells what is wrong with it, null for nothing.
+/// Reads a T of a version from 1 to `newest`. `fault(value)` returns the problem with it, null for none.
 template <class T, class Fault>
 void checked_read(InVisitor& in, T& value, std::uint32_t newest, const char* type, Fault&& fault) {
   T fresh;

@@ -21,7 +21,7 @@ std::uint32_t saturated(std::uint64_t sum) noexcept {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, highest));
 }
 
-/// The places of a key, one in each row: h_0 is the seeded hash, h_i+1 = next(h_i), column i is scale(h_i, width).
+/// The counters of a key, one in each row: h_0 is the seeded hash, h_i+1 = next(h_i), column i is scale(h_i, width).
 class Places {
  public:
   Places(KeyHash key, std::uint64_t seed, std::uint64_t width) noexcept
@@ -65,7 +65,7 @@ CountMin CountMin::of_size(std::uint64_t width, unsigned depth, const CountMinOp
   return {width, depth, options};
 }
 
-/// The counters, to be changed; copied first where they are mapped read-only.
+/// The counters for writing; copied first if they are mapped read-only.
 std::uint32_t* CountMin::own_counts() {
   if (counts_.empty()) {
     fail(Errc::invalid_argument, "a count-min sketch without counters counts nothing");

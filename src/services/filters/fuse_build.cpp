@@ -10,7 +10,7 @@ Layout layout_for(std::uint64_t keys) noexcept {
   if (keys == 0) {
     return {};
   }
-  constexpr double longest = 18;  // bits of a hash for each of the second and third places
+  constexpr double longest = 18;  // hash bits for each of the second and third places
   const auto n = static_cast<double>(keys);
   const double bits = std::clamp(std::floor(std::log(n) / std::log(3.33) + 2.25), 2.0, longest);
   const auto length = std::uint32_t{1} << static_cast<unsigned>(bits);
@@ -22,10 +22,10 @@ Layout layout_for(std::uint64_t keys) noexcept {
 
 namespace {
 
-/// What lies at a place: how many keys, the places (0, 1, 2) they have it as, and their hashes, both combined by xor.
+/// For each place: the number of keys; their roles (0, 1, 2) and hashes, each combined by xor.
 struct Table {
   explicit Table(std::uint64_t places) : counts(places), hashes(places) {}
-  std::vector<std::uint8_t> counts;  // four for each key, and the places in the low two bits
+  std::vector<std::uint8_t> counts;  // 4 per key, plus the roles in the low two bits
   std::vector<std::uint64_t> hashes;
 
   void flip(std::uint64_t at, std::uint8_t place, std::uint64_t hash) noexcept {
@@ -37,8 +37,7 @@ struct Table {
 
 constexpr unsigned most_keys_at_a_place = 63;
 
-/// Groups the hashes by their upper bits, and thus by first places, so that filling the table goes through memory in
-/// order.
+/// Groups the hashes by their upper bits, and thus by first places, so that the table is filled in memory order.
 std::vector<std::uint64_t> grouped(std::span<const std::uint64_t> hashes, std::uint64_t seed, std::uint64_t segments) {
   const unsigned bits = std::min(16U, static_cast<unsigned>(std::bit_width(segments)));
   std::vector<std::uint64_t> starts((std::size_t{1} << bits) + 1);
@@ -78,7 +77,7 @@ std::optional<Order> find_order(std::span<const std::uint64_t> hashes, std::uint
     }
   }
 
-  // Takes away keys that have a place alone, which leaves others alone in theirs, until none is left.
+  // Removes keys that are alone in a place. This leaves other keys alone in theirs; repeats until there are none.
   std::vector<std::uint32_t> alone;
   for (std::uint64_t at = 0; at < layout.places(); ++at) {
     if (table.keys(at) == 1) {

@@ -17,7 +17,7 @@ constexpr std::uint32_t version = 1;
 constexpr unsigned min_precision = 4;
 constexpr unsigned max_precision = 18;
 
-/// Ertl's sigma: x + the sum of x^(2^k) * 2^(k - 1), for the registers that no key has reached.
+/// Ertl's sigma: x + the sum of x^(2^k) * 2^(k - 1), for registers that are still 0.
 double sigma(double x) noexcept {
   if (x == 1) {
     return HUGE_VAL;
@@ -33,7 +33,7 @@ double sigma(double x) noexcept {
   return sum;
 }
 
-/// Ertl's tau: (1 - x - the sum of (1 - x^(2^-k))^2 * 2^-k) / 3, for the registers that are at their highest.
+/// Ertl's tau: (1 - x - the sum of (1 - x^(2^-k))^2 * 2^-k) / 3, for registers at their maximum.
 double tau(double x) noexcept {
   if (x == 0 || x == 1) {
     return 0;
@@ -59,7 +59,7 @@ HyperLogLog::HyperLogLog(unsigned precision, std::uint64_t seed) : precision_(pr
   registers_ = OwnArray(Array<std::uint8_t>({std::uint64_t{1} << precision}));
 }
 
-/// The registers, to be changed; copied first where they are mapped read-only.
+/// The registers for writing; copied first if they are mapped read-only.
 std::uint8_t* HyperLogLog::own_registers() {
   if (precision_ == 0) {
     fail(Errc::invalid_argument, "HyperLogLog without registers counts nothing");
@@ -68,10 +68,11 @@ std::uint8_t* HyperLogLog::own_registers() {
 }
 
 void HyperLogLog::add(KeyHash key) {
-  // The upper bits of the hash choose the register; the rank is the place of the first 1 in the others, from 1 on.
+  // The upper bits of the hash choose the register; the rank is the position of the first 1 in the other bits, counted
+  // from 1.
   std::uint8_t* registers = own_registers();
   const std::uint64_t hash = mix::seeded(key.hash(), seed_);
-  const std::uint64_t end = std::uint64_t{1} << (precision_ - 1);  // a 1 behind them
+  const std::uint64_t end = std::uint64_t{1} << (precision_ - 1);  // a sentinel 1 after them
   const auto rank = static_cast<std::uint8_t>(std::countl_zero(hash << precision_ | end) + 1);
   std::uint8_t& highest = registers[hash >> (64 - precision_)];
   highest = std::max(highest, rank);
@@ -82,7 +83,7 @@ double HyperLogLog::estimate() const noexcept {
     return 0;
   }
   const unsigned most = 64 - precision_ + 1;  // the highest rank
-  std::array<std::uint32_t, 65> counts{};     // of the registers by rank
+  std::array<std::uint32_t, 65> counts{};     // registers per rank
   for (std::uint64_t i = 0; i < registers_.size(); ++i) {
     ++counts[std::min<unsigned>(registers_.data()[i], most)];
   }
@@ -129,7 +130,7 @@ void Walk<HyperLogLog>::read(InVisitor& in, HyperLogLog& value) {
     }
     const bool good = precision >= min_precision && precision <= max_precision &&
                       sketch.registers_.size() == std::uint64_t{1} << precision && sketch.registers_.array().is_dense();
-    return good ? nullptr : "the registers are not as many as the precision asks for";
+    return good ? nullptr : "the number of registers does not match the precision";
   });
 }
 

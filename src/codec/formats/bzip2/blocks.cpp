@@ -17,7 +17,7 @@ namespace {
 constexpr unsigned magic_bits = 48;
 constexpr unsigned crc_bits = 32;
 
-/// `count` bits, 56 at most, from any bit on; zeros behind the end.
+/// `count` bits, at most 56, from any bit offset; zeros after the end.
 std::uint64_t bits_at(Bytes bytes, std::size_t bit, unsigned count) {
   bytes = bytes.subspan(std::min(bit / 8, bytes.size()));
   std::array<std::byte, 8> last{};
@@ -31,7 +31,7 @@ std::uint32_t crc_at(Bytes bytes, std::size_t magic) {
   return static_cast<std::uint32_t>(bits_at(bytes, magic + magic_bits, crc_bits));
 }
 
-/// For each value of a byte: the bits of the byte two before it at which a magic may begin, as a set.
+/// For each byte value: the set of bit positions in the byte two before it at which a magic may begin.
 constexpr std::array<std::uint8_t, 256> third_bytes() {
   std::array<std::uint8_t, 256> sets{};
   for (const std::uint64_t magic : {block_magic, end_magic}) {
@@ -42,7 +42,8 @@ constexpr std::array<std::uint8_t, 256> third_bytes() {
   return sets;
 }
 
-/// The first bit at or behind `begin` with a magic, all whose 48 bits and the 32 behind lie in `bytes`, or nothing.
+/// The first bit at or after `begin` where a magic begins, with all its 48 bits and the 32 after it in `bytes`; or
+/// nothing.
 std::optional<std::size_t> find_magic(Bytes bytes, std::size_t begin) {
   static constexpr auto sets = third_bytes();
   constexpr std::size_t needed = (magic_bits + crc_bits) / 8;
@@ -59,7 +60,7 @@ std::optional<std::size_t> find_magic(Bytes bytes, std::size_t begin) {
   return std::nullopt;
 }
 
-/// Writes bits one behind another.
+/// Writes bits one after another.
 class BitWriter {
  public:
   explicit BitWriter(std::byte* to) : to_(to) {}
@@ -101,7 +102,7 @@ void Blocks::begin(std::byte level) {
   bunzip_.reset();
 }
 
-/// Makes a block of the bits from one magic to the next a stream: its bits from the first on, then an end.
+/// Makes a stream of the block between two magics: a header, its bits, and an end.
 void Blocks::add(Bytes bytes, std::size_t begin, std::size_t end) {
   if (blocks_.size() == count_) {
     blocks_.emplace_back();
@@ -157,11 +158,11 @@ void Blocks::decode(Block& block) {
     }
     block.plain.resize(made);
     block.state = stored.empty() ? State::good : State::bad;
-  } catch (...) {  // reading in order says what is wrong
+  } catch (...) {  // reading in order reports the error
   }
 }
 
-/// Takes blocks and decodes them. Returns false where there is none that could be one.
+/// Reads blocks and decodes them. Returns false if none of them can be a block.
 bool Blocks::take(Intake& in) {
   count_ = current_ = given_ = 0;
   if (!active() || bits_at(in.ready(), begin_, magic_bits) != block_magic) {

@@ -1,6 +1,6 @@
 #pragma once
-// The blocks of one bzip2 stream, decoded on several threads. They begin at any bit, with a magic of 48 bits and a
-// checksum of 32. What looks like a magic can be data, so what is found is only good once it has proved to be.
+// Decodes the blocks of one bzip2 stream on several threads. A block begins at any bit, with a magic of 48 bits and a
+// checksum of 32. Data can look like a magic, so a block counts only after it was decoded and verified.
 
 #if STELE_WITH_BZIP2
 
@@ -17,34 +17,34 @@
 
 namespace stele::bzip2 {
 
-/// Reads a stream by its blocks. Each is decoded as a stream of its own, which it is made by a header and an end; so it
-/// is good if it is one that libbz2 knows and takes as a whole. The checksum of the stream is made of those of its
-/// blocks. Whatever is not as it should be, the stream is to be read in order from its start.
+/// Reads a stream block by block. Each block gets a header and an end and is decoded as a separate stream; it is valid
+/// if libbz2 accepts that stream completely. The stream's checksum is computed from those of its blocks. On any
+/// mismatch, the stream must be read in order from its start.
 class Blocks {
  public:
   enum class Result : std::uint8_t {
     some,       // plain bytes
-    ended,      // the whole stream is taken and good
-    not_known,  // to be read in order
+    ended,      // the whole stream was read and is valid
+    not_known,  // must be read in order
   };
 
-  /// `threads` counts the calling one.
+  /// `threads` includes the calling thread.
   explicit Blocks(unsigned threads) : threads_(threads), crew_(make_process_owned<Crew>(threads)) {}
 
   bool active() const noexcept { return threads_ > 1 && !process_.in_child(); }
-  /// A stream of that level begins, of which `in` has given the header of four bytes.
+  /// Begins a stream of this level; its header of four bytes was consumed from `in`.
   void begin(std::byte level);
-  /// Gives plain bytes and counts them in `made`.
+  /// Returns plain bytes and adds their number to `made`.
   Result read(Intake& in, MutableBytes into, std::size_t& made);
 
  private:
   static constexpr std::size_t most_at_once = 16;                   // blocks
-  static constexpr std::size_t most_stored = std::size_t{5} << 19;  // of a block: 900,000 codes of at most 20 bits
-  static constexpr std::size_t most_plain = std::size_t{2} << 20;   // of a block that is decoded beside others
+  static constexpr std::size_t most_stored = std::size_t{5} << 19;  // per block: 900,000 codes of at most 20 bits
+  static constexpr std::size_t most_plain = std::size_t{2} << 20;   // per block that is decoded in parallel
 
   enum class State : std::uint8_t { waiting, good, large, bad };
   struct Block {
-    std::vector<std::byte> stream;  // made of it
+    std::vector<std::byte> stream;  // the stream made of it
     std::uint32_t crc = 0;
     State state = State::waiting;
     std::vector<std::byte> plain;
@@ -59,17 +59,17 @@ class Blocks {
   const ProcessOwned<Crew> crew_;
   Pool<Bunzip> bunzips_;
   std::byte level_{};
-  std::size_t begin_ = 0;   // of the next block: bits in what is at hand
-  std::size_t looked_ = 0;  // bits behind it in which there is no magic
+  std::size_t begin_ = 0;   // where the next block begins, in bits of the buffered bytes
+  std::size_t looked_ = 0;  // bits after it that contain no magic
   bool found_last_ = false;
-  std::uint32_t crc_ = 0;         // of the blocks given
-  std::uint32_t stated_crc_ = 0;  // of the stream, where found_last_
+  std::uint32_t crc_ = 0;         // of the blocks returned so far
+  std::uint32_t stated_crc_ = 0;  // of the stream, if found_last_
   std::vector<Block> blocks_;
-  std::size_t count_ = 0;           // of blocks_ in use
-  std::size_t current_ = 0;         // of those, to be given
-  std::size_t given_ = 0;           // of its plain bytes
-  std::unique_ptr<Bunzip> bunzip_;  // of a large one
-  std::size_t used_ = 0;            // of its stream
+  std::size_t count_ = 0;           // used elements of blocks_
+  std::size_t current_ = 0;         // the next one to return
+  std::size_t given_ = 0;           // bytes of it already returned
+  std::unique_ptr<Bunzip> bunzip_;  // decodes a large block
+  std::size_t used_ = 0;            // consumed bytes of its stream
 };
 
 }  // namespace stele::bzip2

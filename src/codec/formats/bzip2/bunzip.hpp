@@ -1,5 +1,5 @@
 #pragma once
-// libbz2 and the numbers of the format: what bzip2.cpp and bzip2_blocks.cpp share.
+// libbz2 and the constants of the format, shared by bzip2.cpp and blocks.cpp.
 
 #if STELE_WITH_BZIP2
 
@@ -34,7 +34,7 @@ class Bunzip {
   Bunzip& operator=(const Bunzip&) = delete;
   ~Bunzip() { end(); }
 
-  /// A new stream begins.
+  /// Begins a new stream.
   void begin() {
     end();
     stream_ = {};

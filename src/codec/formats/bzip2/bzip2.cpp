@@ -1,9 +1,9 @@
-// bzip2. Files of stele are streams of one block each, one behind another, as pbzip2 writes them. All but the last have
-// the same plain size, as the format has no place for sizes. A stream begins at a whole byte with
+// bzip2. A file written by stele is a sequence of streams with one block each, as pbzip2 writes them. All but the last
+// have the same plain size, because the format has no field for sizes. A stream begins at a whole byte with
 //
 //   'B' 'Z' 'h'  level '1' to '9'  314159265359 (BCD, the magic of a block)
 //
-// so that a reader finds the streams by looking for these bytes.
+// so a reader finds the streams by searching for these bytes.
 
 #if STELE_WITH_BZIP2
 
@@ -29,11 +29,11 @@ namespace {
 
 using namespace bzip2;
 
-// So that a block of any common data fits one of bzip2's, which hold 100,000 bytes for each level, less 19.
+// So that a block of any usual data fits one bzip2 block, which holds 100,000 bytes per level, less 19.
 constexpr std::size_t block_per_level = std::size_t{96} << 10;
 
-constexpr std::size_t least_stream_size = 14;       // one of no blocks
-constexpr std::size_t least_full_stream_size = 32;  // one of a block: 36 bytes or so
+constexpr std::size_t least_stream_size = 14;       // a stream without blocks
+constexpr std::size_t least_full_stream_size = 32;  // a stream with a block: about 36 bytes
 
 std::uint64_t load_magic(const std::byte* from) {
   return std::uint64_t{load_be<std::uint16_t>(from)} << 32 | load_be<std::uint32_t>(from + 2);
@@ -45,8 +45,9 @@ bool is_header(const std::byte* bytes) {
          bytes[3] >= std::byte{'1'} && bytes[3] <= std::byte{'9'};
 }
 
-/// Decodes one or more whole streams, and nothing else, and counts their plain bytes; stops behind `most`. Those from
-/// number n on go to room(n), which is never empty. Throws: Error(damaged).
+/// Decodes one or more complete streams, with nothing after them, and counts their plain bytes; stops after `most`.
+/// Bytes from number n on are written to room(n), which is never empty.
+/// Throws: Error(damaged).
 template <class Room>
 std::size_t decode_streams(Bunzip& bunzip, Bytes stored, std::size_t most, const Room& room) {
   std::size_t made = 0;
@@ -76,7 +77,7 @@ class Bzip2Encoder final : public BlockEncoder {
     const std::size_t start = out.size();
     auto size = static_cast<unsigned>(plain.size() + plain.size() / 100 + 600);  // the bound of bzip2's manual
     out.resize(start + size);
-    const std::byte none{};  // bzip2 takes no null pointer
+    const std::byte none{};  // bzip2 does not accept a null pointer
     const int result =
         BZ2_bzBuffToBuffCompress(chars(out.data() + start), &size, chars(plain.empty() ? &none : plain.data()),
                                  static_cast<unsigned>(plain.size()), level_, 0, 0);
@@ -94,11 +95,11 @@ class Bzip2Encoder final : public BlockEncoder {
   const int level_;
 };
 
-/// A block is the bytes from one magic to the next, so that streams of no bytes may follow in it.
+/// A block is the bytes from one magic to the next, so empty streams may follow in it.
 class Bzip2Decoder final : public BlockDecoder {
  public:
   void decode(const Block& /*block*/, Bytes stored, MutableBytes plain) override {
-    std::byte spare{};  // as a full output says nothing about the end
+    std::byte spare{};  // a full output does not show whether the stream has ended
     const auto room = [&](std::size_t at) { return at < plain.size() ? plain.subspan(at) : MutableBytes(&spare, 1); };
     if (decode_streams(bunzip_, stored, plain.size(), room) != plain.size()) {
       fail(Errc::damaged, "not " + std::to_string(plain.size()) + " bytes");
@@ -112,7 +113,7 @@ class Bzip2Decoder final : public BlockDecoder {
 constexpr unsigned end_magic_bits = 48;
 constexpr unsigned end_check_bits = 32;
 
-/// Whether an end's magic can itself begin in another and end within the checksum behind that.
+/// Whether the magic of an end can begin inside another one and end within the checksum after that.
 constexpr bool end_overlaps_end() {
   for (unsigned distance = 1; distance <= end_check_bits; ++distance) {
     if (end_magic >> distance == (end_magic & ((std::uint64_t{1} << (end_magic_bits - distance)) - 1))) {
@@ -123,8 +124,8 @@ constexpr bool end_overlaps_end() {
 }
 static_assert(!end_overlaps_end(), "StreamEnd knows of one at a time");
 
-/// Knows how many bytes of a stream are to come, from those that came: at its end stand, from any bit on, a magic of 48
-/// bits and a checksum of 32.
+/// Computes a lower bound of the bytes left in a stream from the bytes seen: the stream ends with a magic of 48 bits,
+/// which begins at any bit, and a checksum of 32.
 class StreamEnd {
  public:
   void begin() { *this = {}; }
@@ -142,8 +143,8 @@ class StreamEnd {
     }
   }
 
-  /// How many bytes are to come at least, if the stream has not ended: until what looks like its end, which data can do
-  /// as well, or else for the end that cannot have begun earlier.
+  /// The minimum number of bytes to come if the stream has not ended: up to the end that seems to have begun (data can
+  /// look like one), or else up to the earliest possible end.
   std::uint64_t to_come() const {
     std::uint64_t end = end_;
     if (end <= seen_) {
@@ -160,10 +161,10 @@ class StreamEnd {
  private:
   std::uint64_t last_ = 0;  // bits
   std::uint64_t seen_ = 0;  // bits
-  std::uint64_t end_ = 0;   // in bits, of what looks like one
+  std::uint64_t end_ = 0;   // in bits, where an end seems to have begun
 };
 
-/// Reads streams in order. Where the Source cannot go back, it takes some ten bytes at a time.
+/// Reads streams in order. If the Source cannot go back, it reads about ten bytes at a time.
 class Bzip2Source final : public StreamsSource {
  public:
   Bzip2Source(Source& stored, const DecodeOptions& options)
@@ -198,7 +199,7 @@ class Bzip2Source final : public StreamsSource {
     if (count < start.size()) {
       ended_early();
     }
-    std::byte none{};  // so early, no plain bytes come
+    std::byte none{};  // there are no plain bytes this early
     ended_ = guarded([&] {
       decoder_.begin();
       return decoder_.step(start, {&none, 1}).ended;
@@ -229,7 +230,7 @@ class Bzip2Source final : public StreamsSource {
     return step.made;
   }
 
-  /// Begins a stream whose blocks are to be decoded on several threads, where it can be read again.
+  /// Begins a stream that is decoded on several threads, if the Source can be read again.
   bool begin_blocks() {
     if (!try_blocks_ || !in_.random_access() || !blocks_.active() || !in_.have(least_stream_size)) {
       return false;
@@ -247,7 +248,7 @@ class Bzip2Source final : public StreamsSource {
     return true;
   }
 
-  /// Begins the stream again in order, and passes over what was given of it. From here on, all is read in order.
+  /// Begins the stream again in order and skips the bytes that were returned. The rest of the stream is read in order.
   void begin_again() {
     by_blocks_ = false;
     try_blocks_ = false;
@@ -297,17 +298,17 @@ class Bzip2Source final : public StreamsSource {
   bool try_blocks_ = true;
   bool by_blocks_ = false;
   std::uint64_t stream_at_ = 0;  // by_blocks_: where the stream begins
-  std::uint64_t given_ = 0;      // and plain bytes of it
+  std::uint64_t given_ = 0;      // plain bytes of it that were returned
 };
 
-// A stream beyond these is no block.
+// A larger stream is not treated as a block.
 constexpr std::size_t most_plain_size = std::size_t{16} << 20;
 constexpr std::size_t most_stored_size = std::size_t{17} << 20;
 
-/// Finds where streams seem to begin. What looks like a start can be data.
+/// Finds positions where streams seem to begin. Data can look like a start.
 class StreamStarts {
  public:
-  /// The streams' places in the file, from its start to its end; or nothing where they cannot all be blocks.
+  /// The places of the streams in the file, from its start to its end; nothing if they cannot all be blocks.
   static std::optional<std::vector<Block>> in(const Source& stored, std::uint64_t size) {
     StreamStarts starts;
     const Bytes memory = stored.memory();
@@ -331,7 +332,7 @@ class StreamStarts {
 
  private:
   bool scan(Bytes window, std::uint64_t offset) {
-    static constexpr std::string_view magic = "1AY&SY";  // block_magic in text
+    static constexpr std::string_view magic = "1AY&SY";  // block_magic as text
     while (const void* found = ::memmem(window.data(), window.size(), magic.data(), magic.size())) {
       const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(found) - window.data());
       if (at >= header_size && is_header(window.data() + at - header_size) && !start(offset + at - header_size)) {
@@ -351,7 +352,7 @@ class StreamStarts {
     return true;
   }
 
-  /// Ends the last stream. Returns whether it can be one.
+  /// Ends the last stream. Returns whether it is long enough to be one.
   bool end(std::uint64_t offset) {
     if (streams_.empty()) {
       return false;
@@ -364,7 +365,7 @@ class StreamStarts {
   std::vector<Block> streams_;
 };
 
-/// The plain size of a block, by decoding it; or nothing where it is damaged or too large.
+/// Decodes a block to get its plain size; nothing if it is damaged or too large.
 std::optional<std::size_t> measure(const Source& stored, const Block& block) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(block.stored_size));
   stored.read_at(block.stored_offset, bytes);
@@ -375,7 +376,7 @@ std::optional<std::size_t> measure(const Source& stored, const Block& block) {
         decode_streams(bunzip, bytes, most_plain_size, [&](std::size_t /*at*/) { return MutableBytes(scratch); });
     return size <= most_plain_size ? std::optional(size) : std::nullopt;
   } catch (const Error&) {
-    return std::nullopt;  // reading in order says what is wrong
+    return std::nullopt;  // reading in order reports the error
   }
 }
 
@@ -395,7 +396,7 @@ class Bzip2 final : public Codec {
   }
   LevelRange levels() const noexcept override { return {.lowest = 1, .highest = 9, .standard = 9}; }
   std::string library() const override {
-    const std::string version = BZ2_bzlibVersion();  // as in "1.0.8, 13-Jul-2019"
+    const std::string version = BZ2_bzlibVersion();  // for example "1.0.8, 13-Jul-2019"
     return "bzip2 " + version.substr(0, version.find(','));
   }
 
@@ -414,7 +415,8 @@ class Bzip2 final : public Codec {
     }
   }
 
-  /// A file of one stream is read in order, which decodes it once; of others, the first and the last are decoded.
+  /// A file of one stream is read in order, so it is decoded once. For others, the first and the last stream are
+  /// decoded.
   std::optional<BlockIndex> index(const Source& stored) const override {
     auto blocks = StreamStarts::in(stored, stored.size().value_or(0));
     if (!blocks || blocks->size() < 2) {

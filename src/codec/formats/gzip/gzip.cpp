@@ -1,8 +1,8 @@
-// gzip, RFC 1952. Files of stele are members of one block each, with this subfield in FEXTRA:
+// gzip, RFC 1952. A file written by stele has one block per member, with this subfield in FEXTRA:
 //
 //   'S' 't'  u16 8  u32 size of the whole member  u32 size of the plain block          (all little-endian)
 //
-// so that a reader finds every member by walking the headers, while any gunzip reads the file.
+// A reader finds every member by walking the headers, and any gunzip can read the file.
 
 #include <algorithm>
 #include <array>
@@ -20,12 +20,12 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t header_size = 24;  // of a member of stele's
+constexpr std::size_t header_size = 24;  // of a member written by stele
 constexpr std::size_t empty_deflate_size = 2;
-/// What stands behind the header of a member of no bytes: deflate's end, and 0 for checksum and size.
+/// What follows the header of an empty member: an empty deflate stream, and 0 for checksum and size.
 constexpr std::array<std::byte, empty_deflate_size + gzip::trailer_size> empty_member_end = {std::byte{3}};
 
-/// The header of a member with stele's subfield.
+/// Writes the header of a member with stele's subfield.
 void store_header(std::byte* to, std::uint32_t member_size, std::uint32_t plain_size) {
   constexpr std::array<unsigned char, 16> fixed = {0x1f, 0x8b, 8,  4, 0,   0,   0, 0,   // deflate, FEXTRA, no time
                                                    0,    255,  12, 0, 'S', 't', 8, 0};  // no hint, no system, XLEN
@@ -72,8 +72,8 @@ class GzipDecoder final : public BlockDecoder {
   const std::unique_ptr<Inflate> gunzip_ = make_inflate(Inflate::Format::gzip);
 };
 
-/// The size of the member at `offset` by the subfield of mgzip and pgzip ("IG") or of MiGz ("MZ"), which count the
-/// whole member or its deflate stream alone: what follows tells which. `before` is the header's size.
+/// The size of the member at `offset` from the subfield of mgzip and pgzip ("IG") or of MiGz ("MZ"). It is the size of
+/// the whole member or only of its deflate stream: the bytes after it tell which. `before` is the size of the header.
 std::optional<std::uint64_t> size_by_other_tools(Peek& file, std::uint64_t offset, Bytes extra, std::size_t before) {
   const std::byte* value = gzip::find_subfield(extra, 'I', 'G', 4);
   if (value == nullptr) {
@@ -92,7 +92,7 @@ std::optional<std::uint64_t> size_by_other_tools(Peek& file, std::uint64_t offse
   return std::nullopt;
 }
 
-/// The member at `offset` by its header alone, or nothing where that does not say how long it is. Takes at least 20
+/// The member at `offset` according to its header; nothing if the header does not state the size. Needs at least 20
 /// bytes of the file.
 std::optional<Block> block_at(Peek& file, std::uint64_t offset) {
   const std::uint64_t left = file.size() - offset;
@@ -102,7 +102,7 @@ std::optional<Block> block_at(Peek& file, std::uint64_t offset) {
   }
   const std::byte* header = file.at(offset, before_extra);
   const std::byte flags = header[3];
-  // The checksum of a header is checked in order only.
+  // The header's checksum is only checked when reading in order.
   if (!gzip::begins_member(header) || (flags & gzip::flag_extra) == std::byte{0} ||
       (flags & (gzip::flags_reserved | gzip::flag_header_crc)) != std::byte{0}) {
     return std::nullopt;
@@ -128,7 +128,7 @@ std::optional<Block> block_at(Peek& file, std::uint64_t offset) {
   if (block.plain_size > block.stored_size * most_expansion) {
     return std::nullopt;
   }
-  // A member of no bytes is passed over, so it must be a whole and right one.
+  // An empty member is skipped, so check it completely.
   if (block.plain_size == 0 && (flags != gzip::flag_extra || block.stored_size != least ||
                                 !std::equal(empty_member_end.begin(), empty_member_end.end(),
                                             file.at(offset + before, empty_member_end.size())))) {

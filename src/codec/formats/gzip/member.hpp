@@ -1,6 +1,6 @@
 #pragma once
-// The members of gzip files: what gzip.cpp, which writes and finds them, and gzip_source.cpp, which reads them in
-// order, share.
+// The members of gzip files, shared by gzip.cpp, which writes and finds them, and source.cpp, which reads them in
+// order.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,21 +18,21 @@ constexpr auto flag_name = std::byte{0x08};
 constexpr auto flag_comment = std::byte{0x10};
 constexpr auto flags_reserved = std::byte{0xe0};
 
-constexpr std::size_t fixed_size = 10;  // of a header, up to the optional fields
+constexpr std::size_t fixed_size = 10;  // of a header, without the optional fields
 constexpr std::size_t trailer_size = 8;
 
-/// Whether three bytes are the start of a member.
+/// Whether three bytes begin a member.
 inline bool begins_member(const std::byte* bytes) {
   return bytes[0] == std::byte{0x1f} && bytes[1] == std::byte{0x8b} && bytes[2] == std::byte{8};
 }
 
-/// What FEXTRA says of its member.
+/// The sizes that FEXTRA states for its member.
 struct MemberSizes {
   std::uint64_t stored = 0;
   std::optional<std::uint32_t> plain;
 };
 
-/// The value of a subfield that has `length` bytes, or null.
+/// The value of a subfield of `length` bytes, or null.
 inline const std::byte* find_subfield(Bytes extra, char first, char second, std::size_t length) {
   while (extra.size() >= 4) {
     const std::size_t size = load_le<std::uint16_t>(extra.data() + 2);
@@ -48,7 +48,7 @@ inline const std::byte* find_subfield(Bytes extra, char first, char second, std:
   return nullptr;
 }
 
-/// By stele's subfield, or else BGZF's.
+/// From stele's subfield, or else from BGZF's.
 inline std::optional<MemberSizes> find_sizes(Bytes extra) {
   if (const std::byte* value = find_subfield(extra, 'S', 't', 8)) {
     return MemberSizes{load_le<std::uint32_t>(value), load_le<std::uint32_t>(value + 4)};

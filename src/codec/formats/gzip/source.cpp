@@ -18,9 +18,8 @@
 namespace stele {
 namespace {
 
-/// Reads members in order, in bounded memory. Of a member whose size is unknown it takes eight bytes at a time where it
-/// must be exact: as long as inflate asks for more, at least as many are to come, as the
-/// trailer has eight.
+/// Reads members in order, in bounded memory. If the size of a member is unknown and reads must be exact, it reads
+/// eight bytes at a time: while inflate needs more input, at least eight follow, the size of the trailer.
 class GzipSource final : public StreamsSource {
  public:
   GzipSource(Source& stored, const DecodeOptions& options)
@@ -60,8 +59,7 @@ class GzipSource final : public StreamsSource {
     return false;
   }
 
-  /// Finds the members that come next, as far as their headers say how long they are. Returns false where they are less
-  /// than two.
+  /// Finds the next members whose headers state their size. Returns false if there are fewer than two.
   bool add_members() {
     if (!in_.ahead() || !members_.active()) {
       return false;
@@ -71,7 +69,7 @@ class GzipSource final : public StreamsSource {
     return members_.count() > 1;
   }
 
-  /// Returns false where none of them is good: reading in order says what is there.
+  /// Returns false if none of them is valid; reading in order reports the error.
   bool decode_members(MutableBytes into) {
     ahead_ = Ahead::decoded;
     const bool good = !members_.decode(in_.ready(), into).empty();
@@ -87,7 +85,7 @@ class GzipSource final : public StreamsSource {
       return false;
     }
     const std::byte* header = in_.ready().data() + offset;
-    // The checksum of a header is checked in order only.
+    // The header's checksum is only checked when reading in order.
     if (!gzip::begins_member(header) || (header[3] & gzip::flag_extra) == std::byte{0} ||
         (header[3] & (gzip::flags_reserved | gzip::flag_header_crc)) != std::byte{0}) {
       return false;
@@ -110,7 +108,7 @@ class GzipSource final : public StreamsSource {
     return true;
   }
 
-  /// Takes bytes of the header.
+  /// Reads bytes of the header.
   void take(MutableBytes into) {
     need(into);
     header_crc_ = crc32_of(header_crc_, into);
@@ -261,7 +259,7 @@ class GzipSource final : public StreamsSource {
 
   std::uint32_t header_crc_ = 0;
   std::optional<gzip::MemberSizes> sizes_;
-  std::uint64_t deflate_left_ = 0;  // where sizes_ is known
+  std::uint64_t deflate_left_ = 0;  // valid if sizes_ is known
   std::uint32_t crc_ = 0;
   std::uint64_t plain_size_ = 0;
 };

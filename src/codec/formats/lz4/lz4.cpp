@@ -1,6 +1,6 @@
-// LZ4. Files of stele are one frame of independent blocks with a checksum each, and the block index (block_table.hpp)
-// in a skippable frame behind it; with that a reader also sees damage to the sizes of blocks, which no checksum of the
-// format covers. The last block holds no bytes, which says that the index follows:
+// LZ4. A file written by stele is one frame of independent blocks with a checksum each, followed by the block index
+// (table.hpp) in a skippable frame. The index also reveals damage to block sizes, which no checksum of the format
+// covers. The last block is empty; it means that the index follows:
 //
 //   u32 0x184D2204  70 60 33  { u32 size  block  u32 XXH32 }*  u32 1  00  u32 XXH32  u32 0
 //   u32 0x184D2A5D  u32 size  block table
@@ -37,11 +37,11 @@ constexpr std::size_t end_mark_size = 4;
 constexpr std::size_t skippable_header_size = 8;
 constexpr std::size_t before_table_size = 5 + checksum_size + end_mark_size + skippable_header_size;
 
-// In Block::check. A block that is the only one of its frame goes to the frame's end where that has a content checksum.
+// Flag in Block::check. If a frame has one block and a content checksum, the block extends to the frame's end.
 constexpr std::uint64_t with_checksum = 1;
 constexpr std::uint64_t with_content_checksum = 2;
 
-/// What begins every file of stele's: independent blocks of at most 1 MiB with checksums.
+/// The first bytes of every file written by stele: independent blocks of at most 1 MiB with checksums.
 std::array<std::byte, magic_size + lz4::least_descriptor_size> frame_header() {
   std::array<std::byte, magic_size + lz4::least_descriptor_size> header{};
   store_le<std::uint32_t>(header.data(), lz4::frame_magic);
@@ -51,10 +51,10 @@ std::array<std::byte, magic_size + lz4::least_descriptor_size> frame_header() {
   return header;
 }
 
-/// What stands between the last block that holds bytes and a table of `table_size` bytes.
+/// The bytes between the last block with data and a table of `table_size` bytes.
 std::array<std::byte, before_table_size> before_table(std::uint64_t table_size) {
   std::array<std::byte, before_table_size> bytes{};
-  bytes[0] = std::byte{1};  // the size of the empty block, which is one 0
+  bytes[0] = std::byte{1};  // the size of the empty block, a single 0
   store_le<std::uint32_t>(bytes.data() + 5, xxh32(Bytes(bytes).subspan(4, 1)));
   store_le<std::uint32_t>(bytes.data() + 13, lz4::table_magic);
   store_le<std::uint32_t>(bytes.data() + 17, static_cast<std::uint32_t>(table_size));
@@ -64,7 +64,7 @@ std::array<std::byte, before_table_size> before_table(std::uint64_t table_size) 
 const char* chars(const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); }
 char* chars(std::byte* bytes) { return reinterpret_cast<char*>(bytes); }
 
-/// Level 1 is LZ4's fast one, the others are those of LZ4 HC.
+/// Level 1 is LZ4's fast compressor, the others are LZ4 HC.
 class Lz4Encoder final : public BlockEncoder {
  public:
   explicit Lz4Encoder(int level)
@@ -117,7 +117,7 @@ class Lz4Encoder final : public BlockEncoder {
   std::vector<std::uint64_t> state_;
 };
 
-/// Decodes what the index lists as one block: a block of the format, or two.
+/// Decodes one block of the index: one or two blocks of the format.
 class Lz4Decoder final : public BlockDecoder {
  public:
   void decode(const Block& block, Bytes stored, MutableBytes plain) override {
@@ -170,7 +170,7 @@ class Lz4Decoder final : public BlockDecoder {
   }
 };
 
-/// The blocks by the table at the end, or nothing where there is none that covers exactly the file.
+/// The blocks according to the table at the end; nothing if there is none that covers exactly the file.
 std::optional<BlockIndex> index_by_table(Peek& file) {
   const auto header = frame_header();
   if (file.size() < header.size() || !std::equal(header.begin(), header.end(), file.at(0, header.size()))) {
@@ -195,7 +195,7 @@ std::optional<BlockIndex> index_by_table(Peek& file) {
   return BlockIndex{std::move(table->blocks)};
 }
 
-/// Whether nothing but skippable frames, and none with a block index, lies between `offset` and the end.
+/// Whether only skippable frames without a block index are between `offset` and the end.
 bool only_skippable(Peek& file, std::uint64_t offset) {
   while (offset < file.size()) {
     const std::uint64_t left = file.size() - offset;
@@ -213,13 +213,13 @@ bool only_skippable(Peek& file, std::uint64_t offset) {
   return true;
 }
 
-/// Whether a block with this header may hold as many bytes as any can.
+/// Whether a block with this header may have the maximum size.
 bool may_be_full(std::uint32_t header, std::size_t block_size) {
   const std::uint32_t size = header & ~lz4::stored_plain;
   return (header & lz4::stored_plain) != 0 ? size == block_size : size * most_lz4_expansion >= block_size;
 }
 
-/// The plain size of a block, by decoding it; or nothing where that fails.
+/// Decodes a block to get its plain size; nothing if that fails.
 std::optional<std::uint64_t> plain_size_of(const Source& stored, const Block& block, std::size_t block_size) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(block.stored_size));
   stored.read_at(block.stored_offset, bytes);
@@ -234,8 +234,8 @@ std::optional<std::uint64_t> plain_size_of(const Source& stored, const Block& bl
   return plain_size > 0 ? std::optional(static_cast<std::uint64_t>(plain_size)) : std::nullopt;
 }
 
-/// The blocks of a single frame of independent blocks, from the size of one to the next. All but the last one are full
-/// by custom.
+/// The blocks of a single frame of independent blocks, found by walking their sizes. By custom, all but the last are
+/// full.
 std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
   const std::uint64_t end = file.size();
   if (end < magic_size + lz4::least_descriptor_size + end_mark_size) {
@@ -254,7 +254,7 @@ std::optional<BlockIndex> index_by_headers(Peek& file, const Source& stored) {
   BlockIndex index;
   Block block{.stored_offset = magic_size + descriptor_size,
               .check = frame->block_checksum ? with_checksum : std::uint64_t{0}};
-  bool full = true;  // the last block
+  bool full = true;  // of the last block
   while (true) {
     if (block.stored_offset > end || end - block.stored_offset < block_header_size) {
       return std::nullopt;

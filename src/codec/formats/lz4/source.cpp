@@ -21,10 +21,10 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t history_size = std::size_t{64} << 10;  // what a block may look back on
+constexpr std::size_t history_size = std::size_t{64} << 10;  // how far back a block may refer
 constexpr std::size_t legacy_block_size = std::size_t{8} << 20;
 
-/// Decodes block by block, and takes no more than a block's bytes at a time.
+/// Decodes block by block and reads at most one block at a time.
 class Lz4Source final : public StreamsSource {
  public:
   Lz4Source(Source& stored, bool whole) : StreamsSource(stored, "lz4", "frame", whole) {}
@@ -59,7 +59,7 @@ class Lz4Source final : public StreamsSource {
     return StreamsSource::settle();
   }
 
-  /// Passes over skippable frames. Returns false at the end of the input.
+  /// Skips skippable frames. Returns false at the end of the input.
   bool begin() override {
     while (true) {
       stream_begins(next_magic_ ? 4 : 0);
@@ -125,7 +125,7 @@ class Lz4Source final : public StreamsSource {
     legacy_ = false;
   }
 
-  /// Gives what is left of the last block.
+  /// Returns the rest of the last block.
   std::size_t take_ready(MutableBytes into) {
     const std::size_t count = std::min(into.size(), end_ - begin_);
     std::copy_n(plain_.get() + begin_, count, into.begin());
@@ -133,8 +133,8 @@ class Lz4Source final : public StreamsSource {
     return count;
   }
 
-  /// Decodes the next block, or ends the frame and returns nothing. A block that is sure to have room in `into` goes
-  /// there; returns its size then, else 0.
+  /// Decodes the next block. At the end of the frame, ends it and returns nothing. If the block certainly fits in
+  /// `into`, decodes it there and returns its size, else 0.
   std::optional<std::size_t> read_block(MutableBytes into) {
     const auto size = next_block_size();
     if (!size) {
@@ -168,7 +168,7 @@ class Lz4Source final : public StreamsSource {
     return direct ? plain.size() : 0;
   }
 
-  /// Takes the size that stands before a block. Returns nothing where the frame ends instead, and ends it.
+  /// Reads the size before a block. At the end of the frame, ends it and returns nothing.
   std::optional<std::uint32_t> next_block_size() {
     if (!legacy_) {
       const std::uint32_t size = need_u32();
@@ -181,7 +181,7 @@ class Lz4Source final : public StreamsSource {
       }
       return size;
     }
-    // The end of a legacy frame is that of the input or the next frame. Only its last block is not full.
+    // A legacy frame ends at the end of the input or at the next frame. Only its last block is not full.
     if (last_block_) {
       return std::nullopt;
     }
@@ -196,9 +196,9 @@ class Lz4Source final : public StreamsSource {
     return size;
   }
 
-  /// Moves the last bytes before the place where the next block goes.
+  /// Moves the last bytes in front of the place of the next block.
   void keep_history() {
-    const std::size_t size = end_ - history_size;  // of the block there
+    const std::size_t size = end_ - history_size;  // bytes of the block that are part of it
     const std::size_t kept = std::min(history_size, history_ + size);
     std::memmove(plain_.get() + history_size - kept, plain_.get() + end_ - kept, kept);
     history_ = kept;
@@ -237,7 +237,7 @@ class Lz4Source final : public StreamsSource {
     }
   }
 
-  /// Reads the block index of the last frame, behind its magic number.
+  /// Reads the block index of the last frame, after its magic number.
   void compare_table() {
     if (need_u32() != block_table_size(tally_.count())) {
       wrong_table();
@@ -256,18 +256,18 @@ class Lz4Source final : public StreamsSource {
   lz4::Descriptor frame_;
   bool legacy_ = false;
   bool last_block_ = false;                  // of a legacy frame
-  std::optional<std::uint32_t> next_magic_;  // taken where a legacy frame might have gone on
+  std::optional<std::uint32_t> next_magic_;  // read where a legacy frame might have continued
   std::uint64_t frame_plain_ = 0;
   Xxh32 content_;
   BlockTally tally_;  // of the last frame
-  Block group_;       // a large block, until its last byte is there
+  Block group_;       // a large block, until its last byte was read
   bool table_follows_ = false;
 
   std::vector<std::byte> stored_;
-  std::unique_ptr<std::byte[]> plain_;  // history_size, and behind it the block
+  std::unique_ptr<std::byte[]> plain_;  // history_size bytes, followed by the block
   std::size_t room_ = 0;
-  std::size_t history_ = 0;           // bytes before the block, of linked blocks
-  std::size_t begin_ = history_size;  // what is not yet given of the block
+  std::size_t history_ = 0;           // bytes before the block, for linked blocks
+  std::size_t begin_ = history_size;  // start of the bytes of the block that were not returned yet
   std::size_t end_ = history_size;
 };
 

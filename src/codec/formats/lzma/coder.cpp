@@ -28,7 +28,7 @@ void fail_lzma(lzma_ret result) {
 std::string liblzma_text() { return std::string("liblzma ") + lzma_version_string(); }
 
 std::uint64_t lzma_memory_limit(std::uint64_t window) {
-  constexpr std::uint64_t beside = std::uint64_t{1} << 20;  // the rest of a decoder takes 100 KiB
+  constexpr std::uint64_t beside = std::uint64_t{1} << 20;  // the other memory of a decoder is 100 KiB
   return window > std::numeric_limits<std::uint64_t>::max() - beside ? window : window + beside;
 }
 
@@ -46,7 +46,7 @@ Step LzmaCoder::step(Bytes in, MutableBytes out, lzma_action action) {
   stream_.next_out = lzma_bytes(out.data());
   stream_.avail_out = out.size();
   const lzma_ret result = lzma_code(&stream_, action);
-  if (result != LZMA_OK && result != LZMA_STREAM_END && result != LZMA_BUF_ERROR) {  // which only asks for more
+  if (result != LZMA_OK && result != LZMA_STREAM_END && result != LZMA_BUF_ERROR) {  // which asks for input
     fail_lzma(result);
   }
   return {in.size() - stream_.avail_in, out.size() - stream_.avail_out, result == LZMA_STREAM_END};

@@ -1,5 +1,5 @@
 #pragma once
-// What the formats of liblzma share.
+// Shared by the formats of liblzma.
 
 #if STELE_WITH_LIBLZMA
 
@@ -13,13 +13,13 @@
 
 namespace stele {
 
-/// Throws what an error of liblzma means for its user.
+/// Throws the Error that corresponds to an error of liblzma.
 [[noreturn]] void fail_lzma(lzma_ret result);
 
-/// liblzma and its version.
+/// The name and version of liblzma.
 std::string liblzma_text();
 
-/// How much memory a decoder may take whose dictionary may have `window` bytes.
+/// The memory limit in bytes for a decoder whose dictionary has at most `window` bytes.
 std::uint64_t lzma_memory_limit(std::uint64_t window);
 
 /// The options of a level from 0 to 9.
@@ -28,7 +28,7 @@ lzma_options_lzma lzma_level(int level);
 inline const std::uint8_t* lzma_bytes(const std::byte* bytes) { return reinterpret_cast<const std::uint8_t*>(bytes); }
 inline std::uint8_t* lzma_bytes(std::byte* bytes) { return reinterpret_cast<std::uint8_t*>(bytes); }
 
-/// An encoder or decoder of liblzma; the caller initialises get(), and may do so again and again.
+/// An encoder or decoder of liblzma. The caller initialises get(), and may do so repeatedly.
 class LzmaCoder {
  public:
   LzmaCoder() = default;
@@ -37,7 +37,7 @@ class LzmaCoder {
   ~LzmaCoder() { lzma_end(&stream_); }
 
   lzma_stream* get() noexcept { return &stream_; }
-  /// Throws: what fail_lzma() does.
+  /// Throws: as fail_lzma().
   Step step(Bytes in, MutableBytes out, lzma_action action = LZMA_RUN);
 
  private:

@@ -1,7 +1,7 @@
 // The legacy .lzma format ("LZMA_Alone"): a header of 13 bytes and one range-coded stream. It has no blocks and no
 // checksum.
 //
-//   u8 properties  u32 size of the dictionary  u64 plain size, or all ones where a mark ends the data  (little-endian)
+//   u8 properties  u32 size of the dictionary  u64 plain size, or all ones if a mark ends the data  (little-endian)
 
 #if STELE_WITH_LIBLZMA
 
@@ -23,12 +23,12 @@ namespace stele {
 namespace {
 
 constexpr std::size_t header_size = 13;
-constexpr unsigned range_coder_size = 5;   // bytes that come before the first symbol
+constexpr unsigned range_coder_size = 5;   // bytes before the first symbol
 constexpr std::size_t size_at = 5;         // in the header
-constexpr std::size_t most_end_size = 32;  // of an end mark: 13 bytes or so
+constexpr std::size_t most_end_size = 32;  // of an end mark: about 13 bytes
 
-/// Whether the first bytes of a file are a header that liblzma or the LZMA SDK would write: sizes of dictionaries are a
-/// power of two or one and a half, plain sizes under 256 GiB, and the range coder begins with a zero.
+/// Whether a file begins with a header that liblzma or the LZMA SDK would write: dictionary sizes are a power of two or
+/// one and a half times that, plain sizes are under 256 GiB, and the range coder begins with a zero.
 bool is_header(Bytes first) {
   constexpr std::size_t least = 12;
   if (first.size() < least) {
@@ -86,7 +86,7 @@ class LzmaSink final : public Sink {
  private:
   enum class State : std::uint8_t { open, failed, closed };
 
-  // Until a call is through, it counts as failed, so that nothing follows one that an exception has left.
+  // A call counts as failed until it returns, so that nothing follows a call that threw.
   void enter() {
     if (state_ != State::open) {
       fail(Errc::io, state_ == State::closed ? "a write to compressed output that is closed"
@@ -108,19 +108,19 @@ class LzmaSink final : public Sink {
   Sink& to_;
   LzmaCoder coder_;
   std::vector<std::byte> out_ = std::vector<std::byte>(std::size_t{64} << 10);
-  std::size_t made_ = 0;  // bytes of out_
+  std::size_t made_ = 0;  // bytes in out_
   State state_ = State::open;
 };
 
-/// Decodes a stream. Where it is `careful`, it takes one byte at a time, so that it knows how many must still come: a
-/// stream of unstated size ends with a match of an impossible distance, whose 26 direct bits alone make the range coder
-/// take three bytes; and where the last byte completed a symbol, that match has not taken any of them yet.
+/// Decodes a stream. If `careful`, it consumes one byte at a time, so that it knows how many must still come. A stream
+/// of unknown size ends with a match of an impossible distance. Its 26 direct bits alone make the range coder read
+/// three bytes, and if the last byte completed a symbol, none of them has been read yet.
 ///
-/// A stream of stated size may have that end as well. liblzma 5.4 knows it there only where it gets it at once, so a
-/// second decoder, which is told of no size, follows the first.
+/// A stream of known size may have this end mark as well. liblzma 5.4 recognises it there only if it gets it at once,
+/// so a second decoder, which is not told the size, follows the first.
 class LzmaDecoder {
  public:
-  /// `exact`: the last bytes that it gets may be followed by others; `ahead`: they never are.
+  /// `exact`: other data may follow the last bytes it gets; `ahead`: never.
   LzmaDecoder(bool exact, bool ahead) : exact_(exact), ahead_(ahead) {}
 
   void begin(Bytes header, std::uint64_t memory_limit) {
@@ -147,7 +147,7 @@ class LzmaDecoder {
       return follow(in.first(std::min<std::size_t>(in.size(), 1)), 1);
     }
     out = out.first(std::min(out.size(), scratch_.size()));
-    Step step = step_both({}, out);  // what the bytes before still give
+    Step step = step_both({}, out);  // output from earlier input
     if (step.made == 0 && !step.ended && !in.empty()) {
       at_end_mark_ = at_end() && taken_ == range_coder_size;
       taken_ = std::min(taken_ + 1, range_coder_size);
@@ -166,11 +166,11 @@ class LzmaDecoder {
     if (const lzma_ret result = lzma_alone_decoder(coder.get(), memory_limit); result != LZMA_OK) {
       fail_lzma(result);
     }
-    std::byte none{};  // from a header, no plain bytes come
+    std::byte none{};  // a header gives no plain bytes
     coder.step(header, {&none, 1});
   }
 
-  /// Whether all plain bytes are there; the stream has ended, or takes a byte to end, or has an end mark.
+  /// Whether all plain bytes were decoded: the stream has ended, needs one more byte to end, or has an end mark.
   bool at_end() const { return size_is_stated_ && left_ == 0; }
 
   Step step_both(Bytes in, MutableBytes out) {
@@ -186,7 +186,7 @@ class LzmaDecoder {
     return step;
   }
 
-  /// Steps the follower, which gives what the first one has given.
+  /// Runs the follower up to the output of the first decoder.
   Step follow(Bytes in, std::size_t room) {
     const Step step = follower_.step(in, MutableBytes(scratch_).first(room));
     if (step.made > 0 && at_end()) {
@@ -197,18 +197,19 @@ class LzmaDecoder {
 
   LzmaCoder coder_;
   LzmaCoder follower_;
-  std::array<std::byte, 4096> scratch_{};  // for the plain bytes of the follower
+  std::array<std::byte, 4096> scratch_{};  // receives the plain bytes of the follower
   const bool exact_;
   const bool ahead_;
   bool careful_ = false;
   bool size_is_stated_ = false;
-  std::uint64_t left_ = 0;  // plain bytes, where their number is stated
-  unsigned taken_ = 0;      // of the bytes that the range coder begins with
+  std::uint64_t left_ = 0;  // plain bytes, if their number is known
+  unsigned taken_ = 0;      // of the initial bytes of the range coder
   bool between_symbols_ = false;
   bool at_end_mark_ = false;
 };
 
-/// Reads streams in order. Nothing says how long one is: where it must be exact, it takes one to three bytes at a time.
+/// Reads streams in order. Their length is not stated, so when reads must be exact it reads one to three bytes at a
+/// time.
 class LzmaSource final : public StreamsSource {
  public:
   LzmaSource(Source& stored, const DecodeOptions& options)
@@ -249,7 +250,7 @@ class LzmaSource final : public StreamsSource {
     return step.made;
   }
 
-  /// As advance(), but gives the decoder the last bytes of the input at once.
+  /// As advance(), but passes the last bytes of the input to the decoder at once.
   Step advance_to_end(MutableBytes into) {
     while (true) {
       while (in_.ready().size() < 2 * most_end_size && in_.extend(1)) {
@@ -267,7 +268,7 @@ class LzmaSource final : public StreamsSource {
         ended_early();
       }
       if (step.used == 0) {
-        failed(Errc::damaged, "its data leads nowhere");
+        failed(Errc::damaged, "its data cannot be decoded further");
       }
     }
   }

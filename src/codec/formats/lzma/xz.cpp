@@ -1,5 +1,5 @@
-// xz, the .xz file format 1.1. Files of stele are one stream of blocks with both sizes in their headers and CRC64, as
-// `xz -T2` writes them. The index at the end of a stream says where its blocks are.
+// xz, the .xz file format 1.1. A file written by stele is one stream of blocks with both sizes in their headers and
+// CRC64, as `xz -T2` writes them. The index at the end of a stream lists its blocks.
 
 #if STELE_WITH_LIBLZMA
 
@@ -28,7 +28,7 @@ constexpr std::size_t least_index_size = 8;
 constexpr std::size_t least_dictionary = LZMA_DICT_SIZE_MIN;
 constexpr std::uint64_t index_memory = std::uint64_t{16} << 20;  // about a million blocks
 
-// Block::check holds the size of a block without its padding, and the kind of its checksum.
+// Block::check holds the size of a block without padding and the kind of its checksum.
 std::uint64_t pack(lzma_vli unpadded_size, lzma_check check) { return unpadded_size << 4 | check; }
 lzma_vli unpadded_size_in(const Block& block) { return block.check >> 4; }
 lzma_check check_in(const Block& block) { return static_cast<lzma_check>(block.check & 0xf); }
@@ -47,8 +47,8 @@ class BlockHeader {
   BlockHeader& operator=(const BlockHeader&) = delete;
   ~BlockHeader() { free_filters(); }
 
-  /// Decodes the header at `bytes`, whose size its first byte says. Throws: Error(limit_exceeded) where decoding the
-  /// block would take more than `memory_limit`.
+  /// Decodes the header at `bytes`; its first byte gives its size.
+  /// Throws: Error(limit_exceeded) if decoding the block would need more than `memory_limit` bytes.
   void decode(const std::byte* bytes, lzma_check check, std::uint64_t memory_limit) {
     free_filters();
     block_ = {};
@@ -71,7 +71,7 @@ class BlockHeader {
   }
 
   lzma_block* get() noexcept { return &block_; }
-  /// The size of a header by its first byte.
+  /// The size of a header, given its first byte.
   static std::uint32_t size_at(const std::byte* bytes) { return lzma_block_header_size_decode(lzma_bytes(bytes)[0]); }
 
  private:
@@ -95,7 +95,7 @@ class XzEncoder final : public BlockEncoder {
   explicit XzEncoder(int level) : options_(lzma_level(level)), most_dictionary_(options_.dict_size) {}
 
   std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) override {
-    // No larger than it can use: so decoders take less memory, and small blocks less time.
+    // No larger than useful: decoders then need less memory, and small blocks less time.
     const std::size_t needed = std::bit_ceil(std::clamp<std::size_t>(plain.size(), least_dictionary, most_dictionary_));
     options_.dict_size = std::min(most_dictionary_, static_cast<std::uint32_t>(needed));
     std::array<lzma_filter, 2> filters{{{LZMA_FILTER_LZMA2, &options_}, {LZMA_VLI_UNKNOWN, nullptr}}};
@@ -150,7 +150,7 @@ class XzDecoder final : public BlockDecoder {
   BlockHeader header_;
 };
 
-/// Follows the chunks of LZMA2 to know how much of one is still to come.
+/// Tracks the chunks of LZMA2 to know how much of the current one is left.
 class Lzma2Chunks {
  public:
   void begin() { *this = {}; }
@@ -189,7 +189,7 @@ class Lzma2Chunks {
   bool ended_ = false;
 };
 
-/// Reads streams in order, block by block, so that it knows how much must still come; the index is compared with the
+/// Reads streams in order, block by block, so that it knows how much must still come. Compares the index with the
 /// blocks in constant memory.
 class XzSource final : public StreamsSource {
  public:
@@ -263,16 +263,15 @@ class XzSource final : public StreamsSource {
     return 0;
   }
 
-  /// How many bytes are to come at least, in a block: what is left of it as far as that is known, an index and a
-  /// footer.
+  /// The minimum number of bytes to come inside a block: the known rest of the block, an index and a footer.
   std::uint64_t to_come() const {
     const std::uint64_t behind = least_index_size + header_size;
     const std::uint64_t at = in_.position();
     return (at < block_end_ ? block_end_ - at : 1 + decoder_.chunks.left()) + behind;
   }
 
-  /// Takes the blocks that come next, as far as their headers say how long they are, and decodes them. Returns false
-  /// where there are none, or none that is good: reading in order says what is there.
+  /// Reads the next blocks whose headers state their size and decodes them. Returns false if there are none, or none is
+  /// valid; reading in order reports the error.
   bool take_blocks(MutableBytes into) {
     blocks_.clear();
     if (!in_.ahead() || !blocks_.active()) {
@@ -309,7 +308,7 @@ class XzSource final : public StreamsSource {
     return true;
   }
 
-  /// Begins the next block. Returns false behind the end of the stream, where there is none.
+  /// Begins the next block. At the end of the stream, returns false.
   bool begin_block() {
     std::array<std::byte, LZMA_BLOCK_HEADER_SIZE_MAX> bytes{};
     const std::uint64_t offset = in_.position();
@@ -330,7 +329,7 @@ class XzSource final : public StreamsSource {
     return true;
   }
 
-  /// Takes index and footer, of which the first byte is taken.
+  /// Reads the index and the footer; the first byte of the index was read.
   void end_stream() {
     const std::uint64_t size = lzma_index_hash_size(sizes_);
     std::uint64_t left = size - 1;
@@ -376,21 +375,21 @@ class XzSource final : public StreamsSource {
 
   const std::uint64_t memory_limit_;
   lzma_stream_flags flags_{};
-  lzma_index_hash* sizes_ = nullptr;  // of the stream's blocks
+  lzma_index_hash* sizes_ = nullptr;  // sizes of the stream's blocks
   BlockHeader header_;
   BlocksAhead blocks_;
   Watched decoder_;
   bool in_block_ = false;
-  std::uint64_t block_end_ = 0;  // offset in the file, or 0 where it is unknown
+  std::uint64_t block_end_ = 0;  // offset in the file, 0 if unknown
 };
 
-/// Lists the blocks of a file by the indices of its streams, from the last to the first, as each stream says at its end
-/// how long it is.
+/// Lists the blocks of a file from the indices of its streams, last stream first: a stream states its length at its
+/// end.
 class FileIndex {
  public:
   explicit FileIndex(const Source& stored) : stored_(stored), file_(stored), most_(most_blocks(file_.size())) {}
 
-  /// Or nothing where they do not cover exactly the file.
+  /// Nothing if the blocks do not cover exactly the file.
   std::optional<BlockIndex> list() {
     std::uint64_t end = file_.size();
     while (end > 0) {
@@ -418,8 +417,7 @@ class FileIndex {
     return end;
   }
 
-  /// Lists the stream that ends at `end`, its last block first. Returns where it begins, or nothing where there is
-  /// none.
+  /// Lists the stream that ends at `end`, its last block first. Returns its start, or nothing if there is no stream.
   std::optional<std::uint64_t> list_stream(std::uint64_t end) {
     lzma_stream_flags footer{};
     lzma_stream_flags header{};
@@ -442,7 +440,7 @@ class FileIndex {
     lzma_index_iter iter;
     lzma_index_iter_init(&iter, index.get());
     while (!lzma_index_iter_next(&iter, LZMA_INDEX_ITER_BLOCK)) {
-      // Nothing would be decoded to see whether a block is really of no bytes.
+      // An empty block would not be decoded, so it could not be checked.
       if (iter.block.uncompressed_size == 0 || blocks_.size() == most_) {
         return std::nullopt;
       }
@@ -497,7 +495,7 @@ class Xz final : public Codec {
   LevelRange levels() const noexcept override { return {.lowest = 0, .highest = 9, .standard = 6}; }
   std::string library() const override { return liblzma_text(); }
 
-  /// Four times the dictionary of level 0, which would not profit from more; or else as much as memory allows.
+  /// Four times the dictionary of level 0, which gains nothing from more; otherwise as much as memory allows.
   std::size_t block_size(int level) const noexcept override { return std::size_t{level == 0 ? 1U : 4U} << 20; }
   std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<XzEncoder>(level); }
   std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const override {

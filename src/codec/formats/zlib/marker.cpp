@@ -54,7 +54,7 @@ constexpr MarkerBytes make_frame() {
     put(symbol == 8 ? 1 : symbol == 9 ? 2 : symbol == 1 || symbol == 2 ? 3 : 0, 3);
   }
   at += payload_size * 8 * 3;
-  put(7, 3);  // codes go highest bit first: 111, and twice 110
+  put(7, 3);  // codes are written highest bit first: 111, and twice 110
   put(3, 3);
   put(3, 3);
   bytes[61] = bytes[62] = std::byte{0xff};
@@ -62,7 +62,7 @@ constexpr MarkerBytes make_frame() {
 }
 constexpr MarkerBytes frame = make_frame();
 
-/// Where the payload's bit `i` is set in a marker; if it is 0, the next bit is set instead.
+/// The bit that is set in a marker if the payload's bit `i` is 1; if it is 0, the next bit is set instead.
 constexpr std::size_t place_of(std::size_t i) { return payload_offset + 3 * i; }
 
 bool bit_of(const std::byte* bytes, std::size_t bit) {

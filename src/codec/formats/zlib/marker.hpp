@@ -1,7 +1,7 @@
 #pragma once
-// Where the blocks of a zlib stream lie, said inside of it. Before each block of stele's stands a marker of 63 bytes: a
-// deflate block that holds nothing but its end and whose code lengths are chosen at will. Any inflate passes over it;
-// who knows it reads 16 bytes from it.
+// Markers inside a zlib stream that state where its blocks are. Before each block written by stele is a marker of 63
+// bytes: a deflate block that is empty except for its end and whose code lengths carry 16 bytes of payload. Any inflate
+// accepts it and produces nothing.
 
 #include <array>
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace stele::zlib {
 
 constexpr std::size_t marker_size = 63;
 
-/// What a marker says of the deflate blocks behind it, up to and with the flush that ends them.
+/// The contents of a marker: describes the deflate blocks after it, including the flush that ends them.
 struct Marker {
   std::uint32_t stored_size = 0;  // without the marker
   std::uint32_t plain_size = 0;
@@ -23,7 +23,7 @@ struct Marker {
 };
 
 std::array<std::byte, marker_size> make_marker(const Marker& marker);
-/// What a marker says, or nothing where these marker_size bytes are none.
+/// The contents of a marker; nothing if these marker_size bytes are not one.
 std::optional<Marker> read_marker(Bytes bytes);
 /// Whether a marker may begin with these bytes, at most marker_size.
 bool begins_marker(Bytes bytes);
@@ -31,7 +31,7 @@ bool begins_marker(Bytes bytes);
 /// Codec::in_order(), with DecodeOptions::whole.
 std::unique_ptr<Source> in_order(Source& stored, bool whole);
 
-/// Whether these are the two bytes that begin a zlib stream, one with a preset dictionary or one without.
+/// Whether these two bytes begin a zlib stream; `dictionary`: one with a preset dictionary.
 bool is_header(std::byte first, std::byte second, bool dictionary = false) noexcept;
 
 }  // namespace stele::zlib

@@ -16,12 +16,12 @@ namespace stele {
 namespace {
 
 constexpr std::size_t trailer_size = 4;
-/// What is still to come where inflate asks for more: a byte of deflate and the checksum.
+/// The least that follows when inflate needs more input: one byte of deflate and the checksum.
 constexpr std::size_t least_left = 1 + trailer_size;
 
-/// Reads streams in order, in bounded memory. At the start of each block it looks for a marker, a
-/// few bytes at a time; a block that has one is then taken in large pieces. In any other it takes five bytes at a time
-/// where the Source cannot go back.
+/// Reads streams in order, in bounded memory. At the start of each block it looks for a marker, a few bytes at a time.
+/// A block with a marker is read in large pieces. Other blocks are read five bytes at a time if the Source cannot go
+/// back.
 class ZlibSource final : public StreamsSource {
  public:
   ZlibSource(Source& stored, bool whole) : StreamsSource(stored, "zlib", "stream", whole) {}
@@ -62,14 +62,14 @@ class ZlibSource final : public StreamsSource {
 
   [[noreturn]] void wrong_marker() { failed(Errc::damaged, "a block marker is wrong"); }
 
-  /// Gets a marker, or as many bytes as show that there is none. A stream that may still have one goes on for
-  /// least_left bytes or more, as a marker is no last block.
+  /// Reads a marker, or enough bytes to see that there is none. As a marker is never the last block, a stream that may
+  /// have one continues for least_left bytes or more.
   void look_for_marker() {
     looking_ = false;
     while (in_.ready().size() < zlib::marker_size) {
       const std::size_t there = in_.ready().size();
       if (!zlib::begins_marker(in_.ready()) || !in_.extend(std::min(least_left, zlib::marker_size - there))) {
-        return;  // inflate says what is missing
+        return;  // inflate reports what is missing
       }
     }
     block_ = zlib::read_marker(in_.ready().first(zlib::marker_size));
@@ -137,9 +137,9 @@ class ZlibSource final : public StreamsSource {
   StreamInflate inflate_;
   std::uint32_t adler_ = 1;
 
-  bool looking_ = false;               // for a marker, before the next byte
-  std::optional<zlib::Marker> block_;  // that of the block being read
-  std::uint64_t stored_left_ = 0;      // of it, with the marker
+  bool looking_ = false;               // looking for a marker at the next byte
+  std::optional<zlib::Marker> block_;  // the marker of the current block
+  std::uint64_t stored_left_ = 0;      // bytes of the block left, including the marker
   std::uint64_t plain_left_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// zlib, RFC 1950: one stream. Files of stele consist of blocks of deflate that do not look back to the one before and
-// end at a byte, each behind a marker (zlib_marker.hpp) that says how long it is; then the end:
+// zlib, RFC 1950: one stream. A file written by stele consists of deflate blocks that do not refer to earlier ones and
+// end at a byte boundary. Before each is a marker (marker.hpp) with its length. Then the end follows:
 //
 //   78 xx  { marker  deflate … 00 00 ff ff }*  03 00  u32 Adler-32 (big-endian)
 
@@ -20,7 +20,7 @@ namespace stele {
 namespace {
 
 constexpr std::size_t header_size = 2;
-constexpr std::array<std::byte, 2> last_block = {std::byte{3}, std::byte{0}};  // of no bytes
+constexpr std::array<std::byte, 2> last_block = {std::byte{3}, std::byte{0}};  // an empty block
 constexpr std::size_t trailer_size = last_block.size() + 4;
 
 class ZlibEncoder final : public BlockEncoder {
@@ -59,11 +59,11 @@ class ZlibDecoder final : public BlockDecoder {
 
  private:
   const std::unique_ptr<Inflate> inflate_ = make_inflate(Inflate::Format::deflate);
-  std::vector<std::byte> stream_;  // a block, made a whole stream
+  std::vector<std::byte> stream_;  // a block, completed to a whole stream
 };
 
-/// The blocks of the stream at `offset`, which is moved behind it, by their markers. Returns false where there is a
-/// block without one, or a checksum that is not that of the blocks.
+/// Lists the blocks of the stream at `offset` from their markers, and moves `offset` after the stream. Returns false if
+/// a block has no marker, or the checksum is not that of the blocks.
 bool list_stream(Peek& file, std::uint64_t& offset, std::vector<Block>& blocks) {
   const std::uint64_t end = file.size();
   if (end - offset < header_size + trailer_size) {
@@ -108,7 +108,7 @@ class Zlib final : public Codec {
     static constexpr std::array<std::string_view, 3> list = {".z", ".zz", ".zlib"};
     return list;
   }
-  /// The header has no magic number, so this also looks at the first deflate block.
+  /// The header has no magic number, so this also checks the first deflate block.
   bool recognises(Bytes first) const noexcept override {
     if (first.size() < header_size + trailer_size || !zlib::is_header(first[0], first[1])) {
       return false;

@@ -1,5 +1,5 @@
 #pragma once
-// What a Store is behind its interface.
+// The implementation of Store.
 
 #include <atomic>
 #include <memory>
@@ -17,10 +17,10 @@
 
 namespace stele {
 
-/// One state of a store, with all its shards open, so that nothing of it can go away. One thread at a time.
+/// One state of a store with all its shards open, so that they stay readable. Used by one thread at a time.
 struct StoreSnapshot {
   BlockReader::Handle blocks;
-  IndexRead* index = nullptr;  // `blocks`, but for a store in one file
+  IndexRead* index = nullptr;  // same as `blocks`; null for a store in one file
   std::vector<ShardEntry> table;
   std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> shards;
 
@@ -32,53 +32,54 @@ struct StoreCore {
   ~StoreCore();
 
   BlockReader::Handle read() const;
-  /// `all`: whether every shard has to be there; else those that are not are left out.
+  /// `all`: whether a missing shard is an error; otherwise it is left out.
   StoreSnapshot snapshot(bool all = true);
-  /// The value at a position, which must be `key`'s if that is not null.
+  /// The value at a position. If `key` is not null, the record must have that key.
   StoreValue value(const Shard& shard, const Position& position, const StoreKey* key) const;
   std::optional<StoreValue> view(const StoreKey& key);
-  /// A copy of what a key leads to that was put and not committed; nothing where that has changed since.
+  /// A copy of the uncommitted value of a key; nothing if the key has changed since `position` was read.
   std::optional<StoreValue> pending_value(StoreWriter& pending, const StoreKey& key, const Position& position);
   bool contains(const StoreKey& key);
-  /// Where a key leads by what is committed.
+  /// The committed position of a key's value.
   std::optional<Position> locate(BlockReader& blocks, const StoreKey& key) const;
 
-  /// The writer, made at the first call. `write_mutex` is held.
+  /// The writer; created by the first call. `write_mutex` must be held.
   StoreWriter& writing();
   std::shared_ptr<StoreWriter> writer() const;
-  /// The lock of writers once no batch of another thread is open. Throws: Error(invalid_argument) while this thread's
-  /// is.
+  /// Locks out other writers, after waiting for the batch of another thread to end.
+  /// Throws: Error(invalid_argument) while this thread has a batch open.
   std::unique_lock<std::recursive_mutex> without_batch();
-  /// Commits what waits, unless a batch is open. Nothing to do for a reader.
+  /// Commits pending changes, unless a batch is open. Does nothing for a reader.
   void commit_waiting();
-  /// Commits what waits, and lets others write. `closing`: undoes an open batch, else waits for its end.
+  /// Commits pending changes and releases the writer's lock. `closing`: undoes an open batch; otherwise waits until it
+  /// ends.
   void end_writing(bool closing);
   void require_open() const;
   std::vector<std::byte> dictionary(std::uint64_t number) const;
   static std::string dictionary_name(std::uint64_t number);
 
-  std::string path;           // as it was given
-  std::string absolute_path;  // of the same place, whatever the current folder is
-  Folder folder;              // of a store in one
+  std::string path;           // as the user gave it
+  std::string absolute_path;  // the same place, whatever the current folder is
+  Folder folder;              // for a store in a folder
   StoreMode mode;
   StoreOptions options;
-  std::shared_ptr<Index> index;         // a folder
-  std::unique_ptr<PackedStore> packed;  // or a file
+  std::shared_ptr<Index> index;         // for a store in a folder
+  std::unique_ptr<PackedStore> packed;  // for a store in one file
   std::unique_ptr<ValueCodec> codec;
   std::unique_ptr<Shards> shards;
   LoadOptions load;
   std::atomic<bool> closed{false};
 
-  /// Throws: Error(invalid_argument) where this thread would wait for itself: inside of an update or a vacuum.
+  /// Throws: Error(invalid_argument) inside an update or a vacuum, where this thread would deadlock.
   void require_outside() const;
 
-  std::recursive_mutex write_mutex;          // held while something is written
-  std::atomic<std::thread::id> updating{};   // the thread inside of an update
-  std::atomic<std::thread::id> vacuuming{};  // and of a vacuum
-  std::mutex vacuum_mutex;                   // held by a vacuum, and to end writing
+  std::recursive_mutex write_mutex;          // held while writing
+  std::atomic<std::thread::id> updating{};   // the thread that runs an update
+  std::atomic<std::thread::id> vacuuming{};  // the thread that runs a vacuum
+  std::mutex vacuum_mutex;                   // held during a vacuum, and while ending writing
   mutable std::mutex writer_mutex;           // guards writer_
   std::atomic<bool> has_writer{false};
-  std::atomic<std::uint64_t> seen{0};  // the state of the index that the open shards are of
+  std::atomic<std::uint64_t> seen{0};  // the state of the index that the open shards belong to
 
  private:
   void open_folder();

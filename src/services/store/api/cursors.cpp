@@ -1,4 +1,4 @@
-// Going through a store: by key, by insertion, by size, by a secondary order, at random.
+// Iterating over a store: by key, by insertion, by size, by a secondary order, at random.
 
 #include <algorithm>
 #include <tuple>
@@ -11,7 +11,8 @@
 namespace stele {
 namespace {
 
-/// The first sortable key behind all that begin with `prefix`; its last byte is below the highest, as the first is.
+/// The first sortable key after all that begin with `prefix`. The last byte of `prefix` is below 0xff, because the
+/// first is.
 std::string behind(std::string prefix) {
   while (prefix.back() == '\xff') {
     prefix.pop_back();
@@ -20,7 +21,7 @@ std::string behind(std::string prefix) {
   return prefix;
 }
 
-/// What a range means for sortable keys: from, included, up to, not included.
+/// A range as sortable keys: from (included) up to (not included).
 struct Bounds {
   std::string from{lowest_key};
   std::optional<std::string> to;
@@ -102,7 +103,7 @@ class KeyCursor final : public StoreCursor {
     return key_ >= bounds_.from;
   }
 
-  /// Of this block and the next, every other block.
+  /// Prefetches this block and the next; called for every second block.
   void prefetch() {
     if (!with_values_ || blocks_++ % 2 != 0) {
       return;
@@ -132,7 +133,7 @@ class KeyCursor final : public StoreCursor {
   std::string key_;
 };
 
-/// Goes through the shards; of the records in them those that keys lead to.
+/// Iterates over the records of the shards that are the current value of their key.
 class InsertionCursor final : public StoreCursor {
  public:
   InsertionCursor(const StoreCore& state, StoreSnapshot snapshot) : state_(state), snapshot_(std::move(snapshot)) {}
@@ -188,11 +189,11 @@ class InsertionCursor final : public StoreCursor {
   static constexpr std::uint64_t read_ahead = std::uint64_t{8} << 20;
   std::size_t shard_ = 0;
   std::uint64_t at_ = 0;
-  std::uint64_t asked_ = 0;  // up to here the device was asked
+  std::uint64_t asked_ = 0;  // prefetched up to this offset
   Shard::Part part_;
 };
 
-/// Goes through records at given places.
+/// Iterates over records at given positions.
 class PositionCursor final : public StoreCursor {
  public:
   PositionCursor(const StoreCore& state, StoreSnapshot snapshot, std::vector<Position> positions)
@@ -237,7 +238,7 @@ class OrderCursor final : public StoreCursor {
       item.key = StoreKey::from_sortable(*key);
       const std::optional<Position> position = state_.locate(*snapshot_.blocks, item.key);
       if (!position) {
-        continue;  // what was overwritten could not be read, so it kept its place
+        continue;  // its value could not be read when it was overwritten, so its entry stayed
       }
       if (with_value) {
         item.value = state_.value(snapshot_.shard(position->shard), *position, &item.key);
@@ -254,7 +255,7 @@ class OrderCursor final : public StoreCursor {
   bool begun_ = false;
 };
 
-/// Numbers that are the same for a seed on every machine: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom
+/// A random sequence that depends only on the seed: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom
 /// number generators", 2014).
 class Random {
  public:
@@ -265,7 +266,7 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
   }
-  /// Evenly among 0 to `bound` - 1; numbers that would favour some are drawn again.
+  /// Uniform in 0 to `bound` - 1; rejects numbers that would bias the result.
   std::uint64_t below(std::uint64_t bound) noexcept {
     const std::uint64_t uneven = (0 - bound) % bound;
     std::uint64_t value = next();
@@ -344,7 +345,7 @@ StoreItems Store::by_order(std::string_view name, bool reverse) const {
     }
     snapshot = {};
     const std::lock_guard lock(state_->write_mutex);
-    state_->writing();  // builds the orders that are new
+    state_->writing();  // builds new orders
   }
 }
 
@@ -356,7 +357,7 @@ StoreItems Store::sample(std::uint64_t count, std::uint64_t seed) const {
   std::vector<Position> positions = all_positions(*snapshot.blocks);
   Random random(seed);
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(count, positions.size()));
-  for (std::size_t i = 0; i < wanted; ++i) {  // Fisher and Yates, as far as it is wanted
+  for (std::size_t i = 0; i < wanted; ++i) {  // Fisher-Yates shuffle of the first `wanted` elements
     std::swap(positions[i], positions[i + static_cast<std::size_t>(random.below(positions.size() - i))]);
   }
   positions.resize(wanted);

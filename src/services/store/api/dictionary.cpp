@@ -1,4 +1,4 @@
-// What changes how values are stored from now on: dictionaries, and orders that are given up.
+// Operations that change how later values are stored: new dictionaries, dropped orders.
 
 #include <algorithm>
 

@@ -114,7 +114,7 @@ StoreKey StoreKey::from_sortable(std::string_view sortable) {
     good = tag == byte_string || is_utf8(sortable.substr(1));
   }
   if (!good) {
-    fail(Errc::damaged, "the index holds a key that is none");
+    fail(Errc::damaged, "the index has an invalid key");
   }
   StoreKey key{0};
   key.sortable_ = sortable;

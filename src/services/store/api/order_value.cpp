@@ -17,7 +17,7 @@ std::string number(char kind, std::uint64_t bits) {
   return kind + std::string(reinterpret_cast<const char*>(big.data()), big.size());
 }
 
-/// Bits whose order as integers is that of the floats (IEEE 754): of negative ones all are turned.
+/// Bits whose order as integers is the order of the floats (IEEE 754): all bits of negative numbers are inverted.
 std::uint64_t ordered_bits(double value) {
   if (std::isnan(value)) {
     return ~std::uint64_t{0};
@@ -26,7 +26,7 @@ std::uint64_t ordered_bits(double value) {
   return (bits & sign) != 0 ? ~bits : bits | sign;
 }
 
-/// Zero bytes stand behind a short text and end it, so that a key may follow.
+/// A short text ends with zero bytes, so that a key may follow it.
 std::string padded(std::string_view text) {
   std::string all = '\3' + std::string(text.substr(0, text_size));
   all.resize(1 + text_size, '\0');

@@ -9,9 +9,9 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t group = 4096;  // entries that are made to blocks at once
+constexpr std::size_t group = 4096;  // entries that are written to blocks at once
 
-/// Part `i` of bytes that end where `ends` says.
+/// Part `i` of bytes that are divided at `ends`.
 Bytes part(const Array<std::uint8_t>& bytes, const Array<std::uint64_t>& ends, std::uint64_t i) {
   const std::uint64_t first = i == 0 ? 0 : ends[i - 1];
   const std::uint64_t last = ends[i];
@@ -29,7 +29,7 @@ class PackedRead final : public BlockReader {
   KeyBlock covering(std::string_view key) override {
     std::uint64_t first = 0;
     std::uint64_t left = root_.low_ends.size();
-    while (left > 0) {  // the number of lows that are not behind the key
+    while (left > 0) {  // binary search for the number of lows that are not greater than the key
       const std::uint64_t half = left / 2;
       if (low(first + half) <= key) {
         first += half + 1;
@@ -66,7 +66,7 @@ class PackedRead final : public BlockReader {
 
  private:
   std::string_view low(std::uint64_t i) const { return text(part(root_.lows, root_.low_ends, i)); }
-  /// The block before number `i`.
+  /// The block before block `i`.
   KeyBlock at(std::uint64_t i) const {
     if (i == 0) {
       fail(Errc::damaged, "the store's index has no block for a key");

@@ -1,5 +1,5 @@
 #pragma once
-// A store in one file: an archive that holds the records and the blocks of the index.
+// A store in one file: an archive with the records and the blocks of the index.
 
 #include <memory>
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace stele {
 
-/// The root of the archive, as it is saved.
+/// The root of the archive.
 struct PackedRoot {
   std::uint64_t store_format = 0;
   std::string codec;
@@ -29,7 +29,7 @@ struct PackedRoot {
 /// Thread-safe.
 class PackedStore {
  public:
-  /// Throws: what load() throws, Error(damaged).
+  /// Throws: as load(), and Error(damaged).
   explicit PackedStore(const std::string& path);
   BlockReader::Handle read() const;
   const std::shared_ptr<Shard>& shard() const noexcept { return shard_; }
@@ -42,7 +42,7 @@ class PackedStore {
   std::uint64_t file_bytes_ = 0;
 };
 
-/// Writes the blocks of a store in one file from entries that come sorted.
+/// Writes the blocks of a store in one file. Entries must arrive sorted.
 class PackedIndex {
  public:
   void add(std::string_view key, const Position& position);

@@ -1,5 +1,5 @@
 #pragma once
-// Where all records of a state of a store lie.
+// The positions of all records of a state of a store.
 
 #include <vector>
 
@@ -7,7 +7,7 @@
 
 namespace stele {
 
-/// In the order of the keys. Throws: Error(damaged).
+/// Ordered by key. Throws: Error(damaged).
 std::vector<Position> all_positions(BlockReader& blocks);
 
 }  // namespace stele

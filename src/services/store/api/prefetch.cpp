@@ -11,9 +11,9 @@
 namespace stele {
 namespace {
 
-constexpr std::uint64_t joined_gap = std::uint64_t{64} << 10;  // read along with what lies on both sides of it
+constexpr std::uint64_t joined_gap = std::uint64_t{64} << 10;  // smaller gaps between records are read too
 
-/// Pages that this thread has waited for.
+/// The number of page faults of this thread that waited for the device.
 long device_faults() noexcept {
   struct rusage usage{};
   return ::getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_majflt : 0;

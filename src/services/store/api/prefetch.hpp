@@ -1,5 +1,5 @@
 #pragma once
-// Asking the device ahead for what is going to be read.
+// Prefetching from the device.
 
 #include <span>
 
@@ -9,12 +9,12 @@ namespace stele {
 
 struct StoreSnapshot;
 
-/// For one thread that reads values one after another. Asks only while values have to come from the device: where they
-/// lie in memory already, asking costs more than reading.
+/// For one thread that reads values one after another. Prefetches only while values have to come from the device: if
+/// they are in memory already, prefetching costs more than reading.
 class Prefetcher {
  public:
   Prefetcher();
-  /// Asks for the records that come next, in any order, if pages had to be read from the device since the last call.
+  /// Prefetches the next records, given in any order, if pages had to be read from the device since the last call.
   void ahead(const StoreSnapshot& snapshot, std::span<const Position> positions);
 
  private:

@@ -24,8 +24,8 @@
 namespace stele {
 namespace {
 
-constexpr int most_attempts = 100;      // to read while shards are replaced all the time
-constexpr unsigned making_ms = 10'000;  // that others may take to make the store
+constexpr int most_attempts = 100;      // reads while shards are being replaced
+constexpr unsigned making_ms = 10'000;  // wait for another process that is creating the store
 constexpr std::uint64_t least_shard = std::uint64_t{64} << 10;
 
 void check_key(const StoreKey& key) {
@@ -35,16 +35,15 @@ void check_key(const StoreKey& key) {
   }
 }
 
-/// Throws what cannot pass by itself: a vacuum may have replaced a shard, or others may have written to an index that
-/// is read without a lock. Called while it is handled.
+/// Returns if another attempt may succeed: a vacuum may have replaced a shard, or others may have written to an index
+/// that is read without a lock. Otherwise rethrows. Called inside the handler.
 void pass_for_another_attempt(const Error& error, int attempt) {
   if (error.code() != Errc::not_found && error.code() != Errc::busy) {
     throw;
   }
   if (attempt >= most_attempts) {
-    if (error.code() == Errc::not_found) {  // no value is lost in silence
-      fail(Errc::damaged, error.message() + "; Store::recover() makes the index anew without it",
-           {.file = error.file()});
+    if (error.code() == Errc::not_found) {  // a missing value must be reported
+      fail(Errc::damaged, error.message() + "; Store::recover() rebuilds the index without it", {.file = error.file()});
     }
     throw;
   }
@@ -55,7 +54,7 @@ void pass_for_another_attempt(const Error& error, int attempt) {
        {.file = path});
 }
 
-/// A number that stores made at different times or places do not share.
+/// A number that is practically unique to a store.
 std::uint64_t new_store_number() {
   std::random_device random;
   return std::uint64_t{random()} << 32 | random();
@@ -117,7 +116,7 @@ void StoreCore::open_folder() {
     if (mode != StoreMode::create) {
       fail(Errc::not_found, "there is no store in " + path);
     }
-    ValueCodec(options.codec, options.level, nullptr);  // throws for what makes no sense
+    ValueCodec(options.codec, options.level, nullptr);  // throws for invalid options
     if (options.shard_bytes < least_shard) {
       fail(Errc::invalid_argument, "shards of less than " + std::to_string(least_shard) + " bytes");
     }
@@ -128,10 +127,10 @@ void StoreCore::open_folder() {
     const WriterLock lock(folder, std::max(options.wait_ms, making_ms));
     for (const std::string& file : folder.names()) {
       if (shard_number(file)) {
-        fail(Errc::damaged, path + " has shards and no index; Store::recover() makes it anew");
+        fail(Errc::damaged, path + " has shards and no index; Store::recover() rebuilds it");
       }
     }
-    if (!has_index()) {  // another may have been faster
+    if (!has_index()) {  // another process may have been faster
       const std::string name = "index.new";
       system_calls().unlink((path + '/' + name).c_str());
       const std::shared_ptr<Index> made = Index::open(path, true, true, name);
@@ -158,7 +157,7 @@ void StoreCore::open_folder() {
   shards = std::make_unique<Shards>(folder, state.store, state.shard_bytes + (state.shard_bytes >> 3));
 }
 
-/// So that the store is found wherever the process goes (chdir), and is the same if another takes its name.
+/// Keeps the folder open, so that the store is found after chdir() and stays the same if another takes its name.
 void StoreCore::hold_folder() {
   folder = Folder::open(path);
   if (!folder.is_open()) {
@@ -191,7 +190,7 @@ Store::Store(std::unique_ptr<StoreCore> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&& other) noexcept {
   if (this != &other) {
-    const Store before(std::move(*this));  // commits as it goes
+    const Store before(std::move(*this));  // its destructor commits
     state_ = std::move(other.state_);
   }
   return *this;
@@ -205,7 +204,7 @@ Store::~Store() {
   if (state_ != nullptr && !state_->closed) {
     try {
       close();
-    } catch (...) {  // close() is the way to hear of it
+    } catch (...) {  // only close() reports errors
     }
   }
 }
@@ -224,7 +223,7 @@ void StoreCore::require_open() const {
 const Shard& StoreSnapshot::shard(std::uint32_t number) const {
   const auto found = shards.find(number);
   if (found == shards.end()) {
-    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which cannot be read");
+    fail(Errc::damaged, "the store's index refers to shard " + std::to_string(number) + ", which cannot be read");
   }
   return *found->second;
 }
@@ -237,7 +236,7 @@ BlockReader::Handle StoreCore::read() const {
   return index->read();
 }
 
-/// Closes shards that have gone since the last time.
+/// Closes shards that are no longer in the table.
 void StoreCore::refresh(IndexRead& read) {
   const std::uint64_t id = read.id();
   if (seen.load(std::memory_order_relaxed) != id && seen.exchange(id) != id) {
@@ -278,7 +277,7 @@ StoreSnapshot StoreCore::snapshot(bool all) {
 StoreValue StoreCore::value(const Shard& shard, const Position& position, const StoreKey* key) const {
   Shard::Found found = shard.record(position, options.verify);
   if (key != nullptr && !found.record.is_key(*key)) {
-    shard.fail_damaged("is of another key than the index says", position.offset);
+    shard.fail_damaged("has another key than the index says", position.offset);
   }
   return StoreRecord::value(std::move(found), *codec, load.limits);
 }
@@ -480,7 +479,7 @@ void StoreCore::end_writing(bool closing) {
   }
 }
 
-/// False while a batch of another thread is to be waited for.
+/// False if it must wait for the batch of another thread.
 bool StoreCore::try_to_end_writing(bool closing) {
   const std::lock_guard vacuum_lock(vacuum_mutex);
   const std::lock_guard lock(write_mutex);
@@ -508,7 +507,7 @@ bool StoreCore::try_to_end_writing(bool closing) {
 
 Store::Exclusive::Exclusive(Store& store) : state_(store.state_.get()) {
   std::unique_lock lock(state_->write_mutex);
-  state_->writing();  // before anything is read: index and shards may not belong together
+  state_->writing();  // before anything is read: otherwise index and shards may not match
   lock.release();
   outermost_ = state_->updating.exchange(std::this_thread::get_id()) == std::thread::id();
 }
@@ -610,7 +609,7 @@ StoreBatch::~StoreBatch() {
     try {
       writer->set_batch(false);
       writer->discard();
-    } catch (...) {  // the next write reads the state of the index again, or fails likewise
+    } catch (...) {  // the next write reads the state of the index again, or fails in the same way
     }
   }
 }

@@ -1,4 +1,4 @@
-// Reads a whole store and compares everything with everything.
+// Reads a whole store and cross-checks everything.
 
 #include <algorithm>
 #include <map>
@@ -13,7 +13,7 @@
 namespace stele {
 namespace {
 
-/// Calls `entry` for every key of the index; notes what is wrong with it and goes on behind.
+/// Calls `entry` for every key of the index. Reports problems and continues after them.
 void walk_index(BlockReader& blocks, StoreReport& report,
                 const std::function<void(const std::string& key, const Position& position)>& entry) {
   std::string low(lowest_key);
@@ -36,12 +36,12 @@ void walk_index(BlockReader& blocks, StoreReport& report,
       low = *block.high();
     } catch (const Error& error) {
       note_problem(report, error.what());
-      return;  // where the next block begins is not known
+      return;  // the start of the next block is unknown
     }
   }
 }
 
-/// Whether the index and the shards belong together.
+/// Checks whether the index and the shards belong together.
 void check_fit(StoreCore& core, StoreReport& report) {
   const auto now = [&] {
     const auto read = core.index->read();
@@ -50,9 +50,9 @@ void check_fit(StoreCore& core, StoreReport& report) {
     state.table = read->shards();
     return state;
   };
-  constexpr int most_attempts = 3;  // what others write may look wrong in the middle of it
+  constexpr int most_attempts = 3;  // concurrent writes may look like errors
   for (int attempt = 1;; ++attempt) {
-    const bool is_written = core.has_writer || WriterLock::is_held(core.folder);  // who writes has looked at it
+    const bool is_written = core.has_writer || WriterLock::is_held(core.folder);  // a writer has checked it
     const StoreFit fit = fit_store(core.folder, now(), is_written ? Tails::left_alone : Tails::read, now);
     if (fit.problems.empty() || attempt == most_attempts) {
       for (const std::string& problem : fit.problems) {
@@ -73,7 +73,7 @@ StoreReport Store::check(const StoreProgress& progress) const {
   }
   const StoreSnapshot snapshot = state_->snapshot(false);
   std::vector<Position> positions;
-  std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> live;  // values and bytes of each shard
+  std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> live;  // number of values and bytes of each shard
   std::uint64_t total = 0;
   walk_index(*snapshot.blocks, report, [&](const std::string&, const Position& position) {
     positions.push_back(position);
@@ -83,14 +83,14 @@ StoreReport Store::check(const StoreProgress& progress) const {
     total += position.length;
   });
   if (report.good() && positions.size() != snapshot.blocks->values()) {
-    note_problem(report, "the index has " + std::to_string(positions.size()) + " keys and says it has " +
+    note_problem(report, "the index has " + std::to_string(positions.size()) + " keys, but records a total of " +
                              std::to_string(snapshot.blocks->values()));
   }
   for (const ShardEntry& entry : snapshot.table) {
     if (report.good() && live[entry.number] != std::pair{entry.live_values, entry.live_bytes}) {
       note_problem(report, "shard " + std::to_string(entry.number) + ": the table counts " +
                                std::to_string(entry.live_values) + " values of " + std::to_string(entry.live_bytes) +
-                               " bytes, and there are others");
+                               " bytes, which does not match the keys");
     }
   }
   std::sort(positions.begin(), positions.end(), [](const Position& a, const Position& b) {
@@ -109,7 +109,7 @@ StoreReport Store::check(const StoreProgress& progress) const {
       Shard::Found found = shard.record(position, Verify::full);
       const StoreKey key = found.record.decode_key();
       if (state_->locate(*snapshot.blocks, key) != position) {
-        shard.fail_damaged("is of another key than the index says", position.offset);
+        shard.fail_damaged("has another key than the index says", position.offset);
       }
       if (found.record.dictionary) {
         StoreRecord::value(std::move(found), *state_->codec, state_->load.limits);
@@ -134,7 +134,7 @@ StoreReport Store::check(const StoreProgress& progress) const {
         ++count;
         if (!snapshot.blocks->covering(*key).find(*key)) {
           note_problem(report, "the order \"" + order.name +
-                                   "\" has a key that is gone: " + StoreKey::from_sortable(*key).describe());
+                                   "\" has a key that the index lacks: " + StoreKey::from_sortable(*key).describe());
         }
       }
       if (count != positions.size()) {

@@ -1,4 +1,4 @@
-// A store written to one file.
+// Writes a store to one file.
 
 #include <algorithm>
 
@@ -13,11 +13,11 @@ namespace {
 
 constexpr std::size_t buffer_size = std::size_t{1} << 20;
 
-/// Records one after another, as an array that grows.
+/// A growing array of records.
 class Records {
  public:
   explicit Records(GrowingArray<std::uint8_t>& array) : array_(array) {}
-  /// Returns where the record lies; its payload, the last bytes, is aligned if it is large.
+  /// Returns the offset of the record. Its payload, the last bytes, is aligned if it is large.
   std::uint64_t add(Bytes record, std::size_t payload) {
     if (payload >= store_frozen::aligned_value) {
       const std::uint64_t at = size_ + record.size() - payload;
@@ -98,7 +98,7 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
         const Shard::Found found = shard.record(position, Verify::full);
         block.key(i, key);
         if (!found.record.is_key(StoreKey::from_sortable(key))) {
-          shard.fail_damaged("is of another key than the index says", position.offset);
+          shard.fail_damaged("has another key than the index says", position.offset);
         }
         const Bytes record = shard.part(position.offset, position.length).bytes;
         const std::size_t payload =
@@ -114,7 +114,7 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
       if (progress && bytes - told >= std::uint64_t{8} << 20) {
         told = bytes;
         if (!progress(bytes, total)) {
-          return;  // the file does not appear
+          return;  // the file is not created
         }
       }
     }

@@ -14,17 +14,17 @@ using namespace store_frozen;
 
 std::uint64_t number_of(const Record& mark) noexcept { return mark.commit & ~commit_part; }
 
-/// What the marks in a part of a shard tell.
+/// The commit marks found in a part of a shard.
 struct Marks {
-  std::uint64_t newest = 0;    // the greatest number
-  std::uint64_t end = 0;       // behind the last mark of commit `next`, or 0
-  std::uint64_t check = 0;     // of that mark
-  bool ends_next = false;      // one of them is no part
-  bool is_damaged = false;     // before the last mark of `next` or of a later commit
-  bool has_committed = false;  // a mark of an earlier commit behind records: of a vacuum
+  std::uint64_t newest = 0;    // the greatest commit number
+  std::uint64_t end = 0;       // end of the last mark of commit `next`, or 0
+  std::uint64_t check = 0;     // checksum of that mark
+  bool ends_next = false;      // one of its marks is not a partial one
+  bool is_damaged = false;     // there is damage before the last mark of `next` or of a later commit
+  bool has_committed = false;  // there is a mark of an earlier commit after records: written by a vacuum
 };
 
-/// Goes through the records from `at` on.
+/// Scans the records from `at` on.
 class MarkScan {
  public:
   MarkScan(const Shard& shard, std::uint64_t from, std::uint64_t next, bool mapped)
@@ -73,7 +73,7 @@ class MarkScan {
   bool is_mark_here(const Record& record) const {
     return is_mark(record, {shard_.header().store, shard_.number(), at_});
   }
-  /// The next whole mark, past what is no record.
+  /// The next valid mark; skips bytes that are not a record.
   bool find_mark(Record& record) {
     static constexpr std::byte head[] = {std::byte{0x81}, std::byte{0x58}, std::byte{mark_bytes - 3}};
     for (;;) {
@@ -151,7 +151,7 @@ class Fit {
         throw;
       }
       std::vector<ShardEntry> table = now_().table;
-      if (error.code() != Errc::not_found || find_entry(table, entry.number) != nullptr) {  // not by a vacuum
+      if (error.code() != Errc::not_found || find_entry(table, entry.number) != nullptr) {  // no vacuum
         problem(error.code() == Errc::not_found ? path + " is missing: " + std::to_string(entry.live_values) +
                                                       " values in " + std::to_string(entry.length) + " bytes"
                                                 : std::string(error.what()));
@@ -164,11 +164,12 @@ class Fit {
     }
     const std::uint64_t size = shard->size();
     if (size < entry.length) {
-      problem(path + " has " + std::to_string(size) + " bytes; by the index it has " + std::to_string(entry.length));
+      problem(path + " has " + std::to_string(size) + " bytes; by the index it should have " +
+              std::to_string(entry.length));
       return;
     }
     if (!fits(*shard, entry)) {
-      problem(path + " does not have the mark of a commit where by the index it has one (offset " +
+      problem(path + " does not have a commit mark where the index says (offset " +
               std::to_string(entry.length - mark_bytes) + ')');
       return;
     }
@@ -179,7 +180,7 @@ class Fit {
     }
   }
 
-  /// What is behind `tail.begin`; sets the rest.
+  /// Scans what follows `tail.begin` and sets the other members.
   Marks tail_of(ShardTail& tail) {
     const std::uint64_t next = known_.state.commits + 1;
     const Marks marks = MarkScan(*tail.shard, tail.begin, next, how_ == Tails::mapped).run();
@@ -189,7 +190,7 @@ class Fit {
     }
     const std::string& path = tail.shard->path();
     if (marks.newest > next) {
-      const std::uint64_t committed = now_().state.commits;  // perhaps others have written meanwhile
+      const std::uint64_t committed = now_().state.commits;  // others may have written meanwhile
       if (marks.newest > committed + 1) {
         problem("the index is older than the shards: it knows " + std::to_string(committed) + " commits, and " + path +
                 " has one with the number " + std::to_string(marks.newest));
@@ -203,19 +204,19 @@ class Fit {
     return marks;
   }
 
-  /// A shard that the index does not know. True if it is of another store.
+  /// Handles a shard that the index does not know. True if it belongs to another store.
   bool stranger(const std::string& name, std::uint32_t number) {
     ShardTail tail;
     try {
       tail.shard = Shard::open(folder_, name, number, 0);
     } catch (const Error& error) {
-      if (error.code() == Errc::io) {  // not known what it is
+      if (error.code() == Errc::io) {  // it is unknown what the file is
         throw;
       }
-      if (error.code() == Errc::truncated) {  // before there was any record
+      if (error.code() == Errc::truncated) {  // the writer died before the first record
         fit_.unbegun.push_back(number);
       }
-      return false;  // others, and those whose header is damaged, may hold what is found nowhere else
+      return false;  // other files, and files with a damaged header, may hold data that exists nowhere else
     }
     if (tail.shard->header().store != known_.state.store) {
       return true;
@@ -270,7 +271,7 @@ StoreFit fit_store(const Folder& folder, const FitState& known, Tails how, const
 
 std::string not_fitting(const std::string& folder, const std::string& problem) {
   return "the index and the shards in " + folder + " do not belong together: " + problem +
-         "; Store::recover() makes the index anew";
+         "; Store::recover() rebuilds the index";
 }
 
 }  // namespace stele

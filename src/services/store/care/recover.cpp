@@ -1,4 +1,4 @@
-// The index of a store made anew from its shards.
+// Rebuilds the index of a store from its shards.
 
 #include <algorithm>
 #include <cerrno>
@@ -25,7 +25,7 @@ using namespace store_frozen;
 constexpr std::size_t group_changes = 100'000;
 constexpr std::uint64_t read_ahead = std::uint64_t{8} << 20;
 
-/// A place among all records, in the order in which of several records of a key the last counts.
+/// The position of a record among all records. If a key has several records, the one with the last place counts.
 struct Place {
   std::uint64_t rank = 0;
   std::uint32_t number = 0;
@@ -33,11 +33,11 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
-/// What is lost, as it is found.
+/// Collects what is lost.
 class Losses {
  public:
   explicit Losses(StoreReport& report) : report_(report) {}
-  /// `before`: what stands there may have been followed by what is lost.
+  /// `before`: the place of the lost bytes; they came after it.
   void add(std::uint64_t bytes, const Place& before, std::string problem) {
     report_.lost_bytes += bytes;
     last_ = std::max(last_, before);
@@ -58,36 +58,36 @@ class Losses {
   bool any_ = false;
 };
 
-/// The records of one shard, up to its last commit, past what is damaged.
+/// The records of one shard, up to its last commit. Skips damaged bytes.
 class Scan {
  public:
   Scan(const Shard& shard, Losses& losses) : shard_(shard), losses_(losses), all_(shard.part(0, shard.size())) {
     find_commits();
   }
-  /// The last commit whose mark is here, but for those that are a part.
+  /// The last commit whose mark is in this shard, not counting partial marks.
   std::uint64_t last_commit() const noexcept { return last_commit_; }
-  /// Whether there is any record.
+  /// Whether the shard has no record.
   bool is_empty() const noexcept { return last_record_end_ <= header_bytes; }
-  /// Records count up to the last mark of a commit, or of a part of one that is not behind `last` of all shards; all of
-  /// them where `is_passed`: where a shard behind has a later commit.
+  /// Records count up to the last mark of a commit, or the last partial mark whose commit is not later than `last`, the
+  /// last of all shards. With `is_passed` all records count: a later shard has a later commit.
   void set_last_commit(std::uint64_t last, bool is_passed) noexcept {
     committed_ = part_ <= last ? std::max(part_end_, end_) : end_;
     if (is_passed) {
       committed_ = std::max(committed_, all_.bytes.size());
     }
   }
-  /// Records count at least so far, as is known of the index.
+  /// Records count at least up to `length`, which the index had committed.
   void set_committed(std::uint64_t length) noexcept {
     committed_ = std::max<std::uint64_t>(committed_, std::min<std::uint64_t>(length, all_.bytes.size()));
   }
   std::uint64_t committed() const noexcept { return committed_; }
   std::uint64_t other_bytes() const noexcept { return other_bytes_; }
-  // Once all have been gone through: where the last of them ends, and the check of the mark that it is, or 0.
+  // Valid after the last record: where the records end, and the checksum of the mark that ends them, or 0.
   std::uint64_t records_end() const noexcept { return records_end_; }
   std::uint64_t mark() const noexcept { return mark_end_ == records_end_ ? mark_ : 0; }
   const Shard& shard() const noexcept { return shard_; }
 
-  /// The next whole record before that; false at the end.
+  /// The next valid record; false at the end.
   bool next(Record& record, std::uint64_t& at) {
     while (at_ < committed_) {
       if (byte(at_) == filler) {
@@ -142,7 +142,7 @@ class Scan {
                 shard_.path() + ": " + std::to_string(at_ - from) + " bytes are no record (offset " +
                     std::to_string(from) + ')');
   }
-  /// Marks are looked for from the front, as records are.
+  /// Searches for marks from the start of the shard.
   void find_commits() {
     std::uint64_t at = header_bytes;
     Record record;
@@ -161,7 +161,7 @@ class Scan {
         last_record_end_ = at;
         continue;
       }
-      if ((record.commit & commit_part) != 0) {  // the last thing in its shard
+      if ((record.commit & commit_part) != 0) {  // a partial mark is the last record of its shard
         part_ = record.commit & ~commit_part;
         part_end_ = at;
       } else {
@@ -179,15 +179,15 @@ class Scan {
   std::uint64_t mark_ = 0;
   std::uint64_t mark_end_ = 0;
   std::uint64_t at_ = header_bytes;
-  std::uint64_t end_ = header_bytes;  // of the last commit
+  std::uint64_t end_ = header_bytes;  // end of the last commit
   std::uint64_t last_commit_ = 0;
-  std::uint64_t part_ = 0;  // the last commit that has a part here, and where that ends
+  std::uint64_t part_ = 0;  // the last commit with a partial mark here, and the end of that mark
   std::uint64_t part_end_ = 0;
   std::uint64_t committed_ = 0;
   std::uint64_t other_bytes_ = header_bytes;
 };
 
-/// Leads keys to places, many at a time.
+/// Collects the places of keys and writes them to the index in groups.
 class Rebuild {
  public:
   explicit Rebuild(std::shared_ptr<Index> index) : index_(std::move(index)) {}
@@ -225,7 +225,7 @@ class Rebuild {
   std::map<std::string, std::optional<Position>> changes_;
 };
 
-/// The number in the name of a dictionary's file, or 0 where it is none's.
+/// The number in the name of a dictionary file; 0 for other names.
 std::uint64_t dictionary_number(std::string_view name) {
   constexpr std::string_view before = "dictionary-";
   constexpr std::string_view behind = ".zdict";
@@ -238,13 +238,13 @@ std::uint64_t dictionary_number(std::string_view name) {
   return stop == end && error == std::errc{} ? number : 0;
 }
 
-/// What was known of a store before.
+/// What was known of the store before the recovery.
 struct Known {
-  std::shared_ptr<Index> index;  // the old one, if it is whole
-  StoreState state;              // and what it says
+  std::shared_ptr<Index> index;  // the old index, if it is intact
+  StoreState state;              // the state in the old index
   std::vector<ShardEntry> table;
   std::optional<ShardList> list;
-  /// Whether nothing was written since the index was: what it does not lead to is gone.
+  /// Whether nothing was written after the index: then keys that it does not have were erased.
   bool is_last = false;
 };
 
@@ -265,7 +265,7 @@ Known what_was_known(const std::string& path, const Folder& folder) {
 
 class FoundShards {
  public:
-  /// Throws: Error(not_found) where there are none.
+  /// Throws: Error(not_found) if there are no shards.
   explicit FoundShards(const Folder& folder) : folder_(folder) {
     for (const std::string& name : folder.names()) {
       dictionary = std::max(dictionary, dictionary_number(name));
@@ -283,8 +283,8 @@ class FoundShards {
       return rank != other ? rank < other : a->number() < b->number();
     });
   }
-  /// Leaves those of other stores alone: the store is that of the old index, if it has a shard here, else the one with
-  /// the most bytes.
+  /// Leaves shards of other stores alone. The store is the one of the old index if it has a shard here, else the one
+  /// with the most bytes.
   void choose_store(const Known& known, StoreReport& report) {
     std::map<std::uint64_t, std::uint64_t> bytes;
     for (const auto& shard : shards) {
@@ -307,14 +307,14 @@ class FoundShards {
         std::find_if(shards.begin(), shards.end(), [&](const auto& shard) { return shard->number() == number; });
     return found == shards.end() ? nullptr : found->get();
   }
-  /// What lacks of shards that are known to have been there.
+  /// Reports what is missing from shards that are known to have existed.
   void compare(const std::vector<ShardEntry>& table, Losses& losses) {
     for (const ShardEntry& entry : table) {
       const Shard* const shard = find(entry.number);
       const Place place{entry.rank, entry.number, shard == nullptr ? 0 : shard->size()};
       const std::string path = folder_.path() + Shards::name(entry.number);
       if (shard == nullptr) {
-        std::erase_if(unreadable_, [&](const Unreadable& file) {  // told of here
+        std::erase_if(unreadable_, [&](const Unreadable& file) {  // reported here
           if (file.number == entry.number) {
             note_problem(losses.report(), file.problem);
           }
@@ -329,7 +329,7 @@ class FoundShards {
       }
     }
   }
-  /// Those that cannot be read: lost, unless they were never begun.
+  /// Reports unreadable shards as lost, unless nothing was written to them.
   void tell_unreadable(Losses& losses, StoreReport& report) const {
     constexpr Place anywhere{~std::uint64_t{0}, 0, 0};
     for (const Unreadable& file : unreadable_) {
@@ -342,7 +342,7 @@ class FoundShards {
     }
   }
 
-  std::vector<std::shared_ptr<Shard>> shards;  // by rank
+  std::vector<std::shared_ptr<Shard>> shards;  // sorted by rank
   std::uint64_t dictionary = 0;
   std::uint32_t next_number = 1;
 
@@ -371,7 +371,7 @@ class FoundShards {
   std::vector<Unreadable> unreadable_;
 };
 
-/// Whether the old index is of the last state that the shards have.
+/// Whether the old index has the latest state of the shards.
 bool is_last_state(const Known& known, const FoundShards& found, const std::vector<Scan>& scans) {
   if (known.index == nullptr || scans.empty() || scans.front().shard().header().store != known.state.store) {
     return false;
@@ -386,7 +386,7 @@ bool is_last_state(const Known& known, const FoundShards& found, const std::vect
       return false;
     }
   }
-  // what a vacuum has taken away since has left its rank to another
+  // a shard that a vacuum removed has passed its rank to another one
   return std::all_of(table.begin(), table.end(), [&](const ShardEntry& entry) {
     return found.find(entry.number) != nullptr || std::none_of(scans.begin(), scans.end(), [&](const Scan& scan) {
              return scan.shard().header().rank == entry.rank && find_entry(table, scan.shard().number()) == nullptr;
@@ -394,7 +394,7 @@ bool is_last_state(const Known& known, const FoundShards& found, const std::vect
   });
 }
 
-/// Goes through the keys of an index.
+/// Iterates over the keys of an index.
 class Entries {
  public:
   explicit Entries(BlockReader& blocks) : blocks_(blocks), block_(blocks.covering(lowest_key)) { settle(); }
@@ -425,7 +425,7 @@ class Entries {
   bool at_end_ = false;
 };
 
-/// Tells of keys whose value may be another than it was.
+/// Reports keys whose current value may differ from the one found.
 class Uncertain {
  public:
   explicit Uncertain(StoreReport& report) : report_(report) {}
@@ -444,7 +444,7 @@ class Uncertain {
     if (report_.uncertain_count > 0) {
       note_problem(report_, std::to_string(report_.uncertain_count) +
                                 (report_.uncertain_count == 1 ? " key" : " keys") +
-                                " may lead to an older value, or may have been erased");
+                                " may have an older value, or may have been erased");
     }
   }
 
@@ -452,7 +452,7 @@ class Uncertain {
   StoreReport& report_;
 };
 
-/// Compares with the old index, which knows all keys: those that it does not have had been erased.
+/// Compares with an intact old index. It knows all keys: those that it does not have had been erased.
 void compare_keys(const Known& known, Rebuild& rebuild, Uncertain& uncertain) {
   std::vector<std::string> erased;
   {
@@ -483,7 +483,7 @@ void compare_keys(const Known& known, Rebuild& rebuild, Uncertain& uncertain) {
   rebuild.write();
 }
 
-/// Without it: all whose value stands before something that is lost.
+/// Without an intact old index: reports all keys whose value was written before a loss.
 void look_for_uncertain(const Place& last_loss, Rebuild& rebuild, Uncertain& uncertain) {
   std::map<std::uint32_t, std::uint64_t> ranks;
   for (const ShardEntry& entry : rebuild.table) {
@@ -507,7 +507,7 @@ StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
   if (!folder.is_open()) {
     fail(Errc::not_found, "there is no store in " + path + ": " + std::generic_category().message(errno));
   }
-  static_cast<void>(FoundShards(folder));  // nothing is locked or written where there are none
+  static_cast<void>(FoundShards(folder));  // fails if there are none, before anything is locked or written
   const WriterLock lock(folder, 0);
   Losses losses(report);
   FoundShards found(folder);
@@ -543,7 +543,7 @@ StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
     }
   }
   found.tell_unreadable(losses, report);
-  std::uint64_t later = 0;  // the last commit of the shards behind
+  std::uint64_t later = 0;  // the last commit of the later shards
   for (auto scan = scans.rbegin(); scan != scans.rend(); ++scan) {
     scan->set_last_commit(state.commits, later > scan->last_commit());
     later = std::max(later, scan->last_commit());

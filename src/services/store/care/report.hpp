@@ -1,5 +1,5 @@
 #pragma once
-// Reports of what is wrong with a store.
+// Reports problems of a store.
 
 #include <string>
 

@@ -1,4 +1,4 @@
-// Shards with dead bytes are written anew without them, and small ones are joined.
+// Rewrites shards without their dead bytes and joins small ones.
 
 #include <algorithm>
 #include <cerrno>
@@ -11,22 +11,21 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t group_records = 500'000;  // gone through for one commit
+constexpr std::size_t group_records = 500'000;  // records per commit
 constexpr std::uint64_t group_bytes = std::uint64_t{64} << 20;
 
-/// Moves what is live of shards that follow one another to a new one, group by group, so that others can write in
-/// between. Where it ends early, the shards that were gone through go, and the others stay, each with its part of the
-/// values.
+/// Moves the live records of consecutive shards to a new one, group by group, so that others can write in between. If
+/// it stops early, the shards done so far are removed, and the others stay, each with its part of the values.
 class RunVacuum {
  public:
-  /// `is_first`: nothing stands before them.
+  /// `is_first`: no shard comes before them.
   RunVacuum(StoreCore& state, std::shared_ptr<StoreWriter> writer, std::vector<ShardEntry> sources, bool is_first)
       : state_(state), writer_(std::move(writer)), sources_(std::move(sources)), is_first_(is_first) {}
-  /// `step` is told of bytes that are done, and says whether to go on. Returns the bytes that went.
+  /// `step` is told how many bytes are done, and returns whether to continue. Returns the number of bytes freed.
   std::uint64_t run(const std::function<bool(std::uint64_t done)>& step) {
     {
       const std::unique_lock lock = state_.without_batch();
-      auto [number, appender] = writer_->reserve_shard(sources_.back().number);  // behind all of them
+      auto [number, appender] = writer_->reserve_shard(sources_.back().number);  // after all of them
       target_ = number;
       appender_.emplace(std::move(appender));
     }
@@ -65,12 +64,12 @@ class RunVacuum {
     std::string_view key;
     Position at;
     bool holds_value;
-    std::optional<Position> now;  // where the key leads
+    std::optional<Position> now;  // the current position of the key
   };
 
   bool is_full() const noexcept { return bytes_ >= group_bytes || records_ >= group_records; }
 
-  /// Copies records from `at` on, until the group is full. Returns where the next begins.
+  /// Copies records from `at` on until the group is full. Returns the offset of the next record.
   std::uint64_t copy_some(const Shard& shard, Bytes all, std::uint64_t at) {
     shard.prefetch(at, group_bytes);
     found_.clear();
@@ -91,7 +90,7 @@ class RunVacuum {
         other_ += to - before;
         moves_.push_back({each.key, from, {target_, to, from.length}});
       } else if (!each.holds_value && !each.now && !is_first_ && erased_.emplace(each.key).second) {
-        // an older value in a shard before these must stay erased, should the index have to be made anew
+        // an older value in an earlier shard must stay erased if the index is rebuilt
         appender_->append(bytes);
         other_ += from.length;
       }
@@ -126,13 +125,13 @@ class RunVacuum {
     return at;
   }
 
-  /// A copy of a key that is there until the group is committed.
+  /// Copies a key; the copy is valid until the group is committed.
   std::string_view keep(const std::string& key) {
     char* const to = static_cast<char*>(keys_.allocate(key.size(), 1));
     return {to, std::ranges::copy(key, to).out};
   }
 
-  /// Numbers of items in the order of their keys.
+  /// Indices of items, ordered by key.
   template <class T>
   static std::vector<std::uint32_t> sorted_by_key(const std::vector<T>& items) {
     std::vector<std::string_view> keys;
@@ -143,7 +142,7 @@ class RunVacuum {
     return sorted_numbers(keys);
   }
 
-  /// In the order of the keys, so that each block is looked for once.
+  /// Looks the keys up in order, so that each block is searched once.
   void locate() {
     if (read_ == nullptr) {
       read_ = state_.index->read();
@@ -158,7 +157,7 @@ class RunVacuum {
     }
   }
 
-  /// Leads the keys of the group to the copies.
+  /// Points the keys of the group to the copies.
   void commit() {
     const std::lock_guard lock(state_.write_mutex);
     read_ = nullptr;
@@ -170,7 +169,7 @@ class RunVacuum {
     Tally next{writer_->state(), writer_->table()};
     ShardEntry& target = *find_entry(next.table, target_);
     std::vector<std::byte> mark;
-    // what is copied was committed by then, as was all with lower numbers
+    // the copied records and all commits with lower numbers were committed by then
     writer_->put_mark(mark, target, writer_->state().commits, appender_->position());
     appender_->append(mark);
     other_ += mark.size();
@@ -192,8 +191,8 @@ class RunVacuum {
     keys_.release();
   }
 
-  /// Takes shards out of the table that nothing leads to; on the device first, as their files go then. The first goes
-  /// first: what is erased in one may stand in those before it.
+  /// Removes unused shards from the table. Syncs first, because their files are deleted afterwards. Deletes the first
+  /// shard first: a key erased in one may have a value in those before it.
   void drop(const std::vector<std::uint32_t>& numbers) {
     Tally next{writer_->state(), writer_->table()};
     ++next.state.table;
@@ -246,23 +245,23 @@ class RunVacuum {
   std::uint32_t target_ = 0;
   bool is_first_;
   std::optional<Appender> appender_;
-  std::unique_ptr<IndexRead, BlockReader::Release> read_;  // of the group
+  std::unique_ptr<IndexRead, BlockReader::Release> read_;  // for the current group
   std::vector<Found> found_;
   std::vector<Move> moves_;
-  std::pmr::monotonic_buffer_resource keys_;  // of the group
+  std::pmr::monotonic_buffer_resource keys_;  // for the current group
   std::unordered_set<std::string> erased_;
-  std::uint64_t bytes_ = 0;  // gone through for the group
+  std::uint64_t bytes_ = 0;  // scanned for the current group
   std::size_t records_ = 0;
   std::uint64_t other_ = 0;
 };
 
-/// Shards that are to be written to one, in the order of their ranks: those with many dead bytes, and those that are
-/// small, as far as they follow one another and fit in a shard.
+/// Groups of shards to join into one each, ordered by rank: shards with many dead bytes and small ones, if they are
+/// consecutive and fit in one shard.
 std::vector<std::vector<ShardEntry>> choose_runs(const std::vector<ShardEntry>& table, double dead_share,
                                                  std::uint64_t shard_bytes) {
   std::vector<std::vector<ShardEntry>> runs;
   std::uint64_t bytes = 0;  // that the last run will take
-  bool open = false;        // whether more may follow it
+  bool open = false;        // whether more shards may be added to it
   const auto is_worth_it = [&](const std::vector<ShardEntry>& run) {
     const auto dead = static_cast<double>(run[0].dead_bytes());
     return run.size() > 1 || (dead > 0 && dead >= dead_share * static_cast<double>(run[0].length));
@@ -276,7 +275,7 @@ std::vector<std::vector<ShardEntry>> choose_runs(const std::vector<ShardEntry>& 
     const auto dead = static_cast<double>(entry.dead_bytes());
     const bool is_dead = dead > 0 && dead >= dead_share * static_cast<double>(entry.length);
     const std::uint64_t kept = entry.live_bytes + entry.other_bytes;
-    const bool is_small = kept <= shard_bytes / 2;  // so that what was joined is not joined with every one that comes
+    const bool is_small = kept <= shard_bytes / 2;  // otherwise a joined shard would be joined again with every new one
     if (!is_dead && !is_small) {
       close();
       continue;
@@ -296,7 +295,7 @@ std::vector<std::vector<ShardEntry>> choose_runs(const std::vector<ShardEntry>& 
   return runs;
 }
 
-/// Lets shards be appended to again.
+/// Ends the reservation of shards, so that they are appended to again.
 class Reservation {
  public:
   Reservation(StoreCore& state, std::shared_ptr<StoreWriter> writer) : state_(state), writer_(std::move(writer)) {}
@@ -316,7 +315,7 @@ class Reservation {
 
 std::uint64_t Store::vacuum(const StoreVacuumOptions& options) {
   state_->require_outside();
-  state_->without_batch();  // fails at once, as another's vacuum may wait for a batch of this thread
+  state_->without_batch();  // fails immediately if this thread has a batch: another's vacuum may wait for it
   const std::lock_guard vacuum_lock(state_->vacuum_mutex);
   struct Inside {
     explicit Inside(std::atomic<std::thread::id>& thread) : thread_(thread) { thread_ = std::this_thread::get_id(); }
@@ -347,7 +346,7 @@ std::uint64_t Store::vacuum(const StoreVacuumOptions& options) {
         if (entry.number == writing.active()) {
           writing.seal();
         }
-        writing.reserve(entry.number);  // at once, or another thread's next write would open it again
+        writing.reserve(entry.number);  // at once; otherwise the next write of another thread would open it again
         run.sources.push_back(*writing.entry(entry.number));
         total += entry.length;
       }

@@ -31,13 +31,13 @@ namespace {
 
 using namespace store_frozen;
 
-constexpr std::size_t largest_map = std::size_t{256} << 30;  // of address space, not of memory
+constexpr std::size_t largest_map = std::size_t{256} << 30;  // in bytes of address space, not of memory
 constexpr std::size_t smallest_map = std::size_t{64} << 20;
-constexpr std::uint64_t index_reserve = std::uint64_t{16} << 30;  // mapped for reading; of address space, too
-constexpr int most_attempts = 100;                                // while others commit all the time
+constexpr std::uint64_t index_reserve = std::uint64_t{16} << 30;  // mapped for reading; also address space
+constexpr int most_attempts = 100;                                // while others commit
 constexpr std::uint64_t checked_size = std::uint64_t{64} << 20;
 constexpr unsigned most_readers = 2048;
-constexpr MDB_dbi database_number = 1;  // the one without a name
+constexpr MDB_dbi database_number = 1;  // LMDB's unnamed database
 
 [[noreturn]] void fail_index(const char* action, int code) {
   const std::string message = std::string("cannot ") + action + " the store's index: " + ::mdb_strerror(code);
@@ -97,7 +97,7 @@ bool move(MDB_cursor* cursor, MDB_cursor_op operation, MDB_val& key, MDB_val& va
 
 [[noreturn]] void fail_no_block() { fail(Errc::damaged, "the store's index has no block for a key"); }
 
-/// The block that covers a key. Throws: Error(damaged).
+/// The block that contains a key's range. Throws: Error(damaged).
 KeyBlock covering_block(MDB_cursor* cursor, std::string_view key, std::string& scratch) {
   scratch.assign(1, index_block);
   scratch += key;
@@ -122,13 +122,13 @@ KeyBlock covering_block(MDB_cursor* cursor, std::string_view key, std::string& s
 }  // namespace
 
 struct Index::Environment {
-  MDB_env* env = nullptr;  // null: read without LMDB's lock
+  MDB_env* env = nullptr;  // null: reads without LMDB's lock
   GrowingFile file;
   bool writable = false;
-  bool checks = true;                // whether a writer has to know that all pages are good
-  std::atomic<bool> checked{false};  // and does
-  std::atomic<bool> broken{false};   // LMDB has found what it did not expect, in the middle of something
-  /// Readers for the next to come. Threads have different ones, mostly, so that they do not wait for each other.
+  bool checks = true;                // a writer must verify all pages before it writes
+  std::atomic<bool> checked{false};  // it has done so
+  std::atomic<bool> broken{false};   // LMDB has failed an assertion in the middle of an operation
+  /// Idle readers for reuse. Threads mostly use different lists, so that they do not wait for each other.
   struct alignas(64) Idle {
     std::mutex mutex;
     std::vector<std::unique_ptr<IndexRead>> readers;
@@ -137,7 +137,7 @@ struct Index::Environment {
   ProcessMark process;
   Idle& mine() noexcept { return idle[std::hash<std::thread::id>{}(std::this_thread::get_id()) % idle.size()]; }
   ~Environment() {
-    if (process.in_child() || broken) {  // closing it would take the parent's readers out of the table that all share
+    if (process.in_child() || broken) {  // closing it would remove the parent's readers from the shared table
       return;
     }
     if (env != nullptr) {
@@ -148,7 +148,7 @@ struct Index::Environment {
 
 namespace {
 
-/// What tells a file from others.
+/// Identifies a file: device and inode.
 using FileId = std::pair<std::uint64_t, std::uint64_t>;
 
 std::optional<FileId> id_of(const std::string& path, std::uint64_t* size = nullptr) {
@@ -162,8 +162,8 @@ std::optional<FileId> id_of(const std::string& path, std::uint64_t* size = nullp
   return FileId{status.st_dev, status.st_ino};
 }
 
-/// LMDB's locks are the process's: a file that were opened twice would lose them when it is closed once. So all that
-/// open one share it.
+/// LMDB's locks belong to the process: a file that is opened twice loses them when one of the two is closed. So all
+/// users in a process share one open index.
 struct OpenIndexes {
   ProcessMark process;
   std::mutex mutex;
@@ -172,7 +172,7 @@ struct OpenIndexes {
 OpenIndexes& open_indexes() {
   static constinit std::atomic<OpenIndexes*> all{nullptr};
   OpenIndexes* open = all.load();
-  while (open == nullptr || open->process.in_child()) {  // where a thread of the parent may have held the lock
+  while (open == nullptr || open->process.in_child()) {  // a parent's thread may have held its lock
     auto made = std::make_unique<OpenIndexes>();
     if (all.compare_exchange_strong(open, made.get())) {
       leave_behind(open);
@@ -182,7 +182,7 @@ OpenIndexes& open_indexes() {
   return *open;
 }
 
-/// How much LMDB maps, at first: as much as an index may ever take, unless the process may not have so much.
+/// The initial size of LMDB's map: the largest size of an index, unless the process may not map so much.
 std::size_t first_map() {
   struct rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur / 4 >= largest_map) {
@@ -191,10 +191,10 @@ std::size_t first_map() {
   return std::max(smallest_map, std::bit_floor(static_cast<std::size_t>(limit.rlim_cur / 4)));
 }
 
-/// LMDB would end the program.
+/// Replaces LMDB's handler, which aborts the program.
 void fail_assertion(MDB_env* env, const char* text) {
   static_cast<std::atomic<bool>*>(::mdb_env_get_userctx(env))->store(true);
-  fail(Errc::damaged, std::string("the store's index is damaged (LMDB: ") + text + "); Store::recover() makes it anew");
+  fail(Errc::damaged, std::string("the store's index is damaged (LMDB: ") + text + "); Store::recover() rebuilds it");
 }
 
 int try_to_open(MDB_env*& env, const std::string& path, unsigned flags) {
@@ -212,7 +212,7 @@ int try_to_open(MDB_env*& env, const std::string& path, unsigned flags) {
   return code;
 }
 
-/// Leaves `env` null where the index can only be read, and that without LMDB's lock.
+/// Leaves `env` null if the index is read-only and LMDB's lock file cannot be used.
 void open_environment(MDB_env*& env, const std::string& path, bool must_write, bool& writable) {
   constexpr unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT | MDB_NOSYNC;
   writable = true;
@@ -224,7 +224,7 @@ void open_environment(MDB_env*& env, const std::string& path, bool must_write, b
     fail_index("open", code);
   }
   writable = false;
-  if (code == EACCES || code == EPERM) {  // perhaps the lock's file may be written to
+  if (code == EACCES || code == EPERM) {  // the lock file may still be writable
     code = try_to_open(env, path, flags | MDB_RDONLY);
   }
   if (code != MDB_SUCCESS && code != EACCES && code != EPERM && code != EROFS && code != ENOMEM) {
@@ -232,7 +232,7 @@ void open_environment(MDB_env*& env, const std::string& path, bool must_write, b
   }
 }
 
-/// Once for all transactions: it sets how keys are compared.
+/// Called once for all transactions: sets the comparison of keys.
 void open_database(MDB_env* env) {
   MDB_txn* transaction = nullptr;
   check(::mdb_txn_begin(env, nullptr, MDB_RDONLY, &transaction), "open");
@@ -242,7 +242,7 @@ void open_database(MDB_env* env) {
   check(code, "open");
 }
 
-/// Opens the file for reading and looks whether LMDB may be let at it.
+/// Opens the file for reading and checks whether LMDB can open it safely.
 void open_file(GrowingFile& file, const std::string& path) {
   OwnedDescriptor descriptor = open_descriptor(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!descriptor.is_open()) {
@@ -260,7 +260,7 @@ void open_file(GrowingFile& file, const std::string& path) {
   check_index_root(root, file.all((root.last_page + 1) * root.page_size));
 }
 
-/// A damaged first page may make the state before the last the last: then what should be older is newer.
+/// If the first page is damaged, an older state may look like the latest; the state before it is then the newer one.
 void check_state_before(const GrowingFile& file) {
   const std::array<IndexRoot, 2> roots = index_roots(file.all(0));
   const IndexRoot& last = last_of(roots);
@@ -273,7 +273,7 @@ void check_state_before(const GrowingFile& file) {
     if (tree.seek(state_key) && tree.key() == state_key) {
       written = decode_state(tree.value()).transaction;
     }
-  } catch (const Error&) {  // its pages have been used again
+  } catch (const Error&) {  // its pages were reused
   }
   const bool is_still_last = last_of(index_roots(file.all(0))).transaction == last.transaction;
   if (written > last.transaction && is_still_last) {
@@ -314,7 +314,7 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
   std::uint64_t size = 0;
   id = id_of(path, &size);
   if (!id) {
-    fail(Errc::io, "the index of " + folder + " went away while it was opened");
+    fail(Errc::io, "the index of " + folder + " disappeared while it was opened");
   }
   if (environment->env != nullptr) {
     check(::mdb_env_set_userctx(environment->env, &environment->broken), "open");
@@ -323,8 +323,7 @@ std::shared_ptr<Index> Index::open(const std::string& folder, bool make, bool wr
     ::mdb_reader_check(environment->env, &dead);
     open_database(environment->env);
   }
-  if (!WriterLock::is_held(
-          Folder::open(folder))) {  // who writes may have begun to write over the state before the last
+  if (!WriterLock::is_held(Folder::open(folder))) {  // a writer may be overwriting the state before the last
     check_state_before(environment->file);
   }
   environment->checks = verify != Verify::none;
@@ -376,7 +375,7 @@ std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
     MDB_txn* transaction = nullptr;
     if (environment_->env != nullptr) {
       int code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
-      if (code == MDB_READERS_FULL) {  // perhaps of programs that are gone
+      if (code == MDB_READERS_FULL) {  // the readers may belong to dead processes
         int dead = 0;
         ::mdb_reader_check(environment_->env, &dead);
         code = ::mdb_txn_begin(environment_->env, nullptr, MDB_RDONLY, &transaction);
@@ -389,7 +388,7 @@ std::unique_ptr<IndexRead, BlockReader::Release> Index::read() {
   return std::unique_ptr<IndexRead, BlockReader::Release>(idle.release());
 }
 
-/// Of the last state, while others may commit.
+/// Checks the latest state while others may commit.
 void Index::check_pages() {
   for (int attempt = 0;; ++attempt) {
     const auto read = this->read();
@@ -409,13 +408,13 @@ void Index::check_pages() {
 std::unique_ptr<IndexWrite> Index::write() {
   require_same_process();
   if (environment_->broken) {
-    fail(Errc::damaged, "the store's index is damaged; Store::recover() makes it anew");
+    fail(Errc::damaged, "the store's index is damaged; Store::recover() rebuilds it");
   }
   MDB_txn* transaction = nullptr;
   check(::mdb_txn_begin(environment_->env, nullptr, 0, &transaction), "write to");
   std::unique_ptr<IndexWrite> write(new IndexWrite(*this, transaction));
   if (environment_->checks && !environment_->checked) {
-    check_pages();  // the last state stays what it is, as no other can commit
+    check_pages();  // nobody else can commit now, so the latest state does not change
   }
   return write;
 }
@@ -435,10 +434,10 @@ std::uint64_t Index::bytes() const { return environment_->file.size(); }
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
-/// Finds the state that the transaction sees.
+/// Finds the root of the state that the transaction sees.
 void IndexRead::begin() {
   if (is_locked() && root_.page_size > 0 && root_.transaction == ::mdb_txn_id(transaction_)) {
-    return;  // the one that it saw last, which has been the newest since, so that none of it was written over
+    return;  // the state it saw last is still the latest, so none of its pages was overwritten
   }
   const GrowingFile& file = index_.environment_->file;
   for (int attempt = 0;; ++attempt) {
@@ -453,9 +452,9 @@ void IndexRead::begin() {
       break;
     }
     if (attempt == most_attempts) {
-      fail(Errc::damaged, "the store's index and its lock do not belong together; Store::recover() makes it anew");
+      fail(Errc::damaged, "the store's index and its lock do not belong together; Store::recover() rebuilds it");
     }
-    ::mdb_txn_reset(transaction_);  // others have committed twice since
+    ::mdb_txn_reset(transaction_);  // others have committed twice meanwhile
     check(::mdb_txn_renew(transaction_), "read");
   }
   const Bytes all = file.all((root_.last_page + 1) * root_.page_size);
@@ -464,12 +463,13 @@ void IndexRead::begin() {
   order_tree_.open(all, root_);
 }
 
-/// Whether pages of this state may have been written over: LMDB does so two commits later, as the next ones begin.
+/// Whether pages of this state may have been overwritten: LMDB reuses them two commits later, when the next write
+/// begins.
 bool IndexRead::may_be_gone() const {
   return !is_locked() && last_of(index_roots(index_.environment_->file.all(0))).transaction > root_.transaction + 1;
 }
 
-/// What `read` gives, if it was read in one state.
+/// Returns the result of `read` if it was read from one state.
 template <class F>
 auto IndexRead::stable(F&& read) const {
   if (is_locked()) {
@@ -489,12 +489,12 @@ auto IndexRead::stable(F&& read) const {
 }
 
 IndexRead::~IndexRead() {
-  if (transaction_ != nullptr && !index_.in_child()) {  // else it is the parent's
+  if (transaction_ != nullptr && !index_.in_child()) {  // otherwise it belongs to the parent
     ::mdb_txn_abort(transaction_);
   }
 }
 
-/// Keeps it for the next reader.
+/// Keeps this object for the next reader.
 void IndexRead::release() noexcept {
   std::unique_ptr<IndexRead> own(this);
   if (index_.in_child()) {
@@ -507,11 +507,11 @@ void IndexRead::release() noexcept {
   const std::lock_guard lock(mine.mutex);
   try {
     mine.readers.push_back(std::move(own));
-  } catch (const std::bad_alloc&) {  // then it is closed
+  } catch (const std::bad_alloc&) {  // not kept, but closed
   }
 }
 
-/// The block that the tree is at.
+/// The current block of the tree.
 KeyBlock IndexRead::block(KeyBlock::Check how) {
   std::string_view key = tree_.key();
   if (key.size() < 2 || key[0] != index_block) {
@@ -528,7 +528,7 @@ KeyBlock IndexRead::block(KeyBlock::Check how) {
   return KeyBlock(copy.low, copy.bytes);
 }
 
-/// The block with the greatest low that is `key` or less, or less if `less`.
+/// The block with the greatest low that is at most `key`, or that is smaller if `less`.
 KeyBlock IndexRead::seek_block(std::string_view key, bool less, KeyBlock::Check how) {
   scratch_.assign(1, index_block);
   scratch_ += key;
@@ -549,7 +549,7 @@ KeyBlock IndexRead::covering(std::string_view key) {
 }
 
 std::optional<Position> IndexRead::find(std::string_view key) {
-  // A record proves that it is the key's; only that there is none has to be proved by the block.
+  // A record proves that it belongs to the key. Only a missing key must be proved by the block.
   const std::optional<Position> position =
       stable([&] { return seek_block(key, false, KeyBlock::Check::unchecked).find(key); });
   return position ? position : covering(key).find(key);
@@ -610,9 +610,9 @@ std::optional<std::string> IndexRead::order_entry() const {
   if (entry.substr(0, order_prefix) != order_key(order_)) {
     return std::nullopt;
   }
-  const Bytes size = order_tree_.value();  // of the value to sort by
+  const Bytes size = order_tree_.value();  // size of the value to sort by
   if (size.size() != 1 || order_prefix + std::to_integer<std::size_t>(size[0]) > entry.size()) {
-    fail(Errc::damaged, "the store's index: an entry of an order has another form");
+    fail(Errc::damaged, "the store's index: an entry of an order has an unknown form");
   }
   return std::string(entry.substr(order_prefix + std::to_integer<std::size_t>(size[0])));
 }
@@ -639,7 +639,7 @@ IndexWrite::~IndexWrite() {
   }
 }
 
-/// LMDB calls it an error of input and output when not all that it writes is taken.
+/// LMDB returns EIO for a short write.
 void IndexWrite::check(int code) const {
   if (code == EIO) {
     const int file = index_.environment_->file.descriptor();
@@ -683,7 +683,7 @@ void IndexWrite::make_first_block() {
 
 void IndexWrite::apply(const std::vector<Change>& changes,
                        const std::function<void(const Change&, const std::optional<Position>&)>& was) {
-  constexpr std::size_t few = 16;  // blocks of fewer entries are joined with the next
+  constexpr std::size_t few = 16;  // blocks with fewer entries are joined with the next
   std::vector<BlockEntry> old;
   std::vector<BlockEntry> entries;
   std::deque<std::string> arenas;

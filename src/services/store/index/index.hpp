@@ -1,6 +1,6 @@
 #pragma once
-// The index of a store in LMDB: one database of blocks, the table of shards, the store's state and secondary orders,
-// told apart by the first byte of the key (frozen.hpp).
+// The index of a store in LMDB. One database holds key blocks, the table of shards, the store's state and secondary
+// orders; the first byte of the key tells which (frozen.hpp).
 
 #include <algorithm>
 #include <cstdint>
@@ -21,15 +21,15 @@ struct MDB_txn;
 
 namespace stele {
 
-/// What is known of a store as a whole.
+/// The state of a store as a whole.
 struct StoreState {
-  std::uint64_t store = 0;  // the number drawn when it was made
+  std::uint64_t store = 0;  // a random number drawn when the store was created
   std::string codec;
   std::optional<int> level;
   std::uint64_t shard_bytes = 0;
   std::uint64_t values = 0;
   std::uint64_t commits = 0;
-  std::uint64_t table = 0;  // changes when shards come or go
+  std::uint64_t table = 0;  // changes when shards are added or removed
   std::uint32_t next_shard = 1;
   std::uint64_t next_rank = 1;
   std::uint64_t dictionary = 0;  // the newest; 0: none
@@ -39,36 +39,36 @@ struct StoreState {
   };
   std::vector<Order> orders;
   std::uint64_t next_order = 1;
-  std::uint64_t transaction = 0;  // of LMDB, that wrote it: what a damaged first page leads to says another
+  std::uint64_t transaction = 0;  // number of the LMDB transaction that wrote it, to detect a wrong first page
 };
 
-/// A shard as the index knows it.
+/// A shard's entry in the index.
 struct ShardEntry {
   std::uint32_t number = 0;
-  std::uint64_t rank = 0;    // what shards are sorted by: of records of one key the last counts
-  std::uint64_t length = 0;  // bytes that are committed
+  std::uint64_t rank = 0;    // sorts the shards; if a key has several records, the last one counts
+  std::uint64_t length = 0;  // committed bytes
   std::uint64_t live_values = 0;
-  std::uint64_t live_bytes = 0;   // of their records
-  std::uint64_t other_bytes = 0;  // header, fillers, commits, erasures: neither live nor to be had back
-  std::uint64_t mark = 0;         // the check of the mark that ends what is committed; 0: there is none yet
+  std::uint64_t live_bytes = 0;   // bytes of live records
+  std::uint64_t other_bytes = 0;  // header, fillers, commits, erasures: not live, and not freed by a vacuum
+  std::uint64_t mark = 0;         // the checksum of the mark that ends the committed bytes; 0: no mark yet
   friend bool operator==(const ShardEntry&, const ShardEntry&) = default;
   std::uint64_t dead_bytes() const noexcept { return length - std::min(length, live_bytes + other_bytes); }
 };
 
-/// Blocks in the order of keys, of one state of the index. A block is valid until the second call after it.
+/// Reads the key blocks of one state of the index in order. A block is valid until the second call after it.
 class BlockReader {
  public:
   virtual ~BlockReader() = default;
-  /// The block that covers a key. Throws: Error(damaged) where there is none.
+  /// The block that covers a key. Throws: Error(damaged) if there is none.
   virtual KeyBlock covering(std::string_view key) = 0;
-  /// Where a key leads. Throws: Error(damaged); a position it gives still has to be that of a record of the key.
+  /// The position of a key's record. Throws: Error(damaged). The caller must check that the record has this key.
   virtual std::optional<Position> find(std::string_view key) { return covering(key).find(key); }
-  /// The block that ends where `low` begins. `low` is no block's first; not for lowest_key.
+  /// The block that ends where `low` begins. `low` is the start of a block, but not lowest_key.
   virtual KeyBlock before(std::string_view low) = 0;
   /// The number of values. Throws: Error(damaged).
   virtual std::uint64_t values() = 0;
 
-  /// Gives it back to where it came from.
+  /// Returns the reader to its owner.
   struct Release {
     void operator()(BlockReader* reader) const noexcept { reader->release(); }
   };
@@ -81,32 +81,33 @@ class BlockReader {
 class IndexRead;
 class IndexWrite;
 
-/// An open index. Thread-safe; one per folder and process, whoever opens it, as LMDB asks. Reading does not go through
-/// LMDB, which only keeps what is read from being overwritten.
+/// An open index. Thread-safe. There is one per folder and process, shared by all users, because LMDB requires it.
+/// Reads bypass LMDB, which only protects the pages being read from being overwritten.
 class Index {
  public:
-  /// `make`: where there is none. Its pages are checked unless `verify` is none or, if automatic, they are more than
-  /// 64 MiB. Who may not write to the folder reads without LMDB's lock: what is read while others write may then have
-  /// to be read again. Throws: Error(not_found), Error(io), Error(damaged).
+  /// `make`: create the index if there is none. Checks all pages unless `verify` is none or, if automatic, the index is
+  /// larger than 64 MiB. A user without write permission for the folder reads without LMDB's lock; reads during a
+  /// commit may then have to be repeated.
+  /// Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Index> open(const std::string& folder, bool make, bool writable,
                                      const std::string& name = "index.lmdb", Verify verify = Verify::automatic);
-  /// Gives a new index of another name, which must be open no more than by the caller, its own; what had that goes.
+  /// Renames a new index and replaces the old one, which is lost. Only the caller may have the new index open.
   static void rename(const std::string& folder, const std::string& from);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
-  /// A transaction that sees the last commit. Must not outlive the Index.
+  /// A transaction that sees the last commit. It must not outlive the Index.
   std::unique_ptr<IndexRead, BlockReader::Release> read();
-  /// Waits for another writer. The first goes through all pages of the index, unless it was opened without any check.
+  /// Waits for another writer. The first call checks all pages of the index, unless it was opened with Verify::none.
   std::unique_ptr<IndexWrite> write();
   void sync();
-  /// Lets go of shards that readers have kept for the next.
+  /// Releases shards that idle readers have cached.
   void clear_caches();
   std::uint64_t bytes() const;
-  /// Whether this is a child of the process that opened it, where it must not be used.
+  /// Whether this is a child of the process that opened the index; it must not be used there.
   bool in_child() const noexcept;
-  /// Throws: Error(invalid_argument) in a child.
+  /// Throws: Error(invalid_argument) in a child process.
   void require_same_process() const;
 
  private:
@@ -118,23 +119,23 @@ class Index {
   std::unique_ptr<Environment> environment_;
 };
 
-/// One thread at a time. Without LMDB's lock all but id() throw Error(busy) when others have written so much since it
-/// was made that what it sees may be gone.
+/// Used by one thread at a time. Without LMDB's lock, all functions except id() throw Error(busy) if others have
+/// written so much since it was created that its pages may have been overwritten.
 class IndexRead final : public BlockReader {
  public:
   ~IndexRead() override;
-  /// Kept from one reader to the next.
+  /// Passed from one reader to the next.
   ShardCache& cache() noexcept { return cache_; }
-  /// Tells states apart.
+  /// Identifies the state.
   std::uint64_t id() const noexcept { return root_.transaction; }
   KeyBlock covering(std::string_view key) override;
   std::optional<Position> find(std::string_view key) override;
   KeyBlock before(std::string_view low) override;
   std::uint64_t values() override { return state().values; }
   StoreState state();
-  /// In the order of their ranks.
+  /// Ordered by rank.
   std::vector<ShardEntry> shards();
-  /// Goes through a secondary order from one entry to the next: its key, or nothing at the end.
+  /// Moves to the first or next entry of a secondary order. Returns its key, or nothing at the end.
   std::optional<std::string> first_of_order(std::uint64_t order, bool reverse);
   std::optional<std::string> next_of_order(bool reverse);
 
@@ -157,7 +158,7 @@ class IndexRead final : public BlockReader {
   IndexTree order_tree_;
   ShardCache cache_;
   std::string scratch_;
-  /// Copies of blocks that may change where they are.
+  /// Copies of blocks whose location may change.
   struct Copy {
     std::string low;
     std::vector<std::byte> bytes;
@@ -167,7 +168,7 @@ class IndexRead final : public BlockReader {
   std::uint64_t order_ = 0;
 };
 
-/// The write transaction; undone unless commit() has returned. One thread.
+/// The write transaction; rolled back unless commit() returns. One thread.
 class IndexWrite {
  public:
   ~IndexWrite();
@@ -175,16 +176,16 @@ class IndexWrite {
   void put_shard(const ShardEntry& shard);
   void erase_shard(std::uint32_t number);
 
-  /// A key that is to lead to another place, or to none; if `only_from` is set, only where it leads there by now.
+  /// A new position for a key, or none. If `only_from` is set, it applies only if the key is at that position now.
   struct Change {
     std::string_view key;
     std::optional<Position> position;
     std::optional<Position> only_from = std::nullopt;
   };
-  /// Applies changes, sorted by their keys, no key twice. `was` is told of each that is applied where it led before.
+  /// Applies changes sorted by key, no key twice. `was` is called for each applied change with the previous position.
   void apply(const std::vector<Change>& changes,
              const std::function<void(const Change& change, const std::optional<Position>& old)>& was);
-  /// Makes the block of an index without any.
+  /// Creates the first block of an empty index.
   void make_first_block();
   void put_order(std::uint64_t order, std::string_view value, std::string_view key);
   void erase_order(std::uint64_t order, std::string_view value, std::string_view key);

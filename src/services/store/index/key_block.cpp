@@ -14,7 +14,7 @@ namespace {
 
 // A block, all numbers little-endian:
 //
-//   check u64         XXH3-64 of what follows and of the low, the latter's turned by 32 bits, combined by exclusive or
+//   check u64         XXH3-64 of the rest, combined by exclusive or with the XXH3-64 of the low rotated by 32 bits
 //   count u16, size of high u16 (0xffff: none), size of prefix u16, size of each suffix u16 (0xffff: they differ)
 //   widths of the columns: shard u8, offset u8, length u8; 0 u8
 //   bases of the columns: shard u32, offset u64, length u64
@@ -81,7 +81,7 @@ KeyBlock::KeyBlock(std::string_view low, Bytes stored, Check check) : low_(low) 
   }
   prefix_ = std::string_view(bytes + take(prefix_size), prefix_size);
   if (prefix_size > StoreKey::max_size + 1 || (suffix_size_ == 0 && count_ > 1)) {
-    damaged("has keys that are none");  // and would take memory that is out of proportion
+    damaged("has invalid keys");  // and would take too much memory
   }
   if (suffix_size_ == none) {
     ends_ = stored.data() + take(2 * count_);
@@ -178,7 +178,7 @@ Position KeyBlock::position(std::size_t i) const noexcept {
 
 namespace {
 
-/// What a run of entries, sorted, takes as a block.
+/// The size of a sorted run of entries as a block.
 struct RunShape {
   RunShape() = default;
   explicit RunShape(std::span<const BlockEntry> entries) {
@@ -190,7 +190,7 @@ struct RunShape {
       count_in(entry);
     }
   }
-  /// One behind those that there are.
+  /// Adds an entry after those so far.
   void add(const BlockEntry& entry) {
     const std::string_view key = entry.key;
     if (count == 0) {
@@ -223,7 +223,7 @@ struct RunShape {
 
   std::size_t count = 0;
   std::string_view prefix;
-  std::size_t keys = 0;  // bytes of all
+  std::size_t keys = 0;  // total bytes of the keys
   std::size_t shortest = 0;
   std::size_t longest = 0;
   Range shards, offsets, lengths;
@@ -231,7 +231,7 @@ struct RunShape {
 
 void write_block(std::string_view low, std::optional<std::string_view> high, std::span<const BlockEntry> entries,
                  const RunShape& shape, std::vector<std::byte>& out) {
-  constexpr std::size_t slack = 8;  // numbers are stored with all their bytes, of which the next cover some
+  constexpr std::size_t slack = 8;  // numbers are stored as 8 bytes, and the next one overwrites the excess
   const std::size_t high_size = high ? high->size() : 0;
   const std::size_t size = shape.size() + high_size;
   out.resize(size + slack);
@@ -252,7 +252,7 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   std::byte* to = out.data() + head_size;
   const auto append = [&](std::string_view text) {
     to = std::ranges::copy(std::as_bytes(std::span(text)), to)
-             .out;  // std::memcpy takes no null, of an empty text either
+             .out;  // std::memcpy must not get the null pointer of an empty text
   };
   append(high.value_or(std::string_view{}));
   append(shape.prefix);
@@ -282,7 +282,7 @@ void write_block(std::string_view low, std::optional<std::string_view> high, std
   store_le<std::uint64_t>(out.data(), check_of(low, out));
 }
 
-/// As many of the first entries as make a block of up to `limit` bytes; one in any case, if there is one.
+/// The longest prefix of the entries that fits in a block of `limit` bytes; at least one entry if there is one.
 RunShape fitting(std::span<const BlockEntry> entries, std::size_t limit) {
   RunShape shape;
   for (const BlockEntry& entry : entries) {
@@ -296,7 +296,7 @@ RunShape fitting(std::span<const BlockEntry> entries, std::size_t limit) {
   return shape;
 }
 
-/// The shortest text that is behind `before` and not behind `first`: what tells two blocks apart.
+/// The shortest text that is greater than `before` and at most `first`: it separates two blocks.
 std::string_view separator(std::string_view before, std::string_view first) {
   return first.substr(0, common_prefix(before, first) + 1);
 }
@@ -307,7 +307,7 @@ void write_blocks(std::string_view low, std::optional<std::string_view> high, co
                   bool filling, const std::function<void(std::string_view low, Bytes block)>& put) {
   const RunShape all(entries);
   std::size_t limit = target_size;
-  if (!filling) {  // what is cut into parts of one size has room for keys to come
+  if (!filling) {  // blocks of equal size have room for later keys
     const std::size_t blocks = (all.size() + target_size - 1) / target_size;
     limit = std::min(target_size, all.size() / blocks + head_size + 16);
   }

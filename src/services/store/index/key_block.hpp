@@ -1,7 +1,7 @@
 #pragma once
-// A block of the index: the keys from its first possible one, `low`, up to the next block's, and where their records
-// lie (docs/store.md). Blocks together cover all possible keys, each exactly once, and say so themselves: what is not
-// in the block that covers a key is in none, and no damage of what leads to blocks can hide a key.
+// A block of the index: the positions of all keys from its lower bound, `low`, to that of the next block
+// (docs/store.md). Together the blocks cover every possible key exactly once, and each block states its own range. A
+// key that is not in the block that covers it does not exist, so damage to the tree above the blocks cannot hide a key.
 
 #include <cstdint>
 #include <functional>
@@ -14,30 +14,31 @@
 
 namespace stele {
 
-/// The first possible low, before all keys.
+/// The lowest bound, before all keys.
 inline constexpr std::string_view lowest_key{"\0", 1};
 
 struct BlockEntry;
 
-/// A block in the index's memory. Valid as long as that.
+/// A view of a block in the index's memory. Valid as long as that memory.
 class KeyBlock {
  public:
-  /// Throws: Error(damaged) unless it is whole and is the block that begins at `low`. `unchecked`: as far as its form
-  /// tells; then all but size() and low() may throw that, and what it leads to proves itself, but not what it lacks.
+  /// Throws: Error(damaged) unless the block is intact and begins at `low`. `unchecked`: checks only the form. Then
+  /// everything but size() and low() may throw Error(damaged), and a position found must be checked with its record,
+  /// but a missing key is not proved.
   enum class Check : std::uint8_t { checked, unchecked };
   KeyBlock(std::string_view low, Bytes stored, Check check = Check::checked);
 
   std::size_t size() const noexcept { return count_; }
   std::string_view low() const noexcept { return low_; }
-  /// The low of the next block; nothing for the last.
+  /// The low of the next block; nothing for the last block.
   std::optional<std::string_view> high() const noexcept { return high_; }
-  /// Whether a key belongs here.
+  /// Whether a key is in the block's range.
   bool covers(std::string_view key) const noexcept { return key >= low_ && (!high_ || key < *high_); }
-  /// The index of the first key that is not less, size() if there is none.
+  /// The index of the first key that is not less than `key`; size() if there is none.
   std::size_t lower_bound(std::string_view key) const;
   std::optional<Position> find(std::string_view key) const;
   void key(std::size_t i, std::string& out) const;
-  /// All entries; their keys lie in `arena`.
+  /// All entries. Their keys are stored in `arena`.
   void entries(std::vector<BlockEntry>& out, std::string& arena) const;
   Position position(std::size_t i) const noexcept;
 
@@ -47,7 +48,7 @@ class KeyBlock {
   std::optional<std::string_view> high_;
   std::size_t count_ = 0;
   std::string_view prefix_;
-  std::size_t suffix_size_ = 0;      // of all, if ends_ is null
+  std::size_t suffix_size_ = 0;      // of every suffix, if ends_ is null
   const std::byte* ends_ = nullptr;  // u16 each
   const std::byte* suffixes_ = nullptr;
   std::size_t suffixes_size_ = 0;
@@ -60,15 +61,14 @@ class KeyBlock {
   Column shard_, offset_, length_;
 };
 
-/// A key and where its record lies.
+/// A key and the position of its record.
 struct BlockEntry {
   std::string_view key;
   Position position;
 };
 
-/// Writes the entries, sorted, of a block that covers [low, high) as one or more blocks that cover it. `put` is given
-/// each with its low, the first with `low`. `filling`: entries are added at the end, so that blocks are filled up
-/// instead of cut in halves.
+/// Writes sorted entries as one or more blocks that cover [low, high). Calls `put` with each block and its low, `low`
+/// for the first. `filling`: entries arrive in ascending order, so blocks are filled up instead of split in halves.
 void write_blocks(std::string_view low, std::optional<std::string_view> high, const std::vector<BlockEntry>& entries,
                   bool filling, const std::function<void(std::string_view low, Bytes block)>& put);
 

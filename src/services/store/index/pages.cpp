@@ -15,12 +15,12 @@ namespace {
 constexpr std::uint16_t is_meta = 0x08;
 constexpr std::uint32_t magic = 0xbeefc0de;
 constexpr std::uint32_t version = 1;
-constexpr std::uint16_t integer_keys = 0x08;    // of the list of free pages
-constexpr std::uint16_t kept_options = 0x4000;  // MDB_NOSUBDIR, kept beside
+constexpr std::uint16_t integer_keys = 0x08;    // flag of the list of free pages
+constexpr std::uint16_t kept_options = 0x4000;  // MDB_NOSUBDIR, stored in the same field
 constexpr std::uint64_t least_page_size = 512;
 constexpr std::uint64_t most_page_size = 32768;
 
-// In a meta page, behind its head.
+// Offsets in a meta page, after its head.
 constexpr std::size_t magic_at = 0;
 constexpr std::size_t version_at = 4;
 constexpr std::size_t free_tree = 24;  // size of pages u32, flags u16, depth u16, pages u64 × 3, entries u64, root u64
@@ -42,7 +42,7 @@ IndexRoot::Tree tree_of(const std::byte* description) {
 void fail_page(std::uint64_t number) {
   fail(Errc::damaged, "the store's index has a damaged page" +
                           (number == no_page ? std::string() : ": number " + std::to_string(number)) +
-                          "; Store::recover() makes it anew");
+                          "; Store::recover() rebuilds it");
 }
 
 Page::Page(Bytes file, std::uint64_t page_size, std::uint64_t number, bool branch)
@@ -111,13 +111,13 @@ namespace {
 
 using FirstPages = std::array<std::array<std::byte, lmdb::page_head + lmdb::meta_size>, 2>;
 
-/// Copies of both; the second begins where the first says.
+/// Copies both first pages. The first one says where the second begins.
 FirstPages copy_first_pages(Bytes file) {
   FirstPages pages;
   std::size_t at = 0;
   for (auto& page : pages) {
     if (file.size() < at + page.size()) {
-      fail(Errc::damaged, "the store's index is cut off; Store::recover() makes it anew");
+      fail(Errc::damaged, "the store's index is cut off; Store::recover() rebuilds it");
     }
     std::memcpy(page.data(), file.data() + at, page.size());
     at = lmdb::load<std::uint32_t>(page.data() + lmdb::page_head + lmdb::free_tree);
@@ -132,7 +132,7 @@ IndexRoot root_of(const FirstPages& pages, std::size_t i) {
     fail_page(i);
   }
   if (load<std::uint32_t>(meta + version_at) != version) {
-    fail(Errc::unsupported, "the store's index is of another version of LMDB; Store::recover() makes it anew");
+    fail(Errc::unsupported, "the store's index is of another version of LMDB; Store::recover() rebuilds it");
   }
   IndexRoot root;
   root.page_size = load<std::uint32_t>(meta + free_tree);
@@ -157,7 +157,7 @@ std::array<IndexRoot, 2> index_roots(Bytes file) {
   FirstPages pages = copy_first_pages(file);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const FirstPages again = copy_first_pages(file);
-    if (pages == again) {  // none was written in between
+    if (pages == again) {  // no write happened in between
       break;
     }
     pages = again;
@@ -182,8 +182,8 @@ void check_index_root(const IndexRoot& root, Bytes file) {
       lmdb::fail_page(tree->root);
     }
   }
-  if (root.last_page < 1 || root.last_page > file.size() / root.page_size) {  // the last may not be written yet
-    fail(Errc::damaged, "the store's index is cut off; Store::recover() makes it anew");
+  if (root.last_page < 1 || root.last_page > file.size() / root.page_size) {  // the last page may not be written yet
+    fail(Errc::damaged, "the store's index is cut off; Store::recover() rebuilds it");
   }
 }
 
@@ -206,7 +206,7 @@ class Check {
       fail_page(tree.root);
     }
   }
-  /// What is free is used nowhere. Known once both trees have been gone through.
+  /// Checks that free pages are not in use. Called after both trees were scanned.
   void free_pages() {
     for (const Bytes& list : free_lists_) {
       const auto count = lmdb::load<std::uint64_t>(list.data());
@@ -216,7 +216,7 @@ class Check {
       std::uint64_t before = lmdb::no_page;
       for (std::uint64_t i = 1; i <= count; ++i) {
         const auto number = lmdb::load<std::uint64_t>(list.data() + 8 * i);
-        if (number >= before) {  // LMDB searches it
+        if (number >= before) {  // LMDB does a binary search
           fail_page(number);
         }
         before = number;
@@ -226,7 +226,7 @@ class Check {
   }
 
  private:
-  /// Notes that a page is used, which it may be once.
+  /// Marks a page as used; each may be used once.
   void take(std::uint64_t page) {
     if (page < 2 || page > state_.last_page) {
       fail_page(page);
@@ -239,7 +239,7 @@ class Check {
     bits |= bit;
   }
 
-  /// A page and all below. Its keys lie in [low, high); those of the free list are numbers.
+  /// Checks a page and all pages below. Its keys are in [low, high); those of the free list are numbers.
   void page(std::uint64_t number, unsigned depth, std::string_view low, std::optional<std::string_view> high) {
     take(number);
     const lmdb::Page page(file_, state_.page_size, number, depth > 1);
@@ -255,7 +255,7 @@ class Check {
     for (std::size_t i = 0; i < page.size(); ++i) {
       const lmdb::Page::Node node = page.node(i);
       std::string_view key = node.key;
-      const bool bounds_all_before = depth > 1 && i == 0;  // the first key of a branch is not looked at
+      const bool bounds_all_before = depth > 1 && i == 0;  // LMDB never reads the first key of a branch
       if (bounds_all_before) {
         key = low;
       } else if (free_list_ ? key.size() != 8 || !rises(before, key)
@@ -298,7 +298,7 @@ class Check {
 
   Bytes file_;
   IndexRoot state_;
-  std::vector<std::uint64_t> used_;  // a bit a page
+  std::vector<std::uint64_t> used_;  // one bit per page
   std::vector<Bytes> free_lists_;
   std::uint64_t entries_ = 0;
   bool free_list_ = false;

@@ -1,6 +1,6 @@
 #pragma once
-// The pages of an LMDB file (0.9, 64-bit; mdb.c, "Page structures"), and whether they are what they must be. LMDB
-// trusts them: what leads outside of a page or of the file would end the program.
+// Parses and checks the pages of an LMDB file (0.9, 64-bit; mdb.c, "Page structures"). LMDB itself trusts them: a wrong
+// page number or offset would crash the program.
 
 #include <array>
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace stele {
 namespace lmdb {
 
-// Numbers in the file are the machine's own: such a file does not move to another kind.
+// Reads a number in native byte order. LMDB files are not portable between machines of different byte order.
 template <class T>
 T load(const std::byte* from) noexcept {
   T value;
@@ -29,11 +29,12 @@ inline constexpr std::uint16_t has_big_value = 0x01;
 inline constexpr std::uint64_t no_page = ~std::uint64_t{0};
 inline constexpr unsigned most_depth = 32;
 
-/// A page of the tree whose head is in order. Its nodes are checked as they are asked for.
+/// A page of the tree whose header is valid. Nodes are checked when they are read.
 class Page {
  public:
   Page() = default;
-  /// Throws: Error(damaged) unless it is page `number`, a branch or a leaf as `branch` says, with at least one node.
+  /// Throws: Error(damaged) unless this is page `number`, a branch or a leaf according to `branch`, with at least one
+  /// node.
   Page(Bytes file, std::uint64_t page_size, std::uint64_t number, bool branch);
   std::uint64_t number() const noexcept { return number_; }
   std::size_t size() const noexcept { return count_; }
@@ -47,7 +48,7 @@ class Page {
   /// Throws: Error(damaged).
   Node node(std::size_t i) const;
   std::string_view key(std::size_t i) const { return node(i).key; }
-  /// What a node of a leaf holds, wherever it lies; `pages`, if not null, is told which pages of their own it takes.
+  /// The value of a leaf node, in the page or in overflow pages. `pages`, if not null, gets the overflow pages it uses.
   /// Throws: Error(damaged).
   struct Pages {
     std::uint64_t first = 0;
@@ -68,7 +69,7 @@ class Page {
 
 }  // namespace lmdb
 
-/// A state of the index, as one of the two first pages tells.
+/// A state of the index, as described by one of the two first pages.
 struct IndexRoot {
   std::uint64_t transaction = 0;
   std::uint64_t page_size = 0;
@@ -82,18 +83,18 @@ struct IndexRoot {
   Tree main;
 };
 
-/// The states that both first pages tell of, one after the other, of which the later is the last; only forms are
-/// checked. Others may write them meanwhile. Throws: Error(damaged) unless they are those of an index,
-/// Error(unsupported) for another version of LMDB's format.
+/// The states described by the two first pages; the later one is the latest. Checks only their form. Others may write
+/// them meanwhile.
+/// Throws: Error(damaged) if they are not those of an index, Error(unsupported) for another version of LMDB's format.
 std::array<IndexRoot, 2> index_roots(Bytes file);
 /// The later one.
 const IndexRoot& last_of(const std::array<IndexRoot, 2>& roots) noexcept;
-/// Whether a state may be that of a file. Throws: Error(damaged).
+/// Checks whether a state is possible in this file. Throws: Error(damaged).
 void check_index_root(const IndexRoot& root, Bytes file);
 
-/// Goes through all pages of a state, and the list of free ones: forms, bounds, the order of keys, no page in two
-/// places. `file` is the whole file. The pages must not change meanwhile. Takes about 1 ms for 10 MiB. Throws:
-/// Error(damaged).
+/// Checks all pages of a state, and the list of free pages: form, bounds, order of keys, no page used twice. `file` is
+/// the whole file. The pages must not change meanwhile. Takes about 1 ms for 10 MiB.
+/// Throws: Error(damaged).
 void check_index_pages(Bytes file, const IndexRoot& state);
 
 }  // namespace stele

@@ -15,7 +15,7 @@ constexpr std::size_t check_size = 8;
 constexpr std::size_t shard_numbers = 7;
 constexpr std::uint64_t state_items = 14;
 
-/// Every entry begins with the XXH3-64 of the rest.
+/// Every entry begins with the XXH3-64 of the rest. Returns the rest.
 Bytes checked(Bytes bytes, const char* what) {
   if (bytes.size() < check_size || load_le<std::uint64_t>(bytes.data()) != xxh3_64(bytes.subspan(check_size))) {
     fail(Errc::damaged, std::string("the store's index: ") + what + " does not match its checksum");

@@ -1,5 +1,5 @@
 #pragma once
-// The entries of the index that are not blocks, as bytes.
+// Encodes and decodes the entries of the index that are not blocks.
 
 #include <vector>
 

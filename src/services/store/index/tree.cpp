@@ -11,7 +11,7 @@ void IndexTree::descend(std::string_view key) {
   for (unsigned level = 0;; ++level) {
     Level& here = path_[level];
     const bool branch = level + 1 < state_.main.depth;
-    // of a branch the child whose first key is the last that is not behind `key`, the first's standing for all before
+    // in a branch: the child with the last first key that is not greater than `key`; the first child has no lower bound
     std::size_t first = branch ? 1 : 0;
     std::size_t left = here.page.size() - first;
     while (left > 0) {

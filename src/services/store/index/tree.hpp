@@ -1,6 +1,6 @@
 #pragma once
-// A state of the index, read where it is mapped: every page and node is checked as it is come by, so that no damage can
-// lead outside of the file.
+// Reads a state of the index from the mapped file. Every page and node is checked when it is read, so that damage
+// cannot cause reads outside the file.
 
 #include <array>
 #include <string_view>
@@ -9,26 +9,25 @@
 
 namespace stele {
 
-/// A place among the entries of an LMDB file. What it gives points into the file. One thread at a time. All but open()
-/// throw Error(damaged).
+/// A cursor over the entries of an LMDB file. Results point into the file. Used by one thread at a time. All functions
+/// except open() throw Error(damaged).
 class IndexTree {
  public:
-  /// `file` stays mapped as long as this is used, and the pages of the state stay what they are, or checks may fail.
+  /// `file` must stay mapped while this is used, and the pages of the state must not change, or checks may fail.
   void open(Bytes file, const IndexRoot& state) noexcept {
     file_ = file;
     state_ = state;
   }
 
-  // Each goes to an entry; false where there is none.
-  /// The first that is not less than `key`.
+  // Moves to the first entry that is not less than `key`. These functions return false if there is no such entry.
   bool seek(std::string_view key);
-  /// The last that is not greater than `key`, or that is less if `less`.
+  /// Moves to the last entry that is not greater than `key`, or that is less if `less`.
   bool seek_back(std::string_view key, bool less);
   bool last();
   bool next();
   bool previous();
 
-  /// Of the entry that it was moved to.
+  /// The key of the current entry.
   std::string_view key() const { return leaf().page.key(leaf().at); }
   Bytes value() const { return leaf().page.value(leaf().page.node(leaf().at), file_); }
 
@@ -43,7 +42,7 @@ class IndexTree {
   void enter(unsigned level, std::uint64_t page);
   void descend_to_edge(unsigned level, bool right);
   bool step(bool right);
-  /// The leaf that a key belongs to, and the first entry there that is not less: perhaps behind its last.
+  /// Moves to the leaf for a key, and to the first entry there that is not less. That may be the end of the leaf.
   void descend(std::string_view key);
 
   Bytes file_;

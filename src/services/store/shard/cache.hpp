@@ -1,5 +1,5 @@
 #pragma once
-// Shards that one reader at a time holds open for its next look-ups, so that readers do not meet at shared counts.
+// The open shards of one reader, kept for its next look-ups, so that readers do not contend for reference counts.
 
 #include <cstdint>
 #include <memory>
@@ -10,7 +10,7 @@ namespace stele {
 class Shard;
 
 struct ShardCache {
-  std::uint64_t version = 0;  // of the Shards that they come from
+  std::uint64_t version = 0;  // of the Shards they come from
   std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> shards;
   void clear() noexcept { shards.clear(); }
 };

@@ -39,14 +39,14 @@ Bytes GrowingFile::bytes() const noexcept {
 void GrowingFile::add(std::shared_ptr<Mapping> mapping) const {
   const Bytes bytes = mapping->bytes();
   if (!bytes.empty()) {
-    // Single values are read here and there; what is read in order is asked for ahead.
+    // Single values are read at random; sequential reads are prefetched explicitly.
     system_calls().madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_RANDOM);
   }
   mapped_.push_back(std::make_unique<const Mapped>(Mapped{std::move(mapping)}));
   current_.store(mapped_.back().get(), std::memory_order_release);
 }
 
-/// Maps that many bytes, or as many as the file has, if there is room for them.
+/// Maps at least that many bytes, or the whole file if it is longer, if there is address space.
 void GrowingFile::lengthen(std::uint64_t least) const {
   const std::lock_guard lock(mutex_);
   std::uint64_t length = std::max(least, known_size_.load());

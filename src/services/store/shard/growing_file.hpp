@@ -1,5 +1,5 @@
 #pragma once
-// An open file that others may lengthen, mapped beyond its end so that what is appended appears.
+// An open file that others may append to. It is mapped beyond its end, so that appended bytes become visible.
 
 #include <atomic>
 #include <cstdint>
@@ -13,42 +13,44 @@
 
 namespace stele {
 
-/// Thread-safe. What it hands out keeps the mapping alive, not the file.
+/// Thread-safe. The returned parts keep the mapping alive, not the file.
 class GrowingFile {
  public:
   GrowingFile() = default;
-  /// `reserve`: how many bytes the file may grow to without another mapping. Where there is not so much address space
-  /// the mapping is as long as the file is, and where that is too long there is none: parts are mapped one by one then,
-  /// or read. Throws: Error(io), Error(not_mappable).
+  /// `reserve`: the size in bytes to which the file may grow without a new mapping. If there is not enough address
+  /// space, only the file's current size is mapped. If that fails too, nothing is mapped; parts are then mapped one by
+  /// one, or read.
+  /// Throws: Error(io), Error(not_mappable).
   void open(OwnedDescriptor file, std::string path, std::uint64_t reserve);
-  /// The first `size` bytes of a mapping that is complete.
+  /// Uses the first `size` bytes of an existing mapping.
   void set(std::shared_ptr<Mapping> mapping, std::string path, std::uint64_t size);
 
   const std::string& path() const noexcept { return path_; }
-  /// The open file, or -1 where there is only a mapping.
+  /// The open file; -1 if there is only a mapping.
   int descriptor() const noexcept { return file_.get(); }
-  /// The bytes in the file now. Throws: Error(io).
+  /// The current size of the file. Throws: Error(io).
   std::uint64_t size() const;
 
-  /// `length` bytes from `offset` on, and the mapping that they lie in. Throws: Error(truncated) where the file ends
-  /// before, Error(io).
+  /// `length` bytes at `offset`, and the mapping that holds them.
+  /// Throws: Error(truncated) if the file is shorter, Error(io).
   struct Part {
     std::shared_ptr<Mapping> mapping;
     Bytes bytes;
   };
   Part part(std::uint64_t offset, std::uint64_t length) const;
-  /// The same in memory of its own.
+  /// The same, copied to separate memory.
   Part read(std::uint64_t offset, std::uint64_t length) const;
-  /// All that is known to be in the file, up to `wanted` or more if it has so much; stays mapped as long as this.
-  /// Throws: Error(io) where there is not so much address space.
+  /// The bytes known to be in the file: at least `wanted` if the file has so many. They stay mapped as long as this
+  /// object.
+  /// Throws: Error(io) if there is not enough address space.
   Bytes all(std::uint64_t wanted) const;
-  /// Asks the system to read a part ahead.
+  /// Asks the system to read a range ahead.
   void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
-  /// How many bytes it was opened for.
+  /// The `reserve` it was opened with.
   std::uint64_t reserved() const noexcept { return reserved_; }
 
  private:
-  /// Mappings of the file, of which the last is the longest. Earlier ones stay, as others may be reading them.
+  /// Mappings of the file; the last is the longest. Earlier ones stay, as others may be reading them.
   struct Mapped {
     std::shared_ptr<Mapping> mapping;
   };
@@ -64,7 +66,7 @@ class GrowingFile {
   mutable std::mutex mutex_;  // guards mapped_
   mutable std::vector<std::unique_ptr<const Mapped>> mapped_;
   mutable std::atomic<const Mapped*> current_{nullptr};
-  mutable std::atomic<std::uint64_t> known_size_{0};  // that the file surely has
+  mutable std::atomic<std::uint64_t> known_size_{0};  // a lower bound of the file's size
 };
 
 }  // namespace stele

@@ -13,7 +13,7 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t head_size = 2 * 8;  // check of what follows, number of the store
+constexpr std::size_t head_size = 2 * 8;  // checksum of the rest, number of the store
 
 const std::string list_name = "shards.list";
 

@@ -1,5 +1,5 @@
 #pragma once
-// The list of a store's shards beside the index: what recover() compares with when the index is lost.
+// A list of the store's shards next to the index. recover() compares with it if the index is lost.
 
 #include <optional>
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace stele {
 
-/// What the list says of the shards when it was written. Each of them was in the folder then and until the list is
-/// written anew; others may have come since, and each may have grown.
+/// The shards when the list was written. Each of them exists at least until the list is written again. Others may have
+/// been added since, and each may have grown.
 struct ShardList {
   std::uint64_t store = 0;
   std::vector<ShardEntry> table;
@@ -19,7 +19,7 @@ struct ShardList {
 
 /// Throws: Error(io).
 void write_shard_list(const Folder& folder, std::uint64_t store, const std::vector<ShardEntry>& table);
-/// Nothing where there is none that is whole.
+/// Nothing if there is no intact list.
 std::optional<ShardList> read_shard_list(const Folder& folder);
 
 }  // namespace stele

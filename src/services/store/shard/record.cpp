@@ -18,13 +18,13 @@ using cbor::Major;
 using namespace store_frozen;
 
 constexpr std::size_t check_size = 8;
-constexpr std::size_t mark_payload = 3 * 8;  // check, number, id
-constexpr std::size_t plain_size_bytes = 8;  // before what was compressed, in a large value
+constexpr std::size_t mark_payload = 3 * 8;  // checksum, number, id
+constexpr std::size_t plain_size_bytes = 8;  // before the compressed bytes of a large value
 
 std::uint64_t read_check(cbor::Cursor& cursor) {
   const cbor::Head head = cursor.head();
   if (head.major != Major::bytes || head.indefinite() || head.value != check_size) {
-    cursor.bad("a record without a check");
+    cursor.bad("a record without a checksum");
   }
   return load_le<std::uint64_t>(cursor.take(check_size).data());
 }
@@ -33,7 +33,7 @@ Bytes read_key(cbor::Cursor& cursor, Bytes bytes, std::uint64_t offset) {
   const auto at = static_cast<std::size_t>(cursor.position() - offset);
   const cbor::Head head = cursor.head();
   if (head.indefinite() || head.major > Major::text) {
-    cursor.bad("a record whose key is none");
+    cursor.bad("a record with an invalid key");
   }
   if (head.major >= Major::bytes) {
     if (head.value > StoreKey::max_size) {
@@ -44,31 +44,31 @@ Bytes read_key(cbor::Cursor& cursor, Bytes bytes, std::uint64_t offset) {
   return bytes.subspan(at, static_cast<std::size_t>(cursor.position() - offset) - at);
 }
 
-/// Passes a value: a number, a string, or a string with a tag that says what is in it. Others would have to be gone
-/// through to find where they end.
+/// Skips a value: a number, a string, or a tagged string. Records have no other values; finding the end of one would
+/// need a full parse.
 void skip_value(cbor::Cursor& cursor) {
   cbor::Head head = cursor.head();
   if (head.major == Major::tag && (head.value == tag_item || head.value == tag_archive)) {
     head = cursor.head();
     if (head.major != Major::bytes) {
-      cursor.bad("a value in another form");
+      cursor.bad("a value of an unknown form");
     }
   }
   if (head.indefinite() || head.major == Major::array || head.major == Major::map || head.major == Major::tag) {
-    cursor.bad("a value in another form");
+    cursor.bad("a value of an unknown form");
   }
   if (head.major == Major::bytes || head.major == Major::text) {
     cursor.take(head.value);
   }
 }
 
-/// Fills in a check, which stands at `at` in `out`, for what follows it.
+/// Writes the checksum of the bytes after it at `at` in `out`.
 void seal(std::vector<std::byte>& out, std::size_t at) {
   const std::uint64_t check = xxh3_64(std::span(out).subspan(at + check_size));
   store_le<std::uint64_t>(out.data() + at, check);
 }
 
-/// Writes the item that stands for a key; returns the end.
+/// Writes the CBOR item of a key; returns the end.
 std::byte* put_key(std::byte* to, const StoreKey& key) {
   if (key.kind() == StoreKey::Kind::integer) {
     return key.sortable()[0] == 1 ? cbor::put_head(to, Major::negative, ~static_cast<std::uint64_t>(key.integer()))
@@ -79,7 +79,7 @@ std::byte* put_key(std::byte* to, const StoreKey& key) {
   return std::ranges::copy(bytes, to).out;
 }
 
-/// Begins a record of a key; returns where its check goes.
+/// Begins a record of a key; returns the place of its checksum.
 std::size_t begin(std::vector<std::byte>& out, std::uint64_t items, const StoreKey& key) {
   assert(key.sortable().size() <= StoreKey::max_size + 1);
   std::array<std::byte, 3 * cbor::max_head + check_size + StoreKey::max_size> bytes;
@@ -102,7 +102,7 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
     case record_commit: {
       const cbor::Head head = cursor.head();
       if (head.major != Major::bytes || head.value != mark_payload || head.indefinite()) {
-        cursor.bad("a commit in another form");
+        cursor.bad("a commit mark of an unknown form");
       }
       const Bytes all = cursor.take(head.value);
       record.check = load_le<std::uint64_t>(all.data());
@@ -127,21 +127,21 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
     skip_value(cursor);
     record.value = bytes.subspan(at, here() - at);
     if (record.value.size() > large_value + 2 * cbor::max_head) {
-      cursor.bad("a large value without a check of its own");
+      cursor.bad("a large value without its own checksum");
     }
   } else if (record.items == record_packed) {
     record.dictionary = cursor.natural();
     if (cursor.array() != 2) {
-      cursor.bad("a compressed value in another form");
+      cursor.bad("a compressed value of an unknown form");
     }
     record.plain_size = cursor.natural();
     const cbor::Head head = cursor.head();
     if (head.major != Major::bytes || head.indefinite()) {
-      cursor.bad("a compressed value that is no byte string");
+      cursor.bad("a compressed value that is not a byte string");
     }
     record.value = cursor.take(head.value);
     if (record.value.size() > large_value) {
-      cursor.bad("a large value without a check of its own");
+      cursor.bad("a large value without its own checksum");
     }
   } else if (record.items == record_large) {
     record.value_check = read_check(cursor);
@@ -152,7 +152,7 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
       head = cursor.head();
     }
     if ((head.major != Major::bytes && head.major != Major::text) || head.indefinite()) {
-      cursor.bad("a large value in another form");
+      cursor.bad("a large value of an unknown form");
     }
     checked_to = here();
     cursor.take(head.value);
@@ -173,7 +173,7 @@ Record parse_record(Bytes bytes, std::uint64_t offset) {
 }
 
 bool Record::is_key(const StoreKey& wanted) const noexcept {
-  // Compared without decoding: the bytes behind the head, and the head's kind.
+  // Compares without decoding: the bytes after the head, and the head's kind.
   const std::string_view sortable = wanted.sortable();
   const auto major = static_cast<Major>(static_cast<unsigned>(key[0]) >> 5);
   if (wanted.kind() == StoreKey::Kind::integer) {
@@ -248,7 +248,7 @@ bool Record::value_is_whole() const noexcept {
   if (!value_check) {
     return true;
   }
-  // the payload ends the record, and the head before it ends what the record's own check is of
+  // the payload ends the record; the head before it ends the bytes of the record's own checksum
   const std::byte* const from = checked.data() + checked.size();
   const std::byte* const to = value.data() + value.size();
   return xxh3_64({from, static_cast<std::size_t>(to - from)}) == *value_check;
@@ -308,13 +308,13 @@ void put_large_head(std::vector<std::byte>& out, const StoreKey& key, const Larg
 
 // The header is a byte string that fills the space up to the first record:
 //
-//   check  u64  XXH3-64 of what follows in it
-//   format u64, store u64, number u64, rank u64, bytes of a shard u64, level i64 (the least of all: none),
+//   check  u64  XXH3-64 of the rest of the header
+//   format u64, store u64, number u64, rank u64, bytes of a shard u64, level i64 (the lowest value: none),
 //   size of the codec's name u8, the name, zeros
 namespace {
 constexpr std::size_t numbers_size = 6 * 8;
 constexpr std::int64_t no_level = std::numeric_limits<std::int64_t>::min();
-constexpr std::size_t header_size = header_bytes - label.size() - 2;  // a head of two bytes
+constexpr std::size_t header_size = header_bytes - label.size() - 2;  // the byte string's head takes 2 bytes
 constexpr std::size_t most_codec = header_size - check_size - numbers_size - 1;
 }  // namespace
 
@@ -342,7 +342,7 @@ std::vector<std::byte> encode_header(const ShardHeader& header) {
 
 ShardHeader decode_header(Bytes bytes) {
   if (bytes.size() < header_bytes || std::memcmp(bytes.data(), label.data(), label.size()) != 0) {
-    fail(Errc::not_an_archive, "the file is no shard of a store", {{}, 0});
+    fail(Errc::not_an_archive, "the file is not a shard of a store", {{}, 0});
   }
   const Bytes body = bytes.subspan(header_bytes - header_size, header_size);
   if (load_le<std::uint64_t>(body.data()) != xxh3_64(body.subspan(check_size))) {

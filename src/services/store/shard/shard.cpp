@@ -22,11 +22,11 @@ namespace {
 constexpr std::uint64_t lazy_value = std::uint64_t{1} << 20;
 constexpr std::uint64_t page = 4096;
 
-/// The records that were found whole in files that are closed. Thread-safe.
+/// Remembers which records of closed files were found intact. Thread-safe.
 class CheckedBefore {
  public:
   void keep(const GrowingFile& file, std::shared_ptr<CheckedRecords> checked) {
-    constexpr std::int64_t settled = 2;  // seconds: a change right after another may leave the same time
+    constexpr std::int64_t settled = 2;  // seconds; a change right after another may leave the same time stamp
     const std::optional<State> state = state_of(file);
     const std::lock_guard lock(mutex_);
     if (!state || std::time(nullptr) - state->seconds <= settled) {
@@ -39,7 +39,7 @@ class CheckedBefore {
     }
     files_.insert_or_assign(std::pair(state->device, state->file), File{*state, std::move(checked)});
   }
-  /// Null where there are none, or the file has changed since.
+  /// Null if there are none, or the file has changed since.
   std::shared_ptr<CheckedRecords> take(const GrowingFile& file) {
     const std::optional<State> state = state_of(file);
     const std::lock_guard lock(mutex_);
@@ -48,9 +48,9 @@ class CheckedBefore {
   }
 
  private:
-  static constexpr std::uint64_t most_memory = std::uint64_t{64} << 20;  // a bit for 64 bytes: of 32 GiB
+  static constexpr std::uint64_t most_memory = std::uint64_t{64} << 20;  // one bit for 64 bytes: enough for 32 GiB
   static constexpr std::size_t most_files = 4096;
-  /// A file as it is between two changes.
+  /// Identifies a file and its last change.
   struct State {
     std::uint64_t device, file, size, reserved;
     std::int64_t seconds, nanoseconds;  // of the last change
@@ -70,10 +70,10 @@ class CheckedBefore {
   };
   std::mutex mutex_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, File> files_;
-  std::uint64_t memory_ = 0;  // about, as one may be counted again
+  std::uint64_t memory_ = 0;  // approximate: one may be counted twice
 };
 CheckedBefore& checked_before() {
-  static CheckedBefore& before = *new CheckedBefore;  // for shards that are closed last of all, too
+  static CheckedBefore& before = *new CheckedBefore;  // never destroyed, for shards that are closed last
   return before;
 }
 
@@ -84,7 +84,7 @@ Shard::~Shard() {
     if (checked_ != nullptr) {
       checked_before().keep(file_, std::move(checked_));
     }
-  } catch (const std::exception&) {  // then it is checked again
+  } catch (const std::exception&) {  // it is checked again next time
   }
 }
 
@@ -138,10 +138,10 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   try {
     record = parse_record(at.bytes, position.offset);
   } catch (const Error& error) {
-    fail_damaged("is no record: " + error.message(), position.offset);
+    fail_damaged("is not a record: " + error.message(), position.offset);
   }
   if (record.length != position.length || !record.holds_value()) {
-    fail_damaged("is another than the index says", position.offset);
+    fail_damaged("differs from what the index says", position.offset);
   }
   if (verify == Verify::none) {
     return found;
@@ -150,7 +150,7 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   if (!is_short && verify != Verify::full && checked_->has(position.offset)) {
     return found;
   }
-  if (record.length > 4 * page) {  // not page by page, should it have to come from the device
+  if (record.length > 4 * page) {  // avoids single page reads from the device
     prefetch(position.offset, std::min(record.length, lazy_value));
   }
   if (!record.is_whole()) {
@@ -171,7 +171,7 @@ void Shard::fail_damaged(const std::string& what, std::uint64_t offset) const {
 }
 
 CheckedRecords::CheckedRecords(std::uint64_t bytes) : words_(bytes / least / 64 + 1) {
-  // zeros that take memory only where they are touched
+  // pages of zeros take memory only when they are touched
   bits_.reset(static_cast<std::atomic<std::uint64_t>*>(
       std::calloc(static_cast<std::size_t>(words_), sizeof(std::atomic<std::uint64_t>))));
   if (bits_ == nullptr) {

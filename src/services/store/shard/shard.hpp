@@ -1,5 +1,5 @@
 #pragma once
-// A shard as readers see it: an open file of records, mapped beyond its end so that what is appended appears.
+// A shard for reading: an open file of records, mapped beyond its end so that appended records become visible.
 
 #include <atomic>
 #include <cstdint>
@@ -14,13 +14,14 @@
 
 namespace stele {
 
-/// Which records were found whole: a bit for each 64 bytes in which one begins. Shorter ones have none.
+/// Which records were found intact: one bit for each 64 bytes, for the record that begins there. Records shorter than
+/// that have none.
 class CheckedRecords {
  public:
   static constexpr std::uint64_t least = 64;
   CheckedRecords() = default;
   explicit CheckedRecords(std::uint64_t bytes);
-  /// What this takes at most.
+  /// The maximum memory of this object in bytes.
   std::uint64_t memory() const noexcept { return words_ * sizeof(std::uint64_t); }
   bool has(std::uint64_t offset) const noexcept;
   void add(std::uint64_t offset) noexcept;
@@ -33,18 +34,19 @@ class CheckedRecords {
   std::uint64_t words_ = 0;
 };
 
-/// Thread-safe. Values keep the mapping alive, not the Shard. What was found whole is remembered for the next that
-/// opens the same file in this process, as long as it does not change meanwhile.
+/// Thread-safe. Values keep the mapping alive, not the Shard. Intact records are remembered for the next Shard of the
+/// same file in this process, until the file changes.
 class Shard {
  public:
   ~Shard();
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
-  /// Opens a shard's file and checks its header. `reserve`: how many bytes the file may grow to without another
-  /// mapping. Throws: Error(not_found), Error(io), Error(damaged).
+  /// Opens a shard's file and checks its header. `reserve`: the size in bytes to which the file may grow without a new
+  /// mapping.
+  /// Throws: Error(not_found), Error(io), Error(damaged).
   static std::shared_ptr<Shard> open(const Folder& folder, const std::string& name, std::uint32_t number,
                                      std::uint64_t reserve);
-  /// Records that lie in a mapping, `base` bytes behind its beginning.
+  /// Records in a mapping, starting at offset `base`.
   Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number);
 
   std::uint32_t number() const noexcept { return number_; }
@@ -56,18 +58,19 @@ class Shard {
   Part part(std::uint64_t offset, std::uint64_t length) const {
     return file_.part(offset > ~base_ ? ~std::uint64_t{0} : base_ + offset, length);
   }
-  /// The same in memory, for what may be cut off meanwhile.
+  /// The same, copied to memory; for bytes that may be truncated meanwhile.
   Part read(std::uint64_t offset, std::uint64_t length) const { return file_.read(base_ + offset, length); }
-  /// The record at a position. Throws: Error(damaged) unless it fills the position, is whole and has a value.
-  /// `verify`: how much of a large value is checked: automatic up to 1 MiB.
+  /// The record at a position.
+  /// Throws: Error(damaged) unless it has exactly the position's length, is intact and has a value. `verify`: how much
+  /// of a large value to check: automatic up to 1 MiB.
   struct Found {
     std::shared_ptr<Mapping> mapping;
     Record record;
   };
   Found record(const Position& position, Verify verify) const;
-  /// The bytes in the file now.
+  /// The current size in bytes.
   std::uint64_t size() const { return file_.size() - base_; }
-  /// Asks the system to read a part ahead.
+  /// Asks the system to read a range ahead.
   void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept { file_.prefetch(base_ + offset, length); }
 
   [[noreturn]] void fail_damaged(const std::string& what, std::uint64_t offset) const;

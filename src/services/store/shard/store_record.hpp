@@ -1,5 +1,5 @@
 #pragma once
-// From a record of a shard to the value that users see.
+// Converts a record of a shard to the value that users see.
 
 #include "services/store/shard/shard.hpp"
 #include "services/store/shard/value_codec.hpp"
@@ -9,16 +9,16 @@ namespace stele {
 
 class StoreRecord {
  public:
-  /// Throws: Error(damaged), and what decompressing does.
+  /// Throws: Error(damaged), and the errors of decompression.
   static StoreValue value(Shard::Found found, const ValueCodec& codec, const Limits& limits);
 
-  /// The same in memory of its own, where the bytes it lies in may go.
+  /// A copy in separate memory, for values whose bytes may be removed.
   static StoreValue copy(const StoreValue& value);
 
-  /// The CBOR item that a value is.
+  /// The CBOR item of a value.
   static Bytes item(const StoreValue& value) noexcept { return value.item_; }
 
-  /// Checks what was not when the value was handed out. Throws: Error(damaged).
+  /// Checks what was not checked when the value was returned. Throws: Error(damaged).
   static void check(const StoreValue& value) { value.check(); }
 
  private:

@@ -16,9 +16,9 @@
 namespace stele {
 namespace {
 
-/// Decoders give so many bytes before what they claim is believed.
+/// Bytes that are decoded before the claimed size is trusted.
 constexpr std::uint64_t first_piece = std::uint64_t{1} << 20;
-/// From so many bytes on what they claim must be possible.
+/// Larger claims are checked against the possible expansion.
 constexpr std::uint64_t free_expansion = std::uint64_t{16} << 20;
 
 [[noreturn]] void fail_damaged(const std::string& what) { fail(Errc::damaged, "a compressed value " + what); }
@@ -163,7 +163,7 @@ bool ValueCodec::compress(Bytes plain, std::uint64_t dictionary, std::vector<std
 std::vector<std::byte> ValueCodec::decompress(Bytes compressed, std::uint64_t plain_size, std::uint64_t dictionary,
                                               const Limits& limits) const {
   if (codec_ == nullptr) {
-    fail_damaged("lies in a store that has no codec");
+    fail_damaged("is in a store without a codec");
   }
   if (plain_size > limits.allocation ||
       (plain_size > free_expansion && plain_size / limits.expansion > compressed.size())) {

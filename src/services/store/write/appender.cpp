@@ -103,7 +103,7 @@ void Appender::undo(std::uint64_t at) noexcept {
   if (at < written_) {
     buffer_.clear();
     written_ = at;
-    system_calls().ftruncate(file_.get(), static_cast<off_t>(at));  // where it fails, others are written over it
+    system_calls().ftruncate(file_.get(), static_cast<off_t>(at));  // if this fails, later records overwrite the bytes
   } else {
     buffer_.resize(static_cast<std::size_t>(at - written_));
   }
@@ -113,7 +113,7 @@ void Appender::flush_or_undo(std::uint64_t at) {
   try {
     flush();
   } catch (...) {
-    undo(at);  // a record that the caller is told is not there must not be written later
+    undo(at);  // the caller is told that the record was not appended, so it must not be written later
     throw;
   }
 }

@@ -1,5 +1,5 @@
 #pragma once
-// The end of a store's data: where records are appended, through a buffer.
+// Appends records to the end of a shard, through a buffer.
 
 #include <cstdint>
 #include <string>
@@ -14,18 +14,19 @@ namespace stele {
 /// Not thread-safe.
 class Appender {
  public:
-  /// Makes a shard that must not be there yet. Throws: Error(io).
+  /// Creates a shard that must not exist yet. Throws: Error(io).
   static Appender create(const Folder& folder, const std::string& name, const ShardHeader& header);
-  /// Opens one to go on at `length`; what is behind, of a writer that died, is cut off.
+  /// Opens a shard to continue at `length`. Truncates what a dead writer left after that.
   static Appender open(const Folder& folder, const std::string& name, std::uint64_t length);
 
-  /// The offset of the next byte, and how many are in the file by now.
+  /// The offset of the next byte; and the number of bytes already in the file.
   std::uint64_t position() const noexcept { return written_ + buffer_.size(); }
   std::uint64_t written() const noexcept { return written_; }
-  /// Appends a whole record; `payload_at`, if not 0, is the offset in it of what is to be aligned. Returns where the
-  /// record begins. Throws: Error(io); the record is then not appended.
+  /// Appends a complete record. `payload_at`, if not 0, is the offset in it of the payload, which is aligned. Returns
+  /// the offset of the record.
+  /// Throws: Error(io); the record is then not appended.
   std::uint64_t append(Bytes record, std::size_t payload_at = 0);
-  /// The same for a small one, of up to 64 KiB, that `put` appends to what it is given.
+  /// The same for a small record of up to 64 KiB, which `put` appends to its argument.
   template <class F>
   std::uint64_t append_small(const F& put) {
     const std::uint64_t at = position();
@@ -34,17 +35,17 @@ class Appender {
     return at;
   }
 
-  // A record whose payload comes in pieces.
-  /// Appends its beginning, behind which the payload is to be aligned. Returns where the record begins.
+  // Begins a record whose payload arrives in pieces. Appends `head`; the payload after it is aligned. Returns the
+  // offset of the record.
   std::uint64_t begin(Bytes head);
   void piece(Bytes bytes);
-  /// Writes the beginning again, with what is known now; of the same size.
+  /// Overwrites the head with its final contents, which have the same size.
   void end(std::uint64_t at, Bytes head);
-  /// Back to where a record began that is not to be.
+  /// Removes the record that began at `at`.
   void undo(std::uint64_t at) noexcept;
 
   void flush();
-  /// Throws: Error(io). flush() first.
+  /// Throws: Error(io). Call flush() first.
   void sync();
 
  private:

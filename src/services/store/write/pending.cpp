@@ -9,7 +9,7 @@ namespace stele {
 namespace {
 
 constexpr std::size_t chunk_size = std::size_t{64} << 10;
-constexpr std::size_t kept_chunks = 64;  // for the next commit
+constexpr std::size_t kept_chunks = 64;  // kept for the next commit
 constexpr std::size_t least_slots = 64;
 
 std::uint64_t slot_of(std::uint32_t hash, std::size_t number) noexcept {
@@ -21,7 +21,7 @@ std::uint32_t hash_of(std::string_view key) noexcept {
   return static_cast<std::uint32_t>(xxh3_64(std::as_bytes(std::span(key))));
 }
 
-/// The first eight bytes behind those that all keys share, as a number that sorts as they do.
+/// The first eight bytes after the common prefix, as a number that sorts like the key.
 std::uint64_t beginning(std::string_view key, std::size_t shared) noexcept {
   std::array<std::byte, 8> bytes{};
   const std::string_view rest = key.substr(shared, bytes.size());
@@ -72,7 +72,7 @@ std::string_view PendingKeys::keep(std::string_view key) {
   return {to, key.size()};
 }
 
-/// Where a key is, or where it goes.
+/// The slot of a key, or the slot where it would be inserted.
 std::uint64_t* PendingKeys::slot(std::string_view key, std::uint32_t hash) {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
@@ -83,7 +83,7 @@ std::uint64_t* PendingKeys::slot(std::string_view key, std::uint32_t hash) {
   }
 }
 
-/// Makes room for one more, too.
+/// Also makes room for one more.
 void PendingKeys::index_all() {
   if (2 * (entries_.size() + 1) > slots_.size()) {
     std::size_t size = std::max(slots_.size(), least_slots);

@@ -1,5 +1,5 @@
 #pragma once
-// What is put and erased and not committed: where each key leads.
+// Uncommitted puts and erasures: the new position of each key.
 
 #include <cstdint>
 #include <memory>
@@ -11,20 +11,20 @@
 
 namespace stele {
 
-/// The numbers of keys in the order of the keys; of equal ones in any.
+/// Indices of the keys, ordered by key; equal keys in any order.
 std::vector<std::uint32_t> sorted_numbers(const std::vector<std::string_view>& keys);
 
-/// Keys that come in their order are only appended, and indexed when one is asked for. Not thread-safe.
+/// Keys that arrive in ascending order are only appended; they are hashed when one is looked up. Not thread-safe.
 class PendingKeys {
  public:
-  /// Leads a key to a place, or to none.
+  /// Sets the position of a key; no position: it is erased.
   void set(std::string_view key, const std::optional<Position>& position);
-  /// Where a key leads; nothing where it is not among them.
+  /// The position of a key; nothing if the key has no pending change.
   std::optional<std::optional<Position>> find(std::string_view key);
   bool empty() const noexcept { return entries_.empty(); }
   std::size_t size() const noexcept { return entries_.size(); }
   void clear() noexcept;
-  /// All of them in the order of the keys, which are valid until the next set() or clear().
+  /// All changes, ordered by key. The keys are valid until the next set() or clear().
   std::vector<IndexWrite::Change> changes() const;
 
  private:
@@ -40,13 +40,13 @@ class PendingKeys {
   void index_all();
 
   std::vector<Entry> entries_;
-  std::vector<std::uint64_t> slots_;  // by hash; 0, or the hash and 1 more than the number of an entry; a power of two
-  std::size_t indexed_ = 0;           // entries that are in it
+  std::vector<std::uint64_t> slots_;  // by hash: 0, or the hash and 1 + the entry's index; size a power of two
+  std::size_t indexed_ = 0;           // entries in slots_
   bool is_sorted_ = true;
   // The bytes of the keys.
   std::vector<std::unique_ptr<char[]>> chunks_;
-  std::size_t chunk_ = 0;  // the one that is filled
-  std::size_t used_ = 0;   // of it
+  std::size_t chunk_ = 0;  // the one being filled
+  std::size_t used_ = 0;   // bytes of it in use
 };
 
 }  // namespace stele

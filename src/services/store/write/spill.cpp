@@ -5,7 +5,7 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t hashed_piece = std::size_t{256} << 10;  // hashed while it is in the cache to be written
+constexpr std::size_t hashed_piece = std::size_t{256} << 10;  // hashed while it is in the cache before writing
 
 }  // namespace
 

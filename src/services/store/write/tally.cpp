@@ -18,7 +18,7 @@ ShardEntry& Tally::entry(std::uint32_t number) {
   }
   ShardEntry* const found = find_entry(table, number);
   if (found == nullptr) {
-    fail(Errc::damaged, "the store's index leads to shard " + std::to_string(number) + ", which is not in its table");
+    fail(Errc::damaged, "the store's index refers to shard " + std::to_string(number) + ", which is not in its table");
   }
   last_ = static_cast<std::size_t>(found - table.data());
   return *found;
@@ -47,7 +47,7 @@ void Tally::apply(IndexWrite& write, const std::vector<IndexWrite::Change>& chan
 void Tally::write(IndexWrite& write, const std::vector<std::uint32_t>& all) const {
   for (std::size_t i = 0; i < table.size(); ++i) {
     const ShardEntry& shard = table[i];
-    const ShardEntry* old = i < before_.size() ? &before_[i] : nullptr;  // mostly at the same place
+    const ShardEntry* old = i < before_.size() ? &before_[i] : nullptr;  // usually at the same place
     if (old == nullptr || old->number != shard.number) {
       const auto found = std::find_if(before_.begin(), before_.end(),
                                       [&](const ShardEntry& entry) { return entry.number == shard.number; });

@@ -1,5 +1,5 @@
 #pragma once
-// What a commit changes besides the blocks: how many values there are, and how much of each shard they take.
+// The changes of a commit besides the blocks: the number of values, and the bytes used in each shard.
 
 #include <vector>
 
@@ -10,7 +10,7 @@ namespace stele {
 /// The entry of a shard, or null.
 ShardEntry* find_entry(std::vector<ShardEntry>& table, std::uint32_t number) noexcept;
 
-/// The state and the table of shards, as they become.
+/// The state and the table of shards after the commit.
 class Tally {
  public:
   Tally(StoreState from, const std::vector<ShardEntry>& shards)
@@ -19,22 +19,22 @@ class Tally {
   StoreState state;
   std::vector<ShardEntry> table;
 
-  /// A key that led from one place to another. The key is that of the change.
+  /// A key that moved from one position to another. The key's bytes belong to the change.
   struct Moved {
     std::string_view key;
     std::optional<Position> from;
     std::optional<Position> to;
   };
-  /// Applies changes, sorted by their keys, to the index and counts them. Adds to `moved`, unless that is null.
-  /// Throws: Error(damaged) where the index leads to a shard that is not in the table.
+  /// Applies changes sorted by key to the index and counts them. Appends to `moved` if it is not null. Throws:
+  /// Error(damaged) if the index refers to a shard that is not in the table.
   void apply(IndexWrite& write, const std::vector<IndexWrite::Change>& changes, std::vector<Moved>* moved);
-  /// Writes what is another now; `all`: shards to write in any case.
+  /// Writes what has changed; `all`: shards to write in any case.
   void write(IndexWrite& write, const std::vector<std::uint32_t>& all) const;
 
  private:
   ShardEntry& entry(std::uint32_t number);
   std::vector<ShardEntry> before_;
-  std::size_t last_ = 0;  // the entry that was asked for last
+  std::size_t last_ = 0;  // the entry of the last look-up
 };
 
 }  // namespace stele

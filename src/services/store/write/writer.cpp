@@ -19,8 +19,8 @@ namespace {
 
 using namespace store_frozen;
 
-constexpr std::size_t record_head = 3 * cbor::max_head;  // most that a record takes besides key and value
-constexpr std::size_t kept_object = large_value + (std::size_t{8} << 10);  // with what an archive has besides
+constexpr std::size_t record_head = 3 * cbor::max_head;  // most bytes of a record besides key and value
+constexpr std::size_t kept_object = large_value + (std::size_t{8} << 10);  // with the rest of its archive
 
 bool names_all(const std::optional<ShardList>& list, const std::vector<ShardEntry>& table) {
   const auto number = [](const ShardEntry& entry) { return entry.number; };
@@ -49,7 +49,7 @@ void StoreWriter::load() {
   table_ = read->shards();
 }
 
-/// What is behind the last commit of the index must not be taken for a part of a later one.
+/// Bytes after the last commit of the index must not become part of a later commit.
 void StoreWriter::take_over() {
   list_is_old_ = !names_all(read_shard_list(shared_.folder), table_);
   const FitState known{state_, table_};
@@ -67,7 +67,7 @@ void StoreWriter::take_over() {
   }
   remove_leftovers(shared_.folder);
   for (const std::string& name : shared_.folder.names()) {
-    if (name.starts_with("index.new") || name.starts_with("index.recovered")) {  // made under the lock that is held now
+    if (name.starts_with("index.new") || name.starts_with("index.recovered")) {  // made under the lock
       shared_.folder.unlink(name);
     }
   }
@@ -78,12 +78,12 @@ void StoreWriter::take_over() {
   for (const std::uint32_t number : gone) {
     if (entry(number) == nullptr) {
       shared_.shards.forget(number);
-      shared_.folder.unlink(Shards::name(number));  // where it fails, it is only space
+      shared_.folder.unlink(Shards::name(number));  // if this fails, only space is lost
     }
   }
 }
 
-/// Commits what is whole in the shards and not in the index.
+/// Commits a commit that is complete in the shards but not in the index.
 void StoreWriter::replay(const StoreFit& fit) {
   std::vector<ShardTail> parts = fit.tails;
   parts.insert(parts.end(), fit.strangers.begin(), fit.strangers.end());
@@ -142,16 +142,16 @@ void StoreWriter::replay(const StoreFit& fit) {
   commit_pending(durable);
 }
 
-/// Whether a file is a shard of this store, or was to be one: others, and those whose header is damaged, may hold what
-/// is found nowhere else.
+/// Whether a file is a shard of this store, or was going to be one. Other files, and those with a damaged header, may
+/// hold data that exists nowhere else.
 bool StoreWriter::is_ours(const std::string& name, std::uint32_t number) const {
   try {
     return Shard::open(shared_.folder, name, number, 0)->header().store == state_.store;
   } catch (const Error& error) {
-    if (error.code() == Errc::io) {  // not known
+    if (error.code() == Errc::io) {  // unknown
       throw;
     }
-    return error.code() == Errc::truncated;  // before there was any record
+    return error.code() == Errc::truncated;  // the writer died before the first record
   }
 }
 
@@ -159,9 +159,9 @@ void StoreWriter::cut(const ShardEntry& shard) const {
   const std::string name = Shards::name(shard.number);
   struct stat status;
   if (shared_.folder.status(name, status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length &&
-      is_ours(name, shard.number)) {  // or its name leads to another file
+      is_ours(name, shard.number)) {  // or its name refers to another file
     Appender::open(shared_.folder, name, shard.length);
-    shared_.shards.forget(shard.number);  // and what it knows of bytes that are gone
+    shared_.shards.forget(shard.number);  // also forgets what it knew of bytes that are gone
   }
 }
 
@@ -216,7 +216,7 @@ ShardEntry* StoreWriter::entry(std::uint32_t number) { return find_entry(table_,
 
 void StoreWriter::note_written() noexcept {
   const auto note = [](auto& known, auto now) {
-    if (known != now) {  // mostly it is not, and storing costs more than looking
+    if (known != now) {  // usually not, and storing costs more than comparing
       known = now;
     }
   };
@@ -228,7 +228,7 @@ ShardHeader StoreWriter::header_of(const ShardEntry& shard) const {
   return {state_.store, shard.number, shard.rank, state_.shard_bytes, state_.codec, state_.level};
 }
 
-/// Makes sure that there is a shard to append to, with room for a record.
+/// Ensures that there is a shard to append to, with room for a record.
 void StoreWriter::open_shard(std::uint64_t record_bytes) {
   if (undoing_) {
     clean_up();
@@ -251,7 +251,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
     const std::string name = Shards::name(last.number);
     struct stat status;
     const bool stands = shared_.folder.status(name, status) == 0 && S_ISREG(status.st_mode);
-    // one that is shorter has lost bytes, one that is another's is damaged: both are left alone
+    // a shorter file has lost bytes, and another store's file is an error: leave both alone
     if (stands && static_cast<std::uint64_t>(status.st_size) >= last.length && has_room(last.length) &&
         is_ours(name, last.number)) {
       appender_.emplace(Appender::open(shared_.folder, name, last.length));
@@ -278,7 +278,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
   note_written();
 }
 
-/// Is not given again, not even where nothing comes of it, so that no file is taken for another.
+/// Numbers are never reused, even if the shard is not kept, so that no file is mistaken for another.
 std::uint32_t StoreWriter::take_number() {
   if (state_.next_shard == 0 || state_.next_shard > most_shards) {
     fail(Errc::limit_exceeded, "the store in " + shared_.folder.path() + " has no number left for another shard");
@@ -290,7 +290,7 @@ void StoreWriter::seal() {
   if (!appender_) {
     return;
   }
-  if (has_pending()) {  // so that its part of the commit to come is known, should the index have to be made anew
+  if (has_pending()) {  // a partial mark: the commit can be completed from it if the index is rebuilt
     std::vector<std::byte> mark;
     put_mark(mark, *entry(active_), (state_.commits + 1) | commit_part, appender_->position());
     appender_->append(mark);
@@ -319,7 +319,7 @@ void StoreWriter::put_mark(std::vector<std::byte>& out, ShardEntry& shard, std::
   shard.mark = put_commit(out, number, ++mark_id_, {state_.store, shard.number, offset});
 }
 
-/// Ends what is to be committed; it is in the file then, and its shard's entry says so.
+/// Ends the records of a commit with a mark. It is then in the file, and the shard's entry refers to it.
 void StoreWriter::append_mark(std::uint64_t number) {
   open_shard(mark_bytes);
   ShardEntry& shard = *entry(active_);
@@ -480,7 +480,7 @@ void StoreWriter::put_object(const StoreKey& key, const std::function<void(Write
   }
 }
 
-/// An archive with arrays that can be mapped, unless values are compressed.
+/// Stores an archive whose arrays can be mapped, unless values are compressed.
 void StoreWriter::put_archive(const StoreKey& key, Bytes archive) {
   std::array<std::byte, 2 * cbor::max_head> head;
   std::byte* end = cbor::put_head(head.data(), cbor::Major::tag, tag_archive);
@@ -493,7 +493,7 @@ void StoreWriter::put_archive(const StoreKey& key, Bytes archive) {
   }
 }
 
-/// An object whose archive is written to the shard as it is made; compressed by blocks, if at all.
+/// Stores an object by streaming its archive to the shard; compressed by blocks, if at all.
 void StoreWriter::pass_object(const StoreKey& key, const std::function<void(Writer& out)>& write) {
   SaveOptions options;
   options.types = shared_.options.types;
@@ -526,7 +526,7 @@ void StoreWriter::pass_object(const StoreKey& key, const std::function<void(Writ
       open_shard(large_value);
       const bool alone = appender_->position() <= header_bytes;
       pass(alone ? ~std::uint64_t{0} : std::max(state_.shard_bytes, appender_->position() + large_value));
-    } catch (const Spill::Restart&) {  // it does not fit this shard, so it gets the next for itself
+    } catch (const Spill::Restart&) {  // it does not fit this shard, so it gets the next one alone
       appender_->undo(before);
       seal();
       open_shard(state_.shard_bytes);
@@ -614,14 +614,14 @@ void StoreWriter::renew_list() noexcept {
   if (list_is_old_) {
     try {
       write_list();
-    } catch (...) {  // what was to be done is done
+    } catch (...) {  // the operation itself has succeeded
     }
   }
 }
 
 void StoreWriter::require_idle() const {
   if (calling_) {
-    fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store it is called by");
+    fail(Errc::invalid_argument, "a type that is put or the function of an order writes to the store that called it");
   }
 }
 
@@ -648,7 +648,7 @@ void StoreWriter::commit(bool durable) {
   commit_pending(durable);
 }
 
-/// Leads keys to what is in the shards.
+/// Writes the pending changes to the index.
 void StoreWriter::commit_pending(bool durable) {
   const std::vector<IndexWrite::Change> changes = pending_.changes();
   Tally next{state_, table_};
@@ -664,7 +664,7 @@ void StoreWriter::commit_pending(bool durable) {
         } catch (const Error& error) {
           if (error.code() != Errc::damaged) {
             throw;
-          }  // what was there cannot be read, so its place in the order is not known; going through it passes it over
+          }  // the old value cannot be read, so its place in the order is unknown; iteration skips the stale entry
         }
       }
       if (change.to) {
@@ -719,7 +719,7 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
     clean_up();
   }
   if (appender_ && entry(active_)->rank == entry(source)->rank) {
-    seal();  // the copies will stand behind it, so what comes later must not go there
+    seal();  // the copies get a later rank, so later records must not go to the current shard
   }
   ShardEntry made;
   made.number = take_number();
@@ -763,8 +763,8 @@ void StoreWriter::discard() {
   clean_up();
 }
 
-/// The rest of discard(). Where it fails it is done before the next write, as what was undone must not be found when
-/// the index is made anew.
+/// The rest of discard(). If it fails, it is repeated before the next write: undone records must not be found when the
+/// index is rebuilt.
 void StoreWriter::clean_up() {
   while (!created_.empty()) {
     shared_.shards.forget(created_.back());

@@ -1,5 +1,5 @@
 #pragma once
-// What writes to a store: holds its lock, appends records, and leads keys to them when it commits.
+// The writer of a store: holds its lock, appends records, and updates the index on commit.
 
 #include <atomic>
 #include <functional>
@@ -25,10 +25,10 @@
 
 namespace stele {
 
-/// One thread at a time, but for find_pending().
+/// Used by one thread at a time, except find_pending().
 class StoreWriter {
  public:
-  /// What the writer shares with readers of the same Store; must outlive it.
+  /// What the writer shares with readers of the same Store. Must outlive the writer.
   struct Shared {
     const Folder& folder;
     const StoreOptions& options;
@@ -38,76 +38,77 @@ class StoreWriter {
     /// The value at a position, for secondary orders.
     std::function<StoreValue(const Position& position)> value;
   };
-  /// Takes the lock, takes over the commit that a writer has ended before it died, removes what else that has left,
-  /// builds new orders. Throws: Error(busy), Error(io), Error(damaged) where index and shards do not belong together;
-  /// then nothing was changed.
+  /// Takes the lock, adopts a commit that a dead writer completed, removes what else it left, and builds new orders.
+  /// Throws: Error(busy), Error(io), Error(damaged) if index and shards do not belong together; then nothing was
+  /// changed.
   explicit StoreWriter(Shared shared);
   ~StoreWriter();
 
-  // Each throws Error(invalid_argument) where an order of the store lacks its function.
-  /// `head` and `payload` are the value's CBOR item.
+  // These throw Error(invalid_argument) if an order of the store has no function. `head` and `payload` are the CBOR
+  // item of the value.
   void put(const StoreKey& key, Bytes head, Bytes payload);
   void put_object(const StoreKey& key, const std::function<void(Writer& out)>& write);
-  /// False where the key leads nowhere.
+  /// False if the key does not exist.
   bool erase(const StoreKey& key);
 
-  /// Where a key that was put or erased and not committed leads; nothing where neither was done. Thread-safe.
+  /// The uncommitted position of a key; nothing if it was neither put nor erased. Thread-safe.
   std::optional<std::optional<Position>> find_pending(std::string_view key) const;
-  /// Writes what find_pending() led to, so that it can be read.
+  /// Writes buffered records, so that positions from find_pending() can be read.
   void flush_buffer();
-  /// Whether a record is in its file. Thread-safe.
+  /// Whether a record was written to its file. Thread-safe.
   bool is_written(const Position& position) const noexcept;
 
   bool has_pending() const;
-  /// The next durable commit() waits for all shards, whoever has written them.
+  /// The next durable commit() syncs all shards, whoever wrote them.
   void touch_all();
   void commit(bool durable);
-  /// Undoes what is not committed.
+  /// Undoes uncommitted changes.
   void discard();
-  /// A batch: nothing is committed meanwhile but by commit().
+  /// A batch: until it ends, only commit() commits.
   void set_batch(bool open) noexcept {
     batch_ = open;
     batch_thread_ = std::this_thread::get_id();
   }
-  /// Held by others while they read what is not committed, so that it is not undone meanwhile.
+  /// Readers of uncommitted values hold this, so that they are not undone meanwhile.
   std::shared_mutex& undo_mutex() const noexcept { return undo_mutex_; }
-  /// Throws: Error(invalid_argument) inside of what the writer calls: a type that is put, the function of an order.
+  /// Throws: Error(invalid_argument) inside the user's code that the writer calls: the visit of a type, or the function
+  /// of an order.
   void require_idle() const;
-  /// Gives up the lock; nothing may be written after that.
+  /// Releases the lock. Nothing may be written after that.
   void unlock() noexcept;
   bool in_batch() const noexcept { return batch_; }
   bool in_batch_of_this_thread() const noexcept { return batch_ && batch_thread_ == std::this_thread::get_id(); }
 
-  // For vacuum and other care, which work on what is committed.
+  // For vacuum and recovery, which work on the committed state.
   StoreState& state() noexcept { return state_; }
   std::vector<ShardEntry>& table() noexcept { return table_; }
   ShardEntry* entry(std::uint32_t number);
-  /// The shard that is written to, or 0.
+  /// The shard that records are appended to, or 0.
   std::uint32_t active() const noexcept { return appender_ ? active_ : 0; }
-  /// No more is appended to the shard that is written to.
+  /// Stops appending to the current shard.
   void seal();
   void sync_folder() const { shared_.folder.synchronize(); }
-  /// Writes the list of shards; before a file goes that it names.
+  /// Writes the list of shards. Call before deleting a shard that it names.
   void write_list();
-  /// The same if it is old; where it fails, the next commit tries again.
+  /// The same if the list is outdated. If it fails, the next commit tries again.
   void renew_list() noexcept;
-  /// Before a shard goes that has the mark of the last commit: puts it where records are appended; false in a batch,
-  /// when it would take in what is not committed.
+  /// Call before deleting the shard with the mark of the last commit: writes a mark to the current shard. False in a
+  /// batch, where the mark would include uncommitted records.
   bool mark_commit();
   ShardHeader header_of(const ShardEntry& shard) const;
-  /// Appends the mark of a commit, or of a part of one, that stands at `offset` of a shard, and notes it there.
+  /// Appends the mark of a commit, or of a part of one, for `offset` of a shard, and records it in the entry.
   void put_mark(std::vector<std::byte>& out, ShardEntry& shard, std::uint64_t number, std::uint64_t offset);
-  /// For a vacuum: nothing is appended to a shard until the end of the reservation.
+  /// For a vacuum: nothing is appended to the shard until the reservation ends.
   void reserve(std::uint32_t number) { reserved_.push_back(number); }
-  /// Makes a shard that is to have the place of `source`, reserved as that is.
+  /// Creates a shard with the rank of `source`, and reserves it.
   std::pair<std::uint32_t, Appender> reserve_shard(std::uint32_t source);
   void end_reservation() noexcept { reserved_.clear(); }
-  /// What a commit made by another than this has changed.
+  /// Takes over the changes of a commit that was made elsewhere.
   void adopt(Tally tally) noexcept;
   const StoreOrder& order_function(const std::string& name) const;
 
  private:
-  /// While it is there, what is called is not the library's.
+  /// Marks that user code is being called.
   class Calling {
    public:
     explicit Calling(const StoreWriter& writer) noexcept : writer_(writer) { writer_.calling_ = true; }
@@ -145,25 +146,25 @@ class StoreWriter {
   ProcessMark process_;
   StoreState state_;
   std::vector<ShardEntry> table_;
-  std::vector<std::uint32_t> created_;  // shards that no commit knows yet
-  std::vector<std::uint32_t> changed_;  // shards whose entries the index does not have as they are
-  std::vector<std::uint32_t> touched_;  // shards with bytes that may not be on the device
+  std::vector<std::uint32_t> created_;  // shards that are in no commit yet
+  std::vector<std::uint32_t> changed_;  // shards whose entries differ from the index
+  std::vector<std::uint32_t> touched_;  // shards with bytes that may not be synced
   std::optional<Appender> appender_;
   std::uint32_t active_ = 0;
   std::vector<std::uint32_t> reserved_;
-  mutable std::shared_mutex undo_mutex_;  // held alone to undo what others may read
+  mutable std::shared_mutex undo_mutex_;  // locked exclusively to undo what others may be reading
   mutable std::mutex pending_mutex_;      // guards pending_
   mutable PendingKeys pending_;
   std::uint64_t pending_bytes_ = 0;
-  std::atomic<std::uint64_t> written_{0};  // of the shard that is written to
+  std::atomic<std::uint64_t> written_{0};  // bytes of the current shard
   std::atomic<std::uint32_t> written_shard_{0};
-  mutable bool calling_ = false;  // what is not the library's
-  bool undoing_ = false;          // clean_up() is to be called
+  mutable bool calling_ = false;  // user code is being called
+  bool undoing_ = false;          // clean_up() must be called
   bool batch_ = false;
   std::thread::id batch_thread_;
   Spill spill_;
   std::unique_ptr<Writer> object_writer_;
-  bool list_is_old_ = false;  // the list of shards is to be written
+  bool list_is_old_ = false;  // the list of shards must be written
   std::uint64_t mark_id_;
   std::vector<std::byte> scratch_;
   std::vector<std::byte> plain_;
