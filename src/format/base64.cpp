@@ -104,7 +104,7 @@ void decode(std::string_view text, bool any, std::vector<std::byte>& out) {
     if (text[i] == '=') {
       ++padding;
     } else if (!any || !is_blank(text[i])) {
-      malformed("a character behind the padding", i);
+      malformed("a character after the padding", i);
     }
   }
   if (have == 1) {
@@ -116,7 +116,7 @@ void decode(std::string_view text, bool any, std::vector<std::byte>& out) {
   if (have != 0) {
     const unsigned spare = have == 2 ? 4 : 2;
     if ((bits & ((1U << spare) - 1)) != 0) {
-      malformed("the bits behind the last byte are not zero", last);
+      malformed("the bits after the last byte are not zero", last);
     }
     bits >>= spare;
     for (unsigned left = have - 1; left-- > 0;) {

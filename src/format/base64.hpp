@@ -21,7 +21,7 @@ void append_base64(std::string& out, Bytes bytes, Base64 alphabet = Base64::stan
 
 /// The bytes of a text that append_base64() gives with the standard alphabet.
 /// Throws: Error(malformed) with the offset in the text for any other text: other characters, a wrong length or
-/// padding, and bits behind the last byte that are not zero.
+/// padding, and bits after the last byte that are not zero.
 std::vector<std::byte> decode_base64(std::string_view text);
 
 /// The bytes of a text in either alphabet, instead of what was in `out`. Spaces, tabs and line ends are skipped;

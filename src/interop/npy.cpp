@@ -12,7 +12,7 @@ namespace stele {
 namespace {
 
 constexpr std::string_view magic = "\x93NUMPY";
-constexpr std::size_t size_at = 8;       // of the text, behind the magic and two bytes of the version
+constexpr std::size_t size_at = 8;       // of the text, after the magic and two bytes of the version
 constexpr std::size_t short_start = 10;  // of the text in version 1, whose size has two bytes
 constexpr std::size_t long_start = 12;   // in versions 2 and 3, where it has four
 constexpr std::size_t header_alignment = 64;
@@ -81,7 +81,7 @@ void swap_npy(const NpyHeader& header, std::byte* elements) {
   }
 }
 
-/// A header and the elements behind it.
+/// A header and the elements after it.
 class NpySource final : public Source {
  public:
   NpySource(std::string header, AnyArray array) : header_(std::move(header)), array_(std::move(array)) {}
@@ -139,7 +139,7 @@ AnyArray read_npy(Source& file) {
   AnyArray array = read_elements(file, header.array);
   std::byte rest{};
   if (read_up_to(file, {&rest, 1}) != 0) {  // also reads the end, where a checksum may be compared
-    fail(Errc::malformed, "it goes on behind the array's elements");
+    fail(Errc::malformed, "it goes on after the array's elements");
   }
   swap_npy(header, array.buffer()->mutable_data());
   return array;

@@ -27,7 +27,7 @@ struct NpyHeader {
   std::vector<NpySwap> swaps;  // empty where all elements are little-endian
 };
 
-/// Reads a header; the elements follow. Takes records whose fields lie one behind the other, with gaps.
+/// Reads a header; the elements follow. Takes records whose fields lie one after another, with gaps.
 /// Throws: Error(malformed), Error(truncated), Error(unsupported) for other versions than 1 to 3 and for dtypes that
 /// stele lacks, Error(limit_exceeded) for a header of more than 1 MiB, and what DType::record() and Shape throw.
 NpyHeader read_npy_header(Source& file);

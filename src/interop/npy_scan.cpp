@@ -91,7 +91,7 @@ class HeaderScanner {
       bad();
     }
   }
-  /// Whatever has items, behind its bracket.
+  /// Whatever has items, after its bracket.
   template <class Item>
   void items(char close, Item item) {
     while (!take(close)) {
@@ -201,7 +201,7 @@ class HeaderScanner {
     return one;
   }
 
-  /// Fields that lie one behind the other: (name, dtype) or (name, dtype, count or shape). Those without a name are
+  /// Fields that lie one after the other: (name, dtype) or (name, dtype, count or shape). Those without a name are
   /// gaps.
   Element record(int depth) {
     constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();

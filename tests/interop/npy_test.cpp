@@ -147,7 +147,7 @@ TEST(Npy, ClaimedSizesAreNotBelieved) {
   EXPECT_ERROR(read("'|S2147483647'", "(4294967296, 2)"), Errc::limit_exceeded, "cannot be held");
   EXPECT_ERROR(read("'<f4'", "(2305843009213693951,)"), Errc::truncated, "early");
   EXPECT_ERROR(read("'<f4'", "(3,)"), Errc::truncated, "4 bytes early");
-  EXPECT_ERROR(read("'<f4'", "(1,)"), Errc::malformed, "goes on behind");
+  EXPECT_ERROR(read("'<f4'", "(1,)"), Errc::malformed, "goes on after");
   EXPECT_ERROR(read("'|b1'", "(8,)"), Errc::malformed, "neither 0 nor 1");
   EXPECT_EQ(read("'<f4'", "(2,)").shape(), Shape{2});
 }

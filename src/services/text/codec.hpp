@@ -32,7 +32,7 @@ class Decompressor {
   ~Decompressor();
   /// Whether the bytes begin as a stream of one of the two kinds does.
   static bool is_stream(Bytes stored) noexcept;
-  /// Makes `plain` hold what is compressed, at most `most` bytes, behind `front` bytes of room. Returns how many bytes
+  /// Makes `plain` hold what is compressed, at most `most` bytes, after `front` bytes of room. Returns how many bytes
   /// the stream takes. Throws: Error(truncated), Error(damaged), Error(limit_exceeded), Error(invalid_argument) where
   /// another dictionary is needed, Error(unknown_codec).
   std::size_t decompress(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
@@ -45,7 +45,7 @@ class Decompressor {
 /// The CRC-32 of RFC 1952.
 std::uint32_t crc_of(Bytes bytes) noexcept;
 
-/// A dictionary of Zstandard's that is learned from samples, which lie one behind another.
+/// A dictionary of Zstandard's that is learned from samples, which lie one after another.
 /// Throws: Error(invalid_argument) where they are too few, Error(unknown_codec).
 std::vector<std::byte> train_dictionary(Bytes samples, const std::vector<std::size_t>& sizes);
 

@@ -38,7 +38,7 @@ struct TextDecoder::State {
   PayloadReader reader;
 };
 
-/// Puts what is compressed behind so much room that an item lies where a label ends.
+/// Puts what is compressed after so much room that an item lies where a label ends.
 void TextDecoder::State::decompress() {
   constexpr std::uint64_t most = std::uint64_t{1} << 48;  // whatever the options say: sums and products stay small
   const std::size_t head = options.bare ? 0 : text_frozen::head_bytes;

@@ -75,7 +75,7 @@ void PayloadWriter::finish() {
   }
   archive().finish();
   in_archive_ = false;
-  // The value alone: without the directory and trailer behind it, and a head instead of the label before it.
+  // The value alone: without the directory and trailer after it, and a head instead of the label before it.
   const MutableBytes whole = archive_bytes_;
   const std::size_t trailer_at = whole.size() - frozen::trailer_bytes;
   const Trailer trailer = decode_trailer(Bytes(whole).last<frozen::trailer_bytes>(), trailer_at);

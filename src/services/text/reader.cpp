@@ -58,7 +58,7 @@ void PayloadReader::begin_decoder() {
 
 void PayloadReader::finish() {
   if (decoder_ != nullptr && decoder_->here() != labelled_.size()) {
-    fail(Errc::damaged, "bytes behind the value");  // whoever reads then lets go of what was made
+    fail(Errc::damaged, "bytes after the value");  // whoever reads then lets go of what was made
   }
   close();
 }

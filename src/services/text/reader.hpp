@@ -18,7 +18,7 @@ class PayloadReader final : public InVisitor {
 
   /// Reads an array of integers; `planes` must stay until finish().
   InVisitor& begin_integers(const IntegerForm& form, Bytes planes);
-  /// Reads a CBOR item behind room for a label, which is put there. `labelled` must stay until finish().
+  /// Reads a CBOR item after room for a label, which is put there. `labelled` must stay until finish().
   InVisitor& begin_value(MutableBytes labelled);
   /// Throws: Error(damaged) where bytes are left.
   void finish();
@@ -80,7 +80,7 @@ class PayloadReader final : public InVisitor {
 
   std::uint64_t max_bytes_;
   std::vector<std::byte> item_;  // made of an array of integers that is wanted as something else
-  MutableBytes labelled_;        // the item that is read, behind a label
+  MutableBytes labelled_;        // the item that is read, after a label
   std::optional<IntegerForm> form_;
   Bytes planes_;
   std::unique_ptr<Source> source_;
