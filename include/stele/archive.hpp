@@ -170,8 +170,8 @@ class Reader {
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
 
-  /// Whether another archive follows. On a stream it waits for the first byte or the end; after the first archive, of a
-  /// compressed one for the first block, as compressed data may be empty.
+  /// Whether another archive follows. On a stream it waits for the first byte or the end, and in compressed data for the
+  /// first block, as that may be empty.
   /// Throws: what read() throws for damaged data.
   bool more();
   /// Reads the next archive.
@@ -280,7 +280,7 @@ T from_bytes(Bytes bytes, const LoadOptions& options = {}) {
   Reader in(bytes, options);
   T value = in.read<T>();
   if (in.more()) {
-    fail(Errc::damaged, "bytes behind the archive");
+    fail(Errc::damaged, "bytes after the archive");
   }
   return value;
 }

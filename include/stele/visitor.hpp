@@ -348,6 +348,8 @@ class InVisitor {
 
  protected:
   virtual Whereabouts place() const { return {}; }
+  /// Called by rethrow(). Throws another Error if it knows a cause of `error`, such as damage found later.
+  virtual void explain(const Error& /*error*/) const {}
   std::size_t at_once_ = 0;  // AtOnce that live
   /// Does what error() says; never returns. (GCC forgets [[noreturn]] on a virtual function.)
   virtual void raise(Errc code, std::string message) = 0;

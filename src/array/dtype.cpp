@@ -157,7 +157,7 @@ DType DType::record(std::vector<Field> fields, std::uint32_t size) {
     const std::uint64_t item = field.type.item_size();  // each factor has 32 bits
     if (field.offset > size || item * field.count > size - field.offset) {
       fail(Errc::invalid_argument,
-           "the record's field \"" + field.name + "\" ends behind its " + std::to_string(size) + " bytes");
+           "the record's field \"" + field.name + "\" ends after its " + std::to_string(size) + " bytes");
     }
     names.push_back(field.name);
     depth = std::max(depth, record_depth(field.type));

@@ -63,25 +63,38 @@ InOrderSource::InOrderSource(std::unique_ptr<Source> stored, const Codec& codec,
 
 InOrderSource::~InOrderSource() = default;
 
-std::size_t InOrderSource::read(MutableBytes into) { return count_plain(plain_->read(into)); }
+std::size_t InOrderSource::read(MutableBytes into) { return guarded(&InOrderSource::read_plain, into); }
 
-std::size_t InOrderSource::read_rest(MutableBytes into) {
+std::size_t InOrderSource::read_rest(MutableBytes into) { return guarded(&InOrderSource::read_plain_rest, into); }
+
+std::size_t InOrderSource::guarded(std::size_t (InOrderSource::*how)(MutableBytes), MutableBytes into) {
+  if (failed_ != nullptr) {
+    std::rethrow_exception(failed_);
+  }
+  try {
+    const std::size_t count = (this->*how)(into);
+    given_ += count;
+    check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
+    return count;
+  } catch (...) {
+    failed_ = std::current_exception();
+    throw;
+  }
+}
+
+std::size_t InOrderSource::read_plain(MutableBytes into) { return plain_->read(into); }
+
+std::size_t InOrderSource::read_plain_rest(MutableBytes into) {
   const std::size_t count = streams_ == nullptr ? 0 : streams_->read_rest(into);
   if (count == 0) {
     finish();
   }
-  return count_plain(count);
+  return count;
 }
 
 void InOrderSource::finish() {
   plain_->finish();
   stored_->finish();
-}
-
-std::size_t InOrderSource::count_plain(std::size_t count) {
-  given_ += count;
-  check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
-  return count;
 }
 
 std::unique_ptr<Source> reading_ahead(std::unique_ptr<InOrderSource> source, unsigned threads) {

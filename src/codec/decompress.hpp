@@ -1,6 +1,7 @@
 #pragma once
 // The two ways to read compressed files: by blocks, and in order.
 
+#include <exception>
 #include <memory>
 
 #include "stele/codec.hpp"
@@ -30,7 +31,9 @@ class InOrderSource final : public Source {
 
  private:
   class Counted;
-  std::size_t count_plain(std::size_t count);
+  std::size_t guarded(std::size_t (InOrderSource::*how)(MutableBytes), MutableBytes into);
+  std::size_t read_plain(MutableBytes into);
+  std::size_t read_plain_rest(MutableBytes into);
 
   const std::uint64_t expansion_;
   std::unique_ptr<Source> stored_;
@@ -39,6 +42,7 @@ class InOrderSource final : public Source {
   std::unique_ptr<Source> plain_;
   StreamsSource* streams_ = nullptr;  // `plain_`, if the format is built in
   std::uint64_t given_ = 0;
+  std::exception_ptr failed_;  // what every read throws from then on
 };
 
 /// Reads `source` on a separate thread, if `threads` allows more than one and it reads a file or memory, which never

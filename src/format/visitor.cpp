@@ -437,6 +437,11 @@ void OutVisitor::rethrow(const Error& error, void (*walk)(OutVisitor&, const voi
 
 void InVisitor::rethrow(const Error& error) const {
   const Whereabouts known = place();
+  try {
+    explain(error);
+  } catch (const Error& cause) {
+    rethrow_at(cause, {.file = known.file});
+  }
   rethrow_at(error, {known.path, known.offset, known.file});
 }
 

@@ -240,19 +240,23 @@ class HeaderScanner {
     });
     return {DType::record(std::move(fields), static_cast<std::uint32_t>(offset)), std::move(swaps)};
   }
-  /// A name, or a title and a name.
+  /// A name. A title beside it has no place in a DType.
   std::string field_name() {
-    if (!take('(')) {
-      return text();
+    if (is_next('(')) {
+      fail(Errc::unsupported, "a field with a title");
     }
-    text();
-    expect(',');
-    std::string name = text();
-    take(',');
-    expect(')');
-    return name;
+    return text();
   }
-  std::uint64_t field_count() { return is_next('(') ? tuple().count() : natural(); }
+  std::uint64_t field_count() {
+    if (!is_next('(')) {
+      return natural();
+    }
+    const Shape shape = tuple();
+    if (shape.rank() > 1) {
+      fail(Errc::unsupported, "a field that is an array of several dimensions");
+    }
+    return shape.count();
+  }
   /// The bytes of '|V4'.
   std::uint64_t gap() {
     const std::string type = text();

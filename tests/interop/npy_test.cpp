@@ -27,7 +27,7 @@ TEST(Npy, HeadersOfManyForms) {
   EXPECT_EQ(header.swaps.size(), 1U);
   EXPECT_EQ(parse("{'descr': '|u1', 'fortran_order': False, 'shape': ()}").array.shape, Shape());
   header = parse(
-      "{'descr': [('a', '<f4'), ('', '|V4'), (('title', 'b'), '>u2', (2, 3)), ('c', [('d', '|b1')])], "
+      "{'descr': [('a', '<f4'), ('', '|V4'), ('b', '>u2', (6,)), ('c', [('d', '|b1')])], "
       "'fortran_order': False, 'shape': (1,)}");
   ASSERT_EQ(header.array.dtype.fields().size(), 3U);
   EXPECT_EQ(header.array.dtype.fields()[1].offset, 8U);
@@ -35,6 +35,10 @@ TEST(Npy, HeadersOfManyForms) {
   EXPECT_EQ(header.array.dtype.fields()[1].name, "b");
   EXPECT_EQ(header.array.dtype.item_size(), 21U);
   EXPECT_EQ(header.swaps.at(0).offset, 8U);
+  for (const char* lost : {"[(('title', 'b'), '<u2')]", "[('b', '<u2', (2, 3))]"}) {  // a DType has no place for them
+    const std::string text = "{'descr': " + std::string(lost) + ", 'fortran_order': False, 'shape': ()}";
+    EXPECT_ERROR(parse(text), Errc::unsupported, "a field ");
+  }
   EXPECT_EQ(
       parse("{'descr': [('\xe4\\u00df', '<f4')], 'fortran_order': False, 'shape': ()}").array.dtype.fields()[0].name,
       "äß");

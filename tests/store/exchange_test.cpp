@@ -87,6 +87,14 @@ void fill(Store& store) {
 
 // --- Names -----------------------------------------------------------------------------------------------------------
 
+TEST(StoreExchange, AnArrayOfElementsWithoutBytesIsRefused) {
+  Store store = Store::open(fresh("without_bytes"));
+  const std::string line = R"({"key":"x","value":{"$array":{"dtype":"|S0","shape":[2],"order":"C","data":""}}})";
+  std::istringstream lines(line);
+  EXPECT_ERROR(import_json_lines(store, *stream_source(lines)), Errc::unsupported, "elements without bytes");
+  EXPECT_FALSE(store.contains("x"));
+}
+
 TEST(StoreExchange, NamesLeadNowhereElseAndBack) {
   const std::string zero("a\0b", 3);
   const std::map<std::string, std::string> expected = {{"a/b.txt", "a/b.txt"},

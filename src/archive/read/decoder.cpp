@@ -35,6 +35,13 @@ void Decoder::begin() {
   in_->advance(frozen::label.size());
 }
 
+/// What was decompressed may have been parsed before the checksum that comes after it was compared.
+void Decoder::explain(const Error& error) const {
+  if (context_.read_on && error.code() != Errc::io) {
+    context_.read_on();
+  }
+}
+
 void Decoder::finish() {
   read_parts();
   if (context_.trailer != nullptr) {

@@ -2,6 +2,7 @@
 // The InVisitor that reads archives: in order, or starting at any value.
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,6 +28,8 @@ struct DecoderContext {
   const TypeRegistry* types = nullptr;
   std::string path;  // of the value being read, for messages
   std::string file;  // as Error::file(), for messages
+  /// After an Error: reads on in compressed data, up to a limit, and throws if that is damaged. Null if not needed.
+  std::function<void()> read_on = {};
 };
 
 class Decoder final : public InVisitor, private Input::Reader {
@@ -72,6 +75,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   void abandon() noexcept override;
   void raise(Errc code, std::string message) override;
   Whereabouts place() const override { return {path(), item_at_, context_.file}; }
+  void explain(const Error& error) const override;
 
   /// Call instead of begin() to start inside an archive whose directory is known.
   void begin_inside() noexcept {

@@ -69,6 +69,21 @@ const Codec* sniff(Bytes first, Opened& opened) {
 
 }  // namespace
 
+void read_on(const std::function<std::size_t(MutableBytes)>& read) {
+  constexpr std::uint64_t most = std::uint64_t{64} << 20;
+  std::vector<std::byte> scratch(std::size_t{64} << 10);
+  try {
+    std::uint64_t total = 0;
+    for (std::size_t count = 1; count > 0 && total < most; total += count) {
+      count = read(scratch);
+    }
+  } catch (const Error& error) {
+    if (error.code() == Errc::damaged || error.code() == Errc::truncated) {
+      throw;
+    }
+  }
+}
+
 void hold_plain(Opened& opened) {
   constexpr std::size_t step = std::size_t{1} << 20;
   const auto plain = std::make_shared<GrowingMemory>();
@@ -81,6 +96,7 @@ void hold_plain(Opened& opened) {
     }
     if (used - got < frozen::label.size() &&
         !may_be_label(plain->hold(used).first(std::min(used, frozen::label.size())))) {
+      read_on([&](MutableBytes into) { return opened.source->read(into); });
       fail(Errc::not_an_archive, "this is no stele archive: it does not begin with the label", {{}, 0});
     }
     if (used > opened.options.limits.allocation) {

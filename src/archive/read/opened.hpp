@@ -60,6 +60,11 @@ Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options);
 /// Whether an archive may begin with these bytes, twelve or fewer.
 bool may_be_label(Bytes first) noexcept;
 
+/// Reads on by `read` in compressed data whose plain bytes were found wrong, up to 64 MiB of them: the largest block
+/// that is checked as a whole where blocks are read at random. So every way of reading gives the same verdict.
+/// Throws: Error(damaged), Error(truncated) for the compressed data.
+void read_on(const std::function<std::size_t(MutableBytes)>& read);
+
 /// Replaces an in-order source by its decompressed bytes in memory, so that parts can be read.
 void hold_plain(Opened& opened);
 

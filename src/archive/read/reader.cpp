@@ -87,14 +87,11 @@ struct Reader::State {
   bool more() {
     if (stream == nullptr) {
       Source& source = *opened->source;
-      return source.random_access() ? position < *source.size() : position == 0 || look(1);
+      return source.random_access() ? position < *source.size() : look(1);
     }
     while (!ready) {
       if (stream->random_access() ? stream_at >= *stream->size() : !take_stored()) {
         return false;
-      }
-      if (!begun) {
-        return true;
       }
       open_next();
       if (opened->in_order != nullptr && !look_in_stream(1)) {  // empty, like the last member of a bgzip file
@@ -127,7 +124,6 @@ struct Reader::State {
     if (stream != nullptr && !ready) {
       open_next();
     }
-    begun = true;
     if (!waiting.empty()) {
       opened->source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(opened->source));
     }
@@ -144,8 +140,20 @@ struct Reader::State {
       how.mapped = &tail->directory;
     }
     input = std::make_unique<Input>(*from.source, how);
-    decoder = std::make_unique<Decoder>(*input, from.context(tail ? &*tail : nullptr));
-    decoder->begin();
+    DecoderContext context = from.context(tail ? &*tail : nullptr);
+    if (from.in_order != nullptr) {
+      context.read_on = [this] {
+        read_on([this](MutableBytes into) {
+          return stream == nullptr ? opened->source->read(into) : opened->in_order->read_rest(into);
+        });
+      };
+    }
+    decoder = std::make_unique<Decoder>(*input, std::move(context));
+    try {
+      decoder->begin();
+    } catch (const Error& error) {
+      decoder->rethrow(error);
+    }
   }
 
   /// Checks what follows an archive in the same compressed data, or after the first archive of a file: it must be

@@ -66,6 +66,9 @@ void Encoder::array(const ArrayView& value) {
   if (at_key()) {
     key_other();
   }
+  if (value.dtype.item_size() == 0) {
+    fail(Errc::unsupported, "an array of elements without bytes", {path(), out_.position()});
+  }
   if (value.buffer == nullptr || value.byte_count() == 0) {
     array_body(value, false);
     return;

@@ -269,9 +269,8 @@ struct Decompressor::State {
 
 namespace {
 
-[[noreturn]] void too_large(std::uint64_t most) {
-  fail(Errc::limit_exceeded,
-       message({"the text becomes more than the ", most, " bytes of TextLoadOptions::max_bytes"}));
+[[noreturn]] void too_large() {
+  fail(Errc::limit_exceeded, "the text becomes more bytes than TextLoadOptions::max_bytes allows");
 }
 bool is_zstd(Bytes stored) noexcept {
   return stored.size() >= 4 && load_le<std::uint32_t>(stored.data()) == 0xfd2fb528;
@@ -310,7 +309,7 @@ std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::
       fail(Errc::truncated, "the compressed bytes of the text end too early");
     }
     if (room == most) {
-      too_large(most);
+      too_large();
     }
   }
 }
@@ -341,7 +340,7 @@ std::size_t Decompressor::State::unzstd([[maybe_unused]] Bytes stored, [[maybe_u
     fail(Errc::damaged, "the compressed bytes of the text do not say how many they become, or too many");
   }
   if (size > most) {
-    too_large(most);
+    too_large();
   }
   if (zstd == nullptr) {
     zstd.reset(ZSTD_createDCtx());
