@@ -22,10 +22,12 @@ class InOrderSource final : public Source {
   ~InOrderSource() override;
 
   std::size_t read(MutableBytes into) override;
-  /// Reads the rest of the compressed stream (member, frame) that the last read() was in, as
-  /// StreamsSource::read_rest(). With a codec of the caller, it is an error if anything is left.
+  /// Reads what is left of the compressed stream (member, frame) that the last read() was in, as
+  /// StreamsSource::read_rest(). Without has_streams(), what is left is an error.
   std::size_t read_rest(MutableBytes into);
   void finish() override;
+  /// Whether the format is one of the library, whose streams can be told apart.
+  bool has_streams() const noexcept { return streams_ != nullptr; }
   /// Whether the compressed Source has random access.
   bool from_file() const noexcept { return counted_ == nullptr; }
 

@@ -274,6 +274,69 @@ TEST_P(Joined, DamageHasOneVerdict) {
   }
 }
 
+/// gzip, by a Codec that the library does not know.
+class Foreign final : public Codec {
+ public:
+  std::string_view name() const noexcept override { return "foreign"; }
+  std::span<const std::string_view> extensions() const noexcept override { return {}; }
+  bool recognises(Bytes first) const noexcept override { return gzip().recognises(first); }
+  LevelRange levels() const noexcept override { return gzip().levels(); }
+  std::string library() const override { return "none"; }
+  std::size_t block_size(int level) const noexcept override { return gzip().block_size(level); }
+  std::unique_ptr<BlockEncoder> encoder(int level) const override { return gzip().encoder(level); }
+  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const override { return gzip().decoder(options); }
+  std::optional<BlockIndex> index(const Source&) const override { return std::nullopt; }
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    class Own final : public Source {
+     public:
+      explicit Own(std::unique_ptr<Source> source) : source_(std::move(source)) {}
+      std::size_t read(MutableBytes into) override { return source_->read(into); }
+      void finish() override { source_->finish(); }
+
+     private:
+      std::unique_ptr<Source> source_;
+    };
+    return std::make_unique<Own>(gzip().in_order(stored, options));
+  }
+
+ private:
+  const Codec& gzip() const { return codecs_.get("gzip"); }
+  const Codecs codecs_;
+};
+
+TEST(JoinedFiles, ACodecOfTheCallersLosesNone) {
+  Codecs codecs;
+  codecs.add(std::make_shared<Foreign>());
+  const Codecs own;
+  const Data stored = compressed(own.get("gzip"), to_bytes(values_of(3))) +
+                      compressed(own.get("gzip"), to_bytes(values_of(5000))) + to_bytes(values_of(7));
+  const std::vector<Values> expected = {values_of(3), values_of(5000), values_of(7)};
+  const LoadOptions options{.codecs = &codecs};
+  Pipe pipe(stored, 1000);
+  EXPECT_TRUE(all_of(Reader(pipe, options)) == expected);
+  PeekPipe peek(stored, 1000);
+  EXPECT_TRUE(all_of(Reader(peek, options)) == expected);
+  FileLike file(stored);
+  EXPECT_TRUE(all_of(Reader(file, options)) == expected);
+}
+
+TEST(JoinedFiles, AnArchiveThatWasReadAsAnotherTypeIsReadAgainOrRefused) {
+  const Codecs codecs;
+  const Data plain = to_bytes(values_of(3)) + to_bytes(values_of(5000));
+  for (const Data& stored : {plain, compressed(codecs.get("gzip"), plain)}) {
+    FileLike file(stored);
+    Reader reader(file);
+    EXPECT_EQ(code_of([&] { (void)reader.read<std::string>(); }), Errc::type_mismatch);
+    EXPECT_TRUE(reader.read<Values>() == values_of(3));
+    EXPECT_EQ(code_of([&] { (void)reader.read<std::string>(); }), Errc::type_mismatch);
+    try {
+      EXPECT_TRUE(reader.read<Values>() == values_of(5000));  // never the first one again
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::damaged) << error.what();
+    }
+  }
+}
+
 TEST(JoinedFiles, TheEmptyMemberThatEndsAFileOfBgzipIsNoArchive) {
   if (!has_tool("bgzip")) {
     GTEST_SKIP() << "this machine has no bgzip";

@@ -24,7 +24,7 @@ struct Reader::State {
   bool is_path = false;
   std::optional<Opened> opened;    // in a stream: the current archive, or the next one if more() found it
   bool ready = false;              // the next archive is read from `opened`
-  bool begun = false;              // at least one archive was read
+  bool reading = false;            // an archive was begun and not ended
   std::uint64_t position = 0;      // offset of the next archive in the plain bytes of `opened`
   std::vector<std::byte> waiting;  // bytes already taken from them
   std::optional<Tail> tail;
@@ -94,8 +94,8 @@ struct Reader::State {
         return false;
       }
       open_next();
-      if (opened->in_order != nullptr && !look_in_stream(1)) {  // empty, like the last member of a bgzip file
-        settled();
+      if (opened->in_order != nullptr && opened->in_order->has_streams() && !look_in_stream(1)) {
+        settled();  // empty, like the last member of a bgzip file
       }
     }
     return true;
@@ -121,8 +121,13 @@ struct Reader::State {
   void begin() {
     decoder.reset();
     input.reset();
-    if (stream != nullptr && !ready) {
+    // An archive that could not be read can be read again where its Source can, but not inside compressed data.
+    const bool again = std::exchange(reading, true);
+    if (stream != nullptr && (!ready || (again && position == 0 && stream->random_access()))) {
+      waiting.clear();
       open_next();
+    } else if (again && opened->in_order != nullptr) {
+      fail(Errc::damaged, "compressed data cannot be read on after an error", {{}, position});
     }
     if (!waiting.empty()) {
       opened->source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(opened->source));
@@ -176,6 +181,7 @@ struct Reader::State {
   void end(std::uint64_t length) {
     const bool first = position == 0;
     position += length;
+    reading = false;
     if (opened->in_order != nullptr) {
       constexpr std::size_t enough = frozen::label.size();
       const bool follows = stream == nullptr ? look(enough) : look_in_stream(enough);
