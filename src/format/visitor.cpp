@@ -440,7 +440,7 @@ void InVisitor::rethrow(const Error& error) const {
   try {
     explain(error);
   } catch (const Error& cause) {
-    rethrow_at(cause, {.file = known.file});
+    rethrow_at(cause, {known.path, known.offset, known.file});
   }
   rethrow_at(error, {known.path, known.offset, known.file});
 }

@@ -138,7 +138,7 @@ TEST(Json, HostileTextIsAnError) {
   EXPECT_ERROR(array("\">f4\"", "[0]", ""), Errc::unsupported, "little-endian");
   EXPECT_ERROR(array("\"|O\"", "[0]", ""), Errc::unsupported, "");
   EXPECT_ERROR(array(R"({"size":2,"fields":[{"name":"x","dtype":"<f8","offset":0,"count":1}]})", "[0]", ""),
-               Errc::invalid_argument, "ends behind");
+               Errc::invalid_argument, "ends after");
   EXPECT_ERROR(array(R"({"size":99999999999,"fields":[]})", "[0]", ""), Errc::malformed, "too large");
 }
 

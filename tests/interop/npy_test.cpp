@@ -72,7 +72,7 @@ TEST(Npy, HeadersOfManyForms) {
                Errc::limit_exceeded, "");
   EXPECT_ERROR(
       parse("{'descr': [('a', '<f4', (4294967295, 4294967295, 4294967295))], 'fortran_order': False, 'shape': ()}"),
-      Errc::out_of_range, "");
+      Errc::unsupported, "several dimensions");
   EXPECT_ERROR(parse("{'descr': [('', '|V18446744073709551615'), ('a', '<f4')], 'fortran_order': False, 'shape': ()}"),
                Errc::limit_exceeded, "");
   EXPECT_ERROR(parse("{'descr': [('a', '<f4'), ('a', '<f4')], 'fortran_order': False, 'shape': ()}"),
@@ -112,7 +112,7 @@ TEST(Npy, KeysAreExactlyThree) {
 
 TEST(Npy, HeadersThatEndEarlyOrGoOnAreRefused) {
   for (const std::string& good :
-       {header_text("'<f4'", "(3, 4)"), header_text("[('a', '<f4'), ('', '|V4'), (('t', 'b\\x41'), '>u2', (2, 3))]")}) {
+       {header_text("'<f4'", "(3, 4)"), header_text("[('a', '<f4'), ('', '|V4'), ('b\\x41', '>u2', (6,))]")}) {
     EXPECT_NO_THROW(parse_npy_header(good, 1));
     for (std::size_t cut = 0; cut < good.size(); ++cut) {
       EXPECT_ERROR(parse_npy_header(good.substr(0, cut), 1), Errc::malformed, "literal");

@@ -37,7 +37,8 @@ void Decoder::begin() {
 
 /// What was decompressed may have been parsed before the checksum that comes after it was compared.
 void Decoder::explain(const Error& error) const {
-  if (context_.read_on && error.code() != Errc::io) {
+  const bool is_cause = error.code() == Errc::damaged || error.code() == Errc::truncated || error.code() == Errc::io;
+  if (context_.read_on && !is_cause) {
     context_.read_on();
   }
 }
