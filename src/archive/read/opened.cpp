@@ -163,7 +163,8 @@ DecoderContext Opened::context(const Tail* tail) const {
 }
 
 bool may_be_label(Bytes first) noexcept {
-  return std::memcmp(first.data(), frozen::label.data(), std::min(first.size(), frozen::label.size())) == 0;
+  const Bytes label = std::as_bytes(std::span(frozen::label)).first(std::min(first.size(), frozen::label.size()));
+  return std::equal(label.begin(), label.end(), first.begin());
 }
 
 namespace {
