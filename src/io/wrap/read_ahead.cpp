@@ -19,13 +19,13 @@ constexpr std::size_t piece_size = std::size_t{256} << 10;  // still in the cach
 constexpr std::size_t most_pieces = 4;
 constexpr std::size_t alone_bytes = std::size_t{1} << 20;  // for less, a thread costs more than it saves
 
-struct Piece {
+}  // namespace
+
+struct ReadAheadSource::Piece {
   std::vector<std::byte> bytes;
   std::size_t begin = 0;
   std::size_t end = 0;
 };
-
-}  // namespace
 
 /// State shared by both threads. While the thread runs, only it uses `source`, until `ended`.
 struct ReadAheadSource::Worker {
@@ -114,15 +114,15 @@ bool ReadAheadSource::start() {
   return started_;
 }
 
-/// Waits for a piece. False at the end.
-bool ReadAheadSource::wait() {
+/// Waits for the next piece, which stays where it is while the worker adds others. Null at the end.
+ReadAheadSource::Piece* ReadAheadSource::wait() {
   process_.require_same_process("a Source that reads ahead");
   std::unique_lock lock(worker_->mutex);
   worker_->changed.wait(lock, [&] { return !worker_->ready.empty() || worker_->ended; });
   if (worker_->ready.empty() && worker_->failed != nullptr) {
     std::rethrow_exception(worker_->failed);
   }
-  return !worker_->ready.empty();
+  return worker_->ready.empty() ? nullptr : &worker_->ready.front();
 }
 
 std::size_t ReadAheadSource::read(MutableBytes into) {
@@ -131,17 +131,17 @@ std::size_t ReadAheadSource::read(MutableBytes into) {
     alone_ += count;
     return count;
   }
-  if (into.empty() || !wait()) {
+  Piece* const piece = into.empty() ? nullptr : wait();
+  if (piece == nullptr) {
     return 0;
   }
-  Piece& piece = worker_->ready.front();  // its address is stable while others are added
-  const std::size_t count = std::min(into.size(), piece.end - piece.begin);
-  std::copy_n(piece.bytes.begin() + static_cast<std::ptrdiff_t>(piece.begin), count, into.begin());
-  piece.begin += count;
-  if (piece.begin == piece.end) {
+  const std::size_t count = std::min(into.size(), piece->end - piece->begin);
+  std::copy_n(piece->bytes.begin() + static_cast<std::ptrdiff_t>(piece->begin), count, into.begin());
+  piece->begin += count;
+  if (piece->begin == piece->end) {
     {
       const std::lock_guard lock(worker_->mutex);
-      worker_->spare.push_back(std::move(piece));
+      worker_->spare.push_back(std::move(*piece));
       worker_->ready.pop_front();
     }
     worker_->changed.notify_all();
@@ -150,7 +150,7 @@ std::size_t ReadAheadSource::read(MutableBytes into) {
 }
 
 void ReadAheadSource::finish() {
-  if (started_ && wait()) {
+  if (started_ && wait() != nullptr) {
     fail(Errc::damaged, "data after the end of the archive");
   }
   worker_->source->finish();

@@ -20,9 +20,10 @@ class ReadAheadSource final : public Source {
   void finish() override;
 
  private:
+  struct Piece;
   struct Worker;
   bool start();
-  bool wait();
+  Piece* wait();
 
   ProcessOwned<Worker> worker_;
   ProcessMark process_;
