@@ -63,16 +63,13 @@ InOrderSource::InOrderSource(std::unique_ptr<Source> stored, const Codec& codec,
 
 InOrderSource::~InOrderSource() = default;
 
-std::size_t InOrderSource::read(MutableBytes into) { return guarded(&InOrderSource::read_plain, into); }
-
-std::size_t InOrderSource::read_rest(MutableBytes into) { return guarded(&InOrderSource::read_plain_rest, into); }
-
-std::size_t InOrderSource::guarded(std::size_t (InOrderSource::*how)(MutableBytes), MutableBytes into) {
+template <class Read>
+std::size_t InOrderSource::guarded(const Read& read) {
   if (failed_ != nullptr) {
     std::rethrow_exception(failed_);
   }
   try {
-    const std::size_t count = (this->*how)(into);
+    const std::size_t count = read();
     given_ += count;
     check_expansion(given_, counted_ != nullptr ? counted_->count() : stored_size_, expansion_);
     return count;
@@ -82,14 +79,18 @@ std::size_t InOrderSource::guarded(std::size_t (InOrderSource::*how)(MutableByte
   }
 }
 
-std::size_t InOrderSource::read_plain(MutableBytes into) { return plain_->read(into); }
+std::size_t InOrderSource::read(MutableBytes into) {
+  return guarded([&] { return plain_->read(into); });
+}
 
-std::size_t InOrderSource::read_plain_rest(MutableBytes into) {
-  const std::size_t count = streams_ == nullptr ? 0 : streams_->read_rest(into);
-  if (count == 0) {
-    finish();
-  }
-  return count;
+std::size_t InOrderSource::read_rest(MutableBytes into) {
+  return guarded([&] {
+    const std::size_t count = streams_ == nullptr ? 0 : streams_->read_rest(into);
+    if (count == 0) {
+      finish();
+    }
+    return count;
+  });
 }
 
 void InOrderSource::finish() {

@@ -33,9 +33,8 @@ class InOrderSource final : public Source {
 
  private:
   class Counted;
-  std::size_t guarded(std::size_t (InOrderSource::*how)(MutableBytes), MutableBytes into);
-  std::size_t read_plain(MutableBytes into);
-  std::size_t read_plain_rest(MutableBytes into);
+  template <class Read>
+  std::size_t guarded(const Read& read);
 
   const std::uint64_t expansion_;
   std::unique_ptr<Source> stored_;

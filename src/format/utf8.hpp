@@ -1,14 +1,17 @@
 #pragma once
-// Whether bytes are valid UTF-8 (RFC 3629).
+// UTF-8 (RFC 3629).
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace stele {
 
 bool is_utf8(std::string_view text) noexcept;
+/// Appends a code point; U+FFFD for a surrogate and for what is above U+10FFFF.
+void append_utf8(std::string& text, std::uint32_t point);
 
 /// Copies text and returns whether all its bytes are below 0x80, as in most texts. The last word overlaps the one
 /// before, so that no byte is handled separately.

@@ -13,25 +13,6 @@ constexpr int deepest_record = 32;
 
 [[noreturn]] void fail_header(const std::string& what) { fail(Errc::malformed, "a .npy header " + what); }
 
-void append_utf8(std::string& out, std::uint32_t point) {
-  const auto add = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
-  if (point < 0x80) {
-    add(point);
-  } else if (point < 0x800) {
-    add(0xc0 | point >> 6);
-    add(0x80 | (point & 0x3f));
-  } else if (point < 0x10000) {
-    add(0xe0 | point >> 12);
-    add(0x80 | (point >> 6 & 0x3f));
-    add(0x80 | (point & 0x3f));
-  } else {
-    add(0xf0 | point >> 18);
-    add(0x80 | (point >> 12 & 0x3f));
-    add(0x80 | (point >> 6 & 0x3f));
-    add(0x80 | (point & 0x3f));
-  }
-}
-
 /// Scans the dict of a header: three keys in any order, spaced in any way, in either quotes, with or without a comma at
 /// the end of whatever has items.
 class HeaderScanner {

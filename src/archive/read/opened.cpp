@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 #include "base/naming.hpp"
@@ -50,14 +49,9 @@ class GrowingMemory {
   std::size_t size_ = 0;
 };
 
-bool is_label(Bytes first) noexcept {
-  return first.size() >= frozen::label.size() &&
-         std::memcmp(first.data(), frozen::label.data(), frozen::label.size()) == 0;
-}
-
 /// The codec of a file that begins with these bytes; null for a plain file.
 const Codec* sniff(Bytes first, Opened& opened) {
-  if (is_label(first)) {
+  if (first.size() >= frozen::label.size() && may_be_label(first.first(frozen::label.size()))) {
     return nullptr;
   }
   if (opened.options.codecs != nullptr) {

@@ -11,6 +11,7 @@
 #include "base/bytes.hpp"
 #include "base/float_mode.hpp"
 #include "base/printable.hpp"
+#include "format/utf8.hpp"
 #include "stele/describe.hpp"
 
 namespace stele {
@@ -165,28 +166,6 @@ std::string bytes_text(const std::byte* at, std::size_t size) {
     }
   }
   return text + "'";
-}
-
-void append_utf8(std::string& text, std::uint32_t point) {
-  if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) {
-    point = 0xfffd;
-  }
-  const auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
-  if (point < 0x80) {
-    put(point);
-  } else if (point < 0x800) {
-    put(0xc0 | point >> 6);
-    put(0x80 | (point & 0x3f));
-  } else if (point < 0x10000) {
-    put(0xe0 | point >> 12);
-    put(0x80 | (point >> 6 & 0x3f));
-    put(0x80 | (point & 0x3f));
-  } else {
-    put(0xf0 | point >> 18);
-    put(0x80 | (point >> 12 & 0x3f));
-    put(0x80 | (point >> 6 & 0x3f));
-    put(0x80 | (point & 0x3f));
-  }
 }
 
 std::string utf32_text(const std::byte* at, std::size_t size) {
