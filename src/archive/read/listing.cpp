@@ -2,7 +2,7 @@
 
 #include <unordered_set>
 
-#include "archive/read/state.hpp"
+#include "archive/read/decoder/state.hpp"
 #include "format/path.hpp"
 
 namespace stele {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "archive/read/state.hpp"
+#include "archive/read/decoder/state.hpp"
 #include "format/path.hpp"
 
 namespace stele {

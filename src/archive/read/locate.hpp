@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 #include "format/path.hpp"
 
 namespace stele {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 #include "archive/read/input.hpp"
 #include "stele/codec.hpp"
 #include "stele/options.hpp"

@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "archive/convert.hpp"
-#include "archive/read/fields.hpp"
+#include "archive/read/decoder/fields.hpp"
 #include "archive/value/any_array.hpp"
 #include "archive/value/nodes.hpp"
 #include "base/stack.hpp"

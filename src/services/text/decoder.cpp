@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 #include "base/bytes.hpp"
 #include "format/base64.hpp"
 #include "services/text/codec.hpp"

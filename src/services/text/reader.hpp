@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 #include "services/text/integers.hpp"
 #include "stele/state_text.hpp"
 

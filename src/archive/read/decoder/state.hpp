@@ -1,7 +1,7 @@
 #pragma once
 // Parts of the decoder that only its own sources need.
 
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 
 namespace stele {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "archive/read/decoder.hpp"
-#include "archive/read/state.hpp"
+#include "archive/read/decoder/decoder.hpp"
+#include "archive/read/decoder/state.hpp"
 #include "base/stack.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"

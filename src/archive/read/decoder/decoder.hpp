@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "archive/read/encoded_reader.hpp"
-#include "archive/read/fields.hpp"
+#include "archive/read/decoder/encoded_reader.hpp"
+#include "archive/read/decoder/fields.hpp"
 #include "archive/read/input.hpp"
 #include "stele/visitor.hpp"
 

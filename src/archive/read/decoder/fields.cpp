@@ -1,4 +1,4 @@
-#include "archive/read/fields.hpp"
+#include "archive/read/decoder/fields.hpp"
 
 #include <algorithm>
 

@@ -1,11 +1,11 @@
-#include "archive/read/decoder.hpp"
+#include "archive/read/decoder/decoder.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "archive/convert.hpp"
-#include "archive/read/state.hpp"
+#include "archive/read/decoder/state.hpp"
 #include "archive/value/any_array.hpp"
 #include "base/bytes.hpp"
 #include "format/path.hpp"

@@ -1,4 +1,4 @@
-#include "archive/read/encoded_reader.hpp"
+#include "archive/read/decoder/encoded_reader.hpp"
 
 #include <algorithm>
 #include <cstring>
