@@ -56,7 +56,7 @@ class BasicBinaryFuse {
   }
 
  private:
-  friend struct Walk<BasicBinaryFuse>;
+  friend struct Visit<BasicBinaryFuse>;
   void test(std::span<const KeyHash> keys, std::span<std::uint8_t> found) const noexcept;
   const char* fault() const noexcept;
 
@@ -76,13 +76,13 @@ extern template class BasicBinaryFuse<std::uint16_t>;
 /// Stored as a record; loading checks it.
 /// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <class Fingerprint>
-struct Walk<BasicBinaryFuse<Fingerprint>> {
+struct Visit<BasicBinaryFuse<Fingerprint>> {
   using built_in = BasicBinaryFuse<Fingerprint>;
   static void write(OutVisitor& out, const BasicBinaryFuse<Fingerprint>& value);
   static void read(InVisitor& in, BasicBinaryFuse<Fingerprint>& value);
 };
 
-extern template struct Walk<BinaryFuse>;
-extern template struct Walk<BinaryFuse16>;
+extern template struct Visit<BinaryFuse>;
+extern template struct Visit<BinaryFuse16>;
 
 }  // namespace stele

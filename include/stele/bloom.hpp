@@ -95,7 +95,7 @@ class BloomFilter {
   }
 
  private:
-  friend struct Walk<BloomFilter>;
+  friend struct Visit<BloomFilter>;
   friend class FeatureStore;
   friend class FeatureBuild;
   BloomFilter(std::uint64_t words, unsigned hashes, std::uint64_t capacity, const BloomOptions& options);
@@ -115,7 +115,7 @@ class BloomFilter {
 /// Stored as a record; loading checks it.
 /// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
-struct Walk<BloomFilter> {
+struct Visit<BloomFilter> {
   using built_in = BloomFilter;
   static void write(OutVisitor& out, const BloomFilter& value);
   static void read(InVisitor& in, BloomFilter& value);

@@ -62,7 +62,7 @@ class CountMin {
   }
 
  private:
-  friend struct Walk<CountMin>;
+  friend struct Visit<CountMin>;
   friend class FeatureStore;
   CountMin(std::uint64_t width, unsigned depth, const CountMinOptions& options);
   std::uint32_t* own_counts();
@@ -76,7 +76,7 @@ class CountMin {
 /// Stored as a record; loading checks it.
 /// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
-struct Walk<CountMin> {
+struct Visit<CountMin> {
   using built_in = CountMin;
   static void write(OutVisitor& out, const CountMin& value);
   static void read(InVisitor& in, CountMin& value);

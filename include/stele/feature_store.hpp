@@ -142,7 +142,7 @@ class FeatureStore {
   }
 
  private:
-  friend struct Walk<FeatureStore>;
+  friend struct Visit<FeatureStore>;
   friend class FeatureBuild;
   template <class HashOf>
   std::size_t test_all(std::size_t count, std::span<std::uint8_t> found, HashOf&& hash_of) const;
@@ -158,7 +158,7 @@ class FeatureStore {
 /// Stored as a record; loading checks it.
 /// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
-struct Walk<FeatureStore> {
+struct Visit<FeatureStore> {
   using built_in = FeatureStore;
   static void write(OutVisitor& out, const FeatureStore& value);
   static void read(InVisitor& in, FeatureStore& value);

@@ -51,7 +51,7 @@ class HyperLogLog {
   }
 
  private:
-  friend struct Walk<HyperLogLog>;
+  friend struct Visit<HyperLogLog>;
   std::uint8_t* own_registers();
 
   std::uint32_t precision_ = 0;
@@ -62,7 +62,7 @@ class HyperLogLog {
 /// Stored as a record; loading checks it.
 /// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
-struct Walk<HyperLogLog> {
+struct Visit<HyperLogLog> {
   using built_in = HyperLogLog;
   static void write(OutVisitor& out, const HyperLogLog& value);
   static void read(InVisitor& in, HyperLogLog& value);

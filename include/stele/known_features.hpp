@@ -80,7 +80,7 @@ class KnownFeatures {
   }
 
  private:
-  friend struct Walk<KnownFeatures>;
+  friend struct Visit<KnownFeatures>;
   std::uint32_t checked(std::uint32_t index) const;
   std::uint64_t slot_of(std::uint64_t hash) const noexcept;
   void grow_slots(std::uint64_t features);
@@ -98,7 +98,7 @@ class KnownFeatures {
 /// Stored as a record; loading checks it.
 /// Throws: Error(damaged), Error(unsupported) for a newer version.
 template <>
-struct Walk<KnownFeatures> {
+struct Visit<KnownFeatures> {
   using built_in = KnownFeatures;
   static void write(OutVisitor& out, const KnownFeatures& value);
   static void read(InVisitor& in, KnownFeatures& value);

@@ -100,20 +100,20 @@ struct AsEngine {
 }  // namespace walk
 
 template <class U, U a, U c, U m>
-struct Walk<std::linear_congruential_engine<U, a, c, m>> : walk::AsEngine<std::linear_congruential_engine<U, a, c, m>> {
-};
+struct Visit<std::linear_congruential_engine<U, a, c, m>>
+    : walk::AsEngine<std::linear_congruential_engine<U, a, c, m>> {};
 template <class U, std::size_t w, std::size_t n, std::size_t m, std::size_t r, U a, std::size_t u, U d, std::size_t s,
           U b, std::size_t t, U c, std::size_t l, U f>
-struct Walk<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>>
+struct Visit<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>>
     : walk::AsEngine<std::mersenne_twister_engine<U, w, n, m, r, a, u, d, s, b, t, c, l, f>> {};
 template <class U, std::size_t w, std::size_t s, std::size_t r>
-struct Walk<std::subtract_with_carry_engine<U, w, s, r>> : walk::AsEngine<std::subtract_with_carry_engine<U, w, s, r>> {
-};
+struct Visit<std::subtract_with_carry_engine<U, w, s, r>>
+    : walk::AsEngine<std::subtract_with_carry_engine<U, w, s, r>> {};
 template <class E, std::size_t p, std::size_t r>
-struct Walk<std::discard_block_engine<E, p, r>> : walk::AsEngine<std::discard_block_engine<E, p, r>> {};
+struct Visit<std::discard_block_engine<E, p, r>> : walk::AsEngine<std::discard_block_engine<E, p, r>> {};
 template <class E, std::size_t w, class U>
-struct Walk<std::independent_bits_engine<E, w, U>> : walk::AsEngine<std::independent_bits_engine<E, w, U>> {};
+struct Visit<std::independent_bits_engine<E, w, U>> : walk::AsEngine<std::independent_bits_engine<E, w, U>> {};
 template <class E, std::size_t k>
-struct Walk<std::shuffle_order_engine<E, k>> : walk::AsEngine<std::shuffle_order_engine<E, k>> {};
+struct Visit<std::shuffle_order_engine<E, k>> : walk::AsEngine<std::shuffle_order_engine<E, k>> {};
 
 }  // namespace stele

@@ -206,7 +206,7 @@ class TextDictionary {
 
 /// Dictionaries are saved as their bytes.
 template <>
-struct Walk<TextDictionary> {
+struct Visit<TextDictionary> {
   using built_in = TextDictionary;
   static void write(OutVisitor& out, const TextDictionary& value) { stele::write(out, value.bytes()); }
   static void read(InVisitor& in, TextDictionary& value) {

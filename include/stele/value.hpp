@@ -231,7 +231,7 @@ Value to_value(const T& value, const TypeRegistry* types = nullptr) {
 /// A Value is saved and loaded as what it holds. Loading one follows references only if they refer to something
 /// outside.
 template <>
-struct Walk<Value> {
+struct Visit<Value> {
   static void write(OutVisitor& out, const Value& value);
   static void read(InVisitor& in, Value& value);
 };

@@ -2,9 +2,9 @@
 // How values become events and events become values: write() and read(). walk/family.hpp chooses the way for each
 // type; the other pages in walk/ have one family of types each.
 //
-// A type is walked, in this order of preference, by a specialisation of Walk<T> (adapters for foreign containers), by
-// Visit<T> (fields of a class one does not own), by its own `static void visit(auto& v, auto& self)`, as one of the
-// standard types, or as an aggregate whose fields are found by reflection.
+// A type is walked, in this order of preference, by a specialisation of Visit<T> (for types of other libraries), by its
+// own `static void visit(auto& v, auto& self)`, as one of the standard types, or as an aggregate whose fields are found
+// by reflection.
 
 #include "stele/walk/family.hpp"
 #include "stele/walk/scalars.hpp"

@@ -204,7 +204,7 @@ Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions&
 }  // namespace cli
 
 template <>
-struct Walk<cli::Unread> {
+struct Visit<cli::Unread> {
   static void read(InVisitor& in, cli::Unread&) { in.skip(); }
 };
 

@@ -37,7 +37,7 @@ struct stele::Visit<foreign::Thing> {
 };
 
 template <>
-struct stele::Walk<foreign::Numbered> {
+struct stele::Visit<foreign::Numbered> {
   static void write(OutVisitor& out, const foreign::Numbered& value) {
     const std::string name = std::to_string(value.number);
     const std::string_view names[] = {name};

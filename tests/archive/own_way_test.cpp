@@ -1,4 +1,4 @@
-// A type's own storage (Walk, Visit, visit) is used wherever the type occurs; base classes; classes that look like
+// A type's own storage (visit, Visit) is used wherever the type occurs; base classes; classes that look like
 // standard types.
 
 #include <bitset>
@@ -52,7 +52,7 @@ struct Maybe {
 }  // namespace own
 
 template <>
-struct stele::Walk<own::Color> {
+struct stele::Visit<own::Color> {
   static void write(OutVisitor& out, const own::Color& color) {
     if (color == own::Color::red) {
       stele::write(out, "red");
@@ -67,7 +67,7 @@ struct stele::Walk<own::Color> {
   }
 };
 template <>
-struct stele::Walk<own::Money> {
+struct stele::Visit<own::Money> {
   static void write(OutVisitor& out, const own::Money& money) { stele::write(out, std::to_string(money.cents)); }
   static void read(InVisitor& in, own::Money& money) {
     std::string text;
@@ -86,7 +86,7 @@ struct stele::Visit<own::Level> {
   }
 };
 template <>
-struct stele::Walk<own::Maybe> {
+struct stele::Visit<own::Maybe> {
   static void write(OutVisitor& out, const own::Maybe& maybe) {
     maybe.value < 0 ? out.null() : out.integer(maybe.value);
   }

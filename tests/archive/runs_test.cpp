@@ -31,7 +31,7 @@ struct Thrower {};
 }  // namespace
 
 template <>
-struct stele::Walk<Thrower> {
+struct stele::Visit<Thrower> {
   static void write(OutVisitor& out, const Thrower&) {
     stele::write(out, std::vector<std::string>(400'000, "some text of some length"));
     throw std::runtime_error("no more");
@@ -39,7 +39,7 @@ struct stele::Walk<Thrower> {
 };
 
 template <class C>
-struct stele::Walk<OneByOne<C>> {
+struct stele::Visit<OneByOne<C>> {
   static constexpr bool is_map = requires { typename C::mapped_type; };
   static void write(OutVisitor& out, const OneByOne<C>& value) {
     is_map ? out.begin_map(value.items.size()) : out.begin_sequence(value.items.size());
@@ -56,7 +56,7 @@ struct stele::Walk<OneByOne<C>> {
 };
 
 template <>
-struct stele::Walk<Mixed> {
+struct stele::Visit<Mixed> {
   static void write(OutVisitor& out, const Mixed& value) {
     out.begin_sequence(value.count);
     for (std::size_t i = 0; i < value.count; ++i) {

@@ -1,4 +1,4 @@
-// expect: stele: an alternative of a variant with a stele::Walk of its own needs a name
+// expect: stele: an alternative of a variant whose stele::Visit writes it needs a name
 #include <variant>
 
 #include "stele/stele.hpp"
@@ -12,7 +12,7 @@ struct Money {
 }  // namespace
 
 template <>
-struct stele::Walk<Money> {
+struct stele::Visit<Money> {
   static void write(OutVisitor& out, const Money& money) { out.integer(money.cents); }
   static void read(InVisitor& in, Money& money) { stele::read(in, money.cents); }
 };

@@ -27,7 +27,7 @@ template <class D>
 D dense_base(const Eigen::DenseBase<D>*);
 /// Adds nothing to its dense base class, as VectorBlock does.
 template <class T>
-concept DerivedDense = !Dense<T> && !walk::TraitVisited<T> && !walk::MemberVisited<T> &&
+concept DerivedDense = !Dense<T> && !walk::MemberVisited<T> &&
                        requires(const T* p) { requires sizeof(decltype(dense_base(p))) == sizeof(T); };
 /// Has its coefficients in memory, at regular distances.
 template <class T>
@@ -276,7 +276,7 @@ constexpr void add_extent(walk::Form& form, int extent) {
 }  // namespace eigen
 
 template <eigen::Dense T>
-struct Walk<T> {
+struct Visit<T> {
   using built_in = T;
   using Scalar = typename T::Scalar;
 
@@ -322,7 +322,7 @@ struct Walk<T> {
 };
 
 template <eigen::DerivedDense T>
-struct Walk<T> : Walk<decltype(eigen::dense_base(static_cast<const T*>(nullptr)))> {
+struct Visit<T> : Visit<decltype(eigen::dense_base(static_cast<const T*>(nullptr)))> {
   using built_in = T;
 };
 

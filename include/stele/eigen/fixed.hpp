@@ -61,7 +61,7 @@ template <eigen::Packed T>
 struct walk::Cell<T> {
   using Matrix = typename eigen::FixedMatrix<T>::type;
   static constexpr bool is_cell =
-      (Matrix::IsVectorAtCompileTime || Matrix::IsRowMajor) && !TraitVisited<T> && !has_custom_walk<T>;
+      (Matrix::IsVectorAtCompileTime || Matrix::IsRowMajor) && !TraitVisited<T> && !is_custom_written<T>;
   using ElementType = typename Cell<typename Matrix::Scalar>::ElementType;
   static void extents(Shape& shape) {
     if constexpr (Matrix::IsVectorAtCompileTime) {
@@ -76,9 +76,9 @@ struct walk::Cell<T> {
 
 /// A vector of column-major matrices: an array [n, rows, cols], transposed on the way.
 template <eigen::Packed T, class Allocator>
-  requires(!walk::is_cell<T> && !walk::has_custom_walk<T> &&
+  requires(!walk::is_cell<T> && !walk::is_custom_written<T> &&
            eigen::ArrayScalar<typename eigen::FixedMatrix<T>::type::Scalar>)
-struct Walk<std::vector<T, Allocator>> {
+struct Visit<std::vector<T, Allocator>> {
   using built_in = std::vector<T, Allocator>;
   using Matrix = typename eigen::FixedMatrix<T>::type;
   using Scalar = typename Matrix::Scalar;

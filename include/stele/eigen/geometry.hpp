@@ -20,7 +20,7 @@ struct eigen::FixedMatrix<Eigen::Transform<Scalar, Dim, Mode, Options>> {
 };
 
 template <class Scalar, int Options>
-struct Walk<Eigen::Quaternion<Scalar, Options>> {
+struct Visit<Eigen::Quaternion<Scalar, Options>> {
   using built_in = Eigen::Quaternion<Scalar, Options>;
   using Quaternion = Eigen::Quaternion<Scalar, Options>;
   static void write(OutVisitor& out, const Quaternion& value) { stele::write(out, value.coeffs()); }
@@ -28,7 +28,7 @@ struct Walk<Eigen::Quaternion<Scalar, Options>> {
 };
 
 template <class Scalar, int Dim, int Mode, int Options>
-struct Walk<Eigen::Transform<Scalar, Dim, Mode, Options>> {
+struct Visit<Eigen::Transform<Scalar, Dim, Mode, Options>> {
   using built_in = Eigen::Transform<Scalar, Dim, Mode, Options>;
   using Transform = Eigen::Transform<Scalar, Dim, Mode, Options>;
   static void write(OutVisitor& out, const Transform& value) { stele::write(out, value.matrix()); }
@@ -36,7 +36,7 @@ struct Walk<Eigen::Transform<Scalar, Dim, Mode, Options>> {
 };
 
 template <class Scalar, int Size, int MaxSize>
-struct Walk<Eigen::DiagonalMatrix<Scalar, Size, MaxSize>> {
+struct Visit<Eigen::DiagonalMatrix<Scalar, Size, MaxSize>> {
   using built_in = Eigen::DiagonalMatrix<Scalar, Size, MaxSize>;
   using Diagonal = Eigen::DiagonalMatrix<Scalar, Size, MaxSize>;
   static void write(OutVisitor& out, const Diagonal& value) { stele::write(out, value.diagonal()); }
@@ -44,7 +44,7 @@ struct Walk<Eigen::DiagonalMatrix<Scalar, Size, MaxSize>> {
 };
 
 template <int Size, int MaxSize, class Index>
-struct Walk<Eigen::PermutationMatrix<Size, MaxSize, Index>> {
+struct Visit<Eigen::PermutationMatrix<Size, MaxSize, Index>> {
   using built_in = Eigen::PermutationMatrix<Size, MaxSize, Index>;
   using Permutation = Eigen::PermutationMatrix<Size, MaxSize, Index>;
   static void write(OutVisitor& out, const Permutation& value) { stele::write(out, value.indices()); }

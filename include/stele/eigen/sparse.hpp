@@ -304,7 +304,7 @@ class SparseReader {
 }  // namespace eigen
 
 template <eigen::Sparse T>
-struct Walk<T> {
+struct Visit<T> {
   using built_in = T;
   using Scalar = typename T::Scalar;
   using Index = typename T::StorageIndex;

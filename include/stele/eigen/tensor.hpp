@@ -89,7 +89,7 @@ class TensorTarget final : public PlacedTarget {
 }  // namespace eigen
 
 template <eigen::TensorLike T>
-struct Walk<T> {
+struct Visit<T> {
   using built_in = T;
   using Scalar = typename T::Scalar;
   static_assert(eigen::ArrayScalar<Scalar>, "stele: the coefficients of a tensor are numbers or records of numbers");

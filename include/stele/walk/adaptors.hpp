@@ -16,7 +16,7 @@
 namespace stele {
 
 template <class T, class A>
-struct Walk<std::forward_list<T, A>> {
+struct Visit<std::forward_list<T, A>> {
   using built_in = std::forward_list<T, A>;
   static void write(OutVisitor& out, const built_in& value) {
     out.begin_sequence(static_cast<std::uint64_t>(std::distance(value.begin(), value.end())));
@@ -37,7 +37,7 @@ struct Walk<std::forward_list<T, A>> {
 
 /// As a vector.
 template <class T>
-struct Walk<std::valarray<T>> {
+struct Visit<std::valarray<T>> {
   using built_in = std::valarray<T>;
   static void write(OutVisitor& out, const built_in& value) {
     stele::write(out, std::span<const T>(value.size() == 0 ? nullptr : std::begin(value), value.size()));
@@ -71,12 +71,12 @@ struct AsAdaptor {
 }  // namespace walk
 
 template <class T, class C>
-struct Walk<std::stack<T, C>> : walk::AsAdaptor<std::stack<T, C>> {};
+struct Visit<std::stack<T, C>> : walk::AsAdaptor<std::stack<T, C>> {};
 template <class T, class C>
-struct Walk<std::queue<T, C>> : walk::AsAdaptor<std::queue<T, C>> {};
+struct Visit<std::queue<T, C>> : walk::AsAdaptor<std::queue<T, C>> {};
 /// As the container, a heap. If it is not a heap in the order of this queue, it is made one.
 template <class T, class C, class Less>
-struct Walk<std::priority_queue<T, C, Less>> : walk::AsAdaptor<std::priority_queue<T, C, Less>> {
+struct Visit<std::priority_queue<T, C, Less>> : walk::AsAdaptor<std::priority_queue<T, C, Less>> {
   using Queue = std::priority_queue<T, C, Less>;
   static void read(InVisitor& in, Queue& value) {
     C& items = walk::Inside<Queue>::container(value);
@@ -90,7 +90,7 @@ struct Walk<std::priority_queue<T, C, Less>> : walk::AsAdaptor<std::priority_que
 
 /// As the value at the time of writing.
 template <class T>
-struct Walk<std::atomic<T>> {
+struct Visit<std::atomic<T>> {
   using built_in = std::atomic<T>;
   using written_as = T;
   static void write(OutVisitor& out, const built_in& value) { stele::write(out, value.load()); }
@@ -101,7 +101,7 @@ struct Walk<std::atomic<T>> {
   }
 };
 template <>
-struct Walk<std::atomic_flag> {
+struct Visit<std::atomic_flag> {
   using built_in = std::atomic_flag;
   static void write(OutVisitor& out, const built_in& value) { out.boolean(value.test()); }
   static void read(InVisitor& in, built_in& value) {

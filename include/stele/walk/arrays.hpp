@@ -79,7 +79,7 @@ class BufferTarget final : public ArrayTarget {
 template <class T, std::size_t Rank>
 struct As<Array<T, Rank>, Family::array> {
   static_assert(!has_own_way<std::remove_const_t<T>>,
-                "stele: an element of an Array has no stele::Walk and no visit of its own; use a std::vector");
+                "stele: an element of an Array has no visit and no stele::Visit; use a std::vector");
   static_assert(is_cell<std::remove_const_t<T>> || has_own_way<std::remove_const_t<T>>,
                 "stele: the elements of an Array are numbers or records of numbers");
   static_assert(std::is_same_v<typename Cell<std::remove_const_t<T>>::ElementType, std::remove_const_t<T>>,

@@ -31,11 +31,13 @@ struct AsCalendarNumber {
   }
 };
 
-/// A sequence of Parts. Walk<T> says how to take a T apart, `parts(value)`, and how to make one, `of(part, …)`.
+/// A sequence of Parts. Visit<T> says how to take a T apart, `parts(value)`, and how to make one, `of(part, …)`.
 template <class T, class... Parts>
 struct AsCalendarParts {
   using built_in = T;
-  static void write(OutVisitor& out, const T& value) { stele::write(out, std::tuple<Parts...>(Walk<T>::parts(value))); }
+  static void write(OutVisitor& out, const T& value) {
+    stele::write(out, std::tuple<Parts...>(Visit<T>::parts(value)));
+  }
   static void read(InVisitor& in, T& value) {
     std::tuple<Parts...> parts{};
     stele::read(in, parts);
@@ -46,7 +48,7 @@ struct AsCalendarParts {
 
  private:
   static T made_of(const std::tuple<Parts...>& parts) {
-    return std::apply([](const Parts&... part) { return Walk<T>::of(part...); }, parts);
+    return std::apply([](const Parts&... part) { return Visit<T>::of(part...); }, parts);
   }
 };
 
@@ -58,62 +60,62 @@ using std::chrono::year;
 }  // namespace walk
 
 template <>
-struct Walk<walk::year> : walk::AsCalendarNumber<walk::year> {};
+struct Visit<walk::year> : walk::AsCalendarNumber<walk::year> {};
 template <>
-struct Walk<walk::month> : walk::AsCalendarNumber<walk::month> {};
+struct Visit<walk::month> : walk::AsCalendarNumber<walk::month> {};
 template <>
-struct Walk<walk::day> : walk::AsCalendarNumber<walk::day> {};
+struct Visit<walk::day> : walk::AsCalendarNumber<walk::day> {};
 template <>
-struct Walk<walk::weekday> : walk::AsCalendarNumber<walk::weekday> {};
+struct Visit<walk::weekday> : walk::AsCalendarNumber<walk::weekday> {};
 
 /// [year, month, day].
 template <>
-struct Walk<std::chrono::year_month_day>
+struct Visit<std::chrono::year_month_day>
     : walk::AsCalendarParts<std::chrono::year_month_day, walk::year, walk::month, walk::day> {
   static auto parts(const built_in& date) { return std::tuple(date.year(), date.month(), date.day()); }
   static built_in of(walk::year y, walk::month m, walk::day d) { return {y, m, d}; }
 };
 /// [year, month].
 template <>
-struct Walk<std::chrono::year_month> : walk::AsCalendarParts<std::chrono::year_month, walk::year, walk::month> {
+struct Visit<std::chrono::year_month> : walk::AsCalendarParts<std::chrono::year_month, walk::year, walk::month> {
   static auto parts(const built_in& date) { return std::tuple(date.year(), date.month()); }
   static built_in of(walk::year y, walk::month m) { return {y, m}; }
 };
 /// [month, day].
 template <>
-struct Walk<std::chrono::month_day> : walk::AsCalendarParts<std::chrono::month_day, walk::month, walk::day> {
+struct Visit<std::chrono::month_day> : walk::AsCalendarParts<std::chrono::month_day, walk::month, walk::day> {
   static auto parts(const built_in& date) { return std::tuple(date.month(), date.day()); }
   static built_in of(walk::month m, walk::day d) { return {m, d}; }
 };
 /// [year, month], of which it is the last day.
 template <>
-struct Walk<std::chrono::year_month_day_last>
+struct Visit<std::chrono::year_month_day_last>
     : walk::AsCalendarParts<std::chrono::year_month_day_last, walk::year, walk::month> {
   static auto parts(const built_in& date) { return std::tuple(date.year(), date.month()); }
   static built_in of(walk::year y, walk::month m) { return {y, std::chrono::month_day_last(m)}; }
 };
 /// [month].
 template <>
-struct Walk<std::chrono::month_day_last> : walk::AsCalendarParts<std::chrono::month_day_last, walk::month> {
+struct Visit<std::chrono::month_day_last> : walk::AsCalendarParts<std::chrono::month_day_last, walk::month> {
   static auto parts(const built_in& date) { return std::tuple(date.month()); }
   static built_in of(walk::month m) { return built_in(m); }
 };
 /// [weekday, which].
 template <>
-struct Walk<std::chrono::weekday_indexed>
+struct Visit<std::chrono::weekday_indexed>
     : walk::AsCalendarParts<std::chrono::weekday_indexed, walk::weekday, std::uint8_t> {
   static auto parts(const built_in& day) { return std::tuple(day.weekday(), static_cast<std::uint8_t>(day.index())); }
   static built_in of(walk::weekday d, std::uint8_t index) { return built_in(d, index); }
 };
 /// [weekday].
 template <>
-struct Walk<std::chrono::weekday_last> : walk::AsCalendarParts<std::chrono::weekday_last, walk::weekday> {
+struct Visit<std::chrono::weekday_last> : walk::AsCalendarParts<std::chrono::weekday_last, walk::weekday> {
   static auto parts(const built_in& day) { return std::tuple(day.weekday()); }
   static built_in of(walk::weekday d) { return built_in(d); }
 };
 /// [year, month, weekday, which].
 template <>
-struct Walk<std::chrono::year_month_weekday>
+struct Visit<std::chrono::year_month_weekday>
     : walk::AsCalendarParts<std::chrono::year_month_weekday, walk::year, walk::month, walk::weekday, std::uint8_t> {
   static auto parts(const built_in& date) {
     return std::tuple(date.year(), date.month(), date.weekday(), static_cast<std::uint8_t>(date.index()));
@@ -124,14 +126,14 @@ struct Walk<std::chrono::year_month_weekday>
 };
 /// [year, month, weekday].
 template <>
-struct Walk<std::chrono::year_month_weekday_last>
+struct Visit<std::chrono::year_month_weekday_last>
     : walk::AsCalendarParts<std::chrono::year_month_weekday_last, walk::year, walk::month, walk::weekday> {
   static auto parts(const built_in& date) { return std::tuple(date.year(), date.month(), date.weekday()); }
   static built_in of(walk::year y, walk::month m, walk::weekday d) { return {y, m, std::chrono::weekday_last(d)}; }
 };
 /// [month, weekday, which].
 template <>
-struct Walk<std::chrono::month_weekday>
+struct Visit<std::chrono::month_weekday>
     : walk::AsCalendarParts<std::chrono::month_weekday, walk::month, walk::weekday, std::uint8_t> {
   static auto parts(const built_in& date) {
     return std::tuple(date.month(), date.weekday_indexed().weekday(),
@@ -143,28 +145,28 @@ struct Walk<std::chrono::month_weekday>
 };
 /// [month, weekday].
 template <>
-struct Walk<std::chrono::month_weekday_last>
+struct Visit<std::chrono::month_weekday_last>
     : walk::AsCalendarParts<std::chrono::month_weekday_last, walk::month, walk::weekday> {
   static auto parts(const built_in& date) { return std::tuple(date.month(), date.weekday_last().weekday()); }
   static built_in of(walk::month m, walk::weekday d) { return {m, std::chrono::weekday_last(d)}; }
 };
 
 template <>
-struct Make<std::chrono::year_month_day_last> : Walk<std::chrono::year_month_day_last> {};
+struct Make<std::chrono::year_month_day_last> : Visit<std::chrono::year_month_day_last> {};
 template <>
-struct Make<std::chrono::month_day_last> : Walk<std::chrono::month_day_last> {};
+struct Make<std::chrono::month_day_last> : Visit<std::chrono::month_day_last> {};
 template <>
-struct Make<std::chrono::weekday_last> : Walk<std::chrono::weekday_last> {};
+struct Make<std::chrono::weekday_last> : Visit<std::chrono::weekday_last> {};
 template <>
-struct Make<std::chrono::year_month_weekday_last> : Walk<std::chrono::year_month_weekday_last> {};
+struct Make<std::chrono::year_month_weekday_last> : Visit<std::chrono::year_month_weekday_last> {};
 template <>
-struct Make<std::chrono::month_weekday> : Walk<std::chrono::month_weekday> {};
+struct Make<std::chrono::month_weekday> : Visit<std::chrono::month_weekday> {};
 template <>
-struct Make<std::chrono::month_weekday_last> : Walk<std::chrono::month_weekday_last> {};
+struct Make<std::chrono::month_weekday_last> : Visit<std::chrono::month_weekday_last> {};
 
 /// The duration since midnight.
 template <class Duration>
-struct Walk<std::chrono::hh_mm_ss<Duration>> {
+struct Visit<std::chrono::hh_mm_ss<Duration>> {
   using built_in = std::chrono::hh_mm_ss<Duration>;
   static void write(OutVisitor& out, const built_in& value) { stele::write(out, value.to_duration()); }
   static void read(InVisitor& in, built_in& value) {

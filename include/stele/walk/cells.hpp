@@ -33,7 +33,7 @@ struct Cell {
 };
 template <class T, std::size_t N>
 struct Cell<T[N]> : Cell<T> {
-  static constexpr bool is_cell = Cell<T>::is_cell && N > 0 && !has_custom_walk<T[N]>;
+  static constexpr bool is_cell = Cell<T>::is_cell && N > 0 && !is_custom_written<T[N]>;
   static void extents(Shape& shape) {
     shape.push_back(N);
     Cell<T>::extents(shape);
@@ -41,7 +41,7 @@ struct Cell<T[N]> : Cell<T> {
 };
 template <class T, std::size_t N>
 struct Cell<std::array<T, N>> : Cell<T[N]> {
-  static constexpr bool is_cell = Cell<T[N]>::is_cell && !has_custom_walk<std::array<T, N>>;
+  static constexpr bool is_cell = Cell<T[N]>::is_cell && !is_custom_written<std::array<T, N>>;
 };
 template <class T>
 struct Cell<std::array<T, 0>> {
@@ -98,10 +98,8 @@ consteval bool is_plain_record() {
 /// The DType of an element or plain record.
 template <class T>
 DType dtype_of() {
-  static_assert(
-      is_cell<T>,
-      "stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of "
-      "their own");
+  static_assert(is_cell<T>,
+                "stele: the elements of an array are numbers or records of numbers, without a visit or a stele::Visit");
   if constexpr (Element<T>) {
     return element_dtype<T>();
   } else {

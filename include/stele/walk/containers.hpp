@@ -103,7 +103,7 @@ struct As<T, Family::contiguous> {
     static_assert(
         LoadableRow<T> || !(growable || Loadable<T> || requires { value.clear(); }),
         "stele: to be loaded, a container with data() has value_type, size(), resize(), reserve(), capacity(), "
-        "clear() and emplace_back(), which returns the new item; or specialise stele::Walk for it");
+        "clear() and emplace_back(), which returns the new item; or specialise stele::Visit for it");
     static_assert(!growable || std::is_move_constructible_v<Item>,
                   "stele: the items of a growing vector must be movable or copyable (a destructor takes the move "
                   "constructor away); use a std::deque or std::list, or std::unique_ptr");
@@ -184,8 +184,8 @@ struct As<T, Family::fixed> {
 /// std::vector<bool>: an array of bool, as bits.
 template <class T>
 struct As<T, Family::booleans> {
-  static_assert(!has_custom_walk<bool>,
-                "stele: std::vector<bool> is stored as bits, which no stele::Walk<bool> writes");
+  static_assert(!is_custom_written<bool>,
+                "stele: std::vector<bool> is stored as bits, which no stele::Visit<bool> writes");
   static void write(OutVisitor& out, const T& value) {
     std::vector<std::byte> packed((value.size() + 7) / 8);
     auto bit = value.begin();
@@ -245,7 +245,7 @@ struct As<T, Family::sequence> {
     static_assert(
         Loadable<T>,
         "stele: to be loaded, a container has value_type, begin(), end(), size(), clear() and emplace_back(), "
-        "which returns the new item; or specialise stele::Walk for it");
+        "which returns the new item; or specialise stele::Visit for it");
     if constexpr (Loadable<T>) {
       const auto count = in.begin_sequence();
       value.clear();

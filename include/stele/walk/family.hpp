@@ -17,14 +17,14 @@
 
 namespace stele {
 
-/// Specialise to name the fields of a class of another library: `static void visit(auto& v, auto& self)`.
+/// Specialise it to say how a type of another library is saved and loaded, wherever it occurs. It has either
+/// - `static void visit(auto& v, auto& self)`, which names the fields as a member of that name does, or
+/// - `static void write(OutVisitor&, const T&)` and `static void read(InVisitor&, T&)`, which write and read any one
+///   value, null included; stele/eigen/dense.hpp is an example.
 template <class T>
 struct Visit {
   using primary = void;
 };
-
-template <class T>
-struct Walk;
 
 namespace walk {
 
@@ -42,8 +42,12 @@ struct AnyFieldVisitor {
   std::uint32_t version(std::uint32_t);
 };
 
+/// A specialisation of Visit writes and reads T.
 template <class T>
-concept TraitVisited = !requires { typename Visit<T>::primary; };
+concept TraitWritten = requires(OutVisitor& out, const T& value) { Visit<T>::write(out, value); };
+/// A specialisation of Visit names the fields of T.
+template <class T>
+concept TraitVisited = !TraitWritten<T> && !requires { typename Visit<T>::primary; };
 template <class T>
 concept MemberVisited = requires(AnyFieldVisitor& v, T& self) { T::visit(v, self); };
 
@@ -105,20 +109,22 @@ consteval Family family() {
 
 // clang-format on
 
-/// Whether Walk<T> is a user's, and so may write anything. Those of the library say `using built_in = T`.
+/// Whether T is written by a Visit<T> of the user's, which may write anything. Those of the library have `using
+/// built_in = T`.
 template <class T>
-inline constexpr bool has_custom_walk = !requires { requires std::is_same_v<typename Walk<T>::built_in, T>; };
-/// Whether T has a way of its own to be written: no array stands for many of them, and no run.
+inline constexpr bool is_custom_written =
+    TraitWritten<T> && !requires { requires std::is_same_v<typename Visit<T>::built_in, T>; };
+/// Whether the user says how T is written: then no array or run stands for many of them.
 template <class T>
-inline constexpr bool has_own_way = TraitVisited<T> || MemberVisited<T> || has_custom_walk<T>;
+inline constexpr bool has_own_way = TraitVisited<T> || MemberVisited<T> || is_custom_written<T>;
 
 /// Whether null may stand for a value of T, so that optional<T> must tell its own null apart.
 template <class T>
 inline constexpr bool may_be_null = [] {
   constexpr Family f = family<T>();
-  if constexpr (requires { typename Walk<T>::written_as; }) {
-    return may_be_null<typename Walk<T>::written_as>;
-  } else if constexpr (has_custom_walk<T>) {
+  if constexpr (requires { typename Visit<T>::written_as; }) {
+    return may_be_null<typename Visit<T>::written_as>;
+  } else if constexpr (is_custom_written<T>) {
     return true;
   } else if constexpr (f == Family::derived) {
     return may_be_null<StandardBase<T>>;
@@ -163,15 +169,17 @@ std::string_view text_of(const C (&chars)[N]) noexcept {
 template <class T, Family F = family<T>()>
 struct As;
 
-}  // namespace walk
-
-/// How T crosses the seam: `static void write(OutVisitor&, const T&)` and `static void read(InVisitor&, T&)`.
-/// Specialise for types of other libraries; eigen.hpp is an example. It applies wherever a T occurs, and may write
-/// null.
+/// Writes the events of `value`. An array of characters is an array.
 template <class T>
-struct Walk : walk::As<T> {
-  using built_in = T;
-};
+void write_value(OutVisitor& out, const T& value) {
+  if constexpr (TraitWritten<T>) {
+    Visit<T>::write(out, value);
+  } else {
+    As<T>::write(out, value);
+  }
+}
+
+}  // namespace walk
 
 /// Writes the events of `value`. An array of char or char8_t, such as a literal, is text, without one zero at its end.
 template <class T>
@@ -181,7 +189,7 @@ void write(OutVisitor& out, const T& value) {
   if constexpr (walk::CharArray<T>) {
     out.text(walk::text_of(value));
   } else if constexpr (!walk::WideCharArray<T>) {
-    Walk<T>::write(out, value);
+    walk::write_value(out, value);
   }
 }
 
@@ -200,7 +208,11 @@ void write_whole(OutVisitor& out, const T& value) {
 template <class T>
 void read(InVisitor& in, T& value) {
   static_assert(!std::is_const_v<T>, "stele: cannot read into a const object");
-  Walk<T>::read(in, value);
+  if constexpr (walk::TraitWritten<T>) {
+    Visit<T>::read(in, value);
+  } else {
+    walk::As<T>::read(in, value);
+  }
 }
 
 /// Reads a whole object, then calls `finish`; if either fails, everything made for it is released. Errors have the

@@ -98,13 +98,9 @@ constexpr std::string_view number_form(DType::Kind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
-/// A Walk of an adapter that tells the form of what it writes: `static constexpr void add_form(std::string&)`.
+/// A Visit that tells the form of what it writes: `static constexpr void add_form(std::string&)`.
 template <class T>
-concept OwnForm = requires(Form& form) { Walk<T>::add_form(form); };
-
-/// Whether T is written by a specialisation of Walk, the library's own included.
-template <class T>
-inline constexpr bool has_walk_of_its_own = !std::is_base_of_v<As<T>, Walk<T>>;
+concept OwnForm = requires(Form& form) { Visit<T>::add_form(form); };
 
 template <class T, bool by_name = true>
 constexpr void add_form(Form& form, int depth = 0);
@@ -164,10 +160,10 @@ constexpr void add_form(Form& form, int depth) {
   } else if constexpr (by_name && !stable_name<T>().empty()) {
     form += stable_name<T>();
   } else if constexpr (OwnForm<T>) {
-    Walk<T>::add_form(form);
-  } else if constexpr (has_walk_of_its_own<T>) {
+    Visit<T>::add_form(form);
+  } else if constexpr (TraitWritten<T>) {
     static_assert(OwnForm<T>,
-                  "stele: an alternative of a variant with a stele::Walk of its own needs a name: give it `static "
+                  "stele: an alternative of a variant whose stele::Visit writes it needs a name: give it `static "
                   "constexpr std::string_view stele_name`, or specialise stele::NameOf for it");
   } else if constexpr (f == Family::refused) {
     form += "refused";  // writing and reading say why
@@ -250,7 +246,7 @@ constexpr void add_form(Form& form, int depth) {
 template <class T>
 inline constexpr bool has_form = [] {
   constexpr Family f = family<T>();
-  return !has_walk_of_its_own<T> &&
+  return !TraitWritten<T> &&
          (f == Family::aggregate || (f == Family::visited && can_make<T>) || f == Family::enumeration);
 }();
 

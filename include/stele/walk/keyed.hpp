@@ -133,7 +133,7 @@ struct As<T, Family::set> {
     static_assert(
         LoadableSet<T>,
         "stele: to be loaded, a set has key_type, value_type, begin(), end(), size(), clear() and insert() with a "
-        "place and an item; or specialise stele::Walk for it");
+        "place and an item; or specialise stele::Visit for it");
     if constexpr (LoadableSet<T>) {
       read_items(in, value);
     }
@@ -201,7 +201,7 @@ struct As<T, Family::map> {
     static_assert(
         LoadableMap<T>,
         "stele: to be loaded, a map has key_type, mapped_type, value_type, begin(), end(), size(), clear() and "
-        "emplace_hint() with a place, a key and a value; or specialise stele::Walk for it");
+        "emplace_hint() with a place, a key and a value; or specialise stele::Visit for it");
     if constexpr (LoadableMap<T>) {
       read_items(in, value);
     }

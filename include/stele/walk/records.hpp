@@ -95,7 +95,7 @@ void visit_fields(V& v, T& object) {
   } else if constexpr (MemberVisited<Class>) {
     require_own_visit<Class>();
     Class::visit(v, object);
-  } else if constexpr (family<Class>() == Family::aggregate && !has_custom_walk<Class>) {
+  } else if constexpr (family<Class>() == Family::aggregate && !is_custom_written<Class>) {
     if constexpr (requires { Class::stele_version; }) {
       v.version(Class::stele_version);
     }
@@ -189,12 +189,12 @@ class FieldWriter {
   explicit FieldWriter(OutVisitor& out) : out_(out) {}
   template <class M>
   FieldWriter& operator()(std::string_view, const M& member) {
-    Walk<M>::write(out_, member);
+    write_value(out_, member);
     return *this;
   }
   template <class M>
   FieldWriter& renamed(std::string_view, std::string_view, const M& member) {
-    Walk<M>::write(out_, member);
+    write_value(out_, member);
     return *this;
   }
   template <class Base, class Self>
@@ -367,8 +367,7 @@ struct As<T, Family::aggregate> {
   static void write(OutVisitor& out, const T& value) {
     const auto& names = field_names<T>;
     out.begin_record({{names.data(), names.size()}, version(), names.data()});
-    with_fields(value,
-                [&](const auto&... field) { (Walk<std::remove_cvref_t<decltype(field)>>::write(out, field), ...); });
+    with_fields(value, [&](const auto&... field) { (write_value(out, field), ...); });
     out.end();
   }
   static void read(InVisitor& in, T& value) {

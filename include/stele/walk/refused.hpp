@@ -27,7 +27,7 @@ concept CharPointer = std::is_pointer_v<T> && std::is_same_v<std::remove_cv_t<st
 template <class T>
 concept LooksAlike = !EigenLike<T> && !WideTextLike<T> && likeness<T>() != Family::refused && !is_shown<T>;
 
-/// An engine of <random>, whose header has its Walk.
+/// An engine of <random>, whose header has its Visit.
 template <class T>
 concept EngineLike = std::is_class_v<T> && requires(T& engine) {
   typename T::result_type;
@@ -73,7 +73,7 @@ struct As<T, Family::refused> {
         "stele: this class looks like a container or another type of the standard library, but may hold more "
         "than it shows (a matrix its shape, a derived class its members); give it `static void visit(auto& v, "
         "auto& self)`, with stele::as_base<Base>(self) for a base class as a field; or, if its items are all "
-        "there is, set stele::is_like_standard<T> = true; or specialise stele::Walk<T>");
+        "there is, set stele::is_like_standard<T> = true; or specialise stele::Visit<T>");
     static_assert(
         !is_like_standard<T>,
         "stele: is_like_standard is set for a class without the interface of a standard type; a container has "

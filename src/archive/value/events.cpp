@@ -640,8 +640,8 @@ class ValueLoader {
 
 }  // namespace
 
-void Walk<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out, value).write(); }
+void Visit<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out, value).write(); }
 
-void Walk<Value>::read(InVisitor& in, Value& value) { value = ValueLoader(in).load(); }
+void Visit<Value>::read(InVisitor& in, Value& value) { value = ValueLoader(in).load(); }
 
 }  // namespace stele

@@ -252,11 +252,11 @@ const char* FeatureStore::fault() const noexcept {
   return std::all_of(filters_.begin(), filters_.end(), good) ? nullptr : "a generation is no blocked filter";
 }
 
-void Walk<FeatureStore>::write(OutVisitor& out, const FeatureStore& value) {
+void Visit<FeatureStore>::write(OutVisitor& out, const FeatureStore& value) {
   walk::As<FeatureStore>::write(out, value);
 }
 
-void Walk<FeatureStore>::read(InVisitor& in, FeatureStore& value) {
+void Visit<FeatureStore>::read(InVisitor& in, FeatureStore& value) {
   checked_read(in, value, version, "feature store", [](const FeatureStore& store) { return store.fault(); });
 }
 

@@ -174,11 +174,11 @@ const char* KnownFeatures::fault() const noexcept {
   return dense ? nullptr : "lists with gaps";
 }
 
-void Walk<KnownFeatures>::write(OutVisitor& out, const KnownFeatures& value) {
+void Visit<KnownFeatures>::write(OutVisitor& out, const KnownFeatures& value) {
   walk::As<KnownFeatures>::write(out, value);
 }
 
-void Walk<KnownFeatures>::read(InVisitor& in, KnownFeatures& value) {
+void Visit<KnownFeatures>::read(InVisitor& in, KnownFeatures& value) {
   checked_read(in, value, version, "list of features", [](const KnownFeatures& known) { return known.fault(); });
 }
 

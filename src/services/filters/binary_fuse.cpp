@@ -138,17 +138,17 @@ template class BasicBinaryFuse<std::uint8_t>;
 template class BasicBinaryFuse<std::uint16_t>;
 
 template <class Fingerprint>
-void Walk<BasicBinaryFuse<Fingerprint>>::write(OutVisitor& out, const BasicBinaryFuse<Fingerprint>& value) {
+void Visit<BasicBinaryFuse<Fingerprint>>::write(OutVisitor& out, const BasicBinaryFuse<Fingerprint>& value) {
   walk::As<BasicBinaryFuse<Fingerprint>>::write(out, value);
 }
 
 template <class Fingerprint>
-void Walk<BasicBinaryFuse<Fingerprint>>::read(InVisitor& in, BasicBinaryFuse<Fingerprint>& value) {
+void Visit<BasicBinaryFuse<Fingerprint>>::read(InVisitor& in, BasicBinaryFuse<Fingerprint>& value) {
   checked_read(in, value, version, "binary fuse filter",
                [](const BasicBinaryFuse<Fingerprint>& filter) { return filter.fault(); });
 }
 
-template struct Walk<BinaryFuse>;
-template struct Walk<BinaryFuse16>;
+template struct Visit<BinaryFuse>;
+template struct Visit<BinaryFuse16>;
 
 }  // namespace stele

@@ -338,9 +338,9 @@ const char* BloomFilter::fault() const noexcept {
   return nullptr;
 }
 
-void Walk<BloomFilter>::write(OutVisitor& out, const BloomFilter& value) { walk::As<BloomFilter>::write(out, value); }
+void Visit<BloomFilter>::write(OutVisitor& out, const BloomFilter& value) { walk::As<BloomFilter>::write(out, value); }
 
-void Walk<BloomFilter>::read(InVisitor& in, BloomFilter& value) {
+void Visit<BloomFilter>::read(InVisitor& in, BloomFilter& value) {
   checked_read(in, value, version, "Bloom filter", [](const BloomFilter& filter) { return filter.fault(); });
 }
 

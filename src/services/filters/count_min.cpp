@@ -118,9 +118,9 @@ void CountMin::clear() {
   }
 }
 
-void Walk<CountMin>::write(OutVisitor& out, const CountMin& value) { walk::As<CountMin>::write(out, value); }
+void Visit<CountMin>::write(OutVisitor& out, const CountMin& value) { walk::As<CountMin>::write(out, value); }
 
-void Walk<CountMin>::read(InVisitor& in, CountMin& value) {
+void Visit<CountMin>::read(InVisitor& in, CountMin& value) {
   checked_read(in, value, version, "count-min sketch", [](const CountMin& sketch) -> const char* {
     const auto& counts = sketch.counts_.array();
     const bool none = counts.shape()[0] == 0 && counts.shape()[1] == 0;

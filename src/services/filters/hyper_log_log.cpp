@@ -120,9 +120,9 @@ double HyperLogLog::standard_error() const noexcept {
   return precision_ == 0 ? 0 : 1.03896 / std::sqrt(static_cast<double>(registers_.size()));
 }
 
-void Walk<HyperLogLog>::write(OutVisitor& out, const HyperLogLog& value) { walk::As<HyperLogLog>::write(out, value); }
+void Visit<HyperLogLog>::write(OutVisitor& out, const HyperLogLog& value) { walk::As<HyperLogLog>::write(out, value); }
 
-void Walk<HyperLogLog>::read(InVisitor& in, HyperLogLog& value) {
+void Visit<HyperLogLog>::read(InVisitor& in, HyperLogLog& value) {
   checked_read(in, value, version, "HyperLogLog", [](const HyperLogLog& sketch) -> const char* {
     const unsigned precision = sketch.precision_;
     if (precision == 0) {

@@ -1,5 +1,4 @@
-// expect: stele: the elements of an array are numbers or records of numbers, without a stele::Walk or a visit of their
-// own
+// expect: stele: the elements of an array are numbers or records of numbers, without a visit or a stele::Visit
 #include "stele/stele.hpp"
 
 struct Point {

@@ -1,4 +1,4 @@
-// expect: stele: an element of an Array has no stele::Walk and no visit of its own; use a std::vector
+// expect: stele: an element of an Array has no visit and no stele::Visit; use a std::vector
 #include <string>
 
 #include "stele/stele.hpp"
@@ -6,7 +6,7 @@
 enum class Color { red, green };
 
 template <>
-struct stele::Walk<Color> {
+struct stele::Visit<Color> {
   static void write(OutVisitor& out, const Color& color) { out.text(color == Color::red ? "red" : "green"); }
   static void read(InVisitor& in, Color& color) {
     std::string name;
