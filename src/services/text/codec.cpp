@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -248,20 +249,26 @@ Bytes Compressor::compress(Bytes plain, bool counters) {
 // ---- decompressing ----
 
 struct Decompressor::State {
-  explicit State(const TextDictionary::State* with) : dictionary(with) {
-    if (inflateInit(&zlib) != Z_OK) {
-      no_memory();
+  explicit State(const TextDictionary::State* with) : dictionary(with) {}
+  ~State() {
+    if (zlib_ready) {
+      inflateEnd(&zlib);
     }
   }
-  ~State() { inflateEnd(&zlib); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
+  std::optional<std::size_t> inflate_at_once(Bytes stored, std::uint64_t most, std::size_t front,
+                                             std::vector<std::byte>& plain);
   std::size_t inflate(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
   std::size_t unzstd(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
 
   const TextDictionary::State* dictionary;
   z_stream zlib{};
+  bool zlib_ready = false;
+#if STELE_WITH_LIBDEFLATE
+  Owned<libdeflate_decompressor, libdeflate_free_decompressor> libdeflate;
+#endif
 #if STELE_WITH_ZSTD
   Owned<ZSTD_DCtx, ZSTD_freeDCtx> zstd;
 #endif
@@ -283,10 +290,46 @@ bool Decompressor::is_stream(Bytes stored) noexcept {
                              load_be<std::uint16_t>(stored.data()) % 31 == 0);
 }
 
+/// Decompresses a small stream with libdeflate, in half of zlib's time. Returns nothing if the stream is invalid or
+/// needs more room: zlib then explains the error or makes room step by step.
+std::optional<std::size_t> Decompressor::State::inflate_at_once([[maybe_unused]] Bytes stored,
+                                                                [[maybe_unused]] std::uint64_t most,
+                                                                [[maybe_unused]] std::size_t front,
+                                                                [[maybe_unused]] std::vector<std::byte>& plain) {
+#if STELE_WITH_LIBDEFLATE
+  constexpr std::size_t small = std::size_t{64} << 10;
+  if (stored.size() > small) {
+    return std::nullopt;
+  }
+  if (libdeflate == nullptr) {
+    libdeflate.reset(libdeflate_alloc_decompressor());
+    if (libdeflate == nullptr) {
+      no_memory();
+    }
+  }
+  const std::uint64_t room = std::max<std::uint64_t>(plain.size(), 8 * std::uint64_t{stored.size()} + 64);
+  plain.resize(front + static_cast<std::size_t>(std::min(room, most)));
+  std::size_t used = 0;
+  std::size_t size = 0;
+  if (libdeflate_zlib_decompress_ex(libdeflate.get(), stored.data(), stored.size(), plain.data() + front,
+                                    plain.size() - front, &used, &size) == LIBDEFLATE_SUCCESS) {
+    plain.resize(front + size);
+    return used;
+  }
+#endif
+  return std::nullopt;
+}
+
 /// What was inflated grows as it comes.
 std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::size_t front,
                                          std::vector<std::byte>& plain) {
-  inflateReset(&zlib);
+  if (const auto used = inflate_at_once(stored, most, front, plain)) {
+    return *used;
+  }
+  if ((zlib_ready ? inflateReset(&zlib) : inflateInit(&zlib)) != Z_OK) {
+    no_memory();
+  }
+  zlib_ready = true;
   zlib.next_in = reinterpret_cast<const Bytef*>(stored.data());
   zlib.avail_in = static_cast<uInt>(std::min<std::size_t>(stored.size(), std::numeric_limits<uInt>::max()));
   std::uint64_t room = std::max<std::uint64_t>(plain.size(), 4 * std::uint64_t{stored.size()} + 64);
