@@ -1,4 +1,5 @@
 // Replays a fuzz target without libFuzzer: every file of the corpus as it is, cut short, and with single bytes changed.
+// Without a sanitizer, which sees more, at a third of the places.
 //
 //   <name>_fuzz [--verbose] folder…      --verbose names each input before it runs; the last one named is the culprit.
 
@@ -14,6 +15,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "support/sanitized.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -35,10 +38,10 @@ class Replay {
     name_ = path.string();
     run(Input(whole), "as it is", 0);
     const std::vector<std::size_t> places = positions(whole.size());
-    for (std::size_t at : places) {
+    constexpr std::size_t step = stele::test::sanitized ? 1 : 3;
+    for (std::size_t i = 0; i < places.size(); i += step) {
+      const std::size_t at = places[i];
       run(Input(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(at)), "cut at", at);
-    }
-    for (std::size_t at : places) {
       run_changed(whole, at, static_cast<std::uint8_t>(whole[at] ^ (1U << (at % 8))));
       run_changed(whole, at, 0xff);
     }

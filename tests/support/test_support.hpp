@@ -19,6 +19,7 @@
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 #include "support/hand_made.hpp"
+#include "support/sanitized.hpp"
 
 namespace stele {
 
@@ -26,15 +27,6 @@ namespace stele {
 inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 }  // namespace stele
-
-/// Whether a sanitizer has its own memory and threads beside those of the program.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STELE_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STELE_TEST_SANITIZED 1
-#endif
-#endif
 
 /// That an expression throws the library's Error with a code, and a message that has `part`.
 #define EXPECT_ERROR(expression, wanted, part)                                            \
@@ -49,18 +41,6 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
   } while (false)
 
 namespace stele::test {
-
-/// Whether sanitizers make everything several times slower.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STELE_TESTS_SANITIZED 1
-#endif
-#endif
-#if defined(STELE_TESTS_SANITIZED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
 
 /// Does something in the end.
 template <class Action>
