@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "stele/lazy_array.hpp"
 #include "stele/options.hpp"
 #include "stele/walk.hpp"
 
@@ -345,6 +346,16 @@ class File {
     read_whole(part->visitor(), value, [&] { part->finish(); });
     return value;
   }
+  /// The array at a path, of which parts are read later. Reads its type, shape and place.
+  /// Throws: Error(not_found), Error(type_mismatch) for another value, type or rank, and what load() throws.
+  template <class T, std::size_t Rank>
+  LazyArray<T, Rank> array(std::string_view path = {}) const {
+    Array<T, Rank> none;
+    walk::BufferTarget<T, Rank> wanted(none);
+    return LazyArray<T, Rank>(find_array(path, &wanted));
+  }
+  /// The same for any type and rank.
+  AnyLazyArray array(std::string_view path = {}) const { return find_array(path, nullptr); }
   bool contains(std::string_view path) const;
   /// The value at a path and the values below it, in the order of the file; arrays are not read.
   std::vector<Entry> list(const ListOptions& options = {}) const;
@@ -367,9 +378,10 @@ class File {
     virtual void finish() = 0;
   };
   struct State;
-  explicit File(std::unique_ptr<State> state);
+  explicit File(std::shared_ptr<State> state);
   std::unique_ptr<Part> find(std::string_view path) const;
-  std::unique_ptr<State> state_;
+  AnyLazyArray find_array(std::string_view path, ArrayTarget* wanted) const;
+  std::shared_ptr<State> state_;
 };
 
 /// Opens an archive: reads only the trailer and the directory. Takes microseconds, whatever the size of its arrays.
