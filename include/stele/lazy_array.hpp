@@ -1,8 +1,12 @@
 #pragma once
 // Arrays in open files of which parts are read: rows, boxes, batches.
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +17,8 @@
 #include "stele/walk/arrays.hpp"
 
 namespace stele {
+
+class AnyArray;
 
 /// Positions along one axis of an array: `first`, `first + step`, …, `count` of them.
 struct Range {
@@ -31,9 +37,9 @@ struct Range {
 /// A copy costs nothing. An array keeps its file open, so it stays valid after the File is gone. Several threads may
 /// call its members at once.
 ///
-/// What is checked: small arrays against the file's checksums, as everything outside the large arrays is. An array of
-/// 4 KiB or more has one checksum, which a part cannot be compared with; File::verify() checks all of them, and blocks
-/// of compressed files have checksums of their own.
+/// What is checked: arrays below 4 KiB and arrays in pieces against the file's checksums, as everything outside the
+/// large arrays is; and what the compressed format checks. A large array has one checksum. With LoadOptions::verify set
+/// to Verify::full, the first read compares all of the array with it; otherwise File::verify() does.
 class AnyLazyArray {
  public:
   const DType& dtype() const noexcept;
@@ -51,6 +57,8 @@ class AnyLazyArray {
   /// Throws: Error(type_mismatch), Error(out_of_range), Error(invalid_argument), Error(limit_exceeded),
   /// Error(damaged), Error(malformed), Error(truncated), Error(io).
   void read(std::span<const Range> box, const DType& dtype, MutableBytes to) const;
+  /// The same, of the stored type, in a new array. AnyArray is declared in stele/value.hpp.
+  AnyArray read(std::span<const Range> box) const;
   /// Reads rows, positions along the first axis, in any order and any number of times, to `to` in that order. Rows that
   /// lie close together are read at once. Throws as read().
   void gather(std::span<const std::uint64_t> rows, const DType& dtype, MutableBytes to) const;
@@ -62,6 +70,27 @@ class AnyLazyArray {
   void read(std::span<const Range> box, std::span<const std::uint64_t> rows, bool gather, const DType& dtype,
             MutableBytes to) const;
   std::shared_ptr<const State> state_;
+};
+
+template <class T, std::size_t Rank>
+class Batches;
+
+/// A thread that runs one job while its owner goes on. Not thread-safe.
+class JobAhead {
+ public:
+  JobAhead();
+  /// Waits for the job.
+  ~JobAhead();
+  JobAhead(const JobAhead&) = delete;
+  JobAhead& operator=(const JobAhead&) = delete;
+  /// Starts a job; the one before must have been waited for.
+  void start(std::function<void()> job);
+  /// Waits for the job. Throws what it threw.
+  void wait();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 /// An array of T with Rank axes in an open file; see AnyLazyArray. Elements are converted as load() does.
@@ -81,9 +110,7 @@ class LazyArray {
 
   /// `count` rows from row `first` on, in row-major order.
   /// Throws: Error(out_of_range), and what AnyLazyArray::read() throws.
-  Array<T, Rank> rows(std::uint64_t first, std::uint64_t count) const {
-    return read({Range{first, count}});
-  }
+  Array<T, Rank> rows(std::uint64_t first, std::uint64_t count) const { return read({Range{first, count}}); }
   /// A box.
   Array<T, Rank> read(std::span<const Range> box) const {
     Array<T, Rank> part = room(array_.extents(box));
@@ -111,6 +138,14 @@ class LazyArray {
   {
     return gather(std::span(rows.begin(), rows.size()));
   }
+  /// All rows in batches of `count`, the last one shorter, for one loop:
+  /// `for (const Array<T, Rank>& batch : x.batches(4096))`. The next batch is read while the loop works on one.
+  /// Throws: Error(invalid_argument) for a count of 0; the loop throws what rows() throws.
+  Batches<T, Rank> batches(std::uint64_t count) const
+    requires(Rank >= 1)
+  {
+    return Batches<T, Rank>(*this, count);
+  }
 
  private:
   static std::array<std::uint64_t, Rank> shape_of(const Shape& shape) noexcept {
@@ -129,6 +164,67 @@ class LazyArray {
     return {reinterpret_cast<std::byte*>(array.mutable_data()), static_cast<std::size_t>(array.size()) * sizeof(T)};
   }
   AnyLazyArray array_;
+};
+
+/// The batches of LazyArray::batches(), for one pass.
+template <class T, std::size_t Rank>
+class Batches {
+ public:
+  Batches(LazyArray<T, Rank> array, std::uint64_t count) : array_(std::move(array)), count_(count) {
+    if (count == 0) {
+      fail(Errc::invalid_argument, "batches of no rows");
+    }
+  }
+
+  class Iterator {
+   public:
+    using value_type = Array<T, Rank>;
+    using difference_type = std::ptrdiff_t;
+
+    explicit Iterator(Batches& batches) : batches_(&batches) { batches_->advance(); }
+    /// Valid until the next step.
+    const Array<T, Rank>& operator*() const noexcept { return batches_->current_; }
+    Iterator& operator++() {
+      batches_->advance();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept { return at.batches_->over_; }
+
+   private:
+    Batches* batches_;
+  };
+  Iterator begin() { return Iterator(*this); }
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+ private:
+  void advance() {
+    const std::uint64_t rows = array_.shape()[0];
+    if (first_ == 0) {
+      over_ = rows == 0;
+      if (over_) {
+        return;
+      }
+      current_ = array_.rows(0, std::min(count_, rows));
+    } else if (first_ < rows) {
+      ahead_.wait();
+      current_ = std::move(next_);
+    } else {
+      over_ = true;
+      return;
+    }
+    first_ += std::min(count_, rows - first_);
+    if (first_ < rows) {
+      ahead_.start([this, first = first_, rows] { next_ = array_.rows(first, std::min(count_, rows - first)); });
+    }
+  }
+  LazyArray<T, Rank> array_;
+  std::uint64_t count_;
+  std::uint64_t first_ = 0;  // row after the current batch
+  bool over_ = false;
+  Array<T, Rank> current_;
+  Array<T, Rank> next_;
+  JobAhead ahead_;  // reads next_; destroyed before it
 };
 
 }  // namespace stele

@@ -284,9 +284,10 @@ TEST(LazyArray, ARecordFieldThatIsNotStoredKeepsItsDefault) {
 }
 
 TEST(LazyArray, ArraysOfOtherWriters) {
-  const test::Data big = test::wrap(test::hex("82"
-                                                 "d841 46 0102 0304 0506"            // uint16, big-endian
-                                                 "d828 82 8202 03 8601 02 20 04 05 fb3fe0000000000000"));  // numbers
+  const test::Data big =
+      test::wrap(test::hex("82"
+                           "d841 46 0102 0304 0506"                                  // uint16, big-endian
+                           "d828 82 8202 03 8601 02 20 04 05 fb3fe0000000000000"));  // numbers
   const File file = open(memory_source(big));
   const auto numbers = file.array<std::uint32_t, 1>("0");
   EXPECT_EQ(numbers.read({Range{1, 2}})[0], 0x0304U);
@@ -313,6 +314,64 @@ TEST(LazyArray, OutlivesItsFileAndServesSeveralThreads) {
   }
 }
 
+TEST(LazyArray, BatchesAreAllRowsInOrder) {
+  const Folder folder;
+  const Array<float, 2> rows = filled<float, 2>({10'007, 16});
+  for (const char* name : {"rows", "rows.zst"}) {
+    save(rows, folder / name);
+    const auto lazy = open(folder / name).array<double, 2>();
+    for (const std::uint64_t count : {1000U, 1U, 10'007U, 20'000U}) {
+      std::uint64_t first = 0;
+      for (const Array<double, 2>& batch : lazy.batches(count)) {
+        const std::uint64_t last = std::min<std::uint64_t>(first + count, 10'007);
+        ASSERT_EQ(batch.shape()[0], last - first);
+        ASSERT_EQ(batch(0, 15), rows(first, 15));
+        ASSERT_EQ(batch(last - first - 1, 3), rows(last - 1, 3));
+        first = last;
+      }
+      EXPECT_EQ(first, 10'007U);
+    }
+    EXPECT_ERROR(lazy.batches(0), Errc::invalid_argument, "batches of no rows");
+    for (const Array<double, 2>& batch : lazy.batches(10)) {  // the loop may end early
+      EXPECT_EQ(batch.shape()[0], 10U);
+      break;
+    }
+  }
+  const auto none = to_bytes(Array<float, 2>({0, 5}));
+  for (const Array<float, 2>& batch : open(memory_source(none)).array<float, 2>().batches(7)) {
+    FAIL() << batch.shape()[0];
+  }
+}
+
+TEST(LazyArray, DamageIsFoundWhereChecksumsReach) {
+  const Folder folder;
+  const Array<float, 2> rows = filled<float, 2>({5000, 33});
+  const std::vector<float> few(200, 3);
+  struct Both {
+    Array<float, 2> rows;
+    std::vector<float> few;
+  };
+  save(Both{rows, few}, folder / "whole");
+  const test::Data whole = test::content(folder / "whole");
+  const File file = open(folder / "whole");
+  const std::uint64_t at = file.list({.path = "rows"})[0].offset;
+  test::Data damaged = whole;
+  damaged[at + 4 * 33 * 4000] ^= std::byte{1};
+  test::put(folder / "damaged", damaged);
+  const auto checked = open(folder / "damaged", {.verify = Verify::full}).array<float, 2>("rows");
+  EXPECT_ERROR(checked.rows(0, 1), Errc::damaged, "rows");
+  EXPECT_ERROR(checked.rows(4000, 1), Errc::damaged, "checksum");  // each time
+  damaged = whole;
+  damaged[file.list({.path = "few"})[0].offset + 8] ^= std::byte{1};
+  test::put(folder / "damaged", damaged);
+  EXPECT_ERROR(open(folder / "damaged").array("few").read({}), Errc::damaged, "few");
+  save(rows, folder / "rows.zst");
+  damaged = test::content(folder / "rows.zst");
+  damaged[damaged.size() / 2] ^= std::byte{1};
+  test::put(folder / "damaged.zst", damaged);
+  EXPECT_ERROR((open(folder / "damaged.zst").array<float, 2>().rows(0, 5000)), Errc::damaged, "damaged.zst");
+}
+
 TEST(LazyArray, ReadsIntoMemoryOfTheCallers) {
   const Array<float, 2> rows = filled<float, 2>({100, 30});
   const auto bytes = to_bytes(rows);
@@ -332,7 +391,8 @@ TEST(LazyArray, RefusesWhatIsNotThere) {
   const File file = open(folder / "arrays.gz");
   EXPECT_ERROR(file.array("nothing"), Errc::not_found, "nothing");
   EXPECT_ERROR(file.array(), Errc::type_mismatch, "an array");
-  EXPECT_ERROR((file.array<float, 3>("rows")), Errc::type_mismatch, "expected float32[?, ?, ?], found float32[3001, 37]");
+  EXPECT_ERROR((file.array<float, 3>("rows")), Errc::type_mismatch,
+               "expected float32[?, ?, ?], found float32[3001, 37]");
   EXPECT_ERROR((file.array<std::int32_t, 2>("rows")), Errc::type_mismatch, "int32");
   const auto rows = file.array<float, 2>("rows");
   EXPECT_ERROR(rows.rows(3000, 2), Errc::out_of_range, "rows");

@@ -7,8 +7,8 @@
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
-#include "base/naming.hpp"
 #include "archive/value/any_array.hpp"
+#include "base/naming.hpp"
 #include "base/process.hpp"
 #include "base/threads.hpp"
 #include "format/path.hpp"
@@ -125,6 +125,16 @@ struct File::State {
     parts.context = opened.context(&tail);
   }
 
+  /// The checksum of the listed array whose elements are at `offset`.
+  std::uint64_t checksum_at(std::uint64_t offset) const {
+    const auto& all = tail.directory.arrays;
+    const auto entry = std::lower_bound(all.begin(), all.end(), offset,
+                                        [](const ArrayEntry& e, std::uint64_t at) { return e.offset < at; });
+    if (entry == all.end() || entry->offset != offset) {
+      fail(Errc::damaged, "the directory does not list the array", {.offset = offset});
+    }
+    return entry->checksum;
+  }
   /// A decoder that stands at the value at `path`.
   Parts::Part part_at(std::string_view path) const;
 
@@ -171,8 +181,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     Parts::Part part_;
   };
-  return naming(
-      state_->opened.name, [&] { return std::make_unique<Found>(state_->part_at(path)); }, path);
+  return naming(state_->opened.name, [&] { return std::make_unique<Found>(state_->part_at(path)); }, path);
 }
 
 AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const {
@@ -200,6 +209,11 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       array->encoding = place.item.encoding_name(place.view);
       array->elements = stored_elements(*state_->opened.source, state_->parts.input, place);
       array->first = place.first;
+      if (place.listed && state_->opened.options.verify == Verify::full) {
+        array->checksum = state_->checksum_at(place.item.data_offset);
+        array->offset = place.item.data_offset;
+        array->stored_count = place.item.header.shape.count();
+      }
       std::copy_n(place.strides, place.shape.rank(), array->strides);
     }
     if (wanted != nullptr) {

@@ -135,7 +135,9 @@ void Decoder::for_each_chunk(const std::function<void(const Head&)>& use) {
 
 /// Sets what follows from the number of bytes, for an array in pieces.
 void Decoder::finish_rows(ArrayItem& item, std::uint64_t bytes) {
-  const auto multiply = [](std::uint64_t a, std::uint64_t b) { return checked_multiply(a, b).value_or(~std::uint64_t{0}); };
+  const auto multiply = [](std::uint64_t a, std::uint64_t b) {
+    return checked_multiply(a, b).value_or(~std::uint64_t{0});
+  };
   std::uint64_t expected = item.header.dtype.item_size();
   for (const std::uint64_t extent : item.header.shape) {
     expected = multiply(expected, extent);
@@ -151,8 +153,8 @@ void Decoder::finish_rows(ArrayItem& item, std::uint64_t bytes) {
     item.header.shape = shape;
     item.growing = false;
   } else if (expected != bytes) {
-    error(Errc::malformed,
-          "an array " + item.header.dtype.name() + item.header.shape.text() + " of " + std::to_string(bytes) + " bytes");
+    error(Errc::malformed, "an array " + item.header.dtype.name() + item.header.shape.text() + " of " +
+                               std::to_string(bytes) + " bytes");
   }
   item.stored_bytes = item.bytes = bytes;
 }
@@ -171,7 +173,8 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
       std::uint64_t size = chunk.value;
       check_allocation(bytes.size(), size);
       for (const bool sure = in_->surely_holds(size); size > 0;) {
-        const std::uint64_t step = sure ? size : std::min(size, std::max(ArrayItem::step_claimed, std::uint64_t{bytes.size()}));
+        const std::uint64_t step =
+            sure ? size : std::min(size, std::max(ArrayItem::step_claimed, std::uint64_t{bytes.size()}));
         in_->read(bytes.add(static_cast<std::size_t>(step)));
         size -= step;
       }
@@ -274,8 +277,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_view() {
   auto view = std::make_shared<KnownArray>();
   view->view.dtype = base->view.dtype;
   const bool dense = base->view.is_dense(Order::row_major) || base->view.is_dense(Order::column_major);
-  const std::uint64_t first =
-      read_view(base->view.shape.count(), dense, view->view.shape, view->view.strides);
+  const std::uint64_t first = read_view(base->view.shape.count(), dense, view->view.shape, view->view.strides);
   const auto size = static_cast<std::int64_t>(base->view.dtype.item_size());
   for (std::size_t axis = 0; axis < view->view.shape.rank(); ++axis) {
     view->view.strides[axis] *= size;

@@ -144,7 +144,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   };
   /// Where an array's elements lie, to read parts of it without the decoder.
   struct ArrayPlace {
-    ArrayItem item;             // the array, or the one that it is a view of
+    ArrayItem item;  // the array, or the one that it is a view of
     bool view = false;
     bool whole = false;         // it cannot be read in parts: it is stored number by number, or a view of a view
     bool listed = false;        // the item's bytes are not structure

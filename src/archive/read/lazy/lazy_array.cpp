@@ -1,11 +1,14 @@
 #include "archive/read/lazy/lazy_array.hpp"
 
 #include <algorithm>
+#include <future>
+#include <system_error>
 
 #include "archive/convert.hpp"
 #include "archive/read/lazy/selection.hpp"
 #include "base/bits.hpp"
 #include "base/naming.hpp"
+#include "stele/value.hpp"
 
 namespace stele {
 namespace {
@@ -38,6 +41,31 @@ std::uint64_t positions(const Range& range, std::uint64_t extent) {
 
 }  // namespace
 
+struct JobAhead::State {
+  std::future<void> job;
+};
+JobAhead::JobAhead() : state_(std::make_unique<State>()) {}
+JobAhead::~JobAhead() = default;  // a future of std::async waits
+void JobAhead::start(std::function<void()> job) {
+  try {
+    state_->job = std::async(std::launch::async, job);
+  } catch (const std::system_error&) {  // no thread: wait() does the job
+    state_->job = std::async(std::launch::deferred, std::move(job));
+  }
+}
+void JobAhead::wait() { state_->job.get(); }
+
+void AnyLazyArray::State::verify() const {
+  if (!checksum) {
+    return;
+  }
+  const std::lock_guard lock(mutex);
+  if (!verified && elements->checksum(stored_count) != *checksum) {
+    fail(Errc::damaged, "the array's checksum does not match: its bytes have changed", {.offset = offset});
+  }
+  verified = true;
+}
+
 const DType& AnyLazyArray::dtype() const noexcept { return state_->dtype; }
 const Shape& AnyLazyArray::shape() const noexcept { return state_->shape; }
 Order AnyLazyArray::order() const noexcept { return state_->order; }
@@ -56,7 +84,8 @@ Shape AnyLazyArray::extents(std::span<const Range> box) const {
         }
         const auto bytes = checked_multiply(shape.count(), state_->dtype.item_size());
         if (!bytes || *bytes > state_->limits.allocation) {
-          fail(Errc::limit_exceeded, "a part " + state_->dtype.name() + shape.text() + " is beyond the allocation limit");
+          fail(Errc::limit_exceeded,
+               "a part " + state_->dtype.name() + shape.text() + " is beyond the allocation limit");
         }
         return shape;
       },
@@ -65,6 +94,13 @@ Shape AnyLazyArray::extents(std::span<const Range> box) const {
 
 void AnyLazyArray::read(std::span<const Range> box, const DType& dtype, MutableBytes to) const {
   read(box, {}, false, dtype, to);
+}
+
+AnyArray AnyLazyArray::read(std::span<const Range> box) const {
+  const Shape shape = extents(box);
+  const auto buffer = Buffer::allocate(static_cast<std::size_t>(shape.count() * state_->dtype.item_size()));
+  read(box, state_->dtype, {buffer->mutable_data(), buffer->size()});
+  return {ArrayView(state_->dtype, buffer->data(), shape, Order::row_major), buffer};
 }
 
 void AnyLazyArray::gather(std::span<const std::uint64_t> rows, const DType& dtype, MutableBytes to) const {
@@ -109,6 +145,7 @@ void AnyLazyArray::read(std::span<const Range> box, std::span<const std::uint64_
           }
           selection.axes.back().places.push_back({rows[i], i});
         }
+        state.verify();
         read_selection(*state.elements, std::move(selection), dtype, to.data(), state.threads);
       },
       state.path);

@@ -102,7 +102,12 @@ class SelectionReader {
 
   void add(SelectedAxis axis) {
     if (axis.stride < 0) {  // turned around
-      const std::uint64_t last = axis.places.empty() ? axis.count - 1 : std::max_element(axis.places.begin(), axis.places.end(), [](const Place& a, const Place& b) { return a.from < b.from; })->from;
+      const std::uint64_t last =
+          axis.places.empty()
+              ? axis.count - 1
+              : std::max_element(axis.places.begin(), axis.places.end(), [](const Place& a, const Place& b) {
+                  return a.from < b.from;
+                })->from;
       first_ += static_cast<std::int64_t>(last) * axis.stride;
       axis.stride = -axis.stride;
       if (axis.places.empty()) {
@@ -122,7 +127,8 @@ class SelectionReader {
       }
     }
     if (axis.count > 1 || !axis.places.empty()) {
-      axes_.push_back({axis.count, static_cast<std::uint64_t>(axis.stride), axis.result_stride, std::move(axis.places)});
+      axes_.push_back(
+          {axis.count, static_cast<std::uint64_t>(axis.stride), axis.result_stride, std::move(axis.places)});
     }
   }
 
@@ -256,9 +262,7 @@ class SelectionReader {
     const std::uint64_t begin = task.from + axis.from(task.begin);
     const std::uint64_t count = axis.from(task.end - 1) - axis.from(task.begin) + spans_[task.level + 1];
     const bool one_run = task.level + 1 == axes_.size() && axis.places.empty() && axis.stride == 1;
-    const auto each_run = [&](auto&& use) {
-      for_each_run(task.level, task.begin, task.end, task.from, task.to, use);
-    };
+    const auto each_run = [&](auto&& use) { for_each_run(task.level, task.begin, task.end, task.from, task.to, use); };
     if (same_ && one_run && axis.result_stride == 1) {
       elements_.read(begin, count, place(task.to + axis.to(task.begin), size_));
       return;

@@ -17,9 +17,9 @@ struct SelectedAxis {
     std::uint64_t to = 0;
   };
   std::uint64_t count = 1;
-  std::int64_t stride = 0;          // from one position of the array to the next, in stored elements
-  std::int64_t result_stride = 0;   // from one place of the result to the next, in elements
-  std::vector<Place> places = {};   // instead of the positions 0, 1, …
+  std::int64_t stride = 0;         // from one position of the array to the next, in stored elements
+  std::int64_t result_stride = 0;  // from one place of the result to the next, in elements
+  std::vector<Place> places = {};  // instead of the positions 0, 1, …
 };
 
 /// Any box of an array, or any choice of its rows.

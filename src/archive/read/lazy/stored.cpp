@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "archive/convert.hpp"
+#include "base/checksum.hpp"
 #include "format/encoded_array.hpp"
 
 namespace stele {
@@ -35,6 +36,17 @@ class PlainElements final : public StoredElements {
     constexpr std::uint64_t pages = 8192;
     constexpr std::uint64_t of_a_block = 65536;  // which is decoded as a whole
     return (bytes_.compressed() ? of_a_block : pages) / dtype().item_size();
+  }
+  std::uint64_t checksum(std::uint64_t count) const override {
+    Xxh3 hash;
+    const std::uint64_t size = count * dtype().item_size();
+    std::vector<std::byte> piece(static_cast<std::size_t>(std::min(size, piece_bytes)));
+    for (std::uint64_t at = 0; at < size; at += piece.size()) {
+      piece.resize(static_cast<std::size_t>(std::min(size - at, piece_bytes)));
+      bytes_.read(at, piece);
+      hash.update(piece);
+    }
+    return hash.digest64();
   }
   const std::byte* memory() const noexcept override {
     return big_endian_ || has_booleans(dtype()) ? nullptr : bytes_.memory();
@@ -133,9 +145,8 @@ StoredBytes::StoredBytes(const Source& source, const Input::Options& options, co
 }
 
 const Decoder::Chunk& StoredBytes::chunk_at(std::uint64_t at) const {
-  return *std::prev(std::upper_bound(chunks_.begin(), chunks_.end(), at, [](std::uint64_t place, const auto& chunk) {
-    return place < chunk.first;
-  }));
+  return *std::prev(std::upper_bound(chunks_.begin(), chunks_.end(), at,
+                                     [](std::uint64_t place, const auto& chunk) { return place < chunk.first; }));
 }
 
 void StoredBytes::read(std::uint64_t at, MutableBytes into) const {
@@ -169,6 +180,19 @@ std::uint64_t StoredBytes::next_cut(std::uint64_t at) const {
 }
 
 // --- StoredElements --------------------------------------------------------------------------------------------------
+
+std::uint64_t StoredElements::checksum(std::uint64_t count) const {
+  Xxh3 hash;
+  std::vector<std::byte> piece;
+  for (std::uint64_t first = 0; first < count;) {
+    const std::uint64_t end = std::min(next_cut(first), count);
+    piece.resize(static_cast<std::size_t>((end - first) * dtype_.item_size()));
+    read(first, end - first, piece.data());
+    hash.update(piece);
+    first = end;
+  }
+  return hash.digest64();
+}
 
 std::unique_ptr<StoredElements> stored_elements(const Source& source, const Input::Options& options,
                                                 const Decoder::ArrayPlace& place) {

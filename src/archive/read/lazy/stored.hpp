@@ -35,7 +35,6 @@ class StoredBytes {
   const std::byte* memory_ = nullptr;
 };
 
-
 /// The elements of an array in stored order. Thread-safe.
 class StoredElements {
  public:
@@ -52,6 +51,8 @@ class StoredElements {
   virtual std::uint64_t next_cut(std::uint64_t first) const = 0;
   /// So many unwanted elements between two wanted ones cost no more than a second read.
   virtual std::uint64_t worth_reading() const noexcept = 0;
+  /// XXH3-64 of all `count` elements, as the directory has it.
+  virtual std::uint64_t checksum(std::uint64_t count) const;
   /// The elements, if they lie in memory as they are; else null.
   virtual const std::byte* memory() const noexcept { return nullptr; }
 
