@@ -42,9 +42,10 @@ struct AnyFieldVisitor {
   std::uint32_t version(std::uint32_t);
 };
 
-/// A specialisation of Visit writes and reads T.
+/// A specialisation of Visit writes T, reads it, or both.
 template <class T>
-concept TraitWritten = requires(OutVisitor& out, const T& value) { Visit<T>::write(out, value); };
+concept TraitWritten = requires(OutVisitor& out, const T& value) { Visit<T>::write(out, value); } ||
+                       requires(InVisitor& in, T& value) { Visit<T>::read(in, value); };
 /// A specialisation of Visit names the fields of T.
 template <class T>
 concept TraitVisited = !TraitWritten<T> && !requires { typename Visit<T>::primary; };
