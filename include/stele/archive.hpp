@@ -160,8 +160,8 @@ GrowingArray<T> MapWriter::grow(std::string_view key, const Shape& row) {
 class Reader {
  public:
   explicit Reader(const Path& path, const LoadOptions& options = {});
-  /// From the current position of the stream, descriptor or Source. Each archive leaves it right after its end; where several
-  /// archives are compressed as one stream, only the last one does.
+  /// From the current position of the stream, descriptor or Source. Each archive leaves it right after its end; where
+  /// several archives are compressed as one stream, only the last one does.
   explicit Reader(std::istream& stream, const LoadOptions& options = {});
   explicit Reader(Descriptor descriptor, const LoadOptions& options = {});
   explicit Reader(Source& source, const LoadOptions& options = {});
@@ -171,9 +171,8 @@ class Reader {
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
 
-  /// Whether another archive follows. On a stream it waits for the first byte or the end, and in compressed data for the
-  /// first block, as that may be empty.
-  /// Throws: what read() throws for damaged data.
+  /// Whether another archive follows. On a stream it waits for the first byte or the end, and in compressed data for
+  /// the first block, as that may be empty. Throws: what read() throws for damaged data.
   bool more();
   /// Reads the next archive.
   /// Throws: Error(truncated) at the end, and what load() throws.
@@ -320,6 +319,7 @@ struct Info {
   std::uint64_t arrays = 0;          // listed ones
   std::uint64_t array_bytes = 0;     // their stored bytes
   std::uint64_t encoded_arrays = 0;  // those stored with a filter, which cannot be mapped
+  std::uint64_t pieced_arrays = 0;   // not among `arrays`: written while they grew, in pieces; cannot be mapped
   std::uint64_t format = 0;
   std::string writer;
   Metadata metadata;

@@ -189,7 +189,8 @@ class Batches {
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept { return at.batches_->over_; }
+    bool at_end() const noexcept { return batches_->over_; }
+    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept { return at.at_end(); }
 
    private:
     Batches* batches_;

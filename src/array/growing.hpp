@@ -20,6 +20,9 @@ class GrowingBuffer {
   ~GrowingBuffer() { std::free(data_); }
 
   std::size_t size() const noexcept { return size_; }
+  /// Makes room for `bytes` in all.
+  /// Throws: Error(limit_exceeded) if there is no memory.
+  void reserve(std::size_t bytes) { resize(std::max(bytes, room_)); }
   /// Appends uninitialised bytes; they are valid until the next call.
   /// Throws: Error(limit_exceeded) if there is no memory.
   MutableBytes add(std::size_t bytes) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "stele/stele.hpp"
+#include "stele/value.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {
@@ -223,14 +224,15 @@ TEST(LazyArray, PartsOfMappedFilesSourcesAndArchivesInLargerFiles) {
 
 TEST(LazyArray, RowsOfAnArrayThatGrewBatchByBatch) {
   const Folder folder;
-  const Array<float, 2> rows = filled<float, 2>({5000, 33});
-  const std::vector<std::int64_t> line(70'001, 5);
+  const Array<float, 2> rows = filled<float, 2>({5000, 133});
+  std::vector<std::int64_t> line(70'001);
+  std::iota(line.begin(), line.end(), -5);
   for (const std::string& codec : test::codecs()) {
     SCOPED_TRACE(codec);
     const std::string path = folder / "grown";
     {
       MapWriter out(path, {.codec = codec});
-      auto features = out.grow<float>("features", {33});
+      auto features = out.grow<float>("features", {133});
       for (std::uint64_t first = 0; first < 5000;) {
         const std::uint64_t last = std::min<std::uint64_t>(5000, first + 1 + first % 700);
         features.append(rows.slice(first, last));
@@ -246,11 +248,27 @@ TEST(LazyArray, RowsOfAnArrayThatGrewBatchByBatch) {
       out.close();
     }
     const File file = open(path);
-    expect_parts<float>(file, "features", rows, 30, 3);
-    expect_parts<double>(file, "features", rows, 10, 4);
-    EXPECT_EQ(file.array("numbers").shape(), Shape{70'001});
+    expect_parts<float>(file, "features", rows, 20, 3);
+    expect_parts<double>(file, "features", rows, 5, 4);
     EXPECT_EQ(file.array("empty").shape(), (Shape{0, 3}));
-    EXPECT_EQ((file.load<Array<float, 2>>("features")), rows);
+    const Entry entry = file.list({.path = "features"})[0];
+    EXPECT_EQ(entry.shape, (Shape{5000, 133}));
+    EXPECT_EQ(entry.bytes, 4U * 5000 * 133);
+    EXPECT_EQ(entry.encoding, codec == "plain" ? "raw" : "pieces");
+    EXPECT_EQ(file.info().pieced_arrays, codec == "plain" ? 0U : 1U);  // the others are small enough to be ordinary
+    file.verify();
+    struct Grown {
+      Array<float, 2> features;
+      std::vector<std::int64_t> numbers;
+      Array<double, 2> empty;
+    };
+    for (const auto& grown : {load<Grown>(path), file.load<Grown>(), from_bytes<Grown>(test::content(path))}) {
+      EXPECT_EQ(grown.features, rows);
+      EXPECT_EQ(grown.numbers, line);
+      EXPECT_EQ(grown.empty.shape()[1], 3U);
+    }
+    save(load<Value>(path), folder / "whole");  // as `stele convert` does
+    EXPECT_EQ(open(folder / "whole").list({.path = "features"})[0].encoding, "raw");
   }
 }
 

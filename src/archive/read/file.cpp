@@ -164,7 +164,9 @@ Parts::Part File::State::part_at(std::string_view path) const {
     }
     return part;
   }
-  const auto offset = all.locate(path);
+  const auto& pieces = tail.directory.pieces;
+  const auto grown = std::find_if(pieces.begin(), pieces.end(), [&](const PiecesEntry& e) { return e.path == path; });
+  const auto offset = grown != pieces.end() ? grown->header : all.locate(path);
   if (!offset) {
     fail(Errc::not_found, "there is no value at this path", {path, {}});
   }
@@ -302,6 +304,7 @@ Info File::info() const {
     info.array_bytes += entry.length;
     info.encoded_arrays += entry.is_raw() ? 0 : 1;
   }
+  info.pieced_arrays = directory.pieces.size();
   info.format = directory.format;
   info.writer = directory.writer;
   info.metadata = directory.metadata;

@@ -260,7 +260,8 @@ void Decoder::skip_data(const ArrayItem& item) {
     return;
   }
   if (!item.definite) {
-    skip_string({Major::bytes, cbor::info_indefinite, 0});
+    ArrayItem passed = item;
+    skip_chunks(passed);
     return;
   }
   if (!is_listed(item)) {
@@ -323,12 +324,7 @@ Decoder::ArrayItem Decoder::skip_array() {
   if (item.definite || item.items) {
     skip_data(item);
   } else {
-    std::uint64_t bytes = 0;
-    for_each_chunk([&](const Head& chunk) {
-      skip_string(chunk);
-      bytes += chunk.value;
-    });
-    finish_rows(item, bytes);
+    skip_chunks(item);
   }
   return item;
 }

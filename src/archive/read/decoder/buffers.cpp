@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "archive/convert.hpp"
 #include "archive/read/decoder/decoder.hpp"
@@ -10,6 +11,7 @@
 #include "array/growing.hpp"
 #include "base/bits.hpp"
 #include "base/bytes.hpp"
+#include "base/checksum.hpp"
 
 namespace stele {
 
@@ -123,14 +125,54 @@ std::string Decoder::read_items(ArrayItem& item) {
 
 /// Calls `use` at the first byte of each chunk of a byte string of indefinite length; it must consume the chunk.
 void Decoder::for_each_chunk(const std::function<void(const Head&)>& use) {
+  const std::uint64_t begin = in_->position();
+  Xxh3 sizes;
   while (in_->peek() != cbor::break_byte) {
     const Head chunk = in_->head();
     if (chunk.major != Major::bytes || chunk.indefinite()) {
       error(Errc::malformed, "a string of indefinite length holds something else than strings");
     }
     use(chunk);
+    sizes.update(std::as_bytes(std::span(&chunk.value, 1)));
   }
   in_->advance(1);
+  if (in_ == &main_) {
+    seen_pieces_.push_back({begin, sizes.digest64()});
+  }
+}
+
+/// What the directory tells of the chunks from `begin` on; null where it does not, or is not known.
+const PiecesEntry* Decoder::listed_pieces(std::uint64_t begin) const noexcept {
+  if (context_.directory == nullptr) {
+    return nullptr;
+  }
+  const auto& all = context_.directory->pieces;
+  const auto entry = std::lower_bound(all.begin(), all.end(), begin,
+                                      [](const PiecesEntry& e, std::uint64_t at) { return e.begin < at; });
+  return entry != all.end() && entry->begin == begin ? &*entry : nullptr;
+}
+
+/// Skips the chunks of an array in pieces, and completes `item`.
+void Decoder::skip_chunks(ArrayItem& item) {
+  std::uint64_t bytes = 0;
+  const PiecesEntry* const listed = in_->hashing() ? nullptr : listed_pieces(in_->position());
+  if (listed != nullptr) {
+    bytes = std::accumulate(listed->sizes.begin(), listed->sizes.end(), std::uint64_t{0});
+    in_->skip(listed->end() - in_->position());
+    if (in_->peek() != cbor::break_byte) {
+      error(Errc::damaged, "the directory contradicts the pieces of the array");
+    }
+    in_->advance(1);
+    if (in_ == &main_) {
+      seen_pieces_.push_back({listed->begin, xxh3_64(std::as_bytes(std::span(listed->sizes)))});
+    }
+  } else {
+    for_each_chunk([&](const Head& chunk) {
+      skip_string(chunk);
+      bytes += chunk.value;
+    });
+  }
+  finish_rows(item, bytes);
 }
 
 /// Sets what follows from the number of bytes, for an array in pieces.
@@ -169,6 +211,11 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
     std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), known->buffer->mutable_data());
   } else {
     GrowingBuffer bytes;
+    if (const PiecesEntry* const listed = listed_pieces(in_->position())) {
+      const std::uint64_t size = std::accumulate(listed->sizes.begin(), listed->sizes.end(), std::uint64_t{0});
+      check_allocation(0, size);
+      bytes.reserve(in_->surely_holds(size) ? static_cast<std::size_t>(size) : 0);
+    }
     for_each_chunk([&](const Head& chunk) {
       std::uint64_t size = chunk.value;
       check_allocation(bytes.size(), size);
@@ -330,13 +377,26 @@ void Decoder::place_item(ArrayItem item, ArrayPlace& place) {
   place.listed = is_listed(item);
   if (!item.definite && !place.whole) {
     std::uint64_t bytes = 0;
-    for_each_chunk([&](const Head& chunk) {
-      if (chunk.value > 0) {
-        place.chunks.push_back({bytes, in_->position(), chunk.value});
+    const auto add = [&](std::uint64_t offset, std::uint64_t size) {
+      if (size > 0) {
+        place.chunks.push_back({bytes, offset, size});
       }
-      skip_string(chunk);
-      bytes += chunk.value;
-    });
+      bytes += size;
+    };
+    if (const PiecesEntry* const listed = listed_pieces(in_->position())) {
+      std::uint64_t at = listed->begin;
+      for (const std::uint64_t size : listed->sizes) {
+        at += cbor::shortest_head_bytes(size);
+        add(at, size);
+        at += size;
+      }
+      in_->skip(at + 1 - in_->position());
+    } else {
+      for_each_chunk([&](const Head& chunk) {
+        add(in_->position(), chunk.value);
+        skip_string(chunk);
+      });
+    }
     finish_rows(item, bytes);
   } else if (item.stored_bytes > 0) {
     place.chunks.push_back({0, item.data_offset, item.stored_bytes});

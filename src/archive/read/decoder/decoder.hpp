@@ -274,6 +274,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::shared_ptr<KnownArray> load_indefinite(ArrayItem& item);
   std::string read_items(ArrayItem& item);
   void for_each_chunk(const std::function<void(const cbor::Head&)>& use);
+  void skip_chunks(ArrayItem& item);
+  const PiecesEntry* listed_pieces(std::uint64_t begin) const noexcept;
   void finish_rows(ArrayItem& item, std::uint64_t bytes);
   std::shared_ptr<KnownArray> load_reference();
   void read_data(const ArrayItem& item, MutableBytes to);
@@ -327,6 +329,11 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool hashed;
   };
   std::vector<Seen> seen_;
+  struct SeenPieces {
+    std::uint64_t begin;
+    std::uint64_t sizes_checksum;
+  };
+  std::vector<SeenPieces> seen_pieces_;
   Directory directory_;
   Trailer trailer_;
 };
