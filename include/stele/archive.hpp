@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "stele/lazy_array.hpp"
 #include "stele/options.hpp"
 #include "stele/walk.hpp"
 
@@ -159,8 +160,8 @@ GrowingArray<T> MapWriter::grow(std::string_view key, const Shape& row) {
 class Reader {
  public:
   explicit Reader(const Path& path, const LoadOptions& options = {});
-  /// From the current position of the stream, descriptor or Source. Each archive leaves it right after its end; where several
-  /// archives are compressed as one stream, only the last one does.
+  /// From the current position of the stream, descriptor or Source. Each archive leaves it right after its end; where
+  /// several archives are compressed as one stream, only the last one does.
   explicit Reader(std::istream& stream, const LoadOptions& options = {});
   explicit Reader(Descriptor descriptor, const LoadOptions& options = {});
   explicit Reader(Source& source, const LoadOptions& options = {});
@@ -170,9 +171,8 @@ class Reader {
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
 
-  /// Whether another archive follows. On a stream it waits for the first byte or the end, and in compressed data for the
-  /// first block, as that may be empty.
-  /// Throws: what read() throws for damaged data.
+  /// Whether another archive follows. On a stream it waits for the first byte or the end, and in compressed data for
+  /// the first block, as that may be empty. Throws: what read() throws for damaged data.
   bool more();
   /// Reads the next archive.
   /// Throws: Error(truncated) at the end, and what load() throws.
@@ -319,6 +319,7 @@ struct Info {
   std::uint64_t arrays = 0;          // listed ones
   std::uint64_t array_bytes = 0;     // their stored bytes
   std::uint64_t encoded_arrays = 0;  // those stored with a filter, which cannot be mapped
+  std::uint64_t pieced_arrays = 0;   // not among `arrays`: written while they grew, in pieces; cannot be mapped
   std::uint64_t format = 0;
   std::string writer;
   Metadata metadata;
@@ -345,6 +346,16 @@ class File {
     read_whole(part->visitor(), value, [&] { part->finish(); });
     return value;
   }
+  /// The array at a path, of which parts are read later. Reads its type, shape and place.
+  /// Throws: Error(not_found), Error(type_mismatch) for another value, type or rank, and what load() throws.
+  template <class T, std::size_t Rank>
+  LazyArray<T, Rank> array(std::string_view path = {}) const {
+    Array<T, Rank> none;
+    walk::BufferTarget<T, Rank> wanted(none);
+    return LazyArray<T, Rank>(find_array(path, &wanted));
+  }
+  /// The same for any type and rank.
+  AnyLazyArray array(std::string_view path = {}) const { return find_array(path, nullptr); }
   bool contains(std::string_view path) const;
   /// The value at a path and the values below it, in the order of the file; arrays are not read.
   std::vector<Entry> list(const ListOptions& options = {}) const;
@@ -367,9 +378,10 @@ class File {
     virtual void finish() = 0;
   };
   struct State;
-  explicit File(std::unique_ptr<State> state);
+  explicit File(std::shared_ptr<State> state);
   std::unique_ptr<Part> find(std::string_view path) const;
-  std::unique_ptr<State> state_;
+  AnyLazyArray find_array(std::string_view path, ArrayTarget* wanted) const;
+  std::shared_ptr<State> state_;
 };
 
 /// Opens an archive: reads only the trailer and the directory. Takes microseconds, whatever the size of its arrays.

@@ -44,6 +44,11 @@ constexpr std::byte first_byte(Major major, std::uint8_t info) noexcept {
   return static_cast<std::byte>(static_cast<unsigned>(major) << 5 | info);
 }
 
+/// The bytes of a head in its shortest form.
+constexpr std::size_t shortest_head_bytes(std::uint64_t value) noexcept {
+  return value < info_8 ? 1 : value <= 0xff ? 2 : value <= 0xffff ? 3 : value <= 0xffffffff ? 5 : 9;
+}
+
 /// Writes a head in its shortest form, at most max_head bytes; returns the end.
 inline std::byte* put_head(std::byte* to, Major major, std::uint64_t value) noexcept {
   if (value < info_8) {

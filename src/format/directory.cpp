@@ -125,16 +125,43 @@ void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
   }
 }
 
+void check_pieces(const std::vector<PiecesEntry>& pieces, std::uint64_t limit) {
+  std::uint64_t end = frozen::label.size();
+  for (const PiecesEntry& entry : pieces) {
+    const auto refuse = [&] {
+      fail(Errc::damaged, "the directory lists an array in pieces outside its place", {entry.path, entry.begin});
+    };
+    if (entry.header < end || entry.header >= entry.begin || entry.begin > limit) {
+      refuse();
+    }
+    end = entry.begin;
+    for (const std::uint64_t size : entry.sizes) {
+      if (size == 0 || size > limit - end || limit - end - size < cbor::max_head) {
+        refuse();
+      }
+      end += cbor::shortest_head_bytes(size) + size;
+    }
+  }
+}
+
 }  // namespace
+
+std::uint64_t PiecesEntry::end() const noexcept {
+  std::uint64_t at = begin;
+  for (const std::uint64_t size : sizes) {
+    at += cbor::shortest_head_bytes(size) + size;
+  }
+  return at;
+}
 
 std::vector<std::byte> encode_directory(const Directory& directory) {
   std::vector<std::byte> bytes;
   bytes.reserve(256);  // enough for most
   Builder out(bytes);
   const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
-  out.map(2 + present(directory.arrays) + present(directory.nodes) + present(directory.steps) +
-          present(directory.records) + present(directory.shared) + present(directory.deferred) +
-          present(directory.segments) + present(directory.metadata));
+  out.map(2 + present(directory.arrays) + present(directory.pieces) + present(directory.nodes) +
+          present(directory.steps) + present(directory.records) + present(directory.shared) +
+          present(directory.deferred) + present(directory.segments) + present(directory.metadata));
   out.text("format");
   out.natural(directory.format);
   out.text("writer");
@@ -155,6 +182,16 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
     out.natural(entry.offset);
     out.natural(entry.length);
     out.wide(Major::natural, entry.checksum);
+  });
+  put_list(out, "pieces", directory.pieces, [&](const PiecesEntry& entry) {
+    out.array(4);
+    out.text(entry.path);
+    out.natural(entry.header);
+    out.natural(entry.begin);
+    out.array(entry.sizes.size());
+    for (const std::uint64_t size : entry.sizes) {
+      out.natural(size);
+    }
   });
   put_list(out, "nodes", directory.nodes, [&](const NodeEntry& entry) {
     out.array(3);
@@ -222,6 +259,16 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
       directory.writer = in.text();
     } else if (key == "arrays") {
       directory.arrays = get_list<ArrayEntry>(in, 8, [&](ArrayEntry& entry) { get_array(in, entry); });
+    } else if (key == "pieces") {
+      directory.pieces = get_list<PiecesEntry>(in, 4, [&](PiecesEntry& entry) {
+        entry.path = in.text();
+        entry.header = in.natural();
+        entry.begin = in.natural();
+        const std::uint64_t sizes = in.array();
+        for (std::uint64_t k = 0; k < sizes; ++k) {
+          entry.sizes.push_back(in.natural());
+        }
+      });
     } else if (key == "nodes") {
       directory.nodes = get_list<NodeEntry>(in, 3, [&](NodeEntry& entry) {
         entry.path = in.text();
@@ -291,6 +338,7 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
                                 std::to_string(format_version));
   }
   check_arrays(directory.arrays, offset);
+  check_pieces(directory.pieces, offset);
   return directory;
 }
 

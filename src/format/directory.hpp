@@ -28,6 +28,17 @@ struct ArrayEntry {
   bool is_raw() const noexcept { return encoding.empty(); }
 };
 
+/// An array that was written while it grew, in pieces: chunks of a byte string of indefinite length.
+struct PiecesEntry {
+  std::string path;
+  std::uint64_t header = 0;          // offset of the array's first tag
+  std::uint64_t begin = 0;           // offset of the first chunk's head
+  std::vector<std::uint64_t> sizes;  // bytes of each chunk; none is 0
+
+  /// The offset after the last chunk.
+  std::uint64_t end() const noexcept;
+};
+
 /// Another value of more than 64 KiB.
 struct NodeEntry {
   std::string path;
@@ -72,7 +83,8 @@ struct SegmentEntry {
 struct Directory {
   std::uint64_t format = 0;
   std::string writer;
-  std::vector<ArrayEntry> arrays;  // ordered by offset
+  std::vector<ArrayEntry> arrays;   // ordered by offset
+  std::vector<PiecesEntry> pieces;  // ordered by offset
   std::vector<NodeEntry> nodes;
   std::vector<StepEntry> steps;
   std::vector<RecordEntry> records;

@@ -445,6 +445,23 @@ class Extract(Case):
         self.fails(2, "extract", "model.stele", "epoch", "--raw", "-o", "epoch.bin", says="epoch: --raw is for")
         self.assertFalse(os.path.exists("epoch.bin"))
 
+    def test_parts_of_arrays_by_numpys_indices(self):
+        for name in ["model.stele", "model.stele.gz"]:
+            for text in ["0", "-1", "3:7", ":", "::2", "::-1", "5:1:-2", "-3:", ":-1000", "1000:", "...", "2:5, 1", "..., 1:3",
+                         "-2, ::-3", ":, 0", "5, -7"]:
+                expected = eval(f"WEIGHTS[{text}]")
+                out = self.ok("extract", name, f"layers/0/weights[{text}]", "--raw", "-o", "-").out
+                self.assertEqual(out, expected.tobytes(), text)
+                self.ok("extract", name, f"layers/0/weights[{text}]", "-o", "part.stele")
+                self.assertEqual(self.ok("ls", "part.stele", "--json").json["entries"][0].get("shape", []),
+                                 list(expected.shape), text)
+        self.assertIn("float", self.ok("show", "model.stele", "layers/0/weights[1:3]").text)
+        self.fails(2, "show", "model.stele", "layers/0/weights[1.5]", says='"1.5" is not an index')
+        self.fails(2, "show", "model.stele", "layers/0/weights[1:2:0]", says="a step of 0")
+        self.fails(2, "show", "model.stele", "layers/0/weights[1,2,3,4]", says="4 indices")
+        self.fails(2, "show", "model.stele", "layers/0/weights[100000]", says="index 100000 on an axis of")
+        self.fails(1, "show", "model.stele", "nothing[1]", says="nothing: expected an array")
+
     def test_damaged_array_leaves_no_file(self):
         data = bytearray(PLAIN)
         data[data.index(WEIGHTS.tobytes()) + 5] ^= 128

@@ -19,6 +19,20 @@ LoadOptions limited(Verify verify) {
   return {.verify = verify, .limits = {.depth = 100, .allocation = std::uint64_t{64} << 20}};
 }
 
+/// A lazy array has the elements that loading has, as a whole and in parts.
+void read_lazily(const File& file, const std::string& path) {
+  const AnyLazyArray lazy = file.array(path);
+  const AnyArray whole = lazy.read({});
+  const Range first_of_each[] = {{0, Range::rest, 2}};
+  (void)lazy.read(std::span(first_of_each).first(lazy.shape().rank() > 0 ? 1 : 0));
+  std::optional<Value> loaded;
+  succeeds([&] { loaded = file.load<Value>(path); });
+  while (loaded && (loaded->is(ValueKind::typed) || loaded->is(ValueKind::shared))) {
+    loaded = Value(loaded->content());
+  }
+  require(!loaded || !loaded->is_array() || loaded->array() == whole);
+}
+
 void read_parts(Bytes bytes, Verify verify) {
   const File file = open(memory_source(bytes), limited(verify));
   (void)file.info();
@@ -29,6 +43,9 @@ void read_parts(Bytes bytes, Verify verify) {
     succeeds([&] { (void)file.contains(entry.path); });
     succeeds([&] { (void)file.load<Value>(entry.path); });
     succeeds([&] { (void)file.load<std::vector<float>>(entry.path); });
+    if (entry.kind == Kind::array) {
+      succeeds([&] { read_lazily(file, entry.path); });
+    }
     if (++count == 50) {
       break;
     }

@@ -3,12 +3,16 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "archive/read/lazy/lazy_array.hpp"
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
+#include "archive/value/any_array.hpp"
 #include "base/naming.hpp"
 #include "base/process.hpp"
+#include "base/threads.hpp"
 #include "format/path.hpp"
+#include "format/typed_array.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
@@ -121,6 +125,19 @@ struct File::State {
     parts.context = opened.context(&tail);
   }
 
+  /// The checksum of the listed array whose elements are at `offset`.
+  std::uint64_t checksum_at(std::uint64_t offset) const {
+    const auto& all = tail.directory.arrays;
+    const auto entry = std::lower_bound(all.begin(), all.end(), offset,
+                                        [](const ArrayEntry& e, std::uint64_t at) { return e.offset < at; });
+    if (entry == all.end() || entry->offset != offset) {
+      fail(Errc::damaged, "the directory does not list the array", {.offset = offset});
+    }
+    return entry->checksum;
+  }
+  /// A decoder that stands at the value at `path`.
+  Parts::Part part_at(std::string_view path) const;
+
   const ArrayEntry* listed(std::string_view path) const {
     const std::lock_guard lock(mutex);
     if (arrays.empty()) {
@@ -133,10 +150,28 @@ struct File::State {
   }
 };
 
-File::File(std::unique_ptr<State> state) : state_(std::move(state)) {}
+File::File(std::shared_ptr<State> state) : state_(std::move(state)) {}
 File::~File() = default;
 File::File(File&&) noexcept = default;
 File& File::operator=(File&&) noexcept = default;
+
+Parts::Part File::State::part_at(std::string_view path) const {
+  const Parts all(*opened.source, parts);
+  if (const ArrayEntry* entry = path.empty() ? nullptr : listed(path)) {
+    Parts::Part part = all.at(entry->is_raw() ? entry->offset : entry->header, path);
+    if (entry->is_raw()) {
+      part.decoder->begin_listed(*entry);
+    }
+    return part;
+  }
+  const auto& pieces = tail.directory.pieces;
+  const auto grown = std::find_if(pieces.begin(), pieces.end(), [&](const PiecesEntry& e) { return e.path == path; });
+  const auto offset = grown != pieces.end() ? grown->header : all.locate(path);
+  if (!offset) {
+    fail(Errc::not_found, "there is no value at this path", {path, {}});
+  }
+  return all.at(*offset, path);
+}
 
 std::unique_ptr<File::Part> File::find(std::string_view path) const {
   class Found final : public Part {
@@ -148,22 +183,59 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     Parts::Part part_;
   };
+  return naming(state_->opened.name, [&] { return std::make_unique<Found>(state_->part_at(path)); }, path);
+}
+
+AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const {
+  const auto find = [&](Decoder& decoder) {
+    Decoder::ArrayPlace place = decoder.place_array();
+    auto array = std::make_shared<AnyLazyArray::State>();
+    if (place.whole) {
+      const Parts::Part again = state_->part_at(path);
+      AnyTarget target;
+      again.decoder->array(target);
+      const ArrayView& view = target.view();
+      const auto size = static_cast<std::int64_t>(view.dtype.item_size());
+      array->dtype = view.dtype;
+      array->shape = view.shape;
+      array->order = stored_order(view);
+      array->encoding = place.view ? "view" : "pieces";
+      array->elements = elements_in_memory(view.dtype, target.buffer());
+      array->first = static_cast<std::uint64_t>((view.data - target.buffer()->data()) / size);
+      std::transform(view.strides, view.strides + view.shape.rank(), array->strides,
+                     [&](std::int64_t stride) { return stride / size; });
+    } else {
+      array->dtype = place.item.header.dtype;
+      array->shape = place.shape;
+      array->order = place.view ? Order::row_major : place.item.header.order;
+      array->encoding = place.item.encoding_name(place.view);
+      array->elements = stored_elements(*state_->opened.source, state_->parts.input, place);
+      array->first = place.first;
+      if (place.listed && state_->opened.options.verify == Verify::full) {
+        array->checksum = state_->checksum_at(place.item.data_offset);
+        array->offset = place.item.data_offset;
+        array->stored_count = place.item.header.shape.count();
+      }
+      std::copy_n(place.strides, place.shape.rank(), array->strides);
+    }
+    if (wanted != nullptr) {
+      decoder.check_type({array->dtype, array->shape, array->order}, *wanted);
+    }
+    array->file = state_;
+    array->file_name = state_->opened.name;
+    array->path = path;
+    array->limits = state_->opened.options.limits;
+    array->threads = thread_count(state_->opened.options.threads);
+    return AnyLazyArray(std::move(array));
+  };
   return naming(
       state_->opened.name,
-      [&]() -> std::unique_ptr<Part> {
-        const Parts parts(*state_->opened.source, state_->parts);
-        if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
-          Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
-          if (entry->is_raw()) {
-            part.decoder->begin_listed(*entry);
-          }
-          return std::make_unique<Found>(std::move(part));
+      [&] {
+        const Parts::Part part = state_->part_at(path);
+        if (const auto target = part.decoder->target()) {
+          return find(*Parts(*state_->opened.source, state_->parts).at(*target, path).decoder);
         }
-        const auto offset = parts.locate(path);
-        if (!offset) {
-          fail(Errc::not_found, "there is no value at this path", {path, {}});
-        }
-        return std::make_unique<Found>(parts.at(*offset, path));
+        return find(*part.decoder);
       },
       path);
 }
@@ -232,6 +304,7 @@ Info File::info() const {
     info.array_bytes += entry.length;
     info.encoded_arrays += entry.is_raw() ? 0 : 1;
   }
+  info.pieced_arrays = directory.pieces.size();
   info.format = directory.format;
   info.writer = directory.writer;
   info.metadata = directory.metadata;
@@ -256,14 +329,14 @@ void File::flush() {
 }
 
 File open(const Path& path, const LoadOptions& options) {
-  return File(std::make_unique<File::State>(open_path(path, options, Loading::parts)));
+  return File(std::make_shared<File::State>(open_path(path, options, Loading::parts)));
 }
 
 File open(std::unique_ptr<Source> source, const LoadOptions& options) {
   if (options.map != MapMode::none) {
     fail(Errc::not_mappable, "a source cannot be mapped; open the file by its path");
   }
-  return File(std::make_unique<File::State>(open_source(std::move(source), options, Loading::parts)));
+  return File(std::make_shared<File::State>(open_source(std::move(source), options, Loading::parts)));
 }
 
 }  // namespace stele

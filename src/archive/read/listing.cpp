@@ -75,10 +75,7 @@ class Lister {
     entry.dtype = item.header.dtype;
     entry.shape = item.header.shape;
     entry.order = item.header.order;
-    entry.encoding = item.view                  ? "view"
-                     : !item.definite           ? "pieces"
-                     : item.encoding != nullptr ? item.encoding->name()
-                                                : "raw";
+    entry.encoding = item.encoding_name(item.view);
     entry.bytes = item.view ? item.bytes : item.stored_bytes;
     entry.offset = item.data_offset;
     entry.mappable = item.mappable;

@@ -19,7 +19,8 @@ using cbor::Major;
 
 namespace {
 
-constexpr std::uint64_t fewest_packed = 16;  // fewer bools take less space as bytes
+constexpr std::size_t chunk_bytes = std::size_t{1} << 20;  // of an array in pieces
+constexpr std::uint64_t fewest_packed = 16;                // fewer bools take less space as bytes
 
 }  // namespace
 
@@ -217,24 +218,15 @@ void Encoder::begin_growing(const DType& dtype, const Shape& row) {
   if (growing_->row_bytes == 0) {
     fail(Errc::invalid_argument, "a growing array whose rows have no bytes", {path(), out_.position()});
   }
-  if (growing_->patchable) {
-    return;
+}
+
+/// The array's extents with `rows` rows.
+Shape Encoder::grown_shape(std::uint64_t rows) const {
+  Shape shape{rows};
+  for (const std::uint64_t extent : growing_->row) {
+    shape.push_back(extent);
   }
-  const std::uint64_t before = out_.position();
-  Shape none = row;
-  array_header(dtype, {0}, Order::row_major, 0, false, false);
-  scratch_.pop_back();  // removes the head of the empty byte string
-  if (row.rank() > 0) {
-    out_.head(Major::tag, frozen::tag_growing_rows);
-    out_.head(Major::array, 2);
-    out_.head(Major::array, row.rank());
-    for (const std::uint64_t extent : none) {
-      out_.head(Major::natural, extent);
-    }
-  }
-  out_.structure(scratch_);
-  out_.byte(cbor::first_byte(Major::bytes, cbor::info_indefinite));
-  growing_->header_at = before;
+  return shape;
 }
 
 void Encoder::growing_rows(const ArrayView& rows) {
@@ -246,24 +238,22 @@ void Encoder::growing_rows(const ArrayView& rows) {
              growing.row.text(),
          {path(), out_.position()});
   }
-  const std::uint64_t bytes = rows.byte_count();
-  if (bytes == 0) {
-    return;
-  }
   std::vector<std::byte> gathered;
-  if (!growing.patchable) {
-    out_.head(Major::bytes, bytes);
-    for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) { out_.structure(piece); });
-    growing.bytes += bytes;
+  for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) {
+    growing.bytes += piece.size();
+    growing.patchable ? put_rows(piece) : put_chunks(piece);
+  });
+}
+
+/// The elements of an array whose header is filled in at its end.
+void Encoder::put_rows(Bytes piece) {
+  Growing& growing = *growing_;
+  if (!growing.started && growing.bytes < frozen::listed_array_bytes) {
+    growing.small.insert(growing.small.end(), piece.begin(), piece.end());
     return;
   }
-  if (!growing.started && growing.bytes + bytes >= frozen::listed_array_bytes) {
-    // It will be a listed array: write a header of fixed size now and its numbers at the end.
-    Shape shape{0};
-    for (const std::uint64_t extent : growing.row) {
-      shape.push_back(extent);
-    }
-    array_header(growing.dtype, shape, Order::row_major, 0, false, true);
+  if (!growing.started) {  // a listed array: its header has a fixed size
+    array_header(growing.dtype, grown_shape(0), Order::row_major, 0, false, true);
     std::vector<std::byte> padding;
     cbor::Builder pad(padding);
     put_padding(pad, padding_before(out_.position(), scratch_.size()));
@@ -275,40 +265,77 @@ void Encoder::growing_rows(const ArrayView& rows) {
     out_.begin_payload();
     out_.payload_piece(growing.small);
   }
-  for_each_piece(rows, Order::row_major, gathered, [&](Bytes piece) {
-    if (growing.started) {
-      out_.payload_piece(piece);
-    } else {
-      growing.small.insert(growing.small.end(), piece.begin(), piece.end());
+  out_.payload_piece(piece);
+}
+
+/// The elements of an array whose header cannot be changed: chunks of one size, so that none is small.
+void Encoder::put_chunks(Bytes piece) {
+  std::vector<std::byte>& pending = growing_->small;
+  while (!piece.empty()) {
+    if (pending.empty() && piece.size() >= chunk_bytes) {
+      put_chunk(piece.first(chunk_bytes));
+      piece = piece.subspan(chunk_bytes);
+      continue;
     }
-  });
-  growing.bytes += bytes;
+    const std::size_t count = std::min(piece.size(), chunk_bytes - pending.size());
+    pending.insert(pending.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(count));
+    piece = piece.subspan(count);
+    if (pending.size() == chunk_bytes) {
+      put_chunk(pending);
+      pending.clear();
+    }
+  }
+}
+
+void Encoder::put_chunk(Bytes chunk) {
+  Growing& growing = *growing_;
+  if (!growing.started) {
+    growing.pieces.path = path();
+    growing.pieces.header = out_.position();
+    if (growing.row.rank() > 0) {
+      out_.head(Major::tag, frozen::tag_growing_rows);
+      out_.head(Major::array, 2);
+      out_.head(Major::array, growing.row.rank());
+      for (const std::uint64_t extent : growing.row) {
+        out_.head(Major::natural, extent);
+      }
+    }
+    array_header(growing.dtype, {0}, Order::row_major, 0, false, false);
+    scratch_.pop_back();  // removes the head of the empty byte string
+    out_.structure(scratch_);
+    out_.byte(cbor::first_byte(Major::bytes, cbor::info_indefinite));
+    growing.pieces.begin = out_.position();
+    growing.started = true;
+  }
+  out_.head(Major::bytes, chunk.size());
+  out_.structure(chunk);
+  growing.pieces.sizes.push_back(chunk.size());
 }
 
 void Encoder::end_growing() {
-  const std::unique_ptr<Growing> growing = std::move(growing_);
-  if (!growing->patchable) {
+  Growing& growing = *growing_;
+  const Shape shape = grown_shape(growing.bytes / growing.row_bytes);
+  if (!growing.started) {
+    array_body(ArrayView(growing.dtype, growing.small.data(), shape, Order::row_major), false);
+  } else if (growing.patchable) {
+    ArrayEntry entry;
+    entry.path = path();
+    entry.dtype = growing.dtype;
+    entry.shape = shape;
+    entry.offset = growing.data_at;
+    entry.length = growing.bytes;
+    entry.checksum = out_.end_payload();
+    directory_.arrays.push_back(std::move(entry));
+    array_header(growing.dtype, shape, Order::row_major, growing.bytes, false, true);
+    out_.fill(growing.header_at, scratch_);
+  } else {
+    if (!growing.small.empty()) {
+      put_chunk(growing.small);
+    }
     out_.byte(cbor::break_byte);
-    return;
+    directory_.pieces.push_back(std::move(growing.pieces));
   }
-  Shape shape{growing->bytes / growing->row_bytes};
-  for (const std::uint64_t extent : growing->row) {
-    shape.push_back(extent);
-  }
-  if (!growing->started) {
-    array_body(ArrayView(growing->dtype, growing->small.data(), shape, Order::row_major), false);
-    return;
-  }
-  ArrayEntry entry;
-  entry.path = path();
-  entry.dtype = growing->dtype;
-  entry.shape = shape;
-  entry.offset = growing->data_at;
-  entry.length = growing->bytes;
-  entry.checksum = out_.end_payload();
-  directory_.arrays.push_back(std::move(entry));
-  array_header(growing->dtype, shape, Order::row_major, growing->bytes, false, true);
-  out_.fill(growing->header_at, scratch_);
+  growing_.reset();
 }
 
 }  // namespace stele

@@ -150,6 +150,11 @@ class Encoder final : public OutVisitor {
   /// Writes the encoded bytes; returns the XXH3-64 of the elements.
   std::uint64_t encoded_payload(const Encoding& encoding, const ArrayView& value, Order order);
 
+  Shape grown_shape(std::uint64_t rows) const;
+  void put_rows(Bytes piece);
+  void put_chunks(Bytes piece);
+  void put_chunk(Bytes chunk);
+
   Output out_;
   Sink& sink_;
   ItemSink* item_sink_;  // the same, if it is one

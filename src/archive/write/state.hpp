@@ -12,11 +12,12 @@ struct Encoder::Growing {
   std::uint64_t row_bytes = 0;
   std::uint64_t bytes = 0;
   bool patchable = false;
-  bool started = false;  // the header was written to the Sink
+  bool started = false;  // the header was written
   std::uint64_t header_at = 0;
   std::size_t header_size = 0;
   std::uint64_t data_at = 0;
-  std::vector<std::byte> small;  // used while everything fits below the size of a listed array
+  std::vector<std::byte> small;  // patchable: all bytes so far, if too few for a listed array; otherwise of a chunk
+  PiecesEntry pieces;            // not patchable
 };
 
 }  // namespace stele

@@ -59,14 +59,15 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
   return passed;
 }
 
-/// Whether a file is one archive with encoded arrays.
-bool has_encoded_arrays(const std::string& file) {
+/// Whether a file is one archive with arrays that are not stored as they are in memory.
+bool has_unmappable_arrays(const std::string& file) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(file, ignored)) {
     return false;
   }
   try {
-    return open(file).info().encoded_arrays > 0;
+    const Info info = open(file).info();
+    return info.encoded_arrays + info.pieced_arrays > 0;
   } catch (const Error&) {  // copying it will report the error, if any
     return false;
   }
@@ -78,7 +79,7 @@ int convert(const ConvertOptions& options) {
   const Codecs codecs;
   const Codec* codec = choose_codec(codecs, options.codec, options.output, options.level);
   ConvertOptions chosen = options;
-  if (codec == nullptr && options.filter.empty() && has_encoded_arrays(options.input)) {
+  if (codec == nullptr && options.filter.empty() && has_unmappable_arrays(options.input)) {
     chosen.filter = "none";  // plain files are for mapping
   }
   Output output(options.output, options.sync, options.in_place, options.json);

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/archive/indexed.hpp"
 #include "cli/commands.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
@@ -66,7 +67,7 @@ int extract(const ExtractOptions& options) {
   const File file = open_archive(
       options.file,
       {.map = MapMode::read_only, .verify = Verify::full, .threads = options.threads, .offset = options.offset});
-  const auto value = file.load<Value>(options.path);
+  const Value value = load_indexed(file, options.path);
   const Codecs codecs;
   const Codec* codec = options.raw ? nullptr : choose_codec(codecs, options.codec, options.output, options.level);
   Output output(options.output, options.sync, options.in_place, options.json);

@@ -48,6 +48,9 @@ void print_info(const std::string& file, const Info& info) {
   if (info.encoded_arrays > 0) {
     table.add({"encoded", std::to_string(info.encoded_arrays) + " of them, by a filter"});
   }
+  if (info.pieced_arrays > 0) {
+    table.add({"in pieces", std::to_string(info.pieced_arrays) + " arrays that grew while they were written"});
+  }
   std::string text = table.text();
   if (!info.metadata.empty()) {
     Table metadata;
@@ -79,6 +82,7 @@ int info(const InfoOptions& options) {
   document["arrays"] = info.arrays;
   document["array_bytes"] = info.array_bytes;
   document["encoded_arrays"] = info.encoded_arrays;
+  document["pieced_arrays"] = info.pieced_arrays;
   auto& metadata = document["metadata"] = nlohmann::ordered_json::object();
   for (const auto& [key, value] : info.metadata) {
     metadata[key] = value.is_text()      ? nlohmann::ordered_json(value.text())

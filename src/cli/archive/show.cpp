@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "cli/archive/indexed.hpp"
 #include "cli/commands.hpp"
 #include "cli/format.hpp"
 #include "cli/input.hpp"
@@ -46,7 +47,7 @@ int show(const ShowOptions& options) {
   const File file = open_archive(
       options.file,
       {.map = MapMode::read_only, .verify = options.verify, .threads = options.threads, .offset = options.offset});
-  print(show_text(file.load<Value>(options.path), options) + "\n");
+  print(show_text(load_indexed(file, options.path), options) + "\n");
   return exit_fine;
 }
 

@@ -260,7 +260,8 @@ void Decoder::skip_data(const ArrayItem& item) {
     return;
   }
   if (!item.definite) {
-    skip_string({Major::bytes, cbor::info_indefinite, 0});
+    ArrayItem passed = item;
+    skip_chunks(passed);
     return;
   }
   if (!is_listed(item)) {
@@ -309,7 +310,7 @@ void Decoder::check_booleans(const DType& dtype, const std::byte* elements, std:
 Decoder::ArrayItem Decoder::skip_array() {
   kind();
   if (next_is_tag(frozen::tag_array_view) || next_is_reference()) {
-    const std::shared_ptr<KnownArray> known = next_is_tag(frozen::tag_array_view) ? read_view() : load_reference();
+    const std::shared_ptr<KnownArray> known = next_is_tag(frozen::tag_array_view) ? load_view() : load_reference();
     ArrayItem item;
     item.header = {known->view.dtype, known->view.shape, Order::row_major};
     item.bytes = known->view.byte_count();
@@ -320,7 +321,11 @@ Decoder::ArrayItem Decoder::skip_array() {
   }
   ArrayItem item = read_array_header();
   item.mappable = is_listed(item) && is_as_in_memory(item);
-  skip_data(item);
+  if (item.definite || item.items) {
+    skip_data(item);
+  } else {
+    skip_chunks(item);
+  }
   return item;
 }
 
@@ -354,7 +359,7 @@ void Decoder::array(ArrayTarget& target) {
   } else if (next_is_reference()) {
     deliver_known(*load_reference(), target);
   } else if (next_is_tag(frozen::tag_array_view)) {
-    deliver_known(*read_view(), target);
+    deliver_known(*load_view(), target);
   } else {
     ArrayItem item = read_array_header();
     deliver(item, target);

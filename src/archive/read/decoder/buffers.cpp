@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "archive/convert.hpp"
 #include "archive/read/decoder/decoder.hpp"
 #include "archive/read/decoder/state.hpp"
 #include "archive/value/any_array.hpp"
+#include "array/growing.hpp"
+#include "base/bits.hpp"
 #include "base/bytes.hpp"
+#include "base/checksum.hpp"
 
 namespace stele {
 
@@ -119,43 +123,113 @@ std::string Decoder::read_items(ArrayItem& item) {
   return bytes;
 }
 
-std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
-  std::string bytes;
-  if (item.items) {
-    bytes = read_items(item);
-  } else {
-    read_text({Major::bytes, cbor::info_indefinite, 0}, bytes);
-  }
-  const std::uint64_t size = item.header.dtype.item_size();
-  if (item.growing) {
-    std::uint64_t row = size;
-    for (const std::uint64_t extent : item.header.shape) {
-      row = checked_multiply(row, extent).value_or(0);
+/// Calls `use` at the first byte of each chunk of a byte string of indefinite length; it must consume the chunk.
+void Decoder::for_each_chunk(const std::function<void(const Head&)>& use) {
+  const std::uint64_t begin = in_->position();
+  Xxh3 sizes;
+  while (in_->peek() != cbor::break_byte) {
+    const Head chunk = in_->head();
+    if (chunk.major != Major::bytes || chunk.indefinite()) {
+      error(Errc::malformed, "a string of indefinite length holds something else than strings");
     }
-    if (row == 0 || bytes.size() % row != 0) {
+    use(chunk);
+    sizes.update(std::as_bytes(std::span(&chunk.value, 1)));
+  }
+  in_->advance(1);
+  if (in_ == &main_) {
+    seen_pieces_.push_back({begin, sizes.digest64()});
+  }
+}
+
+/// What the directory tells of the chunks from `begin` on; null where it does not, or is not known.
+const PiecesEntry* Decoder::listed_pieces(std::uint64_t begin) const noexcept {
+  if (context_.directory == nullptr) {
+    return nullptr;
+  }
+  const auto& all = context_.directory->pieces;
+  const auto entry = std::lower_bound(all.begin(), all.end(), begin,
+                                      [](const PiecesEntry& e, std::uint64_t at) { return e.begin < at; });
+  return entry != all.end() && entry->begin == begin ? &*entry : nullptr;
+}
+
+/// Skips the chunks of an array in pieces, and completes `item`.
+void Decoder::skip_chunks(ArrayItem& item) {
+  std::uint64_t bytes = 0;
+  const PiecesEntry* const listed = in_->hashing() ? nullptr : listed_pieces(in_->position());
+  if (listed != nullptr) {
+    bytes = std::accumulate(listed->sizes.begin(), listed->sizes.end(), std::uint64_t{0});
+    in_->skip(listed->end() - in_->position());
+    if (in_->peek() != cbor::break_byte) {
+      error(Errc::damaged, "the directory contradicts the pieces of the array");
+    }
+    in_->advance(1);
+    if (in_ == &main_) {
+      seen_pieces_.push_back({listed->begin, xxh3_64(std::as_bytes(std::span(listed->sizes)))});
+    }
+  } else {
+    for_each_chunk([&](const Head& chunk) {
+      skip_string(chunk);
+      bytes += chunk.value;
+    });
+  }
+  finish_rows(item, bytes);
+}
+
+/// Sets what follows from the number of bytes, for an array in pieces.
+void Decoder::finish_rows(ArrayItem& item, std::uint64_t bytes) {
+  const auto multiply = [](std::uint64_t a, std::uint64_t b) {
+    return checked_multiply(a, b).value_or(~std::uint64_t{0});
+  };
+  std::uint64_t expected = item.header.dtype.item_size();
+  for (const std::uint64_t extent : item.header.shape) {
+    expected = multiply(expected, extent);
+  }
+  if (item.growing) {
+    if (expected == 0 || bytes % expected != 0) {
       error(Errc::malformed, "the bytes of an array are no whole number of rows");
     }
-    Shape shape{bytes.size() / row};
+    Shape shape{bytes / expected};
     for (const std::uint64_t extent : item.header.shape) {
       shape.push_back(extent);
     }
     item.header.shape = shape;
     item.growing = false;
-  }
-  auto known = std::make_shared<KnownArray>();
-  std::uint64_t expected = size;
-  for (const std::uint64_t extent : item.header.shape) {
-    expected = checked_multiply(expected, extent).value_or(~std::uint64_t{0});
-  }
-  if (expected != bytes.size()) {
+  } else if (expected != bytes) {
     error(Errc::malformed, "an array " + item.header.dtype.name() + item.header.shape.text() + " of " +
-                               std::to_string(bytes.size()) + " bytes");
+                               std::to_string(bytes) + " bytes");
   }
-  refuse_copy(bytes.size(), item.items ? "it is stored number by number" : "it is stored in pieces");
-  known->buffer = Buffer::allocate(bytes.size());
-  if (!bytes.empty()) {
-    std::memcpy(known->buffer->mutable_data(), bytes.data(), bytes.size());
+  item.stored_bytes = item.bytes = bytes;
+}
+
+/// Elements number by number, or in pieces. The number of pieces and their sizes are not known before.
+std::shared_ptr<Decoder::KnownArray> Decoder::load_indefinite(ArrayItem& item) {
+  auto known = std::make_shared<KnownArray>();
+  if (item.items) {
+    const std::string bytes = read_items(item);
+    finish_rows(item, bytes.size());
+    known->buffer = Buffer::allocate(bytes.size());
+    std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), known->buffer->mutable_data());
+  } else {
+    GrowingBuffer bytes;
+    if (const PiecesEntry* const listed = listed_pieces(in_->position())) {
+      const std::uint64_t size = std::accumulate(listed->sizes.begin(), listed->sizes.end(), std::uint64_t{0});
+      check_allocation(0, size);
+      bytes.reserve(in_->surely_holds(size) ? static_cast<std::size_t>(size) : 0);
+    }
+    for_each_chunk([&](const Head& chunk) {
+      std::uint64_t size = chunk.value;
+      check_allocation(bytes.size(), size);
+      for (const bool sure = in_->surely_holds(size); size > 0;) {
+        const std::uint64_t step =
+            sure ? size : std::min(size, std::max(ArrayItem::step_claimed, std::uint64_t{bytes.size()}));
+        in_->read(bytes.add(static_cast<std::size_t>(step)));
+        size -= step;
+      }
+    });
+    finish_rows(item, bytes.size());
+    known->buffer = bytes.take();
   }
+  refuse_copy(item.bytes, item.items ? "it is stored number by number" : "it is stored in pieces");
   if (item.big_endian) {
     swap_elements(item.header.dtype, known->buffer->mutable_data(), item.header.shape.count());
   }
@@ -178,7 +252,7 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_reference() {
   prepare();
   std::shared_ptr<KnownArray> loaded;
   if (next_is_tag(frozen::tag_array_view)) {
-    loaded = read_view();
+    loaded = load_view();
   } else if (next_is_reference()) {
     error(Errc::malformed, "a reference to a reference");
   } else {
@@ -191,39 +265,29 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_reference() {
   return loaded;
 }
 
-/// [base, first element, extents, strides]; every element lies inside the base.
-std::shared_ptr<Decoder::KnownArray> Decoder::read_view() {
+/// The beginning of a view, up to its base.
+void Decoder::begin_view() {
   in_->head();
   const Head parts = in_->head();
   if (parts.major != Major::array || parts.indefinite() || parts.value != 4) {
     error(Errc::malformed, "a view of an array has four parts");
   }
   prepare();
-  std::shared_ptr<KnownArray> base;
-  if (next_is_reference()) {
-    base = load_reference();
-  } else {
-    ArrayItem item = read_array_header();
-    base = load(item);
-  }
+}
+
+/// The rest of a view after its base, which has so many elements: the first element, extents, strides. Every element
+/// lies inside the base, and the base is dense. Returns the first element, 0 if there are none.
+std::uint64_t Decoder::read_view(std::uint64_t elements, bool dense, Shape& shape, std::int64_t (&strides)[max_rank]) {
   const Head first = in_->head();
   if (first.major != Major::natural) {
     error(Errc::malformed, "a view begins at a natural number");
   }
-  const Shape shape = read_shape();
+  shape = read_shape();
   const Head count = in_->head();
   if (count.major != Major::array || count.indefinite() || count.value != shape.rank()) {
     error(Errc::malformed, "a view has one stride for each extent");
   }
-  auto view = std::make_shared<KnownArray>();
-  view->view.dtype = base->view.dtype;
-  view->view.shape = shape;
-  view->view.buffer = base->view.buffer;
-  view->buffer = base->buffer;
-  view->mappable = base->mappable;
   __extension__ using Wide = __int128;
-  const auto elements = static_cast<Wide>(base->view.shape.count());
-  const auto size = static_cast<std::int64_t>(base->view.dtype.item_size());
   Wide lowest = static_cast<Wide>(first.value);
   Wide highest = lowest;
   bool empty = false;
@@ -232,23 +296,119 @@ std::shared_ptr<Decoder::KnownArray> Decoder::read_view() {
     if (head.major != Major::natural && head.major != Major::negative) {
       error(Errc::malformed, "the strides of a view are integers");
     }
-    if (head.value > static_cast<std::uint64_t>(elements) || shape[axis] > static_cast<std::uint64_t>(elements) + 1) {
+    if (head.value > elements || shape[axis] > elements + 1) {
       error(Errc::malformed, "a view reaches outside of its array");
     }
-    const auto stride = head.major == Major::natural ? static_cast<std::int64_t>(head.value)
-                                                     : -1 - static_cast<std::int64_t>(head.value);
+    strides[axis] = head.major == Major::natural ? static_cast<std::int64_t>(head.value)
+                                                 : -1 - static_cast<std::int64_t>(head.value);
     empty = empty || shape[axis] == 0;
-    const Wide reach = static_cast<Wide>(stride) * (static_cast<Wide>(shape[axis]) - 1);
+    const Wide reach = static_cast<Wide>(strides[axis]) * (static_cast<Wide>(shape[axis]) - 1);
     (reach < 0 ? lowest : highest) += reach;
-    view->view.strides[axis] = stride * size;
   }
-  const bool dense = base->view.is_dense(Order::row_major) || base->view.is_dense(Order::column_major);
-  if (!empty && (lowest < 0 || highest >= elements || !dense)) {
+  if (!empty && (lowest < 0 || highest >= static_cast<Wide>(elements) || !dense)) {
     error(Errc::malformed, "a view reaches outside of its array");
   }
-  view->view.data = base->view.data + (empty ? 0 : static_cast<std::int64_t>(first.value) * size);
   check_limit(shape.count());
+  return empty ? 0 : first.value;
+}
+
+std::shared_ptr<Decoder::KnownArray> Decoder::load_view() {
+  begin_view();
+  std::shared_ptr<KnownArray> base;
+  if (next_is_reference()) {
+    base = load_reference();
+  } else {
+    ArrayItem item = read_array_header();
+    base = load(item);
+  }
+  auto view = std::make_shared<KnownArray>();
+  view->view.dtype = base->view.dtype;
+  const bool dense = base->view.is_dense(Order::row_major) || base->view.is_dense(Order::column_major);
+  const std::uint64_t first = read_view(base->view.shape.count(), dense, view->view.shape, view->view.strides);
+  const auto size = static_cast<std::int64_t>(base->view.dtype.item_size());
+  for (std::size_t axis = 0; axis < view->view.shape.rank(); ++axis) {
+    view->view.strides[axis] *= size;
+  }
+  view->view.data = base->view.data + static_cast<std::int64_t>(first) * size;
+  view->view.buffer = base->view.buffer;
+  view->buffer = base->buffer;
+  view->mappable = base->mappable;
   return view;
+}
+
+Decoder::ArrayPlace Decoder::place_array() {
+  if (kind() != Kind::array && kind() != Kind::bytes) {
+    mismatch("an array");
+  }
+  ArrayPlace place;
+  if (listed_) {
+    place_item(*std::exchange(listed_, std::nullopt), place);
+    return place;
+  }
+  place.view = next_is_tag(frozen::tag_array_view);
+  if (!place.view) {
+    place_item(read_array_header(), place);
+    return place;
+  }
+  begin_view();
+  if (next_is_reference()) {
+    enter_shared(next_is_tag(frozen::tag_deferred) ? read_deferred().index : read_index());
+    prepare();
+    place.whole = next_is_tag(frozen::tag_array_view) || next_is_reference();
+    if (place.whole) {
+      return place;
+    }
+    place_item(read_array_header(), place);
+    leave_shared();
+  } else {
+    place_item(read_array_header(), place);
+    if (place.item.definite) {
+      skip_data(place.item);
+    }
+  }
+  if (!place.whole) {
+    place.first = read_view(place.item.header.shape.count(), true, place.shape, place.strides);
+  }
+  return place;
+}
+
+void Decoder::place_item(ArrayItem item, ArrayPlace& place) {
+  place.whole = item.items.has_value();
+  place.listed = is_listed(item);
+  if (!item.definite && !place.whole) {
+    std::uint64_t bytes = 0;
+    const auto add = [&](std::uint64_t offset, std::uint64_t size) {
+      if (size > 0) {
+        place.chunks.push_back({bytes, offset, size});
+      }
+      bytes += size;
+    };
+    if (const PiecesEntry* const listed = listed_pieces(in_->position())) {
+      std::uint64_t at = listed->begin;
+      for (const std::uint64_t size : listed->sizes) {
+        at += cbor::shortest_head_bytes(size);
+        add(at, size);
+        at += size;
+      }
+      in_->skip(at + 1 - in_->position());
+    } else {
+      for_each_chunk([&](const Head& chunk) {
+        add(in_->position(), chunk.value);
+        skip_string(chunk);
+      });
+    }
+    finish_rows(item, bytes);
+  } else if (item.stored_bytes > 0) {
+    place.chunks.push_back({0, item.data_offset, item.stored_bytes});
+  }
+  const Shape& shape = place.shape = item.header.shape;
+  std::uint64_t stride = 1;
+  for (std::size_t i = 0; i < shape.rank(); ++i) {
+    const std::size_t axis = item.header.order == Order::row_major ? shape.rank() - 1 - i : i;
+    place.strides[axis] = static_cast<std::int64_t>(stride);
+    stride *= std::max<std::uint64_t>(shape[axis], 1);
+  }
+  place.item = std::move(item);
 }
 
 }  // namespace stele

@@ -102,6 +102,15 @@ void Decoder::check_tail(std::uint64_t structure) {
   if (!std::equal(seen_.begin(), seen_.end(), arrays.begin(), arrays.end(), same_place)) {
     fail(Errc::damaged, "the directory lists other arrays than the archive has", {{}, directory_at});
   }
+  // Other writers need not list arrays in pieces.
+  auto seen = seen_pieces_.begin();
+  for (const PiecesEntry& entry : directory().pieces) {
+    seen =
+        std::find_if(seen, seen_pieces_.end(), [&](const SeenPieces& pieces) { return pieces.begin == entry.begin; });
+    if (seen == seen_pieces_.end() || seen->sizes_checksum != xxh3_64(std::as_bytes(std::span(entry.sizes)))) {
+      fail(Errc::damaged, "the directory lists other pieces than the array has", {entry.path, directory_at});
+    }
+  }
   for (std::size_t i = 0; i < seen_.size(); ++i) {
     const ArrayEntry& entry = arrays[i];
     if (seen_[i].hashed && seen_[i].checksum != entry.checksum) {

@@ -121,6 +121,10 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool mappable = false;  // set by skip_array(): listed and stored as in memory, or a view of such an array
     std::vector<std::uint64_t> shared;  // the indices it is stored under
 
+    /// As Entry::encoding.
+    std::string encoding_name(bool of_view) const {
+      return of_view ? "view" : !definite ? "pieces" : encoding != nullptr ? encoding->name() : "raw";
+    }
     static constexpr std::uint64_t step_trusted = std::uint64_t{16} << 20;     // most a vector clears at a time
     static constexpr std::uint64_t step_claimed = ArrayTarget::claimed_bytes;  // allocated before any data has arrived
     /// Where the next piece ends. Allocates at most twice what has arrived, or everything if the size is certain.
@@ -131,6 +135,29 @@ class Decoder final : public InVisitor, private Input::Reader {
   };
   /// Reads the header of the next value, an array, and skips its elements.
   ArrayItem skip_array();
+
+  /// Bytes of an array: the first one's position in the array, and where they lie in the archive.
+  struct Chunk {
+    std::uint64_t first = 0;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+  };
+  /// Where an array's elements lie, to read parts of it without the decoder.
+  struct ArrayPlace {
+    ArrayItem item;  // the array, or the one that it is a view of
+    bool view = false;
+    bool whole = false;         // it cannot be read in parts: it is stored number by number, or a view of a view
+    bool listed = false;        // the item's bytes are not structure
+    std::vector<Chunk> chunks;  // the item's bytes, without empty chunks
+    std::uint64_t first = 0;    // the first element's position in the item
+    Shape shape;
+    std::int64_t strides[max_rank];  // in elements
+  };
+  /// Reads the next value, an array, except its elements.
+  /// Throws: Error(type_mismatch) for another value.
+  ArrayPlace place_array();
+  /// Throws: Error(type_mismatch), or what the field rules say, if `target` cannot take the stored array.
+  void check_type(const ArrayHeader& stored, ArrayTarget& target);
 
  private:
   struct Frame;
@@ -231,7 +258,6 @@ class Decoder final : public InVisitor, private Input::Reader {
   static bool is_as_in_memory(const ArrayItem& item) noexcept;
   std::uint64_t checked_bytes(const ArrayHeader& wanted);
   bool is_listed(const ArrayItem& item) const noexcept;
-  void check_type(const ArrayHeader& stored, ArrayTarget& target);
   void deliver(ArrayItem& item, ArrayTarget& target);
   void deliver_booleans(const ArrayItem& item, BooleanTarget& target);
   void deliver_direct(const ArrayItem& item, const ArrayHeader& wanted, ArrayTarget& target);
@@ -239,11 +265,18 @@ class Decoder final : public InVisitor, private Input::Reader {
   void deliver_known(const KnownArray& known, ArrayTarget& target);
   void check_repeats(const KnownArray& known, std::uint64_t bytes);
   void check_rows(const KnownArray& known);
-  std::shared_ptr<KnownArray> read_view();
+  void place_item(ArrayItem item, ArrayPlace& place);
+  void begin_view();
+  std::uint64_t read_view(std::uint64_t elements, bool dense, Shape& shape, std::int64_t (&strides)[max_rank]);
+  std::shared_ptr<KnownArray> load_view();
   std::shared_ptr<KnownArray> load(ArrayItem& item);
   std::shared_ptr<KnownArray> load_in_place(const ArrayItem& item);
   std::shared_ptr<KnownArray> load_indefinite(ArrayItem& item);
   std::string read_items(ArrayItem& item);
+  void for_each_chunk(const std::function<void(const cbor::Head&)>& use);
+  void skip_chunks(ArrayItem& item);
+  const PiecesEntry* listed_pieces(std::uint64_t begin) const noexcept;
+  void finish_rows(ArrayItem& item, std::uint64_t bytes);
   std::shared_ptr<KnownArray> load_reference();
   void read_data(const ArrayItem& item, MutableBytes to);
   void begin_data(const ArrayItem& item);
@@ -296,6 +329,11 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool hashed;
   };
   std::vector<Seen> seen_;
+  struct SeenPieces {
+    std::uint64_t begin;
+    std::uint64_t sizes_checksum;
+  };
+  std::vector<SeenPieces> seen_pieces_;
   Directory directory_;
   Trailer trailer_;
 };

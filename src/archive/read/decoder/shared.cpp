@@ -388,7 +388,7 @@ std::optional<std::string> Decoder::peek_reference() {
 }
 
 std::optional<std::uint64_t> Decoder::target() {
-  if (!peek_reference()) {
+  if (listed_ || !peek_reference()) {
     return std::nullopt;
   }
   if (!next_is_tag(frozen::tag_deferred)) {
