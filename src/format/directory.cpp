@@ -136,10 +136,11 @@ void check_pieces(const std::vector<PiecesEntry>& pieces, std::uint64_t limit) {
     }
     end = entry.begin;
     for (const std::uint64_t size : entry.sizes) {
-      if (size == 0 || size > limit - end || limit - end - size < cbor::max_head) {
+      const std::size_t head = cbor::shortest_head_bytes(size);
+      if (size == 0 || size >= limit - end || head >= limit - end - size) {  // the end of the string follows
         refuse();
       }
-      end += cbor::shortest_head_bytes(size) + size;
+      end += head + size;
     }
   }
 }

@@ -3,6 +3,8 @@
 #include "stele/lazy_array.hpp"
 
 #include <complex>
+#include <functional>
+#include <map>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -270,6 +272,70 @@ TEST(LazyArray, RowsOfAnArrayThatGrewBatchByBatch) {
     save(load<Value>(path), folder / "whole");  // as `stele convert` does
     EXPECT_EQ(open(folder / "whole").list({.path = "features"})[0].encoding, "raw");
   }
+}
+
+/// An archive without listed arrays, with another directory.
+test::Data relisted(Bytes archive, const std::function<void(Directory&)>& change) {
+  const auto end = archive.last<frozen::trailer_bytes>();
+  Trailer trailer = decode_trailer(end, archive.size() - frozen::trailer_bytes);
+  Directory directory =
+      decode_directory(archive.subspan(trailer.directory_offset, trailer.directory_length), trailer.directory_offset);
+  change(directory);
+  const test::Data item = encode_directory(directory);
+  test::Data bytes(archive.begin(), archive.begin() + static_cast<std::ptrdiff_t>(trailer.directory_offset));
+  test::operator+=(bytes, item);
+  trailer.directory_length = item.size();
+  trailer.directory_checksum = xxh3_64(item);
+  trailer.structure_checksum = xxh3_64(bytes);
+  trailer.total_length = bytes.size() + frozen::trailer_bytes;
+  return test::operator+=(bytes, encode_trailer(trailer));
+}
+
+TEST(LazyArray, ADirectoryThatNamesOtherPiecesIsDamaged) {
+  const Array<float, 2> rows = filled<float, 2>({5000, 133});
+  const Folder folder;
+  {
+    MapWriter out(folder / "grown.gz");
+    auto grown = out.grow<float>("rows", {133});
+    grown.append(rows);
+    grown.close();
+    out.close();
+  }
+  test::Data plain;  // as another tool decompresses it
+  {
+    const Codecs codecs;
+    const auto stored = decompressing_source(file_source(folder / "grown.gz"), codecs.get("gzip"));
+    std::vector<std::byte> piece(1 << 20);
+    while (const std::size_t n = stored->read(piece)) {
+      plain.insert(plain.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(n));
+    }
+  }
+  using Whole = std::map<std::string, Array<float, 2>>;
+  ASSERT_EQ(from_bytes<Whole>(plain).at("rows"), rows);
+  const std::function<void(PiecesEntry&)> lies[] = {
+      [](PiecesEntry& entry) { ++entry.sizes[0], --entry.sizes[1]; },
+      [](PiecesEntry& entry) { entry.sizes.pop_back(); },
+      [](PiecesEntry& entry) { entry.sizes[2] = 1 << 30; },
+      [](PiecesEntry& entry) { entry.sizes[1] = 0; },
+      [](PiecesEntry& entry) { ++entry.begin, --entry.sizes.back(); },
+      [](PiecesEntry& entry) { entry.header = entry.begin; },
+      [](PiecesEntry& entry) { entry.sizes.back() -= 4 * 133; },
+  };
+  for (std::size_t i = 0; i < std::size(lies); ++i) {
+    SCOPED_TRACE(i);
+    const test::Data lying = relisted(plain, [&](Directory& directory) { lies[i](directory.pieces[0]); });
+    for (const Verify verify : {Verify::none, Verify::full}) {
+      const LoadOptions options{.verify = verify};
+      EXPECT_ERROR(from_bytes<Whole>(lying, options), Errc::damaged, "");
+      EXPECT_ERROR(open(memory_source(lying), options).verify(), Errc::damaged, "");
+    }
+    EXPECT_THROW((open(memory_source(lying)).array<float, 2>("rows").read({})), Error);
+    test::put(folder / "lying", lying);
+    EXPECT_ERROR(load<Whole>(folder / "lying"), Errc::damaged, "");
+  }
+  const test::Data unlisted = relisted(plain, [](Directory& directory) { directory.pieces.clear(); });
+  EXPECT_EQ(from_bytes<Whole>(unlisted).at("rows"), rows);
+  EXPECT_EQ((open(memory_source(unlisted)).array<float, 2>("rows").rows(4321, 300)), rows.slice(4321, 4621));
 }
 
 TEST(LazyArray, KnowsWhatIsStored) {

@@ -384,6 +384,7 @@ void Decoder::place_item(ArrayItem item, ArrayPlace& place) {
       bytes += size;
     };
     if (const PiecesEntry* const listed = listed_pieces(in_->position())) {
+      place.heads_unread = true;
       std::uint64_t at = listed->begin;
       for (const std::uint64_t size : listed->sizes) {
         at += cbor::shortest_head_bytes(size);

@@ -149,6 +149,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     bool whole = false;         // it cannot be read in parts: it is stored number by number, or a view of a view
     bool listed = false;        // the item's bytes are not structure
     std::vector<Chunk> chunks;  // the item's bytes, without empty chunks
+    bool heads_unread = false;  // the chunks are those of the directory; their heads were not compared
     std::uint64_t first = 0;    // the first element's position in the item
     Shape shape;
     std::int64_t strides[max_rank];  // in elements

@@ -137,9 +137,13 @@ class ElementsInMemory final : public StoredElements {
 // --- StoredBytes -----------------------------------------------------------------------------------------------------
 
 StoredBytes::StoredBytes(const Source& source, const Input::Options& options, const Decoder::ArrayPlace& place)
-    : source_(source), options_(options), structure_(!place.listed), chunks_(place.chunks) {
+    : source_(source),
+      options_(options),
+      structure_(!place.listed),
+      heads_unread_(place.heads_unread),
+      chunks_(place.chunks) {
   const Bytes all = source.memory();
-  if (chunks_.size() == 1 && !all.empty() && (!structure_ || options.segments == nullptr)) {
+  if (chunks_.size() == 1 && !all.empty() && (!structure_ || options.segments == nullptr) && !heads_unread_) {
     memory_ = all.data() + options.start + chunks_.front().offset;
   }
 }
@@ -156,18 +160,36 @@ void StoredBytes::read(std::uint64_t at, MutableBytes into) const {
   for (const Decoder::Chunk* chunk = &chunk_at(at); !into.empty(); ++chunk) {
     const std::uint64_t skip = at - chunk->first;
     const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), chunk->size - skip));
-    const std::uint64_t offset = chunk->offset + skip;
-    if (options_.stored_size && expands_too_much(offset, *options_.stored_size, options_.limits)) {
-      fail(Errc::limit_exceeded,
-           "the compressed data expands more than " + std::to_string(options_.limits.expansion) + " times");
+    if (heads_unread_) {
+      check_head(*chunk);
     }
-    if (structure_ && options_.segments != nullptr) {
-      options_.segments->ensure(offset, offset + count);
-    }
-    source_.read_at(options_.start + offset, into.first(count));
+    read_at(chunk->offset + skip, into.first(count));
     into = into.subspan(count);
     at += count;
   }
+}
+
+/// The directory may name other chunks than there are.
+void StoredBytes::check_head(const Decoder::Chunk& chunk) const {
+  std::byte expected[cbor::max_head];
+  std::byte found[cbor::max_head];
+  const std::byte* const end = cbor::put_head(expected, cbor::Major::bytes, chunk.size);
+  const auto size = static_cast<std::size_t>(end - expected);
+  read_at(chunk.offset - size, {found, size});
+  if (!std::equal(expected, expected + size, found)) {
+    fail(Errc::damaged, "the directory contradicts the pieces of the array", {.offset = chunk.offset - size});
+  }
+}
+
+void StoredBytes::read_at(std::uint64_t offset, MutableBytes into) const {
+  if (options_.stored_size && expands_too_much(offset, *options_.stored_size, options_.limits)) {
+    fail(Errc::limit_exceeded,
+         "the compressed data expands more than " + std::to_string(options_.limits.expansion) + " times");
+  }
+  if (structure_ && options_.segments != nullptr) {
+    options_.segments->ensure(offset, offset + into.size());
+  }
+  source_.read_at(options_.start + offset, into);
 }
 
 std::uint64_t StoredBytes::next_cut(std::uint64_t at) const {

@@ -27,10 +27,13 @@ class StoredBytes {
 
  private:
   const Decoder::Chunk& chunk_at(std::uint64_t at) const;
+  void check_head(const Decoder::Chunk& chunk) const;
+  void read_at(std::uint64_t offset, MutableBytes into) const;
 
   const Source& source_;
   const Input::Options& options_;
   const bool structure_;
+  const bool heads_unread_;
   const std::vector<Decoder::Chunk> chunks_;
   const std::byte* memory_ = nullptr;
 };
