@@ -142,14 +142,19 @@ void Decoder::for_each_chunk(const std::function<void(const Head&)>& use) {
 }
 
 /// What the directory tells of the chunks from `begin` on; null where it does not, or is not known.
-const PiecesEntry* Decoder::listed_pieces(std::uint64_t begin) const noexcept {
+const PiecesEntry* Decoder::listed_pieces(std::uint64_t begin) {
   if (context_.directory == nullptr) {
     return nullptr;
   }
   const auto& all = context_.directory->pieces;
   const auto entry = std::lower_bound(all.begin(), all.end(), begin,
                                       [](const PiecesEntry& e, std::uint64_t at) { return e.begin < at; });
-  return entry != all.end() && entry->begin == begin ? &*entry : nullptr;
+  const bool found = entry != all.end() && entry->begin == begin;
+  if (!found && ((entry != all.end() && entry->header < begin) ||
+                 (entry != all.begin() && std::prev(entry)->end() > begin))) {
+    error(Errc::damaged, "the directory lists the pieces of the array at another place");
+  }
+  return found ? &*entry : nullptr;
 }
 
 /// Skips the chunks of an array in pieces, and completes `item`.

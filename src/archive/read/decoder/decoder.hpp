@@ -276,7 +276,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::string read_items(ArrayItem& item);
   void for_each_chunk(const std::function<void(const cbor::Head&)>& use);
   void skip_chunks(ArrayItem& item);
-  const PiecesEntry* listed_pieces(std::uint64_t begin) const noexcept;
+  const PiecesEntry* listed_pieces(std::uint64_t begin);
   void finish_rows(ArrayItem& item, std::uint64_t bytes);
   std::shared_ptr<KnownArray> load_reference();
   void read_data(const ArrayItem& item, MutableBytes to);
