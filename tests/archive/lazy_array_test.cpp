@@ -178,7 +178,7 @@ void for_each_array(const Arrays& a, Use&& use) {
 
 void expect_all_parts(const File& file, const Arrays& arrays, unsigned seed) {
   for_each_array(arrays, [&]<class T, std::size_t Rank>(std::string_view path, const Array<T, Rank>& array) {
-    expect_parts<T>(file, path, array, 3, seed);
+    expect_parts<T>(file, path, array, test::sanitized ? 1 : 3, seed);
   });
   expect_parts<double>(file, "rows", arrays.rows, 2, seed);
   expect_parts<double>(file, "turned", arrays.turned, 2, seed);
@@ -250,8 +250,8 @@ TEST(LazyArray, RowsOfAnArrayThatGrewBatchByBatch) {
       out.close();
     }
     const File file = open(path);
-    expect_parts<float>(file, "features", rows, 20, 3);
-    expect_parts<double>(file, "features", rows, 5, 4);
+    expect_parts<float>(file, "features", rows, 5, 3);
+    expect_parts<double>(file, "features", rows, 2, 4);
     EXPECT_EQ(file.array("empty").shape(), (Shape{0, 3}));
     const Entry entry = file.list({.path = "features"})[0];
     EXPECT_EQ(entry.shape, (Shape{5000, 133}));
