@@ -244,8 +244,8 @@ TEST(Eigen, MatricesOfOtherScalarsMustBeWhole) {
   using M = Eigen::Matrix<long double, Dynamic, Dynamic>;
   const M loaded = reread<M>(StoredCoefficients{2, 1, {1.0L, 2.0L}});
   EXPECT_EQ(loaded(1, 0), 2.0L);
-  EXPECT_EQ(conversion_error<M>(StoredCoefficients{2, 2, {1.0L}}).code(), Errc::malformed);
-  EXPECT_EQ(conversion_error<M>(StoredCoefficients{std::uint64_t{1} << 63, 2, {}}).code(), Errc::malformed);
+  EXPECT_EQ(conversion_error<M>(StoredCoefficients{2, 2, {1.0L}}).code(), Errc::damaged);
+  EXPECT_EQ(conversion_error<M>(StoredCoefficients{std::uint64_t{1} << 63, 2, {}}).code(), Errc::damaged);
   EXPECT_EQ((conversion_error<Eigen::Matrix<long double, 2, 2>>(StoredCoefficients{1, 1, {1.0L}}).message()),
             "expected [2, 2], found [1, 1]");
 }

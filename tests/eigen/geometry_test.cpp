@@ -46,7 +46,7 @@ TEST(EigenGeometry, PermutationsAreChecked) {
   EXPECT_TRUE(same(round_trip(permutation).indices(), permutation.indices()));
   for (const int wrong : {2, 4, -1}) {
     const Eigen::Vector4i indices(0, 1, 2, wrong);
-    EXPECT_EQ(conversion_error<Eigen::PermutationMatrix<Dynamic>>(indices).code(), Errc::malformed);
+    EXPECT_EQ(conversion_error<Eigen::PermutationMatrix<Dynamic>>(indices).code(), Errc::damaged);
   }
 }
 

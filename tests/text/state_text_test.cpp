@@ -734,9 +734,9 @@ TEST(StateTextHostile, EachErrorHasItsCode) {
   EXPECT_EQ(code(text_of(bytes_of({0xb2, 1, 3}))), Errc::unsupported);
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 9, 3}))), Errc::unsupported);
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x21, 3}))), Errc::unsupported);
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x11, 3}))), Errc::malformed);  // ends within the base
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x10, 0, 0, 0, 0, 0, 0, 0, 0}))), Errc::malformed);
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 2, 3}))), Errc::malformed);
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x11, 3}))), Errc::damaged);  // ends within the base
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x10, 0, 0, 0, 0, 0, 0, 0, 0}))), Errc::damaged);
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 2, 3}))), Errc::damaged);
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 0, 0x80, 0x80}))), Errc::damaged);  // bytes behind the value
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 0, 0xd8, 0x40, 0x5a, 0x7f, 0xff, 0xff}))), Errc::truncated);
   // A base and offsets whose sum no type has.
