@@ -37,7 +37,7 @@ TYPED_TEST(Engines, GoOnWithTheSameNumbers) {
   }
 }
 
-TYPED_TEST(Engines, RefuseNumbersThatAreNoState) {
+TYPED_TEST(Engines, RefuseNumbersThatAreNotAState) {
   auto numbers = reread<std::vector<std::uint64_t>>(TypeParam(1));
   const std::vector<std::uint64_t> good = numbers;
   for (const std::size_t at : {std::size_t{0}, numbers.size() - 1}) {

@@ -106,7 +106,7 @@ class RandomTokens {
   std::mt19937_64 random_;
 };
 
-TEST(TokenCounts, RandomOperationsBesideAMap) {
+TEST(TokenCounts, RandomOperationsMatchAMap) {
   const Folder folder;
   for (std::uint64_t seed = 1; seed <= (test::sanitized ? 12 : 40); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -466,7 +466,7 @@ TEST(TokenCounts, SeveralThreadsLookUp) {
 
 // --- Files made to harm ----------------------------------------------------------------------------------------------
 
-/// What TokenCounts stores, by hand.
+/// The stored form of TokenCounts, written by hand.
 struct HandMadeLane {
   std::vector<std::uint64_t> lengths;
   std::vector<std::uint64_t> tokens;
@@ -626,7 +626,7 @@ TEST(TokenCounts, VerifyFindsWhatLoadingDoesNotLookAt) {
   damaged(8);
 }
 
-/// Everything one can do with a table; what comes out does not matter.
+/// Calls every function of a table; the results do not matter.
 void use_everything(TokenCounts counts, std::uint64_t seed) {
   RandomTokens random(seed);
   const TokenCounts original = counts;

@@ -53,7 +53,7 @@ TEST(StoreItems, RangesAndPrefixes) {
   }
 }
 
-TEST(StoreItems, OtherWaysThrough) {
+TEST(StoreItems, OtherOrdersOfIteration) {
   const std::string path = fresh("ways");
   Store store = Store::open(path);
   for (int i = 0; i < 300; ++i) {

@@ -27,7 +27,7 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 }  // namespace stele
 
-/// Whether a sanitizer has its own memory and threads beside those of the program.
+/// Defined if a sanitizer adds memory and threads of its own.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STELE_TEST_SANITIZED 1
 #elif defined(__has_feature)
@@ -36,7 +36,7 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 #endif
 #endif
 
-/// That an expression throws the library's Error with a code, and a message that has `part`.
+/// Expects an expression to throw an Error with a code, and `part` in its message.
 #define EXPECT_ERROR(expression, wanted, part)                                            \
   do {                                                                                    \
     try {                                                                                 \
@@ -50,7 +50,7 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 namespace stele::test {
 
-/// Whether sanitizers make everything several times slower.
+/// Whether a sanitizer makes everything several times slower.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define STELE_TESTS_SANITIZED 1
@@ -62,7 +62,7 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = false;
 #endif
 
-/// Does something in the end.
+/// Calls `action` when it is destroyed.
 template <class Action>
 class Finally {
  public:
@@ -75,7 +75,7 @@ class Finally {
   Action action_;
 };
 
-/// A name in the current folder that nothing has, another for each test: several run at the same time.
+/// An unused name in the current folder, different for each test, as several run at the same time.
 inline std::string fresh(const std::string& name) {
   const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
   const std::string path = std::string(test.test_suite_name()) + '.' + test.name() + '.' + name;
@@ -83,7 +83,7 @@ inline std::string fresh(const std::string& name) {
   return path;
 }
 
-/// A new empty folder that goes with the object.
+/// A new empty folder, removed with the object.
 class Folder {
  public:
   Folder() {
@@ -194,7 +194,7 @@ class OwnedSource final : public Source {
   const std::unique_ptr<Source> source_;
 };
 
-/// Gives at most `piece` bytes at a time and nothing beyond reading in order.
+/// Returns at most `piece` bytes at a time; can only be read in order.
 class TrickleSource final : public Source {
  public:
   explicit TrickleSource(Bytes bytes, std::size_t piece = 1) : bytes_(bytes), piece_(piece) {}
@@ -212,7 +212,7 @@ class TrickleSource final : public Source {
   std::size_t taken_ = 0;
 };
 
-/// Collects; cannot patch. Fails once more than `room` bytes are written.
+/// Collects bytes; cannot patch. Fails once more than `room` bytes are written.
 class PipeSink final : public Sink {
  public:
   explicit PipeSink(std::size_t room = ~std::size_t{0}) : room_(room) {}

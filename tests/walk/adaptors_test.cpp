@@ -94,7 +94,7 @@ TEST(Adaptors, Atomics) {
   EXPECT_EQ(reread<int>(std::atomic<int>(7)), 7);
 }
 
-TEST(Adaptors, AnAtomicThatHoldsNothingIsNotNothing) {
+TEST(Adaptors, AnAtomicOfAnEmptyOptionalIsNotNull) {
   auto holder = std::make_unique<std::atomic<std::optional<char>>>();
   const auto back = from_bytes<decltype(holder)>(to_bytes(holder));
   ASSERT_NE(back, nullptr);

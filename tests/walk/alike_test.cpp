@@ -84,7 +84,7 @@ TEST(LookAlikes, StandardTypesOfAnyAllocatorAndComparison) {
   expect_form(std::pmr::deque<std::pmr::string>{"a"}, R"(["a"])");
 }
 
-/// A container of one's own, that reflection does not see into.
+/// A user-defined container that is not an aggregate.
 template <class T>
 class Stack {
  public:

@@ -26,16 +26,16 @@ struct Money {
   friend auto operator<=>(const Money&, const Money&) = default;
 };
 
-/// Would be an element of arrays, but for its Visit.
+/// Would be an element of arrays without its Visit.
 enum class Level : std::uint8_t { low, high };
 
-struct Triple {  // would be an array of its own
+struct Triple {  // would be one array without its visit
   int a = 0, b = 0, c = 0;
   friend bool operator==(const Triple&, const Triple&) = default;
   static void visit(auto& v, auto& self) { v("a", self.a)("b", self.b)("c", self.c); }
 };
 
-/// Null where there is none.
+/// Stored as null if there is no value.
 struct Maybe {
   int value = -1;
   friend bool operator==(const Maybe&, const Maybe&) = default;
@@ -113,7 +113,7 @@ struct Pixel {
   int x = 0;
 };
 
-TEST(OwnWay, AWalkHoldsInContainers) {
+TEST(CustomStorage, AWalkIsUsedInContainers) {
   const std::string green = R"(["green"])";
   expect_form(std::vector{Color::green}, green);
   expect_form(std::array{Color::green}, green);
@@ -133,7 +133,7 @@ TEST(OwnWay, AWalkHoldsInContainers) {
   expect_form(std::make_unique<Color>(Color::green), green);
 }
 
-TEST(OwnWay, AWalkHoldsInCArrays) {
+TEST(CustomStorage, AWalkIsUsedInCArrays) {
   struct Flags {
     Color colors[2] = {Color::green, Color::red};
     Money prices[1][2] = {{{1}, {2}}};
@@ -141,7 +141,7 @@ TEST(OwnWay, AWalkHoldsInCArrays) {
   expect_form(Flags(), R"({"colors":["green","red"],"prices":[["1","2"]]})");
 }
 
-TEST(OwnWay, AWalkHoldsInRecordsThatWouldBeOneArray) {
+TEST(CustomStorage, AWalkIsUsedInRecordsThatWouldBeOneArray) {
   expect_form(std::vector<Pixel>{{Color::green, 1}}, R"([{"color":"green","x":1}])");
   expect_form(std::array<Pixel, 1>{{{Color::green, 1}}}, R"([{"color":"green","x":1}])");
   struct Nested {
@@ -151,7 +151,8 @@ TEST(OwnWay, AWalkHoldsInRecordsThatWouldBeOneArray) {
   expect_form(std::vector<Nested>(1), R"([{"pixel":{"color":"red","x":0},"y":2}])");
 }
 
-TEST(OwnWay, AWalkHoldsInLongContainers) {  // runs, batches and prefetching are for types without a way of their own
+// Runs, batches and prefetching are for types without custom storage.
+TEST(CustomStorage, AWalkIsUsedInLongContainers) {
   std::vector<Money> list;
   std::map<Money, Money> sorted;
   std::unordered_map<Money, Money> hashed;
@@ -173,14 +174,14 @@ TEST(OwnWay, AWalkHoldsInLongContainers) {  // runs, batches and prefetching are
   EXPECT_TRUE(map.entries()[0].first.is_text());
 }
 
-TEST(OwnWay, AVisitHoldsInContainers) {
+TEST(CustomStorage, AVisitIsUsedInContainers) {
   expect_form(Level::high, R"({"level":1})");
   expect_form(std::vector{Level::high}, R"([{"level":1}])");
   expect_form(std::vector<Triple>(1), R"([{"a":0,"b":0,"c":0}])");
   expect_form(std::array<Triple, 1>(), R"([{"a":0,"b":0,"c":0}])");
 }
 
-TEST(OwnWay, AWalkThatWritesNullIsToldFromNothing) {
+TEST(CustomStorage, AWalkThatWritesNullDiffersFromAbsence) {
   using Twice = std::optional<Maybe>;
   EXPECT_EQ(round_trip(Twice(Maybe{})), Twice(Maybe{}));
   EXPECT_EQ(round_trip(Twice()), Twice());
@@ -190,7 +191,7 @@ TEST(OwnWay, AWalkThatWritesNullIsToldFromNothing) {
 }
 
 #if __has_include(<Eigen/Core>)
-TEST(OwnWay, AWalkHoldsInEigenMatrices) {
+TEST(CustomStorage, AWalkIsUsedInEigenMatrices) {
   Eigen::Matrix<Money, 1, 2> prices;
   prices << Money{1}, Money{2};
   EXPECT_EQ(round_trip(prices), prices);

@@ -15,7 +15,7 @@ struct Mixed {
   std::size_t count = 0;
 };
 
-/// Throws where much of it has been written.
+/// Throws after much of it has been written.
 struct Thrower {};
 
 }  // namespace

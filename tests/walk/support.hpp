@@ -18,7 +18,7 @@ inline std::string json(const auto& value) {
   return text;
 }
 
-/// That a value is stored as `form`, and read back, the same by every visitor.
+/// Checks that every visitor stores a value as `form` and reads it back.
 template <class T>
 void expect_form(const T& value, std::string_view form) {
   EXPECT_EQ(json(value), form);
