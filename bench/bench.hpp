@@ -1,6 +1,6 @@
 #pragma once
 // What the benchmark programs share: timing of one call, the folder and data they work with, and plain system calls to
-// compare with. scripts/bench runs the programs beside their rivals; each also runs alone.
+// compare with. scripts/bench runs the programs and their rivals; each also runs alone.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -23,14 +23,14 @@ namespace bench {
 
 inline constexpr std::size_t mib = std::size_t{1} << 20;
 
-/// Seconds that a clock has counted.
+/// The time of a clock in seconds.
 inline double seconds(clockid_t clock) {
   timespec now{};
   ::clock_gettime(clock, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-/// Has the allocator merge what was freed before, which else the next large allocation pays for.
+/// Makes the allocator merge freed memory now, so that the next large allocation need not.
 inline void settle_heap() {
   void* volatile block = std::malloc(100'000);  // volatile: not to be optimised away
   std::free(block);

@@ -24,7 +24,7 @@ inline std::uint64_t status(const std::string& field) {
   throw std::runtime_error("no " + field + " in /proc/self/status");
 }
 
-/// Begins the high-water mark anew and returns what is resident now.
+/// Resets the high-water mark and returns the resident memory.
 inline std::uint64_t reset_peak() {
   std::ofstream("/proc/self/clear_refs") << "5";
   return status("VmRSS");
@@ -34,7 +34,7 @@ inline double mib_above(std::uint64_t base) {
   return (static_cast<double>(status("VmHWM")) - static_cast<double>(base)) / static_cast<double>(mib);
 }
 
-/// What `work` returns in a child process.
+/// Runs `work` in a child process and returns its result.
 template <class Work>
 auto in_child(const Work& work) {
   using Measured = decltype(work());

@@ -1,5 +1,5 @@
 #pragma once
-// What the stores are filled with: keys in a random or a rising order, and values of random bytes.
+// Data for the stores: keys in a random or a rising order, and values of random bytes.
 
 #include <array>
 #include <cstring>
@@ -42,7 +42,7 @@ inline StoreKey store_key(std::uint64_t i, bool integers) {
   return key;
 }
 
-/// Values of one size: pieces of a buffer of random bytes, from places that differ from one to the next.
+/// Values of one size: pieces of a buffer of random bytes, each from another place.
 class StoreValues {
  public:
   explicit StoreValues(std::size_t size) : size_(size), pool_(starts + size / 8 + 1) {

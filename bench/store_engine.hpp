@@ -20,7 +20,7 @@ struct EngineSetting {
 class EngineReader {
  public:
   virtual ~EngineReader() = default;
-  /// The value where the store has it, until the next call. Throws where there is none.
+  /// The value in the store's memory, valid until the next call. Throws if there is none.
   virtual Bytes find(const StoreKey& key) = 0;
   /// Calls `found` for each, in any order.
   virtual void find_many(std::span<const StoreKey> keys, const std::function<void(Bytes)>& found) {
@@ -30,7 +30,7 @@ class EngineReader {
   }
   /// All values, in the order of their keys, or in the order that is fastest.
   virtual void scan(bool by_key, const std::function<void(Bytes)>& each) = 0;
-  /// Sees what was committed since.
+  /// Moves to the latest commit.
   virtual void renew() {}
 };
 

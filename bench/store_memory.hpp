@@ -22,7 +22,7 @@ class AnonymousPeak {
     end_ = true;
     thread_.join();
   }
-  /// MiB above what was there at the beginning.
+  /// MiB above the memory at the beginning.
   double above_mib() const {
     return static_cast<double>(std::max<std::uint64_t>(peak_, now()) - base_) / static_cast<double>(mib);
   }
@@ -65,8 +65,8 @@ inline void drop_cache(const std::string& folder) {
   }
 }
 
-/// A control group with a limit for memory and page cache, of version 2 or 1 of their interface. Where none can be made
-/// it is not there.
+/// A control group with a limit for memory and page cache, of version 2 or 1 of their interface. Empty if none can be
+/// made.
 class MemoryLimit {
  public:
   explicit MemoryLimit(std::uint64_t bytes) {

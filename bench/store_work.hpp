@@ -1,5 +1,5 @@
 #pragma once
-// What the benchmarks do with any store: fill it, read it in all ways. Each part runs in a process of its own.
+// The benchmarks of any store: fill it, read it in all ways. Each part runs in a process of its own.
 
 #include <algorithm>
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace bench {
 
-/// A store and what is in it.
+/// A store and its data.
 struct StoreCase {
   OpenEngine open = nullptr;
   std::string folder;
@@ -91,7 +91,7 @@ inline std::vector<StoreKey> at_random(const StoreCase& job, std::uint64_t count
   return keys;
 }
 
-/// Reads a second; of what takes long, not all are made.
+/// Reads per second; slow series are cut short.
 inline double rate_of(EngineReader& reader, std::span<const StoreKey> keys, bool touched, double most_seconds = 2) {
   std::uint64_t sum = 0;
   std::uint64_t done = 0;
@@ -131,7 +131,7 @@ struct Handed {
   double two = 0;
 };
 
-/// Values are handed out and not looked at.
+/// Values are returned but not read.
 inline Handed read_handed(const StoreCase& job, std::uint64_t most) {
   const std::vector<StoreKey> once = each_once(job, most);
   const std::vector<StoreKey> random = at_random(job, most, 3);
@@ -201,7 +201,7 @@ inline Touched read_touched(const StoreCase& job, std::uint64_t most) {
   return touched;
 }
 
-/// Compares values with what was put; not timed.
+/// Compares values with the data; not timed.
 inline bool check_values(const StoreCase& job) {
   const StoreValues values(job.setting.value_size);
   const auto engine = job.open(job.folder, EngineMode::read, job.setting);

@@ -42,7 +42,7 @@ struct Question {
   float value;
 };
 
-/// One shown item: what the request tells, as inputs of the model that are 1, the questions, and whether it was
+/// One shown item: the facts of the request, as inputs of the model that are 1, the questions, and whether it was
 /// clicked.
 struct Example {
   std::uint32_t user;
@@ -55,7 +55,7 @@ class Data {
  public:
   std::vector<Event> history;     // distinct
   std::uint32_t inputs = 0;       // of the model
-  std::uint32_t first_count = 0;  // of the inputs that tell how many questions are answered by yes; 0: there are none
+  std::uint32_t first_count = 0;  // of the inputs that count questions answered by yes; 0: no such inputs
   std::size_t trained = 0;        // the first so many examples are for training, the others for the test
 
   void add(std::uint32_t user, bool clicked, std::span<const std::uint32_t> request,

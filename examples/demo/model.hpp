@@ -1,5 +1,5 @@
 #pragma once
-// What is saved: plain structs, without a line for the library in them. The model is made of Eigen's matrices; the
+// What is saved: plain structs without code for the library. The model consists of Eigen's matrices; the
 // structs named ...View have the same fields as arrays that can lie in a mapped file.
 
 #include <Eigen/Core>

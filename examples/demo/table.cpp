@@ -27,7 +27,7 @@ double resident(const std::string& field) {
 
 struct Cost {
   double seconds = 0;     // the median of several runs
-  double peak_bytes = 0;  // resident in the first run, above what was there before
+  double peak_bytes = 0;  // resident in the first run, above the memory before it
 };
 
 /// Runs `work` in a child process.

@@ -78,7 +78,7 @@ int run(const fs::path& words, const fs::path& test_sentences) {
   }
   stele::save(trained, model_path);
 
-  // The pages of the file are the tables: nothing is read before it is looked at.
+  // The pages of the file are the tables: a page is read when it is first used.
   const auto classifier = stele::load<Classifier>(model_path, {.map = stele::MapMode::read_only});
   std::size_t sentences = 0;
   std::size_t right = 0;
@@ -114,7 +114,7 @@ int run(const fs::path& words, const fs::path& test_sentences) {
   return 10 * right >= 9 * sentences ? 0 : 1;
 }
 
-/// A few sentences, learnt and told apart; anything wrong is an error.
+/// Learns and classifies a few sentences; a wrong result is an error.
 int run_small() {
   const std::map<std::string, std::string> lessons = {
       {"de", "der Hund und die Katze sind im Haus, und das Wasser ist kalt; über dem Haus ist der Himmel grau"},

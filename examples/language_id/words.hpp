@@ -1,6 +1,6 @@
 #pragma once
-// Text as words: runs of letters in lower case. Scripts without spaces between words give each character and each pair
-// of neighbours.
+// Text as words: runs of letters in lower case. In scripts without spaces between words, each character and each
+// pair of neighbours is a word.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace language_id {
 
-/// The next character of UTF-8 text, which is shortened by it; U+FFFD for a byte that is none.
+/// Removes and returns the next character of UTF-8 text; U+FFFD for an invalid byte.
 inline char32_t next_character(std::string_view& text) {
   const auto first = static_cast<unsigned char>(text.front());
   const std::size_t size = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0;
@@ -94,7 +94,7 @@ inline bool is_letter(char32_t c) {
 template <class F>
 void for_each_word(std::string_view text, F&& use) {
   std::string word;
-  std::string before;  // the character before, where there are no spaces
+  std::string before;  // the previous character in scripts without spaces
   const auto end_word = [&] {
     if (!word.empty()) {
       use(std::string_view(word));

@@ -51,7 +51,7 @@ int main() {
     ++states[visits.user()][visits.counter()];
   }
 
-  // The dictionary learns from some states, and goes to the store as any value does.
+  // The dictionary is trained on some states and stored as any value is.
   const auto sample = std::span<const State>(states).first(200);
   const auto dictionary = stele::TextDictionary::train(sample, {.max = highest});
   std::size_t characters = 0;

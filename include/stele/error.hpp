@@ -17,8 +17,8 @@ enum class Errc : std::uint8_t {
   not_found,         // no such file, or no such path in the object graph
   not_an_archive,    // the bytes do not start as any known format does
   truncated,         // the input ends before the archive does
-  damaged,           // a checksum, a length or the directory contradicts the bytes
-  malformed,         // not well-formed CBOR, or not in the form docs/format.md gives it
+  damaged,           // a checksum, a length or the directory contradicts the bytes, or a part of an object another
+  malformed,         // checksums hold, but not well-formed CBOR, or not in the form docs/format.md gives it
   type_mismatch,     // the stored type cannot become the requested one without loss
   out_of_range,      // a stored number does not fit the requested type
   missing_field,     // strict loading: a field of the type is not stored

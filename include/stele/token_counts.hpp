@@ -141,7 +141,7 @@ class TokenCounts {
   };
 
   Form form() const;
-  /// Throws: Error(malformed), and leaves the table unchanged.
+  /// Throws: Error(damaged), and leaves the table unchanged.
   void adopt(Form form);
   const Lane* find_lane(std::size_t length) const noexcept;
   Lane& lane_for(std::size_t length);

@@ -31,7 +31,7 @@ std::vector<std::uint64_t> read_engine(InVisitor& in, std::size_t count) {
 
 void set_engine(InVisitor& in, const std::vector<std::uint64_t>& numbers, bool valid, ParseEngine parse, void* engine) {
   if (!valid) {
-    in.error(Errc::malformed, "the numbers are no state of this random number engine");
+    in.error(Errc::damaged, "the numbers are no state of this random number engine");
   }
   std::string text;
   for (const std::uint64_t number : numbers) {
@@ -41,7 +41,7 @@ void set_engine(InVisitor& in, const std::vector<std::uint64_t>& numbers, bool v
   from.imbue(std::locale::classic());
   parse(from, engine);
   if (!from) {
-    in.error(Errc::malformed, "the numbers are no state of this random number engine");
+    in.error(Errc::damaged, "the numbers are no state of this random number engine");
   }
 }
 

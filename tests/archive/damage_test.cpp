@@ -72,8 +72,8 @@ Sample sample(std::uint64_t rows) {
   return made;
 }
 
-/// All that can be asked of bytes. Each either fails with an Error or gives what was saved; with verify none it may
-/// give something else.
+/// All ways to read bytes. Each either fails with an Error or gives the saved object; with Verify::none it may give
+/// another.
 class Attempt {
  public:
   explicit Attempt(const Sample& original) : original_(original) {
@@ -119,7 +119,7 @@ class Attempt {
     EXPECT_FALSE(truncated && strictly_) << "a truncated archive gave an object";
     return succeeded_;
   }
-  /// Counts what gave an object with all checks on.
+  /// Whether an object was loaded with all checks on.
   bool strictly() const { return strictly_; }
 
  private:
@@ -188,7 +188,7 @@ TEST(Damage, EveryFlippedBitIsFound) {
   }
 }
 
-TEST(Damage, FlippedBitsBesideListedArraysAreFound) {
+TEST(Damage, FlippedBitsBetweenListedArraysAreFound) {
   for (const std::string& codec : codecs()) {
     const Sample original = sample(140);
     Data bytes = to_bytes(original, {.codec = codec});
@@ -249,7 +249,7 @@ Data root_of(Bytes archive) {
   return {root.begin(), root.end()};
 }
 
-TEST(Damage, RandomEditsBehindValidChecksumsAreSafe) {
+TEST(Damage, RandomEditsWithValidChecksumsAreSafe) {
   const Sample original = sample(5);
   const Data root = root_of(to_bytes(original));
   ASSERT_TRUE(from_bytes<Sample>(wrap(root)) == original);

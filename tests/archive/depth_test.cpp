@@ -279,7 +279,7 @@ TEST(Depth, ANodeDeepInsideIsLoadedAlone) {
   EXPECT_EQ(error_of([&] { file.load<int>("x/~*1"); }).code(), Errc::invalid_argument);
 }
 
-TEST(Depth, WhatIsStoredBehindTheRootIsListed) {
+TEST(Depth, ValuesStoredAfterTheRootAreListed) {
   const List list(350);
   const Data bytes = to_bytes(list.first);
   const File file = open(memory_source(bytes));
@@ -701,7 +701,7 @@ TEST(Depth, DeferredValuesByHand) {
     EXPECT_EQ(*back[1], 6);
     EXPECT_EQ(back[0], back[2]);
   }
-  // As values, which are wanted where they are referred to.
+  // As values, which are needed where they are referred to.
   EXPECT_EQ(from_bytes<std::vector<int>>(good), (std::vector<int>{5, 6, 5}));
   test::TrickleSource pipe(good);
   EXPECT_EQ(error_of([&] { load<std::vector<int>>(pipe); }).code(), Errc::unsupported);
@@ -718,7 +718,7 @@ TEST(Depth, BadDeferredValuesAreErrors) {
     EXPECT_EQ(error_of([&] { load<Numbers>(stream); }).code(), error.code());
     return error.code();
   };
-  EXPECT_EQ(code(numbers(std::string("81") + to_0, {})), Errc::malformed);                  // none at all
+  EXPECT_EQ(code(numbers(std::string("81") + to_0, {})), Errc::malformed);                  // no part
   EXPECT_EQ(code(numbers(std::string("81") + to_1, {part("00", "05")})), Errc::malformed);  // too few
   EXPECT_EQ(code(numbers("81 da 53544505 61 61", {part("00", "05")})), Errc::malformed);    // no index
   EXPECT_EQ(code(numbers("81 da 53544505 1b ffffffffffffffff", {part("00", "05")})), Errc::malformed);

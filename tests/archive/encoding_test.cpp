@@ -354,7 +354,7 @@ TEST(Encoding, PartsOfEverythingLoadWithEveryCheckOnAnyNumberOfThreads) {
         open(file, options).verify();
         std::ifstream stream(file, std::ios::binary);
         expect_same(load<Model>(stream, options), made);
-        // A Value keeps all and gives it back.
+        // A Value keeps everything.
         save(load<Value>(file, options), "value.gz", {.filter = "bitshuffle"});
         expect_same(load<Model>("value.gz", options), made);
       }
@@ -362,7 +362,7 @@ TEST(Encoding, PartsOfEverythingLoadWithEveryCheckOnAnyNumberOfThreads) {
   }
 }
 
-TEST(Encoding, ArchivesOneBehindTheOther) {
+TEST(Encoding, ArchivesOneAfterAnother) {
   const Model made = model();
   for (const std::string codec : {"gzip", "plain"}) {
     std::ofstream out("several", std::ios::binary);
@@ -373,7 +373,7 @@ TEST(Encoding, ArchivesOneBehindTheOther) {
       }
       writer.close();
     }
-    out << "behind";
+    out << "after";
     out.close();
     std::ifstream in("several", std::ios::binary);
     Reader reader(in);
@@ -382,7 +382,7 @@ TEST(Encoding, ArchivesOneBehindTheOther) {
     }
     std::string rest;
     in >> rest;
-    EXPECT_EQ(rest, "behind") << codec;
+    EXPECT_EQ(rest, "after") << codec;
   }
 }
 

@@ -249,7 +249,7 @@ TEST(Evolution, LoadIntoKeepsWhatIsNotStored) {
 
 // --- Numbers ---------------------------------------------------------------------------------------------------------
 
-TEST(Evolution, NumbersBecomeWhateverHoldsThem) {
+TEST(Evolution, NumbersBecomeAnyTypeThatHoldsThem) {
   EXPECT_EQ(reread<std::int64_t>(std::int8_t{-5}), -5);
   EXPECT_EQ(reread<std::int8_t>(std::int64_t{-128}), -128);
   EXPECT_EQ(reread<std::uint8_t>(std::int64_t{255}), 255);
@@ -587,7 +587,7 @@ TEST(Evolution, AFieldUnderANewNameIsNotADefaultWhereTheTypeRequiresIt) {
   EXPECT_EQ(error.code(), Errc::missing_field);
   EXPECT_EQ(error.path(), "m");
   EXPECT_NE(std::string(error.what()).find("weights"), std::string::npos) << error.what();
-  // What is unknown, and what is not required, differs without a word.
+  // Unknown and optional fields may differ without an error.
   struct More {
     std::string extra = "x";
     std::vector<float> bias{3}, weights{1, 2};

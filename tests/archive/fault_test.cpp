@@ -52,7 +52,7 @@ bool operator==(const Value& a, const Value& b) {
 
 /// Which call fails next, and how.
 struct Plan {
-  int countdown = -1;  // calls that still succeed; -1: none fails
+  int countdown = -1;  // calls that still succeed; -1: all
   int error = EIO;
   bool short_write = false;  // half of it is written, then the disk is full
   bool seen = false;         // whether the call came
@@ -160,7 +160,7 @@ class Faults : public testing::Test {
     system_calls() = real();
   }
 
-  /// Saves `next` over `old` with the first call failing, then the second … until none is left to fail.
+  /// Saves `next` over `old` with the first call failing, then the second … until no call fails.
   template <class Save>
   void fail_every_call(const std::string& path, const Value& old, const Value& next, Save&& save_next, Plan how = {}) {
     const std::vector<std::string> only{std::filesystem::path(path).filename().string()};

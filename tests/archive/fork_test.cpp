@@ -93,7 +93,7 @@ TEST_P(Fork, AWriterStaysItsParents) {
                   },
                   by_exit),
               0);
-    EXPECT_EQ(in_child([] {}, by_exit), 0);  // which does not touch it, but for what exit() does
+    EXPECT_EQ(in_child([] {}, by_exit), 0);  // which does not touch it, except in exit()
     out->write(texts);
     out->close();
     Reader in(path, {.threads = 4});
@@ -128,7 +128,7 @@ TEST_P(Fork, AMapWriterStaysItsParents) {
   EXPECT_EQ(folder.names(), std::vector<std::string>{"map"});
 }
 
-/// Calls a function in the middle of what is written or read.
+/// Calls a function in the middle of writing or reading.
 struct Interrupted {
   std::vector<double> before;
   std::vector<double> behind;

@@ -259,7 +259,7 @@ Data graph_file() {
   return bytes;
 }
 
-/// What streams write that cannot go back: a map and arrays of unknown length, and a second archive behind it.
+/// What streams write that cannot seek: a map and arrays of unknown length, and a second archive after it.
 Data stream_file() {
   test::PipeSink sink;
   {
@@ -278,7 +278,7 @@ Data stream_file() {
   return sink.data += second;
 }
 
-/// Times, bools as bits, metadata that is no text.
+/// Times, bools as bits, metadata that is not text.
 struct Columns {
   std::vector<std::chrono::sys_seconds> seconds;
   std::vector<std::chrono::duration<std::int64_t, std::ratio<1, 40>>> ticks;
@@ -337,7 +337,7 @@ Parts parts_of(Bytes bytes) {
       decode_directory(bytes.subspan(trailer.directory_offset, trailer.directory_length), trailer.directory_offset)};
 }
 
-/// Equal byte for byte, but for what a new version of the library writes: its own name.
+/// Equal byte for byte, except for the version of the library.
 void expect_same(const Data& file, const Data& made) {
   if (file == made) {
     return;
@@ -452,7 +452,7 @@ Encoded encoded() {
   return e;
 }
 
-/// What gunzip makes of a file that was saved with a filter.
+/// The output of gunzip for a file that was saved with a filter.
 Data encoded_file(const std::string& filter) {
   const Codecs codecs;
   const auto source = decompressing_source(

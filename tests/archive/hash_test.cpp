@@ -138,7 +138,7 @@ TEST(Digest, TextGoesBothWays) {
   EXPECT_LT(Digest(), digest);
 }
 
-TEST(Digest, WhatIsNoDigestIsRefused) {
+TEST(Digest, OtherTextIsNotADigest) {
   const std::string good = hash(1).text();
   for (const std::string& bad : {std::string(), good.substr(1), good + "0", good.substr(0, good.size() - 1),
                                  good.substr(0, good.size() - 1) + "G", "sha256:" + good.substr(9)}) {
@@ -235,7 +235,7 @@ TEST(Hash, SharedObjectsAreTheDocumentedBytes) {
   EXPECT_EQ(hash(loop), ByHand().byte(0x11).digest(node).digest());
 }
 
-/// Digests that are stored beside data. They may never change.
+/// Digests that programs store. They must never change.
 TEST(Hash, GoldenDigests) {
   EXPECT_EQ(hash(42).text(), "xxh3-128:e7ff64311d5eb0283264e6af548861cd");
   EXPECT_EQ(hash(std::string("stele")).text(), "xxh3-128:9ff1c7839792f1665dc64d28c84d97a9");
@@ -400,7 +400,7 @@ TEST(Hash, AnArrayDenseInBothOrdersIsRowMajor) {
   EXPECT_NE(hash(counting(0, 9)), hash(counting(9, 0)));
 }
 
-/// Events of one array that no C++ type gives.
+/// Events of an array that no C++ type produces.
 Digest hash_view(const ArrayView& view) {
   Hasher hasher;
   hasher.visitor().array(view);
@@ -553,7 +553,7 @@ TEST(Hash, SeveralValuesCountAsTheirTuple) {
   write(in_a_row.visitor(), b);
   EXPECT_NE(hash(a, b), in_a_row.digest());
   const HashOptions options{.ignore_order = true};
-  EXPECT_EQ(hash(a, options), hash(a));  // options are no value
+  EXPECT_EQ(hash(a, options), hash(a));  // options are not part of the value
   EXPECT_EQ(hash(a, {.ignore_order = true}), hash(a));
 }
 

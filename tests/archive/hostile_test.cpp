@@ -127,7 +127,7 @@ TEST(Hostile, Shapes) {
   }
   expect_refused<Array<float, 2>>(tag(40, array_item({deep_shape, tag(85, four)})), Errc::limit_exceeded);
   expect_refused<Array<float, 2>>(tag(40, head(Major::array, ~std::uint64_t{0})), Errc::malformed);
-  // many zero extents make no elements, whatever the others are
+  // a zero extent makes no elements, even with huge others
   const Data zero = wrap(grid({~std::uint64_t{0}, 0}, bytes_item({})));
   try {
     const Cost cost;
@@ -304,7 +304,7 @@ TEST(Hostile, NotWellFormed) {
       EXPECT_THROW(open(memory_source(wrap(root))).list(), Error) << form << bad;
     }
   }
-  EXPECT_THROW(from_bytes<std::vector<int>>(wrap(hex("9f 01"))), Error);  // the directory is no item of it
+  EXPECT_THROW(from_bytes<std::vector<int>>(wrap(hex("9f 01"))), Error);  // the directory is not an item of it
   EXPECT_THROW((from_bytes<std::map<int, int>>(wrap(hex("bf 01 ff")))), Error);
   EXPECT_THROW(from_bytes<int>(wrap({})), Error);
   EXPECT_THROW(from_bytes<int>(wrap(hex("01 02"))), Error);  // two roots
@@ -518,7 +518,7 @@ TEST(Hostile, RecordDefinitions) {
   using Pairs = std::vector<Pair>;
   EXPECT_EQ(from_bytes<Pairs>(wrap(array_item({define(26880, {a, b}, {one, two}), use(26880, {two, one})}))),
             (Pairs{{1, 2}, {2, 1}}));
-  // fewer values than names is well: the rest keeps its defaults
+  // fewer values than names are allowed: the rest keeps its defaults
   EXPECT_EQ(from_bytes<Pairs>(wrap(array_item({define(26880, {a, b}, {one}), use(26880, {})}))),
             (Pairs{{1, 0}, {0, 0}}));
   // redefined between uses
@@ -747,7 +747,7 @@ TEST(Hostile, AnythingButAnArchive) {
   EXPECT_THROW(open(memory_source({})), Error);
 }
 
-TEST(Hostile, OpeningOtherThingsThatAreCompressedHoldsNoneOfThem) {
+TEST(Hostile, OpeningOtherCompressedFilesDoesNotHoldThemInMemory) {
   if (std::system("command -v gzip >/dev/null 2>&1") != 0) {
     GTEST_SKIP() << "no gzip";
   }
@@ -755,7 +755,7 @@ TEST(Hostile, OpeningOtherThingsThatAreCompressedHoldsNoneOfThem) {
   const std::string path = folder / "zeros.gz";
   ASSERT_EQ(std::system(("head -c 20000000 /dev/zero | gzip -1 > '" + path + "'").c_str()), 0);
   LoadOptions options;
-  options.limits.allocation = 3'000'000;  // what holding it would exceed
+  options.limits.allocation = 3'000'000;  // holding it would exceed this
   EXPECT_EQ(error_of([&] { open(path, options); }).code(), Errc::not_an_archive);
 }
 

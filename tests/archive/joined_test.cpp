@@ -73,8 +73,8 @@ class FilledPipe {
   std::jthread writer_;
 };
 
-/// Calls `check(way, read)` for each way to read `stored`, where `read` makes a Reader and gives it to what it is
-/// called with.
+/// Calls `check(way, read)` for each way to read `stored`, where `read` makes a Reader and passes it to
+/// its argument.
 using Use = std::function<void(Reader&&)>;
 void for_each_way(
     const Data& stored, bool streams_only,
@@ -137,7 +137,7 @@ void expect_all(const Data& stored, const std::vector<Values>& expected, bool st
   });
 }
 
-/// What compresses a file as one: this library, and the tools that are here.
+/// Ways to compress a file as a whole: this library, and the installed tools.
 std::map<std::string, Data> compressed_as_one(const Codec& codec, const Data& plain) {
   static const std::map<std::string, std::vector<std::string>> commands = {
       {"gzip", {"gzip", "pigz", "bgzip", "igzip"}},
@@ -159,7 +159,7 @@ std::map<std::string, Data> compressed_as_one(const Codec& codec, const Data& pl
   return all;
 }
 
-/// Those that LoadOptions know without being told.
+/// The codecs that LoadOptions know by default.
 std::vector<std::string> built_in() {
   std::vector<std::string> names;
   const Codecs codecs;
@@ -215,9 +215,9 @@ TEST_P(Joined, WhatFollowsThemInAStreamIsReadToo) {
   }
 }
 
-TEST_P(Joined, BytesThatAreNoArchiveAreDamage) {
+TEST_P(Joined, BytesThatAreNotAnArchiveAreDamage) {
   for (const std::string junk : {"j", "\xd9\xd9\xf8", "\xd9 junk of some length"}) {
-    const bool may_begin = junk == "\xd9\xd9\xf8";  // a label's first bytes: reading the next archive tells
+    const bool may_begin = junk == "\xd9\xd9\xf8";  // a label's first bytes: reading the next archive fails
     for (const auto& [command, stored] : compressed_as_one(codec_, to_bytes(values_of(3)) + bytes_of(junk))) {
       SCOPED_TRACE(command + ", " + junk);
       for_each_way(stored, false, [&](const std::string& way, const auto& read) {
@@ -249,7 +249,7 @@ TEST_P(Joined, NoneIsFoundInEmptyData) {
 
 /// The checksum of a stream comes after its data, which may have been parsed before.
 TEST_P(Joined, DamageHasOneVerdict) {
-  const Values values = values_of(140'000);  // more than what is read without a thread of its own
+  const Values values = values_of(140'000);  // more than is read without another thread
   for (const auto& [command, stored] : compressed_as_one(codec_, to_bytes(values))) {
     SCOPED_TRACE(command);
     for (std::size_t i = 1; i < 5; ++i) {
@@ -337,7 +337,7 @@ TEST(JoinedFiles, AnArchiveThatWasReadAsAnotherTypeIsReadAgainOrRefused) {
   }
 }
 
-TEST(JoinedFiles, TheEmptyMemberThatEndsAFileOfBgzipIsNoArchive) {
+TEST(JoinedFiles, TheEmptyMemberThatEndsAFileOfBgzipIsNotAnArchive) {
   if (!has_tool("bgzip")) {
     GTEST_SKIP() << "this machine has no bgzip";
   }

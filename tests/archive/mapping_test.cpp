@@ -377,7 +377,7 @@ TEST_F(Mapped, SeveralArchivesInOneFileReadWrite) {
     auto b = in.read<Model>();
     auto c = in.read<Model>();
     EXPECT_EQ(c.layers.size(), 2U);
-    // What can be written reaches the file with its checksum.
+    // Writable elements reach the file with their checksum.
     if (a.layers[0].weights.writable()) {
       a.layers[0].weights.mutable_at(1, 2) = 12;
       first.layers[0].weights.mutable_at(1, 2) = 12;

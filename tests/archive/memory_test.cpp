@@ -15,7 +15,7 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t count = std::size_t{20} << 20;  // 80 MiB: not a power of 2, so that to double is too much
+constexpr std::size_t count = std::size_t{20} << 20;  // 80 MiB: not a power of 2, so that doubling exceeds it
 constexpr double mebibyte = 1 << 20;
 
 /// A line of /proc/self/status, in MiB.
@@ -83,7 +83,7 @@ std::vector<std::byte> foreign_member(Bytes content) {
   return plain;
 }
 
-/// A gzip file of members that no index leads through: the label of an archive, then 1 MiB of zeros in each.
+/// A gzip file of members without an index: the label of an archive, then 1 MiB of zeros in each.
 std::vector<std::byte> foreign_gzip(std::size_t members) {
   std::vector<std::byte> all = foreign_member(std::as_bytes(std::span(frozen::label)));
   const std::vector<std::byte> zeros = foreign_member(std::vector<std::byte>(std::size_t{1} << 20));

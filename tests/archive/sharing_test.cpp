@@ -16,7 +16,7 @@
 
 namespace sharing {
 
-/// Makes its items while it is gone through.
+/// Makes its items during iteration.
 template <class T>
 struct Made {
   using value_type = T;
@@ -223,7 +223,7 @@ struct PlainDerived : PlainBase {
   static void visit(auto& v, auto& self) { v("a", self.a)("b", self.b); }
 };
 
-TEST(Sharing, ABaseWithoutVirtualFunctionsBesideItsObjectIsRefused) {
+TEST(Sharing, ABaseWithoutVirtualFunctionsOfAStoredObjectIsRefused) {
   const auto derived = std::make_shared<PlainDerived>();
   const std::shared_ptr<PlainBase> base = derived;
   EXPECT_EQ(error_of([&] { to_bytes(std::pair(derived, base)); }).code(), Errc::invalid_argument);
@@ -322,7 +322,7 @@ TEST(Sharing, ItemsThatAreMadeOnTheFlyAreTheirOwn) {
       [](int i) { return i; });
 }
 
-TEST(Sharing, APointerWithoutAnOwnerIsNotTakenForAnotherObject) {
+TEST(Sharing, APointerWithoutAnOwnerIsNotMistakenForAnotherObject) {
   int slot = 0;
   const Made<std::shared_ptr<int>> made{[&](int i) {
                                           slot = i;
@@ -372,7 +372,7 @@ TEST(Sharing, ArraysThatAreMadeOnTheFlyAreTheirOwn) {
                                 for (std::uint64_t k = 0; k < 20; ++k) {
                                   numbers.mutable_at(k) = i;
                                 }
-                                // Views of them, so that the buffers are looked for beforehand.
+                                // Views of them, so that the shared buffers are found first.
                                 return i % 2 == 0 ? numbers.slice(1, 19) : numbers;
                               },
                               50};
@@ -492,7 +492,7 @@ TEST(Sharing, CyclesThatFailToLoadAreFreed) {
   EXPECT_THROW(from_bytes<WrongEnd>(archive), Error);
   EXPECT_THROW(open(memory_source(archive)).load<WrongEnd>(), Error);
   EXPECT_THROW(from_bytes<Value>(archive).to<WrongEnd>(), Error);
-  archive[archive.size() - 20] ^= std::byte{1};  // in the trailer, behind the objects
+  archive[archive.size() - 20] ^= std::byte{1};  // in the trailer, after the objects
   EXPECT_THROW((from_bytes<std::pair<std::shared_ptr<Counted>, int>>(archive)), Error);
   EXPECT_EQ(Counted::alive, before);
 }
@@ -507,7 +507,7 @@ TEST(Sharing, BadReferencesAreErrors) {
   using List = std::vector<std::shared_ptr<int>>;
   const auto code = [](Data root) { return error_of([&] { from_bytes<List>(wrap(root)); }).code(); };
   EXPECT_EQ(code(hex("82 d81c 03 d81d 01")), Errc::malformed);                  // no such object
-  EXPECT_EQ(code(hex("82 d81c 03 d81d 1bffffffffffffffff")), Errc::malformed);  // nor this
+  EXPECT_EQ(code(hex("82 d81c 03 d81d 1bffffffffffffffff")), Errc::malformed);  // and no such one
   EXPECT_EQ(code(hex("82 d81c 03 d81d 6161")), Errc::malformed);                // no index
   EXPECT_EQ(code(hex("82 d81d 00 d81c 03")), Errc::malformed);                  // before its definition
   using Deep = std::vector<std::vector<std::shared_ptr<int>>>;

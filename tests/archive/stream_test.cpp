@@ -107,7 +107,7 @@ TEST(Streams, EndsAndJunkAreErrors) {
   EXPECT_EQ(error_of([&] { save(bad, 3); }).code(), Errc::io);
 }
 
-/// A format of a user's own around an archive: its finish() takes the seal that follows, and counts.
+/// A user-defined format around an archive: its finish() reads the seal that follows, and counts.
 class SealedSource final : public Source {
  public:
   SealedSource(Data bytes, bool random_access)
@@ -133,7 +133,7 @@ class SealedSource final : public Source {
   const std::unique_ptr<Source> source_;
 };
 
-TEST(Sources, AUsersSourceIsFinishedBehindEachArchive) {
+TEST(Sources, AUsersSourceIsFinishedAfterEachArchive) {
   for (const std::string& codec : codecs()) {
     for (const bool random_access : {false, true}) {
       SCOPED_TRACE(codec + (random_access ? ", random access" : ", in order"));
@@ -195,7 +195,7 @@ class ForwardBuffer final : public std::streambuf {
   std::size_t taken_ = 0;
 };
 
-TEST(Streams, AStreamThatCannotSeekIsLeftBehindTheArchive) {
+TEST(Streams, AStreamThatCannotSeekIsLeftAfterTheArchive) {
   for (const std::string& codec : codecs()) {
     std::stringstream made;
     save(made, record(3000), {.codec = codec});
@@ -519,7 +519,7 @@ TEST(Streams, SkippableFramesMayStandInFront) {
   EXPECT_EQ(error_of([&] { from_bytes<Record>(front); }).code(), Errc::not_an_archive);
 }
 
-TEST(Streams, BytesBehindAnArchiveInAFileOrInMemoryAreErrors) {
+TEST(Streams, BytesAfterAnArchiveInAFileOrInMemoryAreErrors) {
   const Folder folder;
   for (const std::string& codec : codecs()) {
     Data bytes = to_bytes(record(10), {.codec = codec});
@@ -663,7 +663,7 @@ TEST(MapWriters, AKeyIsWrittenOnce) {
   out.write("a", 2);
   EXPECT_ERROR(out.write("b", 3), Errc::invalid_argument, "b was written before");
   EXPECT_ERROR(out.grow<float>("a"), Errc::invalid_argument, "a was written before");
-  out.write("c", 4);  // it goes on
+  out.write("c", 4);  // writing continues
   out.close();
   EXPECT_EQ((load<std::map<std::string, int>>(folder / "m.stele")),
             (std::map<std::string, int>{{"a", 2}, {"b", 1}, {"c", 4}}));

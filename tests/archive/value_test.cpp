@@ -345,9 +345,9 @@ TEST(ValueRoundTrip, SharingAndCycles) {
   EXPECT_EQ(loaded[0]->next, loaded[1]);
   EXPECT_EQ(loaded[1]->back.lock(), loaded[0]);
   EXPECT_EQ(to_value(loaded), value);
-  // a reference on its own has nothing to lead to
+  // a reference on its own has no target
   EXPECT_EQ(code_of([&] { value.at(1).to<std::shared_ptr<Node>>(); }), Errc::not_found);
-  // other types see what is behind it
+  // other types see its target
   const auto numbers = std::make_shared<std::vector<int>>(3, 1);
   EXPECT_EQ((to_value(std::vector{numbers, numbers}).to<std::vector<std::vector<int>>>()),
             (std::vector<std::vector<int>>(2, {1, 1, 1})));
@@ -612,7 +612,7 @@ TEST(ValueArchive, ReferencesOutOfAValueAreFollowed) {
   EXPECT_EQ(mixed.more[1].content(), Value("shared"));
 }
 
-TEST(ValueArchive, APartLeadsOutOfItself) {
+TEST(ValueArchive, APartFollowsReferencesOutOfItself) {
   auto head = std::make_shared<Node>();
   head->value = 1;
   head->next = std::make_shared<Node>();

@@ -49,7 +49,7 @@ std::string utf8(char32_t point) {
   return text;
 }
 
-/// The first place in `text` that a terminal would obey, hide or turn around; line feeds may be.
+/// The first place in `text` that a terminal would obey, hide or reorder; line feeds are allowed.
 std::string unsafe_in(const std::string& text) {
   for (const char32_t point : {0x7fU,   0x61cU,  0x200bU, 0x200eU, 0x200fU, 0x2028U,  0x2029U,   0x202aU,
                                0x202bU, 0x202cU, 0x202dU, 0x202eU, 0x2060U, 0x2066U,  0x2067U,   0x2068U,
@@ -101,7 +101,7 @@ TEST(Words, MessagesCannotCommandATerminal) {
 
 TEST(Words, DescriptionsCannotCommandATerminal) {
   for_all_text([](const std::string& text) {
-    // as a text, a key, the name of a field and part of a key that is no text
+    // as a text, a key, the name of a field and part of a key that is not text
     ValueBuilder builder;
     OutVisitor& out = builder.visitor();
     const std::string_view names[] = {text, "other"};
@@ -182,7 +182,7 @@ class NamedSource final : public Source {
   const std::unique_ptr<Source> source_;
 };
 
-/// A way to read a file, and what its errors call it.
+/// A way to read a file, and the name of the file in its errors.
 struct Route {
   std::string name;
   std::string file;
@@ -291,7 +291,7 @@ TEST_P(Places, OfDamageHaveFilePathAndOffset) {
   bytes[bytes.size() / 2] ^= std::byte{0x55};  // in the second array
   test::put(file_, bytes);
   if (GetParam() == "lzma") {
-    return;  // has no checksum: what becomes of the damage is anybody's guess
+    return;  // has no checksum: damage may go unnoticed
   }
   std::vector<Route> all = routes<Model>(file_);
   all.push_back({"verify", file_, [&] { open(file_).verify(); }});
@@ -347,7 +347,7 @@ TEST(Place, OfDamageInABlockOfACompressedFileIsTheArray) {
   }
 }
 
-TEST(Place, OfMappedFilesIsTold) {
+TEST(Place, OfMappedFilesIsReported) {
   const Folder folder;
   const std::string file = folder / "m";
   save(std::map<std::string, std::vector<float>>{{"w", test::numbers<float>(100'000)}}, file);
@@ -364,7 +364,7 @@ TEST(Place, OfMappedFilesIsTold) {
   EXPECT_EQ(error_of([&] { Mapping::open(file, MapMode::read_only)->writable_bytes(); }).file(), file);
 }
 
-TEST(Place, OfWhatIsNoArchiveIsTold) {
+TEST(Place, OfAFileThatIsNotAnArchiveIsReported) {
   const Folder folder;
   const std::string file = folder / "notes.txt";
   test::put(file, std::as_bytes(std::span(std::string_view("These are notes, not an archive."))));
@@ -422,7 +422,7 @@ void expect_class(const Error& error, const std::string& file, const std::string
   EXPECT_EQ(text.find("5Dense"), std::string::npos);
 }
 
-TEST(PlaceOfWriting, OfAnUnregisteredClassIsTold) {
+TEST(PlaceOfWriting, OfAnUnregisteredClassIsReported) {
   const Folder folder;
   const std::string file = folder / "scene.stele";
   const Scene value = scene();
@@ -454,7 +454,7 @@ struct Throwing {
   int value = 0;
 };
 
-TEST(PlaceOfWriting, OfAVariantWithoutAValueIsTold) {
+TEST(PlaceOfWriting, OfAVariantWithoutAValueIsReported) {
   using Either = std::variant<int, std::unique_ptr<int>, Throwing>;
   struct Holder {
     std::vector<Either> choices;

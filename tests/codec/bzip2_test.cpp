@@ -72,7 +72,7 @@ TEST_F(Bzip2, ReadsOtherTools) {
   }
 }
 
-/// Decodes the blocks of an index alone.
+/// Decodes each block of an index on its own.
 Data plain_by_blocks(const Codec& codec, const Data& stored, const BlockIndex& index) {
   Data plain;
   const auto decoder = codec.decoder({});
@@ -93,7 +93,7 @@ TEST_F(Bzip2, FindsItsBlocks) {
     const auto index = codec().index(file);
     ASSERT_TRUE(index);
     ASSERT_EQ(index->blocks.size(), 5U);
-    EXPECT_FALSE(index->certain);  // the sizes of those between are by custom
+    EXPECT_FALSE(index->certain);  // the blocks between have any size
     EXPECT_EQ(index->blocks[3].plain_size, level_1_block);
     EXPECT_EQ(index->blocks[4].plain_size, more);
     EXPECT_LT(file.asked_, 2 * stored.size());
@@ -188,7 +188,7 @@ TEST_F(Bzip2, DoesNotTrustStarts) {
   EXPECT_EQ(read_exactly(*codec().in_order(*file, {}), 20 * mib), Data(20 * mib));
 }
 
-TEST_F(Bzip2, RejectsWhatIsNotZerosBehindTheLastStream) {
+TEST_F(Bzip2, RejectsNonzeroBytesAfterTheLastStream) {
   const Data stored = compressed(codec(), text_data(300));
   for (const Data& more : {bytes_of("BZh"), bytes_of("BZh0aaaaaaaaaaaaaaaaaaaaa"), bytes_of("B"),
                            Data(20) + Data(1, std::byte{1}), Data(100'000) + Data(1, std::byte{1})}) {
@@ -212,7 +212,7 @@ TEST_F(Bzip2, IsNotMisledByAnEndInDamagedData) {
   }
 }
 
-TEST_F(Bzip2, LeavesThePipeBehindStreamsOfAllKinds) {
+TEST_F(Bzip2, LeavesThePipeAfterStreamsOfAllKinds) {
   for (unsigned seed = 1; seed < 60; ++seed) {
     for (const Data& plain : {text_data(37 * seed, seed), random_data(seed, seed), Data(1000 * seed)}) {
       expect_exact(codec(), compressed(codec(), plain), plain);
@@ -220,7 +220,7 @@ TEST_F(Bzip2, LeavesThePipeBehindStreamsOfAllKinds) {
   }
 }
 
-TEST_F(Bzip2, IsToldFromOtherData) {
+TEST_F(Bzip2, IsDistinguishedFromOtherData) {
   EXPECT_FALSE(codec().recognises(bytes_of("BZh9 is a word")));
   EXPECT_FALSE(codec().recognises(bytes_of("BZh01AY&SY....")));
   EXPECT_TRUE(codec().recognises(compressed(codec(), {})));

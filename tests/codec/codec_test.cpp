@@ -202,7 +202,7 @@ TEST_P(CodecWithIndex, ReadsOnlyTheBlocksItNeeds) {
   EXPECT_LT(seen.calls_, 40U);
 }
 
-TEST_P(EveryCodec, LeavesThePipeBehindTheArchive) {
+TEST_P(EveryCodec, LeavesThePipeAfterTheArchive) {
   for (std::size_t size : {std::size_t{1}, std::size_t{5000}}) {
     for (const Data& plain : {text_data(size), random_data(size)}) {
       expect_exact(codec_, compressed(codec_, plain, fast_), plain);
@@ -256,7 +256,7 @@ TEST_P(EveryCodec, ReadsOneArchiveAfterAnother) {
   EXPECT_EQ(plain_at_random(codec_, stored), first + second + third);
 }
 
-TEST_P(EveryCodec, ReportsDataBehindTheEndOfTheArchive) {
+TEST_P(EveryCodec, ReportsDataAfterTheArchive) {
   const Data plain = text_data(5000);
   const Data stored = compressed(codec_, plain);
   Pipe pipe(stored);
@@ -268,7 +268,7 @@ TEST_P(EveryCodec, ReportsDataBehindTheEndOfTheArchive) {
   EXPECT_EQ(code_of([&] { source->finish(); }), Errc::damaged);
 }
 
-TEST_P(EveryCodec, RejectsOtherBytesBehindIt) {
+TEST_P(EveryCodec, RejectsOtherBytesAfterIt) {
   const Data plain = text_data(5000);
   const Data stored = compressed(codec_, plain) + bytes_of("x and more");
   EXPECT_EQ(code_of([&] { plain_in_order(codec_, stored); }), Errc::damaged);
@@ -464,8 +464,8 @@ TEST(Codecs, RefusesBlocksThatCannotBe) {
   };
   EXPECT_TRUE(opens({{0, 5, 0, 50, 0}, {5, 9, 50, 50, 0}}));
   EXPECT_FALSE(opens({{0, 5, 0, 50, 0}, {6, 9, 50, 50, 0}}));           // a gap
-  EXPECT_FALSE(opens({{0, 5, 0, 50, 0}, {5, 9, 50, 51, 0}}));           // behind the end
-  EXPECT_FALSE(opens({{0, 5, 0, 50, 0}, {5, 9, 49, 50, 0}}));           // one in another
+  EXPECT_FALSE(opens({{0, 5, 0, 50, 0}, {5, 9, 50, 51, 0}}));           // beyond the end
+  EXPECT_FALSE(opens({{0, 5, 0, 50, 0}, {5, 9, 49, 50, 0}}));           // nested blocks
   EXPECT_FALSE(opens({{0, 5, ~std::uint64_t{0}, 50, 0}}));              // wraps around
   EXPECT_FALSE(opens({{0, (std::uint64_t{64} << 20) + 1, 0, 50, 0}}));  // too large to believe
 }

@@ -121,7 +121,7 @@ TEST_F(Gzip, IndexesBgzf) {
   expect_reads(codec_, stored, a + b);
 }
 
-/// A member that tells a size in a subfield of four bytes: its own, or without header and trailer.
+/// A member with a size in a subfield of four bytes: its own, or without header and trailer.
 Data member_with(const Codec& codec, const Data& plain, std::string_view id, bool whole) {
   const Data stored = compressed(codec, plain);
   const std::size_t deflated = stored.size() - 24 - 8;

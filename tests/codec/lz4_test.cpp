@@ -46,7 +46,7 @@ LZ4F_frameInfo_t info_of(LZ4F_blockMode_t mode, LZ4F_contentChecksum_t content, 
   return info;
 }
 
-/// Sets the checksum of a frame's header right again.
+/// Corrects the checksum of a frame's header.
 void fix_header(Data& frame, std::size_t descriptor_size) {
   frame[4 + descriptor_size - 1] =
       static_cast<std::byte>(xxh32(Bytes(frame).subspan(4, descriptor_size - 1)) >> 8 & 0xff);
@@ -232,7 +232,7 @@ TEST_F(Lz4, RefusesWhatItCannotRead) {
 
 TEST_F(Lz4, DoesNotTrustSizes) {
   const Data plain = text_data(500);
-  // A content size of 1 TiB costs nothing, and is wrong in the end.
+  // A claimed content size of 1 TiB allocates nothing and is an error at the end.
   Data huge = framed(plain, info_of(LZ4F_blockIndependent, LZ4F_noContentChecksum, LZ4F_noBlockChecksum, plain.size()));
   store_le<std::uint64_t>(huge.data() + 6, std::uint64_t{1} << 40);
   fix_header(huge, 11);

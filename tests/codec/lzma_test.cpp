@@ -111,7 +111,7 @@ TEST_F(Lzma, ReadsFilesThatSayTheirSize) {
 }
 #endif
 
-TEST_F(Lzma, LeavesThePipeBehindStreamsOfAllKinds) {
+TEST_F(Lzma, LeavesThePipeAfterStreamsOfAllKinds) {
   for (unsigned seed = 1; seed < 100; ++seed) {
     for (const Data& plain : {text_data(37 * seed, seed), random_data(seed, seed), Data(1000 * seed)}) {
       expect_exact(codec(), compressed(codec(), plain, static_cast<int>(seed % 4)), plain);
@@ -126,7 +126,7 @@ TEST_F(Lzma, HasNoBlocks) {
   EXPECT_EQ(code_of([&] { codec().decoder({}); }), Errc::unsupported);
 }
 
-TEST_F(Lzma, IsToldFromOtherData) {
+TEST_F(Lzma, IsDistinguishedFromOtherData) {
   const auto header = [](std::uint8_t properties, std::uint32_t dictionary, std::uint64_t size) {
     Data bytes(header_size);
     bytes[0] = std::byte{properties};

@@ -17,7 +17,7 @@ struct Part {
   bool made = false;
 };
 
-/// Slow codecs are given one part in so many of what others are; that still makes some blocks.
+/// Slow codecs get a fraction of the data of others; that still makes several blocks.
 std::size_t share_of(const std::string& codec) {
   return codec == "bzip2" || codec == "lzma" ? 8 : codec == "xz" ? 2 : 1;
 }

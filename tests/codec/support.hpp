@@ -98,7 +98,7 @@ inline Codecs all_codecs() {
 
 // ---- Sinks and Sources ----
 
-/// Gives bytes in order only, a random number at a time, and tells how many it gave.
+/// Returns bytes in order only, a random number at a time, and counts them.
 class Pipe final : public Source {
  public:
   explicit Pipe(Bytes bytes, std::size_t most = 100'000) : bytes_(bytes), most_(most) {}
@@ -117,7 +117,7 @@ class Pipe final : public Source {
   std::mt19937 random_{7};
 };
 
-/// The same, where one may look at what comes next.
+/// The same, with peeking at the next bytes.
 class PeekPipe final : public Source {
  public:
   explicit PeekPipe(Bytes bytes, std::size_t most = 100'000) : bytes_(bytes), most_(most) {}
@@ -142,7 +142,7 @@ class PeekPipe final : public Source {
   std::mt19937 random_{7};
 };
 
-/// Random access without memory(), as a file has it; tells how many bytes and calls were asked of it.
+/// Random access without memory(), as a file has it; counts the bytes and calls.
 class FileLike final : public Source {
  public:
   explicit FileLike(Bytes bytes) : bytes_(bytes) {}
@@ -302,7 +302,7 @@ inline Data made_by(const std::string& command, Bytes plain) {
   return folder.get("out");
 }
 
-/// Reads a foreign file by every way there is, and what stands behind it.
+/// Reads a foreign file in every way, and the bytes after it.
 inline void expect_reads(const Codec& codec, const Data& stored, const Data& plain) {
   EXPECT_TRUE(codec.recognises(stored));
   EXPECT_EQ(plain_at_random(codec, stored), plain);
@@ -361,14 +361,14 @@ inline Data small_blocks(const Codec& codec, std::initializer_list<Data> blocks)
   return out;
 }
 
-/// The plain bytes by blocks, also where the library would ask first whether an archive comes out.
+/// The plain bytes by blocks, even if they are not an archive.
 inline std::unique_ptr<Source> by_blocks(std::unique_ptr<Source> stored, const Codec& codec, unsigned threads = 1) {
   auto source = block_source(stored, codec, {.threads = threads});
   EXPECT_NE(source, nullptr);
   return source;
 }
 
-/// The codecs of this build, and one of two functions: those that `which` holds of.
+/// The codecs of this build and one made of two functions, filtered by `which`.
 inline std::vector<std::string> codec_names(bool (*which)(const Codec&) = [](const Codec&) { return true; }) {
   const Codecs codecs = all_codecs();
   std::vector<std::string> list;

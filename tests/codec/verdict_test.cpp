@@ -11,10 +11,10 @@
 namespace stele {
 namespace {
 
-/// What reading a file to its end comes to.
+/// The result of reading a file to its end.
 struct Verdict {
   std::optional<Errc> error;
-  Data plain;  // where there is no error
+  Data plain;  // if there is no error
   std::string message;
 };
 
@@ -63,7 +63,7 @@ class Backwards final : public Source {
   std::size_t at_ = 0;
 };
 
-/// Reads by every way and compares. Returns what they say.
+/// Reads in every way and compares. Returns the common verdict.
 Verdict expect_one_verdict(const Codec& codec, const Data& stored) {
   FileLike file(stored);
   Verdict expected = verdict_of([&] { return codec.in_order(file, {}); });
@@ -233,7 +233,7 @@ TEST_P(EveryVerdict, IsTheSameWhereTheEndIsMissing) {
   }
 }
 
-TEST_P(EveryVerdict, IsTheSameWhateverFollows) {
+TEST_P(EveryVerdict, IsIndependentOfWhatFollows) {
   for (const auto& [name, good] : samples()) {
     SCOPED_TRACE(name);
     for (const Data& more : {Data(1), Data(3), Data(4), Data(8), Data(100), Data(70'000), bytes_of("x"),
@@ -426,7 +426,7 @@ TEST_P(ManyParts, TakeTimeAsTheirSize) {
   };
   const std::size_t few = GetParam().count / 10;
   const double quick = seconds_for(few);
-  // A hundred times as long would it take if time grew with the square of the size.
+  // It would take a hundred times as long if time grew with the square of the size.
   EXPECT_LT(seconds_for(10 * few), 40 * quick + 0.5);
 }
 

@@ -113,7 +113,7 @@ TEST_F(Xz, ReadsPipesInLargePieces) {
   const Data plain = random_data(1000) + text_data(500'000);
   std::vector<Data> files = {compressed(codec(), plain, 0)};
   if (has_tool("xz")) {
-    files.push_back(made_by("xz -0 -T1 -c in", plain));  // whose block does not say how long it is
+    files.push_back(made_by("xz -0 -T1 -c in", plain));  // its block does not state its size
   }
   for (const Data& stored : files) {
     Counting pipe(stored);
@@ -183,7 +183,7 @@ TEST_F(Xz, AsksForNoLargerDictionaryThanItsBlocksCanUse) {
   EXPECT_EQ(read(small, 8192), 5000U);
 }
 
-/// A file of one block whose index says otherwise.
+/// A file of one block with a contradictory index.
 Data with_index(const Codec& codec, const Data& plain, std::uint64_t plain_size, std::uint64_t less_stored = 0) {
   Data out;
   codec.prologue(0, out);
@@ -210,7 +210,7 @@ TEST_F(Xz, DoesNotTrustTheIndex) {
 }
 
 TEST_F(Xz, BoundsTheMemoryOfAnIndex) {
-  // Two million blocks, were they there.
+  // Claims two million blocks.
   std::vector<Block> blocks(2'000'000, Block{.plain_size = 1, .check = 20 << 4 | 4});
   Data stored;
   codec().prologue(0, stored);

@@ -115,7 +115,7 @@ TEST_F(Zstd, ComparesTheSeekTable) {
   }
 }
 
-TEST_F(Zstd, GivesBackWhatIsNoSeekTable) {
+TEST_F(Zstd, UnreadsBytesThatAreNotASeekTable) {
   const Data a = text_data(500);
   const Data b = random_data(300);
   const Data frames = compressed(codec(), a) + compressed(codec(), b);
@@ -125,7 +125,7 @@ TEST_F(Zstd, GivesBackWhatIsNoSeekTable) {
   EXPECT_EQ(read_exactly(*source, 800), a + b);
   source->finish();
   EXPECT_EQ(file.position(), frames.size());
-  Pipe pipe(stored);  // which cannot be given anything back
+  Pipe pipe(stored);  // which cannot unread
   const auto piped = codec().in_order(pipe, {});
   read_exactly(*piped, 800);
   EXPECT_EQ(code_of([&] { piped->finish(); }), Errc::damaged);

@@ -106,7 +106,7 @@ class RandomTokens {
   std::mt19937_64 random_;
 };
 
-TEST(TokenCounts, RandomOperationsBesideAMap) {
+TEST(TokenCounts, RandomOperationsMatchAMap) {
   const Folder folder;
   for (std::uint64_t seed = 1; seed <= (test::sanitized ? 12 : 40); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -466,7 +466,7 @@ TEST(TokenCounts, SeveralThreadsLookUp) {
 
 // --- Files made to harm ----------------------------------------------------------------------------------------------
 
-/// What TokenCounts stores, by hand.
+/// The stored form of TokenCounts, written by hand.
 struct HandMadeLane {
   std::vector<std::uint64_t> lengths;
   std::vector<std::uint64_t> tokens;
@@ -518,7 +518,7 @@ TEST(TokenCounts, PartsThatDoNotFitAreRefused) {
     change(made.table);
     const Data bytes = to_bytes(made);
     const Error error = error_of([&] { (void)from_bytes<TokenCounts>(bytes); });
-    EXPECT_EQ(error.code(), Errc::malformed) << error.what();
+    EXPECT_EQ(error.code(), Errc::damaged) << error.what();
   };
   const std::uint64_t huge[] = {4,        1000, std::uint64_t{1} << 32, std::uint64_t{1} << 62, std::uint64_t{1} << 63,
                                 most - 1, most};
@@ -570,7 +570,7 @@ TEST(TokenCounts, NewTokensThatWereChosenToCollideAreRefused) {
   }
   chosen.table.total = 2500;
   const Error error = error_of([&] { (void)from_bytes<TokenCounts>(to_bytes(chosen)); });
-  EXPECT_EQ(error.code(), Errc::malformed);
+  EXPECT_EQ(error.code(), Errc::damaged);
   EXPECT_NE(std::string(error.what()).find("collide"), std::string::npos);
   HandMade any;
   for (int i = 0; i < 20'000; ++i) {
@@ -587,7 +587,7 @@ TEST(TokenCounts, AFailedLoadChangesNothing) {
   save(made, folder / "bad");
   TokenCounts counts;
   counts.add("kept");
-  EXPECT_EQ(error_of([&] { load_into(counts, folder / "bad"); }).code(), Errc::malformed);
+  EXPECT_EQ(error_of([&] { load_into(counts, folder / "bad"); }).code(), Errc::damaged);
   EXPECT_EQ(listed(counts), (Listed{{"kept", 1}}));
 }
 
@@ -626,7 +626,7 @@ TEST(TokenCounts, VerifyFindsWhatLoadingDoesNotLookAt) {
   damaged(8);
 }
 
-/// Everything one can do with a table; what comes out does not matter.
+/// Calls every function of a table; the results do not matter.
 void use_everything(TokenCounts counts, std::uint64_t seed) {
   RandomTokens random(seed);
   const TokenCounts original = counts;
@@ -700,7 +700,7 @@ TEST(TokenCounts, AnyBytesInTheLanesDoNoHarm) {
     try {
       use_everything(test::reread<TokenCounts>(made), random());
     } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Errc::malformed) << error.what();  // of the added ones
+      EXPECT_EQ(error.code(), Errc::damaged) << error.what();  // of the added ones
     }
   }
 }

@@ -154,21 +154,21 @@ TEST(EigenSparse, DamagedSparseMatricesAreRefused) {
     EXPECT_EQ((conversion_error<Eigen::SparseMatrix<double, Eigen::RowMajor>>(parts).code()), found);
     return found;
   };
-  EXPECT_EQ(code([](StoredSparse& s) { s.rows = 2; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.rows = -3; }), Errc::malformed);
+  EXPECT_EQ(code([](StoredSparse& s) { s.rows = 2; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.rows = -3; }), Errc::damaged);
   EXPECT_EQ(code([](StoredSparse& s) { s.rows = std::int64_t{1} << 40; }), Errc::out_of_range);
-  EXPECT_EQ(code([](StoredSparse& s) { s.cols = 3; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.cols = 1'000'000'000; }), Errc::malformed);
+  EXPECT_EQ(code([](StoredSparse& s) { s.cols = 3; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.cols = 1'000'000'000; }), Errc::damaged);
   EXPECT_EQ(code([](StoredSparse& s) { s.order = "A"; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {1, 2, 3}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {0, 2, 2}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {0, 9, 3}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {0, -1, 3}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 3, 1}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {2, 0, 1}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 0, 1}; }), Errc::malformed);
-  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {-1, 0, 1}; }), Errc::malformed);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {1, 2, 3}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {0, 2, 2}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {0, 9, 3}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indptr = {0, -1, 3}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 3, 1}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {2, 0, 1}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 0, 1}; }), Errc::damaged);
+  EXPECT_EQ(code([](StoredSparse& s) { s.indices = {-1, 0, 1}; }), Errc::damaged);
   EXPECT_EQ(code([](StoredSparse& s) { s.indices = {0, 2}; }), Errc::type_mismatch);
   EXPECT_EQ(conversion_error<Eigen::SparseMatrix<double>>(std::map<std::string, std::vector<float>>{{"indptr", {1}}})
                 .message(),

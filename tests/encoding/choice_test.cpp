@@ -189,7 +189,7 @@ TEST(EncodingChoiceCost, OneOutlierIsSeenBeforeAnArrayIsNarrowed) {
     const std::int64_t before = 7;
     std::memcpy(array.bytes.data() + 12345 * 8, &outlier, 8);
     const Encoding encoding = choose_encoding(array.elements(), same);
-    if (encoding.first != Encoding::First::palette) {  // a palette tells one more value apart
+    if (encoding.first != Encoding::First::palette) {  // a palette distinguishes one more value
       EXPECT_EQ(encoding.stored_item_size, stored_item_size) << outlier;
     }
     EncodingScratch scratch;

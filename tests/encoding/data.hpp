@@ -29,7 +29,7 @@ struct ExampleArray {
   }
 };
 
-/// `count` values that `next` gives, one after the other. A record is `other`.
+/// `count` values from `next`. A record is `other`.
 template <class T, class Next>
 ExampleArray example(const std::string& name, std::size_t count, Next next) {
   std::vector<T> values(count);
@@ -43,7 +43,7 @@ ExampleArray example(const std::string& name, std::size_t count, Next next) {
   return {name, {bytes.begin(), bytes.end()}, sizeof(T), element_class};
 }
 
-/// The pictures of Fashion-MNIST's test set, the first `count` bytes behind the header; nothing where they are missing.
+/// The pictures of Fashion-MNIST's test set, the first `count` bytes after the header; empty if the file is missing.
 inline std::vector<std::uint8_t> pictures(std::size_t count) {
   std::vector<std::uint8_t> pixels(count + 16);
   gzFile file = gzopen("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz", "rb");
@@ -58,7 +58,7 @@ inline std::vector<std::uint8_t> pictures(std::size_t count) {
   return pixels;
 }
 
-/// Examples of `size` bytes each, a few MiB. Those of pictures are left out where there are none.
+/// Examples of `size` bytes each, a few MiB. Pictures are left out if the file is missing.
 inline std::vector<ExampleArray> example_arrays(std::size_t size) {
   std::mt19937_64 random(11);
   std::normal_distribution<double> normal;

@@ -108,7 +108,7 @@ std::vector<std::size_t> counts() {
   return all;
 }
 
-/// Runs `work(from, to)` with both at odd addresses, and a guard behind `to`; what it wrote.
+/// Runs `work(from, to)` with both at odd addresses and a guard after `to`; returns what it wrote.
 template <class Work>
 Data run_unaligned(const Data& in, std::size_t out_size, Work work) {
   Data from(in.size() + 1);
@@ -246,7 +246,7 @@ Data encoded(const Encoding& encoding, const Data& plain) {
   return stored;
 }
 
-/// Decodes the last block first: none needs another.
+/// Decodes the last block first: blocks are independent.
 Data decoded(const Encoding& encoding, const Data& stored) {
   EncodingScratch scratch;
   const std::uint64_t count = stored.size() / encoding.stored_item_size;
@@ -262,7 +262,7 @@ Data decoded(const Encoding& encoding, const Data& stored) {
   return plain;
 }
 
-/// The encoding as a file would give it back.
+/// The encoding as it is read from a file.
 Encoding reread(const Encoding& encoding, ElementClass element_class) {
   const std::string name = encoding.name();
   const bool narrow = encoding.first == Encoding::First::narrow;
@@ -285,7 +285,7 @@ Data integers(std::size_t count, std::size_t w, std::int64_t middle, std::uint64
   return bytes;
 }
 
-/// What the stages of a block give by their definitions.
+/// The result of the stages of a block by their definitions.
 Data reference_block(const Encoding& encoding, Data block) {
   const std::size_t w = encoding.item_size;
   const std::size_t s = encoding.stored_item_size;
@@ -486,7 +486,7 @@ TEST(Encoding, PaletteHasUpTo65536Patterns) {
   }
 }
 
-TEST(Encoding, PaletteTellsEveryPatternApart) {
+TEST(Encoding, PaletteDistinguishesEveryPattern) {
   const std::vector<double> values = {0.0,
                                       -0.0,
                                       1.5,

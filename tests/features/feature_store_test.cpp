@@ -379,7 +379,7 @@ TEST(FeatureStore, RefusesDamagedFiles) {
   EXPECT_EQ(code({.filters = std::vector(65, blocked)}), Errc::damaged);
 }
 
-/// The form of a list of features, to write what a KnownFeatures would not.
+/// The stored form of a list of features, to write files that KnownFeatures never writes.
 struct StoredFeatures {
   std::vector<std::uint64_t> hashes = {};
   std::vector<std::uint32_t> times = {};

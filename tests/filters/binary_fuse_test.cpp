@@ -25,7 +25,7 @@ class Fuse : public testing::Test {};
 using Filters = testing::Types<BinaryFuse, BinaryFuse16>;
 TYPED_TEST_SUITE(Fuse, Filters);
 
-TYPED_TEST(Fuse, HasNoFalseNegativesWhateverTheSize) {
+TYPED_TEST(Fuse, HasNoFalseNegativesAtAnySize) {
   for (std::uint64_t count = 0; count <= 300; ++count) {
     const auto keys = keys_of(count);
     const TypeParam filter(keys);

@@ -32,7 +32,7 @@ std::uint64_t false_positives(const BloomFilter& filter, std::uint64_t count) {
   return hits;
 }
 
-/// Whether `hits` of `count` is what a chance of `rate` gives, but for one time in a million.
+/// Whether `hits` of `count` fits a probability of `rate`; fails by chance once in a million.
 void expect_rate(std::uint64_t hits, std::uint64_t count, double rate, const std::string& what) {
   const double mean = rate * static_cast<double>(count);
   EXPECT_NEAR(static_cast<double>(hits), mean, 5 * std::sqrt(mean * (1 - rate)) + 3) << what;
@@ -333,7 +333,7 @@ TEST(Bloom, IsSavedAndLoaded) {
 }
 
 TEST(Bloom, BitsAreFrozen) {
-  // What the bits mean is part of the file format: these must never change.
+  // The meaning of the bits is part of the file format and must never change.
   const auto digest = [](const BloomOptions& options) {
     BloomFilter filter(1000, 0.001, options);
     for (std::uint64_t i = 0; i < 1000; ++i) {
@@ -405,7 +405,7 @@ TEST(Bloom, CopiesOfAMappedFilterStayApartWhenSavedAndLoaded) {
             Errc::read_only);
 }
 
-/// The form of the file, to write what a BloomFilter would not.
+/// The stored form, to write files that a BloomFilter never writes.
 struct Stored {
   std::uint32_t version = 1;
   std::uint64_t capacity = 10;

@@ -32,7 +32,7 @@ struct Errors {
   double mean = 0;
 };
 
-/// Checks that no estimate is too low, and tells how much too high they are.
+/// Checks that no estimate is too low, and returns by how much they are too high.
 Errors check(const CountMin& sketch, const std::unordered_map<std::uint64_t, std::uint32_t>& exact, double epsilon) {
   Errors errors;
   for (const auto& [key, count] : exact) {

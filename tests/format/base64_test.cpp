@@ -1,4 +1,4 @@
-// Base64: the vectors of RFC 4648, what each way of reading takes, and where an error lies.
+// Base64: the vectors of RFC 4648, what each reader accepts, and the offsets of errors.
 
 #include "format/base64.hpp"
 
@@ -83,9 +83,9 @@ TEST(Base64Text, EveryOtherTextIsRefusedAtItsPlace) {
       {"Zm9vY", 4},                                              // ends within a byte
       {"Zm9vYg=", 6},                                            // too little padding
       {"Zm9vYg===", 6},                                          // too much
-      {"Zm9v=", 4},                                              // where none belongs
-      {"=", 0},         {"====", 0},           {"Zg==Zg==", 4},  // behind it
-      {"Zm9vYh==", 5},                                           // bits behind the last byte
+      {"Zm9v=", 4},                                              // unexpected padding
+      {"=", 0},         {"====", 0},           {"Zg==Zg==", 4},  // after the padding
+      {"Zm9vYh==", 5},                                           // bits after the last byte
       {"Zm9vYmF=", 6},
   };
   for (const auto& [text, offset] : wrong) {

@@ -48,7 +48,7 @@ TEST(MetadataOfArchives, HoldsTextsNumbersAndBooleans) {
   EXPECT_EQ(open(folder / "a").info().metadata, (Metadata{{"epoch", 3}, {"loss", 0.25}, {"name", "x"}}));
 }
 
-TEST(MetadataOfArchives, KindsAreToldApart) {
+TEST(MetadataOfArchives, KindsAreDistinguished) {
   EXPECT_NE(MetadataValue(1), MetadataValue(1.0));
   EXPECT_NE(MetadataValue(1), MetadataValue(true));
   EXPECT_NE(MetadataValue(1), MetadataValue("1"));

@@ -13,7 +13,7 @@ namespace {
 using fuzz::require;
 using fuzz::succeeds;
 
-/// A directory that is read is written and read the same.
+/// A directory that was read is written and read again, and equal.
 void read_directory(Bytes bytes) {
   const Directory directory = decode_directory(bytes, std::uint64_t{1} << 40);
   const test::Data again = encode_directory(directory);

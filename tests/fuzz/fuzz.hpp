@@ -15,7 +15,7 @@ inline void require(bool holds) {
   }
 }
 
-/// Runs what may fail, but with an Error that says why. Returns whether it did not.
+/// Runs an action that may only fail with an Error. Returns whether it succeeded.
 template <class Action>
 bool succeeds(Action&& action) {
   try {

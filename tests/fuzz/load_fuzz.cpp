@@ -83,7 +83,7 @@ void load_as(const test::Data& archive) {
   });
 }
 
-/// What is loaded as a Value is saved and loaded the same.
+/// A loaded Value is saved and loaded again, and equal.
 void load_value(const test::Data& archive) {
   const Value value = from_bytes<Value>(archive, limited);
   (void)describe(value);

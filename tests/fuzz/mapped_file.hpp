@@ -24,7 +24,7 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  /// No mapping of what was written before may be left.
+  /// Earlier mappings of the file must be gone.
   const std::filesystem::path& write(Bytes bytes) const {
     std::ofstream file(path_, std::ios::binary | std::ios::trunc);
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));

@@ -83,7 +83,7 @@ class Replay {
     }
   }
 
-  /// The vector has no spare capacity, so that a read behind the end is one outside the allocation.
+  /// The vector has no spare capacity, so that a read beyond the end is one outside the allocation.
   void run(const Input& input, const char* what, std::size_t at) {
     if (verbose_) {
       std::fprintf(stderr, "%s, %s %zu\n", name_.c_str(), what, at);

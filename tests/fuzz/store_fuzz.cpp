@@ -58,7 +58,7 @@ void read_records(Bytes bytes) {
   }
 }
 
-/// The size of the low, the low, and a block but for its check.
+/// The size of the low, the low, and a block without its checksum.
 void read_block(Bytes bytes) {
   const std::size_t low_size = std::to_integer<std::size_t>(bytes[0]) % 16;
   if (bytes.size() < 1 + low_size) {
@@ -84,7 +84,7 @@ void read_block(Bytes bytes) {
   fuzz::require(entries.size() == block.size());
 }
 
-/// An entry of the index but for its check.
+/// An entry of the index without its checksum.
 void read_entry(Bytes bytes) {
   std::vector<std::byte> stored(8);
   stored.insert(stored.end(), bytes.begin(), bytes.end());

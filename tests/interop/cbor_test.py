@@ -83,7 +83,7 @@ int main() {
 
 
 def read_head(data, at):
-    """Major type, argument (None: indefinite) and the offset behind the head, as RFC 8949 has them."""
+    """Major type, argument (None: indefinite) and the offset after the head, as RFC 8949 has them."""
     major, info = data[at] >> 5, data[at] & 31
     if info < 24:
         return major, info, at + 1
@@ -124,7 +124,7 @@ class Scan:
 
 
 def decode(data, at):
-    """One item and the offset behind it."""
+    """One item and the offset after it."""
     stream = io.BytesIO(data)
     stream.seek(at)
     value = cbor2.CBORDecoder(stream).decode()

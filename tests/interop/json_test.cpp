@@ -1,4 +1,4 @@
-// Values as JSON: what comes back, and texts that nobody can have written.
+// Values as JSON: round trips, and texts that the library never writes.
 
 #include "interop/json.hpp"
 

@@ -1,4 +1,4 @@
-// Lines of sources that give them in pieces of any size.
+// Lines from sources that return pieces of any size.
 
 #include "interop/lines.hpp"
 
@@ -10,7 +10,7 @@
 namespace stele {
 namespace {
 
-/// Gives so many bytes at a time.
+/// Returns a fixed number of bytes at a time.
 class Pieces final : public Source {
  public:
   Pieces(std::string text, std::size_t piece) : text_(std::move(text)), piece_(piece) {}

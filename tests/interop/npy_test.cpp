@@ -138,7 +138,7 @@ TEST(Npy, ShapesThatNoArrayHasAreRefused) {
   EXPECT_ERROR(parse("(" + std::string(1'000'000, '1') + ",)"), Errc::malformed, "literal");
 }
 
-/// Sizes that overflow are found before any memory is asked for, and what is claimed and does not come takes none.
+/// Sizes that overflow are found before memory is allocated; data that is claimed but missing takes none.
 TEST(Npy, ClaimedSizesAreNotBelieved) {
   const auto read = [](const std::string& descr, const std::string& shape) {
     std::string text = header_text(descr, shape);
@@ -223,7 +223,7 @@ std::vector<std::byte> file_of(const AnyArray& array) {
 TEST(Npy, ArraysComeBack) {
   const std::shared_ptr<Buffer> number = Buffer::allocate(8);
   std::memset(number->mutable_data(), 5, 8);
-  const Array<float, 2> large = matrix(1700, 800);  // more than is taken before any of it has come
+  const Array<float, 2> large = matrix(1700, 800);  // more than is allocated before data arrives
   for (const Value& value :
        {to_value(matrix(3, 5)), to_value(matrix(300, 200, Order::column_major)), to_value(large),
         to_value(matrix(4, 6).transposed()), to_value(Array<float, 2>({0, 3})),

@@ -101,14 +101,14 @@ TEST(Npz, NoFileAppearsUnlessItIsComplete) {
   EXPECT_EQ(read_npy(*read_zip(path)->open(0)), array);
 }
 
-TEST(Npz, WhatIsNoZipFileIsAnError) {
+TEST(Npz, AFileThatIsNotAZipFileIsAnError) {
   EXPECT_ERROR(read_zip("nowhere.npz"), Errc::not_found, "nowhere.npz");
   const std::string path = fresh("text.npz");
   std::ofstream(path) << "no zip file";
   EXPECT_ERROR(read_zip(path), Errc::damaged, path);
 }
 
-/// Every cut and many changed bytes give an Error or an array.
+/// Every truncation and many changed bytes give an Error or an array.
 TEST(Npz, DamagedFilesAreErrors) {
   const std::string path = fresh("hostile.npz");
   int errors = 0;

@@ -25,7 +25,7 @@ namespace {
 
 class Files : public Io {
  protected:
-  /// What `action` gives as the exit status of a child: 0 to 99; 100 for an exception, 200 and more for a signal.
+  /// The exit status of a child that runs `action`: 0 to 99; 100 for an exception, 200 and more for a signal.
   static int in_child(const std::function<int()>& action) {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -60,7 +60,7 @@ class Files : public Io {
     return ::setgroups(groups.size(), groups.data()) == 0 && ::setresgid(group, group, group) == 0 &&
            ::setresuid(user, user, user) == 0;
   }
-  /// What `action` gives in a child of another user, or 99 where it fails with another message than `message`.
+  /// The result of `action` in a child of another user, or 99 if it fails with another message than `message`.
   int as_user(uid_t user, gid_t group, const std::function<int()>& action, std::vector<gid_t> groups = {}) {
     return in_child([&] { return become(user, group, groups) ? action() : 98; });
   }
@@ -77,7 +77,7 @@ class Files : public Io {
     sink->write(as_bytes(text));
     sink->close();
   }
-  /// Whether the Error of a save, if there is one, says so.
+  /// Whether a save fails with this message, if it fails.
   static bool save_fails(const std::string& path, std::string_view part) {
     try {
       save(path, "new");
@@ -357,7 +357,7 @@ TEST_F(Files, ALongNamesLeftoversAreFoundToo) {
   EXPECT_EQ(names(), std::vector<std::string>{name});
 }
 
-TEST_F(Files, WithoutLocksNothingIsTakenForALeftover) {
+TEST_F(Files, WithoutLocksNoFileCountsAsALeftover) {
   for (const int reason : {EINVAL, ENOLCK, ENOSYS, EOPNOTSUPP}) {
     refusal = reason;
     leave(".model.stele-0.tmp");
@@ -465,7 +465,7 @@ TEST_F(Files, AccessListsAreKept) {
   EXPECT_EQ(acl_of(in("model")), list);
   EXPECT_EQ(mode_of(in("model")), 0640u);
 
-  // one of the folder's is not given to a file that had none
+  // a file without a list does not get the folder's
   fs::remove(in("model"));
   put(in("model"), "old");
   ::chmod(in("model").c_str(), 0640);
@@ -698,7 +698,7 @@ TEST_F(Files, InPlaceTouchesTheFileOnlyAtTheEnd) {
   EXPECT_EQ(content(in("model")), "012xyz6789");
   system_calls() = real_;
 
-  // every call that fails is an error, and leaves nothing beside
+  // every failing call is an error and leaves no file behind
   for (int nth = 0, seen = 1; seen != 0; ++nth) {
     put(in("model"), "old");
     fail_nth_call(nth, EIO);
@@ -730,7 +730,7 @@ TEST_F(Files, InPlaceWorksWhereFilesWithoutNamesAreNotMade) {
   EXPECT_EQ(files(), 1u);
 }
 
-TEST_F(Files, WhatIsNoPlaceForAFileIsNamed) {
+TEST_F(Files, APathThatCannotBeAFileIsNamed) {
   fs::create_symlink("nowhere/at/all", in("broken"));
   fs::create_symlink(in("b"), in("a"));
   fs::create_symlink(in("a"), in("b"));
@@ -829,7 +829,7 @@ TEST_F(Files, AChildLeavesItsParentsFilesAlone) {
   EXPECT_EQ(files(), 4u);
 }
 
-TEST_F(Files, ALockLastsAsLongAsTheWriterWhateverItsChildrenDo) {
+TEST_F(Files, ALockLastsAsLongAsTheWriterDespiteItsChildren) {
   auto sink = file_sink(in("model"));
   EXPECT_EQ(in_child([&] {
               sink.reset();

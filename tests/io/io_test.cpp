@@ -225,7 +225,7 @@ TEST_F(Io, AFileSystemWithoutFsyncIsTolerated) {
   }
 }
 
-/// Every other call is interrupted, and the rest take or give one to three bytes.
+/// Every other call is interrupted; the others transfer one to three bytes.
 void use_shaky_calls() {
   static int turn;
   static SystemCalls real;
@@ -499,7 +499,7 @@ TEST_F(Io, APipeIsSeenAlsoWhereReadingMayNotWait) {
   ::close(ends[1]);
 }
 
-TEST_F(Io, WhatCannotBeSeenAheadSaysSo) {
+TEST_F(Io, SourcesThatCannotPeekSaySo) {
   struct Unbuffered : std::streambuf {};
   Unbuffered buffer;
   std::istream stream(&buffer);
@@ -558,7 +558,7 @@ class BrokenBuffer : public std::streambuf {
   int sync() override { return -1; }
 };
 
-TEST_F(Io, AFailingStreamIsAnErrorWhateverItsExceptions) {
+TEST_F(Io, AFailingStreamIsAnErrorWithAnyExceptionMask) {
   for (const auto mask : {std::ios::goodbit, std::ios::badbit | std::ios::failbit | std::ios::eofbit}) {
     BrokenBuffer broken;
     std::iostream stream(&broken);
@@ -747,7 +747,7 @@ TEST_F(Io, NoDescriptorLeaks) {
       sink->close();
       Mapping::open(in("model"), MapMode::read_only);
     } catch (const Error&) {
-      // the descriptors are what is looked at
+      // the descriptors are what is checked
     }
     system_calls() = real_;
     EXPECT_EQ(open_descriptors(), before) << nth;

@@ -57,7 +57,7 @@ Error error_of(Action action) {
   return Error(Errc::invalid_argument, "none");
 }
 
-/// All that a Source still gives.
+/// All remaining bytes of a Source.
 inline std::string drain(Source& source, std::size_t piece = 7) {
   std::string all;
   std::vector<std::byte> some(piece);
@@ -73,7 +73,7 @@ inline std::string text_at(const Source& source, std::uint64_t offset, std::size
   return text_of(bytes);
 }
 
-/// A folder of its own for each test, and a table of system calls that can be told to fail.
+/// A folder of its own for each test, and a table of system calls that can be made to fail.
 class Io : public testing::Test {
  protected:
   void SetUp() override {

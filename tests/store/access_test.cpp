@@ -24,7 +24,7 @@ using test::Folder;
 
 constexpr uid_t nobody = 65534;
 
-/// Runs `action` in a child, which may not write to what is others'; what it returns, or why it ended.
+/// Runs `action` in a child without permission to write others' files; returns its result, or why it ended.
 std::string in_child(const std::function<std::string()>& action, bool as_nobody = true) {
   int ends[2];
   if (::pipe(ends) != 0) {
@@ -262,7 +262,7 @@ TEST(StoreAccess, ShardsLongerThanTheAddressSpaceAreReadInParts) {
             "good");
 }
 
-TEST(StoreAccess, WhatIsNoStoreIsCalledNone) {
+TEST(StoreAccess, OtherFilesAndFoldersAreNotAStore) {
   const Folder folder;
   const std::string text = folder / "text";
   std::ofstream(text) << "root:x:0:0:root:/root:/bin/bash\n";

@@ -1,4 +1,4 @@
-// Batches and writes that wait: undone while they are read, in stores that are moved, assigned, closed.
+// Batches and pending writes: rolled back while they are read, in stores that are moved, assigned, closed.
 
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 using test::error_of;
 using test::fresh;
 
-TEST(StoreBatches, KeysThatWaitInAnyOrderLeadToTheLastValue) {
+TEST(StoreBatches, PendingKeysInAnyOrderGiveTheLastValue) {
   const std::string path = fresh("waiting");
   Store store = Store::open(path);
   std::map<int, std::string> model;
@@ -44,7 +44,7 @@ TEST(StoreBatches, KeysThatWaitInAnyOrderLeadToTheLastValue) {
   expect_whole(path, model);
 }
 
-TEST(StoreBatches, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {
+TEST(StoreBatches, AValueOfARolledBackBatchCanStillBeRead) {
   const std::string path = fresh("undone_view");
   EXPECT_EQ(in_child([&] {
               Store store = Store::open(path);
@@ -64,7 +64,7 @@ TEST(StoreBatches, AValueOfABatchThatIsUndoneCanStillBeLookedAt) {
             fine);
 }
 
-TEST(StoreBatches, ReadersBesideBatchesThatAreUndone) {
+TEST(StoreBatches, ReadersDuringRolledBackBatches) {
   const std::string path = fresh("undone_readers");
   EXPECT_EQ(in_child([&] {
               Store store = Store::open(path);
@@ -139,7 +139,7 @@ TEST(StoreBatches, AnOpenBatchIsNotTornByRelease) {
   EXPECT_EQ(Store::open(path, StoreMode::read_only).size(), 2U);
 }
 
-TEST(StoreBatches, APutBesideCloseIsKeptOrRefused) {
+TEST(StoreBatches, APutDuringCloseIsKeptOrRefused) {
   const std::string path = fresh("closing");
   for (int round = 0; round < 200; ++round) {
     fs::remove_all(path);

@@ -41,7 +41,7 @@ Model make(const std::string& path, int count, const std::string& codec = "plain
   return model;
 }
 
-/// Whether every key gives its value or an Error that tells of damage; `wrong` says what else happened.
+/// Whether every key gives its value or an Error; otherwise `wrong` says what happened.
 bool gives_values_or_errors(const std::string& path, const Model& model, std::string& wrong, int& errors) {
   try {
     const Store store = Store::open(path, StoreMode::read_only);
@@ -49,7 +49,7 @@ bool gives_values_or_errors(const std::string& path, const Model& model, std::st
       try {
         const auto found = store.find<std::string>(key);
         if (!found) {
-          wrong = "key " + std::to_string(key) + " is said not to be there";
+          wrong = "key " + std::to_string(key) + " is reported as missing";
           return false;
         }
         if (*found != text) {
@@ -64,13 +64,13 @@ bool gives_values_or_errors(const std::string& path, const Model& model, std::st
       auto expected = model.begin();
       for (const StoreItem& item : store.items()) {
         if (expected == model.end() || item.key.integer() != expected->first || item.value.text() != expected->second) {
-          wrong = "going through it gives other items";
+          wrong = "iteration gives other items";
           return false;
         }
         ++expected;
       }
       if (expected != model.end()) {
-        wrong = "going through it ends early";
+        wrong = "iteration ends early";
         return false;
       }
     } catch (const Error&) {
@@ -83,7 +83,7 @@ bool gives_values_or_errors(const std::string& path, const Model& model, std::st
   return true;
 }
 
-/// Runs `check` in a child, so that a crash is a failure like another.
+/// Runs `check` in a child, so that a crash is reported as a failure.
 std::string in_child(const std::function<std::string()>& check) {
   int ends[2];
   if (::pipe(ends) != 0) {
@@ -306,7 +306,7 @@ TEST(StoreDamage, TheSizeOfPagesInTheIndexIsZero) {
   }
 }
 
-/// Overwrites parts of an index, of which the pages are checked when it is opened or not, and reads and writes.
+/// Overwrites parts of an index, whose pages are checked on opening or not, and reads and writes.
 void expect_survives_overwritten_pages(const std::string& path, const Model& model, int tries) {
   const std::string file = path + "/index.lmdb";
   fs::remove_all(path + ".whole");
@@ -356,7 +356,7 @@ TEST(StoreDamage, OverwrittenPagesOfASmallIndex) {
   expect_survives_overwritten_pages(path, make(path, 5000), test::sanitized ? 20 : 100);
 }
 
-TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotGoneThroughWhenOpened) {
+TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotCheckedWhenOpened) {
   const std::string path = "large_index";
   fs::remove_all(path);
   Model model;
@@ -432,7 +432,7 @@ TEST(StoreDamage, OverwrittenPagesOfAnIndexThatIsNotGoneThroughWhenOpened) {
   fs::remove_all(path);
 }
 
-TEST(StoreDamage, RecoveryTellsWhatIsLost) {
+TEST(StoreDamage, RecoveryReportsWhatIsLost) {
   const std::string path = "recovery";
   const Model model = make(path, 300);
   std::mt19937 random(3);
@@ -451,7 +451,7 @@ TEST(StoreDamage, RecoveryTellsWhatIsLost) {
     }
     EXPECT_EQ(report.values + missing, model.size());
     EXPECT_TRUE(missing == 0 || report.lost_bytes > 0 || !report.good()) << missing;
-    EXPECT_LE(missing, 97U);  // a damaged mark takes what was committed with it, in the last shard
+    EXPECT_LE(missing, 97U);  // a damaged mark loses its whole commit, in the last shard
     EXPECT_TRUE(store.check().good());
   }
 }

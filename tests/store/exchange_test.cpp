@@ -95,7 +95,7 @@ TEST(StoreExchange, AnArrayOfElementsWithoutBytesIsRefused) {
   EXPECT_FALSE(store.contains("x"));
 }
 
-TEST(StoreExchange, NamesLeadNowhereElseAndBack) {
+TEST(StoreExchange, NamesStayInsideTheFolderAndRoundTrip) {
   const std::string zero("a\0b", 3);
   const std::map<std::string, std::string> expected = {{"a/b.txt", "a/b.txt"},
                                                        {"", "%_"},
@@ -256,7 +256,7 @@ TEST(StoreExchange, BadLinesAreNamed) {
   EXPECT_FALSE(store.contains(1));  // undone each time
 }
 
-/// Gives the same letter without end, and counts.
+/// Returns the same letter endlessly, and counts.
 class EndlessLine final : public Source {
  public:
   std::size_t read(MutableBytes into) override {
@@ -267,7 +267,7 @@ class EndlessLine final : public Source {
   std::uint64_t given = 0;
 };
 
-TEST(StoreExchange, ALineThatDoesNotEndIsGivenUp) {
+TEST(StoreExchange, ReadingStopsAtALineWithoutAnEnd) {
   Store store = Store::open(fresh("lines_endless"));
   EndlessLine endless;
   EXPECT_ERROR(import_json_lines(store, endless, {.line_bytes = 1'000'000}), Errc::limit_exceeded,
@@ -317,7 +317,7 @@ TEST(StoreExchange, ProgressEndsAnImportAndKeepsWhatIsDone) {
   EXPECT_FALSE(export_json_lines(store, *sink, {.progress = [](auto, auto) { return false; }}).complete);
 }
 
-TEST(StoreExchange, WhatIsThereStaysIfAsked) {
+TEST(StoreExchange, ExistingKeysStayIfAsked) {
   Store store = Store::open(fresh("overwrite"));
   store.put("a", "old");
   const std::string_view lines =
@@ -544,7 +544,7 @@ TEST(StoreExchange, NpzComesBackExactly) {
   EXPECT_ERROR(import_npz(empty, "nowhere.npz"), Errc::not_found, "nowhere.npz");
 }
 
-/// Every cut and many changed bytes of a file give an Error or what was there.
+/// Every truncation and many changed bytes of a file give an Error or the saved content.
 TEST(StoreExchange, DamagedNpzIsAnError) {
   Store from = Store::open(fresh("npz_hostile"));
   from.put("a", matrix(5, 4));

@@ -26,7 +26,7 @@ using test::Folder;
 
 /// Which call fails next.
 struct Plan {
-  int countdown = -1;  // calls that still succeed; -1: none fails
+  int countdown = -1;  // calls that still succeed; -1: all
   int times = 1;       // how many fail then
   int error = EIO;
   bool seen = false;
@@ -413,7 +413,7 @@ TEST_F(StoreFaults, EveryCallOfMakingAndOpeningAStoreFailsInTurn) {
   }
 }
 
-/// Writes until the disk is full, makes room, goes on. `words`: what every error has to say, of the index's file as
+/// Writes until the disk is full, makes room, continues. `words`: text of every error, for the index's file as
 /// well.
 void expect_survives_a_full_disk(const std::string& path, const std::string& words,
                                  const std::function<void(bool full)>& set_full) {

@@ -1,6 +1,6 @@
 // An index and shards that do not belong together: files restored from a backup, copied while they were written,
 // synchronised only in part, a shard missing, or one from another store. Writes and verify() report it, nothing is
-// truncated or removed, and recover() finds everything that exists. What a dead writer left is not such a case.
+// truncated or removed, and recover() finds everything that exists. Files left by a killed writer are not such a case.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -64,8 +64,8 @@ void expect_holds(const std::string& path, const Model& model) {
   EXPECT_TRUE(report.good()) << report.problems[0];
 }
 
-/// Every write is refused in words that name recover(), check() lists it, verify() throws, and no file of a shard
-/// changes.
+/// Every write is refused with a message that names recover(), check() lists it, verify() throws, and no file of a
+/// shard changes.
 void expect_refuses(const std::string& path) {
   const auto before = shard_sizes(path);
   const std::vector<std::function<void(Store&)>> writes = {
@@ -404,7 +404,7 @@ TEST(StoreRecovery, NamesWhatIsLostAndKeepsErasedKeysErased) {
   }
 }
 
-TEST(StoreRecovery, TellsOfNothingWhereNothingIsLost) {
+TEST(StoreRecovery, ReportsNothingIfNothingIsLost) {
   const Folder folder;
   const std::string path = folder / "store";
   Model model;

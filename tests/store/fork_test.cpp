@@ -74,7 +74,7 @@ TEST(StoreFork, AChildThatLeavesItsCopyOfAStoreHarmsNothing) {
   expect_whole(path, model);
 }
 
-TEST(StoreFork, AChildIsToldToOpenTheStoreAnewAndCan) {
+TEST(StoreFork, AChildGetsAnErrorAndCanReopenTheStore) {
   const std::string path = fresh("fork_use");
   Store store = Store::open(path);
   store.put("a", 1);

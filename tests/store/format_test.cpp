@@ -105,7 +105,7 @@ TEST(StoreFormat, RecordsReadBack) {
   EXPECT_EQ(packed.plain_size, 1000U);
 }
 
-TEST(StoreFormat, EveryFlippedBitOfARecordIsNoticed) {
+TEST(StoreFormat, EveryFlippedBitOfARecordIsDetected) {
   const std::vector<std::byte> shard = example_shard();
   std::vector<std::byte> record(shard.begin() + store_frozen::header_bytes, shard.end());
   record.resize(static_cast<std::size_t>(parse_record(record, 0).length));
@@ -120,7 +120,7 @@ TEST(StoreFormat, EveryFlippedBitOfARecordIsNoticed) {
   }
 }
 
-TEST(StoreFormat, EveryFlippedBitOfABlockIsNoticed) {
+TEST(StoreFormat, EveryFlippedBitOfABlockIsDetected) {
   const std::vector<std::byte> block = example_block();
   EXPECT_EQ(KeyBlock("\4ap", block).size(), 3U);
   EXPECT_THROW(KeyBlock("\4aq", block), Error);

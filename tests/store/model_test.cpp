@@ -201,7 +201,7 @@ TEST(StoreModel, BehavesAsAMap) {
 
 // --- Crashes ---------------------------------------------------------------------------------------------------------
 
-/// The writes of commit `number`, the same whoever asks. One of them is the number itself.
+/// The writes of commit `number`, always the same. One of them is the number itself.
 void commit_of(unsigned seed, int number,
                const std::function<void(const StoreKey& key, std::optional<std::string>)>& write) {
   Chance chance(seed * 1'000'003 + static_cast<unsigned>(number));
@@ -212,7 +212,7 @@ void commit_of(unsigned seed, int number,
   write("number", std::to_string(number));
 }
 
-/// Writes commit after commit, from `number` on, until it is killed; tells of each that has returned.
+/// Writes commit after commit, from `number` on, until it is killed; reports each that has returned.
 [[noreturn]] void write_until_killed(const std::string& path, unsigned seed, int number, int tell) {
   try {
     Chance chance(seed);
@@ -318,7 +318,7 @@ TEST(StoreModel, SurvivesKill) {
   EXPECT_GT(number, 20);
 }
 
-// --- Readers beside a writer -----------------------------------------------------------------------------------------
+// --- Readers with a writer -------------------------------------------------------------------------------------------
 
 std::string versioned(int key, int version) {
   std::string text = std::to_string(key) + ':' + std::to_string(version) + ':';
@@ -367,7 +367,7 @@ std::string versioned(int key, int version) {
   std::_Exit(14);
 }
 
-TEST(StoreModel, EightReadersBesideAWriterAndAVacuum) {
+TEST(StoreModel, EightReadersWithAWriterAndAVacuum) {
   const std::string path = "readers";
   fs::remove_all(path);
   constexpr int keys = 200;

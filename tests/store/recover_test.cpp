@@ -1,4 +1,4 @@
-// recover(), and what a store says of shards and dictionaries that are missing or replaced.
+// recover(), and errors of a store with missing or replaced shards and dictionaries.
 
 #include <unistd.h>
 

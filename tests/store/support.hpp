@@ -1,5 +1,5 @@
 #pragma once
-// What the tests of the store share.
+// Shared by the tests of the store.
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -19,7 +19,7 @@ namespace stele {
 inline constexpr int fine = 0;
 inline constexpr int wrong = 1;
 
-/// Runs `action` in a child; its result, or -1 where a signal ended it.
+/// Runs `action` in a child; returns its result, or -1 if a signal ended it.
 inline int in_child(const std::function<int()>& action) {
   const pid_t child = ::fork();
   if (child == 0) {

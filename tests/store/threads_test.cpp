@@ -1,4 +1,4 @@
-// Many threads at once, and calls of the store from what the store calls.
+// Many threads at once, and calls of the store from its own callbacks.
 
 #include <unistd.h>
 
@@ -51,7 +51,7 @@ TEST(StoreThreads, FunctionsOfOrdersMayNotWrite) {
     store.commit();
     EXPECT_EQ(store.get<std::string>("a"), "333");
   }
-  call = [&] { EXPECT_EQ(used->get<std::string>("before"), "1"); };  // reading is well
+  call = [&] { EXPECT_EQ(used->get<std::string>("before"), "1"); };  // reading is allowed
   store.put("a", "22");
   store.commit();
   call = nullptr;
@@ -184,7 +184,7 @@ TEST(StoreThreads, ThreadsThatDoEverythingAtOnce) {
       for (int n = 0; n < 20; ++n) {
         batch.put(2 + 10 * n, text(2 + 10 * n, 500));
       }
-      batch.commit();  // one that is undone takes with it what others wrote meanwhile
+      batch.commit();  // rolling back also drops what others wrote meanwhile
     }
   }));
   std::vector<std::thread> others;

@@ -1,4 +1,4 @@
-// Vacuums: what they join and keep, that end early, that are killed, beside writers.
+// Vacuums: what they join and keep; ended early, killed, and with writers.
 
 #include <sys/wait.h>
 #include <unistd.h>

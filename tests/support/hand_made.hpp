@@ -22,7 +22,7 @@ inline Data data_of(std::string_view text) {
 
 inline std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-/// From hexadecimal digits; all else is skipped.
+/// Bytes from hexadecimal digits; other characters are skipped.
 inline Data hex(std::string_view text) {
   Data bytes;
   unsigned value = 0;
@@ -97,7 +97,7 @@ inline void index(Bytes root, Directory& directory) {
   }
 }
 
-/// An archive around the bytes of a root, whatever they are: label, root, directory, trailer, checksums that match.
+/// An archive around any bytes as its root: label, root, directory, trailer, matching checksums.
 inline Data wrap(Bytes root, const std::vector<ArrayEntry>& arrays = {}, std::uint64_t format = 1) {
   Data bytes;
   bytes += std::as_bytes(std::span(frozen::label));

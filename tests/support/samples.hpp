@@ -1,5 +1,5 @@
 #pragma once
-// Values that go through other formats and come back.
+// Values for round trips through other formats.
 
 #include <span>
 #include <string_view>

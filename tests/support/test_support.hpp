@@ -28,7 +28,7 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 }  // namespace stele
 
-/// That an expression throws the library's Error with a code, and a message that has `part`.
+/// Expects an expression to throw an Error with a code, and `part` in its message.
 #define EXPECT_ERROR(expression, wanted, part)                                            \
   do {                                                                                    \
     try {                                                                                 \
@@ -42,7 +42,7 @@ inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
 
 namespace stele::test {
 
-/// Does something in the end.
+/// Calls `action` when it is destroyed.
 template <class Action>
 class Finally {
  public:
@@ -55,7 +55,7 @@ class Finally {
   Action action_;
 };
 
-/// A name in the current folder that nothing has, another for each test: several run at the same time.
+/// An unused name in the current folder, different for each test, as several run at the same time.
 inline std::string fresh(const std::string& name) {
   const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
   const std::string path = std::string(test.test_suite_name()) + '.' + test.name() + '.' + name;
@@ -63,7 +63,7 @@ inline std::string fresh(const std::string& name) {
   return path;
 }
 
-/// A new empty folder that goes with the object.
+/// A new empty folder, removed with the object.
 class Folder {
  public:
   Folder() {
@@ -174,7 +174,7 @@ class OwnedSource final : public Source {
   const std::unique_ptr<Source> source_;
 };
 
-/// Gives at most `piece` bytes at a time and nothing beyond reading in order.
+/// Returns at most `piece` bytes at a time; can only be read in order.
 class TrickleSource final : public Source {
  public:
   explicit TrickleSource(Bytes bytes, std::size_t piece = 1) : bytes_(bytes), piece_(piece) {}
@@ -192,7 +192,7 @@ class TrickleSource final : public Source {
   std::size_t taken_ = 0;
 };
 
-/// Collects; cannot patch. Fails once more than `room` bytes are written.
+/// Collects bytes; cannot patch. Fails once more than `room` bytes are written.
 class PipeSink final : public Sink {
  public:
   explicit PipeSink(std::size_t room = ~std::size_t{0}) : room_(room) {}

@@ -1,4 +1,4 @@
-// States as text: what comes back, what the text is made of, and what is refused.
+// States as text: round trips, the form of the text, and errors.
 
 #include "stele/state_text.hpp"
 
@@ -21,7 +21,7 @@ namespace {
 
 using test::error_of;
 
-/// What reads a text that was made with `options`.
+/// The options for reading a text that was made with `options`.
 TextLoadOptions loading(const TextSaveOptions& options) {
   return {.dictionary = options.dictionary, .bare = options.bare, .item = options.item};
 }
@@ -466,7 +466,7 @@ TEST(StateTextBase64, ErrorsNameThePlace) {
   EXPECT_EQ(error.offset(), 700U);
 }
 
-/// That each change of a bit of the text, each end before its own and whatever is behind it is an error.
+/// Checks that every flipped bit, every truncation and every extra byte of the text is an error.
 template <class T>
 void expect_every_change_noticed(const T& value, const TextSaveOptions& options = {}) {
   const std::string text = to_text(value, options);
@@ -579,7 +579,7 @@ TEST_F(StateTextDictionary, OtherValuesAreAThirdShorterWithIt) {
   EXPECT_LT(with * 3, without * 2);
 }
 
-TEST_F(StateTextDictionary, IsSavedAndLoadedAndTellsItselfFromOthers) {
+TEST_F(StateTextDictionary, IsSavedAndLoadedAndDiffersFromOthers) {
   const auto learned = sessions(300, 4);
   const auto others = sessions(300, 9);
   const auto dictionary = TextDictionary::train(std::span<const Session>(learned));
@@ -600,7 +600,7 @@ TEST_F(StateTextDictionary, IsSavedAndLoadedAndTellsItselfFromOthers) {
   expect_round_trip(others[0], {.dictionary = &nothing});
 }
 
-TEST_F(StateTextDictionary, WhatIsNoneIsRefused) {
+TEST_F(StateTextDictionary, OtherBytesAreRefused) {
   EXPECT_EQ(error_of([] { TextDictionary(std::vector<std::byte>()); }).code(), Errc::damaged);
   EXPECT_EQ(error_of([] { TextDictionary({std::byte{1}, std::byte{2}}); }).code(), Errc::damaged);
   const auto states = popular_states(30, 1);
@@ -691,7 +691,7 @@ TEST(StateTextBare, RefusesWhatItCannotBe) {
   // One without the other.
   EXPECT_EQ(code(good, {}), Errc::truncated);
   EXPECT_EQ(code(to_text(article_state()), options), Errc::damaged);
-  // What grows a thousand times is cut off.
+  // Data that expands a thousand times reaches the limit.
   for (const bool bare : {false, true}) {
     const TextSaveOptions saving{.bare = bare};
     const TextLoadOptions limited{.bare = bare, .item = DType::Kind::uint8, .max_bytes = 1'000'000};
@@ -734,10 +734,10 @@ TEST(StateTextHostile, EachErrorHasItsCode) {
   EXPECT_EQ(code(text_of(bytes_of({0xb2, 1, 3}))), Errc::unsupported);
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 9, 3}))), Errc::unsupported);
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x21, 3}))), Errc::unsupported);
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x11, 3}))), Errc::malformed);  // ends within the base
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x10, 0, 0, 0, 0, 0, 0, 0, 0}))), Errc::malformed);
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 2, 3}))), Errc::malformed);
-  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0, 0x80, 0x80}))), Errc::damaged);  // bytes behind the value
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x11, 3}))), Errc::damaged);  // ends within the base
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0x10, 0, 0, 0, 0, 0, 0, 0, 0}))), Errc::damaged);
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 2, 3}))), Errc::damaged);
+  EXPECT_EQ(code(text_of(bytes_of({0xb1, 0, 0x80, 0x80}))), Errc::damaged);  // bytes after the value
   EXPECT_EQ(code(text_of(bytes_of({0xb1, 0, 0xd8, 0x40, 0x5a, 0x7f, 0xff, 0xff}))), Errc::truncated);
   // A base and offsets whose sum no type has.
   const auto beyond = text_of(bytes_of({0xb1, 0x11, 255, 255, 255, 255, 255, 255, 255, 127, 1}));
@@ -750,7 +750,7 @@ TEST(StateTextHostile, EachErrorHasItsCode) {
 }
 
 TEST(StateTextHostile, WellSealedNonsenseIsRefusedOrRead) {
-  /// All that may happen is an Error.
+  /// Only an Error is allowed.
   const auto try_reading = [](const std::string& text, const TextLoadOptions& options) {
     const auto attempt = [](auto&& read) {
       try {
@@ -795,7 +795,7 @@ TEST(StateTextHostile, WellSealedNonsenseIsRefusedOrRead) {
       }
       try_reading(sealed({stream.begin(), stream.begin() + static_cast<std::ptrdiff_t>(i)}), options);
     }
-    if (text == texts[0] || text == texts[3]) {  // and behind a right stream
+    if (text == texts[0] || text == texts[3]) {  // and after a valid stream
       const std::vector<std::byte> plain = inflated(stream);
       for (std::size_t i = 0; i < 8 * plain.size(); ++i) {
         std::vector<std::byte> changed = plain;
@@ -866,7 +866,7 @@ TEST(StateTextBatch, NamesTheFirstStateThatFails) {
             Errc::invalid_argument);
 }
 
-// ---- what is frozen ----
+// --- Frozen texts ---
 
 TEST(StateTextGolden, TextsOfThisVersionAreReadForEver) {
   const std::vector<int> fibonacci{0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89};

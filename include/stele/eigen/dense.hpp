@@ -213,7 +213,7 @@ void read_coefficients(InVisitor& in, T& value) {
   stele::read(in, stored);
   const std::uint64_t count = stored.values.size();
   if (stored.cols == 0 ? count != 0 : count % stored.cols != 0 || count / stored.cols != stored.rows) {
-    in.error(Errc::malformed,
+    in.error(Errc::damaged,
              message({"a matrix of ", count, " values is not ", Shape{stored.rows, stored.cols}.text()}));
   }
   require_size(in, value, {stored.rows, stored.cols});

@@ -259,7 +259,7 @@ class SparseReader {
   void read_extent(Index& extent) {
     stele::read(in_, extent);
     if (extent < 0) {
-      in_.error(Errc::malformed, "a sparse matrix has less than no rows or columns");
+      in_.error(Errc::damaged, "a sparse matrix has less than no rows or columns");
     }
   }
   template <class Item, bool narrows, class Place>
@@ -273,11 +273,11 @@ class SparseReader {
     const auto outer = static_cast<std::uint64_t>(by_rows ? rows_ : cols_);
     const Index inner = by_rows ? cols_ : rows_;
     if (starts_.size() != outer + 1) {
-      in_.error(Errc::malformed, message({"a sparse matrix of ", outer, by_rows ? " rows" : " columns",
+      in_.error(Errc::damaged, message({"a sparse matrix of ", outer, by_rows ? " rows" : " columns",
                                           " whose indptr has ", starts_.size(), " items"}));
     }
     if (!is_compressed(starts_.data(), starts_.size() - 1, matrix_.innerIndexPtr(), count_.most, inner)) {
-      in_.error(Errc::malformed, "a sparse matrix whose indices are not in ascending order within its size");
+      in_.error(Errc::damaged, "a sparse matrix whose indices are not in ascending order within its size");
     }
     if (by_rows == bool(Matrix::IsRowMajor)) {
       matrix_.conservativeResize(rows_, cols_);  // keeps indices and values

@@ -318,6 +318,7 @@ void File::verify() const {
   DecoderContext context = bare_context(state_->opened.options, state_->opened.name);
   context.verify = Verify::full;
   context.directory = &state_->tail.directory;
+  context.trailer = &state_->tail.trailer;
   pass_through(state_->opened, options, std::move(context));
 }
 

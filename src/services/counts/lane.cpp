@@ -9,20 +9,19 @@
 namespace stele {
 namespace {
 
-[[noreturn]] void malformed(const std::string& what) { fail(Errc::malformed, "token counts: " + what); }
 [[noreturn]] void damaged(const std::string& what) { fail(Errc::damaged, "token counts: " + what); }
 
-/// a * b + c. Throws: Error(malformed) on overflow.
+/// a * b + c. Throws: Error(damaged) on overflow.
 std::uint64_t part_end(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   const auto product = checked_multiply(a, b);
   const auto sum = product ? checked_add(*product, c) : std::nullopt;
   if (!sum) {
-    malformed("a lane of more than 2^64 bytes");
+    damaged("a lane of more than 2^64 bytes");
   }
   return *sum;
 }
 
-/// The parts of a block. Throws: Error(malformed) unless together they have the block's size.
+/// The parts of a block. Throws: Error(damaged) unless together they have the block's size.
 LaneView view_of(const std::vector<Run>& runs, const CountWidths& widths, const Array<std::uint8_t>& data) {
   LaneView view;
   if (runs.empty()) {
@@ -44,7 +43,7 @@ LaneView view_of(const std::vector<Run>& runs, const CountWidths& widths, const 
   const std::uint64_t large_counts = part_end(view.large, view.place_width, places);
   const std::uint64_t samples = part_end(view.large, view.large_width, large_counts);
   if (part_end(view.sample_total, view.length, samples) != data.size()) {
-    malformed("a lane of " + std::to_string(view.size) + " tokens has " + std::to_string(data.size()) + " bytes");
+    damaged("a lane of " + std::to_string(view.size) + " tokens has " + std::to_string(data.size()) + " bytes");
   }
   view.tokens = reinterpret_cast<const std::byte*>(data.data());
   view.low = view.tokens + low;
@@ -79,7 +78,7 @@ TokenCounts::PackedLane TokenCounts::Lane::packed() const {
 
 TokenCounts::Lane TokenCounts::Lane::unpacked(PackedLane stored) {
   if (stored.lengths.empty() || stored.lengths.size() != stored.tokens.size()) {
-    malformed("a lane has " + std::to_string(stored.lengths.size()) + " lengths and " +
+    damaged("a lane has " + std::to_string(stored.lengths.size()) + " lengths and " +
               std::to_string(stored.tokens.size()) + " numbers of tokens");
   }
   std::vector<Run> runs;
@@ -89,10 +88,10 @@ TokenCounts::Lane TokenCounts::Lane::unpacked(PackedLane stored) {
     next.length = stored.lengths[i];
     next.size = stored.tokens[i];
     if (i > 0 && next.length <= runs.back().length) {
-      malformed("the lengths in a lane do not ascend");
+      damaged("the lengths in a lane do not ascend");
     }
     if (next.size == 0 || (next.length == 0 && next.size > 1)) {
-      malformed(std::to_string(next.size) + " tokens of length " + std::to_string(next.length));
+      damaged(std::to_string(next.size) + " tokens of length " + std::to_string(next.length));
     }
     runs.push_back(next);
     next.offset = part_end(next.length, next.size, next.offset);
@@ -100,7 +99,7 @@ TokenCounts::Lane TokenCounts::Lane::unpacked(PackedLane stored) {
   }
   if (stored.count_width < 1 || stored.count_width > 8 || stored.large_width > 8 ||
       (stored.large == 0) != (stored.large_width == 0) || stored.large > next.first) {
-    malformed("counts of " + std::to_string(stored.count_width) + " bytes, " + std::to_string(stored.large) +
+    damaged("counts of " + std::to_string(stored.count_width) + " bytes, " + std::to_string(stored.large) +
               " large ones of " + std::to_string(stored.large_width));
   }
   Array<std::uint8_t> data = stored.data.is_dense() ? std::move(stored.data) : stored.data.clone();

@@ -158,7 +158,7 @@ struct TokenCounts::Lane {
 
   /// In the stored form.
   PackedLane packed() const;
-  /// Throws: Error(malformed) unless the parts have the size of the block.
+  /// Throws: Error(damaged) unless the parts have the size of the block.
   static Lane unpacked(PackedLane stored);
   /// A lane with these runs whose block is `data`.
   static Lane of(std::vector<Run> runs, const CountWidths& widths, Array<std::uint8_t> data);

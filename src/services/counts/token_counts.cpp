@@ -188,7 +188,7 @@ TokenCounts::Form TokenCounts::form() const {
 
 void TokenCounts::adopt(Form form) {
   if (form.longest_lane > highest_lane) {
-    fail(Errc::malformed, "token counts: lanes of up to " + std::to_string(form.longest_lane) + " bytes");
+    fail(Errc::damaged, "token counts: lanes of up to " + std::to_string(form.longest_lane) + " bytes");
   }
   TokenCounts read(static_cast<std::size_t>(form.longest_lane));
   std::uint64_t next_length = 0;
@@ -197,12 +197,12 @@ void TokenCounts::adopt(Form form) {
     Lane lane = Lane::unpacked(std::move(stored));
     const bool overflow = lane.view.length > form.longest_lane;
     if (lane.view.length < next_length || (lane.runs.size() > 1 && !overflow) || read.slots_.back() != 0) {
-      fail(Errc::malformed,
+      fail(Errc::damaged,
            "token counts: a lane of length " + std::to_string(lane.view.length) + " is not where it belongs");
     }
     next_length = lane.view.length + 1;
     if (__builtin_add_overflow(packed_size, lane.view.size, &packed_size)) {
-      fail(Errc::malformed, "token counts: more than 2^64 tokens");
+      fail(Errc::damaged, "token counts: more than 2^64 tokens");
     }
     read.lanes_.push_back(std::move(lane));
     read.slots_[overflow ? read.slots_.size() - 1 : static_cast<std::size_t>(next_length - 1)] =
@@ -211,13 +211,13 @@ void TokenCounts::adopt(Form form) {
   std::uint64_t left = form.total;
   for (const auto& [token, count] : form.added) {
     if (count == 0 || count > left) {
-      fail(Errc::malformed, "token counts: a count is 0 or above the total");
+      fail(Errc::damaged, "token counts: a count is 0 or above the total");
     }
     left -= count;
     Lane& lane = read.lane_for(token.size());
     lane.add_fresh(token, count);
     if (lane.fresh.longest_search() > longest_search) {
-      fail(Errc::malformed, "token counts: tokens whose hashes were made to collide");
+      fail(Errc::damaged, "token counts: tokens whose hashes were made to collide");
     }
   }
   read.total_ = form.total;

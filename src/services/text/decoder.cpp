@@ -82,13 +82,13 @@ InVisitor& TextDecoder::State::begin_described(MutableBytes content) {
   MutableBytes offsets = content.subspan(text_frozen::head_bytes);
   if (with_base) {
     if (offsets.size() < text_frozen::base_bytes) {
-      fail(Errc::malformed, "the state ends within its base");
+      fail(Errc::damaged, "the state ends within its base");
     }
     form.base = load_le<std::int64_t>(offsets.data());
     offsets = offsets.subspan(text_frozen::base_bytes);
   }
   if (form.width == 0 || offsets.size() % form.width != 0) {
-    fail(Errc::malformed, "the text holds no whole number of integers");
+    fail(Errc::damaged, "the text holds no whole number of integers");
   }
   form.count = offsets.size() / form.width;
   return reader.begin_integers(form, offsets);

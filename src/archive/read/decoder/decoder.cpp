@@ -35,11 +35,18 @@ void Decoder::begin() {
   in_->advance(frozen::label.size());
 }
 
-/// What was decompressed may have been parsed before the checksum that comes after it was compared.
+/// Bytes are parsed before the checksum that follows them is compared: if that does not match, the archive is damaged,
+/// whatever the parser found.
 void Decoder::explain(const Error& error) const {
-  const bool is_cause = error.code() == Errc::damaged || error.code() == Errc::truncated || error.code() == Errc::io;
-  if (context_.read_on && !is_cause) {
+  if (error.code() == Errc::damaged || error.code() == Errc::io) {
+    return;
+  }
+  if (context_.read_on && error.code() != Errc::truncated) {
     context_.read_on();
+  }
+  if (in_->hashing() && context_.trailer != nullptr) {
+    const Trailer& trailer = *context_.trailer;
+    SegmentCheck(in_->source(), in_->start(), *context_.directory, trailer).ensure(0, trailer.total_length);
   }
 }
 

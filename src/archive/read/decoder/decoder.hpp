@@ -20,7 +20,7 @@ namespace stele {
 /// What the decoder is told before it reads, from a directory that was read first.
 struct DecoderContext {
   const Directory* directory = nullptr;  // null: read in order, the directory comes last
-  const Trailer* trailer = nullptr;      // set: finish() need not read the directory, it was checked
+  const Trailer* trailer = nullptr;      // set: finish() need not read the directory, it was checked; see explain()
   std::shared_ptr<Mapping> mapping;      // set: arrays are mapped
   Verify verify = Verify::full;          // none, directory or full
   FieldRules field_rules;

@@ -197,7 +197,7 @@ StoreKey Record::decode_key() const {
       return StoreKey(head.value);
     case Major::negative:
       if (head.value > ~(std::uint64_t{1} << 63)) {
-        fail(Errc::malformed, "a record whose key is below the integers of 64 bits");
+        fail(Errc::damaged, "a record whose key is below the integers of 64 bits");
       }
       return StoreKey(static_cast<std::int64_t>(~head.value));
     case Major::text: {

@@ -118,12 +118,12 @@ TEST(Bits, DamageIsFound) {
   const auto code = [](const test::Data& bytes) {
     return error_of([&] { from_bytes<std::vector<bool>>(bytes); }).code();
   };
-  EXPECT_EQ(code(packed("43 0100 03")), Errc::damaged);  // a bit behind the last
+  EXPECT_EQ(code(packed("43 0100 03")), Errc::damaged);  // a bit after the last
   EXPECT_EQ(code(packed("42 0100")), Errc::malformed);   // too short
   EXPECT_EQ(code(packed("44 01000100")), Errc::malformed);
   EXPECT_EQ(error_of([&] { from_bytes<Array<bool>>(packed("43 0100 03")); }).code(), Errc::damaged);
   EXPECT_EQ(error_of([&] { from_bytes<Value>(packed("43 0100 03")); }).code(), Errc::damaged);
-  // of numbers, and beside another stage
+  // of numbers, and with another stage
   EXPECT_EQ(code(wrap(hex("da 53544504 84 63 7c7531 08 82 64 62697473 18 40 41 ff"))), Errc::malformed);
   EXPECT_EQ(code(wrap(hex("da 53544504 84 63 7c6231 08 82 6a 626974732b64656c7461 18 40 41 ff"))), Errc::unsupported);
   auto bytes = to_bytes(flags(100'000));

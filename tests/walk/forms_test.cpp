@@ -61,7 +61,7 @@ struct Other {
   double rate = 0, momentum = 0;
 };
 
-/// What is stored with the value of a variant.
+/// The name or form that is stored with the value of a variant.
 template <class V>
 std::string tag_of(const V& value) {
   const Value stored = to_value(value);
@@ -131,7 +131,7 @@ TEST(Variant, ARemovedAlternativeIsRefusedAndNeverReadAsAnother) {
   struct Plain {
     double rate = 0;
   };
-  // Adam has all fields of Plain, and the file says that Adam was another alternative beside it.
+  // Adam has all fields of Plain, and the file says that Adam was another alternative of the same variant.
   EXPECT_EQ((refusal<std::variant<Adam, int>>(std::variant<Plain, Adam>(Plain{1}))).code(), Errc::type_mismatch);
   EXPECT_EQ((refusal<std::variant<std::vector<Adam>>>(
                  std::variant<std::vector<Plain>, std::vector<Adam>>(std::vector<Plain>(2))))
@@ -205,16 +205,16 @@ TEST(Variant, ARemovedAlternativeIsNotTakenForAnotherThatGotFields) {
             Errc::type_mismatch);
 }
 
-TEST(Variant, AStableNameIsFoundWhateverTheFields) {
+TEST(Variant, AStableNameIsFoundWithAnyFields) {
   EXPECT_EQ(tag_of(std::variant<Named, Adam>(Named{})), "sgd");
   const auto back = reread<std::variant<Adam, Changed>>(std::variant<Named, Adam>(Named{0.5, 1}));
   EXPECT_EQ(std::get<Changed>(back).rate, 0.5);
   EXPECT_EQ(std::get<Changed>(back).steps, 4);
-  // A name that is given later: the form is known still, and so are former names.
+  // A name that is added later: the form is still recognised, and so are former names.
   EXPECT_EQ(std::get<Named>(reread<std::variant<Adam, Named>>(std::variant<Sgd, Adam>(Sgd{0.5, 1}))).rate, 0.5);
   EXPECT_EQ(std::get<Former>(reread<std::variant<Former>>(std::variant<Named, Adam>(Named{0.5, 1}))).rate, 0.5);
   EXPECT_EQ(std::get<Former>(reread<std::variant<Former>>(std::variant<Sgd, Adam>(Sgd{0.5, 1}))).rate, 0.5);
-  // Another name is another type, whatever its fields.
+  // Another name is another type, even with the same fields.
   EXPECT_EQ((refusal<std::variant<Other>>(std::variant<Named>(Named{}))).code(), Errc::type_mismatch);
 }
 
@@ -270,7 +270,7 @@ class Disk {
   double radius = 0;
 };
 
-TEST(Variant, ClassesWithVisitAreToldByTheFieldsOfANewObject) {
+TEST(Variant, ClassesWithVisitAreIdentifiedByTheFieldsOfANewObject) {
   using V = std::variant<Circle, Square>;
   Square square;
   square.width = 3;
@@ -330,7 +330,7 @@ TEST(Variant, FormsOfEveryKind) {
   EXPECT_EQ(tag_of(tree.content), "record {content}[]");
 }
 
-TEST(Variant, ALongFormIsCutAndTellsStill) {
+TEST(Variant, ALongFormIsCutAndStillIdentifies) {
   struct Long1 {
     int a_field_with_a_rather_long_name_1, a_field_with_a_rather_long_name_2, a_field_with_a_rather_long_name_3,
         a_field_with_a_rather_long_name_4, a_field_with_a_rather_long_name_5, a_field_with_a_rather_long_name_6, x;
@@ -345,7 +345,7 @@ TEST(Variant, ALongFormIsCutAndTellsStill) {
   EXPECT_EQ((refusal<std::variant<Long1>>(V(Long2{}))).code(), Errc::type_mismatch);
 }
 
-TEST(Variant, AFileWithTheIndexOfTheAlternativeIsRefusedInWords) {
+TEST(Variant, AFileWithTheIndexOfTheAlternativeIsRefusedWithAnExplanation) {
   const auto old = to_bytes(std::pair<int, std::string>(1, "x"));
   const Error error = error_of([&] { (from_bytes<std::variant<int, std::string>>(old)); });
   EXPECT_EQ(error.code(), Errc::type_mismatch);

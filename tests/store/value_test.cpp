@@ -69,7 +69,7 @@ struct Circle : Shape {
 };
 
 /// Each store that values go through.
-class StoreTypes : public testing::Test {
+class StoreValues : public testing::Test {
  protected:
   void SetUp() override {
     for (const std::string codec : {"plain", "zstd", "gzip"}) {
@@ -116,7 +116,7 @@ class StoreTypes : public testing::Test {
   std::vector<Named> stores_;
 };
 
-TEST_F(StoreTypes, NumbersAndOthersOfOneHead) {
+TEST_F(StoreValues, NumbersAndOthersOfOneHead) {
   expect_same(0);
   expect_same(-1);
   expect_same(std::numeric_limits<std::int64_t>::min());
@@ -133,7 +133,7 @@ TEST_F(StoreTypes, NumbersAndOthersOfOneHead) {
   expect_same(std::bitset<70>("1010101"));
 }
 
-TEST_F(StoreTypes, TextsAndBytes) {
+TEST_F(StoreValues, TextsAndBytes) {
   for (const std::size_t size :
        {0, 1, 23, 24, 31, 32, 255, 256, 4095, 4096, 4097, 65'535, 65'536, 65'537, 73'728, 1'500'000}) {
     expect_same(std::string(size, 't'));
@@ -154,24 +154,9 @@ struct Label {
   operator std::string_view() const { return text; }
   friend bool operator==(const Label& a, const Label& b) { return a.text == b.text && a.language == b.language; }
 };
-TEST_F(StoreTypes, AClassThatConvertsToTextKeepsAllOfItsFields) { expect_same(Label{"a", 3}); }
+TEST_F(StoreValues, AClassThatConvertsToTextKeepsAllOfItsFields) { expect_same(Label{"a", 3}); }
 
-TEST(StoreLiterals, AreTextWholeButForTheZeroAtTheirEnd) {
-  Store store = Store::open(test::fresh("store"));
-  store.put("value", "a\0b");
-  EXPECT_EQ(store.get<std::string>("value"), std::string("a\0b", 3));
-  store.put("k\0l", 1);
-  EXPECT_EQ(store.get<int>(StoreKey(std::string_view("k\0l", 3))), 1);
-  EXPECT_FALSE(store.contains("k"));
-  char buffer[8] = "key";  // a buffer counts up to its first zero
-  buffer[5] = 'x';
-  store.put(buffer, 2);
-  EXPECT_EQ(store.get<int>("key"), 2);
-  const char* pointer = buffer;
-  EXPECT_EQ(store.get<int>(pointer), 2);
-}
-
-TEST_F(StoreTypes, ArraysAroundTheSizesThatMatter) {
+TEST_F(StoreValues, ArraysAroundTheSizesThatMatter) {
   std::mt19937 random(1);
   for (const std::size_t size : {4095, 4096, 4097, 60'000, 64'000, 65'400, 65'500, 65'535, 65'536, 65'537, 66'000,
                                  72'000, 73'600, 73'700, 73'728, 73'800, 74'000, 1'048'576, 1'200'000}) {
@@ -196,7 +181,7 @@ TEST_F(StoreTypes, ArraysAroundTheSizesThatMatter) {
   expect_same(flat);
 }
 
-TEST_F(StoreTypes, ContainersAndEmptiness) {
+TEST_F(StoreValues, ContainersAndEmptiness) {
   expect_same(Nothing());
   expect_same(std::vector<Nothing>(100));
   expect_same(std::vector<int>());
@@ -216,7 +201,7 @@ TEST_F(StoreTypes, ContainersAndEmptiness) {
   expect_same(deep);
 }
 
-TEST_F(StoreTypes, PointersThatAreSharedAndPolymorphic) {
+TEST_F(StoreValues, PointersThatAreSharedAndPolymorphic) {
   auto first = std::make_shared<Node>();
   first->number = 1;
   first->next = std::make_shared<Node>();
@@ -242,7 +227,7 @@ TEST_F(StoreTypes, PointersThatAreSharedAndPolymorphic) {
 }
 
 #if __has_include(<Eigen/Dense>)
-TEST_F(StoreTypes, Matrices) {
+TEST_F(StoreValues, Matrices) {
   expect_same(Eigen::MatrixXd(Eigen::MatrixXd::Random(3, 4)));
   expect_same(Eigen::MatrixXf(Eigen::MatrixXf::Random(200, 300)));
   expect_same(Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>::Random(40, 50).eval());

@@ -1,23 +1,13 @@
 // Many texts and numbers in one call: the same bytes and errors as one by one, for any alignment in memory.
 
 #include <deque>
-#include <functional>
 #include <list>
 #include <map>
 #include <set>
-#include <sstream>
-#include <unordered_map>
-#include <unordered_set>
 
-#include "support/test_support.hpp"
+#include "walk/support.hpp"
 
 namespace {
-
-/// A container written and read item by item.
-template <class C>
-struct OneByOne {
-  C items;
-};
 
 /// A sequence of texts with a number among them.
 struct Mixed {
@@ -25,7 +15,7 @@ struct Mixed {
   std::size_t count = 0;
 };
 
-/// Throws where much of it has been written.
+/// Throws after much of it has been written.
 struct Thrower {};
 
 }  // namespace
@@ -35,23 +25,6 @@ struct stele::Visit<Thrower> {
   static void write(OutVisitor& out, const Thrower&) {
     stele::write(out, std::vector<std::string>(400'000, "some text of some length"));
     throw std::runtime_error("no more");
-  }
-};
-
-template <class C>
-struct stele::Visit<OneByOne<C>> {
-  static constexpr bool is_map = requires { typename C::mapped_type; };
-  static void write(OutVisitor& out, const OneByOne<C>& value) {
-    is_map ? out.begin_map(value.items.size()) : out.begin_sequence(value.items.size());
-    for (const auto& item : value.items) {
-      if constexpr (is_map) {
-        stele::write(out, item.first);
-        stele::write(out, item.second);
-      } else {
-        stele::write(out, item);
-      }
-    }
-    out.end();
   }
 };
 
@@ -70,29 +43,9 @@ namespace stele {
 namespace {
 
 using test::error_of;
-
-std::mt19937_64& random_bits() {
-  static std::mt19937_64 random(5);
-  return random;
-}
-
-std::string letters(std::size_t length) {
-  std::string text(length, ' ');
-  for (char& letter : text) {
-    letter = static_cast<char>('a' + random_bits()() % 26);
-  }
-  return text;
-}
-
-/// The bytes are those of the items written one by one, and they come back in order, from memory and from a stream.
-template <class C>
-void expect_round_trip(const C& value) {
-  const std::vector<std::byte> bytes = to_bytes(value);
-  EXPECT_TRUE(bytes == to_bytes(OneByOne<C>{value}));
-  EXPECT_TRUE(from_bytes<C>(bytes) == value);
-  std::stringstream stream(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-  EXPECT_TRUE(load<C>(stream) == value);
-}
+using test::expect_round_trip;
+using test::letters;
+using test::random_bits;
 
 TEST(Runs, TextsOfAllLengths) {
   std::vector<std::string> texts;
@@ -204,39 +157,6 @@ TEST(Runs, ATextBeyondTheAllocationLimitIsAnError) {
   const Error error = error_of([&] { from_bytes<std::vector<std::string>>(bytes, options); });
   EXPECT_EQ(error.code(), Errc::limit_exceeded);
   EXPECT_EQ(error.path(), "70");
-}
-
-TEST(Runs, SortedContainersOfAnyKeysAndPlaces) {
-  const std::size_t count = 40'000;
-  std::map<std::string, std::uint32_t> even;
-  std::map<std::string, std::uint32_t, std::greater<>> descending;
-  std::multimap<std::string, std::uint32_t> few_keys;
-  std::set<std::string> prefixed;
-  std::set<std::string> lopsided = {std::string(), std::string(1, '\0'), "\xff\xff\xff\xff\xff\xff\xff\xff\xff"};
-  std::set<std::int64_t> integers = {std::numeric_limits<std::int64_t>::min(),
-                                     std::numeric_limits<std::int64_t>::max()};
-  std::set<double> reals = {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
-  std::set<double> finite = {std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max()};
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t bits = random_bits()();
-    const auto value = static_cast<std::uint32_t>(bits);
-    even.emplace(letters(4 + bits % 9), value);
-    descending.emplace(letters(6), value);
-    few_keys.emplace(letters(1), value);
-    prefixed.insert("a long beginning that all of them have/" + std::to_string(bits % 1'000'000'000));
-    lopsided.insert("m" + std::to_string(bits));
-    integers.insert(static_cast<std::int64_t>(bits >> bits % 60));
-    reals.insert(static_cast<double>(bits));
-    finite.insert(static_cast<double>(value) / 1e9);
-  }
-  expect_round_trip(even);
-  expect_round_trip(descending);
-  expect_round_trip(few_keys);
-  expect_round_trip(prefixed);
-  expect_round_trip(lopsided);
-  expect_round_trip(integers);
-  expect_round_trip(reals);
-  expect_round_trip(finite);
 }
 
 /// Long structure with arrays between, so that both ways of writing take turns.
