@@ -1,4 +1,4 @@
-// A type's own storage (Walk, Visit, visit) is used wherever the type occurs.
+// A type's own storage (visit, Visit) is used wherever the type occurs.
 
 #include <deque>
 #include <list>
@@ -113,7 +113,7 @@ struct Pixel {
   int x = 0;
 };
 
-TEST(CustomStorage, AWalkIsUsedInContainers) {
+TEST(CustomStorage, AVisitIsUsedInContainers) {
   const std::string green = R"(["green"])";
   expect_form(std::vector{Color::green}, green);
   expect_form(std::array{Color::green}, green);
@@ -133,7 +133,7 @@ TEST(CustomStorage, AWalkIsUsedInContainers) {
   expect_form(std::make_unique<Color>(Color::green), green);
 }
 
-TEST(CustomStorage, AWalkIsUsedInCArrays) {
+TEST(CustomStorage, AVisitIsUsedInCArrays) {
   struct Flags {
     Color colors[2] = {Color::green, Color::red};
     Money prices[1][2] = {{{1}, {2}}};
@@ -141,7 +141,7 @@ TEST(CustomStorage, AWalkIsUsedInCArrays) {
   expect_form(Flags(), R"({"colors":["green","red"],"prices":[["1","2"]]})");
 }
 
-TEST(CustomStorage, AWalkIsUsedInRecordsThatWouldBeOneArray) {
+TEST(CustomStorage, AVisitIsUsedInRecordsThatWouldBeOneArray) {
   expect_form(std::vector<Pixel>{{Color::green, 1}}, R"([{"color":"green","x":1}])");
   expect_form(std::array<Pixel, 1>{{{Color::green, 1}}}, R"([{"color":"green","x":1}])");
   struct Nested {
@@ -152,7 +152,7 @@ TEST(CustomStorage, AWalkIsUsedInRecordsThatWouldBeOneArray) {
 }
 
 // Runs, batches and prefetching are for types without custom storage.
-TEST(CustomStorage, AWalkIsUsedInLongContainers) {
+TEST(CustomStorage, AVisitIsUsedInLongContainers) {
   std::vector<Money> list;
   std::map<Money, Money> sorted;
   std::unordered_map<Money, Money> hashed;
@@ -181,7 +181,7 @@ TEST(CustomStorage, AVisitIsUsedInContainers) {
   expect_form(std::array<Triple, 1>(), R"([{"a":0,"b":0,"c":0}])");
 }
 
-TEST(CustomStorage, AWalkThatWritesNullDiffersFromAbsence) {
+TEST(CustomStorage, AVisitThatWritesNullDiffersFromAbsence) {
   using Twice = std::optional<Maybe>;
   EXPECT_EQ(round_trip(Twice(Maybe{})), Twice(Maybe{}));
   EXPECT_EQ(round_trip(Twice()), Twice());
@@ -191,7 +191,7 @@ TEST(CustomStorage, AWalkThatWritesNullDiffersFromAbsence) {
 }
 
 #if __has_include(<Eigen/Core>)
-TEST(CustomStorage, AWalkIsUsedInEigenMatrices) {
+TEST(CustomStorage, AVisitIsUsedInEigenMatrices) {
   Eigen::Matrix<Money, 1, 2> prices;
   prices << Money{1}, Money{2};
   EXPECT_EQ(round_trip(prices), prices);
