@@ -142,7 +142,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
   class Found final : public Part {
    public:
     explicit Found(Parts::Part part) : part_(std::move(part)) {}
-    InVisitor& visitor() override { return *part_.decoder; }
+    InVisitor& visitor() override { return part_->decoder; }
     void finish() override {}
 
    private:
@@ -155,7 +155,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
         if (const ArrayEntry* entry = path.empty() ? nullptr : state_->listed(path)) {
           Parts::Part part = parts.at(entry->is_raw() ? entry->offset : entry->header, path);
           if (entry->is_raw()) {
-            part.decoder->begin_listed(*entry);
+            part->decoder.begin_listed(*entry);
           }
           return std::make_unique<Found>(std::move(part));
         }
@@ -192,7 +192,7 @@ std::vector<Entry> File::list(const ListOptions& options) const {
         if (!offset) {
           fail(Errc::not_found, "there is no value at this path", {options.path, {}});
         }
-        std::vector<Entry> entries = list(*parts.at_target(*offset, options.path).decoder, options);
+        std::vector<Entry> entries = list(parts.at_target(*offset, options.path)->decoder, options);
         for (std::uint64_t index = 0; options.path.empty() && index < options.max_items;) {
           ListOptions below = options;
           below.path = deferred_path(index);
@@ -203,9 +203,9 @@ std::vector<Entry> File::list(const ListOptions& options) const {
           const Parts::Part part = parts.at(*deferred, below.path);
           do {
             below.path = deferred_path(index);
-            std::vector<Entry> more = list(*part.decoder, below);
+            std::vector<Entry> more = list(part->decoder, below);
             std::move(more.begin(), more.end(), std::back_inserter(entries));
-          } while (++index < options.max_items && !part.decoder->at_break());
+          } while (++index < options.max_items && !part->decoder.at_break());
         }
         for (Entry& entry : entries) {
           if (entry.mappable) {

@@ -81,8 +81,8 @@ void Output::write_through() {
     return;
   }
   const Bytes bytes(buffer_, std::exchange(used_, 0));
+  send(bytes);  // first: if it fails, restart() need not forget a hash
   hash_structure(bytes);
-  send(bytes);
   end_piece(flushed_);
 }
 

@@ -54,7 +54,7 @@ class Output {
   std::uint64_t end_payload() noexcept;
 
   /// The bytes buffered since the last write to the Sink; valid until more are added.
-  Bytes unsent() const noexcept { return {buffer_, used_}; }
+  MutableBytes unsent() const noexcept { return {buffer_, used_}; }
   /// Writes the buffered bytes to the Sink.
   void flush();
   /// Reserves space in the Sink for bytes that are not known yet. Call fill() before any other structure follows. Only
