@@ -74,7 +74,7 @@ class Store {
     } else if constexpr (walk::is_store_bytes<T>) {
       put_bytes(key, Bytes(value));
     } else {
-      put_object(key, {[](Writer& out, const void* v) { out.write(*static_cast<const T*>(v)); }, &value});
+      put_object(key, {[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value});
     }
   }
   /// Returns whether the key existed.
@@ -182,7 +182,7 @@ class Store {
   friend class StoreBatch;
   friend class StoreExchange;
   struct Object {
-    void (*write)(Writer& out, const void* value);
+    void (*walk)(OutVisitor& out, const void* value);
     const void* value;
   };
   /// Holds the lock of writers; may be nested.

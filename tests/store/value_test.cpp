@@ -107,6 +107,13 @@ class StoreValues : public testing::Test {
       EXPECT_TRUE(store.check().good()) << path;
     }
   }
+  template <class T>
+  void expect_refused(const T& value, Errc code) {
+    for (auto& [path, store] : stores_) {
+      EXPECT_EQ(test::error_of([&] { store.put("refused", value); }).code(), code) << path;
+      EXPECT_FALSE(store.contains("refused")) << path;
+    }
+  }
 
  private:
   struct Named {
@@ -199,6 +206,19 @@ TEST_F(StoreValues, ContainersAndEmptiness) {
     deep = Deep{i, {deep, {}}};
   }
   expect_same(deep);
+}
+
+TEST_F(StoreValues, ObjectsAfterOneThatWasBrokenOff) {
+  const Sized whole{"kept in memory as an archive", std::vector<std::byte>(10'000, std::byte{7})};
+  Deep deep;
+  for (int i = 0; i < 1100; ++i) {
+    deep = Deep{i, {deep, {}}};
+  }
+  expect_refused(deep, Errc::limit_exceeded);
+  expect_same(whole);
+  expect_same(std::vector<std::string>(20'000, "more than is kept in memory"));
+  expect_same(whole);
+  expect_same(Record{1, 2, 3});
 }
 
 TEST_F(StoreValues, PointersThatAreSharedAndPolymorphic) {

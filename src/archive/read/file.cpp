@@ -160,7 +160,7 @@ Parts::Part File::State::part_at(std::string_view path) const {
   if (const ArrayEntry* entry = path.empty() ? nullptr : listed(path)) {
     Parts::Part part = all.at(entry->is_raw() ? entry->offset : entry->header, path);
     if (entry->is_raw()) {
-      part.decoder->begin_listed(*entry);
+      part->decoder.begin_listed(*entry);
     }
     return part;
   }
@@ -177,7 +177,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
   class Found final : public Part {
    public:
     explicit Found(Parts::Part part) : part_(std::move(part)) {}
-    InVisitor& visitor() override { return *part_.decoder; }
+    InVisitor& visitor() override { return part_->decoder; }
     void finish() override {}
 
    private:
@@ -193,7 +193,7 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
     if (place.whole) {
       const Parts::Part again = state_->part_at(path);
       AnyTarget target;
-      again.decoder->array(target);
+      again->decoder.array(target);
       const ArrayView& view = target.view();
       const auto size = static_cast<std::int64_t>(view.dtype.item_size());
       array->dtype = view.dtype;
@@ -232,10 +232,10 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       state_->opened.name,
       [&] {
         const Parts::Part part = state_->part_at(path);
-        if (const auto target = part.decoder->target()) {
-          return find(*Parts(*state_->opened.source, state_->parts).at(*target, path).decoder);
+        if (const auto target = part->decoder.target()) {
+          return find(Parts(*state_->opened.source, state_->parts).at(*target, path)->decoder);
         }
-        return find(*part.decoder);
+        return find(part->decoder);
       },
       path);
 }
@@ -264,7 +264,7 @@ std::vector<Entry> File::list(const ListOptions& options) const {
         if (!offset) {
           fail(Errc::not_found, "there is no value at this path", {options.path, {}});
         }
-        std::vector<Entry> entries = list(*parts.at_target(*offset, options.path).decoder, options);
+        std::vector<Entry> entries = list(parts.at_target(*offset, options.path)->decoder, options);
         for (std::uint64_t index = 0; options.path.empty() && index < options.max_items;) {
           ListOptions below = options;
           below.path = deferred_path(index);
@@ -275,9 +275,9 @@ std::vector<Entry> File::list(const ListOptions& options) const {
           const Parts::Part part = parts.at(*deferred, below.path);
           do {
             below.path = deferred_path(index);
-            std::vector<Entry> more = list(*part.decoder, below);
+            std::vector<Entry> more = list(part->decoder, below);
             std::move(more.begin(), more.end(), std::back_inserter(entries));
-          } while (++index < options.max_items && !part.decoder->at_break());
+          } while (++index < options.max_items && !part->decoder.at_break());
         }
         for (Entry& entry : entries) {
           if (entry.mappable) {

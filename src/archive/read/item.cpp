@@ -10,7 +10,7 @@ namespace {
 
 void expect_end(std::uint64_t read, std::uint64_t size) {
   if (read != size) {
-    fail(Errc::malformed, "bytes follow the value", {{}, read});
+    fail(Errc::damaged, "bytes follow the value", {{}, read});
   }
 }
 
@@ -19,12 +19,11 @@ class BareItem final : public ItemReader {
   BareItem(Bytes item, const LoadOptions& options, std::string file)
       : size_(item.size()),
         source_(memory_source(item)),
-        input_(*source_, input_options(item, options)),
-        decoder_(input_, bare_context(options, std::move(file))) {
-    decoder_.begin_bare();
+        from_(*source_, input_options(item, options), bare_context(options, std::move(file))) {
+    from_.decoder.begin_bare();
   }
-  InVisitor& visitor() override { return decoder_; }
-  void finish() override { expect_end(input_.position(), size_); }
+  InVisitor& visitor() override { return from_.decoder; }
+  void finish() override { expect_end(from_.input.position(), size_); }
 
  private:
   static Input::Options input_options(Bytes item, const LoadOptions& options) {
@@ -37,8 +36,7 @@ class BareItem final : public ItemReader {
   }
   std::uint64_t size_;
   std::unique_ptr<Source> source_;
-  Input input_;
-  Decoder decoder_;
+  Decoding from_;
 };
 
 class WholeArchive final : public ItemReader {
@@ -46,8 +44,8 @@ class WholeArchive final : public ItemReader {
   WholeArchive(Opened opened, std::uint64_t size) : opened_(std::move(opened)), size_(size) {
     naming(opened_.name, [&] { begin(); });
   }
-  InVisitor& visitor() override { return *decoder_; }
-  void finish() override { decoder_->finish(); }
+  InVisitor& visitor() override { return from_->decoder; }
+  void finish() override { from_->decoder.finish(); }
 
  private:
   void begin() {
@@ -63,39 +61,17 @@ class WholeArchive final : public ItemReader {
       options.mapped = &tail_.directory;
       options.hash_payloads = opened_.verify() != Verify::none;  // for arrays that are copied nevertheless
     }
-    input_.emplace(*opened_.source, options);
-    decoder_.emplace(*input_, opened_.context(&tail_));
-    decoder_->begin();
+    from_.emplace(*opened_.source, options, opened_.context(&tail_));
+    from_->decoder.begin();
   }
 
   Opened opened_;
   std::uint64_t size_;
   Tail tail_;
-  std::optional<Input> input_;
-  std::optional<Decoder> decoder_;
+  std::optional<Decoding> from_;
 };
 
 }  // namespace
-
-std::optional<Bytes> root_item(Bytes archive, std::size_t most) {
-  constexpr std::size_t least = frozen::label.size() + frozen::trailer_bytes;
-  if (archive.size() < least) {
-    return std::nullopt;
-  }
-  const Trailer trailer = decode_trailer(archive.last<frozen::trailer_bytes>(), archive.size() - frozen::trailer_bytes);
-  if (trailer.directory_offset - frozen::label.size() > most) {
-    return std::nullopt;
-  }
-  if (trailer.directory_offset >= frozen::listed_array_bytes) {
-    const Bytes directory = archive.subspan(static_cast<std::size_t>(trailer.directory_offset),
-                                            static_cast<std::size_t>(trailer.directory_length));
-    if (!decode_directory(directory, trailer.directory_offset).arrays.empty()) {
-      return std::nullopt;
-    }
-  }
-  return archive.subspan(frozen::label.size(),
-                         static_cast<std::size_t>(trailer.directory_offset) - frozen::label.size());
-}
 
 std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options, std::string file) {
   return std::make_unique<BareItem>(item, options, std::move(file));

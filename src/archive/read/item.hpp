@@ -11,20 +11,6 @@
 
 namespace stele {
 
-/// The root value of a plain archive in memory, without the rest, if it has at most `most` bytes and none of its arrays
-/// is listed. Valid as long as the archive.
-std::optional<Bytes> root_item(Bytes archive, std::size_t most);
-
-/// A Sink that takes only the root value of a plain archive if root_item() would return one. The rest of the archive is
-/// then not written.
-class ItemSink : public Sink {
- public:
-  /// The maximum size in bytes of a root value to pass to item(); 0: none.
-  virtual std::size_t most_item() const noexcept = 0;
-  /// Valid until the next archive begins.
-  virtual void item(Bytes item) = 0;
-};
-
 /// Reads one value from memory or from a mapping.
 class ItemReader {
  public:
@@ -34,7 +20,7 @@ class ItemReader {
   virtual void finish() = 0;
 };
 
-/// Reads a root value as returned by root_item(). `item` and what `options` points to must outlive the reader. Verifies
+/// Reads a root value as ItemWriter::item() makes it. `item` and what `options` points to must outlive the reader. Verifies
 /// no checksums. `file`: as Error::file().
 std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options, std::string file = {});
 /// Reads a plain archive of `size` bytes at `offset` in a mapping. Arrays are mapped.

@@ -52,13 +52,11 @@ void append(std::string& path, const PathStep& step) {
 }  // namespace
 
 Parts::Part Parts::at(std::uint64_t offset, std::string_view path) const {
-  Part part;
-  part.input = std::make_unique<Input>(source_, options_.input);
-  part.input->seek(offset);
   DecoderContext context = options_.context;
   context.path = path;
-  part.decoder = std::make_unique<Decoder>(*part.input, std::move(context));
-  part.decoder->begin_inside();
+  auto part = std::make_unique<Decoding>(source_, options_.input, std::move(context));
+  part->input.seek(offset);
+  part->decoder.begin_inside();
   return part;
 }
 
@@ -70,7 +68,7 @@ const StepEntry* Parts::steps(std::string_view path) const {
 
 Parts::Part Parts::at_target(std::uint64_t offset, std::string_view path) const {
   Part part = at(offset, path);
-  const auto target = part.decoder->target();
+  const auto target = part->decoder.target();
   if (!target) {
     return part;
   }
@@ -87,7 +85,7 @@ std::optional<std::uint64_t> Parts::locate(std::string_view path) const {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     append(prefix, steps[i]);
     if (steps[i].kind == PathStep::Kind::deferred) {
-      const auto deferred = at(offset, {}).decoder->find_deferred(steps[i].index);
+      const auto deferred = at(offset, {})->decoder.find_deferred(steps[i].index);
       if (!deferred) {
         return std::nullopt;
       }
@@ -118,7 +116,7 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
                                           const PathStep& step_name) const {
   const std::string& name = step_name.name;
   Part part = at_target(offset, parent);
-  Decoder& decoder = *part.decoder;
+  Decoder& decoder = part->decoder;
   while (decoder.begin_typed()) {
   }
   const Kind kind = decoder.kind();
@@ -149,11 +147,11 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
                                            [](const std::string& n, const StepEntry::Step& s) { return n < s.key; });
         Part inside = at((step - 1)->offset, parent);
         const std::uint64_t until = step == entry->steps.end() ? ~std::uint64_t{0} : step->offset;
-        for (std::uint64_t i = (step - 1)->index; i < *count && inside.decoder->here() < until; ++i) {
-          if (key_is(*inside.decoder, step_name, i, key)) {
-            return inside.decoder->here();
+        for (std::uint64_t i = (step - 1)->index; i < *count && inside->decoder.here() < until; ++i) {
+          if (key_is(inside->decoder, step_name, i, key)) {
+            return inside->decoder.here();
           }
-          inside.decoder->skip();
+          inside->decoder.skip();
         }
         return std::nullopt;
       }
@@ -181,9 +179,9 @@ std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view
                              [](std::uint64_t wanted, const StepEntry::Step& s) { return wanted < s.index; });
         Part inside = at((step - 1)->offset, parent);
         for (std::uint64_t i = (step - 1)->index; i < *index; ++i) {
-          inside.decoder->skip();
+          inside->decoder.skip();
         }
-        return inside.decoder->here();
+        return inside->decoder.here();
       }
       for (std::uint64_t i = 0; decoder.next(); ++i) {
         if (i == *index) {

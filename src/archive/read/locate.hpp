@@ -20,16 +20,8 @@ class Parts {
   /// `source` and `options` must outlive this object; each decoder gets a copy of the options.
   Parts(Source& source, const Options& options) : source_(source), options_(options) {}
 
-  /// An input and a decoder that starts at `offset` of the archive.
-  struct Part {
-    Part() = default;
-    Part(Part&&) = default;
-    Part& operator=(Part&&) = delete;  // would destroy the input before the decoder that uses it
-    ~Part() = default;
-
-    std::unique_ptr<Input> input;
-    std::unique_ptr<Decoder> decoder;
-  };
+  /// Starts at `offset` of the archive.
+  using Part = std::unique_ptr<Decoding>;
   Part at(std::uint64_t offset, std::string_view path) const;
   /// The same, at the target of the reference at `offset`.
   Part at_target(std::uint64_t offset, std::string_view path) const;

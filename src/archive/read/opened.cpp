@@ -339,8 +339,8 @@ Tail find_tail(const Opened& opened, std::uint64_t start) {
 }
 
 Tail pass_through(const Opened& opened, const Input::Options& options, DecoderContext context) {
-  Input input(*opened.source, options);
-  Decoder decoder(input, std::move(context));
+  Decoding all(*opened.source, options, std::move(context));
+  Decoder& decoder = all.decoder;
   try {
     decoder.begin();
     decoder.skip();

@@ -28,16 +28,14 @@ struct Reader::State {
   std::uint64_t position = 0;      // offset of the next archive in the plain bytes of `opened`
   std::vector<std::byte> waiting;  // bytes already taken from them
   std::optional<Tail> tail;
-  std::unique_ptr<Input> input;
-  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<Decoding> current;
   Metadata metadata;
   ProcessMark process;
 
   /// In a child process, abandons what a thread of the parent may have been using.
   ~State() {
-    if (process.in_child() && decoder != nullptr) {
-      leave_behind(decoder.release());
-      leave_behind(input.release());
+    if (process.in_child() && current != nullptr) {
+      leave_behind(current.release());
       if (opened) {
         leave_behind(opened->source.release());
       }
@@ -119,8 +117,7 @@ struct Reader::State {
   }
 
   void begin() {
-    decoder.reset();
-    input.reset();
+    current.reset();
     // An archive that could not be read can be read again where its Source can, but not inside compressed data.
     const bool again = std::exchange(reading, true);
     if (stream != nullptr && (!ready || (again && position == 0 && stream->random_access()))) {
@@ -144,7 +141,6 @@ struct Reader::State {
     if (from.mapping != nullptr && tail && from.verify() != Verify::full) {
       how.mapped = &tail->directory;
     }
-    input = std::make_unique<Input>(*from.source, how);
     DecoderContext context = from.context(tail ? &*tail : nullptr);
     if (from.in_order != nullptr) {
       context.read_on = [this] {
@@ -153,11 +149,11 @@ struct Reader::State {
         });
       };
     }
-    decoder = std::make_unique<Decoder>(*input, std::move(context));
+    current = std::make_unique<Decoding>(*from.source, how, std::move(context));
     try {
-      decoder->begin();
+      current->decoder.begin();
     } catch (const Error& error) {
-      decoder->rethrow(error);
+      current->decoder.rethrow(error);
     }
   }
 
@@ -253,15 +249,16 @@ InVisitor& Reader::begin() {
     state.process.require_same_process("the Reader");
     state.begin();
   });
-  return *state.decoder;
+  return state.current->decoder;
 }
 
 void Reader::end() {
   State& state = *state_;
-  state.decoder->finish();
-  state.metadata = state.decoder->directory().metadata;
-  state.end(state.decoder->trailer().total_length);
-  state.decoder.reset();  // only the caller keeps the objects now
+  Decoder& decoder = state.current->decoder;
+  decoder.finish();
+  state.metadata = decoder.directory().metadata;
+  state.end(decoder.trailer().total_length);
+  state.current.reset();  // only the caller keeps the objects now
 }
 
 const Metadata& Reader::metadata() const { return state_->metadata; }

@@ -79,8 +79,8 @@ void Encoder::array(const ArrayView& value) {
   }
   using Plan = SharedBuffers::Plan;
   const Plan plan = buffers_->plan(value, types_, [&](OutVisitor& scanner) {
-    if (rewalk_.walk != nullptr) {
-      rewalk_.walk(scanner, rewalk_.value);
+    if (value_.walk != nullptr) {
+      value_.walk(scanner, value_.value);
     }
   });
   switch (plan.form) {

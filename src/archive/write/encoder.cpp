@@ -4,7 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "archive/read/item.hpp"
 #include "archive/write/shared_buffers.hpp"
 #include "archive/write/state.hpp"
 #include "base/stack.hpp"
@@ -28,7 +27,6 @@ constexpr std::uint64_t deferred_mark = std::uint64_t{1} << 63;  // flag in the 
 Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& options, bool behind)
     : out_(sink, compressor, thread_count(options.threads), behind),
       sink_(sink),
-      item_sink_(dynamic_cast<ItemSink*>(&sink)),
       compressor_(compressor),
       options_(options) {
   canonical_ = options.canonical;
@@ -37,8 +35,8 @@ Encoder::Encoder(Sink& sink, CompressingSink* compressor, const SaveOptions& opt
 
 Encoder::~Encoder() = default;
 
-void Encoder::begin(const Rewalk& rewalk) {
-  rewalk_ = rewalk;
+void Encoder::begin(const Walkable& value) {
+  value_ = value;
   out_.restart();
   directory_ = Directory{};
   directory_.format = format_version;
@@ -67,18 +65,14 @@ void Encoder::begin(const Rewalk& rewalk) {
   out_.commit(at + frozen::label.size());
 }
 
-void Encoder::finish() {
+void Encoder::finish_value() {
   if (depth_ != 0 || frames_[0].index != 1) {
     fail(Errc::invalid_argument, "an archive holds exactly one value");
   }
   put_deferred();
-  if (item_sink_ != nullptr && directory_.arrays.empty()) {
-    const Bytes all = out_.unsent();
-    if (all.size() == out_.position() && all.size() - frozen::label.size() <= item_sink_->most_item()) {
-      item_sink_->item(all.subspan(frozen::label.size()));
-      return;
-    }
-  }
+}
+
+void Encoder::finish_archive() {
   // The last segment ends where the directory begins; the directory has its own checksum.
   directory_.segments = out_.segments();
   std::erase_if(directory_.steps, [](const StepEntry& entry) { return entry.steps.empty(); });
@@ -612,7 +606,11 @@ void Encoder::put_deferred() {
     const SharedOut::Later later = std::move(deferred_.front());
     deferred_.pop_front();
     ++deferred_done_;
-    later.write(*this, later.value.get());
+    try {
+      later.write(*this, later.value.get());
+    } catch (const Error& error) {
+      rethrow(error, nullptr, nullptr);  // keeps the place; the root is not walked here
+    }
     if (depth_ != base_ || frames_[depth_].index != deferred_done_) {
       fail(Errc::invalid_argument, "a shared object was not written as exactly one value", {path(), out_.position()});
     }

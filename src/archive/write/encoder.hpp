@@ -15,16 +15,15 @@
 
 namespace stele {
 
-/// Walks the object being written a second time, with another visitor, to find views of the same buffer.
-struct Rewalk {
+/// An object, and how to walk it with any visitor: a second time, to find views of the same buffer.
+struct Walkable {
   void (*walk)(OutVisitor& out, const void* value) = nullptr;
   const void* value = nullptr;
 };
 
-class ItemSink;
 class SharedBuffers;
 
-class Encoder final : public OutVisitor {
+class Encoder : public OutVisitor {
  public:
   /// `compressor` is `sink` if that compresses. With `behind`, another thread may write to `sink` during the lifetime
   /// of the encoder; only one thread writes at a time.
@@ -32,8 +31,11 @@ class Encoder final : public OutVisitor {
   ~Encoder() override;
 
   /// One archive: begin(), the events of one value, finish().
-  void begin(const Rewalk& rewalk);
-  void finish();
+  void begin(const Walkable& value);
+  void finish() {
+    finish_value();
+    finish_archive();
+  }
 
   void null() override;
   void boolean(bool value) override;
@@ -66,6 +68,17 @@ class Encoder final : public OutVisitor {
   void begin_growing(const DType& dtype, const Shape& row);
   void growing_rows(const ArrayView& rows);
   void end_growing();
+
+  /// Whether an array was written that the directory lists.
+  bool lists_arrays() const noexcept { return !directory_.arrays.empty(); }
+
+ protected:
+  /// Whether nothing was written since begin().
+  bool at_start() const noexcept { return out_.position() == frozen::label.size(); }
+  /// The parts of finish(): what belongs to the value, and what follows it.
+  void finish_value();
+  void finish_archive();
+  Output out_;
 
  private:
   enum class Form : std::uint8_t { root, sequence, map, record_map, record_tuple, deferred };
@@ -155,13 +168,11 @@ class Encoder final : public OutVisitor {
   void put_chunks(Bytes piece);
   void put_chunk(Bytes chunk);
 
-  Output out_;
   Sink& sink_;
-  ItemSink* item_sink_;  // the same, if it is one
   CompressingSink* compressor_;
   SaveOptions options_;
   std::string file_;
-  Rewalk rewalk_;
+  Walkable value_;
   std::vector<Frame> frames_;
   std::size_t depth_ = 0;
   bool continued_ = false;  // a tag was written, and the next event belongs to the same item

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstring>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 namespace stele {
@@ -14,6 +13,7 @@ constexpr std::size_t piece_bytes = std::size_t{1} << 20;
 constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // for less, a thread costs more than it saves
 constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that already runs
 constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
+constexpr std::size_t most_chunks = 2;
 constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
 
 }  // namespace
@@ -68,11 +68,23 @@ void Output::end_piece(std::uint64_t end) {
 void Output::flush() {
   if (behind_ != nullptr) {
     give_chunk();
-    behind_->drain();
+    behind_->wait();
   }
   write_through();
   buffer_ = chunk_.get();
   run_bytes_ = 0;
+}
+
+/// The other thread; null if there is none.
+Behind* Output::other_thread() {
+  if (behind_ == nullptr && threads_ > 1) {
+    try {
+      behind_ = make_process_owned<Behind>(most_chunks);
+    } catch (const std::system_error&) {
+      threads_ = 1;
+    }
+  }
+  return behind_.get();
 }
 
 /// Hashes and writes the buffered bytes.
@@ -81,8 +93,8 @@ void Output::write_through() {
     return;
   }
   const Bytes bytes(buffer_, std::exchange(used_, 0));
+  send(bytes);  // first: if it fails, restart() need not forget a hash
   hash_structure(bytes);
-  send(bytes);
   end_piece(flushed_);
 }
 
@@ -93,16 +105,13 @@ void Output::pass_on() {
     write_through();
     return;
   }
-  if (behind_ == nullptr) {
+  if (!is_behind_) {
     write_through();
-    try {
-      behind_ = make_process_owned<Behind>();
-    } catch (const std::system_error&) {
-      may_be_behind_ = false;  // no thread could be started
-      return;
+    is_behind_ = may_be_behind_ = other_thread() != nullptr;
+    if (is_behind_) {
+      chunk_.reset(new std::byte[chunk_bytes]);
+      buffer_ = chunk_.get();
     }
-    chunk_.reset(new std::byte[chunk_bytes]);
-    buffer_ = chunk_.get();
     return;
   }
   pieces_.push_back(used_);
@@ -113,7 +122,7 @@ void Output::pass_on() {
   }
   give_chunk();
   given_.push_back(std::move(chunk_));
-  if (given_.size() > Behind::most_jobs) {
+  if (given_.size() > most_chunks) {
     chunk_ = std::move(given_.front());
     given_.erase(given_.begin());
   } else {
@@ -168,7 +177,7 @@ std::uint64_t Output::payload(Bytes bytes) {
     count(bytes.size());
     return checksum;
   }
-  if (threads_ < 2 || bytes.size() < parallel_bytes) {
+  if (bytes.size() < parallel_bytes || other_thread() == nullptr) {
     begin_payload();
     for (std::size_t at = 0; at < bytes.size(); at += piece_bytes) {
       payload_piece(bytes.subspan(at, std::min(piece_bytes, bytes.size() - at)));
@@ -177,16 +186,7 @@ std::uint64_t Output::payload(Bytes bytes) {
   }
   flush();
   std::uint64_t checksum = 0;
-  std::jthread hasher;
-  try {
-    hasher = std::jthread([&] { checksum = xxh3_64(bytes); });
-  } catch (const std::system_error&) {  // no thread could be started
-    checksum = xxh3_64(bytes);
-  }
-  send(bytes);
-  if (hasher.joinable()) {
-    hasher.join();
-  }
+  behind_->beside([&] { checksum = xxh3_64(bytes); }, [&] { send(bytes); });
   return checksum;
 }
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "archive/write/behind.hpp"
+#include "base/behind.hpp"
 #include "base/checksum.hpp"
 #include "base/process.hpp"
 #include "codec/compress.hpp"
@@ -54,7 +54,7 @@ class Output {
   std::uint64_t end_payload() noexcept;
 
   /// The bytes buffered since the last write to the Sink; valid until more are added.
-  Bytes unsent() const noexcept { return {buffer_, used_}; }
+  MutableBytes unsent() const noexcept { return {buffer_, used_}; }
   /// Writes the buffered bytes to the Sink.
   void flush();
   /// Reserves space in the Sink for bytes that are not known yet. Call fill() before any other structure follows. Only
@@ -69,6 +69,7 @@ class Output {
 
  private:
   static constexpr std::size_t capacity = std::size_t{64} << 10;
+  Behind* other_thread();
   void pass_on();
   void write_through();
   void give_chunk();
@@ -81,6 +82,7 @@ class Output {
   CompressingSink* compressor_;
   unsigned threads_;
   bool may_be_behind_;
+  bool is_behind_ = false;  // long structure goes to the other thread, in chunks
   std::unique_ptr<std::byte[]> chunk_;
   std::byte* buffer_;  // in chunk_; has room for `capacity` bytes, of which used_ are used
   std::size_t used_ = 0;

@@ -134,11 +134,7 @@ void Writer::end() {
   State& state = *state_;
   naming(state.name, [&] {
     state.process.require_same_process("the Writer");
-    try {
-      state.encoder->finish();
-    } catch (const Error& error) {
-      state.encoder->rethrow(error, nullptr, nullptr);  // keeps the position; no object is walked here
-    }
+    state.encoder->finish();
     if (state.compressor != nullptr) {
       state.compressor->close();
     }
@@ -211,13 +207,7 @@ OutVisitor& MapWriter::entry(std::string_view key) {
   return *state_->encoder;
 }
 
-void MapWriter::end_entry() {
-  try {
-    state_->encoder->end_entry();
-  } catch (const Error& error) {
-    state_->encoder->rethrow(error, nullptr, nullptr);
-  }
-}
+void MapWriter::end_entry() { state_->encoder->end_entry(); }
 
 void MapWriter::begin_rows(std::string_view key, const DType& dtype, const Shape& row) {
   entry(key);

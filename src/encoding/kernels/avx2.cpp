@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "encoding/kernels/scalar.hpp"
 
@@ -37,46 +38,6 @@ struct Vector {
     _mm256_storeu2_m128i(reinterpret_cast<__m128i*>(to + distance), reinterpret_cast<__m128i*>(to), x);
   }
 
-  static Bits bit_and(Bits a, Bits b) { return _mm256_and_si256(a, b); }
-  static Bits bit_xor(Bits a, Bits b) { return _mm256_xor_si256(a, b); }
-
-  /// An integer of w bytes in all places.
-  template <std::size_t w>
-  static Bits fill(std::uint64_t value) {
-    if constexpr (w == 1) {
-      return _mm256_set1_epi8(static_cast<char>(value));
-    } else if constexpr (w == 2) {
-      return _mm256_set1_epi16(static_cast<short>(value));
-    } else if constexpr (w == 4) {
-      return _mm256_set1_epi32(static_cast<int>(value));
-    } else {
-      return _mm256_set1_epi64x(static_cast<long long>(value));
-    }
-  }
-  template <std::size_t w>
-  static Bits add(Bits a, Bits b) {
-    if constexpr (w == 1) {
-      return _mm256_add_epi8(a, b);
-    } else if constexpr (w == 2) {
-      return _mm256_add_epi16(a, b);
-    } else if constexpr (w == 4) {
-      return _mm256_add_epi32(a, b);
-    } else {
-      return _mm256_add_epi64(a, b);
-    }
-  }
-  template <std::size_t w>
-  static Bits sub(Bits a, Bits b) {
-    if constexpr (w == 1) {
-      return _mm256_sub_epi8(a, b);
-    } else if constexpr (w == 2) {
-      return _mm256_sub_epi16(a, b);
-    } else if constexpr (w == 4) {
-      return _mm256_sub_epi32(a, b);
-    } else {
-      return _mm256_sub_epi64(a, b);
-    }
-  }
   /// Of unsigned integers; 0 if b is larger.
   template <std::size_t w>
   static Bits sub_saturated(Bits a, Bits b) {
@@ -86,47 +47,11 @@ struct Vector {
       return _mm256_subs_epu16(a, b);
     }
   }
-  template <std::size_t w, int count>
-  static Bits shift_left(Bits x) {
-    static_assert(w == 2);
-    return _mm256_slli_epi16(x, count);
-  }
-  template <std::size_t w, int count>
-  static Bits shift_right(Bits x) {
-    static_assert(w == 2);
-    return _mm256_srli_epi16(x, count);
-  }
-  /// Unsigned integers halved.
-  template <std::size_t w>
-  static Bits shift_right_logical(Bits x) {
-    if constexpr (w == 1) {
-      return bit_and(_mm256_srli_epi16(x, 1), fill<1>(0x7f));
-    } else if constexpr (w == 2) {
-      return _mm256_srli_epi16(x, 1);
-    } else if constexpr (w == 4) {
-      return _mm256_srli_epi32(x, 1);
-    } else {
-      return _mm256_srli_epi64(x, 1);
-    }
-  }
-  /// All bits set if the integer is negative.
-  template <std::size_t w>
-  static Bits signs(Bits x) {
-    if constexpr (w == 1) {
-      return _mm256_cmpgt_epi8(_mm256_setzero_si256(), x);
-    } else if constexpr (w == 2) {
-      return _mm256_srai_epi16(x, 15);
-    } else if constexpr (w == 4) {
-      return _mm256_srai_epi32(x, 31);
-    } else {
-      return _mm256_shuffle_epi32(_mm256_srai_epi32(x, 31), 0xf5);
-    }
-  }
 
   /// The lower or higher bytes of integers of 2 bytes: those of a, then those of b.
   static Bits even_bytes(Bits a, Bits b) {
     const Bits low = _mm256_set1_epi16(0xff);
-    return _mm256_packus_epi16(bit_and(a, low), bit_and(b, low));
+    return _mm256_packus_epi16(a & low, b & low);
   }
   static Bits odd_bytes(Bits a, Bits b) {
     return _mm256_packus_epi16(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8));

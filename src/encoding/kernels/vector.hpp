@@ -2,7 +2,8 @@
 // for its instructions. Hence the unnamed namespace, and no #pragma once.
 //
 // A Vector has lanes of 16 bytes, and its operations work within lanes. Loads and stores place lanes a distance apart,
-// so that each lane works on its own part of the array and no data has to cross lanes.
+// so that each lane works on its own part of the array and no data has to cross lanes. Arithmetic is that of the
+// compilers' vector types.
 
 namespace stele {
 namespace {
@@ -11,6 +12,51 @@ using Bits = Vector::Bits;
 
 /// Items per step: each lane makes 16 bytes of each plane.
 constexpr std::size_t step = 16 * Vector::lanes;
+
+// ---- integers of w bytes ----
+
+template <std::size_t w>
+struct IntegersOf {
+  using Integer = std::conditional_t<
+      w == 1, std::uint8_t,
+      std::conditional_t<w == 2, std::uint16_t, std::conditional_t<w == 4, std::uint32_t, std::uint64_t>>>;
+  using Signed = std::make_signed_t<Integer>;
+  typedef Integer Integers __attribute__((vector_size(sizeof(Bits))));
+  typedef Signed SignedIntegers __attribute__((vector_size(sizeof(Bits))));
+};
+template <std::size_t w>
+using Integers = typename IntegersOf<w>::Integers;
+
+/// An integer in all places.
+template <std::size_t w>
+[[gnu::always_inline]] inline Bits fill(std::uint64_t value) {
+  return reinterpret_cast<Bits>(Integers<w>{} + static_cast<typename IntegersOf<w>::Integer>(value));
+}
+template <std::size_t w>
+[[gnu::always_inline]] inline Bits add(Bits a, Bits b) {
+  return reinterpret_cast<Bits>(reinterpret_cast<Integers<w>>(a) + reinterpret_cast<Integers<w>>(b));
+}
+template <std::size_t w>
+[[gnu::always_inline]] inline Bits sub(Bits a, Bits b) {
+  return reinterpret_cast<Bits>(reinterpret_cast<Integers<w>>(a) - reinterpret_cast<Integers<w>>(b));
+}
+template <std::size_t w>
+[[gnu::always_inline]] inline Bits shift_left(Bits x, int count) {
+  return reinterpret_cast<Bits>(reinterpret_cast<Integers<w>>(x) << count);
+}
+template <std::size_t w>
+[[gnu::always_inline]] inline Bits shift_right(Bits x, int count) {
+  return reinterpret_cast<Bits>(reinterpret_cast<Integers<w>>(x) >> count);
+}
+/// All bits set if the integer is negative.
+template <std::size_t w>
+[[gnu::always_inline]] inline Bits signs(Bits x) {
+  if constexpr (w == 8) {  // SSE2 cannot compare these
+    return sub<w>(fill<w>(0), shift_right<w>(x, 63));
+  } else {
+    return reinterpret_cast<Bits>(reinterpret_cast<typename IntegersOf<w>::SignedIntegers>(x) < 0);
+  }
+}
 
 // ---- shuffle ----
 
@@ -117,9 +163,9 @@ void unshuffle(const std::byte* from, std::size_t count, std::byte* to) {
 /// Exchanges the bits of `a` under mask << shift with the bits of `b` under mask.
 template <int shift>
 [[gnu::always_inline]] inline void exchange_bits(Bits& a, Bits& b, std::uint8_t mask) {
-  const Bits t = Vector::bit_and(Vector::bit_xor(Vector::shift_right<2, shift>(a), b), Vector::fill<1>(mask));
-  b = Vector::bit_xor(b, t);
-  a = Vector::bit_xor(a, Vector::shift_left<2, shift>(t));
+  const Bits t = (shift_right<2>(a, shift) ^ b) & fill<1>(mask);
+  b ^= t;
+  a ^= shift_left<2>(t, shift);
 }
 /// Bit b of every byte of x[k] becomes bit k of that byte in x[b].
 [[gnu::always_inline]] inline void transpose_bits(Bits* x) {
@@ -184,8 +230,8 @@ void delta(const std::byte* from, std::size_t count, std::byte* to) {
   std::size_t i = count == 0 ? 0 : 1;
   scalar::delta<T>(from, 0, i, to);
   for (; i + step / w <= count; i += step / w) {
-    const Bits d = Vector::sub<w>(Vector::load(from + i * w), Vector::load(from + i * w - w));
-    Vector::store(to + i * w, Vector::bit_xor(Vector::add<w>(d, d), Vector::signs<w>(d)));
+    const Bits d = sub<w>(Vector::load(from + i * w), Vector::load(from + i * w - w));
+    Vector::store(to + i * w, add<w>(d, d) ^ signs<w>(d));
   }
   scalar::delta<T>(from, i, count, to);
 }
@@ -193,27 +239,27 @@ void delta(const std::byte* from, std::size_t count, std::byte* to) {
 template <class T>
 void undelta(const std::byte* from, std::size_t count, std::byte* to) {
   constexpr std::size_t w = sizeof(T);
-  const Bits one = Vector::fill<w>(1);
-  const Bits zero = Vector::fill<1>(0);
+  const Bits one = fill<w>(1);
+  const Bits zero = fill<1>(0);
   Bits before = zero;  // the previous element, in all places
   std::size_t i = 0;
   for (; i + step / w <= count; i += step / w) {
     const Bits z = Vector::load(from + i * w);
-    const Bits half = Vector::shift_right_logical<w>(z);
-    Bits sum = Vector::bit_xor(half, Vector::sub<w>(zero, Vector::bit_and(z, one)));
+    const Bits half = shift_right<w>(z, 1);
+    Bits sum = half ^ sub<w>(zero, z & one);
     if constexpr (w <= 1) {
-      sum = Vector::add<w>(sum, Vector::move_up<1>(sum));
+      sum = add<w>(sum, Vector::move_up<1>(sum));
     }
     if constexpr (w <= 2) {
-      sum = Vector::add<w>(sum, Vector::move_up<2>(sum));
+      sum = add<w>(sum, Vector::move_up<2>(sum));
     }
     if constexpr (w <= 4) {
-      sum = Vector::add<w>(sum, Vector::move_up<4>(sum));
+      sum = add<w>(sum, Vector::move_up<4>(sum));
     }
-    sum = Vector::add<w>(sum, Vector::move_up<8>(sum));
-    sum = Vector::add<w>(sum, Vector::last_of_lanes_below<w>(sum));
-    Vector::store(to + i * w, Vector::add<w>(sum, before));
-    before = Vector::add<w>(before, Vector::last_everywhere<w>(sum));
+    sum = add<w>(sum, Vector::move_up<8>(sum));
+    sum = add<w>(sum, Vector::last_of_lanes_below<w>(sum));
+    Vector::store(to + i * w, add<w>(sum, before));
+    before = add<w>(before, Vector::last_everywhere<w>(sum));
   }
   scalar::undelta<T>(from, i, count, to);
 }
@@ -241,7 +287,7 @@ template <std::size_t s, std::size_t w>
   if constexpr (s == w) {
     items[0] = narrow_items;
   } else {
-    const Bits zero = Vector::fill<1>(0);
+    const Bits zero = fill<1>(0);
     widened<2 * s, w>(Vector::interleave_low<s>(narrow_items, zero), items);
     widened<2 * s, w>(Vector::interleave_high<s>(narrow_items, zero), items + w / s / 2);
   }
@@ -251,13 +297,13 @@ template <class Wide, class Narrow>
 void narrow(const std::byte* from, std::size_t count, std::uint64_t base, std::byte* to) {
   constexpr std::size_t w = sizeof(Wide);
   constexpr std::size_t s = sizeof(Narrow);
-  const Bits bases = Vector::fill<w>(base);
+  const Bits bases = fill<w>(base);
   std::size_t i = 0;
   for (; i + step / s <= count; i += step / s) {
     Bits items[w / s];
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < w / s; ++k) {
-      items[k] = Vector::sub<w>(Vector::load_lanes(from + i * w + 16 * k, 16 * w / s), bases);
+      items[k] = sub<w>(Vector::load_lanes(from + i * w + 16 * k, 16 * w / s), bases);
     }
     Vector::store(to + i * s, narrowed<w, s>(items));
   }
@@ -268,14 +314,14 @@ template <class Wide, class Narrow>
 void widen(const std::byte* from, std::size_t count, std::uint64_t base, std::byte* to) {
   constexpr std::size_t w = sizeof(Wide);
   constexpr std::size_t s = sizeof(Narrow);
-  const Bits bases = Vector::fill<w>(base);
+  const Bits bases = fill<w>(base);
   std::size_t i = 0;
   for (; i + step / s <= count; i += step / s) {
     Bits items[w / s];
     widened<s, w>(Vector::load(from + i * s), items);
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < w / s; ++k) {
-      Vector::store_lanes(to + i * w + 16 * k, 16 * w / s, Vector::add<w>(items[k], bases));
+      Vector::store_lanes(to + i * w + 16 * k, 16 * w / s, add<w>(items[k], bases));
     }
   }
   scalar::widen<Wide, Narrow>(from, i, count, static_cast<Wide>(base), to);
@@ -287,10 +333,10 @@ template <class T>
 std::uint32_t largest(const std::byte* from, std::size_t count) {
   constexpr std::size_t w = sizeof(T);
   std::size_t i = 0;
-  Bits most = Vector::fill<1>(0);
+  Bits most = fill<1>(0);
   for (; i + step / w <= count; i += step / w) {
     const Bits values = Vector::load(from + i * w);
-    most = Vector::add<w>(values, Vector::sub_saturated<w>(most, values));  // the larger of both
+    most = add<w>(values, Vector::sub_saturated<w>(most, values));  // the larger of both
   }
   std::byte parts[step];
   Vector::store(parts, most);

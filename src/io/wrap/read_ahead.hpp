@@ -23,7 +23,7 @@ class ReadAheadSource final : public Source {
   struct Piece;
   struct Worker;
   bool start();
-  Piece* wait();
+  Piece& wait();
 
   ProcessOwned<Worker> worker_;
   ProcessMark process_;

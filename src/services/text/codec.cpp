@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "services/text/frozen.hpp"
 
 #if STELE_WITH_LIBDEFLATE
 #include <libdeflate.h>
@@ -137,12 +138,13 @@ struct Compressor::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  Bytes quick(Bytes plain, int zlib_level, int strategy);
-  Bytes thorough(Bytes plain);
-  Bytes with_dictionary(Bytes plain);
+  MutableBytes quick(Bytes plain, int zlib_level, int strategy);
+  MutableBytes thorough(Bytes plain);
+  MutableBytes with_dictionary(Bytes plain);
+  /// With room for a checksum behind.
   static MutableBytes room(std::vector<std::byte>& buffer, std::size_t size) {
-    if (buffer.size() < size) {
-      buffer.resize(size);
+    if (buffer.size() < size + text_frozen::checksum_bytes) {
+      buffer.resize(size + text_frozen::checksum_bytes);
     }
     return buffer;
   }
@@ -162,7 +164,7 @@ struct Compressor::State {
 };
 
 /// By zlib, whose strategies without a search for what repeats take the least time and are good for counters.
-Bytes Compressor::State::quick(Bytes plain, int zlib_level, int strategy) {
+MutableBytes Compressor::State::quick(Bytes plain, int zlib_level, int strategy) {
   constexpr int window_bits = 12;  // small tables are ready soon
   constexpr int memory_level = 6;
   if (!zlib_ready) {
@@ -188,7 +190,7 @@ Bytes Compressor::State::quick(Bytes plain, int zlib_level, int strategy) {
   return out.first(out.size() - zlib.avail_out);
 }
 
-Bytes Compressor::State::thorough(Bytes plain) {
+MutableBytes Compressor::State::thorough(Bytes plain) {
 #if STELE_WITH_LIBDEFLATE
   constexpr Levels levels = {1, 3, 5, 6, 7, 8, 9, 10, 12};
   if (libdeflate == nullptr) {
@@ -201,12 +203,13 @@ Bytes Compressor::State::thorough(Bytes plain) {
   return out.first(libdeflate_zlib_compress(libdeflate.get(), plain.data(), plain.size(), out.data(), out.size()));
 #else
   const Bytes made = quick(plain, level, Z_DEFAULT_STRATEGY);
-  thorough_bytes.assign(made.begin(), made.end());
-  return thorough_bytes;
+  const MutableBytes out = room(thorough_bytes, made.size());
+  std::copy(made.begin(), made.end(), out.begin());
+  return out.first(made.size());
 #endif
 }
 
-Bytes Compressor::State::with_dictionary([[maybe_unused]] Bytes plain) {
+MutableBytes Compressor::State::with_dictionary([[maybe_unused]] Bytes plain) {
 #if STELE_WITH_ZSTD
   if (zstd == nullptr) {
     zstd.reset(ZSTD_createCCtx());
@@ -231,17 +234,21 @@ Compressor::Compressor(int level, const TextDictionary::State* dictionary)
     : state_(std::make_unique<State>(level, dictionary)) {}
 Compressor::~Compressor() = default;
 
-Bytes Compressor::compress(Bytes plain, bool counters) {
+Bytes Compressor::compress(Bytes plain, bool counters, bool sealed) {
   State& state = *state_;
-  Bytes best;
+  MutableBytes best;
   if (state.dictionary != nullptr) {
     best = state.with_dictionary(plain);
   } else if (state.level > 1 || !counters) {
     best = state.thorough(plain);
   }
   if (counters) {  // may be better off without a search for what repeats
-    const Bytes quick = state.quick(plain, 1, has_runs(plain) ? Z_RLE : Z_HUFFMAN_ONLY);
+    const MutableBytes quick = state.quick(plain, 1, has_runs(plain) ? Z_RLE : Z_HUFFMAN_ONLY);
     best = best.empty() || quick.size() <= best.size() ? quick : best;
+  }
+  if (sealed) {
+    store_le<std::uint32_t>(best.data() + best.size(), crc_of(best));
+    best = {best.data(), best.size() + text_frozen::checksum_bytes};
   }
   return best;
 }
@@ -258,10 +265,9 @@ struct Decompressor::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  std::optional<std::size_t> inflate_at_once(Bytes stored, std::uint64_t most, std::size_t front,
-                                             std::vector<std::byte>& plain);
-  std::size_t inflate(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
-  std::size_t unzstd(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
+  std::optional<std::size_t> inflate_at_once(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain);
+  std::size_t inflate(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain);
+  std::size_t unzstd(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain);
 
   const TextDictionary::State* dictionary;
   z_stream zlib{};
@@ -294,7 +300,6 @@ bool Decompressor::is_stream(Bytes stored) noexcept {
 /// needs more room: zlib then explains the error or makes room step by step.
 std::optional<std::size_t> Decompressor::State::inflate_at_once([[maybe_unused]] Bytes stored,
                                                                 [[maybe_unused]] std::uint64_t most,
-                                                                [[maybe_unused]] std::size_t front,
                                                                 [[maybe_unused]] std::vector<std::byte>& plain) {
 #if STELE_WITH_LIBDEFLATE
   constexpr std::size_t small = std::size_t{64} << 10;
@@ -308,12 +313,12 @@ std::optional<std::size_t> Decompressor::State::inflate_at_once([[maybe_unused]]
     }
   }
   const std::uint64_t room = std::max<std::uint64_t>(plain.size(), 8 * std::uint64_t{stored.size()} + 64);
-  plain.resize(front + static_cast<std::size_t>(std::min(room, most)));
+  plain.resize(static_cast<std::size_t>(std::min(room, most)));
   std::size_t used = 0;
   std::size_t size = 0;
-  if (libdeflate_zlib_decompress_ex(libdeflate.get(), stored.data(), stored.size(), plain.data() + front,
-                                    plain.size() - front, &used, &size) == LIBDEFLATE_SUCCESS) {
-    plain.resize(front + size);
+  if (libdeflate_zlib_decompress_ex(libdeflate.get(), stored.data(), stored.size(), plain.data(),
+                                    plain.size(), &used, &size) == LIBDEFLATE_SUCCESS) {
+    plain.resize(size);
     return used;
   }
 #endif
@@ -321,9 +326,8 @@ std::optional<std::size_t> Decompressor::State::inflate_at_once([[maybe_unused]]
 }
 
 /// What was inflated grows as it comes.
-std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::size_t front,
-                                         std::vector<std::byte>& plain) {
-  if (const auto used = inflate_at_once(stored, most, front, plain)) {
+std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain) {
+  if (const auto used = inflate_at_once(stored, most, plain)) {
     return *used;
   }
   if ((zlib_ready ? inflateReset(&zlib) : inflateInit(&zlib)) != Z_OK) {
@@ -336,13 +340,13 @@ std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::
   std::size_t size = 0;
   for (;; room *= 4) {
     room = std::min(room, most);
-    plain.resize(front + static_cast<std::size_t>(room));
-    zlib.next_out = reinterpret_cast<Bytef*>(plain.data() + front + size);
+    plain.resize(static_cast<std::size_t>(room));
+    zlib.next_out = reinterpret_cast<Bytef*>(plain.data() + size);
     zlib.avail_out = static_cast<uInt>(std::min<std::uint64_t>(room - size, std::numeric_limits<uInt>::max()));
     const int result = ::inflate(&zlib, Z_NO_FLUSH);
-    size = static_cast<std::size_t>(reinterpret_cast<std::byte*>(zlib.next_out) - plain.data()) - front;
+    size = static_cast<std::size_t>(reinterpret_cast<std::byte*>(zlib.next_out) - plain.data());
     if (result == Z_STREAM_END) {
-      plain.resize(front + size);
+      plain.resize(size);
       return stored.size() - zlib.avail_in;
     }
     if (result != Z_OK && result != Z_BUF_ERROR) {
@@ -358,7 +362,6 @@ std::size_t Decompressor::State::inflate(Bytes stored, std::uint64_t most, std::
 }
 
 std::size_t Decompressor::State::unzstd([[maybe_unused]] Bytes stored, [[maybe_unused]] std::uint64_t most,
-                                        [[maybe_unused]] std::size_t front,
                                         [[maybe_unused]] std::vector<std::byte>& plain) {
 #if STELE_WITH_ZSTD
   const auto check = [](std::size_t result) {
@@ -391,8 +394,8 @@ std::size_t Decompressor::State::unzstd([[maybe_unused]] Bytes stored, [[maybe_u
       no_memory();
     }
   }
-  plain.resize(front + static_cast<std::size_t>(size));
-  check(ZSTD_decompress_usingDDict(zstd.get(), plain.data() + front, plain.size() - front, stored.data(), frame,
+  plain.resize(static_cast<std::size_t>(size));
+  check(ZSTD_decompress_usingDDict(zstd.get(), plain.data(), plain.size(), stored.data(), frame,
                                    needed == 0 ? nullptr : dictionary->decoding.get()));
   return frame;
 #else
@@ -403,9 +406,8 @@ std::size_t Decompressor::State::unzstd([[maybe_unused]] Bytes stored, [[maybe_u
 Decompressor::Decompressor(const TextDictionary::State* dictionary) : state_(std::make_unique<State>(dictionary)) {}
 Decompressor::~Decompressor() = default;
 
-std::size_t Decompressor::decompress(Bytes stored, std::uint64_t most, std::size_t front,
-                                     std::vector<std::byte>& plain) {
-  return is_zstd(stored) ? state_->unzstd(stored, most, front, plain) : state_->inflate(stored, most, front, plain);
+std::size_t Decompressor::decompress(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain) {
+  return is_zstd(stored) ? state_->unzstd(stored, most, plain) : state_->inflate(stored, most, plain);
 }
 
 }  // namespace state_text

@@ -15,9 +15,10 @@ class Compressor {
   /// `dictionary` may be null, and must outlive it.
   Compressor(int level, const TextDictionary::State* dictionary);
   ~Compressor();
-  /// The stream of `plain`, valid until the next call. `counters`: single bytes that repeat in runs at most.
+  /// The stream of `plain`, followed by its CRC-32 if `sealed`; valid until the next call. `counters`: single bytes
+  /// that repeat in runs at most.
   /// Throws: Error(limit_exceeded) where there is no memory, or more bytes than a library takes.
-  Bytes compress(Bytes plain, bool counters);
+  Bytes compress(Bytes plain, bool counters, bool sealed);
 
  private:
   struct State;
@@ -32,10 +33,9 @@ class Decompressor {
   ~Decompressor();
   /// Whether the bytes begin as a stream of one of the two kinds does.
   static bool is_stream(Bytes stored) noexcept;
-  /// Makes `plain` hold what is compressed, at most `most` bytes, after `front` bytes of room. Returns how many bytes
-  /// the stream takes. Throws: Error(truncated), Error(damaged), Error(limit_exceeded), Error(invalid_argument) where
+  /// Makes `plain` hold what is compressed, at most `most` bytes. Returns how many bytes the stream takes. Throws: Error(truncated), Error(damaged), Error(limit_exceeded), Error(invalid_argument) where
   /// another dictionary is needed, Error(unknown_codec).
-  std::size_t decompress(Bytes stored, std::uint64_t most, std::size_t front, std::vector<std::byte>& plain);
+  std::size_t decompress(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain);
 
  private:
   struct State;

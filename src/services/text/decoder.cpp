@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "archive/read/decoder/decoder.hpp"
 #include "base/bytes.hpp"
 #include "format/base64.hpp"
 #include "services/text/codec.hpp"
@@ -27,18 +26,17 @@ struct TextDecoder::State {
   }
 
   void decompress();
-  InVisitor& begin_described(MutableBytes content);
+  InVisitor& begin_described(Bytes content);
   InVisitor& begin_bare(Bytes elements, const Root& root);
 
   TextLoadOptions options;
   Decompressor decompressor;
   std::vector<std::byte> raw;     // what base64 holds
-  std::vector<std::byte> plain;   // with room in front
+  std::vector<std::byte> plain;   // what is compressed
   std::vector<std::byte> planes;  // of bare integers
   PayloadReader reader;
 };
 
-/// Puts what is compressed after so much room that an item lies where a label ends.
 void TextDecoder::State::decompress() {
   constexpr std::uint64_t most = std::uint64_t{1} << 48;  // whatever the options say: sums and products stay small
   const std::size_t head = options.bare ? 0 : text_frozen::head_bytes;
@@ -50,7 +48,7 @@ void TextDecoder::State::decompress() {
          "this is no state text: those hold a stream of zlib's or Zstandard's");
   }
   const std::size_t used =
-      decompressor.decompress(raw, std::min(options.max_bytes, most) + head, text_frozen::label_bytes - head, plain);
+      decompressor.decompress(raw, std::min(options.max_bytes, most) + head, plain);
   const Bytes rest = Bytes(raw).subspan(used);
   const std::size_t expected = options.bare ? 0 : text_frozen::checksum_bytes;
   if (rest.size() < expected) {
@@ -62,7 +60,7 @@ void TextDecoder::State::decompress() {
   }
 }
 
-InVisitor& TextDecoder::State::begin_described(MutableBytes content) {
+InVisitor& TextDecoder::State::begin_described(Bytes content) {
   if (content.size() < text_frozen::head_bytes ||
       (std::to_integer<unsigned>(content[0]) & 0xf0U) != text_frozen::mark) {
     fail(Errc::not_an_archive, "what is compressed in the text does not begin as a state does");
@@ -77,9 +75,9 @@ InVisitor& TextDecoder::State::begin_described(MutableBytes content) {
          message({"a state text of version ", version, " and form ", form_byte, ", which this build does not read"}));
   }
   if (form_byte == 0) {
-    return reader.begin_value(plain);
+    return reader.begin_value(content.subspan(text_frozen::head_bytes));
   }
-  MutableBytes offsets = content.subspan(text_frozen::head_bytes);
+  Bytes offsets = content.subspan(text_frozen::head_bytes);
   if (with_base) {
     if (offsets.size() < text_frozen::base_bytes) {
       fail(Errc::damaged, "the state ends within its base");
@@ -96,7 +94,7 @@ InVisitor& TextDecoder::State::begin_described(MutableBytes content) {
 
 InVisitor& TextDecoder::State::begin_bare(Bytes elements, const Root& root) {
   if (!root.integers) {
-    return reader.begin_value(plain);
+    return reader.begin_value(elements);
   }
   const DType item = options.item.value_or(root.kind);
   if (elements.size() % item.item_size() != 0) {
@@ -115,9 +113,7 @@ InVisitor& TextDecoder::begin(std::string_view text, const Root& root) {
   State& state = *state_;
   decode_any_base64(text, state.raw);
   state.decompress();
-  const MutableBytes behind_room =
-      MutableBytes(state.plain).subspan(text_frozen::label_bytes - (state.options.bare ? 0 : text_frozen::head_bytes));
-  return state.options.bare ? state.begin_bare(behind_room, root) : state.begin_described(behind_room);
+  return state.options.bare ? state.begin_bare(state.plain, root) : state.begin_described(state.plain);
 }
 
 void TextDecoder::end() { state_->reader.finish(); }

@@ -1,7 +1,5 @@
-#include "base/bytes.hpp"
 #include "format/base64.hpp"
 #include "services/text/codec.hpp"
-#include "services/text/frozen.hpp"
 #include "services/text/payload.hpp"
 
 namespace stele {
@@ -25,7 +23,6 @@ struct TextEncoder::State {
   TextSaveOptions options;
   PayloadWriter payload;
   Compressor compressor;
-  std::vector<std::byte> bytes;  // what becomes base64
 };
 
 TextEncoder::TextEncoder(const TextSaveOptions& options) : state_(std::make_unique<State>(options)) {}
@@ -41,13 +38,9 @@ OutVisitor& TextEncoder::begin(const Root& root, const Again& again) {
 void TextEncoder::end(std::string& out) {
   State& state = *state_;
   state.payload.finish();
-  const Bytes stream = state.compressor.compress(state.payload.bytes(), state.payload.counters());
-  state.bytes.assign(stream.begin(), stream.end());
-  if (!state.options.bare) {
-    state.bytes.resize(stream.size() + text_frozen::checksum_bytes);
-    store_le<std::uint32_t>(state.bytes.data() + stream.size(), crc_of(stream));
-  }
-  append_base64(out, state.bytes, state.options.alphabet == TextAlphabet::base64 ? Base64::standard : Base64::url);
+  const Bytes stream =
+      state.compressor.compress(state.payload.bytes(), state.payload.counters(), !state.options.bare);
+  append_base64(out, stream, state.options.alphabet == TextAlphabet::base64 ? Base64::standard : Base64::url);
 }
 
 // ---- learning a dictionary ----

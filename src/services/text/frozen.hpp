@@ -20,8 +20,4 @@ inline constexpr std::size_t base_bytes = 8;
 /// Behind the compressed stream: the CRC-32 of all its bytes.
 inline constexpr std::size_t checksum_bytes = 4;
 
-/// The bytes in front of a CBOR item count for its offsets: arrays of 4 KiB or more lie at multiples of 64 as they do
-/// after the label of an archive.
-inline constexpr std::size_t label_bytes = 12;
-
 }  // namespace stele::text_frozen

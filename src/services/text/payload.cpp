@@ -1,14 +1,10 @@
 #include "services/text/payload.hpp"
 
 #include "base/bytes.hpp"
-#include "format/directory.hpp"
-#include "format/frozen.hpp"
 #include "format/typed_array.hpp"
 #include "services/text/frozen.hpp"
 
 namespace stele::state_text {
-
-static_assert(text_frozen::label_bytes == frozen::label.size());
 
 namespace {
 constexpr auto first_byte = static_cast<std::byte>(text_frozen::mark | text_frozen::version);
@@ -28,7 +24,10 @@ class PayloadWriter::BufferCounter final : public ArrayScanner {
   BufferMap<std::size_t>& counts_;
 };
 
-PayloadWriter::PayloadWriter(const TextSaveOptions& options) : bounds_{options.min, options.max}, options_(options) {
+PayloadWriter::PayloadWriter(const TextSaveOptions& options)
+    : ItemWriter(SaveOptions{.threads = 1, .canonical = options.canonical, .types = options.types}),
+      bounds_{options.min, options.max},
+      options_(options) {
   if (options.level < 1 || options.level > 9) {
     fail(Errc::invalid_argument, "TextSaveOptions::level is from 1 to 9, not " + std::to_string(options.level));
   }
@@ -36,18 +35,10 @@ PayloadWriter::PayloadWriter(const TextSaveOptions& options) : bounds_{options.m
     fail(Errc::invalid_argument, "TextSaveOptions::min is more than max");
   }
   check_bare(options);
-  canonical_ = save_options_.canonical = options.canonical;
-  types_ = save_options_.types = options.types;
-  save_options_.threads = 1;
 }
 
-PayloadWriter::~PayloadWriter() = default;
-
 void PayloadWriter::begin(const Root& root, const Again& again) {
-  if (in_archive_) {
-    encoder_.reset();  // it stands somewhere inside of another value
-    in_archive_ = false;
-  }
+  ItemWriter::begin({again.walk, again.value});
   root_ = root;
   again_ = again;
   counters_ = false;
@@ -55,38 +46,21 @@ void PayloadWriter::begin(const Root& root, const Again& again) {
   buffers_.reset();
 }
 
-void PayloadWriter::begin_archive() {
-  if (taken_) {
-    fail(Errc::invalid_argument, "a text holds exactly one value");
-  }
-  archive_bytes_.clear();
-  if (encoder_ == nullptr) {
-    sink_ = memory_sink(archive_bytes_);
-    encoder_ = std::make_unique<Encoder>(*sink_, nullptr, save_options_, false);
-  }
-  encoder_->begin({again_.walk, again_.value});
-  in_archive_ = true;
-}
-
 void PayloadWriter::finish() {
   if (taken_) {
+    if (!at_start()) {
+      fail(Errc::invalid_argument, "a text holds exactly one value");
+    }
     bytes_ = integer_bytes_;
     return;
   }
-  archive().finish();
-  in_archive_ = false;
-  // The value alone: without the directory and trailer after it, and a head instead of the label before it.
-  const MutableBytes whole = archive_bytes_;
-  const std::size_t trailer_at = whole.size() - frozen::trailer_bytes;
-  const Trailer trailer = decode_trailer(Bytes(whole).last<frozen::trailer_bytes>(), trailer_at);
   const std::size_t head = options_.bare ? 0 : text_frozen::head_bytes;
-  const MutableBytes kept =
-      whole.first(static_cast<std::size_t>(trailer.directory_offset)).subspan(text_frozen::label_bytes - head);
+  const MutableBytes made = item(head);
   if (!options_.bare) {
-    kept[0] = first_byte;
-    kept[1] = std::byte{0};
+    made[0] = first_byte;
+    made[1] = std::byte{0};
   }
-  bytes_ = kept;
+  bytes_ = made;
 }
 
 /// The array that the value is.
@@ -125,24 +99,23 @@ bool PayloadWriter::shares_buffer(const Buffer* buffer) {
 
 void PayloadWriter::array(const ArrayView& value) {
   if (!is_integer(value.dtype)) {
-    archive().array(value);
+    Encoder::array(value);
     return;
   }
-  if (!in_archive_ && !taken_ && value.shape.rank() == 1 && (root_.integers || !options_.bare)) {
+  if (at_start() && !taken_ && value.shape.rank() == 1 && (root_.integers || !options_.bare)) {
     put_root(value);
     taken_ = true;
     return;
   }
-  Encoder& out = archive();
   if (value.buffer != nullptr && !bounds_.any() && shares_buffer(value.buffer)) {
-    out.array(value);
+    Encoder::array(value);
     return;
   }
   const Order order = stored_order(value);
   const DType dtype = narrowest(value, order, bounds_);
   narrowed_.clear();
   put_integers(value, order, bounds_, dtype, narrowed_);
-  out.array(ArrayView(dtype, narrowed_.data(), value.shape, order));
+  Encoder::array(ArrayView(dtype, narrowed_.data(), value.shape, order));
 }
 
 }  // namespace stele::state_text

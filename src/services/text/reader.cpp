@@ -1,88 +1,60 @@
 #include "services/text/reader.hpp"
 
-#include <cstring>
-
-#include "format/frozen.hpp"
-
 namespace stele::state_text {
 
-PayloadReader::PayloadReader(const TextLoadOptions& options) : max_bytes_(options.max_bytes) {
+PayloadReader::PayloadReader(const TextLoadOptions& options) {
+  options_.strict = options.strict;
+  options_.types = options.types;
+  options_.limits.allocation = options.max_bytes;
   field_rules_ = {options.strict, options.strict};
   types_ = options.types;
 }
 
-PayloadReader::~PayloadReader() { close(); }
-
-void PayloadReader::close() noexcept {
-  decoder_.reset();
-  input_.reset();
-  source_.reset();
-}
-
 InVisitor& PayloadReader::begin_integers(const IntegerForm& form, Bytes planes) {
-  close();
+  item_.reset();
   form_ = form;
   planes_ = planes;
   return *this;
 }
 
-InVisitor& PayloadReader::begin_value(MutableBytes labelled) {
-  close();
-  form_.reset();
-  labelled_ = labelled;
-  begin_decoder();
-  return *decoder_;
+InVisitor& PayloadReader::begin_value(Bytes item) {
+  item_ = read_item(item, options_);
+  return item_->visitor();
 }
 
-void PayloadReader::begin_decoder() {
-  if (form_) {
-    item_.resize(frozen::label.size());
-    join_typed_array(*form_, planes_, max_bytes_, item_);
-    labelled_ = item_;
-  }
-  std::memcpy(labelled_.data(), frozen::label.data(), frozen::label.size());
-  source_ = memory_source(labelled_);
-  Input::Options input;
-  input.end = labelled_.size();
-  input.trusted_size = true;
-  input.random = true;
-  input.limits.allocation = max_bytes_;
-  input_ = std::make_unique<Input>(*source_, input);
-  DecoderContext context;
-  context.verify = Verify::none;  // the text has a checksum
-  context.field_rules = field_rules_;
-  context.types = types_;
-  decoder_ = std::make_unique<Decoder>(*input_, std::move(context));
-  decoder_->begin();
+void PayloadReader::make_item() {
+  made_.clear();
+  join_typed_array(form_, planes_, options_.limits.allocation, made_);
+  item_ = read_item(made_, options_);
 }
 
 void PayloadReader::finish() {
-  if (decoder_ != nullptr && decoder_->here() != labelled_.size()) {
-    fail(Errc::damaged, "bytes after the value");  // whoever reads then lets go of what was made
+  if (item_ != nullptr) {
+    item_->finish();
+    item_.reset();  // only the caller keeps the objects now
   }
-  close();
 }
 
 void PayloadReader::array(ArrayTarget& target) {
-  if (decoder_ != nullptr || !is_integer(target.dtype())) {
+  if (item_ != nullptr || !is_integer(target.dtype())) {
     decoder().array(target);
     return;
   }
-  const ArrayHeader stored{target.dtype(), {form_->count}, Order::row_major};
+  const ArrayHeader stored{target.dtype(), {form_.count}, Order::row_major};
   if (!target.accepts(stored)) {
     fail(Errc::type_mismatch,
          "expected " + target.dtype().name() + target.expected() + ", found integers" + stored.shape.text());
   }
-  if (form_->count > max_bytes_ / target.dtype().item_size()) {
-    fail(Errc::limit_exceeded, std::to_string(form_->count) + " integers take more than the " +
-                                   std::to_string(max_bytes_) + " bytes of TextLoadOptions::max_bytes");
+  if (form_.count > options_.limits.allocation / target.dtype().item_size()) {
+    fail(Errc::limit_exceeded, std::to_string(form_.count) + " integers take more than the " +
+                                   std::to_string(options_.limits.allocation) + " bytes of TextLoadOptions::max_bytes");
   }
-  join_integers(*form_, planes_, target);
+  join_integers(form_, planes_, target);
 }
 
 void PayloadReader::raise(Errc code, std::string message) {
-  if (decoder_ != nullptr) {
-    decoder_->error(code, std::move(message));
+  if (item_ != nullptr) {
+    item_->visitor().error(code, std::move(message));
   }
   fail(code, std::move(message));
 }

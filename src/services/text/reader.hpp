@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "archive/read/decoder/decoder.hpp"
+#include "archive/read/item.hpp"
 #include "services/text/integers.hpp"
 #include "stele/state_text.hpp"
 
@@ -14,16 +14,15 @@ class PayloadReader final : public InVisitor {
  public:
   /// Of `options`, strict, types and max_bytes count, the last for one array or text.
   explicit PayloadReader(const TextLoadOptions& options);
-  ~PayloadReader() override;
 
   /// Reads an array of integers; `planes` must stay until finish().
   InVisitor& begin_integers(const IntegerForm& form, Bytes planes);
-  /// Reads a CBOR item after room for a label, which is put there. `labelled` must stay until finish().
-  InVisitor& begin_value(MutableBytes labelled);
+  /// Reads a CBOR item, which must stay until finish().
+  InVisitor& begin_value(Bytes item);
   /// Throws: Error(damaged) where bytes are left.
   void finish();
 
-  Kind kind() override { return decoder_ == nullptr ? Kind::array : decoder_->kind(); }
+  Kind kind() override { return item_ == nullptr ? Kind::array : decoder().kind(); }
   void null() override { decoder().null(); }
   bool boolean() override { return decoder().boolean(); }
   Number number() override { return decoder().number(); }
@@ -37,7 +36,7 @@ class PayloadReader final : public InVisitor {
   }
   void take_plain_items(std::size_t count) override { decoder().take_plain_items(count); }
   std::uint64_t expected_items(std::uint64_t count) const override {
-    return decoder_ == nullptr ? count : decoder_->expected_items(count);
+    return item_ == nullptr ? count : item_->visitor().expected_items(count);
   }
   void begin_record() override { decoder().begin_record(); }
   bool next_field(std::string_view& name) override { return decoder().next_field(name); }
@@ -52,15 +51,15 @@ class PayloadReader final : public InVisitor {
   bool at_deferred() override { return decoder().at_deferred(); }
   void defer(std::uint64_t index, SharedLater later) override { decoder().defer(index, std::move(later)); }
   void finish_shared() override {
-    if (decoder_ != nullptr) {
-      decoder_->finish_shared();
+    if (item_ != nullptr) {
+      decoder().finish_shared();
     }
   }
   std::optional<std::string> begin_typed() override { return decoder().begin_typed(); }
   void end_typed() override { decoder().end_typed(); }
   void abandon() noexcept override {
-    if (decoder_ != nullptr) {
-      decoder_->abandon();
+    if (item_ != nullptr) {
+      item_->visitor().abandon();
     }
   }
 
@@ -69,23 +68,19 @@ class PayloadReader final : public InVisitor {
 
  private:
   /// The reader of CBOR. An array of integers that is wanted as something else is first made an item.
-  Decoder& decoder() {
-    if (decoder_ == nullptr) {
-      begin_decoder();
+  InVisitor& decoder() {
+    if (item_ == nullptr) {
+      make_item();
     }
-    return *decoder_;
+    return item_->visitor();
   }
-  void begin_decoder();
-  void close() noexcept;
+  void make_item();
 
-  std::uint64_t max_bytes_;
-  std::vector<std::byte> item_;  // made of an array of integers that is wanted as something else
-  MutableBytes labelled_;        // the item that is read, after a label
-  std::optional<IntegerForm> form_;
+  LoadOptions options_;
+  IntegerForm form_;
   Bytes planes_;
-  std::unique_ptr<Source> source_;
-  std::unique_ptr<Input> input_;
-  std::unique_ptr<Decoder> decoder_;
+  std::vector<std::byte> made_;  // the item of an array of integers
+  std::unique_ptr<ItemReader> item_;
 };
 
 }  // namespace stele::state_text

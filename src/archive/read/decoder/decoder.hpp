@@ -339,4 +339,12 @@ class Decoder final : public InVisitor, private Input::Reader {
   Trailer trailer_;
 };
 
+/// A decoder and what it reads.
+struct Decoding {
+  Decoding(Source& source, const Input::Options& options, DecoderContext context)
+      : input(source, options), decoder(input, std::move(context)) {}
+  Input input;
+  Decoder decoder;
+};
+
 }  // namespace stele

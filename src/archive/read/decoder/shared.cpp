@@ -552,13 +552,13 @@ std::optional<std::uint64_t> Decoder::find_deferred(std::uint64_t index) {
   if (offset == 0) {
     return std::nullopt;
   }
-  Input input(main_.source(), options);
-  input.seek(offset);
   DecoderContext context;
   context.directory = context_.directory;
   context.verify = context_.verify;
   context.path = deferred_path(at);
-  Decoder decoder(input, std::move(context));
+  Decoding from(main_.source(), options, std::move(context));
+  from.input.seek(offset);
+  Decoder& decoder = from.decoder;
   decoder.begin_inside();
   for (; at < index && !decoder.at_break(); ++at) {
     decoder.skip();

@@ -539,8 +539,7 @@ void Store::put_bytes(const StoreKey& key, Bytes bytes) {
 void Store::put_object(const StoreKey& key, const Object& object) {
   check_key(key);
   const std::lock_guard lock(state_->write_mutex);
-  naming(state_->path,
-         [&] { state_->writing().put_object(key, [&](Writer& out) { object.write(out, object.value); }); });
+  naming(state_->path, [&] { state_->writing().put_object(key, {object.walk, object.value}); });
 }
 
 bool Store::erase(const StoreKey& key) {

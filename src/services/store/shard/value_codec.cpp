@@ -148,15 +148,19 @@ ValueCodec::ValueCodec(const std::string& codec, std::optional<int> level, Dicti
 
 ValueCodec::~ValueCodec() = default;
 
+std::unique_ptr<CompressingSink> ValueCodec::sink(Sink& to, unsigned threads) const {
+  return codec_ == nullptr ? nullptr : make_compressing_sink(to, *codec_, level_, threads);
+}
+
 bool ValueCodec::compress(Bytes plain, std::uint64_t dictionary, std::vector<std::byte>& out) const {
   if (zstd_ != nullptr) {
     return zstd_->compress(plain, dictionary, out);
   }
   out.clear();
   const std::unique_ptr<Sink> memory = memory_sink(out);
-  const std::unique_ptr<Sink> sink = compressing_sink(*memory, *codec_, level_);
-  sink->write(plain);
-  sink->close();
+  const std::unique_ptr<Sink> compressing = sink(*memory, 1);
+  compressing->write(plain);
+  compressing->close();
   return out.size() < plain.size();
 }
 

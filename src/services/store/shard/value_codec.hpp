@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/compress.hpp"
 #include "stele/codec.hpp"
 #include "stele/options.hpp"
 
@@ -26,6 +27,8 @@ class ValueCodec {
   bool compresses() const noexcept { return codec_ != nullptr; }
   const std::string& name() const noexcept { return name_; }
   std::optional<int> level() const noexcept { return level_; }
+  /// What compresses a value by blocks as it is written to `to`; null if values are not compressed.
+  std::unique_ptr<CompressingSink> sink(Sink& to, unsigned threads) const;
   /// Replaces `out` by the compressed bytes. False if they are not smaller. `dictionary`: 0 for none.
   bool compress(Bytes plain, std::uint64_t dictionary, std::vector<std::byte>& out) const;
   /// Throws: Error(damaged) unless the result has exactly `plain_size` bytes, Error(limit_exceeded) beyond `limits`.

@@ -9,14 +9,7 @@ constexpr std::size_t hashed_piece = std::size_t{256} << 10;  // hashed while it
 
 }  // namespace
 
-void Spill::keep(std::size_t most) {
-  appender_ = nullptr;
-  memory_.clear();
-  item_.reset();
-  most_ = most;
-}
-
-void Spill::pass(Appender& appender, Bytes head, std::uint64_t most_length) {
+void Spill::begin(Appender& appender, Bytes head, std::uint64_t most_length) {
   appender_ = &appender;
   most_length_ = most_length;
   passed_ = 0;
@@ -25,13 +18,6 @@ void Spill::pass(Appender& appender, Bytes head, std::uint64_t most_length) {
 }
 
 void Spill::write(Bytes bytes) {
-  if (appender_ == nullptr) {
-    if (bytes.size() > most_ - memory_.size()) {
-      throw Restart{};
-    }
-    memory_.insert(memory_.end(), bytes.begin(), bytes.end());
-    return;
-  }
   if (appender_->position() + bytes.size() > most_length_) {
     throw Restart{};
   }

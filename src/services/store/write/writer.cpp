@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <random>
 
-#include "archive/read/item.hpp"
 #include "format/cbor.hpp"
 #include "format/cursor.hpp"
 #include "io/replace/temporary.hpp"
@@ -32,10 +31,23 @@ std::uint64_t random_number() {
   return std::uint64_t{random()} << 32 | random();
 }
 
+/// Errors have the place in the object where they arose.
+void write_whole(OutVisitor& out, const Walkable& object) {
+  try {
+    object.walk(out, object.value);
+  } catch (const Error& error) {
+    out.rethrow(error, object.walk, object.value);
+  }
+}
+
 }  // namespace
 
 StoreWriter::StoreWriter(Shared shared)
-    : shared_(std::move(shared)), lock_(shared_.folder, shared_.options.wait_ms), mark_id_(random_number()) {
+    : shared_(std::move(shared)),
+      lock_(shared_.folder, shared_.options.wait_ms),
+      object_options_{.types = shared_.options.types},
+      objects_(object_options_, kept_object),
+      mark_id_(random_number()) {
   load();
   take_over();
   build_orders();
@@ -439,44 +451,40 @@ void StoreWriter::put_large(const StoreKey& key, LargeHead head, Bytes first, By
   note(key, Position{active_, at, length});
 }
 
-void StoreWriter::put_object(const StoreKey& key, const std::function<void(Writer& out)>& write) {
+void StoreWriter::put_object(const StoreKey& key, const Walkable& object) {
   require_orders();
-  spill_.keep(kept_object);
+  Bytes item;
+  bool is_archive = false;
   try {
-    if (object_writer_ == nullptr) {
-      SaveOptions options;
-      options.types = shared_.options.types;
-      object_writer_ = std::make_unique<Writer>(spill_, options);
-    }
     const Calling calling(*this);
-    write(*object_writer_);
-  } catch (const Spill::Restart&) {
-    object_writer_ = nullptr;
-    pass_object(key, write);
-    return;
-  } catch (...) {
-    object_writer_ = nullptr;
-    throw;
-  }
-  const Bytes archive = spill_.kept();
-  const std::optional<Bytes> item = spill_.kept_item() ? spill_.kept_item() : root_item(archive, large_value);
-  if (!item) {
-    put_archive(key, archive);
+    objects_.begin(object);
+    write_whole(objects_, object);
+    item = objects_.item();
+    is_archive = objects_.lists_arrays() || item.size() > large_value;
+    if (is_archive) {
+      item = objects_.archive();
+    }
+  } catch (const ItemMemory::Full&) {
+    pass_object(key, object);
     return;
   }
-  const auto major = static_cast<cbor::Major>(static_cast<unsigned>((*item)[0]) >> 5);
+  if (is_archive) {
+    put_archive(key, item);
+    return;
+  }
+  const auto major = static_cast<cbor::Major>(static_cast<unsigned>(item[0]) >> 5);
   if (major == cbor::Major::array || major == cbor::Major::map || major == cbor::Major::tag) {
     std::array<std::byte, 2 * cbor::max_head> head;
     std::byte* end = cbor::put_head(head.data(), cbor::Major::tag, tag_item);
-    end = cbor::put_head(end, cbor::Major::bytes, item->size());
-    put(key, std::span(head).first(static_cast<std::size_t>(end - head.data())), *item);
+    end = cbor::put_head(end, cbor::Major::bytes, item.size());
+    put(key, std::span(head).first(static_cast<std::size_t>(end - head.data())), item);
   } else if (major == cbor::Major::bytes || major == cbor::Major::text) {
-    cbor::Cursor cursor(*item);
+    cbor::Cursor cursor(item);
     cursor.head();
     const auto head = static_cast<std::size_t>(cursor.position());
-    put(key, item->first(head), item->subspan(head));
+    put(key, item.first(head), item.subspan(head));
   } else {
-    put(key, *item, {});
+    put(key, item, {});
   }
 }
 
@@ -494,13 +502,8 @@ void StoreWriter::put_archive(const StoreKey& key, Bytes archive) {
 }
 
 /// Stores an object by streaming its archive to the shard; compressed by blocks, if at all.
-void StoreWriter::pass_object(const StoreKey& key, const std::function<void(Writer& out)>& write) {
-  SaveOptions options;
-  options.types = shared_.options.types;
-  if (shared_.codec.compresses()) {
-    options.codec = shared_.codec.name();
-    options.level = shared_.codec.level();
-  }
+void StoreWriter::pass_object(const StoreKey& key, const Walkable& object) {
+  Spill spill;
   std::uint64_t before = 0;
   const auto pass = [&](std::uint64_t most_length) {
     scratch_.clear();
@@ -508,18 +511,24 @@ void StoreWriter::pass_object(const StoreKey& key, const std::function<void(Writ
     put_large_head(scratch_, key, head);
     open_shard(scratch_.size());
     before = appender_->position();
-    spill_.pass(*appender_, scratch_, most_length);
-    Writer out(spill_, options);
+    spill.begin(*appender_, scratch_, most_length);
+    const std::unique_ptr<CompressingSink> compressor = shared_.codec.sink(spill, 0);
+    Sink& sink = compressor != nullptr ? static_cast<Sink&>(*compressor) : spill;
+    Encoder out(sink, compressor.get(), object_options_, false);
     {
       const Calling calling(*this);
-      write(out);
+      out.begin(object);
+      write_whole(out, object);
+      out.finish();
     }
-    out.close();
-    head.size = spill_.passed();
-    head.value_check = spill_.checksum();
+    if (compressor != nullptr) {
+      compressor->close();
+    }
+    head.size = spill.passed();
+    head.value_check = spill.checksum();
     scratch_.clear();
     put_large_head(scratch_, key, head);
-    appender_->end(spill_.record_at(), scratch_);
+    appender_->end(spill.record_at(), scratch_);
   };
   try {
     try {
@@ -539,10 +548,10 @@ void StoreWriter::pass_object(const StoreKey& key, const std::function<void(Writ
     }
     throw;
   }
-  const std::uint64_t at = spill_.record_at();
+  const std::uint64_t at = spill.record_at();
   entry(active_)->other_bytes += at - before;
   note_written();
-  note(key, Position{active_, at, scratch_.size() + spill_.passed()});
+  note(key, Position{active_, at, scratch_.size() + spill.passed()});
 }
 
 bool StoreWriter::erase(const StoreKey& key) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "archive/write/item.hpp"
 #include "base/process.hpp"
 #include "services/store/care/fit.hpp"
 #include "services/store/index/index.hpp"
@@ -47,7 +48,7 @@ class StoreWriter {
   // These throw Error(invalid_argument) if an order of the store has no function. `head` and `payload` are the CBOR
   // item of the value.
   void put(const StoreKey& key, Bytes head, Bytes payload);
-  void put_object(const StoreKey& key, const std::function<void(Writer& out)>& write);
+  void put_object(const StoreKey& key, const Walkable& object);
   /// False if the key does not exist.
   bool erase(const StoreKey& key);
 
@@ -135,7 +136,7 @@ class StoreWriter {
   void put_large(const StoreKey& key, LargeHead head, Bytes first, Bytes rest);
   bool put_compressed(const StoreKey& key, Bytes head, Bytes payload);
   void put_archive(const StoreKey& key, Bytes archive);
-  void pass_object(const StoreKey& key, const std::function<void(Writer& out)>& write);
+  void pass_object(const StoreKey& key, const Walkable& object);
   void note(const StoreKey& key, std::optional<Position> position);
   void note_written() noexcept;
   void sync_touched();
@@ -162,8 +163,8 @@ class StoreWriter {
   bool undoing_ = false;          // clean_up() must be called
   bool batch_ = false;
   std::thread::id batch_thread_;
-  Spill spill_;
-  std::unique_ptr<Writer> object_writer_;
+  SaveOptions object_options_;
+  ItemWriter objects_;
   bool list_is_old_ = false;  // the list of shards must be written
   std::uint64_t mark_id_;
   std::vector<std::byte> scratch_;

@@ -1,10 +1,10 @@
-#include "archive/write/behind.hpp"
+#include "base/behind.hpp"
 
 #include <utility>
 
 namespace stele {
 
-Behind::Behind() : thread_([this] { work(); }) {}
+Behind::Behind(std::size_t most_jobs) : most_jobs_(most_jobs), thread_([this] { work(); }) {}
 
 Behind::~Behind() {
   {
@@ -15,7 +15,7 @@ Behind::~Behind() {
 }
 
 void Behind::run(std::function<void()> job) {
-  wait_for(most_jobs - 1);
+  wait(most_jobs_ - 1);
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
@@ -23,14 +23,25 @@ void Behind::run(std::function<void()> job) {
   changed_.notify_all();
 }
 
-void Behind::drain() { wait_for(0); }
-
-/// Waits until at most `jobs` jobs are left.
-void Behind::wait_for(std::size_t jobs) {
+void Behind::wait(std::size_t left) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return failed_ != nullptr || jobs_.size() <= jobs; });
+  changed_.wait(lock, [&] { return failed_ != nullptr || jobs_.size() <= left; });
   if (failed_ != nullptr) {
     std::rethrow_exception(failed_);
+  }
+}
+
+void Behind::beside(std::function<void()> job, const std::function<void()>& own) {
+  run(std::move(job));
+  std::exception_ptr failed;
+  try {
+    own();
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  wait();
+  if (failed != nullptr) {
+    std::rethrow_exception(failed);
   }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// A worker thread that runs jobs prepared by another thread.
+// One thread that works behind or ahead of another, such as a stage of a pipeline, with a bounded queue between them.
 
 #include <condition_variable>
 #include <cstddef>
@@ -14,10 +14,8 @@ namespace stele {
 /// Runs jobs in the order in which they were added. Only one thread may use it.
 class Behind {
  public:
-  /// The maximum number of queued jobs when run() returns.
-  static constexpr std::size_t most_jobs = 2;
-
-  Behind();
+  /// At most `most_jobs` jobs are queued when run() returns. Throws: std::system_error if there is no thread.
+  explicit Behind(std::size_t most_jobs);
   /// Drops the jobs that have not started.
   ~Behind();
   Behind(const Behind&) = delete;
@@ -25,13 +23,15 @@ class Behind {
 
   /// Adds a job. Throws the exception of an earlier job; later jobs are then dropped.
   void run(std::function<void()> job);
-  /// Waits until the queue is empty. Throws as run().
-  void drain();
+  /// Waits until at most `left` jobs are left, those that were added last. Throws as run().
+  void wait(std::size_t left = 0);
+  /// Runs `job` on the other thread and `own` on this one; both have ended when it returns or throws.
+  void beside(std::function<void()> job, const std::function<void()>& own);
 
  private:
   void work();
-  void wait_for(std::size_t jobs);
 
+  const std::size_t most_jobs_;
   std::mutex mutex_;  // guards the members below
   std::condition_variable changed_;
   std::deque<std::function<void()>> jobs_;  // the first may be running
