@@ -37,9 +37,10 @@ inline void settle_heap() {
 }
 
 /// Registers a benchmark of single calls, each timed without `before` and without the destruction of its result. The
-/// counter cpu_ms has the time that all threads of the process worked: less disturbed than the time on the wall.
+/// counter cpu_ms has the time that all threads of the process worked: less disturbed than the time on the wall. The
+/// counter amount has the bytes or events that a call deals with.
 template <class Before, class Work>
-void add(const std::string& name, Before before, Work work, std::uint64_t bytes = 0) {
+void add(const std::string& name, Before before, Work work, std::uint64_t amount = 0) {
   benchmark::RegisterBenchmark(name.c_str(),
                                [=](benchmark::State& state) {
                                  for (auto _ : state) {
@@ -52,8 +53,8 @@ void add(const std::string& name, Before before, Work work, std::uint64_t bytes 
                                    state.SetIterationTime(seconds(CLOCK_MONOTONIC) - begin);
                                    state.counters["cpu_ms"] = 1e3 * (cpu_end - cpu_begin);
                                  }
-                                 if (bytes != 0) {
-                                   state.counters["bytes"] = static_cast<double>(bytes);
+                                 if (amount != 0) {
+                                   state.counters["amount"] = static_cast<double>(amount);
                                  }
                                })
       ->UseManualTime()
@@ -61,8 +62,8 @@ void add(const std::string& name, Before before, Work work, std::uint64_t bytes 
       ->Unit(benchmark::kMillisecond);
 }
 template <class Work>
-void add(const std::string& name, Work work, std::uint64_t bytes = 0) {
-  add(name, [] {}, work, bytes);
+void add(const std::string& name, Work work, std::uint64_t amount = 0) {
+  add(name, [] {}, work, amount);
 }
 
 /// A file in the folder that STELE_BENCH_FOLDER names, else in the current one.

@@ -1,9 +1,10 @@
 """Runs groups of benchmark programs beside their rivals, and writes what they took to bench/results.md.
 
-Each group is a module beside this file with PROGRAMS, versions(), tables(results, table) and bars(results). Its
-programs run in turn, round after round, every other round in the reverse order; what is told are medians over all
-rounds. A group may have ROUNDS (3 without), ONCE (programs that only the first round runs) and picture(results, path),
-which draws what its tables show as bench/<group>.svg. scripts/bench builds the programs and starts this.
+Each group is a folder beside this file. Its group.py has PROGRAMS, versions(), tables(results, table) and
+bars(results). The programs run in turn, round after round, every other round in the reverse order; what is told are
+medians over all rounds. A group may have ROUNDS (3 without), ONCE (programs that only the first round runs) and
+picture(results, path), which draws what its tables show as picture.svg. scripts/bench builds the programs and starts
+this.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import collections
 import datetime
 import importlib
 import json
+import math
 import os
 import pathlib
 import platform
@@ -19,11 +21,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-GROUPS = ["archive", "compression", "store", "compact", "features"]
+GROUPS = ["archive", "compression", "store", "counts", "filters", "features", "text"]
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 
@@ -73,37 +74,9 @@ def priority():
     return []
 
 
-def compile_cost(repetitions, first):
-    """Seconds that the compiler takes for a file that includes the library, and for one of two standard headers."""
-    compiler = os.environ.get("CXX", "c++")
-    standard = "#include <string>\n#include <vector>\n"
-    sources = {
-        "compile/vector and string": standard,
-        "compile/stele.hpp": standard + "#include <stele/stele.hpp>\n",
-        "compile/stele.hpp, a struct saved and loaded": standard
-        + "#include <stele/stele.hpp>\n"
-        + "struct S { std::string name; std::vector<float> values; int n; };\n"
-        + 'S f(const S& s) { stele::save(s, "f"); return stele::load<S>("f"); }\n',
-    }
-    runs = []
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(repetitions):
-            for name, text in sources.items():
-                source = pathlib.Path(folder) / "source.cpp"
-                source.write_text(text)
-                begin = time.perf_counter()
-                subprocess.run(
-                    [*first, compiler, "-std=c++20", "-I", HERE.parent / "include", "-c", source, "-o", f"{folder}/o"],
-                    check=True,
-                )
-                runs.append({"run_name": name, "real_time": time.perf_counter() - begin, "time_unit": "s"})
-    return {"benchmarks": runs}
-
-
-def run_program(program, repetitions, arguments, first):
-    """Runs a program, a rivals' script or compile_cost, and returns its report in Google Benchmark's form."""
-    if program == "compile":
-        return compile_cost(repetitions, first)
+def run_program(name, program, repetitions, arguments, first):
+    """Runs a program of the group of this name, or one of its scripts, and returns its report in Google Benchmark's
+    form."""
     environment = dict(os.environ, STELE_BENCH_FOLDER=str(arguments.folder))
     if arguments.quick:
         environment["STELE_BENCH_QUICK"] = "1"
@@ -122,19 +95,19 @@ def run_program(program, repetitions, arguments, first):
         if done.returncode != 0:
             sys.exit(f"bench: {program} failed\n{done.stdout}{done.stderr}")
         return json.loads(report.read_text())
-    command = [sys.executable, HERE / f"{script}.py", part, str(repetitions)]
-    done = subprocess.run([*first, *command], check=True, env=environment, stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", f"bench.{name}.{script}", part, str(repetitions)]
+    done = subprocess.run([*first, *command], check=True, env=environment, stdout=subprocess.PIPE, cwd=HERE.parent)
     return json.loads(done.stdout)
 
 
-def measure(group, rounds, arguments, first):
+def measure(name, group, rounds, arguments, first):
     results = Results()
     for turn in range(rounds):
         programs = [p for p in group.PROGRAMS.items() if turn == 0 or p[0] not in getattr(group, "ONCE", ())]
         for program, repetitions in programs if turn % 2 == 0 else reversed(programs):
             print(f"[bench] round {turn + 1} of {rounds}: {program}", end="", flush=True)
             begin = time.monotonic()
-            results.add(run_program(program, repetitions, arguments, first))
+            results.add(run_program(name, program, repetitions, arguments, first))
             print(f" ({time.monotonic() - begin:.0f} s)", flush=True)
     return results
 
@@ -155,16 +128,17 @@ def cpu_model():
 def section(name, group, results, rounds, first, load):
     """The part of results.md for a group."""
     bars = [[work, bar, measured, "met" if met else "**missed**"] for work, bar, measured, met in group.bars(results)]
-    noise = statistics.median([0.0] + [s for n in results.names() if (s := results.spread(n)) == s])
+    spreads = [s for n in results.names() if not math.isnan(s := results.spread(n))]
+    turns = "Figures of one round." if rounds == 1 else f"Medians over {rounds} rounds in turns."
+    spread = (" The spread is the width of the middle half of the runs as a share of the median; half of the benchmarks "
+              f"have less than {statistics.median(spreads):.0%}." if spreads else "")
     lines = [
         f"## {name}",
         "",
         f"`scripts/bench {name}`, {datetime.date.today()}. {cpu_model()}, {os.cpu_count()} cores; "
         f"{platform.system()} {platform.release()}; {group.versions()}.",
         "",
-        f"Medians over {rounds} rounds in turns. The spread is the width of the middle half of the runs as a share of "
-        f"the median; half of the benchmarks have less than {noise:.0%}. Load average before: {load:.1f}"
-        + ("; measured at real-time priority." if first else "."),
+        f"{turns}{spread} Load average before: {load:.1f}" + ("; measured at real-time priority." if first else "."),
         "",
         table(["Work", "Bar", "Measured", ""], bars),
         "",
@@ -202,14 +176,14 @@ def main():
         sys.exit(f"bench: no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
     first = priority()
     for name in arguments.groups or GROUPS:
-        group = importlib.import_module(name)
+        group = importlib.import_module(f"bench.{name}.group")
         rounds = 1 if arguments.quick else getattr(group, "ROUNDS", 3)
         load = os.getloadavg()[0]
-        results = measure(group, rounds, arguments, first)
+        results = measure(name, group, rounds, arguments, first)
         text = section(name, group, results, rounds, first, load)
         print("\n" + text)
         if hasattr(group, "picture"):
-            group.picture(results, (arguments.folder if arguments.quick else HERE) / f"{name}.svg")
+            group.picture(results, arguments.folder / f"{name}.svg" if arguments.quick else HERE / name / "picture.svg")
         if not arguments.quick:
             update(HERE / "results.md", name, text)
             print(f"[bench] bench/results.md: {name}")

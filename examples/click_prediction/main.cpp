@@ -2,7 +2,7 @@
 //
 //   click_prediction                     a small made-up data set, in seconds
 //   click_prediction --full              one of millions of examples
-//   click_prediction --movielens FOLDER  ratings.csv, movies.csv and users.csv as bench/features_data.py writes them
+//   click_prediction --movielens FOLDER  ratings.csv, movies.csv and users.csv as bench/features/data.py writes them
 
 #include <cstdio>
 #include <exception>

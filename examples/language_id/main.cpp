@@ -4,7 +4,7 @@
 //   language_id WORDS SENTENCES
 //
 // WORDS has a file <language>.txt of lines "word<TAB>count" for each language, SENTENCES one of sentences, one a line:
-// bench/wordlists.py makes both. Without arguments, three languages made up of a few sentences are learnt.
+// bench/counts/wordlists.py makes both. Without arguments, three languages made up of a few sentences are learnt.
 
 #include <chrono>
 #include <cstdio>

@@ -101,7 +101,6 @@ struct BenchOptions {
   double seconds = 2;
   std::string folder;  // empty: the system's folder for temporary files
   bool memory = false;
-  std::string plot;
   bool json = false;
 };
 int bench(const BenchOptions& options);

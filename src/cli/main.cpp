@@ -236,7 +236,6 @@ class CommandLine {
         command.add_option("--folder", bench_.folder, "Where files are written [the system's for temporary files]")
             ->type_name("FOLDER");
     command.add_flag("--memory", bench_.memory, "Files in memory instead")->excludes(folder);
-    command.add_option("--plot", bench_.plot, "Also draw a plot")->type_name("OUT.svg");
   }
   void add_codecs() {
     add_command("codecs", "The compression formats of this build", codecs_options_, stele::cli::codecs);

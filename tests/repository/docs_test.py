@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The documentation is true: its examples compile and run, its links lead somewhere, its picture shows what was measured.
+"""The documentation is true: its examples compile and run, its links lead somewhere, it shows what was measured.
 
 A block of C++ in a page of the top folder or of docs/ whose first line is `// example: name` is an example: what defines a
 type or a function at the left margin and #include lines stay outside of its function, the rest goes into it. The examples
@@ -15,6 +15,9 @@ import subprocess
 import sys
 
 from build_program import SOURCE_DIR, Compiler
+
+sys.path.insert(0, str(SOURCE_DIR / "docs"))
+import overview
 
 HEADERS = """
 #include <array>
@@ -218,16 +221,16 @@ def links():
     return errors
 
 
-def picture(folder):
-    """The picture of README.md shows the figures of bench/results.md."""
-    subprocess.run([sys.executable, "-B", SOURCE_DIR / "docs/overview.py", folder / "overview.svg"], check=True)
-    same = (folder / "overview.svg").read_bytes() == (SOURCE_DIR / "docs/overview.svg").read_bytes()
-    return [] if same else ["docs/overview.svg: not what docs/overview.py draws from bench/results.md"]
+def measurements():
+    """The picture and the figures of README.md are those of bench/results.md."""
+    made = {overview.PICTURE: overview.picture(), overview.README: overview.readme()}
+    return [f"{path.relative_to(SOURCE_DIR)}: not what docs/overview.py makes of bench/results.md"
+            for path, text in made.items() if path.read_text(encoding="utf-8") != text]
 
 
 def main():
     folder = pathlib.Path.cwd()
-    errors = links() + picture(folder) + python_examples(folder)
+    errors = links() + measurements() + python_examples(folder)
     errors += check_file_written_by_hand(folder)
     errors += cpp_examples(folder)
     for error in errors:

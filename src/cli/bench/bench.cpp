@@ -19,14 +19,12 @@
 
 #include "cli/bench/measure.hpp"
 #include "cli/bench/object.hpp"
-#include "cli/bench/plot.hpp"
 #include "cli/commands.hpp"
 #include "cli/format.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/progress.hpp"
 #include "cli/report.hpp"
 #include "stele/codec.hpp"
-#include "stele/version.hpp"
 
 namespace stele::cli {
 namespace {
@@ -34,12 +32,23 @@ namespace {
 // For a larger object, a part of this size is tried first to estimate the time for the whole.
 constexpr double sample_bytes = 4 << 20;
 
+/// Saving or loading by one candidate.
+struct Side {
+  double seconds = 0;
+  double speed = 0;          // plain bytes per second
+  std::int64_t memory = -1;  // bytes; negative: unknown
+  bool front = false;        // no other candidate is both smaller and faster
+};
+
 /// The result of one candidate.
 struct Row {
-  BenchPoint point;
-  Measurement measured;
+  Candidate candidate;
+  double ratio = 0;                // plain bytes per stored byte
   std::uint64_t stored_bytes = 0;  // of the whole; estimated if only a part was measured
   double part = 1;
+  Side save;
+  Side load;
+  unsigned rounds = 0;
   std::string failure;  // why there are no figures
 };
 
@@ -141,7 +150,7 @@ bool is_fatal(Errc code) noexcept {
 Row try_candidate(const BenchObject& object, const Candidate& candidate, const BenchOptions& options,
                   const std::string& path, const std::function<void()>& waiting) {
   Row row;
-  row.point.candidate = candidate;
+  row.candidate = candidate;
   const auto plain = static_cast<double>(object.plain_bytes);
   MeasureOptions how{.path = path,
                      .threads = options.threads,
@@ -166,13 +175,12 @@ Row try_candidate(const BenchObject& object, const Candidate& candidate, const B
       }
     }
     row.part = part_bytes / plain;
-    row.measured = measure(row.part < 1 ? part : object.value, candidate, how, waiting);
-    row.point.ratio = part_bytes / static_cast<double>(row.measured.stored_bytes);
-    row.point.save_speed = part_bytes / row.measured.save_seconds;
-    row.point.load_speed = part_bytes / row.measured.load_seconds;
-    row.point.save_memory = row.measured.save_memory;
-    row.point.load_memory = row.measured.load_memory;
-    row.stored_bytes = row.part < 1 ? static_cast<std::uint64_t>(plain / row.point.ratio) : row.measured.stored_bytes;
+    const Measurement measured = measure(row.part < 1 ? part : object.value, candidate, how, waiting);
+    row.ratio = part_bytes / static_cast<double>(measured.stored_bytes);
+    row.save = {measured.save_seconds, part_bytes / measured.save_seconds, measured.save_memory};
+    row.load = {measured.load_seconds, part_bytes / measured.load_seconds, measured.load_memory};
+    row.rounds = measured.rounds;
+    row.stored_bytes = row.part < 1 ? static_cast<std::uint64_t>(plain / row.ratio) : measured.stored_bytes;
   } catch (const Error& error) {
     if (is_fatal(error.code())) {
       fail(error.code(), error.message(), {error.path(), error.offset(), error.file()});
@@ -183,14 +191,14 @@ Row try_candidate(const BenchObject& object, const Candidate& candidate, const B
 }
 
 /// Marks the rows that no other row beats in both size and speed.
-void mark_front(std::vector<Row>& rows, double BenchPoint::* speed, bool BenchPoint::* front) {
+void mark_front(std::vector<Row>& rows, Side Row::* side) {
   for (Row& row : rows) {
-    const BenchPoint& own = row.point;
-    row.point.*front = row.failure.empty() && std::none_of(rows.begin(), rows.end(), [&](const Row& other) {
-                         const BenchPoint& point = other.point;
-                         return other.failure.empty() && point.*speed >= own.*speed && point.ratio >= own.ratio &&
-                                (point.*speed > own.*speed || point.ratio > own.ratio);
-                       });
+    const double speed = (row.*side).speed;
+    (row.*side).front = row.failure.empty() && std::none_of(rows.begin(), rows.end(), [&](const Row& other) {
+                          const double others = (other.*side).speed;
+                          return other.failure.empty() && others >= speed && other.ratio >= row.ratio &&
+                                 (others > speed || other.ratio > row.ratio);
+                        });
   }
 }
 
@@ -217,12 +225,14 @@ std::string fixed(double value, int digits) {
   return text.data();
 }
 
-std::string speed_text(double bytes_per_second, bool front) {
-  const double mb = bytes_per_second / 1e6;
-  return fixed(mb, mb < 10 ? 1 : 0) + (front ? " *" : "  ");
+std::string speed_text(const Side& side) {
+  const double mb = side.speed / 1e6;
+  return fixed(mb, mb < 10 ? 1 : 0) + (side.front ? " *" : "  ");
 }
 
-std::string memory_text(std::int64_t bytes) { return bytes < 0 ? "-" : size_text(static_cast<std::uint64_t>(bytes)); }
+std::string memory_text(const Side& side) {
+  return side.memory < 0 ? "-" : size_text(static_cast<std::uint64_t>(side.memory));
+}
 
 std::string level_text(const Candidate& candidate) { return candidate.level ? std::to_string(*candidate.level) : ""; }
 
@@ -238,7 +248,7 @@ void print_rows(const BenchOptions& options, const BenchObject& object, const st
   table.add({"codec", "level", "filter", "size", "ratio", "save MB/s  ", "load MB/s  ", "save memory", "load memory"});
   bool parts = false;
   for (const Row& row : rows) {
-    const Candidate& candidate = row.point.candidate;
+    const Candidate& candidate = row.candidate;
     std::vector<std::string> cells = {candidate.codec, level_text(candidate), candidate.filter};
     if (!row.failure.empty()) {
       cells.push_back("");
@@ -247,10 +257,8 @@ void print_rows(const BenchOptions& options, const BenchObject& object, const st
     } else {
       parts = parts || row.part < 1;
       for (const std::string& cell :
-           {(row.part < 1 ? "~" : "") + size_text(row.stored_bytes), fixed(row.point.ratio, 2),
-            speed_text(row.point.save_speed, row.point.save_front),
-            speed_text(row.point.load_speed, row.point.load_front), memory_text(row.point.save_memory),
-            memory_text(row.point.load_memory), note_of(row)}) {
+           {(row.part < 1 ? "~" : "") + size_text(row.stored_bytes), fixed(row.ratio, 2), speed_text(row.save),
+            speed_text(row.load), memory_text(row.save), memory_text(row.load), note_of(row)}) {
         cells.push_back(cell);
       }
     }
@@ -264,35 +272,36 @@ void print_rows(const BenchOptions& options, const BenchObject& object, const st
   }
 }
 
+nlohmann::ordered_json side_json(const Side& side) {
+  nlohmann::ordered_json figures;
+  figures["seconds"] = side.seconds;
+  figures["bytes_per_second"] = side.speed;
+  figures["memory_bytes"] = nullptr;
+  if (side.memory >= 0) {
+    figures["memory_bytes"] = side.memory;
+  }
+  figures["pareto_front"] = side.front;
+  return figures;
+}
+
 nlohmann::ordered_json row_json(const Row& row) {
   nlohmann::ordered_json entry;
-  entry["codec"] = row.point.candidate.codec;
+  entry["codec"] = row.candidate.codec;
   entry["level"] = nullptr;
-  if (row.point.candidate.level) {
-    entry["level"] = *row.point.candidate.level;
+  if (row.candidate.level) {
+    entry["level"] = *row.candidate.level;
   }
-  entry["filter"] = row.point.candidate.filter;
+  entry["filter"] = row.candidate.filter;
   if (!row.failure.empty()) {
     entry["failure"] = row.failure;
     return entry;
   }
   entry["part"] = row.part;
   entry["stored_bytes"] = row.stored_bytes;
-  entry["ratio"] = row.point.ratio;
-  const auto side = [&](double seconds, double speed, std::int64_t memory, bool front) {
-    nlohmann::ordered_json figures;
-    figures["seconds"] = seconds;
-    figures["bytes_per_second"] = speed;
-    figures["memory_bytes"] = nullptr;
-    if (memory >= 0) {
-      figures["memory_bytes"] = memory;
-    }
-    figures["pareto_front"] = front;
-    return figures;
-  };
-  entry["save"] = side(row.measured.save_seconds, row.point.save_speed, row.point.save_memory, row.point.save_front);
-  entry["load"] = side(row.measured.load_seconds, row.point.load_speed, row.point.load_memory, row.point.load_front);
-  entry["rounds"] = row.measured.rounds;
+  entry["ratio"] = row.ratio;
+  entry["save"] = side_json(row.save);
+  entry["load"] = side_json(row.load);
+  entry["rounds"] = row.rounds;
   return entry;
 }
 
@@ -314,42 +323,20 @@ void print_document(const BenchOptions& options, const BenchObject& object, cons
   print_json(document);
 }
 
-void write_plot(Sink& file, const BenchOptions& options, const BenchObject& object, const std::vector<Row>& rows) {
-  std::vector<BenchPoint> points;
-  for (const Row& row : rows) {
-    if (row.failure.empty()) {
-      points.push_back(row.point);
-    }
-  }
-  const std::string name =
-      options.file == "-" ? "standard input" : std::filesystem::path(options.file).filename().string();
-  const std::string svg = bench_svg(name + ", " + size_text(object.plain_bytes),
-                                    machine() + "; " + threads_text(options.threads) + "; " +
-                                        (options.memory ? "in memory" : "files in " + Scratch::folder_of(options)) +
-                                        "; stele " + version_string,
-                                    points);
-  file.write(std::as_bytes(std::span(svg)));
-  file.close();
-}
-
 }  // namespace
 
 int bench(const BenchOptions& options) {
-  if (!options.plot.empty() && !options.plot.ends_with(".svg")) {
-    fail(Errc::invalid_argument, "--plot writes SVG; name it .svg");
-  }
   const std::vector<Candidate> candidates = candidates_of(options);
   std::vector<Row> rows;
-  // Opened before the work, as it may fail.
-  const std::unique_ptr<Sink> plot = options.plot.empty() ? nullptr : file_sink(options.plot);
   const BenchObject object = read_object(options.file, options.bytes, options.threads);
   {
     const InterruptGuard guard;
     const Scratch scratch(options);
     Progress progress("", candidates.size(), !options.json);
     for (const Candidate& candidate : candidates) {
-      progress.describe(candidate_name(candidate) + ", filter " + candidate.filter + "; " +
-                        std::to_string(rows.size() + 1) + " of " + std::to_string(candidates.size()));
+      progress.describe(candidate.codec + (candidate.level ? " " + level_text(candidate) : "") + ", filter " +
+                        candidate.filter + "; " + std::to_string(rows.size() + 1) + " of " +
+                        std::to_string(candidates.size()));
       const auto waiting = [&] {
         check_interrupt();
         progress.update(rows.size());
@@ -358,14 +345,11 @@ int bench(const BenchOptions& options) {
       rows.push_back(try_candidate(object, candidate, options, scratch.path(), waiting));
     }
   }
-  mark_front(rows, &BenchPoint::save_speed, &BenchPoint::save_front);
-  mark_front(rows, &BenchPoint::load_speed, &BenchPoint::load_front);
-  if (plot != nullptr) {
-    write_plot(*plot, options, object, rows);
-  }
+  mark_front(rows, &Row::save);
+  mark_front(rows, &Row::load);
   const auto place = [](const Row& row) {
-    const Candidate& candidate = row.point.candidate;
-    return std::tuple(!row.failure.empty(), -row.point.ratio, candidate.codec, candidate.level, candidate.filter);
+    const Candidate& candidate = row.candidate;
+    return std::tuple(!row.failure.empty(), -row.ratio, candidate.codec, candidate.level, candidate.filter);
   };
   std::sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) { return place(a) < place(b); });
   if (options.json) {
