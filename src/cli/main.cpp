@@ -157,7 +157,9 @@ class CommandLine {
     add_offset(command, ls_.offset);
   }
   void add_show() {
-    CLI::App& command = add_command("show", "A value, or a part of an array: 'rows[1000:1010, -1]'; of large arrays the first and last elements", show_, show);
+    CLI::App& command = add_command(
+        "show", "A value, or a part of an array: 'rows[1000:1010, -1]'; of large arrays the first and last elements",
+        show_, show);
     add_file(command, show_.file);
     add_path(command, show_.path);
     add_number(command, "--items", show_.items, "Elements at each end of an array's axes [3]; items of a container [8]")
@@ -174,7 +176,8 @@ class CommandLine {
     add_offset(command, show_.offset);
   }
   void add_extract() {
-    CLI::App& command = add_command("extract", "A value, or a part of an array, as an archive of its own", extract_, extract);
+    CLI::App& command =
+        add_command("extract", "A value, or a part of an array, as an archive of its own", extract_, extract);
     add_file(command, extract_.file);
     add_path(command, extract_.path, true);
     command.add_option("-o,--output", extract_.output, "The output, - for standard output")

@@ -11,7 +11,8 @@
 
 namespace stele::test {
 
-/// Sanitizers have memory and threads of their own beside those of the program, and make everything several times slower.
+/// Sanitizers have memory and threads of their own beside those of the program, and make everything several times
+/// slower.
 #ifdef STELE_TEST_SANITIZED
 inline constexpr bool sanitized = true;
 #else

@@ -274,7 +274,7 @@ class SparseReader {
     const Index inner = by_rows ? cols_ : rows_;
     if (starts_.size() != outer + 1) {
       in_.error(Errc::damaged, message({"a sparse matrix of ", outer, by_rows ? " rows" : " columns",
-                                          " whose indptr has ", starts_.size(), " items"}));
+                                        " whose indptr has ", starts_.size(), " items"}));
     }
     if (!is_compressed(starts_.data(), starts_.size() - 1, matrix_.innerIndexPtr(), count_.most, inner)) {
       in_.error(Errc::damaged, "a sparse matrix whose indices are not in ascending order within its size");

@@ -79,7 +79,7 @@ TokenCounts::PackedLane TokenCounts::Lane::packed() const {
 TokenCounts::Lane TokenCounts::Lane::unpacked(PackedLane stored) {
   if (stored.lengths.empty() || stored.lengths.size() != stored.tokens.size()) {
     damaged("a lane has " + std::to_string(stored.lengths.size()) + " lengths and " +
-              std::to_string(stored.tokens.size()) + " numbers of tokens");
+            std::to_string(stored.tokens.size()) + " numbers of tokens");
   }
   std::vector<Run> runs;
   runs.reserve(stored.lengths.size());
@@ -100,7 +100,7 @@ TokenCounts::Lane TokenCounts::Lane::unpacked(PackedLane stored) {
   if (stored.count_width < 1 || stored.count_width > 8 || stored.large_width > 8 ||
       (stored.large == 0) != (stored.large_width == 0) || stored.large > next.first) {
     damaged("counts of " + std::to_string(stored.count_width) + " bytes, " + std::to_string(stored.large) +
-              " large ones of " + std::to_string(stored.large_width));
+            " large ones of " + std::to_string(stored.large_width));
   }
   Array<std::uint8_t> data = stored.data.is_dense() ? std::move(stored.data) : stored.data.clone();
   return of(std::move(runs), {stored.count_width, stored.large_width, stored.large}, std::move(data));

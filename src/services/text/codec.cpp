@@ -316,8 +316,8 @@ std::optional<std::size_t> Decompressor::State::inflate_at_once([[maybe_unused]]
   plain.resize(static_cast<std::size_t>(std::min(room, most)));
   std::size_t used = 0;
   std::size_t size = 0;
-  if (libdeflate_zlib_decompress_ex(libdeflate.get(), stored.data(), stored.size(), plain.data(),
-                                    plain.size(), &used, &size) == LIBDEFLATE_SUCCESS) {
+  if (libdeflate_zlib_decompress_ex(libdeflate.get(), stored.data(), stored.size(), plain.data(), plain.size(), &used,
+                                    &size) == LIBDEFLATE_SUCCESS) {
     plain.resize(size);
     return used;
   }

@@ -150,8 +150,8 @@ const PiecesEntry* Decoder::listed_pieces(std::uint64_t begin) {
   const auto entry = std::lower_bound(all.begin(), all.end(), begin,
                                       [](const PiecesEntry& e, std::uint64_t at) { return e.begin < at; });
   const bool found = entry != all.end() && entry->begin == begin;
-  if (!found && ((entry != all.end() && entry->header < begin) ||
-                 (entry != all.begin() && std::prev(entry)->end() > begin))) {
+  if (!found &&
+      ((entry != all.end() && entry->header < begin) || (entry != all.begin() && std::prev(entry)->end() > begin))) {
     error(Errc::damaged, "the directory lists the pieces of the array at another place");
   }
   return found ? &*entry : nullptr;

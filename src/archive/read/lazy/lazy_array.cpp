@@ -1,11 +1,13 @@
 #include "archive/read/lazy/lazy_array.hpp"
 
 #include <algorithm>
-#include <future>
+#include <optional>
 #include <system_error>
+#include <utility>
 
 #include "archive/convert.hpp"
 #include "archive/read/lazy/selection.hpp"
+#include "base/behind.hpp"
 #include "base/bits.hpp"
 #include "base/naming.hpp"
 #include "stele/value.hpp"
@@ -42,18 +44,29 @@ std::uint64_t positions(const Range& range, std::uint64_t extent) {
 }  // namespace
 
 struct JobAhead::State {
-  std::future<void> job;
+  std::optional<Behind> thread;
+  std::function<void()> own;  // a job for wait(), where there is no thread
 };
 JobAhead::JobAhead() : state_(std::make_unique<State>()) {}
-JobAhead::~JobAhead() = default;  // a future of std::async waits
+JobAhead::~JobAhead() = default;
 void JobAhead::start(std::function<void()> job) {
   try {
-    state_->job = std::async(std::launch::async, job);
-  } catch (const std::system_error&) {  // no thread: wait() does the job
-    state_->job = std::async(std::launch::deferred, std::move(job));
+    if (!state_->thread) {
+      state_->thread.emplace(1);
+    }
+  } catch (const std::system_error&) {
+    state_->own = std::move(job);
+    return;
+  }
+  state_->thread->run(std::move(job));
+}
+void JobAhead::wait() {
+  if (const auto job = std::exchange(state_->own, nullptr)) {
+    job();
+  } else {
+    state_->thread->wait();
   }
 }
-void JobAhead::wait() { state_->job.get(); }
 
 void AnyLazyArray::State::verify() const {
   if (!checksum) {
