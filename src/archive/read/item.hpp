@@ -20,8 +20,8 @@ class ItemReader {
   virtual void finish() = 0;
 };
 
-/// Reads a root value as ItemWriter::item() makes it. `item` and what `options` points to must outlive the reader. Verifies
-/// no checksums. `file`: as Error::file().
+/// Reads a root value as ItemWriter::item() makes it. `item` and what `options` points to must outlive the reader.
+/// Verifies no checksums. `file`: as Error::file().
 std::unique_ptr<ItemReader> read_item(Bytes item, const LoadOptions& options, std::string file = {});
 /// Reads a plain archive of `size` bytes at `offset` in a mapping. Arrays are mapped.
 std::unique_ptr<ItemReader> read_mapped_archive(std::shared_ptr<Mapping> mapping, std::uint64_t offset,

@@ -33,8 +33,9 @@ class Decompressor {
   ~Decompressor();
   /// Whether the bytes begin as a stream of one of the two kinds does.
   static bool is_stream(Bytes stored) noexcept;
-  /// Makes `plain` hold what is compressed, at most `most` bytes. Returns how many bytes the stream takes. Throws: Error(truncated), Error(damaged), Error(limit_exceeded), Error(invalid_argument) where
-  /// another dictionary is needed, Error(unknown_codec).
+  /// Makes `plain` hold what is compressed, at most `most` bytes. Returns how many bytes the stream takes. Throws:
+  /// Error(truncated), Error(damaged), Error(limit_exceeded), Error(invalid_argument) where another dictionary is
+  /// needed, Error(unknown_codec).
   std::size_t decompress(Bytes stored, std::uint64_t most, std::vector<std::byte>& plain);
 
  private:

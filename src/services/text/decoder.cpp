@@ -47,8 +47,7 @@ void TextDecoder::State::decompress() {
     fail(options.bare ? Errc::damaged : Errc::not_an_archive,
          "this is no state text: those hold a stream of zlib's or Zstandard's");
   }
-  const std::size_t used =
-      decompressor.decompress(raw, std::min(options.max_bytes, most) + head, plain);
+  const std::size_t used = decompressor.decompress(raw, std::min(options.max_bytes, most) + head, plain);
   const Bytes rest = Bytes(raw).subspan(used);
   const std::size_t expected = options.bare ? 0 : text_frozen::checksum_bytes;
   if (rest.size() < expected) {

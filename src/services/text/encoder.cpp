@@ -38,8 +38,7 @@ OutVisitor& TextEncoder::begin(const Root& root, const Again& again) {
 void TextEncoder::end(std::string& out) {
   State& state = *state_;
   state.payload.finish();
-  const Bytes stream =
-      state.compressor.compress(state.payload.bytes(), state.payload.counters(), !state.options.bare);
+  const Bytes stream = state.compressor.compress(state.payload.bytes(), state.payload.counters(), !state.options.bare);
   append_base64(out, stream, state.options.alphabet == TextAlphabet::base64 ? Base64::standard : Base64::url);
 }
 
