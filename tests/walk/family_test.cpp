@@ -174,7 +174,7 @@ TEST(CustomStorage, AVisitIsUsedInLongContainers) {
   EXPECT_TRUE(map.entries()[0].first.is_text());
 }
 
-TEST(CustomStorage, AVisitIsUsedInContainers) {
+TEST(CustomStorage, AVisitOfFieldsIsUsedInContainers) {
   expect_form(Level::high, R"({"level":1})");
   expect_form(std::vector{Level::high}, R"([{"level":1}])");
   expect_form(std::vector<Triple>(1), R"([{"a":0,"b":0,"c":0}])");
