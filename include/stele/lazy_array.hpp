@@ -52,6 +52,9 @@ class AnyLazyArray {
   /// The extents of a box: a Range for each of the first axes; the other axes count as a whole.
   /// Throws: Error(invalid_argument) for more ranges than axes and a step of 0, Error(out_of_range).
   Shape extents(std::span<const Range> box) const;
+  /// Whether LoadOptions::limits allows a part of this shape and element type.
+  /// Throws: Error(limit_exceeded).
+  void check(const Shape& shape, const DType& dtype) const;
   /// Reads the elements of a box to `to`, densely in row-major order, converted to `dtype` as load() does. `to` has
   /// room for exactly these elements. Record fields that are not stored keep the contents of `to`.
   /// Throws: Error(type_mismatch), Error(out_of_range), Error(invalid_argument), Error(limit_exceeded),
@@ -153,7 +156,8 @@ class LazyArray {
     std::copy_n(shape.begin(), Rank, extents.begin());
     return extents;
   }
-  static Array<T, Rank> room(const Shape& shape) {
+  Array<T, Rank> room(const Shape& shape) const {
+    array_.check(shape, walk::dtype_of<T>());
     if constexpr (requires { DTypeOf<T>::kind; }) {
       return Array<T, Rank>::uninitialized(shape_of(shape));
     } else {

@@ -4,6 +4,7 @@
 
 #include <complex>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <random>
@@ -456,6 +457,38 @@ TEST(LazyArray, DamageIsFoundWhereChecksumsReach) {
   EXPECT_ERROR((open(folder / "damaged.zst").array<float, 2>().rows(0, 5000)), Errc::damaged, "damaged.zst");
 }
 
+TEST(LazyArray, ViewsThatRepeatElements) {
+  struct Views {
+    Array<float, 2> base = filled<float, 2>({2, 3});
+    Array<float, 2> rows = view({100, 3}, {0, 1});
+    Array<float, 2> columns = view({2, 400}, {3, 0});
+    Array<float, 2> one = view({1, 1}, {-500, 1000});
+    Array<float, 2> row = view({1, 3}, {777, 1});
+    Array<float, 2> nothing = view({0, 9}, {50, 60});
+    Array<float, 2> view(std::array<std::uint64_t, 2> shape, std::array<std::int64_t, 2> strides) const {
+      return Array<float, 2>(base.buffer(), base.data(), shape, strides);
+    }
+  };
+  const Views views;
+  const Folder folder;
+  for (const char* name : {"views", "views.gz"}) {
+    save(views, folder / name);
+    const Views loaded = load<Views>(folder / name);
+    const File file = open(folder / name);
+    file.verify();
+    const auto compare = [&](const char* path, const Array<float, 2>& before, const Array<float, 2>& after) {
+      EXPECT_EQ(before, after) << path;
+      expect_parts<float>(file, path, before, 4, 1);
+    };
+    compare("base", views.base, loaded.base);
+    compare("rows", views.rows, loaded.rows);
+    compare("columns", views.columns, loaded.columns);
+    compare("one", views.one, loaded.one);
+    compare("row", views.row, loaded.row);
+    compare("nothing", views.nothing, loaded.nothing);
+  }
+}
+
 TEST(LazyArray, ReadsIntoMemoryOfTheCallers) {
   const Array<float, 2> rows = filled<float, 2>({100, 30});
   const auto bytes = to_bytes(rows);
@@ -487,11 +520,17 @@ TEST(LazyArray, RefusesWhatIsNotThere) {
   EXPECT_ERROR(rows.read({Range{0, 2, 0}}), Errc::invalid_argument, "step of 0");
   EXPECT_ERROR(rows.read({Range{5, 7, -1}}), Errc::out_of_range, "from 5");
   EXPECT_ERROR(rows.read({Range{}, Range{}, Range{}}), Errc::invalid_argument, "3 ranges");
+  constexpr std::int64_t far = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(rows.read({Range{7, 1, far}})(0, 3), arrays.rows(7, 3));
+  EXPECT_EQ(rows.read({Range{7, Range::rest, -far - 1}})(0, 3), arrays.rows(7, 3));
+  EXPECT_EQ((file.array<float, 1>("none").read({Range{0, Range::rest, -1}}).size()), 0U);
   EXPECT_ERROR(rows.gather({0, 3001}), Errc::out_of_range, "row 3001");
   EXPECT_ERROR(file.array("scalar").gather({}, DType::Kind::float64, {}), Errc::invalid_argument, "rank 0");
   const File bounded = open(folder / "arrays.gz", {.limits = {.allocation = 100'000}});
   EXPECT_ERROR((bounded.array<float, 2>("rows").rows(0, 1000)), Errc::limit_exceeded, "allocation");
   EXPECT_EQ((bounded.array<float, 2>("rows").rows(0, 500).size()), 500U * 37);
+  EXPECT_ERROR((bounded.array<double, 2>("rows").rows(0, 500)), Errc::limit_exceeded, "float64[500, 37]");
+  EXPECT_EQ((bounded.array<float, 2>("rows").gather({3000, 5})(0, 1)), arrays.rows(3000, 1));
 }
 
 }  // namespace

@@ -448,7 +448,7 @@ class Extract(Case):
     def test_parts_of_arrays_by_numpys_indices(self):
         for name in ["model.stele", "model.stele.gz"]:
             for text in ["0", "-1", "3:7", ":", "::2", "::-1", "5:1:-2", "-3:", ":-1000", "1000:", "...", "2:5, 1", "..., 1:3",
-                         "-2, ::-3", ":, 0", "5, -7"]:
+                         "-2, ::-3", ":, 0", "5, -7", "3,", "+3"]:
                 expected = eval(f"WEIGHTS[{text}]")
                 out = self.ok("extract", name, f"layers/0/weights[{text}]", "--raw", "-o", "-").out
                 self.assertEqual(out, expected.tobytes(), text)

@@ -81,7 +81,7 @@ struct As<Array<T, Rank>, Family::array> {
   static_assert(!has_own_way<std::remove_const_t<T>>,
                 "stele: an element of an Array has no visit and no stele::Visit; use a std::vector");
   static_assert(is_cell<std::remove_const_t<T>> || has_own_way<std::remove_const_t<T>>,
-                "stele: the elements of an Array are numbers or records of numbers");
+                "stele: the elements of an Array are numbers or records of numbers without padding");
   static_assert(std::is_same_v<typename Cell<std::remove_const_t<T>>::ElementType, std::remove_const_t<T>>,
                 "stele: give the Array another dimension instead of elements that are arrays");
   static void write(OutVisitor& out, const Array<T, Rank>& value) {

@@ -170,10 +170,21 @@ std::string_view text_of(const C (&chars)[N]) noexcept {
 template <class T, Family F = family<T>()>
 struct As;
 
+template <class T>
+consteval void require_one_way() {
+  static_assert(
+      !requires(AnyFieldVisitor& v, T& self) { Visit<T>::visit(v, self); },
+      "stele: a stele::Visit<T> has either visit(), or write() and read()");
+}
+
 /// Writes the events of `value`. An array of characters is an array.
 template <class T>
 void write_value(OutVisitor& out, const T& value) {
   if constexpr (TraitWritten<T>) {
+    require_one_way<T>();
+    static_assert(
+        requires { Visit<T>::write(out, value); },
+        "stele: to be saved, a stele::Visit<T> has `static void write(OutVisitor&, const T&)`");
     Visit<T>::write(out, value);
   } else {
     As<T>::write(out, value);
@@ -210,6 +221,10 @@ template <class T>
 void read(InVisitor& in, T& value) {
   static_assert(!std::is_const_v<T>, "stele: cannot read into a const object");
   if constexpr (walk::TraitWritten<T>) {
+    walk::require_one_way<T>();
+    static_assert(
+        requires { Visit<T>::read(in, value); },
+        "stele: to be loaded, a stele::Visit<T> has `static void read(InVisitor&, T&)`");
     Visit<T>::read(in, value);
   } else {
     walk::As<T>::read(in, value);

@@ -90,6 +90,10 @@ template <class V, class T>
 void visit_fields(V& v, T& object) {
   using Class = std::remove_const_t<T>;
   if constexpr (TraitVisited<Class>) {
+    static_assert(
+        requires { Visit<Class>::visit(v, object); },
+        "stele: a stele::Visit<T> has `static void visit(auto& v, auto& self)`, where self is const when saving, or "
+        "`static void write(OutVisitor&, const T&)` and `static void read(InVisitor&, T&)`; all of them public");
     require_reference<Class>();
     Visit<Class>::visit(v, object);
   } else if constexpr (MemberVisited<Class>) {

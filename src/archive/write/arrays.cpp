@@ -120,7 +120,7 @@ std::uint64_t Encoder::array_view(const ArrayView& view, const ArrayView& base, 
   }
   out_.head(Major::array, view.shape.rank());
   for (std::size_t axis = 0; axis < view.shape.rank(); ++axis) {
-    const std::int64_t stride = view.strides[axis] / item;
+    const std::int64_t stride = view.shape[axis] < 2 ? 0 : view.strides[axis] / item;
     out_.head(stride < 0 ? Major::negative : Major::natural, static_cast<std::uint64_t>(stride < 0 ? ~stride : stride));
   }
   return checksum;

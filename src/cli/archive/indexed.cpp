@@ -45,6 +45,9 @@ void split(std::string_view text, char separator, F&& use) {
 
 std::int64_t integer(std::string_view text, std::string_view whole) {
   std::int64_t value = 0;
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+  }
   const char* const last = text.data() + text.size();
   const auto [end, failed] = std::from_chars(text.data(), last, value);
   if (failed != std::errc() || end != last) {
@@ -144,8 +147,11 @@ Value load_indexed(const File& file, const std::string& path) {
     return file.load<Value>(path);
   }
   std::vector<Index> indices;
-  split(std::string_view(path).substr(begin + 1, path.size() - begin - 2), ',',
-        [&](std::string_view text) { indices.push_back(index_of(text)); });
+  std::string_view inside = trimmed(std::string_view(path).substr(begin + 1, path.size() - begin - 2));
+  if (inside.size() > 1 && inside.ends_with(',')) {
+    inside.remove_suffix(1);  // as Python writes a tuple of one
+  }
+  split(inside, ',', [&](std::string_view text) { indices.push_back(index_of(text)); });
   return part(file.array(path.substr(0, begin)), std::move(indices));
 }
 

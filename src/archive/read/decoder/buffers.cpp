@@ -301,12 +301,16 @@ std::uint64_t Decoder::read_view(std::uint64_t elements, bool dense, Shape& shap
     if (head.major != Major::natural && head.major != Major::negative) {
       error(Errc::malformed, "the strides of a view are integers");
     }
-    if (head.value > elements || shape[axis] > elements + 1) {
+    empty = empty || shape[axis] == 0;
+    strides[axis] = 0;
+    if (shape[axis] < 2 || (head.major == Major::natural && head.value == 0)) {
+      continue;  // the stride of a single position has no meaning; without a stride, one element is repeated
+    }
+    if (head.value > elements || shape[axis] > elements) {
       error(Errc::malformed, "a view reaches outside of its array");
     }
     strides[axis] = head.major == Major::natural ? static_cast<std::int64_t>(head.value)
                                                  : -1 - static_cast<std::int64_t>(head.value);
-    empty = empty || shape[axis] == 0;
     const Wide reach = static_cast<Wide>(strides[axis]) * (static_cast<Wide>(shape[axis]) - 1);
     (reach < 0 ? lowest : highest) += reach;
   }
@@ -347,6 +351,7 @@ Decoder::ArrayPlace Decoder::place_array() {
   }
   ArrayPlace place;
   if (listed_) {
+    item_at_ = listed_->data_offset;
     place_item(*std::exchange(listed_, std::nullopt), place);
     return place;
   }

@@ -23,7 +23,8 @@ std::uint64_t positions(const Range& range, std::uint64_t extent) {
   if (range.step == 0) {
     fail(Errc::invalid_argument, "a range with a step of 0");
   }
-  if (range.count == 0 || (range.count == Range::rest && range.step > 0 && range.first == extent)) {
+  const std::uint64_t end = range.step > 0 ? extent : 0;  // where nothing is left
+  if (range.count == 0 || (range.count == Range::rest && range.first == end && (range.step > 0 || extent == 0))) {
     if (range.first > extent) {
       outside();
     }
@@ -95,14 +96,17 @@ Shape AnyLazyArray::extents(std::span<const Range> box) const {
         for (std::size_t axis = 0; axis < box.size(); ++axis) {
           shape[axis] = positions(box[axis], shape[axis]);
         }
-        const auto bytes = checked_multiply(shape.count(), state_->dtype.item_size());
-        if (!bytes || *bytes > state_->limits.allocation) {
-          fail(Errc::limit_exceeded,
-               "a part " + state_->dtype.name() + shape.text() + " is beyond the allocation limit");
-        }
         return shape;
       },
       state_->path);
+}
+
+void AnyLazyArray::check(const Shape& shape, const DType& dtype) const {
+  const auto bytes = checked_multiply(shape.count(), dtype.item_size());
+  if (!bytes || *bytes > state_->limits.allocation) {
+    fail(Errc::limit_exceeded, "a part " + dtype.name() + shape.text() + " is beyond the allocation limit",
+         {.path = state_->path, .file = state_->file_name});
+  }
 }
 
 void AnyLazyArray::read(std::span<const Range> box, const DType& dtype, MutableBytes to) const {
@@ -111,6 +115,7 @@ void AnyLazyArray::read(std::span<const Range> box, const DType& dtype, MutableB
 
 AnyArray AnyLazyArray::read(std::span<const Range> box) const {
   const Shape shape = extents(box);
+  check(shape, state_->dtype);
   const auto buffer = Buffer::allocate(static_cast<std::size_t>(shape.count() * state_->dtype.item_size()));
   read(box, state_->dtype, {buffer->mutable_data(), buffer->size()});
   return {ArrayView(state_->dtype, buffer->data(), shape, Order::row_major), buffer};
@@ -133,6 +138,7 @@ void AnyLazyArray::read(std::span<const Range> box, std::span<const std::uint64_
         if (gather) {
           shape[0] = rows.size();
         }
+        check(shape, dtype);
         if (!widens(state.dtype, dtype)) {
           fail(Errc::type_mismatch, "expected " + dtype.name() + ", found " + state.dtype.name());
         }
@@ -147,7 +153,7 @@ void AnyLazyArray::read(std::span<const Range> box, std::span<const std::uint64_
           const Range range = axis < box.size() ? box[axis] : Range{};
           SelectedAxis& selected = selection.axes.emplace_back();
           selected.count = shape[axis];
-          selected.stride = state.strides[axis] * range.step;
+          selected.stride = shape[axis] < 2 && rows.empty() ? 0 : state.strides[axis] * range.step;
           selected.result_stride = result_stride;
           selection.first += range.first * static_cast<std::uint64_t>(state.strides[axis]);
           result_stride *= static_cast<std::int64_t>(shape[axis]);
