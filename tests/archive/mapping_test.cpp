@@ -132,7 +132,7 @@ TEST_F(Mapped, ACopyOfAListedArrayIsRefusedWhereAllAreToBeMapped) {
     const auto pipe = stream_sink(stream);
     MapWriter writer(*pipe);
     auto rows = writer.grow<double>("grown");
-    rows.append(test::numbers<double>(3000));
+    rows.append(test::numbers<double>(200'000));
     rows.close();
     writer.close();
   }
