@@ -134,7 +134,7 @@ class SelectionReader {
 
   /// Sorts and joins the axes, and finds out which ones are read at once.
   void arrange() {
-    std::stable_sort(axes_.begin(), axes_.end(), [](const Axis& a, const Axis& b) { return a.stride > b.stride; });
+    std::sort(axes_.begin(), axes_.end(), [](const Axis& a, const Axis& b) { return a.stride > b.stride; });
     std::vector<Axis> joined;
     for (Axis& axis : axes_) {
       if (!joined.empty() && joined.back().places.empty() && axis.places.empty() &&
