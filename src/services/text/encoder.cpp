@@ -38,7 +38,7 @@ OutVisitor& TextEncoder::begin(const Root& root, const Again& again) {
 void TextEncoder::end(std::string& out) {
   State& state = *state_;
   state.payload.finish();
-  const Bytes stream = state.compressor.compress(state.payload.bytes(), state.payload.counters(), !state.options.bare);
+  const Bytes stream = state.compressor.compress(state.payload.plain(), state.payload.counters(), !state.options.bare);
   append_base64(out, stream, state.options.alphabet == TextAlphabet::base64 ? Base64::standard : Base64::url);
 }
 
@@ -68,7 +68,7 @@ OutVisitor& TextTrainer::begin(const Root& root, const Again& again) {
 void TextTrainer::end() {
   State& state = *state_;
   state.payload.finish();
-  const Bytes bytes = state.payload.bytes();
+  const Bytes bytes = state.payload.plain();
   state.samples.insert(state.samples.end(), bytes.begin(), bytes.end());
   state.sizes.push_back(bytes.size());
 }

@@ -25,7 +25,7 @@ class PayloadWriter final : public ItemWriter {
   /// Whether the bytes are those of an array of integers that take one each.
   bool counters() const noexcept { return counters_; }
   /// Valid until the next begin().
-  Bytes bytes() const noexcept { return bytes_; }
+  Bytes plain() const noexcept { return bytes_; }
 
   void array(const ArrayView& value) override;
 
