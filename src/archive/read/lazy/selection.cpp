@@ -267,12 +267,11 @@ class SelectionReader {
       elements_.read(begin, count, place(task.to + axis.to(task.begin), size_));
       return;
     }
-    const std::byte* window = memory_ + begin * size_;
     if (memory_ == nullptr) {
       buffers.window.resize(static_cast<std::size_t>(count * size_));
       elements_.read(begin, count, buffers.window.data());
-      window = buffers.window.data();
     }
+    const std::byte* const window = memory_ == nullptr ? buffers.window.data() : memory_ + begin * size_;
     if (same_) {
       each_run([&](std::uint64_t from, std::int64_t stride, std::int64_t to, std::int64_t to_stride, std::uint64_t n) {
         copy_elements(window + (from - begin) * size_, stride, place(to, size_), to_stride, n, size_);
