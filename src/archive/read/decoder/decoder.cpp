@@ -44,9 +44,9 @@ void Decoder::explain(const Error& error) const {
   if (context_.read_on && error.code() != Errc::truncated) {
     context_.read_on();
   }
-  if (in_->hashing() && context_.trailer != nullptr) {
+  if (main_.hashing() && context_.trailer != nullptr) {  // a detour that failed is gone
     const Trailer& trailer = *context_.trailer;
-    SegmentCheck(in_->source(), in_->start(), *context_.directory, trailer).ensure(0, trailer.total_length);
+    SegmentCheck(main_.source(), main_.start(), *context_.directory, trailer).ensure(0, trailer.total_length);
   }
 }
 
