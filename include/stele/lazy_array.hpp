@@ -52,7 +52,7 @@ class AnyLazyArray {
   /// The extents of a box: a Range for each of the first axes; the other axes count as a whole.
   /// Throws: Error(invalid_argument) for more ranges than axes and a step of 0, Error(out_of_range).
   Shape extents(std::span<const Range> box) const;
-  /// Whether LoadOptions::limits allows a part of this shape and element type.
+  /// Checks that LoadOptions::limits allows a part of this shape and element type.
   /// Throws: Error(limit_exceeded).
   void check(const Shape& shape, const DType& dtype) const;
   /// Reads the elements of a box to `to`, densely in row-major order, converted to `dtype` as load() does. `to` has

@@ -114,6 +114,28 @@ TEST(Memory, OfAFileHeldWholeIsThatOfItsPlainBytes) {
       16);
 }
 
+/// Other writers need not list the chunks of an array.
+TEST(Memory, OfTheChunksOfALazyArrayIsBounded) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "sanitizers take memory themselves";
+#endif
+  constexpr std::size_t chunks = 3'000'000;
+  test::Data root = test::hex("d840 5f");
+  for (std::size_t i = 0; i < chunks; ++i) {
+    root.push_back(std::byte{0x41});
+    root.push_back(static_cast<std::byte>(i % 251));
+  }
+  root.push_back(std::byte{0xff});
+  const test::Data file = test::wrap(root);
+  EXPECT_LT(beyond(0,
+                   [&] {
+                     const auto lazy = open(memory_source(file)).array<std::uint8_t, 1>();
+                     ASSERT_EQ(lazy.shape()[0], chunks);
+                     EXPECT_EQ(lazy.rows(2'999'000, 5)[4], 2'999'004 % 251);
+                   }),
+            32);
+}
+
 INSTANTIATE_TEST_SUITE_P(Codecs, MemoryOf, testing::Values("plain", "gzip", "zlib", "lz4", "zstd"),
                          [](const auto& test) { return std::string(test.param); });
 

@@ -18,6 +18,12 @@ namespace stele {
 using cbor::Head;
 using cbor::Major;
 
+namespace {
+
+constexpr std::size_t most_unlisted_chunks = std::size_t{1} << 18;
+
+}  // namespace
+
 /// The array in the mapping, or null if it cannot be used there.
 std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& item) {
   if (context_.mapping == nullptr || !is_listed(item)) {
@@ -406,6 +412,10 @@ void Decoder::place_item(ArrayItem item, ArrayPlace& place) {
       for_each_chunk([&](const Head& chunk) {
         add(in_->position(), chunk.value);
         skip_string(chunk);
+        if (place.chunks.size() > most_unlisted_chunks) {  // their places might take more memory than the array
+          place.whole = true;
+          place.chunks = {};
+        }
       });
     }
     finish_rows(item, bytes);

@@ -101,13 +101,9 @@ class SelectionReader {
   };
 
   void add(SelectedAxis axis) {
+    std::sort(axis.places.begin(), axis.places.end(), [](const Place& a, const Place& b) { return a.from < b.from; });
     if (axis.stride < 0) {  // turned around
-      const std::uint64_t last =
-          axis.places.empty()
-              ? axis.count - 1
-              : std::max_element(axis.places.begin(), axis.places.end(), [](const Place& a, const Place& b) {
-                  return a.from < b.from;
-                })->from;
+      const std::uint64_t last = axis.places.empty() ? axis.count - 1 : axis.places.back().from;
       first_ += static_cast<std::int64_t>(last) * axis.stride;
       axis.stride = -axis.stride;
       if (axis.places.empty()) {
@@ -117,8 +113,8 @@ class SelectionReader {
       for (Place& place : axis.places) {
         place.from = last - place.from;
       }
+      std::reverse(axis.places.begin(), axis.places.end());
     }
-    std::sort(axis.places.begin(), axis.places.end(), [](const Place& a, const Place& b) { return a.from < b.from; });
     if (!axis.places.empty()) {
       const std::uint64_t lowest = axis.places.front().from;
       first_ += static_cast<std::int64_t>(lowest) * axis.stride;
