@@ -7,91 +7,15 @@
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
+#include "archive/read/writable.hpp"
 #include "archive/value/any_array.hpp"
 #include "base/naming.hpp"
-#include "base/process.hpp"
 #include "base/threads.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
-namespace {
-
-/// A read_write mapping that updates the file's checksums when the last user releases it.
-class WritableMapping {
- public:
-  WritableMapping(std::shared_ptr<Mapping> mapping, Tail tail) : mapping_(std::move(mapping)), tail_(std::move(tail)) {}
-  ~WritableMapping() {
-    if (process_.in_child()) {  // the parent does this
-      return;
-    }
-    try {
-      update();
-    } catch (...) {  // only flush() reports errors
-    }
-  }
-  WritableMapping(const WritableMapping&) = delete;
-  WritableMapping& operator=(const WritableMapping&) = delete;
-
-  Mapping& mapping() noexcept { return *mapping_; }
-
-  void update() {
-    process_.require_same_process("a file mapped to be written");
-    const std::lock_guard lock(mutex_);
-    const MutableBytes all = mapping_->writable_bytes();
-    Trailer& trailer = tail_.trailer;
-    const MutableBytes directory = part(all, trailer.directory_offset, trailer.directory_length);
-    bool changed = false;
-    for (std::size_t i = 0; i < tail_.directory.arrays.size(); ++i) {
-      ArrayEntry& entry = tail_.directory.arrays[i];
-      if (!entry.is_raw()) {
-        continue;  // this part is not mapped
-      }
-      const std::uint64_t checksum = xxh3_64(part(all, entry.offset, entry.length));
-      if (checksum != entry.checksum) {
-        patch_checksum(directory, i, checksum);
-        entry.checksum = checksum;
-        changed = true;
-      }
-    }
-    if (changed) {
-      trailer.directory_checksum = xxh3_64(directory);
-      trailer.structure_checksum = structure_checksum(all);
-      const auto item = encode_trailer(trailer);
-      std::copy(item.begin(), item.end(), part(all, trailer.total_length - item.size(), item.size()).begin());
-    }
-    mapping_->sync();
-  }
-
- private:
-  static MutableBytes part(MutableBytes all, std::uint64_t offset, std::uint64_t size) {
-    return all.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
-  }
-  std::uint64_t structure_checksum(MutableBytes all) const {
-    Xxh3 hash;
-    std::uint64_t at = 0;
-    for (const ArrayEntry& entry : tail_.directory.arrays) {
-      hash.update(part(all, at, entry.offset - at));
-      at = entry.offset + entry.length;
-    }
-    hash.update(part(all, at, tail_.trailer.total_length - frozen::trailer_bytes - at));
-    return hash.digest64();
-  }
-
-  std::shared_ptr<Mapping> mapping_;
-  Tail tail_;
-  std::mutex mutex_;
-  ProcessMark process_;
-};
-
-}  // namespace
-
-std::shared_ptr<Mapping> updating_mapping(std::shared_ptr<Mapping> mapping, Tail tail) {
-  auto writable = std::make_shared<WritableMapping>(std::move(mapping), std::move(tail));
-  return {writable, &writable->mapping()};
-}
-
 struct File::State {
   Opened opened;
   std::shared_ptr<WritableMapping> writable;
@@ -111,8 +35,7 @@ struct File::State {
     }
     tail = find_tail(opened, 0);
     if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write) {
-      writable = std::make_shared<WritableMapping>(opened.mapping, tail);
-      opened.mapping = std::shared_ptr<Mapping>(writable, &writable->mapping());
+      writable = make_writable(opened, tail);
     }
     parts.input = opened.input_options(0);
     parts.input.end = tail.trailer.total_length;
@@ -125,15 +48,16 @@ struct File::State {
     parts.context = opened.context(&tail);
   }
 
-  /// The checksum of the listed array whose elements are at `offset`.
-  std::uint64_t checksum_at(std::uint64_t offset) const {
+  /// The directory's entry of a listed array.
+  const ArrayEntry& entry_at(const Decoder::ArrayItem& item) const {
     const auto& all = tail.directory.arrays;
-    const auto entry = std::lower_bound(all.begin(), all.end(), offset,
+    const auto entry = std::lower_bound(all.begin(), all.end(), item.data_offset,
                                         [](const ArrayEntry& e, std::uint64_t at) { return e.offset < at; });
-    if (entry == all.end() || entry->offset != offset) {
-      fail(Errc::damaged, "the directory does not list the array", {.offset = offset});
+    if (entry == all.end() || entry->offset != item.data_offset || entry->length != item.stored_bytes ||
+        entry->element_bytes() != item.bytes) {
+      fail(Errc::damaged, "the directory does not list the array", {.offset = item.data_offset});
     }
-    return entry->checksum;
+    return *entry;
   }
   /// A decoder that stands at the value at `path`.
   Parts::Part part_at(std::string_view path) const;
@@ -211,10 +135,8 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       array->encoding = place.item.encoding_name(place.view);
       array->elements = stored_elements(*state_->opened.source, state_->parts.input, place);
       array->first = place.first;
-      if (place.listed && state_->opened.options.verify == Verify::full) {
-        array->checksum = state_->checksum_at(place.item.data_offset);
-        array->offset = place.item.data_offset;
-        array->stored_count = place.item.header.shape.count();
+      if (place.listed && state_->opened.verify() == Verify::full) {
+        array->elements->check_against(state_->entry_at(place.item), state_->opened.name);
       }
       std::copy_n(place.strides, place.shape.rank(), array->strides);
     }
@@ -327,6 +249,33 @@ void File::flush() {
     fail(Errc::read_only, "the file was not opened with MapMode::read_write");
   }
   naming(state_->opened.name, [&] { state_->writable->update(); });
+}
+
+void File::flush(std::string_view path, const Range& rows) {
+  if (state_->writable == nullptr) {
+    fail(Errc::read_only, "the file was not opened with MapMode::read_write");
+  }
+  naming(
+      state_->opened.name,
+      [&] {
+        const ArrayEntry* const entry = state_->listed(path);
+        if (entry == nullptr || !entry->is_raw()) {
+          fail(Errc::not_found, "there is no array in the mapping at this path");
+        }
+        const AnyLazyArray array = find_array(path, nullptr);
+        const std::uint64_t count = array.extents(std::span(&rows, 1))[0];
+        const std::uint64_t extent = entry->shape[0];
+        if (count == 0) {
+          return;
+        }
+        const auto last = rows.first + static_cast<std::uint64_t>(rows.step) * (count - 1);  // modulo 2^64
+        const auto [low, high] = std::minmax(rows.first, last);
+        // the elements of a row lie all over a column-major array
+        const bool together = entry->order == Order::row_major || entry->shape.rank() < 2;
+        const std::uint64_t row = entry->length / extent;
+        state_->writable->update(entry->offset, together ? low * row : 0, together ? (high + 1) * row : entry->length);
+      },
+      path);
 }
 
 File open(const Path& path, const LoadOptions& options) {

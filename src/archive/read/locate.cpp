@@ -9,6 +9,19 @@
 namespace stele {
 namespace {
 
+void append(std::string& path, const PathStep& step) {
+  switch (step.kind) {
+    case PathStep::Kind::name:
+      return append_step(path, step.name);
+    case PathStep::Kind::place:
+      return append_place(path, step.index);
+    case PathStep::Kind::deferred:
+      path = deferred_path(step.index);
+  }
+}
+
+}  // namespace
+
 std::optional<std::uint64_t> index_of(const std::string& name) {
   std::uint64_t index = 0;
   const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), index);
@@ -16,7 +29,6 @@ std::optional<std::uint64_t> index_of(const std::string& name) {
   return whole && (name.size() == 1 || name[0] != '0') ? std::optional(index) : std::nullopt;
 }
 
-/// Reads the key of a map entry; returns whether the step names it. `key` is a buffer for its text.
 bool key_is(Decoder& decoder, const PathStep& step, std::uint64_t index, std::string& key) {
   if (step.kind != PathStep::Kind::name) {
     decoder.skip();
@@ -37,19 +49,6 @@ bool key_is(Decoder& decoder, const PathStep& step, std::uint64_t index, std::st
       return false;
   }
 }
-
-void append(std::string& path, const PathStep& step) {
-  switch (step.kind) {
-    case PathStep::Kind::name:
-      return append_step(path, step.name);
-    case PathStep::Kind::place:
-      return append_place(path, step.index);
-    case PathStep::Kind::deferred:
-      path = deferred_path(step.index);
-  }
-}
-
-}  // namespace
 
 Parts::Part Parts::at(std::uint64_t offset, std::string_view path) const {
   DecoderContext context = options_.context;

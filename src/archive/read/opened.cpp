@@ -149,6 +149,7 @@ DecoderContext Opened::context(const Tail* tail) const {
   DecoderContext context = bare_context(options, name);
   context.verify = verify();
   context.mapping = mapping;
+  context.handed_out = handed_out;
   if (tail != nullptr) {
     context.directory = &tail->directory;
     context.trailer = &tail->trailer;

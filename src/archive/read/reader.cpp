@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "archive/read/opened.hpp"
+#include "archive/read/rows.hpp"
+#include "archive/read/writable.hpp"
 #include "base/naming.hpp"
 #include "base/process.hpp"
 #include "codec/decompress.hpp"
@@ -135,7 +137,7 @@ struct Reader::State {
       if (position != 0) {
         fail(Errc::not_mappable, "only the first archive of a file can be mapped for writing");
       }
-      from.mapping = updating_mapping(from.mapping, tail ? *tail : find_tail(from, 0));
+      make_writable(from, tail ? *tail : find_tail(from, 0));
     }
     Input::Options how = from.input_options(position);
     if (from.mapping != nullptr && tail && from.verify() != Verify::full) {
@@ -171,6 +173,14 @@ struct Reader::State {
     if (!may_be_label(next)) {
       fail(Errc::damaged, "bytes that are not an archive follow the archive", {{}, position});
     }
+  }
+
+  void end() {
+    Decoder& decoder = current->decoder;
+    decoder.finish();
+    metadata = decoder.directory().metadata;
+    end(decoder.trailer().total_length);
+    current.reset();  // only the caller keeps the objects now
   }
 
   /// Called after an archive of `length` bytes.
@@ -252,13 +262,12 @@ InVisitor& Reader::begin() {
   return state.current->decoder;
 }
 
-void Reader::end() {
-  State& state = *state_;
-  Decoder& decoder = state.current->decoder;
-  decoder.finish();
-  state.metadata = decoder.directory().metadata;
-  state.end(decoder.trailer().total_length);
-  state.current.reset();  // only the caller keeps the objects now
+void Reader::end() { state_->end(); }
+
+std::shared_ptr<RowStream> Reader::rows(std::string_view path, ArrayTarget& wanted) {
+  begin();
+  State* const state = state_.get();  // stays where it is when the Reader is moved
+  return rows_in_order(state->current->decoder, path, wanted, state->options.limits, [state] { state->end(); });
 }
 
 const Metadata& Reader::metadata() const { return state_->metadata; }
