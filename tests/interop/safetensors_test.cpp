@@ -168,7 +168,7 @@ TEST(Safetensors, TypedValuesOfAnotherFormAreRefused) {
   refused("safetensors:F32", bytes);
   refused("safetensors:", bytes);
   refused("safetensors:F4", bytes);
-  refused("safetensors:F4", Value::make_record({"shape", "data"}, {shape, bytes}));  // 7 · 256 … elements
+  refused("safetensors:F4", Value::make_record({"shape", "data"}, {shape, bytes}));  // too many elements
   refused("safetensors:F4", Value::make_record({"shape", "data"}, {Value(8), bytes}));
   refused("safetensors:F4", Value::make_record({"shape", "data"}, {Value(array_of(K::uint64, {33})), bytes}));
   const std::uint64_t eight = 8;
@@ -234,8 +234,10 @@ TEST(Safetensors, WidestFirstThenByNameAndAligned) {
   const std::string expected =
       R"({"__metadata__":{"a":"\"1\"","format":"pt"},)"
       R"("d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},"f":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},)"
-      R"("h":{"dtype":"BF16","shape":[3],"data_offsets":[12,18]},"a":{"dtype":"U8","shape":[1],"data_offsets":[18,19]},)"
-      R"("z":{"dtype":"U8","shape":[3],"data_offsets":[19,22]},"b":{"dtype":"BOOL","shape":[3],"data_offsets":[22,25]}})";
+      R"("h":{"dtype":"BF16","shape":[3],"data_offsets":[12,18]},)"
+      R"("a":{"dtype":"U8","shape":[1],"data_offsets":[18,19]},)"
+      R"("z":{"dtype":"U8","shape":[3],"data_offsets":[19,22]},)"
+      R"("b":{"dtype":"BOOL","shape":[3],"data_offsets":[22,25]}})";
   EXPECT_EQ(header.substr(0, header.find_last_not_of(' ') + 1), expected);
   const Tensors again = read(file);
   EXPECT_EQ(again.metadata, (Metadata{{"format", "pt"}, {"a", "\"1\""}}));
@@ -268,7 +270,7 @@ TEST(Safetensors, WhatTheFormatLacksIsRefused) {
   };
   const auto within = [&](const Value& value) { return map_of({{"good", array}, {"in", map_of({{"x", value}})}}); };
   const Value::Anchor anchor = Value::make_anchor(1);
-  refused(within(Value(1)), "in/x: a safetensors file cannot hold a integer");
+  refused(within(Value(1)), "in/x: a safetensors file cannot hold a value of the kind integer");
   refused(within(Value(1.5)), "in/x: ");
   refused(within(Value("text")), "in/x: ");
   refused(within(Value(nullptr)), "in/x: ");

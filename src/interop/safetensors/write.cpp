@@ -129,15 +129,17 @@ class Collector {
     }
     const bool is_group = value->is_map() || value->is_record();
     if (at_root && !is_group) {
-      refuse("a single " + std::string(to_string(value->kind())) + ", only maps and records of arrays");
+      refuse("a single value of the kind " + std::string(to_string(value->kind())) +
+             ", only maps and records of arrays");
     }
     if (value->is_array() || (value->is(ValueKind::typed) && value->type_name().starts_with(safetensors_typed))) {
       found_.push_back(value->is_array() ? tensor_of(value->array()) : typed_tensor(*value));
       found_.back().name = place.name;
     } else if (!is_group) {
       refuse(value->is(ValueKind::reference) ? "a reference to a value that is shared"
-             : value->is(ValueKind::typed)   ? "an object of the type " + printable(value->type_name())
-                                             : "a " + std::string(to_string(value->kind())) + " that is no array");
+             : value->is(ValueKind::typed)
+                 ? "an object of the type " + printable(value->type_name())
+                 : "a value of the kind " + std::string(to_string(value->kind())) + ", only arrays");
     } else if (!at_root && value->empty()) {
       refuse("a " + std::string(to_string(value->kind())) + " without entries");
     } else if (value->is_map()) {
