@@ -1,14 +1,18 @@
-// Files of other formats. The first byte of the input chooses the format: a .npy file, or JSON in either form. What is
-// read is written again, and must be the same when read back.
+// Files of other formats. The first byte of the input chooses the format: a .npy file, JSON in either form, or a
+// safetensors file, whose header has no length here. What is read is written again, and must be the same when read
+// back.
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "fuzz.hpp"
 #include "interop/input.hpp"
 #include "interop/json.hpp"
 #include "interop/npy.hpp"
+#include "interop/safetensors/safetensors.hpp"
 
 namespace stele {
 namespace {
@@ -40,6 +44,33 @@ void read_json(std::string_view text, JsonForm form) {
   require(written(parse_json(once, JsonForm::extended)) == once);
 }
 
+Tensors read_memory(Bytes file) {
+  const LoadOptions options;
+  return read_safetensors({.source = *memory_source(file), .options = options});
+}
+
+/// By name: the order in the file changes when it is written.
+std::vector<Value::Entry> sorted(const Value& map) {
+  std::vector<Value::Entry> entries(map.entries().begin(), map.entries().end());
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& a, const auto& b) { return a.first.text() < b.first.text(); });
+  return entries;
+}
+
+/// The header ends with the first line feed, or with the input.
+void read_tensors(Bytes input) {
+  const auto header = static_cast<std::size_t>(std::find(input.begin(), input.end(), std::byte{'\n'}) - input.begin());
+  std::vector<std::byte> file(sizeof(std::uint64_t));
+  store_le<std::uint64_t>(file.data(), header);
+  file.insert(file.end(), input.begin(), input.begin() + static_cast<std::ptrdiff_t>(header));
+  file.insert(file.end(), input.begin() + static_cast<std::ptrdiff_t>(std::min(header + 1, input.size())), input.end());
+  const Tensors tensors = read_memory(file);
+  std::vector<std::byte> out;
+  write_safetensors(*memory_sink(out), tensors.value, tensors.metadata);
+  const Tensors again = read_memory(out);
+  require(sorted(again.value) == sorted(tensors.value) && again.metadata == tensors.metadata);
+}
+
 }  // namespace
 }  // namespace stele
 
@@ -56,6 +87,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           return read_json(text, JsonForm::extended);
         case 'p':
           return read_json(text, JsonForm::plain);
+        case 's':
+          return read_tensors(bytes);
         default:
           return;
       }
