@@ -69,24 +69,16 @@ class EncodedElements final : public StoredElements {
 
   void read(std::uint64_t first, std::uint64_t count, std::byte* to) const override {
     const std::uint64_t block_items = encoding_->block_items;
-    const std::uint64_t size = encoding_->item_size;
     const auto work = works_.take();
     for (std::uint64_t at = first * per_element_, end = at + count * per_element_; at < end;) {
-      // as many whole blocks as fit, directly; of others a part
       const std::uint64_t block = at / block_items;
       const std::uint64_t skip = at % block_items;
       const std::uint64_t in_block = std::min(block_items, count_ - block * block_items);
-      const std::uint64_t taken = std::min(in_block - skip, end - at);
-      work->stored.resize(static_cast<std::size_t>(encoding_->stored_size(in_block)));
-      bytes_.read(block * encoding_->block_stored_size(), work->stored);
-      if (taken == in_block) {
-        decode_block(*encoding_, work->stored.data(), in_block, to, work->scratch);
-      } else {
-        work->plain.resize(static_cast<std::size_t>(in_block * size));
-        decode_block(*encoding_, work->stored.data(), in_block, work->plain.data(), work->scratch);
-        std::memcpy(to, work->plain.data() + skip * size, static_cast<std::size_t>(taken * size));
-      }
-      to += taken * size;
+      const std::uint64_t taken =
+          skip == 0 && in_block <= end - at
+              ? read_blocks(block, end - at, to, *work)
+              : read_part(block, in_block, skip, std::min(in_block - skip, end - at), to, *work);
+      to += taken * encoding_->item_size;
       at += taken;
     }
     if (has_booleans(dtype()) && !booleans_are_valid(dtype(), to - count * dtype().item_size(), count)) {
@@ -99,7 +91,12 @@ class EncodedElements final : public StoredElements {
     const std::uint64_t end = std::max(block + 1, (bytes_.next_cut(block * stored) + stored - 1) / stored);
     return std::max(first + 1, end * encoding_->block_items / per_element_);
   }
-  std::uint64_t worth_reading() const noexcept override { return encoding_->block_items / per_element_; }
+  std::uint64_t worth_reading() const noexcept override {
+    constexpr std::uint64_t part = 65536;  // of a block that is decoded in parts
+    const std::uint64_t items = encoding_->block_items;
+    const bool parts = bytes_.compressed() && !encoding_->delta;
+    return (parts ? std::min(items, part / encoding_->item_size) : items) / per_element_;
+  }
 
  private:
   struct Work {
@@ -107,6 +104,49 @@ class EncodedElements final : public StoredElements {
     std::vector<std::byte> plain;
     EncodingScratch scratch;
   };
+
+  /// Decodes whole blocks from `block` on, which lie in the next `count` components, and returns how many these are.
+  /// They are read at once, so that compressed blocks are decompressed as a whole.
+  std::uint64_t read_blocks(std::uint64_t block, std::uint64_t count, std::byte* to, Work& work) const {
+    const std::uint64_t items = encoding_->block_items;
+    const std::uint64_t stored_size = encoding_->block_stored_size();
+    const std::uint64_t left = count_ - block * items;
+    std::uint64_t taken = left <= count ? left : count - count % items;
+    taken = std::min(taken, std::max<std::uint64_t>(most_piece_bytes / stored_size, 1) * items);
+    work.stored.resize(static_cast<std::size_t>(encoding_->stored_size(taken)));
+    bytes_.read(block * stored_size, work.stored);
+    for (std::uint64_t done = 0; done < taken; done += items) {
+      decode_block(*encoding_, work.stored.data() + done / items * stored_size, std::min(items, taken - done),
+                   to + done * encoding_->item_size, work.scratch);
+    }
+    return taken;
+  }
+
+  /// Decodes `count` components of a block of `in_block` from its component `skip` on. Returns `count`.
+  std::uint64_t read_part(std::uint64_t block, std::uint64_t in_block, std::uint64_t skip, std::uint64_t count,
+                          std::byte* to, Work& work) const {
+    const std::uint64_t size = encoding_->item_size;
+    // Compressed blocks are kept for many short reads; elsewhere each may be a request to a server.
+    const std::uint64_t most_stretches = bytes_.compressed() ? 64 : 1;
+    StoredPart part = stored_part(*encoding_, in_block, skip, count);
+    if (part.stretches > most_stretches) {
+      part = stored_part(*encoding_, in_block, 0, in_block);
+    }
+    work.stored.resize(static_cast<std::size_t>(part.stretches * part.size));
+    for (std::uint64_t i = 0; i < part.stretches; ++i) {
+      bytes_.read(block * encoding_->block_stored_size() + part.offset + i * part.distance,
+                  MutableBytes(work.stored).subspan(i * part.size, part.size));
+    }
+    if (part.count == count) {
+      decode_block(*encoding_, work.stored.data(), count, to, work.scratch);
+      return count;
+    }
+    work.plain.resize(static_cast<std::size_t>(part.count * size));
+    decode_block(*encoding_, work.stored.data(), part.count, work.plain.data(), work.scratch);
+    std::memcpy(to, work.plain.data() + (skip - part.first) * size, static_cast<std::size_t>(count * size));
+    return count;
+  }
+
   const StoredBytes bytes_;
   const std::shared_ptr<const Encoding> encoding_;
   const std::uint64_t per_element_;  // components
