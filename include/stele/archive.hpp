@@ -197,12 +197,14 @@ class Reader {
   /// ended; where that ends early, only a Source with random access can be read on. Throws, as the loop does:
   /// Error(not_found), Error(invalid_argument) for a count of 0, and what load() throws.
   template <class T, std::size_t Rank>
-  Batches<T, Rank> batches(std::string_view path, std::uint64_t count) {
+  Batches<T, Rank> batches(std::string_view path, std::uint64_t count) & {
     static_assert(Rank >= 1, "stele: an array of rank 0 has no rows");
     Array<T, Rank> none;
     walk::BufferTarget<T, Rank> wanted(none);
     return batches_of<T, Rank>(rows(path, wanted), count);
   }
+  template <class T, std::size_t Rank>
+  Batches<T, Rank> batches(std::string_view path, std::uint64_t count) && = delete;
   /// The metadata of the last archive read.
   const Metadata& metadata() const;
 

@@ -39,8 +39,9 @@ struct Range {
 /// call its members at once.
 ///
 /// What is read is checked as LoadOptions::verify says: by default always, in a mapping only with Verify::full. Large
-/// arrays have a checksum for each MiB of their elements. A piece of which only a part is wanted is read whole when it
-/// is met first, so that a few bytes may cost 1 MiB; Verify::directory leaves that out. Damage names its rows.
+/// arrays have a checksum for each MiB of their elements. A piece of which only a part is wanted is read whole when it is
+/// met first, so that a few bytes may cost 1 MiB; Verify::directory leaves that out. In a compressed file, whose blocks
+/// have the checksums of its format, such pieces are read whole with Verify::full only. Damage names its rows.
 class AnyLazyArray {
  public:
   const DType& dtype() const noexcept;

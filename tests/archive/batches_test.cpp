@@ -101,12 +101,15 @@ TEST(BatchesInOrder, OfEveryKindOfArray) {
   EXPECT_EQ(found[164], value.inner.matrices[2](32, 4));
   // the whole archive is one array
   const Data one = to_bytes(matrix(5, 2));
-  EXPECT_EQ(joined(Reader(one).batches<float, 2>("", 5), 5).size(), 10U);
+  Reader root(one);
+  EXPECT_EQ(joined(root.batches<float, 2>("", 5), 5).size(), 10U);
   const Data none = to_bytes(Array<float, 2>({0, 5}));
-  EXPECT_TRUE(joined(Reader(none).batches<float, 2>("", 5), 5).empty());
+  Reader without(none);
+  EXPECT_TRUE(joined(without.batches<float, 2>("", 5), 5).empty());
   const Data empty_rows = to_bytes(Array<float, 2>({7, 0}));
   std::uint64_t rows = 0;
-  for (const Array<float, 2>& batch : Reader(empty_rows).batches<float, 2>("", 5)) {
+  Reader without_columns(empty_rows);
+  for (const Array<float, 2>& batch : without_columns.batches<float, 2>("", 5)) {
     rows += batch.shape()[0];
   }
   EXPECT_EQ(rows, 7U);

@@ -136,7 +136,9 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       array->elements = stored_elements(*state_->opened.source, state_->parts.input, place);
       array->first = place.first;
       if (place.listed && state_->opened.verify() == Verify::full) {
-        array->elements->check_against(state_->entry_at(place.item), state_->opened.name);
+        // What is compressed has the checksums of its format already.
+        const bool extend = !state_->opened.compressed || state_->opened.options.verify == Verify::full;
+        array->elements->check_against(state_->entry_at(place.item), state_->opened.name, extend);
       }
       std::copy_n(place.strides, place.shape.rank(), array->strides);
     }

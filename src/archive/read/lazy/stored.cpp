@@ -39,7 +39,11 @@ class EncodedElements final : public StoredElements {
   EncodedElements(StoredBytes bytes, const Decoder::ArrayItem& item)
       : StoredElements(item.header.dtype), bytes_(std::move(bytes)), encoding_(item.encoding), total_(item.bytes) {}
 
-  std::uint64_t worth_reading() const noexcept override { return encoding_->block_size() / dtype().item_size(); }
+  std::uint64_t worth_reading() const noexcept override {
+    constexpr std::uint64_t part = 65536;  // of a block that is decoded in parts
+    const bool parts = bytes_.compressed() && !encoding_->delta;
+    return (parts ? std::min(encoding_->block_size(), part) : encoding_->block_size()) / dtype().item_size();
+  }
 
  private:
   struct Work {
@@ -48,7 +52,6 @@ class EncodedElements final : public StoredElements {
     EncodingScratch scratch;
   };
 
-  /// Whole blocks are decoded directly into `to`, others into a block of their own.
   void read_bytes(std::uint64_t at, MutableBytes to) const override {
     const std::uint64_t size = encoding_->block_size();
     const auto work = works_.take();
@@ -56,21 +59,57 @@ class EncodedElements final : public StoredElements {
       const std::uint64_t block = at / size;
       const std::uint64_t skip = at % size;
       const std::uint64_t in_block = std::min(size, total_ - block * size);
-      const std::uint64_t items = in_block / encoding_->item_size;
-      const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(in_block - skip, to.size()));
-      work->stored.resize(static_cast<std::size_t>(encoding_->stored_size(items)));
-      bytes_.read(block * encoding_->block_stored_size(), work->stored);
-      if (taken == in_block) {
-        decode_block(*encoding_, work->stored.data(), items, to.data(), work->scratch);
-      } else {
-        work->plain.resize(static_cast<std::size_t>(in_block));
-        decode_block(*encoding_, work->stored.data(), items, work->plain.data(), work->scratch);
-        std::memcpy(to.data(), work->plain.data() + skip, taken);
-      }
+      const std::size_t taken = skip == 0 && in_block <= to.size() ? read_blocks(block, to, *work)
+                                                                   : read_part(block, in_block, skip, to, *work);
       to = to.subspan(taken);
       at += taken;
     }
   }
+
+  /// Decodes the whole blocks from `block` on that fit into `to`, and returns their bytes. They are read at once, so
+  /// that compressed blocks are decompressed as a whole.
+  std::size_t read_blocks(std::uint64_t block, MutableBytes to, Work& work) const {
+    const std::uint64_t size = encoding_->block_size();
+    const std::uint64_t stored_size = encoding_->block_stored_size();
+    const std::uint64_t left = total_ - block * size;
+    std::uint64_t taken = left <= to.size() ? left : to.size() - to.size() % size;
+    taken = std::min(taken, std::max<std::uint64_t>(most_piece_bytes / stored_size, 1) * size);
+    work.stored.resize(static_cast<std::size_t>(encoding_->stored_size(taken / encoding_->item_size)));
+    bytes_.read(block * stored_size, work.stored);
+    for (std::uint64_t done = 0; done < taken; done += size) {
+      decode_block(*encoding_, work.stored.data() + done / size * stored_size,
+                   std::min(size, taken - done) / encoding_->item_size, to.data() + done, work.scratch);
+    }
+    return static_cast<std::size_t>(taken);
+  }
+
+  /// Decodes what `to` wants from byte `skip` on of a block of `in_block` bytes, and returns its bytes.
+  std::size_t read_part(std::uint64_t block, std::uint64_t in_block, std::uint64_t skip, MutableBytes to,
+                        Work& work) const {
+    const std::uint64_t size = encoding_->item_size;
+    const std::uint64_t items = in_block / size;
+    const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(in_block - skip, to.size()));
+    // Compressed blocks are kept for many short reads; elsewhere each may be a request to a server.
+    const std::uint64_t most_stretches = bytes_.compressed() ? 64 : 1;
+    StoredPart part = stored_part(*encoding_, items, skip / size, (skip + taken + size - 1) / size - skip / size);
+    if (part.stretches > most_stretches) {
+      part = stored_part(*encoding_, items, 0, items);
+    }
+    work.stored.resize(static_cast<std::size_t>(part.stretches * part.size));
+    for (std::uint64_t i = 0; i < part.stretches; ++i) {
+      bytes_.read(block * encoding_->block_stored_size() + part.offset + i * part.distance,
+                  MutableBytes(work.stored).subspan(i * part.size, part.size));
+    }
+    if (part.first * size == skip && part.count * size == taken) {
+      decode_block(*encoding_, work.stored.data(), part.count, to.data(), work.scratch);
+      return taken;
+    }
+    work.plain.resize(static_cast<std::size_t>(part.count * size));
+    decode_block(*encoding_, work.stored.data(), part.count, work.plain.data(), work.scratch);
+    std::memcpy(to.data(), work.plain.data() + (skip - part.first * size), taken);
+    return taken;
+  }
+
   std::uint64_t next_byte_cut(std::uint64_t at) const override {
     const std::uint64_t block = at / encoding_->block_size();
     const std::uint64_t stored = encoding_->block_stored_size();
@@ -171,9 +210,10 @@ std::uint64_t StoredBytes::next_cut(std::uint64_t at) const {
 
 // --- PieceCheck ------------------------------------------------------------------------------------------------------
 
-PieceCheck::PieceCheck(const ArrayEntry& entry, std::string file)
+PieceCheck::PieceCheck(const ArrayEntry& entry, std::string file, bool extend)
     : entry_(entry),
       file_(std::move(file)),
+      extend_(extend),
       total_(entry.element_bytes()),
       piece_bytes_(entry.piece_checksums.empty() ? std::max<std::uint64_t>(total_, 1) : frozen::checked_piece_bytes),
       checked_(new std::atomic<bool>[std::max<std::size_t>(entry.piece_checksums.size(), 1)] {}) {}
@@ -226,6 +266,8 @@ void PieceCheck::read(std::uint64_t at, MutableBytes into, const Read& read) con
     } else if (count == end - begin) {
       read(at, into.first(count));
       compare(first, xxh3_64(into.first(count)));
+    } else if (!extend_) {
+      read(at, into.first(count));
     } else if (end - begin <= stele::piece_bytes) {
       const auto piece = pieces_.take();
       piece->resize(static_cast<std::size_t>(end - begin));
@@ -265,7 +307,7 @@ void StoredElements::read(std::uint64_t first, std::uint64_t count, std::byte* t
 std::uint64_t StoredElements::next_cut(std::uint64_t first) const {
   const std::uint64_t size = dtype_.item_size();
   std::uint64_t cut = next_byte_cut(first * size);
-  if (check_ != nullptr && check_->end_of_piece(cut) != cut) {
+  if (check_ != nullptr && check_->extends() && check_->end_of_piece(cut) != cut) {
     // The pieces are read whole: longer parts have fewer blocks in common.
     cut = check_->end_of_piece((first * size / most_piece_bytes + 1) * most_piece_bytes);
   }

@@ -48,9 +48,11 @@ class PieceCheck {
  public:
   using Read = std::function<void(std::uint64_t at, MutableBytes into)>;
 
-  /// `entry` must outlive this object.
-  PieceCheck(const ArrayEntry& entry, std::string file);
+  /// `entry` must outlive this object. `extend`: pieces of which only a part is wanted are read whole; otherwise they
+  /// are not checked.
+  PieceCheck(const ArrayEntry& entry, std::string file, bool extend);
 
+  bool extends() const noexcept { return extend_; }
   /// Fills `into` with the bytes of the elements from `at` on, by `read`, and with it reads what else the pieces have.
   /// Throws: Error(damaged), what `read` throws.
   void read(std::uint64_t at, MutableBytes into, const Read& read) const;
@@ -64,6 +66,7 @@ class PieceCheck {
 
   const ArrayEntry& entry_;
   const std::string file_;
+  const bool extend_;
   const std::uint64_t total_;
   const std::uint64_t piece_bytes_;  // more than a piece has only where the file has no checksums of pieces
   const std::unique_ptr<std::atomic<bool>[]> checked_;
@@ -88,9 +91,9 @@ class StoredElements {
   virtual std::uint64_t worth_reading() const noexcept = 0;
   /// The elements, if they lie in memory as they are and need no check; else null.
   const std::byte* memory() const noexcept { return check_ == nullptr ? elements_in_place() : nullptr; }
-  /// Compares what read() reads with the checksums of `entry`, which must outlive this object.
-  void check_against(const ArrayEntry& entry, std::string file) {
-    check_ = std::make_unique<PieceCheck>(entry, std::move(file));
+  /// Compares what read() reads with the checksums of `entry`; arguments as PieceCheck has them.
+  void check_against(const ArrayEntry& entry, std::string file, bool extend) {
+    check_ = std::make_unique<PieceCheck>(entry, std::move(file), extend);
   }
 
  protected:
