@@ -38,7 +38,8 @@ TEST(Npy, HeadersOfManyForms) {
   EXPECT_EQ(header.array.dtype.fields()[1].name, "b");
   EXPECT_EQ(header.array.dtype.item_size(), 21U);
   EXPECT_EQ(header.swaps.at(0).offset, 8U);
-  for (const char* lost : {"[(('title', 'b'), '<u2')]", "[('b', '<u2', (2, 3))]", "[('b', '<u2', (0,))]"}) {  // a DType has no place for them
+  for (const char* lost : {"[(('title', 'b'), '<u2')]", "[('b', '<u2', (2, 3))]",
+                           "[('b', '<u2', (0,))]"}) {  // a DType has no place for them
     const std::string text = "{'descr': " + std::string(lost) + ", 'fortran_order': False, 'shape': ()}";
     EXPECT_ERROR(parse(text), Errc::unsupported, "a field ");
   }
