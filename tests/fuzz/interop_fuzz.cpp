@@ -1,5 +1,5 @@
-// Files of other formats. The first byte of the input chooses the format: a .npy file, JSON in either form, or a
-// safetensors file, whose header has no length here. What is read is written again, and must be the same when read
+// Files of other formats. The first byte of the input chooses the format: a .npy file, a .npz file, JSON in either form,
+// or a safetensors file, whose header has no length here. What is read is written again, and must be the same when read
 // back.
 
 #include <algorithm>
@@ -9,9 +9,9 @@
 
 #include "base/bytes.hpp"
 #include "fuzz.hpp"
-#include "interop/input.hpp"
 #include "interop/json.hpp"
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
+#include "interop/npy/npz.hpp"
 #include "interop/safetensors/safetensors.hpp"
 
 namespace stele {
@@ -22,11 +22,21 @@ using fuzz::succeeds;
 
 void read_array(Bytes file) {
   const AnyArray array = read_npy(*memory_source(file));
-  if (const std::unique_ptr<Source> again = npy_source(array)) {
-    std::vector<std::byte> bytes(static_cast<std::size_t>(again->size().value()));
-    read_exactly(*again, bytes);
-    require(read_npy(*memory_source(bytes)) == array);
+  if (npy_file(array)) {
+    std::vector<std::byte> again;
+    write_npy(*memory_sink(again), array);
+    require(read_npy(*memory_source(again)) == array);
   }
+}
+
+void read_arrays(Bytes file) {
+  const LoadOptions options;
+  const std::unique_ptr<Source> source = memory_source(file);
+  const Value arrays = read_npz({.source = *source, .options = options});
+  std::vector<std::byte> again;
+  write_npz(*memory_sink(again), arrays);
+  const std::unique_ptr<Source> written = memory_source(again);
+  require(read_npz({.source = *written, .options = options}) == arrays);
 }
 
 std::string written(const Value& value) {
@@ -83,6 +93,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       switch (data[0]) {
         case 'n':
           return read_array(bytes);
+        case 'z':
+          return read_arrays(bytes);
         case 'e':
           return read_json(text, JsonForm::extended);
         case 'p':

@@ -36,7 +36,16 @@ void check_fields(const DType& stored, const DType& wanted, InVisitor& in) {
 }
 
 std::uint64_t alignment_to_map(const DType& dtype) noexcept {
-  return dtype.is_record() ? 8 : std::min<std::uint64_t>(8, dtype.item_size());
+  switch (dtype.kind()) {
+    case DType::Kind::record:
+      return 8;
+    case DType::Kind::bytes:
+      return 1;
+    case DType::Kind::utf32:
+      return 4;
+    default:
+      return std::min<std::uint64_t>(8, dtype.item_size());
+  }
 }
 
 }  // namespace stele
