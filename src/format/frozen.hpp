@@ -18,6 +18,11 @@ inline constexpr std::uint64_t tag_typed_last = 87;
 inline constexpr std::uint64_t tag_row_major = 40;       // RFC 8746
 inline constexpr std::uint64_t tag_column_major = 1040;  // RFC 8746
 inline constexpr std::uint64_t tag_generic_object = 27;
+
+/// The names of types of Python's objects begin so. Of a generic object, the values of these fields hold its members.
+inline constexpr std::string_view object_prefix = "py:";
+inline constexpr std::string_view object_members[] = {"state", "entries"};
+
 inline constexpr std::uint64_t tag_shareable = 28;
 inline constexpr std::uint64_t tag_shared_reference = 29;
 inline constexpr std::uint64_t tag_record_definition = 105;

@@ -1,27 +1,13 @@
 #pragma once
-// What the readers of other programs' formats are given.
+// Arrays of other programs' files.
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
-#include "stele/io.hpp"
-#include "stele/options.hpp"
+#include "archive/formats.hpp"
 #include "stele/value.hpp"
 
 namespace stele {
-
-/// A file of another program.
-struct Neighbour {
-  /// The plain bytes, from the start of the file or at `consumed`. Compressed files are decompressed.
-  Source& source;
-  /// The whole file, where it is not compressed and its arrays may stay in the mapping; else null.
-  std::shared_ptr<Mapping> mapping = nullptr;
-  /// Empty where the bytes come from no file. Companion files lie in the same folder.
-  std::string path = {};
-  /// Those that count: limits, threads.
-  const LoadOptions& options;
-};
 
 /// To be called before an array of so many bytes is copied. Does nothing where there is no mapping.
 /// Throws: Error(not_mappable) where the options refuse that: in MapMode::read_write, and with map_all from 4 KiB on.

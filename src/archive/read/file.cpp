@@ -3,12 +3,14 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "archive/read/foreign.hpp"
 #include "archive/read/lazy/lazy_array.hpp"
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
 #include "archive/read/writable.hpp"
 #include "archive/value/any_array.hpp"
+#include "archive/value/nodes.hpp"
 #include "base/naming.hpp"
 #include "base/threads.hpp"
 #include "format/path.hpp"
@@ -24,15 +26,42 @@ struct File::State {
   mutable std::unordered_map<std::string_view, const ArrayEntry*> arrays;
   std::unique_ptr<SegmentCheck> segments;
   Parts::Options parts;
+  std::optional<Foreign> foreign;  // instead of the archive
 
-  explicit State(Opened from) : opened(std::move(from)) {
-    naming(opened.name, [&] { read_ends(); });
+  /// `path` is empty for what is no file.
+  State(Opened from, const std::string& path) : opened(std::move(from)) {
+    naming(opened.name, [&] {
+      if (!opened.source->random_access()) {
+        hold_plain(opened);
+      }
+      foreign = read_foreign(opened, path, mapped_file(path));
+      if (!foreign) {
+        read_ends();
+      }
+    });
+  }
+
+  /// Of another program's file, so that only those arrays are read that are asked for. Null where there is none.
+  std::shared_ptr<Mapping> mapped_file(const std::string& path) const {
+    if (opened.mapping != nullptr || opened.options.formats == nullptr || path.empty() || opened.compressed) {
+      return opened.mapping;
+    }
+    try {
+      return Mapping::open(path, MapMode::read_only, opened.options.offset);
+    } catch (const Error&) {  // it is read instead
+      return nullptr;
+    }
+  }
+
+  const Value& foreign_at(std::string_view path) const {
+    const Value* const value = find_in(foreign->value, path);
+    if (value == nullptr) {
+      fail(Errc::not_found, "there is no value at this path", {path, {}});
+    }
+    return *value;
   }
 
   void read_ends() {
-    if (!opened.source->random_access()) {
-      hold_plain(opened);
-    }
     tail = find_tail(opened, 0);
     if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write) {
       writable = make_writable(opened, tail);
@@ -107,10 +136,65 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     Parts::Part part_;
   };
-  return naming(state_->opened.name, [&] { return std::make_unique<Found>(state_->part_at(path)); }, path);
+  class FoundForeign final : public Part {
+   public:
+    FoundForeign(const Value& value, const LoadOptions& options)
+        : values_(value_reader(value, options, options.map != MapMode::none)) {}  // each load has arrays of its own
+    InVisitor& visitor() override { return *values_; }
+    void finish() override {}
+
+   private:
+    std::unique_ptr<InVisitor> values_;
+  };
+  return naming(
+      state_->opened.name,
+      [&]() -> std::unique_ptr<Part> {
+        if (state_->foreign) {
+          return std::make_unique<FoundForeign>(state_->foreign_at(path), state_->opened.options);
+        }
+        return std::make_unique<Found>(state_->part_at(path));
+      },
+      path);
 }
 
 AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const {
+  const auto in_memory = [](AnyLazyArray::State& array, const ArrayView& view, std::shared_ptr<Buffer> buffer,
+                            const char* encoding) {
+    const auto size = static_cast<std::int64_t>(view.dtype.item_size());
+    array.dtype = view.dtype;
+    array.shape = view.shape;
+    array.order = stored_order(view);
+    array.encoding = encoding;
+    array.first = static_cast<std::uint64_t>((view.data - buffer->data()) / size);
+    array.elements = elements_in_memory(view.dtype, std::move(buffer));
+    std::transform(view.strides, view.strides + view.shape.rank(), array.strides,
+                   [&](std::int64_t stride) { return stride / size; });
+  };
+  const auto complete = [&](std::shared_ptr<AnyLazyArray::State> array) {
+    array->file = state_;
+    array->file_name = state_->opened.name;
+    array->path = path;
+    array->limits = state_->opened.options.limits;
+    array->threads = thread_count(state_->opened.options.threads);
+    return AnyLazyArray(std::move(array));
+  };
+  if (state_->foreign) {
+    return naming(
+        state_->opened.name,
+        [&] {
+          const std::unique_ptr<InVisitor> values = value_reader(state_->foreign_at(path), state_->opened.options);
+          AnyTarget target;
+          values->array(target);
+          const ArrayView& view = target.view();
+          if (wanted != nullptr) {
+            check_array({view.dtype, view.shape, stored_order(view)}, *wanted, *values);
+          }
+          auto array = std::make_shared<AnyLazyArray::State>();
+          in_memory(*array, view, target.buffer(), "raw");
+          return complete(std::move(array));
+        },
+        path);
+  }
   const auto find = [&](Decoder& decoder) {
     Decoder::ArrayPlace place = decoder.place_array();
     auto array = std::make_shared<AnyLazyArray::State>();
@@ -118,16 +202,7 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       const Parts::Part again = state_->part_at(path);
       AnyTarget target;
       again->decoder.array(target);
-      const ArrayView& view = target.view();
-      const auto size = static_cast<std::int64_t>(view.dtype.item_size());
-      array->dtype = view.dtype;
-      array->shape = view.shape;
-      array->order = stored_order(view);
-      array->encoding = place.view ? "view" : "pieces";
-      array->elements = elements_in_memory(view.dtype, target.buffer());
-      array->first = static_cast<std::uint64_t>((view.data - target.buffer()->data()) / size);
-      std::transform(view.strides, view.strides + view.shape.rank(), array->strides,
-                     [&](std::int64_t stride) { return stride / size; });
+      in_memory(*array, target.view(), target.buffer(), place.view ? "view" : "pieces");
     } else {
       array->dtype = place.item.header.dtype;
       array->shape = place.shape;
@@ -145,12 +220,7 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
     if (wanted != nullptr) {
       decoder.check_type({array->dtype, array->shape, array->order}, *wanted);
     }
-    array->file = state_;
-    array->file_name = state_->opened.name;
-    array->path = path;
-    array->limits = state_->opened.options.limits;
-    array->threads = thread_count(state_->opened.options.threads);
-    return AnyLazyArray(std::move(array));
+    return complete(std::move(array));
   };
   return naming(
       state_->opened.name,
@@ -166,6 +236,9 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
 
 bool File::contains(std::string_view path) const {
   return naming(state_->opened.name, [&] {
+    if (state_->foreign) {
+      return find_in(state_->foreign->value, path) != nullptr;
+    }
     return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
   });
 }
@@ -174,6 +247,9 @@ std::vector<Entry> File::list(const ListOptions& options) const {
   return naming(
       state_->opened.name,
       [&] {
+        if (state_->foreign) {
+          return list_value(state_->foreign->value, options);
+        }
         Parts::Options listing = state_->parts;
         listing.context.map_all = false;
         const Parts parts(*state_->opened.source, listing);
@@ -220,6 +296,16 @@ Info File::info() const {
   const Directory& directory = state_->tail.directory;
   Info info;
   info.codec = opened.codec;
+  if (state_->foreign) {
+    const ArrayTotals totals = arrays_of(state_->foreign->value);
+    info.plain_bytes = *opened.source->size();
+    info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
+    info.arrays = totals.count;
+    info.array_bytes = totals.bytes;
+    info.writer = state_->foreign->format;
+    info.metadata = state_->foreign->metadata;
+    return info;
+  }
   info.plain_bytes = state_->tail.trailer.total_length;
   info.bytes_behind = *opened.source->size() - info.plain_bytes;
   info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
@@ -236,6 +322,9 @@ Info File::info() const {
 }
 
 void File::verify() const {
+  if (state_->foreign) {
+    return;  // what the format has was checked when it was read
+  }
   Input::Options options = state_->opened.input_options(0);
   options.hash = true;
   options.hash_payloads = true;
@@ -281,14 +370,14 @@ void File::flush(std::string_view path, const Range& rows) {
 }
 
 File open(const Path& path, const LoadOptions& options) {
-  return File(std::make_shared<File::State>(open_path(path, options, Loading::parts)));
+  return File(std::make_shared<File::State>(open_path(path, options, Loading::parts), path.text()));
 }
 
 File open(std::unique_ptr<Source> source, const LoadOptions& options) {
   if (options.map != MapMode::none) {
     fail(Errc::not_mappable, "a source cannot be mapped; open the file by its path");
   }
-  return File(std::make_shared<File::State>(open_source(std::move(source), options, Loading::parts)));
+  return File(std::make_shared<File::State>(open_source(std::move(source), options, Loading::parts), std::string()));
 }
 
 }  // namespace stele

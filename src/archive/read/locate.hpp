@@ -38,6 +38,8 @@ class Parts {
  private:
   struct Step;
   std::optional<std::uint64_t> child(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
+  std::optional<std::uint64_t> child_of(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
+  std::optional<std::uint64_t> member(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
   const StepEntry* steps(std::string_view path) const;
 
   Source& source_;

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "archive/read/foreign.hpp"
 #include "archive/read/opened.hpp"
 #include "archive/read/rows.hpp"
 #include "archive/read/writable.hpp"
@@ -31,6 +32,8 @@ struct Reader::State {
   std::vector<std::byte> waiting;  // bytes already taken from them
   std::optional<Tail> tail;
   std::unique_ptr<Decoding> current;
+  std::optional<Foreign> foreign;  // instead of `current`: a file of another program
+  std::unique_ptr<InVisitor> foreign_values;
   Metadata metadata;
   ProcessMark process;
 
@@ -128,10 +131,16 @@ struct Reader::State {
     } else if (again && opened->in_order != nullptr) {
       fail(Errc::damaged, "compressed data cannot be read on after an error", {{}, position});
     }
+    if (options.formats != nullptr && position == 0 && !opened->source->random_access()) {
+      look(Formats::first_bytes);
+    }
     if (!waiting.empty()) {
       opened->source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(opened->source));
     }
     Opened& from = *opened;
+    if (begin_foreign()) {
+      return;
+    }
     tail = read_tail(from, position);
     if (from.mapping != nullptr && from.mapping->mode() == MapMode::read_write) {
       if (position != 0) {
@@ -175,7 +184,41 @@ struct Reader::State {
     }
   }
 
+  /// Reads the first value whole if it is a file of another program.
+  bool begin_foreign() {
+    if (position != 0) {
+      return false;
+    }
+    foreign = read_foreign(*opened, is_path ? opened->name : std::string(), opened->mapping);
+    if (foreign) {
+      foreign_values = value_reader(foreign->value, options);
+    }
+    return foreign.has_value();
+  }
+  void end_foreign() {
+    metadata = foreign->metadata;
+    foreign_values.reset();
+    foreign.reset();
+    reading = false;
+    Source& source = *opened->source;
+    position = source.random_access() ? *source.size() : 1;  // not at the start any more
+    if (stream == nullptr) {
+      source.finish();
+      return;
+    }
+    ready = false;
+    if (stream->random_access()) {
+      stream_at = *stream->size();
+      stream->seek(stream_at);
+    }
+  }
+  InVisitor& values() noexcept { return foreign ? *foreign_values : current->decoder; }
+
   void end() {
+    if (foreign) {
+      end_foreign();
+      return;
+    }
     Decoder& decoder = current->decoder;
     decoder.finish();
     metadata = decoder.directory().metadata;
@@ -259,7 +302,7 @@ InVisitor& Reader::begin() {
     state.process.require_same_process("the Reader");
     state.begin();
   });
-  return state.current->decoder;
+  return state.values();
 }
 
 void Reader::end() { state_->end(); }
@@ -267,6 +310,10 @@ void Reader::end() { state_->end(); }
 std::shared_ptr<RowStream> Reader::rows(std::string_view path, ArrayTarget& wanted) {
   begin();
   State* const state = state_.get();  // stays where it is when the Reader is moved
+  if (state->foreign) {
+    fail(Errc::unsupported, "batches of a file in another format: open() it and use File::array()",
+         {path, {}, state->name()});
+  }
   return rows_in_order(state->current->decoder, path, wanted, state->options.limits, [state] { state->end(); });
 }
 

@@ -344,17 +344,7 @@ Decoder::ArrayItem Decoder::skip_array() {
 
 // --- Delivery --------------------------------------------------------------------------------------------------------
 
-void Decoder::check_type(const ArrayHeader& stored, ArrayTarget& target) {
-  const bool any = target.dtype().kind() == DType::Kind::none;
-  if ((any || widens(stored.dtype, target.dtype())) && target.accepts(stored)) {
-    if (!any) {
-      check_fields(stored.dtype, target.dtype(), *this);
-    }
-    return;
-  }
-  error(Errc::type_mismatch, "expected " + (any ? std::string() : target.dtype().name()) + target.expected() +
-                                 ", found " + stored.dtype.name() + stored.shape.text());
-}
+void Decoder::check_type(const ArrayHeader& stored, ArrayTarget& target) { check_array(stored, target, *this); }
 
 void Decoder::array(ArrayTarget& target) {
   if (items_ != nullptr) {
