@@ -18,27 +18,11 @@ constexpr std::size_t long_start = 12;   // in versions 2 and 3, where it has fo
 constexpr std::size_t header_alignment = 64;
 constexpr std::uint64_t longest_header = std::uint64_t{1} << 20;
 
-/// As Python writes it.
-std::string quoted(std::string_view text) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string out = "'";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-    } else {
-      out += c == '\'' || c == '\\' ? "\\" : "";
-      out += c;
-    }
-  }
-  return out + "'";
-}
-
 /// As NumPy describes it; empty where it cannot.
 std::string descr(const DType& dtype) {
   if (!dtype.is_record()) {
     const std::string text = dtype.numpy();
-    return text.empty() || std::string_view("<|").find(text[0]) == std::string_view::npos ? "" : quoted(text);
+    return text.empty() || std::string_view("<|").find(text[0]) == std::string_view::npos ? "" : python_quoted(text);
   }
   std::vector<const DType::Field*> fields;
   for (const DType::Field& field : dtype.fields()) {
@@ -58,27 +42,12 @@ std::string descr(const DType& dtype) {
       return "";
     }
     gap_to(field->offset);
-    out += "(" + quoted(field->name) + ", " + inner;
+    out += "(" + python_quoted(field->name) + ", " + inner;
     out += field->count == 1 ? "), " : ", (" + std::to_string(field->count) + ",)), ";
     at = field->offset + std::uint64_t{field->count} * field->type.item_size();
   }
   gap_to(dtype.item_size());
   return out + "]";
-}
-
-/// Brings elements into the byte order of a DType.
-void swap_npy(const NpyHeader& header, std::byte* elements) {
-  const DType& dtype = header.array.dtype;
-  const std::uint64_t count = header.array.shape.count();
-  for (const NpySwap& swap : header.swaps) {
-    if (!dtype.is_record()) {
-      swap_elements(swap.dtype, elements, count);
-      continue;
-    }
-    for (std::uint64_t i = 0; i < count; ++i) {
-      swap_elements(swap.dtype, elements + i * dtype.item_size() + swap.offset, swap.count);
-    }
-  }
 }
 
 /// A header and the elements after it.
@@ -107,6 +76,35 @@ class NpySource final : public Source {
 };
 
 }  // namespace
+
+std::string python_quoted(std::string_view text) {
+  static constexpr std::string_view digits = "0123456789abcdef";
+  std::string out = "'";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    } else {
+      out += c == '\'' || c == '\\' ? "\\" : "";
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+void swap_npy(const NpyHeader& header, std::byte* elements) {
+  const DType& dtype = header.array.dtype;
+  const std::uint64_t count = header.array.shape.count();
+  for (const NpySwap& swap : header.swaps) {
+    if (!dtype.is_record()) {
+      swap_elements(swap.dtype, elements, count);
+      continue;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      swap_elements(swap.dtype, elements + i * dtype.item_size() + swap.offset, swap.count);
+    }
+  }
+}
 
 NpyHeader read_npy_header(Source& file) {
   std::byte start[long_start];  // the magic, the version and the size of the text

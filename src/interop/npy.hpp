@@ -37,6 +37,11 @@ NpyHeader parse_npy_header(std::string_view text, unsigned version);
 /// follow.
 AnyArray read_npy(Source& file);
 
+/// Brings elements into the byte order of the header's dtype.
+void swap_npy(const NpyHeader& header, std::byte* elements);
+/// A text in quotes, as Python writes it.
+std::string python_quoted(std::string_view text);
+
 /// Magic, version and header of a dense array, a multiple of 64 bytes; its elements follow as they lie. Nothing for a
 /// dtype that NumPy lacks.
 std::optional<std::string> npy_header(const ArrayView& view);
