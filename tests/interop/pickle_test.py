@@ -1,18 +1,12 @@
 #!/usr/bin/env python3
 """Pickles of Python, of NumPy's arrays and of joblib become the Values that the header pickle.hpp describes."""
 
-import array
-import bz2
 import collections
 import copyreg
 import datetime
-import decimal
-import fractions
 import functools
-import gzip
 import io
 import json
-import lzma
 import math
 import pathlib
 import pickle
@@ -57,7 +51,8 @@ std::string hex(Bytes bytes) {
 std::string quoted(std::string_view text) { return '"' + hex(std::as_bytes(std::span(text))) + '"'; }
 
 std::string dump(const Value& value) {
-  std::string out = "[\"" + std::string(to_string(value.kind())) + "\"";
+  const std::string_view kind = to_string(value.kind());
+  std::string out = "[\"" + std::string(kind.substr(0, kind.find(' '))) + '"';
   switch (value.kind()) {
     case ValueKind::boolean:
       out += value.boolean() ? ",true" : ",false";
@@ -399,13 +394,12 @@ def check_objects(reader):
         check("list", found(Listed([1, 2])), generic(f"{here}.Listed", new=new, items=sequence([["integer", 1], ["integer", 2]])))
         check("ordered", found(collections.OrderedDict(a=1)),
               generic("collections.OrderedDict", entries=["map", [text("a"), ["integer", 1]]]))
-        check("keywords", found(Made()), generic(f"{here}.Made", new=new, args=sequence([["integer", 1]]),
-                                                 kwargs=["map", [text("b"), ["integer", 2]]]) if protocol >= 4 else
-              generic("copyreg.__newobj_ex__") if False else found(Made()))
         if protocol >= 4:
+            check("keywords", found(Made()), generic(f"{here}.Made", new=new, args=sequence([["integer", 1]]),
+                                                     kwargs=["map", [text("b"), ["integer", 2]]]))
             check("inner", found(Outer.Inner()), generic(f"{here}:Outer.Inner", new=new))
-        check("fraction", found(fractions.Fraction(1, 3)), generic("fractions.Fraction", args=sequence(
-            [["integer", 1], ["integer", 3]] if sys.version_info >= (3, 12) else [text("1/3")])))
+        check("timedelta", found(datetime.timedelta(1, 2, 3)),
+              generic("datetime.timedelta", args=sequence([["integer", i] for i in (1, 2, 3)])))
         check("persistent", reader.value(dump_with_hook([Point(1, 2)], protocol)),
               sequence([typed("py:persistent", text("the point"))]))
     check("persistent 0", reader.value(dump_with_hook([Point(1, 2)], 0)), sequence([typed("py:persistent", text("the point"))]))
@@ -462,9 +456,6 @@ def check_identity(reader):
 def check_plain(reader):
     for name, sample in [*plain_samples(), *array_samples()]:
         for protocol in range(6):
-            data = pickle.dumps(sample, protocol)
-            if name == "globals" and protocol < 4:
-                wanted = expected(sample)
             # What repeats is not shared here: each item by itself.
             parts = sample if type(sample) is list else [sample]
             for index, part in enumerate(parts):
@@ -599,19 +590,15 @@ def check_legacy(reader):
 
 
 def check_references(reader):
-    evil = b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x05posix\x8c\x06system\x93\x94\x8c\x02ls\x85\x94R\x94."
-    evil = evil[:3] + struct.pack("<Q", len(evil) - 11) + evil[11:]
-    evil = b"\x80\x04" + evil[11:]
+    evil = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x94\x8c\x02ls\x85\x94R\x94."
     check("posix.system", reader.value(evil, "types"), [["posix.system".encode().hex(), "dangerous", 1], None])
     check("posix.system", reader.value(evil, "typesof"), [["posix.system".encode().hex(), "dangerous", 1], None])
     check("nothing runs", reader.value(evil), generic("posix.system", args=sequence([text("ls")])))
     check("up to an error", reader.value(b"cos\nsystem\n\xff", "types"), [["os.system".encode().hex(), "dangerous", 1], "malformed"])
     sample = {"a": numpy.arange(5.0), "p": [Point(1, 2), Point(3, 4)], "d": datetime.date(2020, 1, 1)}
-    names = [["module.Point", "code"], ["datetime.date", "data"], ["numpy.dtype", "data"]]
     found = reader.value(pickle.dumps(sample, 2), "types")
     risks = {bytes.fromhex(name).decode(): risk for name, risk, _ in found[:-1]}
-    check("types", risks[f"{__name__}.Point"], "dangerous" if False else "code")
-    check("types", [risks["datetime.date"], risks["numpy.dtype"], len(names)], ["data", "data", 3])
+    check("types", [risks[f"{__name__}.Point"], risks["datetime.date"], risks["numpy.dtype"]], ["code", "data", "data"])
     if joblib is not None:
         joblib.dump({"a": numpy.arange(1000.0), "o": numpy.array([len, Point], dtype=object), "z": eval}, "file.joblib", compress=3)
         found = reader.ask("file.joblib", "types")

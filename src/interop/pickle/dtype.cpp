@@ -63,9 +63,10 @@ struct Fields {
   std::vector<DType::Field> fields = {};
   std::uint64_t offset = 0;  // where the fields so far end
 
+  std::string separator() const { return type.descr == "[" ? "" : ", "; }
   void gap_to(std::uint64_t to) {
     if (to > offset) {
-      type.descr += "('', '|V" + std::to_string(to - offset) + "'), ";
+      type.descr += separator() + "('', '|V" + std::to_string(to - offset) + "')";
     } else if (to < offset) {
       type.is_exact = false;  // they overlap or are not in order
     }
@@ -73,15 +74,16 @@ struct Fields {
   void add(const std::string& name, const NumpyType& field, const Shape& shape, std::uint64_t at) {
     gap_to(at);
     const std::uint64_t count = shape.count();
-    type.descr += "(" + python_quoted(name) + ", " + (field.descr[0] == '[' ? field.descr : python_quoted(field.descr));
+    type.descr += separator() + "(" + python_quoted(name) + ", ";
+    type.descr += field.descr[0] == '[' ? field.descr : python_quoted(field.descr);
     if (shape.rank() > 0) {
-      type.descr += ", (";
-      for (const std::uint64_t extent : shape) {
-        type.descr += std::to_string(extent) + (shape.rank() == 1 ? "," : ", ");
+      type.descr += ", (" + std::to_string(shape[0]);
+      for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
+        type.descr += ", " + std::to_string(shape[axis]);
       }
-      type.descr += ")";
+      type.descr += shape.rank() == 1 ? ",)" : ")";
     }
-    type.descr += "), ";
+    type.descr += ")";
     type.is_exact = type.is_exact && field.is_exact && !name.empty();
     type.has_objects = type.has_objects || field.has_objects;
     type.field_count += field.field_count;

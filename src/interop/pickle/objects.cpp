@@ -64,6 +64,12 @@ void Machine::call(Value callable, Value args) {
   }
   if (input_.listener == nullptr) {
     if (std::optional<Value> plain = plain_call(what, items, marks_)) {
+      if (what == Known::from_buffer) {  // an object that others may refer to
+        Value array = new_object({}, {});
+        node_of<Object>(array).finished = *std::move(plain);
+        node_of<Object>(array).has_finished = true;
+        return push(std::move(array));
+      }
       return push(*std::move(plain));
     }
   }
