@@ -46,8 +46,8 @@ Value read_npy_companion(const std::string& path, const Machine::Input& input) {
   std::string start(fixed, '\0');
   read_exactly(rest, std::as_writable_bytes(std::span(start)));
   const bool is_short = start[6] == 1;
-  if (!start.starts_with("\x93NUMPY")) {
-    fail(Errc::malformed, "no .npy file: it does not begin as one");
+  if (!start.starts_with("\x93NUMPY") || start[6] < 1 || start[6] > 3) {
+    fail(Errc::malformed, "no .npy file of version 1 to 3: it does not begin as one");
   }
   std::string more;
   window.append_to(more, is_short ? 0 : 2);
@@ -69,15 +69,9 @@ Value read_npy_companion(const std::string& path, const Machine::Input& input) {
     return {};
   }
   const NpyHeader header = parse_npy_header(text, static_cast<unsigned char>(start[6]));
-  const std::uint64_t offset = window.position();
-  if (input.file.mapping != nullptr && header.swaps.empty()) {
-    const std::shared_ptr<Mapping> mapping = Mapping::open(path, input.file.mapping->mode());
-    return array_at({rest, mapping, path, input.file.options}, offset, header.array);
-  }
-  window.expect(array_bytes(header.array));
-  AnyArray array = read_elements(rest, header.array);
-  swap_npy(header, array.buffer()->mutable_data());
-  return array;
+  const std::shared_ptr<Mapping> mapping =
+      input.file.mapping != nullptr ? Mapping::open(path, input.file.mapping->mode()) : nullptr;
+  return next_array(window, {rest, mapping, path, input.file.options}, header);
 }
 
 }  // namespace

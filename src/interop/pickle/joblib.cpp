@@ -1,5 +1,6 @@
 #include "interop/pickle/joblib.hpp"
 
+#include "archive/convert.hpp"
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
 #include "interop/pickle/numpy.hpp"
@@ -20,6 +21,27 @@ Known wrapper_kind(const Object& object) noexcept {
 void skip_padding(Window& window) { window.skip(std::to_integer<std::uint64_t>(window.byte())); }
 
 }  // namespace
+
+AnyArray next_array(Window& window, const Neighbour& file, const NpyHeader& header) {
+  const std::uint64_t bytes = array_bytes(header.array);
+  window.expect(bytes);
+  if (file.mapping != nullptr && header.swaps.empty()) {
+    const std::uint64_t offset = window.position();
+    window.skip(bytes);
+    WindowSource source(window);
+    return array_at({source, file.mapping, file.path, file.options}, offset, header.array);
+  }
+  if (file.mapping != nullptr && file.mapping->mode() == MapMode::read_write) {
+    fail(Errc::not_mappable, "the array is big-endian, so changes could not be written to it");
+  }
+  std::shared_ptr<Buffer> buffer = window.buffer(bytes);
+  const ArrayView view(header.array.dtype, buffer->data(), header.array.shape, header.array.order);
+  swap_npy(header, buffer->mutable_data());
+  if (has_booleans(view.dtype) && !booleans_are_valid(view.dtype, view.data, view.shape.count())) {
+    fail(Errc::malformed, "an array of bools with a byte that is neither 0 nor 1");
+  }
+  return {view, std::move(buffer)};
+}
 
 bool is_wrapper(const Object& object) noexcept {
   const Known what = wrapper_kind(object);
@@ -73,19 +95,8 @@ Value read_wrapped(const Object& object, const Machine::Input& input, Marks& mar
     auto node = new_node<Data>();
     node->buffer = input.window.buffer(bytes);
     elements = ValueAccess::make(part::data, std::move(node));
-  } else if (input.file.mapping != nullptr && header.swaps.empty()) {
-    const std::uint64_t offset = input.window.position();
-    input.window.skip(bytes);
-    WindowSource source(input.window);
-    elements = array_at({source, input.file.mapping, input.file.path, input.file.options}, offset, header.array);
   } else {
-    if (input.file.mapping != nullptr && input.file.mapping->mode() == MapMode::read_write) {
-      fail(Errc::not_mappable, "the array is big-endian, so changes could not be written to it");
-    }
-    WindowSource source(input.window);
-    AnyArray array = read_elements(source, header.array);
-    swap_npy(header, array.buffer()->mutable_data());
-    elements = std::move(array);
+    elements = next_array(input.window, input.file, header);
   }
   if (is_whole && type->is_plain) {
     return elements;

@@ -436,6 +436,7 @@ const Value& Machine::get(std::uint64_t index) {
 std::uint64_t Machine::load_length(std::size_t width) { return load_le(window_.take(width), width); }
 
 Value Machine::read_text(std::uint64_t size, bool is_old) {
+  window_.expect(size);
   const auto make = [&](std::string_view text) { return is_old ? old_string_value(text) : text_value(text); };
   if (size <= Window::largest_piece) {
     const auto count = static_cast<std::size_t>(size);
@@ -451,6 +452,7 @@ Value Machine::read_text(std::uint64_t size, bool is_old) {
 }
 
 Value Machine::read_bytes(std::uint64_t size, ValueKind kind) {
+  window_.expect(size);
   if (kind == ValueKind::bytes && size < large_bytes) {
     const auto count = static_cast<std::size_t>(size);
     return new_text(kind, {reinterpret_cast<const char*>(window_.take(count)), count});

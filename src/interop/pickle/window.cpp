@@ -58,7 +58,7 @@ std::optional<std::uint64_t> Window::rest() const {
   return size_ ? std::optional(*size_ - std::min(*size_, here)) : std::nullopt;
 }
 
-void Window::expect(std::uint64_t count) const {
+void Window::expect_beyond(std::uint64_t count) const {
   if (count > most_) {
     fail(Errc::limit_exceeded, "a string or an array of " + std::to_string(count) + " bytes");
   }

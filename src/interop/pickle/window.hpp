@@ -54,7 +54,11 @@ class Window {
   /// The bytes from here to the end of the source, if it knows its size.
   std::optional<std::uint64_t> rest() const;
   /// Fails unless there may be `count` bytes more.
-  void expect(std::uint64_t count) const;
+  void expect(std::uint64_t count) const {
+    if (count > most_ || count > left()) {
+      expect_beyond(count);
+    }
+  }
 
  private:
   std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
@@ -64,6 +68,7 @@ class Window {
     }
   }
   [[noreturn]] static void fail_truncated();
+  void expect_beyond(std::uint64_t count) const;
   /// Reads until `count` bytes lie in the window; whether there are as many.
   bool refill(std::size_t count);
 
