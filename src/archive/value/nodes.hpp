@@ -43,6 +43,8 @@ struct ValueAccess {
   static const N& node(const Value& value) noexcept {
     return static_cast<const N&>(*value.node_);
   }
+  /// The node, null for kinds without one.
+  static const std::shared_ptr<const Node>& shared_node(const Value& value) noexcept { return value.node_; }
   static std::uint32_t height(const Value& value) noexcept { return value.node_ == nullptr ? 0 : value.node_->height; }
   /// Creates the node of a shared value whose content is set later. Until then nobody else may access it.
   static std::shared_ptr<Wrap> unfinished(Value::Anchor anchor);

@@ -11,27 +11,11 @@ namespace {
 
 constexpr std::size_t header_alignment = 64;
 
-/// As Python writes it.
-std::string quoted(std::string_view text) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string out = "'";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-    } else {
-      out += c == '\'' || c == '\\' ? "\\" : "";
-      out += c;
-    }
-  }
-  return out + "'";
-}
-
 /// As NumPy describes it; empty where it cannot.
 std::string descr(const DType& dtype) {
   if (!dtype.is_record()) {
     const std::string text = dtype.numpy();
-    return text.empty() || std::string_view("<|").find(text[0]) == std::string_view::npos ? "" : quoted(text);
+    return text.empty() || std::string_view("<|").find(text[0]) == std::string_view::npos ? "" : python_quoted(text);
   }
   std::vector<const DType::Field*> fields;
   for (const DType::Field& field : dtype.fields()) {
@@ -51,7 +35,7 @@ std::string descr(const DType& dtype) {
       return "";
     }
     gap_to(field->offset);
-    out += "(" + quoted(field->name) + ", " + inner;
+    out += "(" + python_quoted(field->name) + ", " + inner;
     out += field->count == 1 ? "), " : ", (" + std::to_string(field->count) + ",)), ";
     at = field->offset + std::uint64_t{field->count} * field->type.item_size();
   }
@@ -60,6 +44,21 @@ std::string descr(const DType& dtype) {
 }
 
 }  // namespace
+
+std::string python_quoted(std::string_view text) {
+  static constexpr std::string_view digits = "0123456789abcdef";
+  std::string out = "'";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    } else {
+      out += c == '\'' || c == '\\' ? "\\" : "";
+      out += c;
+    }
+  }
+  return out + "'";
+}
 
 std::optional<std::string> npy_header(const ArrayView& view) {
   const std::string type = descr(view.dtype);

@@ -13,21 +13,6 @@ namespace {
 
 constexpr std::uint64_t longest_header = std::uint64_t{1} << 20;
 
-/// Brings elements into the byte order of a DType.
-void swap_npy(const NpyHeader& header, std::byte* elements) {
-  const DType& dtype = header.array.dtype;
-  const std::uint64_t count = header.array.shape.count();
-  for (const NpySwap& swap : header.swaps) {
-    if (!dtype.is_record()) {
-      swap_elements(swap.dtype, elements, count);
-      continue;
-    }
-    for (std::uint64_t i = 0; i < count; ++i) {
-      swap_elements(swap.dtype, elements + i * dtype.item_size() + swap.offset, swap.count);
-    }
-  }
-}
-
 [[noreturn]] void goes_on() { fail(Errc::malformed, "it goes on after the array's elements"); }
 
 /// Nothing more may come. Also reads the end, where a checksum may be compared.
@@ -60,6 +45,20 @@ AnyArray array_in_mapping(const Neighbour& file, std::uint64_t begin, std::uint6
 }
 
 }  // namespace
+
+void swap_npy(const NpyHeader& header, std::byte* elements) {
+  const DType& dtype = header.array.dtype;
+  const std::uint64_t count = header.array.shape.count();
+  for (const NpySwap& swap : header.swaps) {
+    if (!dtype.is_record()) {
+      swap_elements(swap.dtype, elements, count);
+      continue;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      swap_elements(swap.dtype, elements + i * dtype.item_size() + swap.offset, swap.count);
+    }
+  }
+}
 
 NpyHeader read_npy_header(Source& file) {
   std::byte start[npy_long_start];

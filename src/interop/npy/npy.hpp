@@ -52,8 +52,13 @@ AnyArray read_npy(Source& file);
 Value read_npy(const Neighbour& file);
 /// The same for the `size` bytes at `begin` of the file, which the source has reached.
 Value read_npy(const Neighbour& file, std::uint64_t begin, std::uint64_t size);
-/// What np.save() made of Python objects: the pickle of an array, after the header. Throws: Error(unsupported).
+/// What np.save() made of Python objects: the pickle of an array, after the header. Throws: as read_pickle().
 Value read_npy_objects(Source& pickle, const NpyHeader& header, const LoadOptions& options);
+
+/// Brings elements into the byte order of the header's dtype.
+void swap_npy(const NpyHeader& header, std::byte* elements);
+/// A text in quotes, as Python writes it.
+std::string python_quoted(std::string_view text);
 
 /// Magic, version and header of a dense array, a multiple of 64 bytes; its elements follow as they lie. Nothing for a
 /// dtype that NumPy lacks.

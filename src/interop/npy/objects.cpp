@@ -1,10 +1,10 @@
 #include "interop/npy/npy.hpp"
-#include "stele/error.hpp"
+#include "interop/pickle/pickle.hpp"
 
 namespace stele {
 
-Value read_npy_objects(Source&, const NpyHeader&, const LoadOptions&) {
-  fail(Errc::unsupported, "an array of Python objects, which is a pickle");
+Value read_npy_objects(Source& pickle, const NpyHeader&, const LoadOptions& options) {
+  return read_pickle({pickle, nullptr, {}, options});
 }
 
 }  // namespace stele

@@ -1,0 +1,18 @@
+#pragma once
+// What a pickle refers to: the classes and functions that Python would import, and those that are no data.
+
+#include <string_view>
+
+#include "interop/neighbour.hpp"
+#include "stele/interop.hpp"
+
+namespace stele {
+
+/// The risk of a name. A name with a dangerous part is dangerous, whatever the others are.
+Reference::Risk risk_of(std::string_view name);
+
+/// The references of all pickles in a file, also of those inside arrays of objects and in companion files. Arrays are
+/// skipped and no tree is built. Of a file that is no pickle to the end it gives what was found up to there.
+References pickle_references(const Neighbour& file);
+
+}  // namespace stele
