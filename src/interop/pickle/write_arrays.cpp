@@ -16,7 +16,7 @@ constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t most_dtypes = 16;
 
 // Numbers in the state of a numpy.dtype (numpy/core/include/numpy/ndarraytypes.h).
-constexpr std::uint64_t state_version = 3, state_version_of_times = 4;
+constexpr std::uint64_t state_version = 3;
 constexpr std::uint64_t flags_of_text = 8, flags_of_records = 16, flags_of_objects = 63;
 
 /// NumPy's alignment of an element, as it is in the state of arrays in records.
@@ -47,13 +47,13 @@ std::uint64_t flags_of(const DType& dtype) {
   return flags;
 }
 
-/// "f8" of "<f8"; "M8" of "<M8[ns]".
+/// "f8" of "<f8".
 std::string code_of(const DType& dtype) {
   const std::string text = dtype.numpy();
   if (text.empty() || std::string_view("<|").find(text[0]) == std::string_view::npos) {
     fail(Errc::unsupported, "NumPy has no element type " + dtype.name());
   }
-  return text.substr(1, text.find('[') - 1);
+  return text.substr(1);
 }
 
 bool is_swapped(const std::vector<NpySwap>& swaps, std::uint64_t offset) {
@@ -106,28 +106,21 @@ void PickleArrays::dtype(const DType& dtype, const Swaps& swaps, std::uint64_t o
     return record(dtype, swaps, offset);
   }
   const std::string code = code_of(dtype);
+  const char byte_order = is_swapped(swaps, offset) ? '>' : dtype.numpy()[0];
+  if (dtype.is_time()) {
+    // The state has metadata, None or {}: one fails in NumPy 1, and NumPy 2 warns of the other when it saves the array.
+    return dtype_call(byte_order + code);
+  }
   dtype_call(code);
   out_.op(opcode::mark);
-  out_.natural(dtype.is_time() ? state_version_of_times : state_version);
-  plain_state(is_swapped(swaps, offset) ? '>' : dtype.numpy()[0] == '<' && dtype.item_size() != 1 ? '<' : '|');
+  out_.natural(state_version);
+  plain_state(byte_order);
   if (dtype.kind() == DType::Kind::bytes || dtype.kind() == DType::Kind::utf32) {
     return sized_state(dtype.item_size(), alignment_of(dtype), flags_of(dtype));
   }
   out_.integer(Number{Number::Type::negative, 0});  // -1
   out_.integer(Number{Number::Type::negative, 0});
   out_.natural(0);
-  if (dtype.is_time()) {  // ({}, (unit, multiple, 1, 1))
-    const TimeUnit unit = dtype.unit();
-    out_.op(opcode::empty_dict);
-    out_.op(opcode::mark);
-    const std::string base = unit.base == TimeUnit::Base::generic ? "generic" : TimeUnit{unit.base, 1}.text();
-    out_.bytes(std::as_bytes(std::span(base)));
-    out_.natural(unit.multiple);
-    out_.natural(1);
-    out_.natural(1);
-    out_.op(opcode::tuple);
-    out_.op(opcode::tuple2);
-  }
   out_.op(opcode::tuple);
   out_.op(opcode::build);
 }
