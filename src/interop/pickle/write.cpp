@@ -72,12 +72,12 @@ class PickleWriter {
   };
   struct Frame {
     Form form = Form::list;
-    bool hashed = false;             // tuple: it is a key
-    bool pending = false;            // shared, but Python does not have it yet
-    bool raw_arrays = false;         // tuple: the state of an array
-    const Value* place = nullptr;    // of the container
-    const void* anchor = nullptr;    // of a shared value
-    const Value* items = nullptr;    // or, for a dict:
+    bool hashed = false;           // tuple: it is a key
+    bool pending = false;          // shared, but Python does not have it yet
+    bool raw_arrays = false;       // tuple: the state of an array
+    const Value* place = nullptr;  // of the container
+    const void* anchor = nullptr;  // of a shared value
+    const Value* items = nullptr;  // or, for a dict:
     const Value::Entry* entries = nullptr;
     std::size_t count = 0;  // keys count
     std::size_t next = 0;
@@ -237,15 +237,8 @@ class PickleWriter {
 
   /// Whether Python can hold the items in a set.
   bool is_set(const Value& value) {
-    if (checks_) {
-      keys_.clear(value.size());
-      for (const Value& item : value.items()) {
-        const PickleKeys::Key key = keys_.key(item);
-        if (!key.hashable || !keys_.add(key)) {
-          lists_.insert(&value);
-          break;
-        }
-      }
+    if (checks_ && keys_.fault(value.size(), [&](std::size_t i) -> const Value& { return value.items()[i]; })) {
+      lists_.insert(&value);
     }
     return !lists_.contains(&value);
   }
@@ -288,16 +281,14 @@ class PickleWriter {
     frame.entries = value.entries().data();
     frame.count = 2 * value.size();
     if (checks_) {
-      keys_.clear(value.size());
-      for (std::size_t i = 0; i < value.size(); ++i) {
+      const auto fault = keys_.fault(value.size(), [&](std::size_t i) -> const Value& {
         frame.next = 2 * i + 1;  // for the path
-        const PickleKeys::Key key = keys_.key(value.entries()[i].first);
-        if (!key.hashable) {
-          fail(Errc::unsupported, "a key that Python cannot hash");
-        }
-        if (!keys_.add(key)) {
-          fail(Errc::duplicate_field, "a key that comes twice, which a dict cannot hold");
-        }
+        return frame.entries[i].first;
+      });
+      if (fault) {
+        frame.next = 2 * fault->index + 1;
+        fail(fault->repeated ? Errc::duplicate_field : Errc::unsupported,
+             fault->repeated ? "a key that comes twice, which a dict cannot hold" : "a key that Python cannot hash");
       }
       frame.next = 0;
     }
@@ -348,7 +339,7 @@ class PickleWriter {
       return put_tuple(value, tuple->items(), hashed, anchor);
     }
     if (const Value* const items = pickle_frozenset(value)) {
-      if (checks_ && !keys_.key(value).hashable) {
+      if (checks_ && !hashed && !keys_.key(value).hashable) {  // else the outermost key was looked at
         fail(Errc::unsupported, "a frozenset with an item that Python cannot hash");
       }
       return put_set(value, *items, anchor, "frozenset");
@@ -474,8 +465,8 @@ class PickleWriter {
       } else if (frame.raw_arrays && put_raw(frame, index)) {
         continue;
       } else {
-        put(frame.items[index], frame.hashed || frame.form == Form::set || frame.form == Form::set_call ||
-                                    frame.form == Form::frozenset);
+        put(frame.items[index],
+            frame.hashed || frame.form == Form::set || frame.form == Form::set_call || frame.form == Form::frozenset);
       }
     } while (frames_.size() == level);
   }
@@ -593,8 +584,8 @@ class PickleWriter {
       fail(Errc::unsupported, "an array of other than little-endian elements");
     }
     const Value& columns = *targets_.find(frame.items[array_state_data - 1]).value;
-    arrays_.elements(item.array().view(), columns.is(ValueKind::boolean) && columns.boolean() ? Order::column_major
-                                                                                              : Order::row_major);
+    arrays_.elements(item.array().view(),
+                     columns.is(ValueKind::boolean) && columns.boolean() ? Order::column_major : Order::row_major);
     return true;
   }
 
@@ -811,7 +802,8 @@ class PickleWriter {
 
 void require_protocol(const PickleWriteOptions& options) {
   if (options.protocol < 2 || options.protocol > 5) {
-    fail(Errc::invalid_argument, "pickles are written in the protocols 2 to 5, not " + std::to_string(options.protocol));
+    fail(Errc::invalid_argument,
+         "pickles are written in the protocols 2 to 5, not " + std::to_string(options.protocol));
   }
 }
 

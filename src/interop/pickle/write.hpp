@@ -6,11 +6,12 @@
 //   sequence                                      list
 //   unordered sequence                            set; list if an item cannot be hashed or comes twice
 //   map, record                                   dict; the version of a record is its first entry, "@version"
-//   array                                         numpy.ndarray; complex for one complex128 without dimensions; a scalar
+//   array                                         numpy.ndarray; complex for one complex128 without dimensions; a
+//   scalar
 //                                                 of NumPy for any other array without dimensions that is a key
-//   typed "py:…"                                  what the name says: tuple, frozenset, an instance, a call, a function …
-//   typed, another name                           dict of "type" (the name) and "value"
-//   shared, reference                             one object, at all its places
+//   typed "py:…"                                  what the name says: tuple, frozenset, an instance, a call, a function
+//   … typed, another name                           dict of "type" (the name) and "value" shared, reference one object,
+//   at all its places
 
 #include <cstdint>
 
@@ -29,10 +30,10 @@ struct PickleWriteOptions {
 };
 
 /// Whether write_pickle() can write the value.
-/// Throws: Error(unsupported) with the path of what Python cannot hold: element types that NumPy lacks, keys that cannot
-/// be hashed, cycles of tuples alone, what does not fit the protocol; Error(duplicate_field) for a key or a name that
-/// comes twice; Error(invalid_argument) for another protocol, and for a typed value "py:…" that holds something else
-/// than its name says; Error(not_found) for a reference without its shared value.
+/// Throws: Error(unsupported) with the path of what Python cannot hold: element types that NumPy lacks, keys that
+/// cannot be hashed, cycles of tuples alone, what does not fit the protocol; Error(duplicate_field) for a key or a name
+/// that comes twice; Error(invalid_argument) for another protocol, and for a typed value "py:…" that holds something
+/// else than its name says; Error(not_found) for a reference without its shared value.
 void check_pickle(const Value& value, const PickleWriteOptions& options = {});
 
 /// Writes a pickle; does not close the Sink. The value is checked before anything is written.

@@ -18,7 +18,7 @@ constexpr int most_references = 1000;  // one after another
 
 const Value* content_of(const Value& value, std::string_view name) {
   return value.is(ValueKind::typed) && value.type_name() == name && value.content().is_sequence() ? &value.content()
-                                                                                                 : nullptr;
+                                                                                                  : nullptr;
 }
 
 Hash128 digest_of(char kind, std::string_view text) {
@@ -70,9 +70,9 @@ PickleKeys::Key key_of_array(const ArrayView& view) {
 /// Instances of Python's classes that cannot be hashed; of others it is not known and assumed.
 bool is_known_unhashable(std::string_view name) {
   static constexpr std::array<std::string_view, 9> names = {
-      "py:bytearray",           "py:numpy.object_array",  "py:collections.OrderedDict",
-      "py:collections.deque",   "py:collections.Counter", "py:collections.defaultdict",
-      "py:builtins.bytearray",  "py:builtins.set",        "py:__builtin__.set"};
+      "py:bytearray",          "py:numpy.object_array",  "py:collections.OrderedDict",
+      "py:collections.deque",  "py:collections.Counter", "py:collections.defaultdict",
+      "py:builtins.bytearray", "py:builtins.set",        "py:__builtin__.set"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -112,7 +112,7 @@ PickleTargets::Target PickleTargets::find(const Value& value) {
         fail(Errc::not_found, "the target of a reference is not in the value");
       }
       if (++references > most_references) {
-        fail(Errc::unsupported, "a shared value that is a reference to itself");
+        fail(Errc::unsupported, "a reference that leads to itself, or through more than 1000 others");
       }
     } else {
       return target;
@@ -197,8 +197,9 @@ PickleKeys::Key PickleKeys::key(const Value& value) {
     done = Key{true, std::nullopt};
     if (level.comparable) {
       if (!level.ordered) {
-        std::sort(level.digests.begin(), level.digests.end(),
-                  [](const Hash128& a, const Hash128& b) { return a.high != b.high ? a.high < b.high : a.low < b.low; });
+        std::sort(level.digests.begin(), level.digests.end(), [](const Hash128& a, const Hash128& b) {
+          return a.high != b.high ? a.high < b.high : a.low < b.low;
+        });
       }
       done->digest = digest_of(level.ordered ? '(' : '{', {reinterpret_cast<const char*>(level.digests.data()),
                                                            level.digests.size() * sizeof(Hash128)});
@@ -217,12 +218,9 @@ void PickleKeys::clear(std::size_t count) {
   mask_ = slots - 1;
 }
 
-bool PickleKeys::add(const Key& key) {
-  if (!key.digest) {
-    return true;
-  }
-  const std::uint64_t wanted = key.digest->low | 1;
-  for (std::uint64_t at = key.digest->high & mask_;; at = (at + 1) & mask_) {
+bool PickleKeys::add(const Hash128& digest) {
+  const std::uint64_t wanted = digest.low | 1;
+  for (std::uint64_t at = digest.high & mask_;; at = (at + 1) & mask_) {
     if (table_[at] == wanted) {
       return false;
     }

@@ -95,7 +95,8 @@ PickleObject parse_pickle_object(const Value& typed) {
   }};
   for (std::size_t i = 0; i < record.size(); ++i) {
     const std::string_view name = record.names()[i];
-    const auto* const field = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.first == name; });
+    const auto* const field =
+        std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.first == name; });
     if (field == fields.end()) {
       fail(Errc::invalid_argument,
            "an object of Python with a field \"" + std::string(name.substr(0, 100)) + "\", which stands for nothing");
@@ -144,8 +145,7 @@ ObjectArray parse_object_array(const Value& content) {
   };
   ObjectArray array;
   const Value& shape = field("shape");
-  if (!shape.is_array() || shape.array().shape().rank() != 1 ||
-      shape.array().dtype().kind() != DType::Kind::uint64) {
+  if (!shape.is_array() || shape.array().shape().rank() != 1 || shape.array().dtype().kind() != DType::Kind::uint64) {
     fail_array("whose shape is no array of uint64");
   }
   const ArrayView& extents = shape.array().view();

@@ -132,8 +132,7 @@ bool PickleStream::integer(std::string_view hexadecimal) {
     carry = carry && byte == 0;
   }
   const auto is_sign = [&](char byte, char below) {
-    return byte == 0 ? static_cast<signed char>(below) >= 0
-                     : byte == '\xff' && static_cast<signed char>(below) < 0;
+    return byte == 0 ? static_cast<signed char>(below) >= 0 : byte == '\xff' && static_cast<signed char>(below) < 0;
   };
   while (value.size() > 1 && is_sign(value.back(), value[value.size() - 2])) {
     value.pop_back();
