@@ -570,22 +570,20 @@ class PickleWriter {
 
   /// Writes an array in the state of an array as bytes. False for another item.
   bool put_raw(const Frame& frame, std::size_t index) {
-    const PickleObject& object = objects_.back().object;
-    if (index < array_state_data || index >= array_state_data + object.raw_states) {
+    const auto at = [&](std::size_t place) -> const Value& { return *targets_.find(frame.items[place]).value; };
+    const std::size_t elements = at(0).is(ValueKind::integer) ? 4 : 3;  // a version may come first
+    if (index < elements || index >= elements + objects_.back().object.raw_states || !at(index).is_array()) {
       return false;
     }
-    const Value& item = *targets_.find(frame.items[index]).value;
-    if (!item.is_array()) {
-      return false;
-    }
-    const Value& dtype = *targets_.find(frame.items[array_state_data - 2]).value;
-    if (item.array().dtype().item_size() > 1 && dtype.is(ValueKind::typed) && dtype.content().is_text() &&
+    const ArrayView& view = at(index).array().view();
+    const Value& dtype = at(elements - 2);
+    if (view.dtype.item_size() > 1 && dtype.is(ValueKind::typed) && dtype.content().is_text() &&
         dtype.content().text().find('>') != std::string::npos) {
       fail(Errc::unsupported, "an array of other than little-endian elements");
     }
-    const Value& columns = *targets_.find(frame.items[array_state_data - 1]).value;
-    arrays_.elements(item.array().view(),
-                     columns.is(ValueKind::boolean) && columns.boolean() ? Order::column_major : Order::row_major);
+    const Value& by_column = at(elements - 1);
+    arrays_.elements(view,
+                     by_column.is(ValueKind::boolean) && by_column.boolean() ? Order::column_major : Order::row_major);
     return true;
   }
 
@@ -710,7 +708,7 @@ class PickleWriter {
     const std::size_t level = frames_.size();
     put(state, false);
     if (raw_arrays && frames_.size() > level && frames_.back().form == Form::tuple) {
-      frames_.back().raw_arrays = frames_.back().count > array_state_data;
+      frames_.back().raw_arrays = true;
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/bytes.hpp"
 #include "format/typed_array.hpp"
@@ -90,6 +91,15 @@ void PickleArrays::sized_state(std::uint64_t item_size, std::uint64_t item_align
   out_.op(opcode::build);
 }
 
+/// The same for a type whose code says its size.
+void PickleArrays::unsized_state(std::uint64_t flags) {
+  out_.integer(Number{Number::Type::negative, 0});  // -1
+  out_.integer(Number{Number::Type::negative, 0});
+  out_.natural(flags);
+  out_.op(opcode::tuple);
+  out_.op(opcode::build);
+}
+
 void PickleArrays::dtype(const DType& dtype) {
   const auto known = std::find_if(dtypes_.begin(), dtypes_.end(), [&](const auto& d) { return d.first == dtype; });
   if (known != dtypes_.end()) {
@@ -118,11 +128,7 @@ void PickleArrays::dtype(const DType& dtype, const Swaps& swaps, std::uint64_t o
   if (dtype.kind() == DType::Kind::bytes || dtype.kind() == DType::Kind::utf32) {
     return sized_state(dtype.item_size(), alignment_of(dtype), flags_of(dtype));
   }
-  out_.integer(Number{Number::Type::negative, 0});  // -1
-  out_.integer(Number{Number::Type::negative, 0});
-  out_.natural(0);
-  out_.op(opcode::tuple);
-  out_.op(opcode::build);
+  unsized_state(0);
 }
 
 void PickleArrays::record(const DType& dtype, const Swaps& swaps, std::uint64_t offset) {
@@ -173,14 +179,39 @@ void PickleArrays::dtype(std::string_view text) {
         parse_npy_header("{'descr': " + std::string(text) + ", 'fortran_order': False, 'shape': ()}", 3);
     return dtype(header.array.dtype, header.swaps, 0);
   }
-  const auto belongs = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           std::string_view("<>|=?[]").find(c) != std::string_view::npos;
-  };
-  if (text.empty() || !std::all_of(text.begin(), text.end(), belongs)) {
+  bool is_swapped = false;
+  DType known;
+  try {
+    known = DType::from_numpy(text, is_swapped);
+  } catch (const Error& error) {
+    if (error.code() != Errc::unsupported) {
+      throw;
+    }
+    return other_dtype(text);
+  }
+  dtype(known, is_swapped && known.item_size() > 1 ? Swaps{{known, 0, 1}} : Swaps(), 0);
+}
+
+/// A type that no array of stele has: objects, bytes without a meaning, long double.
+void PickleArrays::other_dtype(std::string_view text) {
+  const bool has_order = !text.empty() && std::string_view("<>|").find(text[0]) != std::string_view::npos;
+  const std::string code(text.substr(has_order ? 1 : 0));
+  std::uint32_t size = 0;
+  const auto [end, error] =
+      std::from_chars(code.data() + std::min<std::size_t>(1, code.size()), code.data() + code.size(), size);
+  const bool is_object = code == "O" || code == "O8";
+  if (!is_object && (code.empty() || std::string_view("fcV").find(code[0]) == std::string_view::npos ||
+                     error != std::errc() || end != code.data() + code.size())) {
     fail(Errc::invalid_argument, "a text that is no element type in NumPy's notation");
   }
-  dtype_call(text);
+  dtype_call(is_object ? "O8" : code);
+  out_.op(opcode::mark);
+  out_.natural(state_version);
+  plain_state(has_order ? text[0] : '|');
+  if (code[0] == 'V') {
+    return sized_state(size, 1, 0);
+  }
+  unsized_state(is_object ? flags_of_objects : 0);
 }
 
 // --- Arrays ----------------------------------------------------------------------------------------------------------
@@ -304,15 +335,7 @@ void PickleArrays::complex(const ArrayView& view) {
 
 void PickleArrays::begin_objects(const Shape& extents, Order order) {
   begin_state(extents);
-  dtype_call("O8");
-  out_.op(opcode::mark);
-  out_.natural(state_version);
-  plain_state('|');
-  out_.integer(Number{Number::Type::negative, 0});
-  out_.integer(Number{Number::Type::negative, 0});
-  out_.natural(flags_of_objects);
-  out_.op(opcode::tuple);
-  out_.op(opcode::build);
+  other_dtype("|O");
   out_.boolean(order == Order::column_major);
 }
 

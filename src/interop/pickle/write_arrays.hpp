@@ -47,6 +47,8 @@ class PickleArrays {
   void pieces(const ArrayView& view, Order order, const std::function<void(Bytes)>& take) const;
   void dtype_call(std::string_view code);
   void plain_state(char byte_order);
+  void unsized_state(std::uint64_t flags);
+  void other_dtype(std::string_view text);
   void sized_state(std::uint64_t item_size, std::uint64_t alignment, std::uint64_t flags);
   void dtype(const DType& dtype, const Swaps& swaps, std::uint64_t offset);
   void record(const DType& dtype, const Swaps& swaps, std::uint64_t offset);

@@ -33,11 +33,8 @@ struct PickleObject {
   const Value* items = nullptr;    // a sequence
   const Value* entries = nullptr;  // a map
   const Value* states = nullptr;   // a sequence
-  std::size_t raw_states = 0;      // an array of NumPy: items of the state, from array_state_data, that are bytes
+  std::size_t raw_states = 0;      // an array of NumPy: items of the state that are bytes, after its order
 };
-/// Where an array's state has the bytes of its elements; the item before says whether they lie column by column.
-inline constexpr std::size_t array_state_data = 4;
-
 /// Takes a typed value apart that holds a record.
 /// Throws: Error(invalid_argument) for other fields than an object has.
 PickleObject parse_pickle_object(const Value& typed);
