@@ -118,7 +118,7 @@ static std::map<std::string, std::function<Value()>> samples() {
                  dict({{"a", 1}}), dict({{1, "x"}, {tuple({1, "b"}), list({2})}}), record({{"x", 1}, {"y", nullptr}}),
                  record({{"x", 1}}, 3), set({}), set({1, "a", bytes("b"), nullptr, 2.5, tuple({1, 2})}),
                  py("frozenset", set({1, 2})), set({py("frozenset", set({1})), py("frozenset", set({}))}),
-                 set({list({1})}), set({1, 1}), py("bytearray", bytes("ab")), py("bytearray", bytes("")),
+                 set({list({1})}), set({1, 1}), py("set", list({1, 2})), py("set", list({})), py("bytearray", bytes("ab")), py("bytearray", bytes("")),
                  Value::make_typed("Circle", record({{"radius", 1}}))});
   };
   for (const int count : {1, 999, 1000, 1001, 2000, 2001}) {
@@ -435,7 +435,7 @@ def check_big_integers(value):
 def check_containers(value):
     expected = [[], (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), {}, {"a": 1}, {1: "x", (1, "b"): [2]}, {"x": 1, "y": None},
                 {"@version": 3, "x": 1}, set(), {1, "a", b"b", None, 2.5, (1, 2)}, frozenset({1, 2}),
-                {frozenset({1}), frozenset()}, [[1]], [1, 1], bytearray(b"ab"), bytearray(), {"type": "Circle", "value": {"radius": 1}}]
+                {frozenset({1}), frozenset()}, [[1]], [1, 1], {1, 2}, set(), bytearray(b"ab"), bytearray(), {"type": "Circle", "value": {"radius": 1}}]
     assert len(value) == len(expected)
     for a, b in zip(value, expected):
         assert same(a, b), (a, b)

@@ -136,6 +136,8 @@ TEST(PickleWrite, WhatPythonCannotHoldIsRefusedWithItsPath) {
   EXPECT_EQ(error.code(), Errc::unsupported);
   EXPECT_EQ(error.path(), "0/~#1");
   EXPECT_EQ(refused(Value::make_map({{tuple({tuple({set({})})}), 2}})).code(), Errc::unsupported);
+  EXPECT_EQ(refused(py("set", list({list({})}))).code(), Errc::unsupported);
+  EXPECT_EQ(refused(Value::make_map({{py("set", list({})), 1}})).code(), Errc::unsupported);
   EXPECT_EQ(refused(tuple({py("frozenset", set({list({})}))})).path(), "0");
 
   error = refused(to_value(std::multimap<std::string, int>{{"a", 1}, {"b", 2}, {"b", 3}}));

@@ -345,6 +345,20 @@ class PickleWriter {
       return put_set(value, *items, anchor, "frozenset");
     }
     const std::string_view name = std::string_view(value.type_name()).substr(3);
+    if (name == "set" && content.is_sequence()) {
+      if (get_place(value, anchor)) {
+        return;
+      }
+      const auto items = content.items();
+      if (checks_) {
+        for (const Value& item : items) {
+          if (!keys_.key(item).hashable) {
+            fail(Errc::unsupported, "a set with an item that Python cannot hash");
+          }
+        }
+      }
+      return put_set(value, content, anchor, "set");
+    }
     if (name == "persistent") {
       set_items(push_pending(Form::persistent, value, anchor), {&content, 1});
       return;

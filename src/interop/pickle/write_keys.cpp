@@ -69,10 +69,16 @@ PickleKeys::Key key_of_array(const ArrayView& view) {
 
 /// Instances of Python's classes that cannot be hashed; of others it is not known and assumed.
 bool is_known_unhashable(std::string_view name) {
-  static constexpr std::array<std::string_view, 9> names = {
-      "py:bytearray",          "py:numpy.object_array",  "py:collections.OrderedDict",
-      "py:collections.deque",  "py:collections.Counter", "py:collections.defaultdict",
-      "py:builtins.bytearray", "py:builtins.set",        "py:__builtin__.set"};
+  static constexpr std::array<std::string_view, 10> names = {"py:bytearray",
+                                                             "py:set",
+                                                             "py:numpy.object_array",
+                                                             "py:collections.OrderedDict",
+                                                             "py:collections.deque",
+                                                             "py:collections.Counter",
+                                                             "py:collections.defaultdict",
+                                                             "py:builtins.bytearray",
+                                                             "py:builtins.set",
+                                                             "py:__builtin__.set"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
