@@ -63,6 +63,9 @@ TEST(PickleWrite, BytesOfSmallValues) {
   // An instance, as Python writes it but for the memo.
   EXPECT_EQ(pickled(object("m.C", {"new", "args"}, {true, list({1})})),
             hex("8004 8c01 6d 94 8c01 43 93 94 4b01 85 81 2e"));
+  // The same as an archive returns it.
+  EXPECT_EQ(pickled(py("m.C", Value::make_map({{"new", true}, {"args", list({1})}}))),
+            hex("8004 8c01 6d 94 8c01 43 93 94 4b01 85 81 2e"));
 }
 
 TEST(PickleWrite, NamesAreWrittenOnce) {
@@ -204,6 +207,7 @@ TEST(PickleWrite, ValuesThatStandForNothingInPython) {
                              object("m.C", {"state", "state"}, {1, 2}),
                              object("m.C", {"args"}, {1}),
                              object("m.C", {"items"}, {1}),
+                             py("m.C", Value::make_map({{1, 2}})),
                              object("m.C", {"new"}, {1}),
                              object("m.C", {"kwargs"}, {Value::make_map({})}),
                              object("m.C", {"new", "kwargs"}, {true, 1}),

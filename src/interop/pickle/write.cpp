@@ -366,7 +366,7 @@ class PickleWriter {
     if (name == "numpy.object_array") {
       return put_object_array(value, anchor);
     }
-    if (content.is_record() && is_pickle_object_name(name)) {
+    if ((content.is_record() || content.is_map()) && is_pickle_object_name(name)) {
       return put_object(value, anchor);
     }
     if (!put_leaf(name, content)) {
@@ -400,7 +400,7 @@ class PickleWriter {
     } else if (name == "numpy.dtype" && content.is_text()) {
       arrays_.dtype(content.text());
     } else if (name == "global" && content.is_text()) {
-      const std::optional<PickleName> split = split_pickle_name(content.text(), out_.protocol());
+      const std::optional<PickleName> split = split_pickle_name(content.text());
       if (!split) {
         return false;
       }
@@ -690,7 +690,7 @@ class PickleWriter {
   }
 
   void put_class(const PickleObject& object) {
-    const std::optional<PickleName> split = split_pickle_name(object.name, out_.protocol());
+    const std::optional<PickleName> split = split_pickle_name(object.name);
     if (!split) {
       fail(Errc::invalid_argument,
            "\"" + std::string(object.name.substr(0, 100)) + "\" is no name of a class or function of Python");

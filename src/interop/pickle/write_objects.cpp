@@ -1,8 +1,8 @@
 #include "interop/pickle/write_objects.hpp"
 
-#include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "base/printable.hpp"
@@ -14,23 +14,34 @@ namespace {
 struct Renamed {
   std::string_view from_module, from_name, module, name;  // without a name: all of the module
 };
-constexpr std::array<Renamed, 7> renamed = {{
+constexpr std::array<Renamed, 11> renamed = {{
     {"__builtin__", "xrange", "builtins", "range"},
     {"__builtin__", "unicode", "builtins", "str"},
     {"__builtin__", "long", "builtins", "int"},
     {"__builtin__", "reduce", "functools", "reduce"},
+    {"builtins", "xrange", "builtins", "range"},  // where only the module was renamed
+    {"builtins", "unicode", "builtins", "str"},
+    {"builtins", "long", "builtins", "int"},
+    {"builtins", "reduce", "functools", "reduce"},
     {"__builtin__", "", "builtins", ""},
     {"exceptions", "", "builtins", ""},
     {"copy_reg", "", "copyreg", ""},
 }};
 
-constexpr unsigned renaming_protocols = 2;  // and lower: Python 3 renames what it reads
-
 [[noreturn]] void fail_array(const char* what) {
   fail(Errc::invalid_argument, std::string("an array of objects ") + what);
 }
 
-/// A field of a record, or null. Throws where there are two.
+/// A field of a record, or of a map, which is what an archive makes of a single record.
+std::pair<std::string_view, const Value*> field_of(const Value& content, std::size_t index) {
+  if (content.is_record()) {
+    return {content.names()[index], &content.items()[index]};
+  }
+  const auto& [key, value] = content.entries()[index];
+  return {key.is_text() ? std::string_view(key.text()) : std::string_view(), &value};
+}
+
+/// Sets a field of an object. Throws where there are two.
 void set_once(const Value*& field, const Value& value, std::string_view name) {
   if (field != nullptr) {
     fail(Errc::invalid_argument, "an object of Python with two fields \"" + std::string(name) + "\"");
@@ -56,16 +67,13 @@ std::size_t raw_states_of(std::string_view name) {
 
 }  // namespace
 
-std::optional<PickleName> split_pickle_name(std::string_view text, unsigned protocol) {
+std::optional<PickleName> split_pickle_name(std::string_view text) {
   const std::size_t colon = text.find(':');
   const std::size_t at = colon != std::string_view::npos ? colon : text.rfind('.');
   if (at == std::string_view::npos || at == 0 || at + 1 == text.size()) {
     return std::nullopt;
   }
   PickleName split{text.substr(0, at), text.substr(at + 1)};
-  if (protocol <= renaming_protocols) {
-    return split;
-  }
   for (const Renamed& old : renamed) {
     if (old.from_module == split.module && (old.from_name.empty() || old.from_name == split.name)) {
       return PickleName{old.module, old.name.empty() ? split.name : old.name};
@@ -74,12 +82,10 @@ std::optional<PickleName> split_pickle_name(std::string_view text, unsigned prot
   return split;
 }
 
-bool is_pickle_object_name(std::string_view name) {
-  return name == "call" || split_pickle_name(name, renaming_protocols).has_value();
-}
+bool is_pickle_object_name(std::string_view name) { return name == "call" || split_pickle_name(name).has_value(); }
 
 PickleObject parse_pickle_object(const Value& typed) {
-  const Value& record = typed.content();
+  const Value& content = typed.content();
   PickleObject object;
   object.name = std::string_view(typed.type_name()).substr(3);
   const Value* is_new = nullptr;
@@ -93,15 +99,17 @@ PickleObject parse_pickle_object(const Value& typed) {
       {"entries", &object.entries},
       {"states", &object.states},
   }};
-  for (std::size_t i = 0; i < record.size(); ++i) {
-    const std::string_view name = record.names()[i];
-    const auto* const field =
-        std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.first == name; });
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    const auto [name, value] = field_of(content, i);
+    const auto* field = fields.begin();
+    while (field != fields.end() && field->first != name) {
+      ++field;
+    }
     if (field == fields.end()) {
       fail(Errc::invalid_argument,
            "an object of Python with a field \"" + std::string(name.substr(0, 100)) + "\", which stands for nothing");
     }
-    set_once(*field->second, record.items()[i], name);
+    set_once(*field->second, *value, name);
   }
   require_kind(is_new, ValueKind::boolean, "new");
   require_kind(object.items, ValueKind::sequence, "items");
@@ -137,7 +145,7 @@ std::size_t ObjectArray::index_of(std::size_t place) const noexcept {
 
 ObjectArray parse_object_array(const Value& content) {
   const auto field = [&](std::string_view name) -> const Value& {
-    const Value* const found = content.is_record() ? content.find(name) : nullptr;
+    const Value* const found = content.is_record() || content.is_map() ? content.find(name) : nullptr;
     if (found == nullptr || content.size() != 3) {
       fail_array("that is no record of shape, order and items");
     }

@@ -16,9 +16,9 @@ struct PickleName {
   std::string_view module;
   std::string_view name;  // in the module, "Outer.Inner"
 };
-/// The parts of "module.name" or "module:Outer.Inner". Names of Python 2 become those of Python 3 in protocols in which
-/// Python does not rename them. Nothing for other text.
-std::optional<PickleName> split_pickle_name(std::string_view text, unsigned protocol);
+/// The parts of "module.name" or "module:Outer.Inner"; names of Python 2 become those of Python 3. Nothing for other
+/// text.
+std::optional<PickleName> split_pickle_name(std::string_view text);
 /// Whether a value of this name, without "py:", is an object: a call or an instance.
 bool is_pickle_object_name(std::string_view name);
 
@@ -35,7 +35,7 @@ struct PickleObject {
   const Value* states = nullptr;   // a sequence
   std::size_t raw_states = 0;      // an array of NumPy: items of the state that are bytes, after its order
 };
-/// Takes a typed value apart that holds a record.
+/// Takes a typed value apart that holds a record, or a map of the same.
 /// Throws: Error(invalid_argument) for other fields than an object has.
 PickleObject parse_pickle_object(const Value& typed);
 
