@@ -37,8 +37,8 @@ class PickleKeys {
  public:
   struct Key {
     bool hashable = false;
-    std::optional<Hash128> digest =
-        std::nullopt;  // equal for keys that are equal; nothing for those that equal no other
+    /// The same for keys that Python takes for equal; nothing for a key that equals no other.
+    std::optional<Hash128> digest = std::nullopt;
   };
 
   /// `targets` must outlive this.
