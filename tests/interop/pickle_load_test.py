@@ -68,7 +68,9 @@ static Value object(const std::string& name, Fields fields) { return py(name, re
 static Value global(const std::string& name) { return py("global", name); }
 static Value dict(std::vector<Value::Entry> entries) { return Value::make_map(std::move(entries)); }
 static Value bytes(const std::string& text) { return Value::make_bytes(std::as_bytes(std::span(text))); }
-static Value shared(const Value::Anchor& anchor, Value content) { return Value::make_shared(anchor, std::move(content)); }
+static Value shared(const Value::Anchor& anchor, Value content) {
+  return Value::make_shared(anchor, std::move(content));
+}
 static Value reference(const Value::Anchor& anchor) { return Value::make_reference(anchor); }
 
 /// Elements that count up, as they lie in memory.
@@ -95,11 +97,40 @@ static std::vector<double> up_to(int count) {
 static std::map<std::string, std::function<Value()>> samples() {
   std::map<std::string, std::function<Value()>> all;
   all["scalars"] = [] {
-    return list({nullptr, true, false, 0, 1, 255, 256, 65535, 65536, 2147483647, 2147483648, -1, -2147483648, -2147483649,
-                 INT64_MIN, INT64_MAX, UINT64_MAX, Value(Number{Number::Type::negative, UINT64_MAX}), 0.0, -0.0, 1.5, 1.5f,
-                 float16(0.25f), std::numeric_limits<double>::infinity(), "", "text", "\xc3\xa4", std::string(255, 'a'),
-                 std::string(256, 'b'), std::string(70000, 'c'), bytes(""), bytes(std::string("\0\x80\xff", 3)),
-                 bytes(std::string(300, '\xfe')), bytes(std::string(700000, '\x81'))});
+    return list({nullptr,
+                 true,
+                 false,
+                 0,
+                 1,
+                 255,
+                 256,
+                 65535,
+                 65536,
+                 2147483647,
+                 2147483648,
+                 -1,
+                 -2147483648,
+                 -2147483649,
+                 INT64_MIN,
+                 INT64_MAX,
+                 UINT64_MAX,
+                 Value(Number{Number::Type::negative, UINT64_MAX}),
+                 0.0,
+                 -0.0,
+                 1.5,
+                 1.5f,
+                 float16(0.25f),
+                 std::numeric_limits<double>::infinity(),
+                 "",
+                 "text",
+                 "\xc3\xa4",
+                 std::string(255, 'a'),
+                 std::string(256, 'b'),
+                 std::string(70000, 'c'),
+                 bytes(""),
+                 bytes(std::string("\0\x80\xff", 3)),
+                 bytes(std::string(300, '\xfe')),
+                 bytes(std::string(700000, '\x81'))});
   };
   all["nan"] = [] { return std::numeric_limits<double>::quiet_NaN(); };
   all["big_integers"] = [] {
@@ -114,11 +145,27 @@ static std::map<std::string, std::function<Value()>> samples() {
   };
   all["surrogates"] = [] { return py("str", bytes("a\xed\xa0\x80\xc3\xa4")); };
   all["containers"] = [] {
-    return list({list({}), tuple({}), tuple({1}), tuple({1, 2}), tuple({1, 2, 3}), tuple({1, 2, 3, 4}), dict({}),
-                 dict({{"a", 1}}), dict({{1, "x"}, {tuple({1, "b"}), list({2})}}), record({{"x", 1}, {"y", nullptr}}),
-                 record({{"x", 1}}, 3), set({}), set({1, "a", bytes("b"), nullptr, 2.5, tuple({1, 2})}),
-                 py("frozenset", set({1, 2})), set({py("frozenset", set({1})), py("frozenset", set({}))}),
-                 set({list({1})}), set({1, 1}), py("set", list({1, 2})), py("set", list({})), py("bytearray", bytes("ab")), py("bytearray", bytes("")),
+    return list({list({}),
+                 tuple({}),
+                 tuple({1}),
+                 tuple({1, 2}),
+                 tuple({1, 2, 3}),
+                 tuple({1, 2, 3, 4}),
+                 dict({}),
+                 dict({{"a", 1}}),
+                 dict({{1, "x"}, {tuple({1, "b"}), list({2})}}),
+                 record({{"x", 1}, {"y", nullptr}}),
+                 record({{"x", 1}}, 3),
+                 set({}),
+                 set({1, "a", bytes("b"), nullptr, 2.5, tuple({1, 2})}),
+                 py("frozenset", set({1, 2})),
+                 set({py("frozenset", set({1})), py("frozenset", set({}))}),
+                 set({list({1})}),
+                 set({1, 1}),
+                 py("set", list({1, 2})),
+                 py("set", list({})),
+                 py("bytearray", bytes("ab")),
+                 py("bytearray", bytes("")),
                  Value::make_typed("Circle", record({{"radius", 1}}))});
   };
   for (const int count : {1, 999, 1000, 1001, 2000, 2001}) {
@@ -131,8 +178,8 @@ static std::map<std::string, std::function<Value()>> samples() {
         entries.emplace_back("key" + std::to_string(i), i);
         names.push_back("key" + std::to_string(i));
       }
-      return list({list(items), dict(entries), Value::make_record(names, items), set(items), py("frozenset", set(items)),
-                   tuple(items)});
+      return list({list(items), dict(entries), Value::make_record(names, items), set(items),
+                   py("frozenset", set(items)), tuple(items)});
     };
   }
   all["repeated_names"] = [] {
@@ -146,14 +193,18 @@ static std::map<std::string, std::function<Value()>> samples() {
   all["deep"] = [] {
     Value value = 7;
     for (int i = 0; i < 20000; ++i) {
-      value = i % 3 == 0 ? list({std::move(value)}) : i % 3 == 1 ? dict({{"k", std::move(value)}}) : tuple({std::move(value)});
+      value = i % 3 == 0   ? list({std::move(value)})
+              : i % 3 == 1 ? dict({{"k", std::move(value)}})
+                           : tuple({std::move(value)});
     }
     return value;
   };
   all["arrays"] = [] {
     using K = DType::Kind;
     std::vector<Value::Entry> entries;
-    const auto add = [&](const std::string& name, AnyArray value) { entries.emplace_back(name, Value(std::move(value))); };
+    const auto add = [&](const std::string& name, AnyArray value) {
+      entries.emplace_back(name, Value(std::move(value)));
+    };
     for (const K kind : {K::boolean, K::int8, K::int16, K::int32, K::int64, K::uint8, K::uint16, K::uint32, K::uint64,
                          K::float16, K::float32, K::float64, K::complex64, K::complex128}) {
       add(DType(kind).name(), raw(kind, {3, 5}, Order::row_major, kind == K::boolean ? 0 : 1));
@@ -167,8 +218,13 @@ static std::map<std::string, std::function<Value()>> samples() {
     add("m8[D]", raw(DType::duration({TimeUnit::Base::day, 1}), {2}, Order::row_major));
     add("m8", raw(DType::duration({}), {2}, Order::row_major));
     const DType inner = DType::record({{"q", DType::fixed_utf32(1)}, {"r", K::float32, 4}}, 8);
-    add("record", raw(DType::record({{"a", K::float32, 4}, {"b", K::int16, 8, 3}, {"c", DType::time_point({TimeUnit::Base::nanosecond, 1}), 16},
-                                     {"d", inner, 24, 2}, {"e", inner, 40}}, 50), {3}, Order::row_major, 0));
+    add("record", raw(DType::record({{"a", K::float32, 4},
+                                     {"b", K::int16, 8, 3},
+                                     {"c", DType::time_point({TimeUnit::Base::nanosecond, 1}), 16},
+                                     {"d", inner, 24, 2},
+                                     {"e", inner, 40}},
+                                    50),
+                      {3}, Order::row_major, 0));
     add("fortran", array(up_to(6), {2, 3}, Order::column_major));
     add("cube", array(up_to(24), {2, 3, 4}));
     add("zero_d", array(up_to(1), {}));
@@ -205,32 +261,36 @@ static std::map<std::string, std::function<Value()>> samples() {
       objects.push_back(i);
     }
     const auto shape = [](std::vector<std::uint64_t> extents) { return Value(array(extents, {extents.size()})); };
-    return list({AnyArray::copy_of(ArrayView(DType::Kind::complex128, pair.data(), Shape{}, Order::row_major)),
-                 py("numpy.generic", array(std::vector<float>{1.5F}, {})),
-                 py("numpy.generic", AnyArray::copy_of(ArrayView(DType::time_point({TimeUnit::Base::day, 1}), pair.data() , Shape{}, Order::row_major))),
-                 py("numpy.dtype", "<f8"), py("numpy.dtype", ">i4"), py("numpy.dtype", "|O"), py("numpy.dtype", "<M8[ns]"),
-                 py("numpy.dtype", ">M8[D]"), py("numpy.dtype", "|V3"), py("numpy.dtype", "<f16"), py("numpy.dtype", "|S2"),
-                 py("numpy.dtype", "[('a', '>f4'), ('', '|V4'), ('b', '<i2', (3,))]"),
-                 py("numpy.object_array", record({{"shape", shape({2, 3})}, {"order", "C"}, {"items", list(objects)}})),
-                 py("numpy.object_array", record({{"shape", shape({2, 3})}, {"order", "F"}, {"items", list(objects)}})),
-                 py("numpy.object_array", record({{"shape", shape({})}, {"order", "C"}, {"items", list({"one"})}})),
-                 dict({{array(std::vector<float>{2.5F}, {}), "scalar"}}),
-                 object("numpy.core.multiarray._reconstruct",
-                        {{"args", list({global("numpy.matrix"), tuple({0}), bytes("b")})},
-                         {"state", tuple({1, tuple({2, 3}), py("numpy.dtype", "<f8"), true,
-                                          array(up_to(6), {2, 3}, Order::column_major)})}}),
-                 object("numpy._core.multiarray._reconstruct",  // the state of old versions
-                        {{"args", list({global("numpy.matrix"), tuple({0}), bytes("b")})},
-                         {"state", tuple({tuple({1, 2}), py("numpy.dtype", "<f8"), false, array(up_to(2), {1, 2})})}}),
-                 object("numpy.ma.core._mareconstruct",
-                        {{"args", list({global("numpy.ma.core.MaskedArray"), global("numpy.ndarray"), tuple({0}), bytes("b")})},
-                         {"state", tuple({1, tuple({2}), py("numpy.dtype", "<f8"), false, array(up_to(2), {2}),
-                                          bytes(std::string("\0\1", 2)), array(up_to(1), {})})}})});
+    return list(
+        {AnyArray::copy_of(ArrayView(DType::Kind::complex128, pair.data(), Shape{}, Order::row_major)),
+         py("numpy.generic", array(std::vector<float>{1.5F}, {})),
+         py("numpy.generic", AnyArray::copy_of(ArrayView(DType::time_point({TimeUnit::Base::day, 1}), pair.data(),
+                                                         Shape{}, Order::row_major))),
+         py("numpy.dtype", "<f8"), py("numpy.dtype", ">i4"), py("numpy.dtype", "|O"), py("numpy.dtype", "<M8[ns]"),
+         py("numpy.dtype", ">M8[D]"), py("numpy.dtype", "|V3"), py("numpy.dtype", "<f16"), py("numpy.dtype", "|S2"),
+         py("numpy.dtype", "[('a', '>f4'), ('', '|V4'), ('b', '<i2', (3,))]"),
+         py("numpy.object_array", record({{"shape", shape({2, 3})}, {"order", "C"}, {"items", list(objects)}})),
+         py("numpy.object_array", record({{"shape", shape({2, 3})}, {"order", "F"}, {"items", list(objects)}})),
+         py("numpy.object_array", record({{"shape", shape({})}, {"order", "C"}, {"items", list({"one"})}})),
+         dict({{array(std::vector<float>{2.5F}, {}), "scalar"}}),
+         object("numpy.core.multiarray._reconstruct",
+                {{"args", list({global("numpy.matrix"), tuple({0}), bytes("b")})},
+                 {"state", tuple({1, tuple({2, 3}), py("numpy.dtype", "<f8"), true,
+                                  array(up_to(6), {2, 3}, Order::column_major)})}}),
+         object("numpy._core.multiarray._reconstruct",  // the state of old versions
+                {{"args", list({global("numpy.matrix"), tuple({0}), bytes("b")})},
+                 {"state", tuple({tuple({1, 2}), py("numpy.dtype", "<f8"), false, array(up_to(2), {1, 2})})}}),
+         object("numpy.ma.core._mareconstruct",
+                {{"args", list({global("numpy.ma.core.MaskedArray"), global("numpy.ndarray"), tuple({0}), bytes("b")})},
+                 {"state", tuple({1, tuple({2}), py("numpy.dtype", "<f8"), false, array(up_to(2), {2}),
+                                  bytes(std::string("\0\1", 2)), array(up_to(1), {})})}})});
   };
   all["sharing"] = [] {
-    const auto a = Value::make_anchor(1), b = Value::make_anchor(2), c = Value::make_anchor(3), d = Value::make_anchor(4);
-    return list({shared(a, list({1})), reference(a), shared(b, tuple({1, 2})), reference(b), shared(c, std::string(100, 't')), reference(c),
-                 shared(d, dict({})), reference(d), shared(Value::make_anchor(5), reference(a))});
+    const auto a = Value::make_anchor(1), b = Value::make_anchor(2), c = Value::make_anchor(3),
+               d = Value::make_anchor(4);
+    return list({shared(a, list({1})), reference(a), shared(b, tuple({1, 2})), reference(b),
+                 shared(c, std::string(100, 't')), reference(c), shared(d, dict({})), reference(d),
+                 shared(Value::make_anchor(5), reference(a))});
   };
   all["cyclic_list"] = [] {
     const auto a = Value::make_anchor(1);
@@ -254,7 +314,8 @@ static std::map<std::string, std::function<Value()>> samples() {
   };
   all["cyclic_frozenset"] = [] {
     const auto a = Value::make_anchor(1);
-    return shared(a, py("frozenset", set({object("__main__.Plain", {{"new", true}, {"state", dict({{"set", reference(a)}})}})})));
+    return shared(
+        a, py("frozenset", set({object("__main__.Plain", {{"new", true}, {"state", dict({{"set", reference(a)}})}})})));
   };
   all["cyclic_set"] = [] {
     const auto a = Value::make_anchor(1);
@@ -271,7 +332,8 @@ static std::map<std::string, std::function<Value()>> samples() {
   all["cyclic_objects"] = [] {
     const auto a = Value::make_anchor(1);
     const Value shape = array(std::vector<std::uint64_t>{2}, {1});
-    return shared(a, py("numpy.object_array", record({{"shape", shape}, {"order", "C"}, {"items", list({reference(a), 1})}})));
+    return shared(
+        a, py("numpy.object_array", record({{"shape", shape}, {"order", "C"}, {"items", list({reference(a), 1})}})));
   };
   all["objects"] = [] {
     const Value deque = object("collections.deque", {{"args", list({tuple({}), 5})}, {"items", list({1, 2})}});
@@ -285,7 +347,8 @@ static std::map<std::string, std::function<Value()>> samples() {
         object("__main__.Color", {{"args", list({2})}}),
         object("__main__.Data", {{"new", true}, {"state", dict({{"name", "n"}, {"values", list({1})}})}}),
         object("collections.OrderedDict", {{"entries", dict({{"b", 1}, {"a", 2}})}}),
-        object("collections.defaultdict", {{"args", list({global("builtins.list")})}, {"entries", dict({{"k", list({1})}})}}),
+        object("collections.defaultdict",
+               {{"args", list({global("builtins.list")})}, {"entries", dict({{"k", list({1})}})}}),
         object("collections.Counter", {{"args", list({dict({{"a", 2}})})}}),
         deque,
         object("datetime.datetime", {{"args", list({bytes(std::string("\x07\xe4\x01\x02\x03\x04\x05\0\0\x06", 10))})}}),
@@ -296,15 +359,18 @@ static std::map<std::string, std::function<Value()>> samples() {
         object("functools.partial",
                {{"args", list({global("builtins.int")})},
                 {"state", tuple({global("builtins.int"), tuple({}), dict({{"base", 2}}), nullptr})}}),
-        object("call", {{"callable", object("functools.partial",
-                                            {{"args", list({global("builtins.int")})},
-                                             {"state", tuple({global("builtins.int"), tuple({}), dict({{"base", 2}}), nullptr})}})},
+        object("call", {{"callable", object("functools.partial", {{"args", list({global("builtins.int")})},
+                                                                  {"state", tuple({global("builtins.int"), tuple({}),
+                                                                                   dict({{"base", 2}}), nullptr})}})},
                         {"args", list({"101"})}}),
         object("__main__.MyList", {{"new", true}, {"items", list({1, 2, 3})}, {"state", dict({{"note", "n"}})}}),
         object("__main__.MyDict", {{"new", true}, {"entries", dict({{"a", 1}})}}),
         object("__main__.Twice", {{"new", true}, {"states", list({dict({{"x", 1}}), dict({{"y", 2}})})}}),
-        global("builtins.len"), global("__main__:Outer.Inner"), global("__builtin__.xrange"),
-        object("copy_reg._reconstructor", {{"args", list({global("__main__.Plain"), global("__builtin__.object"), nullptr})}}),
+        global("builtins.len"),
+        global("__main__:Outer.Inner"),
+        global("__builtin__.xrange"),
+        object("copy_reg._reconstructor",
+               {{"args", list({global("__main__.Plain"), global("__builtin__.object"), nullptr})}}),
         object("collections.deque", {{"args", list({list({1})})}}),
         set({object("__main__.Color", {{"args", list({1})}}), object("decimal.Decimal", {{"args", list({"2"})}})}),
         dict({{object("__main__.Color", {{"args", list({1})}}), 1}}),
@@ -419,7 +485,8 @@ def same(a, b):
 
 
 def check_scalars(value):
-    expected = [None, True, False, 0, 1, 255, 256, 65535, 65536, 2**31 - 1, 2**31, -1, -2**31, -2**31 - 1, -2**63, 2**63 - 1,
+    expected = [None, True, False, 0, 1, 255, 256, 65535, 65536, 2**31 - 1, 2**31, -1, -2**31, -2**31 - 1, -2**63,
+                2**63 - 1,
                 2**64 - 1, -2**64, 0.0, -0.0, 1.5, 1.5, 0.25, float("inf"), "", "text", "ä", "a" * 255, "b" * 256,
                 "c" * 70000, b"", b"\0\x80\xff", b"\xfe" * 300, b"\x81" * 700000]
     assert len(value) == len(expected)
@@ -434,9 +501,11 @@ def check_big_integers(value):
 
 
 def check_containers(value):
-    expected = [[], (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), {}, {"a": 1}, {1: "x", (1, "b"): [2]}, {"x": 1, "y": None},
+    expected = [[], (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), {}, {"a": 1}, {1: "x", (1, "b"): [2]}, {"x": 1,
+                "y": None},
                 {"@version": 3, "x": 1}, set(), {1, "a", b"b", None, 2.5, (1, 2)}, frozenset({1, 2}),
-                {frozenset({1}), frozenset()}, [[1]], [1, 1], {1, 2}, set(), bytearray(b"ab"), bytearray(), {"type": "Circle", "value": {"radius": 1}}]
+                {frozenset({1}), frozenset()}, [[1]], [1, 1], {1, 2}, set(), bytearray(b"ab"), bytearray(),
+                {"type": "Circle", "value": {"radius": 1}}]
     assert len(value) == len(expected)
     for a, b in zip(value, expected):
         assert same(a, b), (a, b)
@@ -513,7 +582,8 @@ def check_no_archive_has(value):
 
 
 def check_numpy(value):
-    (a_complex, scalar, date, f8, i4, objects, times, days, raw, long, fixed, structured, rows, columns, single, keyed, matrix, old, masked) = value
+    (a_complex, scalar, date, f8, i4, objects, times, days, raw, long, fixed, structured, rows, columns, single,
+     keyed, matrix, old, masked) = value
     assert same(a_complex, 1.5 - 2j)
     assert type(scalar) is np.float32 and scalar == 1.5
     assert type(date) is np.datetime64 and date.dtype == np.dtype("M8[D]")
@@ -521,7 +591,8 @@ def check_numpy(value):
                         (long, "<f16"), (fixed, "S2")):
         assert found.__reduce__() == np.dtype(code).__reduce__() or found.kind == "M", found
         assert found == np.dtype(code), found
-    assert structured == np.dtype({"names": ["a", "b"], "formats": [">f4", ("<i2", (3,))], "offsets": [0, 8], "itemsize": 14})
+    assert structured == np.dtype({"names": ["a", "b"], "formats": [">f4", ("<i2", (3,))], "offsets": [0, 8],
+                                   "itemsize": 14})
     assert rows.dtype == object and rows.tolist() == [[0, 1, 2], [3, 4, 5]] and rows.flags.c_contiguous
     assert columns.dtype == object and columns.tolist() == [[0, 2, 4], [1, 3, 5]] and columns.flags.f_contiguous
     assert single.shape == () and single.item() == "one"
@@ -573,7 +644,8 @@ def check_cyclic_objects(value):
 
 def check_objects(value):
     (plain, inner, slots, keywords, keywords_only, point, color, data, ordered, default, counter, deque, date, number,
-     fraction, a_slice, a_range, partial, called, my_list, my_dict, twice, length, inner_class, old_range, made_by_copyreg,
+     fraction, a_slice, a_range, partial, called, my_list, my_dict, twice, length, inner_class, old_range,
+     made_by_copyreg,
      small_deque, members, keyed) = value
     assert type(plain) is Plain and plain.x == 1
     assert type(inner) is Outer.Inner and inner.x == 2

@@ -2,16 +2,13 @@
 // Values as pickles and as joblib's files, which are pickles with the bytes of the arrays in between. How each kind of
 // value appears in Python:
 //
-//   null, boolean, integer, real, text, bytes     None, bool, int, float, str, bytes
-//   sequence                                      list
-//   unordered sequence                            set; list if an item cannot be hashed or comes twice
-//   map, record                                   dict; the version of a record is its first entry, "@version"
-//   array                                         numpy.ndarray; complex for one complex128 without dimensions; a
-//   scalar
-//                                                 of NumPy for any other array without dimensions that is a key
-//   typed "py:…"                                  what the name says: tuple, frozenset, an instance, a call, a function
-//   … typed, another name                           dict of "type" (the name) and "value" shared, reference one object,
-//   at all its places
+// - null, boolean, integer, real, text, bytes: None, bool, int, float, str, bytes.
+// - sequence: list. An unordered one: set, or list if an item cannot be hashed or comes twice.
+// - map, record: dict. The version of a record is its first entry, "@version".
+// - array: numpy.ndarray. Without dimensions: complex if its type is complex128, a scalar of NumPy if it is a key.
+// - typed "py:…": what the name says, such as a tuple, a set, a frozenset, a function, an instance, a call.
+// - typed with another name: dict of "type", which is the name, and "value".
+// - shared, reference: one object, at all its places.
 
 #include <cstdint>
 
