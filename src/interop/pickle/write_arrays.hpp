@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
 #include "interop/pickle/write_stream.hpp"
 #include "stele/array.hpp"
 
