@@ -274,7 +274,7 @@ def expected(x):
     if kind is dict:
         return ["map", *([expected(k), expected(v)] for k, v in x.items())]
     if kind is set:
-        return sequence(map(expected, x), False)
+        return typed("py:set", sequence(map(expected, x), False))
     if kind is frozenset:
         return typed("py:frozenset", sequence(map(expected, x), False))
     if kind is numpy.ndarray and x.dtype == object:

@@ -1,14 +1,15 @@
 #pragma once
-// Values as pickles and as joblib's files, which are pickles with the bytes of the arrays in between. How each kind of
-// value appears in Python:
+// Values as pickles and as joblib's files, which are pickles with the bytes of the arrays in between. What values
+// become in Python:
 //
 // - null, boolean, integer, real, text, bytes: None, bool, int, float, str, bytes.
-// - sequence: list. An unordered one: set, or list if an item cannot be hashed or comes twice.
-// - map, record: dict. The version of a record is its first entry, "@version".
-// - array: numpy.ndarray. Without dimensions: complex if its type is complex128, a scalar of NumPy if it is a key.
-// - typed "py:…": what the name says, such as a tuple, a set, a frozenset, a function, an instance, a call.
-// - typed with another name: dict of "type", which is the name, and "value".
-// - shared, reference: one object, at all its places.
+// - A sequence: list. An unordered one: set, or list if an item cannot be hashed or comes twice.
+// - A map, a record: dict; the version of a record is its first entry, "@version".
+// - An array: numpy.ndarray; complex for one complex128 without axes; for any other array without axes that is a key, a
+//   scalar of NumPy's.
+// - A typed value "py:…": what its name says, see interop/pickle/pickle.hpp. Another one: dict of "type", the name, and
+//   "value".
+// - Shared values and references: one object at all its places.
 
 #include <cstdint>
 
