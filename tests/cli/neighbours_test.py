@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""The command line with other programs' files: what NumPy, joblib and safetensors write it shows, converts and gives back."""
+
+import json
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import unittest
+
+try:
+    import joblib
+    import lz4.frame  # noqa: F401: for joblib
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+STELE = os.environ.get("STELE_BIN", "")
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([STELE, *map(str, arguments)], capture_output=True, check=False, timeout=120)
+    assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+    return done.stdout
+
+
+class Model:
+    """Any class: stele does not know it."""
+
+    def __init__(self):
+        self.coef_ = np.arange(12.0).reshape(3, 4)
+        self.classes_ = np.array([1, 2, 3], dtype=np.int64)
+        self.names = ("a", "b")
+        self.seen = {1, 2}
+
+
+class Dangerous:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+ARRAYS = {
+    "weights": np.linspace(0, 1, 300_000, dtype=np.float32).reshape(500, 600),
+    "ids": np.arange(5000),
+    "columns": np.asfortranarray(np.arange(24, dtype=np.int16).reshape(4, 6)),
+    "times": np.array(["2020-01-01", "2021-05-05"], dtype="datetime64[D]"),
+}
+
+
+def same(found, expected):
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype, (found.dtype, expected.dtype)
+
+
+class Neighbours(unittest.TestCase):
+    def test_shows_what_others_wrote(self):
+        np.savez("a.npz", **ARRAYS)
+        np.savez_compressed("packed.npz", **ARRAYS)
+        joblib.dump(ARRAYS, "a.joblib")
+        joblib.dump(ARRAYS, "a.joblib.gz", compress=("gzip", 3))
+        joblib.dump(ARRAYS, "a.joblib.xz", compress=("xz", 1))
+        save_file({k: v for k, v in ARRAYS.items() if k in ("weights", "ids")}, "a.safetensors", {"format": "np"})
+        np.save("a.npy", ARRAYS["weights"])
+        for name in ("a.npz", "packed.npz", "a.joblib", "a.joblib.gz", "a.joblib.xz", "a.safetensors"):
+            entries = {e["path"]: e for e in json.loads(run("ls", name, "--json"))["entries"]}
+            self.assertEqual(entries["weights"]["dtype"], "float32", name)
+            self.assertEqual(entries["weights"]["shape"], [500, 600], name)
+            raw = run("extract", name, "weights[7, ::100]", "--raw", "-o", "-")
+            same(np.frombuffer(raw, np.float32), ARRAYS["weights"][7, ::100])
+            self.assertIn(b"4999", run("show", name, "ids[-1:]"))
+        self.assertIn(b"npy", run("info", "a.npy"))
+        same(np.frombuffer(run("extract", "a.npy", "", "--raw", "-o", "-"), np.float32).reshape(500, 600),
+             ARRAYS["weights"])
+
+    def test_converts_there_and_back(self):
+        np.savez("b.npz", **ARRAYS)
+        for codec in ("", ".zst", ".gz"):
+            run("convert", "b.npz", f"b.stele{codec}")
+            run("verify", f"b.stele{codec}")
+            for target in ("back.npz", "back.joblib", "back.pkl"):
+                run("convert", f"b.stele{codec}", target)
+            with np.load("back.npz") as back:
+                self.assertEqual(sorted(back), sorted(ARRAYS))
+                for name, array in ARRAYS.items():
+                    same(back[name], array)
+                    self.assertEqual(back[name].flags.f_contiguous, array.flags.f_contiguous)
+            for back in (joblib.load("back.joblib"), joblib.load("back.joblib", mmap_mode="r"),
+                         pickle.loads(pathlib.Path("back.pkl").read_bytes())):
+                for name, array in ARRAYS.items():
+                    same(back[name], array)
+            self.assertIsInstance(joblib.load("back.joblib", mmap_mode="r")["weights"], np.memmap)
+        save_file({"w": ARRAYS["weights"]}, "c.safetensors", {"note": "text"})
+        run("convert", "c.safetensors", "c.stele.zst")
+        run("convert", "c.stele.zst", "d.safetensors")
+        same(load_file("d.safetensors")["w"], ARRAYS["weights"])
+        self.assertEqual(json.loads(run("info", "c.stele.zst", "--json"))["metadata"], {"note": "text"})
+
+    def test_joblib_reads_compressed_output(self):
+        joblib.dump(ARRAYS, "e.joblib")
+        for codec in ("z", "bz2", "xz", "lz4", "lzma"):
+            run("convert", "e.joblib", f"f.joblib.{codec}")
+            for name, array in ARRAYS.items():
+                same(joblib.load(f"f.joblib.{codec}")[name], array)
+
+    def test_objects_are_kept_and_never_made(self):
+        joblib.dump({"model": Model(), "pair": [Model(), 5]}, "model.joblib", compress=3)
+        run("convert", "model.joblib", "model.stele.zst")
+        for name in ("model.joblib", "model.stele.zst"):
+            types = json.loads(run("types", name, "--json"))["types"]
+            self.assertIn(f"{__name__}.Model", [t["name"] for t in types if t["risk"] == "code"])
+            raw = run("extract", name, "model/coef_", "--raw", "-o", "-")
+            same(np.frombuffer(raw).reshape(3, 4), Model().coef_)
+        run("convert", "model.stele.zst", "again.joblib")
+        again = joblib.load("again.joblib")
+        same(again["model"].coef_, Model().coef_)
+        same(again["pair"][0].classes_, Model().classes_)
+        self.assertEqual(again["model"].names, ("a", "b"))
+        self.assertEqual(again["model"].seen, {1, 2})
+
+        pathlib.Path("evil.pkl").write_bytes(pickle.dumps([Dangerous()]))
+        types = json.loads(run("types", "evil.pkl", "--json"))["types"]
+        self.assertEqual([t["risk"] for t in types], ["dangerous"])
+        self.assertTrue(types[0]["name"].endswith(".system"), types)
+        run("ls", "evil.pkl")
+        run("convert", "evil.pkl", "evil.stele")
+        run("show", "evil.stele")
+        run("convert", "evil.stele", "evil_again.pkl")
+        self.assertFalse(pathlib.Path("executed").exists())
+        self.assertIn(b"dangerous", run("types", "evil_again.pkl"))
+
+    def test_refuses_with_the_path_and_keeps_the_old_file(self):
+        joblib.dump({"text": "x", "a": np.arange(3)}, "g.joblib")
+        pathlib.Path("old.npz").write_bytes(b"old")
+        message = subprocess.run([STELE, "convert", "g.joblib", "old.npz"], capture_output=True, check=False)
+        self.assertNotEqual(message.returncode, 0)
+        self.assertIn(b"text", message.stderr)
+        self.assertEqual(pathlib.Path("old.npz").read_bytes(), b"old")
+
+
+if __name__ == "__main__":
+    if not STELE:
+        print("skipped: there is no command line")
+        sys.exit(77)
+    unittest.main()
