@@ -10,7 +10,7 @@
 #include "base/bytes.hpp"
 #include "base/crew.hpp"
 #include "base/threads.hpp"
-#include "interop/input.hpp"
+#include "io/read.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

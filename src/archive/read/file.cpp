@@ -15,6 +15,8 @@
 #include "base/threads.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
+#include "io/read.hpp"
+#include "io/wrap/prefix.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
@@ -31,11 +33,20 @@ struct File::State {
   /// `path` is empty for what is no file.
   State(Opened from, const std::string& path) : opened(std::move(from)) {
     naming(opened.name, [&] {
-      if (!opened.source->random_access()) {
-        hold_plain(opened);
+      const bool in_order = !opened.source->random_access();
+      if (in_order && opened.options.formats != nullptr) {
+        std::vector<std::byte> first(Formats::first_bytes);
+        first.resize(read_up_to(*opened.source, first));
+        opened.source = std::make_unique<PrefixSource>(std::move(first), std::move(opened.source));
       }
       foreign = read_foreign(opened, path, mapped_file(path));
-      if (!foreign) {
+      if (foreign && in_order) {
+        opened.source->finish();
+        opened.stored_bytes = opened.taken ? opened.taken() : opened.stored_bytes;
+      } else if (!foreign) {
+        if (in_order) {
+          hold_plain(opened);
+        }
         read_ends();
       }
     });
@@ -298,7 +309,7 @@ Info File::info() const {
   info.codec = opened.codec;
   if (state_->foreign) {
     const ArrayTotals totals = arrays_of(state_->foreign->value);
-    info.plain_bytes = *opened.source->size();
+    info.plain_bytes = opened.source->size().value_or(totals.bytes);
     info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
     info.arrays = totals.count;
     info.array_bytes = totals.bytes;

@@ -5,7 +5,7 @@
 #include "archive/convert.hpp"
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
-#include "interop/input.hpp"
+#include "io/read.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -10,9 +10,9 @@
 #include "base/threads.hpp"
 #include "codec/formats/deflate.hpp"
 #include "format/path.hpp"
-#include "interop/input.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
+#include "io/read.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -4,10 +4,10 @@
 
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
-#include "interop/input.hpp"
 #include "interop/pickle/joblib.hpp"
 #include "interop/pickle/legacy.hpp"
 #include "interop/pickle/numpy.hpp"
+#include "io/read.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {

@@ -4,8 +4,8 @@
 #include <charconv>
 #include <string_view>
 
-#include "interop/input.hpp"
 #include "interop/pickle/window.hpp"
+#include "io/read.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
 

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "base/naming.hpp"
-#include "interop/input.hpp"
 #include "interop/safetensors/file.hpp"
 #include "interop/safetensors/header.hpp"
 #include "interop/safetensors/json_events.hpp"
 #include "interop/safetensors/safetensors.hpp"
+#include "io/read.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -8,10 +8,10 @@
 #include "base/crew.hpp"
 #include "base/threads.hpp"
 #include "interop/array.hpp"
-#include "interop/input.hpp"
 #include "interop/safetensors/file.hpp"
 #include "interop/safetensors/header.hpp"
 #include "interop/safetensors/safetensors.hpp"
+#include "io/read.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -350,6 +350,9 @@ void Decoder::array(ArrayTarget& target) {
   if (items_ != nullptr) {
     return items_->array(target);
   }
+  if (!listed_) {
+    pass_type_names();
+  }
   if (kind() != Kind::array && kind() != Kind::bytes) {
     const std::string wanted =
         (target.dtype().kind() == DType::Kind::none ? std::string() : target.dtype().name()) + target.expected();
@@ -370,6 +373,9 @@ void Decoder::array(ArrayTarget& target) {
 }
 
 void Decoder::booleans(BooleanTarget& target) {
+  if (items_ == nullptr && !listed_) {
+    pass_type_names();
+  }
   if (items_ != nullptr || kind() != Kind::array ||
       (!listed_ && (next_is_tag(frozen::tag_shared_reference) || next_is_tag(frozen::tag_array_view)))) {
     InVisitor::booleans(target);

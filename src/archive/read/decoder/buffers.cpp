@@ -356,6 +356,9 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_view() {
 }
 
 Decoder::ArrayPlace Decoder::place_array() {
+  if (!listed_) {
+    pass_type_names();
+  }
   if (kind() != Kind::array && kind() != Kind::bytes) {
     mismatch("an array");
   }
@@ -437,6 +440,7 @@ void Decoder::place_item(ArrayItem item, ArrayPlace& place) {
 }
 
 std::optional<Decoder::Rows> Decoder::begin_rows(ArrayTarget& wanted, ArrayTarget& whole) {
+  pass_type_names();
   if (kind() != Kind::array && kind() != Kind::bytes) {
     mismatch("an array");
   }

@@ -173,7 +173,7 @@ bool Decoder::take_tagged() {
     item_at_ = listed_->data_offset;
     mismatch("another value");
   }
-  prepare();
+  pass_type_names();
   item_at_ = in_->position();
   if (!next_is_reference()) {
     pending_shared_.clear();
@@ -498,6 +498,15 @@ std::optional<std::string> Decoder::begin_typed() {
 }
 
 void Decoder::end_typed() {}
+
+/// For what reads a value without knowing of types: the names before it have no meaning.
+void Decoder::pass_type_names() {
+  prepare();
+  while (next_is_tag(frozen::tag_generic_object)) {
+    begin_typed();
+    prepare();
+  }
+}
 
 // --- Messages --------------------------------------------------------------------------------------------------------
 

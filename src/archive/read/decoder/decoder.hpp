@@ -216,6 +216,7 @@ class Decoder final : public InVisitor, private Input::Reader {
     return false;
   }
   bool take_tagged();
+  void pass_type_names();
   void done(bool followed) {
     if (followed) {
       leave_shared();

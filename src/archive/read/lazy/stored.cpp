@@ -307,8 +307,8 @@ void StoredElements::read(std::uint64_t first, std::uint64_t count, std::byte* t
 std::uint64_t StoredElements::next_cut(std::uint64_t first) const {
   const std::uint64_t size = dtype_.item_size();
   std::uint64_t cut = next_byte_cut(first * size);
-  if (check_ != nullptr && check_->extends() && check_->end_of_piece(cut) != cut) {
-    // The pieces are read whole: longer parts have fewer blocks in common.
+  if (check_ != nullptr && check_->end_of_piece(cut) != cut) {
+    // Parts end where pieces do; longer ones have fewer compressed blocks in common.
     cut = check_->end_of_piece((first * size / most_piece_bytes + 1) * most_piece_bytes);
   }
   return std::max(first + 1, cut / size);

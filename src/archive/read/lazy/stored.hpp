@@ -52,7 +52,6 @@ class PieceCheck {
   /// are not checked.
   PieceCheck(const ArrayEntry& entry, std::string file, bool extend);
 
-  bool extends() const noexcept { return extend_; }
   /// Fills `into` with the bytes of the elements from `at` on, by `read`, and with it reads what else the pieces have.
   /// Throws: Error(damaged), what `read` throws.
   void read(std::uint64_t at, MutableBytes into, const Read& read) const;

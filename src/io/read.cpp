@@ -1,4 +1,4 @@
-#include "interop/input.hpp"
+#include "io/read.hpp"
 
 #include "stele/error.hpp"
 
