@@ -2,6 +2,7 @@
 #include <unordered_set>
 
 #include "archive/write/encoder.hpp"
+#include "archive/write/saving.hpp"
 #include "base/checksum.hpp"
 #include "base/naming.hpp"
 #include "base/printable.hpp"
@@ -21,13 +22,12 @@ const Codec* choose_codec(const SaveOptions& options, const Codecs& codecs, std:
   return &codecs.get(options.codec);
 }
 
-void check_level(const SaveOptions& options, const Codec* codec) {
+}  // namespace
+
+void check_saving(const SaveOptions& options, const Codec* codec) {
   if (codec == nullptr && options.level && *options.level != 0) {
     fail(Errc::invalid_argument, "a plain archive has no level");
   }
-}
-
-void check_filter(const SaveOptions& options, const Codec* codec) {
   if (options.filter == "auto" || options.filter == "none") {
     return;
   }
@@ -36,8 +36,6 @@ void check_filter(const SaveOptions& options, const Codec* codec) {
     fail(Errc::invalid_argument, "a plain archive has no filter: its arrays are stored as they are");
   }
 }
-
-}  // namespace
 
 struct Writer::State {
   /// `file`: as Error::file().
@@ -54,8 +52,7 @@ struct Writer::State {
       }
       codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, name);
     }
-    check_level(options, codec);
-    check_filter(options, codec);
+    check_saving(options, codec);
     start();
   }
   State(const State&) = delete;

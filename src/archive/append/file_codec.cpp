@@ -1,0 +1,86 @@
+#include "archive/append/file_codec.hpp"
+
+#include <string>
+#include <vector>
+
+#include "archive/read/opened.hpp"
+#include "codec/decompress.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::byte label_first{frozen::label[0]};
+
+[[noreturn]] void refuse(const Codec& codec, const std::string& why) {
+  fail(Errc::invalid_argument, "a file of " + std::string(codec.name()) + " cannot be appended to: " + why +
+                                   "; gzip, bzip2, xz, lz4 and zstd can, and plain");
+}
+
+/// A small compressed file.
+std::vector<std::byte> sample_of(const Codec& codec) {
+  std::vector<std::byte> bytes;
+  const auto memory = memory_sink(bytes);
+  const auto sink = compressing_sink(*memory, codec, codec.levels().lowest);
+  sink->write(std::as_bytes(std::span(frozen::label)));
+  sink->close();
+  return bytes;
+}
+
+}  // namespace
+
+FileCodec::FileCodec(const Codecs* codecs)
+    : builtin_(codecs == nullptr ? std::make_unique<Codecs>() : nullptr),
+      codecs_(codecs == nullptr ? *builtin_ : *codecs),
+      first_(label_first) {}
+
+void FileCodec::choose(std::string_view name, std::string_view path) {
+  if (name == "plain") {
+    set(nullptr);
+  } else {
+    set(name.empty() ? codecs_.by_extension(path) : &codecs_.get(name));
+  }
+}
+
+bool FileCodec::recognise(Bytes first) {
+  if (may_be_label(first)) {
+    set(nullptr);
+    return true;
+  }
+  const Codec* const codec = codecs_.by_magic(first);
+  if (codec == nullptr) {
+    return false;
+  }
+  set(codec);
+  return true;
+}
+
+void FileCodec::set(const Codec* codec) {
+  first_ = label_first;
+  if (codec != nullptr) {
+    if (codec->name() == "zlib" || codec->name() == "lzma") {
+      refuse(*codec, "the format has no files of several parts");
+    }
+    const std::vector<std::byte> sample = sample_of(*codec);
+    const InOrderSource reading(memory_source(sample), *codec, {});
+    if (!reading.has_streams()) {
+      refuse(*codec, "its files one after another cannot be told apart");
+    }
+    first_ = sample[0];
+    if (first_ == std::byte{0}) {
+      refuse(*codec, "its files begin with a zero byte");
+    }
+  }
+  codec_ = codec;
+}
+
+std::string_view FileCodec::name() const noexcept { return codec_ == nullptr ? "plain" : codec_->name(); }
+
+bool FileCodec::may_begin(Bytes first) const noexcept {
+  if (first.empty() || first[0] != first_) {
+    return false;
+  }
+  return codec_ == nullptr ? may_be_label(first) : codec_->recognises(first);
+}
+
+}  // namespace stele
