@@ -103,6 +103,9 @@ class EntryReader {
   /// Passes over entries. In a plain file this takes a few small reads, in a compressed one what lies near is
   /// decompressed. Throws: Error(truncated) if fewer are committed.
   void skip(std::uint64_t count = 1);
+  /// Passes over the next entry, which is an array, and returns its extents. In a plain file no elements are read.
+  /// Throws: Error(type_mismatch) for another value, Error(truncated) if no other is committed.
+  Shape skip_array();
   /// Continues at the entry of that number, which may be the next that will be committed.
   /// Throws: Error(truncated) if fewer are committed.
   void seek(std::uint64_t entry);

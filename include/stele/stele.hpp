@@ -1,6 +1,7 @@
 #pragma once
 // Everything of the core: include this, and eigen.hpp for matrices.
 
+#include "stele/appender.hpp"     // Appender, EntryReader
 #include "stele/archive.hpp"      // save, load, open, Writer, Reader
 #include "stele/array.hpp"        // Array<T, Rank>
 #include "stele/block_codec.hpp"  // a compression format from two functions

@@ -146,6 +146,7 @@ struct Appender::State {
         failed = true;
         compressor->close();
         compressor.reset();
+        memory->write(codec.mark());
         failed = false;
       }
       sealed += std::exchange(open_entries, 0);
@@ -262,7 +263,7 @@ AppendedFile recover_appended(const Path& path, bool cut, const LoadOptions& opt
     const Extent extent = find_extent(source, codec, {}, ExtentCheck::ends, options);
     AppendedFile found{.codec = std::string(codec.name()), .bytes = extent.end.offset};
     source.set_size(extent.end.offset);
-    ArchiveStream stream(source, codec.get(), 0, options);
+    ArchiveStream stream(source, codec, 0, options);
     std::uint64_t at = 0;
     try {
       while (stream.inside() || stream.offset() < extent.end.offset) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "codec/decompress.hpp"
 
@@ -45,7 +46,7 @@ class ArchiveStream::PutBack final : public Source {
   Bytes ahead_;
 };
 
-ArchiveStream::ArchiveStream(Source& file, const Codec* codec, std::uint64_t offset, const LoadOptions& options)
+ArchiveStream::ArchiveStream(Source& file, const FileCodec& codec, std::uint64_t offset, const LoadOptions& options)
     : file_(file), codec_(codec), options_(options), offset_(offset) {}
 
 ArchiveStream::~ArchiveStream() = default;
@@ -58,14 +59,14 @@ void ArchiveStream::open() {
   opened_->options = options_;
   opened_->name = file_.name();
   opened_->stored_bytes = *source->size();
-  if (codec_ == nullptr) {
+  if (codec_.get() == nullptr) {
     opened_->source = std::move(source);
     return;
   }
   const DecodeOptions decode{
       .threads = options_.threads, .window = options_.limits.window, .expansion = options_.limits.expansion};
-  auto in_order = std::make_unique<InOrderSource>(std::move(source), *codec_, decode);
-  opened_->codec = codec_->name();
+  auto in_order = std::make_unique<InOrderSource>(std::move(source), *codec_.get(), decode);
+  opened_->codec = codec_.name();
   opened_->compressed = true;
   opened_->in_order = in_order.get();
   auto plain = std::make_unique<PutBack>(std::move(in_order));
@@ -108,8 +109,21 @@ void ArchiveStream::end() {
   inside_ = !next.empty();
   if (!inside_) {
     offset_ += stored_->position();
+    pass_mark();
   } else if (!may_be_label(next)) {
     fail(Errc::damaged, "bytes that are not an archive follow the archive", {.offset = position_});
+  }
+}
+
+void ArchiveStream::pass_mark() {
+  const Bytes mark = codec_.mark();
+  if (*file_.size() < offset_ + mark.size()) {
+    return;
+  }
+  std::vector<std::byte> next(mark.size());
+  file_.read_at(offset_, next);
+  if (std::equal(next.begin(), next.end(), mark.begin())) {
+    offset_ += mark.size();
   }
 }
 

@@ -1,10 +1,11 @@
 #pragma once
-// Reads archives one after another from a file with random access, from a place where an archive or a compressed file
-// of archives begins. Reader does the same for users; this one says where each archive lies.
+// Reads archives one after another from a file that grows by commits, from a place where an archive or a compressed
+// file of archives begins. Reader does the same for users; this one says where each archive lies.
 
 #include <memory>
 #include <optional>
 
+#include "archive/append/file_codec.hpp"
 #include "archive/read/opened.hpp"
 #include "io/wrap/tail.hpp"
 #include "stele/metadata.hpp"
@@ -14,9 +15,9 @@ namespace stele {
 /// Not thread-safe. After an exception it cannot be used further.
 class ArchiveStream {
  public:
-  /// `file` must outlive it. `codec` null: plain. Uses `threads`, `verify`, `limits` and what concerns types and
+  /// `file` and `codec` must outlive it. Uses `threads`, `verify`, `limits` and what concerns types and
   /// fields.
-  ArchiveStream(Source& file, const Codec* codec, std::uint64_t offset, const LoadOptions& options);
+  ArchiveStream(Source& file, const FileCodec& codec, std::uint64_t offset, const LoadOptions& options);
   ~ArchiveStream();
 
   /// The next archive; its value is to be read, then end().
@@ -36,8 +37,9 @@ class ArchiveStream {
  private:
   class PutBack;
   void open();
+  void pass_mark();
   Source& file_;
-  const Codec* codec_;
+  const FileCodec& codec_;
   LoadOptions options_;
   std::uint64_t offset_;
   bool inside_ = false;

@@ -82,20 +82,47 @@ struct EntryReader::State {
 
   /// Makes the stream stand at `place`.
   void restart() {
-    stream = std::make_unique<ArchiveStream>(source, codec.get(), place.offset, options);
+    stream = std::make_unique<ArchiveStream>(source, codec, place.offset, options);
     entry = place.entry;
   }
 
-  InVisitor& begin() {
+  void require_more() {
     if (!more()) {
       fail(Errc::truncated, "there are " + std::to_string(end.entry) + " entries by now");
     }
+  }
+
+  Decoder& begin() {
+    require_more();
     if (stream == nullptr || reading) {
       stream.reset();
       walk_to(entry);
     }
     reading = true;
     return stream->begin();
+  }
+
+  Shape skip_array() {
+    if (codec.get() != nullptr) {
+      const Shape shape = array_at(begin());
+      end_entry();
+      return shape;
+    }
+    require_more();
+    ArchiveStream walk(source, codec, place.offset, quick());
+    const Shape shape = array_at(walk.begin());
+    walk.end();
+    require_number(walk);
+    passed(walk);
+    stream.reset();
+    return shape;
+  }
+  static Shape array_at(Decoder& decoder) {
+    const Kind kind = decoder.kind();
+    if (kind != Kind::array && kind != Kind::bytes) {
+      decoder.error(Errc::type_mismatch, "expected an array");
+    }
+    return decoder.skip_array().header.shape;
   }
 
   /// After the value was read.
@@ -121,12 +148,17 @@ struct EntryReader::State {
     }
   }
 
+  /// Arrays that are passed over are not read.
+  LoadOptions quick() const {
+    LoadOptions how = options;
+    how.verify = Verify::none;
+    return how;
+  }
+
   /// Makes the stream stand at `target`, an entry at or after `place`.
   void walk_to(std::uint64_t target) {
     if (codec.get() == nullptr) {
-      LoadOptions quick = options;  // arrays that are passed over are not read
-      quick.verify = Verify::none;
-      ArchiveStream walk(source, nullptr, place.offset, quick);
+      ArchiveStream walk(source, codec, place.offset, quick());
       for (entry = place.entry; entry < target;) {
         pass_by(walk);
       }
@@ -209,6 +241,10 @@ void EntryReader::skip(std::uint64_t count) {
     const std::uint64_t entry = state_->entry;
     state_->seek(count > ~entry ? ~std::uint64_t{0} : entry + count);
   });
+}
+
+Shape EntryReader::skip_array() {
+  return naming(state_->name, [&] { return state_->skip_array(); });
 }
 
 void EntryReader::seek(std::uint64_t entry) {

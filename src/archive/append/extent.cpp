@@ -72,8 +72,9 @@ class Finder {
     Extent extent;
     extent.size = size_;
     extent.end = from;
-    if (size_ > from.offset &&
-        (codec_.get() == nullptr ? find_plain(from, check, extent) : find_compressed(from, extent))) {
+    if (codec_.get() != nullptr) {
+      find_compressed(from, extent);
+    } else if (find_plain(from, check, extent)) {
       return extent;
     }
     if (size_ > extent.end.offset) {
@@ -242,7 +243,7 @@ class Finder {
     }
     spend(std::uint64_t{64} << 10);
     try {
-      ArchiveStream stream(file_, codec_.get(), offset, options_);
+      ArchiveStream stream(file_, codec_, offset, options_);
       Decoder& decoder = stream.begin();
       spend(size_ - offset);
       decoder.skip();
@@ -256,18 +257,18 @@ class Finder {
     }
   }
 
-  bool find_compressed(EntryPlace from, Extent& extent) {
+  void find_compressed(EntryPlace from, Extent& extent) {
     std::optional<AppendedEntry> found;
     std::uint64_t at = size_;
     while (!found && at-- > from.offset) {
       found = commit_at(at);
     }
     if (!found) {
-      return false;
+      return;
     }
     extent.end = {at, found->entry};
     try {
-      ArchiveStream stream(file_, codec_.get(), at, options_);
+      ArchiveStream stream(file_, codec_, at, options_);
       while (stream.inside() || (stream.offset() < size_ && byte_at(stream.offset()) != std::byte{0})) {
         const std::uint64_t begin = stream.offset();
         stream.begin().skip();
@@ -283,9 +284,7 @@ class Finder {
       }
     } catch (const Error& error) {
       require_readable(error);
-      return error.code() == Errc::truncated;
     }
-    return false;
   }
 
   // --- What follows the last whole entry -----------------------------------------------------------------------------
@@ -298,7 +297,7 @@ class Finder {
 
   /// Reads archives from `begin` to `end`. Throws what is wrong with them.
   void pass(Source& file, std::uint64_t begin, std::uint64_t end) {
-    ArchiveStream stream(file, codec_.get(), begin, options_);
+    ArchiveStream stream(file, codec_, begin, options_);
     while (stream.inside() || stream.offset() < end) {
       stream.begin().skip();
       stream.end();
@@ -318,12 +317,19 @@ class Finder {
     } catch (const Error& error) {
       file_.set_size(size_);
       require_readable(error);
-      if (error.code() == Errc::truncated) {
+      if (error.code() == Errc::truncated && !ends_with_mark(end)) {
         return true;
       }
       why = error;
     }
     return false;
+  }
+
+  /// Whether a commit comes to its end at `end`. A length that is damaged seems to go beyond it.
+  bool ends_with_mark(std::uint64_t end) {
+    const Bytes mark = codec_.mark();
+    return !mark.empty() && end >= mark.size() &&
+           std::equal(mark.begin(), mark.end(), peek_.at(end - mark.size(), mark.size()));
   }
 
   std::uint64_t end_without_zeros(std::uint64_t begin) {
@@ -350,32 +356,34 @@ class Finder {
         return;
       }
     } else {
-      if (is_short_head(begin) || breaks_off(file_, begin, size_, why)) {
+      if (!may_begin_at(begin)) {
+        extent.damage.emplace(begin == 0 ? Errc::not_an_archive : Errc::damaged, "these bytes begin no entry",
+                              Where{.offset = begin});
+        return;
+      }
+      if (size_ - begin < frozen::label.size() || breaks_off(file_, begin, size_, why)) {
         return;
       }
       const std::uint64_t end = end_without_zeros(begin);
       std::optional<Error> ignored;
-      if (size_ - end >= blank && breaks_off(file_, begin, end, ignored)) {
+      if (size_ - end >= blank && !ends_with_mark(size_) && breaks_off(file_, begin, end, ignored)) {
         return;
       }
     }
     extent.damage = why->at({.offset = begin});
   }
 
-  /// Whether so little follows that it can only be the head of an entry, and is.
-  bool is_short_head(std::uint64_t begin) {
-    const std::uint64_t size = size_ - begin;
-    if (size >= frozen::label.size()) {
-      return false;
-    }
-    const Bytes bytes(peek_.at(begin, static_cast<std::size_t>(size)), static_cast<std::size_t>(size));
-    return codec_.get() == nullptr ? may_be_label(bytes) : bytes[0] == codec_.first_byte();
+  bool may_begin_at(std::uint64_t begin) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(recognised_bytes, size_ - begin));
+    const Bytes bytes(peek_.at(begin, size), size);
+    return size < frozen::label.size() && codec_.get() != nullptr ? bytes[0] == codec_.first_byte()
+                                                                  : codec_.may_begin(bytes);
   }
 
   /// Whether the file, but for its first byte, is a whole first commit.
   bool is_first_commit(Source& restored) {
     try {
-      ArchiveStream stream(restored, codec_.get(), 0, options_);
+      ArchiveStream stream(restored, codec_, 0, options_);
       stream.begin().skip();
       stream.end();
       return stream.appended() && stream.appended()->commit == 0 && stream.appended()->entry == 0;

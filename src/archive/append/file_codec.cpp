@@ -1,9 +1,11 @@
 #include "archive/append/file_codec.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "archive/read/opened.hpp"
+#include "base/bytes.hpp"
 #include "codec/decompress.hpp"
 #include "stele/error.hpp"
 
@@ -17,13 +19,25 @@ constexpr std::byte label_first{frozen::label[0]};
                                    "; gzip, bzip2, xz, lz4 and zstd can, and plain");
 }
 
-/// A small compressed file.
-std::vector<std::byte> sample_of(const Codec& codec) {
+std::vector<std::byte> compressed(const Codec& codec, Bytes plain) {
   std::vector<std::byte> bytes;
   const auto memory = memory_sink(bytes);
   const auto sink = compressing_sink(*memory, codec, codec.levels().lowest);
-  sink->write(std::as_bytes(std::span(frozen::label)));
+  sink->write(plain);
   sink->close();
+  return bytes;
+}
+
+/// An empty frame of zstd would keep readers from finding the blocks; a skippable one does not.
+std::vector<std::byte> mark_of(const Codec& codec) {
+  if (codec.name() != "zstd" && codec.name() != "lz4") {
+    return compressed(codec, {});
+  }
+  const Bytes text = std::as_bytes(std::span(frozen::end_magic));
+  std::vector<std::byte> bytes(2 * sizeof(std::uint32_t));
+  store_le<std::uint32_t>(bytes.data(), frozen::commit_mark);
+  store_le<std::uint32_t>(bytes.data() + sizeof(std::uint32_t), static_cast<std::uint32_t>(text.size()));
+  bytes.insert(bytes.end(), text.begin(), text.end());
   return bytes;
 }
 
@@ -57,11 +71,12 @@ bool FileCodec::recognise(Bytes first) {
 
 void FileCodec::set(const Codec* codec) {
   first_ = label_first;
+  mark_.clear();
   if (codec != nullptr) {
     if (codec->name() == "zlib" || codec->name() == "lzma") {
       refuse(*codec, "the format has no files of several parts");
     }
-    const std::vector<std::byte> sample = sample_of(*codec);
+    const std::vector<std::byte> sample = compressed(*codec, std::as_bytes(std::span(frozen::label)));
     const InOrderSource reading(memory_source(sample), *codec, {});
     if (!reading.has_streams()) {
       refuse(*codec, "its files one after another cannot be told apart");
@@ -70,6 +85,7 @@ void FileCodec::set(const Codec* codec) {
     if (first_ == std::byte{0}) {
       refuse(*codec, "its files begin with a zero byte");
     }
+    mark_ = mark_of(*codec);
   }
   codec_ = codec;
 }
@@ -80,7 +96,8 @@ bool FileCodec::may_begin(Bytes first) const noexcept {
   if (first.empty() || first[0] != first_) {
     return false;
   }
-  return codec_ == nullptr ? may_be_label(first) : codec_->recognises(first);
+  return codec_ == nullptr ? may_be_label(first.first(std::min(first.size(), frozen::label.size())))
+                           : codec_->recognises(first);
 }
 
 }  // namespace stele

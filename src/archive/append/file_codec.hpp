@@ -1,10 +1,12 @@
 #pragma once
 // The codec of a file that grows by commits. Each commit is a compressed file of its own, so the codec's files must be
-// such that several of them one after another are a file of the codec.
+// such that several of them one after another are a file of the codec. After it comes a mark without content, which
+// tells a commit that is damaged from one that is torn.
 
 #include <cstddef>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "stele/codec.hpp"
 #include "stele/options.hpp"
@@ -27,6 +29,8 @@ class FileCodec {
   std::string_view name() const noexcept;
   /// Whether an entry of this codec may begin with these bytes, 12 if the file has so many.
   bool may_begin(Bytes first) const noexcept;
+  /// What ends a commit in the file: an empty file of the codec, or a frame that readers skip. Empty if plain.
+  Bytes mark() const noexcept { return mark_; }
   /// The byte that every file of the codec begins with; never 0.
   std::byte first_byte() const noexcept { return first_; }
 
@@ -36,6 +40,7 @@ class FileCodec {
   const Codecs& codecs_;
   const Codec* codec_ = nullptr;
   std::byte first_;
+  std::vector<std::byte> mark_;
 };
 
 }  // namespace stele
