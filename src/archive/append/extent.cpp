@@ -85,6 +85,7 @@ class Finder {
 
   /// The last place in [first, last].
   std::optional<EntryPlace> place(std::uint64_t first, std::uint64_t last) {
+    spent_ = 0;
     if (codec_.get() == nullptr) {
       const auto unit = last_unit(first, last, {});
       return unit ? std::optional(unit->first.after()) : std::nullopt;
@@ -356,28 +357,27 @@ class Finder {
         return;
       }
     } else {
-      if (!may_begin_at(begin)) {
-        extent.damage.emplace(begin == 0 ? Errc::not_an_archive : Errc::damaged, "these bytes begin no entry",
-                              Where{.offset = begin});
-        return;
-      }
-      if (size_ - begin < frozen::label.size() || breaks_off(file_, begin, size_, why)) {
+      if (is_torn(begin, size_, why)) {
         return;
       }
       const std::uint64_t end = end_without_zeros(begin);
       std::optional<Error> ignored;
-      if (size_ - end >= blank && !ends_with_mark(size_) && breaks_off(file_, begin, end, ignored)) {
+      if (size_ - end >= blank && !ends_with_mark(size_) && is_torn(begin, end, ignored)) {
         return;
       }
     }
     extent.damage = why->at({.offset = begin});
   }
 
-  bool may_begin_at(std::uint64_t begin) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(recognised_bytes, size_ - begin));
+  /// The same, for bytes that may be no entry at all.
+  bool is_torn(std::uint64_t begin, std::uint64_t end, std::optional<Error>& why) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(recognised_bytes, end - begin));
     const Bytes bytes(peek_.at(begin, size), size);
-    return size < frozen::label.size() && codec_.get() != nullptr ? bytes[0] == codec_.first_byte()
-                                                                  : codec_.may_begin(bytes);
+    if (!codec_.may_begin(bytes) && (begin == 0 || !codec_.may_end(bytes))) {
+      why.emplace(begin == 0 ? Errc::not_an_archive : Errc::damaged, "these bytes begin no entry");
+      return false;
+    }
+    return size < frozen::label.size() || breaks_off(file_, begin, end, why);
   }
 
   /// Whether the file, but for its first byte, is a whole first commit.

@@ -12,7 +12,8 @@
 namespace stele {
 namespace {
 
-constexpr std::byte label_first{frozen::label[0]};
+constexpr std::array<std::byte, 3> label_head{std::byte{frozen::label[0]}, std::byte{frozen::label[1]},
+                                              std::byte{frozen::label[2]}};
 
 [[noreturn]] void refuse(const Codec& codec, const std::string& why) {
   fail(Errc::invalid_argument, "a file of " + std::string(codec.name()) + " cannot be appended to: " + why +
@@ -46,7 +47,7 @@ std::vector<std::byte> mark_of(const Codec& codec) {
 FileCodec::FileCodec(const Codecs* codecs)
     : builtin_(codecs == nullptr ? std::make_unique<Codecs>() : nullptr),
       codecs_(codecs == nullptr ? *builtin_ : *codecs),
-      first_(label_first) {}
+      head_(label_head) {}
 
 void FileCodec::choose(std::string_view name, std::string_view path) {
   if (name == "plain") {
@@ -70,7 +71,7 @@ bool FileCodec::recognise(Bytes first) {
 }
 
 void FileCodec::set(const Codec* codec) {
-  first_ = label_first;
+  head_ = label_head;
   mark_.clear();
   if (codec != nullptr) {
     if (codec->name() == "zlib" || codec->name() == "lzma") {
@@ -81,8 +82,8 @@ void FileCodec::set(const Codec* codec) {
     if (!reading.has_streams()) {
       refuse(*codec, "its files one after another cannot be told apart");
     }
-    first_ = sample[0];
-    if (first_ == std::byte{0}) {
+    std::copy_n(sample.begin(), head_.size(), head_.begin());
+    if (head_[0] == std::byte{0}) {
       refuse(*codec, "its files begin with a zero byte");
     }
     mark_ = mark_of(*codec);
@@ -93,11 +94,24 @@ void FileCodec::set(const Codec* codec) {
 std::string_view FileCodec::name() const noexcept { return codec_ == nullptr ? "plain" : codec_->name(); }
 
 bool FileCodec::may_begin(Bytes first) const noexcept {
-  if (first.empty() || first[0] != first_) {
+  const std::size_t known = std::min(first.size(), head_.size());
+  if (first.empty() || !std::equal(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(known), head_.begin())) {
     return false;
   }
-  return codec_ == nullptr ? may_be_label(first.first(std::min(first.size(), frozen::label.size())))
-                           : codec_->recognises(first);
+  if (codec_ == nullptr) {
+    return may_be_label(first.first(std::min(first.size(), frozen::label.size())));
+  }
+  return first.size() < frozen::label.size() || codec_->recognises(first);
+}
+
+bool FileCodec::may_end(Bytes next) const noexcept {
+  if (codec_ == nullptr || (codec_->name() != "zstd" && codec_->name() != "lz4")) {
+    return may_begin(next);
+  }
+  // The mark and the tables are skippable frames, whose numbers differ in four bits.
+  const std::size_t known = std::min(next.size(), sizeof(std::uint32_t));
+  return known > 0 && (next[0] & std::byte{0xf0}) == (mark_[0] & std::byte{0xf0}) &&
+         std::equal(next.begin() + 1, next.begin() + static_cast<std::ptrdiff_t>(known), mark_.begin() + 1);
 }
 
 }  // namespace stele
