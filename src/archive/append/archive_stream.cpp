@@ -99,7 +99,6 @@ void ArchiveStream::end() {
   const std::uint64_t length = decoder.trailer().total_length;
   appended_ = decoder.directory().appended;
   metadata_ = decoder.directory().metadata;
-  current_.reset();
   if (opened_->in_order == nullptr) {
     offset_ += length;
     return;

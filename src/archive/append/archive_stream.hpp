@@ -24,6 +24,9 @@ class ArchiveStream {
   /// Throws: Error(truncated) at the end of the file, and what load() throws.
   Decoder& begin();
   void end();
+  /// After end(): forgets the objects of the value, which only the caller keeps then. Until then the decoder can be
+  /// told of an error.
+  void release() noexcept { current_.reset(); }
 
   /// After end(): whether the next archive lies in the same compressed data.
   bool inside() const noexcept { return inside_; }

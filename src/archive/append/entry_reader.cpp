@@ -129,6 +129,7 @@ struct EntryReader::State {
   void end_entry() {
     stream->end();
     require_number(*stream);
+    stream->release();
     metadata = stream->take_metadata();
     passed(*stream);
     reading = false;
