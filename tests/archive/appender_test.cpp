@@ -561,6 +561,34 @@ TEST_P(AppenderOf, AChangeByAnotherProgramIsNoticed) {
 
 // --- Other -----------------------------------------------------------------------------------------------------------
 
+bool holds(const Data& bytes, std::string_view part) {
+  const Bytes wanted = std::as_bytes(std::span(part));
+  return std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end()) != bytes.end();
+}
+
+TEST(Appender, TheFileIsAsTheFormatSays) {
+  const Folder folder;
+  const std::string path = folder / "log";
+  append_to(path, 2, {.commit_every = 1});
+  const Data plain = content(path);
+  ASSERT_EQ(plain.size(), 256u);  // 128 each
+  EXPECT_TRUE(holds(plain, std::string_view("\x68"
+                                            "appended\x82\x00\x00",
+                                            12)));
+  EXPECT_TRUE(holds(plain, std::string_view("\x68"
+                                            "appended\x82\x01\x18\x80",
+                                            13)));
+  for (const char* codec : {"zstd", "lz4"}) {
+    if (test::has_codec(codec)) {
+      const std::string other = folder / codec;
+      append_to(other, 3, {.save = {.codec = codec}});
+      const std::string_view mark("\x53\x2a\x4d\x18\x08\x00\x00\x00STELEEND", 16);
+      const Data stored = content(other);
+      EXPECT_TRUE(holds({stored.end() - 16, stored.end()}, mark)) << codec;
+    }
+  }
+}
+
 TEST(Appender, TheExtensionChoosesTheCodec) {
   const Folder folder;
   append_to(folder / "log.stele.gz", 2);
