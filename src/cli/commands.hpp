@@ -84,6 +84,14 @@ struct VerifyOptions {
 };
 int verify(const VerifyOptions& options);
 
+struct RecoverOptions {
+  std::string file;
+  bool cut = false;
+  unsigned threads = 0;
+  bool json = false;
+};
+int recover(const RecoverOptions& options);
+
 struct ConvertOptions {
   std::string input;
   std::string output;

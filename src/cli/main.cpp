@@ -35,7 +35,7 @@ Exit codes:
   1  the input is damaged or no archive
   2  wrong usage
   3  no such file, no such path in the archive, or no such key in the store
-  4  input or output failed: disk full, no permission, another writer holds the store
+  4  input or output failed: disk full, no permission, another writer holds the file or the store
   5  unsupported by this version or build, or beyond a limit)";
 
 /// The command line: the options of all commands, and the chosen command.
@@ -58,6 +58,7 @@ class CommandLine {
     add_show();
     add_extract();
     add_verify();
+    add_recover();
     add_types();
     add_convert();
     add_bench();
@@ -207,6 +208,15 @@ class CommandLine {
         types);
     add_file(command, types_.file);
   }
+  void add_recover() {
+    CLI::App& command =
+        add_command("recover", "How far a file of appended entries is whole, and what a crash has left after that",
+                    recover_, recover);
+    command.add_option("FILE", recover_.file, "The file that an Appender wrote")->required()->type_name("");
+    command.parse_complete_callback([this] { file_ = &recover_.file; });
+    command.add_flag("--cut", recover_.cut, "Cut off what a crash has left; never what is damaged");
+    add_threads(command, recover_.threads);
+  }
   void add_convert() {
     CLI::App& command =
         add_command("convert", "The same archives under another codec, checked on the way; or a file in another format",
@@ -261,6 +271,7 @@ class CommandLine {
   ShowOptions show_;
   ExtractOptions extract_;
   VerifyOptions verify_;
+  RecoverOptions recover_;
   TypesOptions types_;
   ConvertOptions convert_;
   BenchOptions bench_;

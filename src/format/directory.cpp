@@ -226,7 +226,8 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
   const auto present = [](const auto& entries) { return entries.empty() ? 0U : 1U; };
   out.map(2 + present(directory.arrays) + present(directory.pieces) + present(directory.nodes) +
           present(directory.steps) + present(directory.records) + present(directory.shared) +
-          present(directory.deferred) + present(directory.segments) + present(directory.metadata));
+          present(directory.deferred) + present(directory.segments) + (directory.appended ? 1U : 0U) +
+          present(directory.metadata));
   out.text("format");
   out.natural(directory.format);
   out.text("writer");
@@ -306,6 +307,12 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
     out.natural(entry.end);
     out.wide(Major::natural, entry.checksum);
   });
+  if (directory.appended) {
+    out.text("appended");
+    out.array(2);
+    out.natural(directory.appended->entry);
+    out.natural(directory.appended->commit);
+  }
   if (!directory.metadata.empty()) {
     out.text("metadata");
     out.map(directory.metadata.size());
@@ -389,6 +396,13 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
         entry.end = in.natural();
         entry.checksum = in.natural();
       });
+    } else if (key == "appended") {
+      if (in.array() != 2) {
+        in.bad("an appended archive has a number and the place of its commit");
+      }
+      AppendedEntry& appended = directory.appended.emplace();
+      appended.entry = in.natural();
+      appended.commit = in.natural();
     } else if (key == "metadata") {
       const std::uint64_t entries = in.map();
       for (std::uint64_t k = 0; k < entries; ++k) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,12 @@ struct SegmentEntry {
   std::uint64_t checksum = 0;
 };
 
+/// The place of an archive in a file that grows by commits.
+struct AppendedEntry {
+  std::uint64_t entry = 0;   // the archive's number in the file, from 0
+  std::uint64_t commit = 0;  // offset in the file at which its commit begins
+};
+
 struct Directory {
   std::uint64_t format = 0;
   std::string writer;
@@ -104,6 +111,7 @@ struct Directory {
   std::vector<SharedEntry> shared;
   std::vector<DeferredEntry> deferred;
   std::vector<SegmentEntry> segments;
+  std::optional<AppendedEntry> appended;
   Metadata metadata;
 };
 

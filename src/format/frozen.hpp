@@ -54,4 +54,7 @@ inline constexpr std::size_t trailer_payload = 48;
 inline constexpr std::size_t trailer_bytes = trailer_payload + 2;
 inline constexpr std::string_view end_magic = "STELEEND";
 
+/// What follows each commit of a growing file of zstd or lz4: a skippable frame of this number that holds end_magic.
+inline constexpr std::uint32_t commit_mark = 0x184d2a53;
+
 }  // namespace stele::frozen

@@ -320,6 +320,25 @@ TEST(JoinedFiles, ACodecOfTheCallersLosesNone) {
   EXPECT_TRUE(all_of(Reader(file, options)) == expected);
 }
 
+/// It did, and then took seconds for ten thousand, and the stack for more.
+TEST(JoinedFiles, ManyArchivesInOneStreamDoNotNest) {
+  constexpr std::size_t count = 60'000;
+  const Data one = to_bytes(7);
+  Data all;
+  for (std::size_t i = 0; i < count; ++i) {
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  const Codecs codecs;
+  const Data stored = compressed(codecs.get("gzip"), all);
+  Pipe pipe(stored, 100'000);
+  Reader reader(pipe);
+  std::size_t found = 0;
+  while (reader.more()) {
+    found += reader.read<int>() == 7 ? 1 : 0;
+  }
+  EXPECT_EQ(found, count);
+}
+
 TEST(JoinedFiles, AnArchiveThatWasReadAsAnotherTypeIsReadAgainOrRefused) {
   const Codecs codecs;
   const Data plain = to_bytes(values_of(3)) + to_bytes(values_of(5000));

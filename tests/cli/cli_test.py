@@ -73,7 +73,7 @@ def step(path, name):
 class Archive:
     """Writes one value; `data` are the bytes, `arrays` what the directory lists."""
 
-    def __init__(self, value, metadata=None):
+    def __init__(self, value, metadata=None, appended=None):
         self.data = bytearray(LABEL)
         self.structure = xxhash.xxh3_64()
         self.hashed = 0
@@ -85,6 +85,8 @@ class Archive:
         for name in ("arrays", "records", "shared"):
             if getattr(self, name):
                 directory[name] = getattr(self, name)
+        if appended:
+            directory["appended"] = appended
         if metadata:
             directory["metadata"] = metadata
         item = cbor2.dumps(directory)
@@ -481,6 +483,54 @@ def unpacks_to(data, plain):
         return gzip.decompress(data) == plain
     except Exception:  # zlib.error and several others
         return False
+
+
+class Recover(Case):
+    """Files of appended entries, written as docs/format.md says."""
+
+    def entries(self, *commits):
+        data, number = b"", 0
+        for values in commits:
+            begin = len(data)
+            for value in values:
+                data += bytes(Archive(value, appended=[number, begin]).data)
+                number += 1
+        return data
+
+    def test_whole(self):
+        write("log", self.entries([1, "two"], [[3] * 1000], [{"x": np.arange(2000)}]))
+        self.assertRegex(self.ok("recover", "log").text, r"^log: 4 entries, [0-9.]+ KiB\n$")
+        self.assertEqual(self.ok("verify", "log").text, "log: ok (4 archives)\n")
+        report = self.ok("recover", "log", "--json").json
+        self.assertEqual((report["codec"], report["entries"], report["torn_bytes"], report["cut"]), ("plain", 4, 0, False))
+        write("empty", b"")
+        self.assertEqual(self.ok("recover", "empty").text, "empty: 0 entries, 0 B\n")
+
+    def test_torn(self):
+        whole = self.entries([1, 2], [3])
+        more = self.entries([1, 2], [3], [4, 5])[len(whole):]
+        for torn in (b"\0" + more[1:], more[:100], b"\0" * 5000, b"\0" + more[1:300]):
+            write("log", whole + torn)
+            self.assertEqual(self.ok("recover", "log", "--json").json,
+                             {"file": "log", "codec": "plain", "entries": 3, "bytes": len(whole),
+                              "torn_bytes": len(torn), "cut": False})
+            self.assertEqual(pathlib.Path("log").read_bytes(), whole + torn)
+            self.assertIn(" cut off\n", self.ok("recover", "log", "--cut").text)
+            self.assertEqual(pathlib.Path("log").read_bytes(), whole)
+
+    def test_damaged(self):
+        whole = self.entries([1, 2], ["a text"], [4])
+        at = whole.index(b"a text")
+        damaged = whole[:at] + b"e" + whole[at + 1:]
+        write("log", damaged)
+        self.fails(1, "recover", "log", "--cut", says=f"entry 2, at byte {whole.index(b'STELEEND', 200) + 8} of the file")
+        write("other", PLAIN)
+        self.fails(2, "recover", "other", "--cut", says="no Appender wrote")
+        write("text", b"some text that is no archive")
+        self.fails(1, "recover", "text", "--cut")
+        self.fails(3, "recover", "none such")
+        for name, data in (("log", damaged), ("other", PLAIN), ("text", b"some text that is no archive")):
+            self.assertEqual(pathlib.Path(name).read_bytes(), data)
 
 
 class Verify(Case):

@@ -19,7 +19,8 @@ LAYERS = [
     (3, "include/stele/visitor.hpp include/stele/reflect*.hpp include/stele/walk*.hpp include/stele/types.hpp "
         "include/stele/metadata.hpp include/stele/random.hpp src/format/*"),
     (4, "include/stele/archive.hpp include/stele/lazy_array.hpp include/stele/options.hpp include/stele/hash.hpp "
-        "include/stele/describe.hpp include/stele/value.hpp src/archive/*"),
+        "include/stele/appender.hpp include/stele/appended_array.hpp include/stele/describe.hpp "
+        "include/stele/value.hpp src/archive/*"),
     # The contents page: it may include all of the above, which do not include it.
     (4.5, "include/stele/stele.hpp"),
     (5, "include/stele/interop.hpp src/interop/*"),

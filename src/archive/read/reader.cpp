@@ -25,11 +25,12 @@ struct Reader::State {
   TailSource* cursor = nullptr;    // the current archive is read from the stream through this
   std::vector<std::byte> stored;   // bytes that more() took from the stream
   bool is_path = false;
-  std::optional<Opened> opened;    // in a stream: the current archive, or the next one if more() found it
-  bool ready = false;              // the next archive is read from `opened`
-  bool reading = false;            // an archive was begun and not ended
-  std::uint64_t position = 0;      // offset of the next archive in the plain bytes of `opened`
-  std::vector<std::byte> waiting;  // bytes already taken from them
+  std::optional<Opened> opened;     // in a stream: the current archive, or the next one if more() found it
+  bool ready = false;               // the next archive is read from `opened`
+  bool reading = false;             // an archive was begun and not ended
+  std::uint64_t position = 0;       // offset of the next archive in the plain bytes of `opened`
+  std::vector<std::byte> waiting;   // bytes already taken from them
+  PrefixSource* resumed = nullptr;  // `opened->source` after the first archive that was in it
   std::optional<Tail> tail;
   std::unique_ptr<Decoding> current;
   std::optional<Foreign> foreign;  // instead of `current`: a file of another program
@@ -52,6 +53,7 @@ struct Reader::State {
 
   void open_next() {
     position = 0;
+    resumed = nullptr;
     if (stream->random_access()) {
       auto source = std::make_unique<TailSource>(std::make_unique<BorrowedSource>(*stream), stream_at);
       cursor = source.get();
@@ -135,7 +137,11 @@ struct Reader::State {
       look(Formats::first_bytes);
     }
     if (!waiting.empty()) {
-      opened->source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(opened->source));
+      // One for each archive would nest.
+      auto rest = resumed != nullptr ? resumed->take_rest() : std::move(opened->source);
+      auto source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(rest));
+      resumed = source.get();
+      opened->source = std::move(source);
     }
     Opened& from = *opened;
     if (begin_foreign()) {

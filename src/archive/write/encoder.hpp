@@ -69,6 +69,8 @@ class Encoder : public OutVisitor {
   void growing_rows(const ArrayView& rows);
   void end_growing();
 
+  /// After begin(): the directory says so of the archive.
+  void set_appended(const AppendedEntry& appended) { directory_.appended = appended; }
   /// Whether an array was written that the directory lists.
   bool lists_arrays() const noexcept { return !directory_.arrays.empty(); }
 

@@ -3,6 +3,7 @@
 
 #include "archive/formats.hpp"
 #include "archive/write/encoder.hpp"
+#include "archive/write/saving.hpp"
 #include "base/checksum.hpp"
 #include "base/naming.hpp"
 #include "base/printable.hpp"
@@ -22,13 +23,12 @@ const Codec* choose_codec(const SaveOptions& options, const Codecs& codecs, std:
   return &codecs.get(options.codec);
 }
 
-void check_level(const SaveOptions& options, const Codec* codec) {
+}  // namespace
+
+void check_saving(const SaveOptions& options, const Codec* codec) {
   if (codec == nullptr && options.level && *options.level != 0) {
     fail(Errc::invalid_argument, "a plain archive has no level");
   }
-}
-
-void check_filter(const SaveOptions& options, const Codec* codec) {
   if (options.filter == "auto" || options.filter == "none") {
     return;
   }
@@ -37,8 +37,6 @@ void check_filter(const SaveOptions& options, const Codec* codec) {
     fail(Errc::invalid_argument, "a plain archive has no filter: its arrays are stored as they are");
   }
 }
-
-}  // namespace
 
 struct Writer::State {
   /// `file`: as Error::file().
@@ -62,8 +60,7 @@ struct Writer::State {
       builder = std::make_unique<ValueBuilder>(options.types);
       return;
     }
-    check_level(options, codec);
-    check_filter(options, codec);
+    check_saving(options, codec);
     start();
   }
   State(const State&) = delete;

@@ -28,6 +28,8 @@ class PrefixSource final : public ForwardingSource {
   void read_at(std::uint64_t offset, MutableBytes into) const override { Source::read_at(offset, into); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return Source::next_cut(offset); }
   Bytes memory() const noexcept override { return {}; }
+  /// Gives up the rest of the Source, which is all that is left once the prefix was read; this cannot be used further.
+  std::unique_ptr<Source> take_rest() noexcept { return std::move(rest_); }
   /// The number of bytes read.
   std::uint64_t taken() const noexcept { return at_; }
 
@@ -40,7 +42,7 @@ class PrefixSource final : public ForwardingSource {
   }
 
   const std::vector<std::byte> prefix_;
-  const std::unique_ptr<Source> rest_;
+  std::unique_ptr<Source> rest_;
   std::uint64_t at_ = 0;  // counted from the start of the prefix
 };
 

@@ -244,7 +244,7 @@ class RunVacuum {
   std::vector<ShardEntry> done_;
   std::uint32_t target_ = 0;
   bool is_first_;
-  std::optional<Appender> appender_;
+  std::optional<ShardAppender> appender_;
   std::unique_ptr<IndexRead, BlockReader::Release> read_;  // for the current group
   std::vector<Found> found_;
   std::vector<Move> moves_;

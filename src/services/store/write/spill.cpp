@@ -9,7 +9,7 @@ constexpr std::size_t hashed_piece = std::size_t{256} << 10;  // hashed while it
 
 }  // namespace
 
-void Spill::begin(Appender& appender, Bytes head, std::uint64_t most_length) {
+void Spill::begin(ShardAppender& appender, Bytes head, std::uint64_t most_length) {
   appender_ = &appender;
   most_length_ = most_length;
   passed_ = 0;

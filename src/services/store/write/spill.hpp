@@ -2,7 +2,7 @@
 // Streams the archive of a large object to the shard.
 
 #include "base/checksum.hpp"
-#include "services/store/write/appender.hpp"
+#include "services/store/write/shard_appender.hpp"
 #include "stele/io.hpp"
 
 namespace stele {
@@ -15,7 +15,7 @@ class Spill final : public Sink {
 
   /// Passes everything to `appender`, as the payload of a record that begins with `head`. Throws Restart if the shard
   /// would be longer than `most_length`.
-  void begin(Appender& appender, Bytes head, std::uint64_t most_length);
+  void begin(ShardAppender& appender, Bytes head, std::uint64_t most_length);
   void write(Bytes bytes) override;
 
   /// The offset of the record; the size of the payload and its XXH3-64.
@@ -24,7 +24,7 @@ class Spill final : public Sink {
   std::uint64_t checksum() const noexcept { return hash_.digest64(); }
 
  private:
-  Appender* appender_ = nullptr;
+  ShardAppender* appender_ = nullptr;
   std::uint64_t most_length_ = 0;
   std::uint64_t record_at_ = 0;
   std::uint64_t passed_ = 0;

@@ -172,7 +172,7 @@ void StoreWriter::cut(const ShardEntry& shard) const {
   struct stat status;
   if (shared_.folder.status(name, status) == 0 && static_cast<std::uint64_t>(status.st_size) > shard.length &&
       is_ours(name, shard.number)) {  // or its name refers to another file
-    Appender::open(shared_.folder, name, shard.length);
+    ShardAppender::open(shared_.folder, name, shard.length);
     shared_.shards.forget(shard.number);  // also forgets what it knew of bytes that are gone
   }
 }
@@ -266,7 +266,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
     // a shorter file has lost bytes, and another store's file is an error: leave both alone
     if (stands && static_cast<std::uint64_t>(status.st_size) >= last.length && has_room(last.length) &&
         is_ours(name, last.number)) {
-      appender_.emplace(Appender::open(shared_.folder, name, last.length));
+      appender_.emplace(ShardAppender::open(shared_.folder, name, last.length));
       active_ = last.number;
       changed_.push_back(active_);
       note_written();
@@ -280,7 +280,7 @@ void StoreWriter::open_shard(std::uint64_t record_bytes) {
   made.other_bytes = header_bytes;
   created_.reserve(created_.size() + 1);
   table_.reserve(table_.size() + 1);
-  appender_.emplace(Appender::create(shared_.folder, Shards::name(made.number), header_of(made)));
+  appender_.emplace(ShardAppender::create(shared_.folder, Shards::name(made.number), header_of(made)));
   created_.push_back(made.number);
   table_.push_back(made);
   ++state_.next_rank;
@@ -723,7 +723,7 @@ bool StoreWriter::mark_commit() {
   return true;
 }
 
-std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t source) {
+std::pair<std::uint32_t, ShardAppender> StoreWriter::reserve_shard(std::uint32_t source) {
   if (undoing_) {
     clean_up();
   }
@@ -736,7 +736,7 @@ std::pair<std::uint32_t, Appender> StoreWriter::reserve_shard(std::uint32_t sour
   made.rank = entry(source)->rank;
   made.length = header_bytes;
   made.other_bytes = header_bytes;
-  Appender appender = Appender::create(shared_.folder, Shards::name(made.number), header_of(made));
+  ShardAppender appender = ShardAppender::create(shared_.folder, Shards::name(made.number), header_of(made));
   sync_folder();
   Tally next{state_, table_};
   ++next.state.table;

@@ -17,9 +17,9 @@
 #include "services/store/index/index.hpp"
 #include "services/store/shard/shards.hpp"
 #include "services/store/shard/value_codec.hpp"
-#include "services/store/write/appender.hpp"
 #include "services/store/write/lock.hpp"
 #include "services/store/write/pending.hpp"
+#include "services/store/write/shard_appender.hpp"
 #include "services/store/write/spill.hpp"
 #include "services/store/write/tally.hpp"
 #include "stele/store.hpp"
@@ -102,7 +102,7 @@ class StoreWriter {
   /// For a vacuum: nothing is appended to the shard until the reservation ends.
   void reserve(std::uint32_t number) { reserved_.push_back(number); }
   /// Creates a shard with the rank of `source`, and reserves it.
-  std::pair<std::uint32_t, Appender> reserve_shard(std::uint32_t source);
+  std::pair<std::uint32_t, ShardAppender> reserve_shard(std::uint32_t source);
   void end_reservation() noexcept { reserved_.clear(); }
   /// Takes over the changes of a commit that was made elsewhere.
   void adopt(Tally tally) noexcept;
@@ -150,7 +150,7 @@ class StoreWriter {
   std::vector<std::uint32_t> created_;  // shards that are in no commit yet
   std::vector<std::uint32_t> changed_;  // shards whose entries differ from the index
   std::vector<std::uint32_t> touched_;  // shards with bytes that may not be synced
-  std::optional<Appender> appender_;
+  std::optional<ShardAppender> appender_;
   std::uint32_t active_ = 0;
   std::vector<std::uint32_t> reserved_;
   mutable std::shared_mutex undo_mutex_;  // locked exclusively to undo what others may be reading

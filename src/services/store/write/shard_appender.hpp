@@ -12,12 +12,12 @@
 namespace stele {
 
 /// Not thread-safe.
-class Appender {
+class ShardAppender {
  public:
   /// Creates a shard that must not exist yet. Throws: Error(io).
-  static Appender create(const Folder& folder, const std::string& name, const ShardHeader& header);
+  static ShardAppender create(const Folder& folder, const std::string& name, const ShardHeader& header);
   /// Opens a shard to continue at `length`. Truncates what a dead writer left after that.
-  static Appender open(const Folder& folder, const std::string& name, std::uint64_t length);
+  static ShardAppender open(const Folder& folder, const std::string& name, std::uint64_t length);
 
   /// The offset of the next byte; and the number of bytes already in the file.
   std::uint64_t position() const noexcept { return written_ + buffer_.size(); }
@@ -49,7 +49,7 @@ class Appender {
   void sync();
 
  private:
-  Appender(OwnedDescriptor file, std::string path, std::uint64_t length);
+  ShardAppender(OwnedDescriptor file, std::string path, std::uint64_t length);
   void fill(std::uint64_t count);
   void flush_or_undo(std::uint64_t at);
   void flush_if_full(std::uint64_t at);

@@ -1,4 +1,4 @@
-#include "services/store/write/appender.hpp"
+#include "services/store/write/shard_appender.hpp"
 
 #include <fcntl.h>
 
@@ -14,12 +14,12 @@ constexpr std::size_t buffer_size = std::size_t{1} << 20;
 
 }  // namespace
 
-Appender::Appender(OwnedDescriptor file, std::string path, std::uint64_t length)
+ShardAppender::ShardAppender(OwnedDescriptor file, std::string path, std::uint64_t length)
     : file_(std::move(file)), path_(std::move(path)), written_(length) {
   buffer_.reserve(buffer_size);
 }
 
-Appender Appender::create(const Folder& folder, const std::string& name, const ShardHeader& header) {
+ShardAppender ShardAppender::create(const Folder& folder, const std::string& name, const ShardHeader& header) {
   const std::string path = folder.path() + name;
   OwnedDescriptor file = folder.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
   if (!file.is_open()) {
@@ -34,7 +34,7 @@ Appender Appender::create(const Folder& folder, const std::string& name, const S
   return {std::move(file), path, store_frozen::header_bytes};
 }
 
-Appender Appender::open(const Folder& folder, const std::string& name, std::uint64_t length) {
+ShardAppender ShardAppender::open(const Folder& folder, const std::string& name, std::uint64_t length) {
   const std::string path = folder.path() + name;
   OwnedDescriptor file = folder.open_file(name, O_WRONLY);
   if (!file.is_open()) {
@@ -54,11 +54,11 @@ Appender Appender::open(const Folder& folder, const std::string& name, std::uint
   return {std::move(file), path, length};
 }
 
-void Appender::fill(std::uint64_t count) {
+void ShardAppender::fill(std::uint64_t count) {
   buffer_.insert(buffer_.end(), static_cast<std::size_t>(count), store_frozen::filler);
 }
 
-std::uint64_t Appender::append(Bytes record, std::size_t payload_at) {
+std::uint64_t ShardAppender::append(Bytes record, std::size_t payload_at) {
   const std::uint64_t before = position();
   if (payload_at > 0) {
     const std::uint64_t payload = position() + payload_at;
@@ -76,13 +76,13 @@ std::uint64_t Appender::append(Bytes record, std::size_t payload_at) {
   return at;
 }
 
-void Appender::flush_if_full(std::uint64_t at) {
+void ShardAppender::flush_if_full(std::uint64_t at) {
   if (buffer_.size() >= buffer_size / 2) {
     flush_or_undo(at);
   }
 }
 
-std::uint64_t Appender::begin(Bytes head) {
+std::uint64_t ShardAppender::begin(Bytes head) {
   const std::uint64_t before = position();
   const std::uint64_t payload = before + head.size();
   fill((store_frozen::alignment - payload % store_frozen::alignment) % store_frozen::alignment);
@@ -92,14 +92,14 @@ std::uint64_t Appender::begin(Bytes head) {
   return at;
 }
 
-void Appender::piece(Bytes bytes) {
+void ShardAppender::piece(Bytes bytes) {
   write_all_at(file_.get(), written_, bytes, path_);
   written_ += bytes.size();
 }
 
-void Appender::end(std::uint64_t at, Bytes head) { write_all_at(file_.get(), at, head, path_); }
+void ShardAppender::end(std::uint64_t at, Bytes head) { write_all_at(file_.get(), at, head, path_); }
 
-void Appender::undo(std::uint64_t at) noexcept {
+void ShardAppender::undo(std::uint64_t at) noexcept {
   if (at < written_) {
     buffer_.clear();
     written_ = at;
@@ -109,7 +109,7 @@ void Appender::undo(std::uint64_t at) noexcept {
   }
 }
 
-void Appender::flush_or_undo(std::uint64_t at) {
+void ShardAppender::flush_or_undo(std::uint64_t at) {
   try {
     flush();
   } catch (...) {
@@ -118,7 +118,7 @@ void Appender::flush_or_undo(std::uint64_t at) {
   }
 }
 
-void Appender::flush() {
+void ShardAppender::flush() {
   if (!buffer_.empty()) {
     write_all_at(file_.get(), written_, buffer_, path_);
     written_ += buffer_.size();
@@ -126,7 +126,7 @@ void Appender::flush() {
   }
 }
 
-void Appender::sync() {
+void ShardAppender::sync() {
   if (system_calls().fsync(file_.get()) != 0) {
     fail_call("write", path_, errno);
   }
