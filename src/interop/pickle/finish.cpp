@@ -16,6 +16,11 @@ using Wrap = ValueAccess::Wrap;
 
 std::uint32_t above(std::uint32_t height) noexcept { return height + (height < UINT32_MAX ? 1 : 0); }
 
+constexpr std::size_t long_name = 128;  // bytes of which the name of a class rarely has so many
+
+/// Whether a value is nowhere else.
+bool is_own(const Value& value) noexcept { return ValueAccess::shared_node(value).use_count() == 1; }
+
 /// Whether the value can hold nothing that is unfinished.
 bool is_leaf(const Value& value) noexcept { return value.kind() <= ValueKind::real || value.is_array(); }
 
@@ -48,7 +53,7 @@ class Finisher {
       const Value& value = *pending.back();
       pending.pop_back();
       if (value.is(part::object)) {
-        settle_dtype(node_of<Object>(value));
+        settle_dtype(node_of<Object>(value), marks_.budget());
       }
       if (Marks::Mark* const mark = mark_of(value); mark != nullptr && ++mark->places > 1) {
         continue;
@@ -64,6 +69,9 @@ class Finisher {
         add(object.finished);
         add(object.callable);
         if (object.args.is(part::tuple) && !object.is_persistent) {
+          if (!is_own(object.args)) {
+            marks_.budget().charge_items(items_of(object.args).size());
+          }
           add_all(items_of(object.args));
         } else {
           add(object.args);
@@ -143,7 +151,7 @@ class Finisher {
     for (;;) {
       if (std::exchange(is_new, false)) {
         if (value->is(part::object)) {
-          settle_dtype(node_of<Object>(*value));
+          settle_dtype(node_of<Object>(*value), marks_.budget());
         }
         if (Marks::Mark* const mark = mark_of(*value); mark != nullptr && mark->places > 1) {
           if (!mark->reference.is_null()) {
@@ -178,9 +186,12 @@ class Finisher {
         }
         case code(part::global): {
           const std::shared_ptr<const Node> keep = ValueAccess::shared_node(*value);
-          *value = Value(static_cast<const Global&>(*keep).name);
-          value = typed(*value, "py:global", wraps);
-          break;
+          Global& global = node_of<Global>(*value);
+          if (global.finished.is_null()) {
+            global.finished = Value::make_typed("py:global", Value(global.name));
+          }
+          *value = global.finished;
+          return close_leaf(*value, wraps);
         }
         case code(part::given): {
           const std::shared_ptr<const Node> keep = ValueAccess::shared_node(*value);
@@ -251,6 +262,7 @@ class Finisher {
     };
     std::string type = "py:";
     if (const std::string_view name = callable_name(object); !name.empty()) {
+      marks_.budget().charge(name.size() > long_name ? name.size() : 0);
       type += name;
     } else {
       type += "call";
@@ -262,8 +274,9 @@ class Finisher {
     if (!items_of(object.args).empty()) {
       // The sequence takes the items of a tuple that is nowhere else.
       std::vector<Value>& items = items_of(object.args);
-      const bool is_own = ValueAccess::shared_node(object.args).use_count() == 1;
-      add(Field::args, new_items(ValueKind::sequence, is_own ? std::move(items) : items));
+      const bool takes = is_own(object.args);
+      marks_.budget().charge_items(takes ? 0 : items.size());
+      add(Field::args, new_items(ValueKind::sequence, takes ? std::move(items) : items));
     }
     if (object.kwargs.is_map() && !node_of<Map>(object.kwargs).entries.empty()) {
       add(Field::kwargs, std::move(object.kwargs));
