@@ -30,7 +30,6 @@ endif()
 
 # The packages that the users of a static library must find: those of the core, and those of components besides.
 set(STELE_CORE_PACKAGES "")
-set(STELE_INTEROP_PACKAGES "")
 set(STELE_STORE_PACKAGES "")
 if(STELE_STATIC)
   set(STELE_CORE_PACKAGES Threads ZLIB xxHash)
@@ -43,9 +42,6 @@ if(STELE_STATIC)
     endif()
   endforeach()
   set(STELE_STORE_PACKAGES LMDB)
-  if(libzip_FOUND)
-    set(STELE_INTEROP_PACKAGES libzip)
-  endif()
 endif()
 configure_package_config_file(cmake/stele-config.cmake.in "${PROJECT_BINARY_DIR}/stele-config.cmake"
                               INSTALL_DESTINATION "${stele_package_dir}")
@@ -55,7 +51,7 @@ install(FILES "${PROJECT_BINARY_DIR}/stele-config.cmake" "${PROJECT_BINARY_DIR}/
         DESTINATION "${stele_package_dir}")
 if(STELE_STATIC)
   install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake cmake/Findisal.cmake
-                cmake/Findlz4.cmake cmake/FindLMDB.cmake cmake/Findlibzip.cmake
+                cmake/Findlz4.cmake cmake/FindLMDB.cmake
           DESTINATION "${stele_package_dir}")
 endif()
 

@@ -190,12 +190,28 @@ class Reader {
   void read_into(T& value) {
     read_whole(begin(), value, [this] { end(); });
   }
+  /// The rows of the array at `path` of the next archive, `count` at a time, for one loop:
+  /// `for (const Array<float, 2>& batch : reader.batches<float, 2>("rows", 4096))`. Reads in order, so pipes and
+  /// sockets will do, in memory of two batches; a column-major array, a view and a shared array are loaded whole. After
+  /// the loop the Reader is at the next archive. It must outlive the batches, and is not to be used before the loop has
+  /// ended; where that ends early, only a Source with random access can be read on. Throws, as the loop does:
+  /// Error(not_found), Error(invalid_argument) for a count of 0, and what load() throws.
+  template <class T, std::size_t Rank>
+  Batches<T, Rank> batches(std::string_view path, std::uint64_t count) & {
+    static_assert(Rank >= 1, "stele: an array of rank 0 has no rows");
+    Array<T, Rank> none;
+    walk::BufferTarget<T, Rank> wanted(none);
+    return batches_of<T, Rank>(rows(path, wanted), count);
+  }
+  template <class T, std::size_t Rank>
+  Batches<T, Rank> batches(std::string_view path, std::uint64_t count) && = delete;
   /// The metadata of the last archive read.
   const Metadata& metadata() const;
 
  private:
   InVisitor& begin();
   void end();
+  std::shared_ptr<RowStream> rows(std::string_view path, ArrayTarget& wanted);
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -365,8 +381,13 @@ class File {
   void verify() const;
   /// With MapMode::read_write: writes changed elements and their checksums to the device. The last user of the mapping
   /// does it too, but cannot report a failure.
+  /// Reads the elements of every array that was handed out; changes the checksums of those pieces that differ.
   /// Throws: Error(io), Error(read_only) for another mode.
   void flush();
+  /// The same for some rows of one array: reads their elements alone. Other changes stay without checksums until they
+  /// are flushed too.
+  /// Throws: as flush(), Error(not_found) for what is no array in the mapping, Error(out_of_range).
+  void flush(std::string_view path, const Range& rows);
 
  private:
   friend File open(const Path& path, const LoadOptions& options);

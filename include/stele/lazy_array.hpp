@@ -8,6 +8,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,9 +38,10 @@ struct Range {
 /// A copy costs nothing. An array keeps its file open, so it stays valid after the File is gone. Several threads may
 /// call its members at once.
 ///
-/// What is checked: arrays below 4 KiB and arrays in pieces against the file's checksums, as everything outside the
-/// large arrays is; and what the compressed format checks. A large array has one checksum. With LoadOptions::verify set
-/// to Verify::full, the first read compares all of the array with it; otherwise File::verify() does.
+/// What is read is checked as LoadOptions::verify says: by default always, in a mapping only with Verify::full. Large
+/// arrays have a checksum for each MiB of their elements. A piece of which only a part is wanted is read whole when it is
+/// met first, so that a few bytes may cost 1 MiB; Verify::directory leaves that out. In a compressed file, whose blocks
+/// have the checksums of its format, such pieces are read whole with Verify::full only. Damage names its rows.
 class AnyLazyArray {
  public:
   const DType& dtype() const noexcept;
@@ -73,6 +75,20 @@ class AnyLazyArray {
   void read(std::span<const Range> box, std::span<const std::uint64_t> rows, bool gather, const DType& dtype,
             MutableBytes to) const;
   std::shared_ptr<const State> state_;
+};
+
+/// The rows of an array that is read in order, from a pipe for example; see Reader::batches(). Not thread-safe.
+class RowStream {
+ public:
+  virtual ~RowStream() = default;
+  /// The extents of one row.
+  virtual const Shape& row() const noexcept = 0;
+  /// Reads up to `count` rows. Returns how many there were; 0 at the end of the array, and then the rest of the archive
+  /// has been read too. Throws: what load() throws.
+  virtual std::uint64_t read(std::uint64_t count) = 0;
+  /// Copies the rows read last to `to`, converted to `dtype` as load() does. Throws: Error(out_of_range) for times that
+  /// `dtype` cannot hold.
+  virtual void take(const DType& dtype, MutableBytes to) const = 0;
 };
 
 template <class T, std::size_t Rank>
@@ -145,10 +161,7 @@ class LazyArray {
   /// `for (const Array<T, Rank>& batch : x.batches(4096))`. The next batch is read while the loop works on one.
   /// Throws: Error(invalid_argument) for a count of 0; the loop throws what rows() throws.
   Batches<T, Rank> batches(std::uint64_t count) const
-    requires(Rank >= 1)
-  {
-    return Batches<T, Rank>(*this, count);
-  }
+    requires(Rank >= 1);
 
  private:
   static std::array<std::uint64_t, Rank> shape_of(const Shape& shape) noexcept {
@@ -170,11 +183,18 @@ class LazyArray {
   AnyLazyArray array_;
 };
 
-/// The batches of LazyArray::batches(), for one pass.
+/// The rows of an array in batches, for one pass. Made by LazyArray::batches() and Reader::batches().
 template <class T, std::size_t Rank>
 class Batches {
  public:
-  Batches(LazyArray<T, Rank> array, std::uint64_t count) : array_(std::move(array)), count_(count) {
+  struct Batch {
+    Array<T, Rank> rows;
+    bool last = false;
+  };
+  /// `read` is given the most rows of a batch; it returns the next one, or nothing after the last. Called on another
+  /// thread while the loop works on a batch.
+  using Read = std::function<std::optional<Batch>(std::uint64_t)>;
+  Batches(std::uint64_t count, Read read) : read_(std::move(read)), count_(count) {
     if (count == 0) {
       fail(Errc::invalid_argument, "batches of no rows");
     }
@@ -187,13 +207,13 @@ class Batches {
 
     explicit Iterator(Batches& batches) : batches_(&batches) { batches_->advance(); }
     /// Valid until the next step.
-    const Array<T, Rank>& operator*() const noexcept { return batches_->current_; }
+    const Array<T, Rank>& operator*() const noexcept { return batches_->current_->rows; }
     Iterator& operator++() {
       batches_->advance();
       return *this;
     }
     void operator++(int) { ++*this; }
-    bool at_end() const noexcept { return batches_->over_; }
+    bool at_end() const noexcept { return !batches_->current_; }
     friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept { return at.at_end(); }
 
    private:
@@ -204,32 +224,62 @@ class Batches {
 
  private:
   void advance() {
-    const std::uint64_t rows = array_.shape()[0];
-    if (first_ == 0) {
-      over_ = rows == 0;
-      if (over_) {
-        return;
-      }
-      current_ = array_.rows(0, std::min(count_, rows));
-    } else if (first_ < rows) {
+    if (!std::exchange(begun_, true)) {
+      current_ = read_(count_);
+    } else if (current_ && current_->last) {
+      current_.reset();
+    } else if (current_) {
       ahead_.wait();
-      current_ = std::move(next_);
-    } else {
-      over_ = true;
-      return;
+      current_ = std::exchange(next_, std::nullopt);
     }
-    first_ += std::min(count_, rows - first_);
-    if (first_ < rows) {
-      ahead_.start([this, first = first_, rows] { next_ = array_.rows(first, std::min(count_, rows - first)); });
+    if (current_ && !current_->last) {
+      ahead_.start([this] { next_ = read_(count_); });
     }
   }
-  LazyArray<T, Rank> array_;
+  Read read_;
   std::uint64_t count_;
-  std::uint64_t first_ = 0;  // row after the current batch
-  bool over_ = false;
-  Array<T, Rank> current_;
-  Array<T, Rank> next_;
+  bool begun_ = false;
+  std::optional<Batch> current_;
+  std::optional<Batch> next_;
   JobAhead ahead_;  // reads next_; destroyed before it
 };
+
+template <class T, std::size_t Rank>
+Batches<T, Rank> LazyArray<T, Rank>::batches(std::uint64_t count) const
+  requires(Rank >= 1)
+{
+  using Batch = typename Batches<T, Rank>::Batch;
+  return Batches<T, Rank>(
+      count, [array = *this, first = std::uint64_t{0}](std::uint64_t most) mutable -> std::optional<Batch> {
+        const std::uint64_t left = array.shape()[0] - first;
+        if (left == 0) {
+          return std::nullopt;
+        }
+        const std::uint64_t rows = std::min(most, left);
+        Batch batch{array.rows(first, rows), rows == left};
+        first += rows;
+        return batch;
+      });
+}
+
+/// The batches of a stream.
+template <class T, std::size_t Rank>
+Batches<T, Rank> batches_of(std::shared_ptr<RowStream> stream, std::uint64_t count) {
+  using Batch = typename Batches<T, Rank>::Batch;
+  return Batches<T, Rank>(count, [stream = std::move(stream)](std::uint64_t most) -> std::optional<Batch> {
+    std::array<std::uint64_t, Rank> shape{stream->read(most)};
+    if (shape[0] == 0) {
+      return std::nullopt;
+    }
+    std::copy_n(stream->row().begin(), Rank - 1, shape.begin() + 1);
+    Batch batch{Array<T, Rank>::uninitialized(shape)};
+    if constexpr (!requires { DTypeOf<T>::kind; }) {
+      batch.rows = Array<T, Rank>(shape);  // where a field is not stored, its default stands
+    }
+    stream->take(walk::dtype_of<T>(), {reinterpret_cast<std::byte*>(batch.rows.mutable_data()),
+                                       static_cast<std::size_t>(batch.rows.size()) * sizeof(T)});
+    return batch;
+  });
+}
 
 }  // namespace stele

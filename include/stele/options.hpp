@@ -12,6 +12,7 @@
 namespace stele {
 
 class Codecs;
+class Formats;
 class TypeRegistry;
 
 /// Bounds for what a hostile file may cost. Beyond them: Error(limit_exceeded).
@@ -57,6 +58,9 @@ struct SaveOptions {
   Limits limits = {};
   /// The codecs to choose from; null: those of this build. Must outlive the call.
   const Codecs* codecs = nullptr;
+  /// Other programs' formats, chosen by the path's extension: &stele::neighbours() of stele/interop.hpp. Null: archives
+  /// alone. Must outlive the call.
+  const Formats* formats = nullptr;
 };
 
 /// How much of an archive is checked against its checksums.
@@ -91,6 +95,9 @@ struct LoadOptions {
   const TypeRegistry* types = nullptr;
   /// The codecs to recognise; null: those of this build. Must outlive the call, or the File or Reader.
   const Codecs* codecs = nullptr;
+  /// Other programs' formats to recognise: &stele::neighbours() of stele/interop.hpp. Null: archives alone. Must
+  /// outlive the call, or the File or Reader.
+  const Formats* formats = nullptr;
 };
 
 }  // namespace stele

@@ -71,6 +71,12 @@ struct ExtractOptions {
 };
 int extract(const ExtractOptions& options);
 
+struct TypesOptions {
+  std::string file;
+  bool json = false;
+};
+int types(const TypesOptions& options);
+
 struct VerifyOptions {
   std::vector<std::string> files;
   unsigned threads = 0;

@@ -6,7 +6,10 @@
 #include <filesystem>
 #include <vector>
 
+#include "archive/formats.hpp"
 #include "io/wrap/tail.hpp"
+#include "stele/codec.hpp"
+#include "stele/interop.hpp"
 
 namespace stele::cli {
 namespace {
@@ -54,7 +57,36 @@ std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset
   return std::make_unique<TailSource>(std::move(source), offset);
 }
 
+bool is_foreign(const std::string& name) {
+  std::error_code ignored;
+  if (name == "-" || !std::filesystem::is_regular_file(name, ignored)) {
+    return false;
+  }
+  const Formats& formats = neighbours();
+  const auto begin_of = [](Source& source) {
+    std::vector<std::byte> first(Formats::first_bytes);
+    std::size_t used = 0;
+    for (std::size_t got = 1; got > 0 && used < first.size(); used += got) {
+      got = source.read(MutableBytes(first).subspan(used));
+    }
+    first.resize(used);
+    return first;
+  };
+  try {
+    std::vector<std::byte> first = begin_of(*file_source(name));
+    const Codecs codecs;
+    const Codec* const codec = formats.recognise(first, {}).empty() ? codecs.by_magic(first) : nullptr;
+    if (codec != nullptr) {
+      first = begin_of(*decompressing_source(file_source(name), *codec));
+    }
+    return !formats.recognise(first, name).empty();
+  } catch (const Error&) {  // what reads it will report the error
+    return false;
+  }
+}
+
 File open_archive(const std::string& name, LoadOptions options) {
+  options.formats = &neighbours();
   std::error_code ignored;  // open_input() reports the error
   if (options.map != MapMode::none && name != "-" && std::filesystem::is_regular_file(name, ignored)) {
     try {
@@ -66,6 +98,9 @@ File open_archive(const std::string& name, LoadOptions options) {
     }
   }
   options.map = MapMode::none;
+  if (!neighbours().named(name).empty() && std::filesystem::is_regular_file(name, ignored)) {
+    return open(name, options);
+  }
   std::unique_ptr<Source> source = open_input(name, options.offset);
   options.offset = 0;
   if (!source->random_access()) {  // it is read into memory, and may be endless

@@ -17,6 +17,9 @@ std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset
 /// were recognised. With options.map, a compressed file is read instead.
 File open_archive(const std::string& name, LoadOptions options);
 
+/// Whether a file is in a format of another program, which the library reads like an archive.
+bool is_foreign(const std::string& name);
+
 /// The rest of a Source. Throws: Error(limit_exceeded) for endless input.
 std::vector<std::byte> read_all(Source& source);
 

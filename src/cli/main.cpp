@@ -58,6 +58,7 @@ class CommandLine {
     add_show();
     add_extract();
     add_verify();
+    add_types();
     add_convert();
     add_bench();
     add_codecs();
@@ -167,7 +168,7 @@ class CommandLine {
     add_number(command, "--depth", show_.depth, "Levels shown below PATH [64]")->type_name("N");
     command.add_flag("--full", show_.full, "Leave nothing out")->excludes("--items");
     add_choice<Verify>(command, "--verify", show_.verify,
-                       "How much is checked; automatic: arrays of plain files are not",
+                       "How much is checked; automatic: whole pieces of arrays, in plain files all pieces",
                        {{"automatic", Verify::automatic},
                         {"none", Verify::none},
                         {"directory", Verify::directory},
@@ -200,9 +201,16 @@ class CommandLine {
         ->type_name("");
     add_threads(command, verify_.threads);
   }
+  void add_types() {
+    CLI::App& command = add_command(
+        "types", "The classes and functions that a pickle, a joblib file or an archive of such objects names", types_,
+        types);
+    add_file(command, types_.file);
+  }
   void add_convert() {
     CLI::App& command =
-        add_command("convert", "The same archives under another codec, checked on the way", convert_, convert);
+        add_command("convert", "The same archives under another codec, checked on the way; or a file in another format",
+                    convert_, convert);
     command.add_option("IN", convert_.input, "The archive, - for standard input")->required()->type_name("");
     command.add_option("OUT", convert_.output, "The output, - for standard output; a file appears when it is complete")
         ->required()
@@ -253,6 +261,7 @@ class CommandLine {
   ShowOptions show_;
   ExtractOptions extract_;
   VerifyOptions verify_;
+  TypesOptions types_;
   ConvertOptions convert_;
   BenchOptions bench_;
   CodecsOptions codecs_options_;

@@ -164,4 +164,38 @@ void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64
   }
 }
 
+StoredPart stored_part(const Encoding& encoding, std::uint64_t block_count, std::uint64_t first,
+                       std::uint64_t count) noexcept {
+  const bool bits = encoding.first == First::bits;
+  const std::uint64_t size = encoding.stored_item_size;
+  std::uint64_t begin = encoding.delta ? 0 : first;
+  std::uint64_t end = first + count;
+  if (bits || encoding.last == Last::bitshuffle) {  // eight elements share a byte
+    begin -= begin % 8;
+    end = std::min(end + (8 - end % 8) % 8, block_count);
+  }
+  if (encoding.last == Last::bitshuffle && block_count % 8 != 0) {  // the last elements are stored differently
+    begin = 0;
+    end = block_count;
+  }
+  const std::uint64_t n = end - begin;
+  StoredPart part{.first = begin, .count = n};
+  if (n == block_count) {
+    part.size = encoding.stored_size(n);
+  } else if (bits) {
+    part.offset = begin / 8;
+    part.size = encoding.stored_size(n);
+  } else if (encoding.last == Last::none) {
+    part.offset = begin * size;
+    part.size = n * size;
+  } else {
+    const std::uint64_t shared = encoding.last == Last::shuffle ? 1 : 8;  // elements of a stored byte
+    part.offset = begin / shared;
+    part.stretches = size * shared;
+    part.size = n / shared;
+    part.distance = block_count / shared;
+  }
+  return part;
+}
+
 }  // namespace stele

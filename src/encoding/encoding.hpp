@@ -119,4 +119,20 @@ void encode_block(const Encoding& encoding, const std::byte* elements, std::uint
 void decode_block(const Encoding& encoding, const std::byte* stored, std::uint64_t count, std::byte* elements,
                   EncodingScratch& scratch);
 
+/// Where a part of a block is stored: stretches of `size` bytes, `distance` bytes apart, the first one at `offset` of
+/// the block. One after another they are what decode_block() decodes to `count` elements from element `first` of the
+/// block on.
+struct StoredPart {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t stretches = 1;
+  std::uint64_t size = 0;
+  std::uint64_t distance = 0;
+};
+/// The least part of a block of `block_count` elements that has `count` elements from `first` on. With delta it begins
+/// with the block.
+StoredPart stored_part(const Encoding& encoding, std::uint64_t block_count, std::uint64_t first,
+                       std::uint64_t count) noexcept;
+
 }  // namespace stele

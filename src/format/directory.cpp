@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cassert>
 #include <cstring>
 
+#include "base/bytes.hpp"
 #include "base/float_mode.hpp"
 #include "format/typed_array.hpp"
 #include "stele/version.hpp"
@@ -29,19 +31,26 @@ void put_list(Builder& out, std::string_view name, const Entries& entries, F&& p
   }
 }
 
+/// `get` is given the number of parts, which is from `parts` to `most_parts`, and the entry to be filled.
 template <class Entry, class F>
-std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
+std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, std::uint64_t most_parts, F&& get) {
   const std::uint64_t count = in.array();
   std::vector<Entry> entries;
   const std::uint64_t most = in.left() / (parts + 1);  // each part takes at least one byte
   entries.reserve(static_cast<std::size_t>(std::min<std::uint64_t>({count, most, 1 << 16})));
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (in.array() != parts) {
+    const std::uint64_t found = in.array();
+    if (found < parts || found > most_parts) {
       in.bad("a directory entry has another number of parts");
     }
-    get(entries.emplace_back());
+    get(found, entries.emplace_back());
   }
   return entries;
+}
+
+template <class Entry, class F>
+std::vector<Entry> get_list(Cursor& in, std::uint64_t parts, F&& get) {
+  return get_list<Entry>(in, parts, parts, [&](std::uint64_t, Entry& entry) { get(entry); });
 }
 
 void put_metadata(Builder& out, const MetadataValue& value) {
@@ -90,7 +99,24 @@ MetadataValue get_metadata(Cursor& in) {
   in.bad("a metadata value that is neither text, a number nor a boolean");
 }
 
-void get_array(Cursor& in, ArrayEntry& entry) {
+constexpr std::uint64_t without_pieces = 8;  // parts of an array's entry
+constexpr std::uint64_t with_pieces = 9;
+
+void get_piece_checksums(Cursor& in, ArrayEntry& entry) {
+  if (!in.next_is(Major::bytes)) {
+    in.bad("the checksums of the pieces of an array are a byte string");
+  }
+  const Bytes bytes = std::as_bytes(std::span(in.text()));
+  const std::uint64_t count = bytes.size() / sizeof(std::uint64_t);
+  if (count < 2 || bytes.size() % sizeof(std::uint64_t) != 0 ||
+      count != (entry.element_bytes() - 1) / frozen::checked_piece_bytes + 1 || xxh3_64(bytes) != entry.checksum) {
+    fail(Errc::damaged, "the directory contradicts itself in the checksums of an array", {entry.path, entry.offset});
+  }
+  entry.piece_checksums.resize(static_cast<std::size_t>(count));
+  std::memcpy(entry.piece_checksums.data(), bytes.data(), bytes.size());
+}
+
+void get_array(Cursor& in, std::uint64_t parts, ArrayEntry& entry) {
   bool big_endian = false;
   entry.path = in.text();
   entry.dtype = get_dtype(in, big_endian);
@@ -112,6 +138,9 @@ void get_array(Cursor& in, ArrayEntry& entry) {
   entry.offset = in.natural();
   entry.length = in.natural();
   entry.checksum = in.natural();
+  if (parts == with_pieces) {
+    get_piece_checksums(in, entry);
+  }
 }
 
 void check_arrays(const std::vector<ArrayEntry>& arrays, std::uint64_t limit) {
@@ -147,6 +176,41 @@ void check_pieces(const std::vector<PiecesEntry>& pieces, std::uint64_t limit) {
 
 }  // namespace
 
+std::uint64_t ArrayEntry::element_bytes() const noexcept {
+  std::uint64_t bytes = dtype.item_size();
+  for (const std::uint64_t extent : shape) {
+    bytes = checked_multiply(bytes, extent).value_or(0);
+  }
+  return bytes;
+}
+
+void ArrayEntry::fail_damaged(std::uint64_t first, std::uint64_t last, const std::string& file) const {
+  const std::uint64_t size = dtype.item_size();
+  const std::uint64_t bytes = element_bytes();
+  std::string what = "the array's checksum does not match: its bytes have changed";
+  if (bytes > 0 && first < bytes && (first > 0 || last < bytes)) {
+    const std::uint64_t row = order == Order::row_major && shape.rank() > 1 ? bytes / shape[0] : size;
+    const std::uint64_t begin = first / row;
+    const std::uint64_t end = (std::min(last, bytes) - 1) / row;
+    what = message({"the checksum of ", std::string(row == size ? "elements " : "rows "), begin, " to ", end,
+                    " does not match: their bytes have changed"});
+  }
+  fail(Errc::damaged, std::move(what), {path, is_raw() ? offset + first : offset, file});
+}
+
+void ArrayEntry::check(const ArrayChecksum& found, std::uint64_t in_one, const std::string& file) const {
+  if ((piece_checksums.empty() ? in_one : found.whole) == checksum) {
+    return;
+  }
+  const auto pieces =
+      std::mismatch(piece_checksums.begin(), piece_checksums.end(), found.pieces.begin(), found.pieces.end());
+  if (pieces.first == piece_checksums.end()) {
+    fail_damaged(0, element_bytes(), file);
+  }
+  const auto first = static_cast<std::uint64_t>(pieces.first - piece_checksums.begin()) * frozen::checked_piece_bytes;
+  fail_damaged(first, first + frozen::checked_piece_bytes, file);
+}
+
 std::uint64_t PiecesEntry::end() const noexcept {
   std::uint64_t at = begin;
   for (const std::uint64_t size : sizes) {
@@ -168,7 +232,7 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
   out.text("writer");
   out.text(directory.writer);
   put_list(out, "arrays", directory.arrays, [&](const ArrayEntry& entry) {
-    out.array(8);
+    out.array(entry.piece_checksums.empty() ? without_pieces : with_pieces);
     out.text(entry.path);
     put_dtype(out, entry.dtype);
     put_shape(out, entry.shape);
@@ -183,6 +247,11 @@ std::vector<std::byte> encode_directory(const Directory& directory) {
     out.natural(entry.offset);
     out.natural(entry.length);
     out.wide(Major::natural, entry.checksum);
+    if (!entry.piece_checksums.empty()) {
+      const Bytes checksums = std::as_bytes(std::span(entry.piece_checksums));
+      out.head(Major::bytes, checksums.size());
+      out.raw(checksums);
+    }
   });
   put_list(out, "pieces", directory.pieces, [&](const PiecesEntry& entry) {
     out.array(4);
@@ -259,7 +328,9 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
     } else if (key == "writer") {
       directory.writer = in.text();
     } else if (key == "arrays") {
-      directory.arrays = get_list<ArrayEntry>(in, 8, [&](ArrayEntry& entry) { get_array(in, entry); });
+      directory.arrays =
+          get_list<ArrayEntry>(in, without_pieces, with_pieces,
+                               [&](std::uint64_t parts, ArrayEntry& entry) { get_array(in, parts, entry); });
     } else if (key == "pieces") {
       directory.pieces = get_list<PiecesEntry>(in, 4, [&](PiecesEntry& entry) {
         entry.path = in.text();
@@ -343,7 +414,7 @@ Directory decode_directory(Bytes item, std::uint64_t offset) {
   return directory;
 }
 
-void patch_checksum(std::span<std::byte> item, std::size_t array, std::uint64_t checksum) {
+void patch_checksum(std::span<std::byte> item, std::size_t array, const ArrayEntry& entry) {
   Cursor in(item);
   const std::uint64_t count = in.map();
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -357,7 +428,7 @@ void patch_checksum(std::span<std::byte> item, std::size_t array, std::uint64_t 
         in.skip();
         continue;
       }
-      in.array();
+      const std::uint64_t parts = in.array();
       for (int part = 0; part < 7; ++part) {
         in.skip();
       }
@@ -365,7 +436,12 @@ void patch_checksum(std::span<std::byte> item, std::size_t array, std::uint64_t 
       if (in.head().info != cbor::info_64) {
         fail(Errc::unsupported, "the directory has no room for a new checksum");
       }
-      cbor::put_wide_head(item.data() + at, Major::natural, checksum);
+      cbor::put_wide_head(item.data() + at, Major::natural, entry.checksum);
+      if (parts == with_pieces) {
+        const Bytes bytes = std::as_bytes(std::span(in.text()));
+        assert(bytes.size() == entry.piece_checksums.size() * sizeof(std::uint64_t));
+        std::memcpy(item.data() + (bytes.data() - item.data()), entry.piece_checksums.data(), bytes.size());
+      }
       return;
     }
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "format/array_checksum.hpp"
 #include "format/frozen.hpp"
 #include "stele/array.hpp"
 #include "stele/io.hpp"
@@ -21,11 +22,23 @@ struct ArrayEntry {
   Order order = Order::row_major;
   std::uint64_t offset = 0;    // of the first element, from the start of the archive
   std::uint64_t length = 0;    // stored bytes
-  std::uint64_t checksum = 0;  // XXH3-64 of the elements
-  std::string encoding = {};   // empty if the elements are not encoded
-  std::uint64_t header = 0;    // offset of the array's first tag, if it is encoded
+  std::uint64_t checksum = 0;  // as ArrayChecksum::whole; of all elements where piece_checksums is empty
+  std::vector<std::uint64_t> piece_checksums = {};  // as ArrayChecksum::pieces; files of older versions have none
+  std::string encoding = {};                        // empty if the elements are not encoded
+  std::uint64_t header = 0;                         // offset of the array's first tag, if it is encoded
 
   bool is_raw() const noexcept { return encoding.empty(); }
+  void set_checksum(ArrayChecksum found) noexcept {
+    checksum = found.whole;
+    piece_checksums = std::move(found.pieces);
+  }
+  /// The bytes of the elements, which are stored in `length` bytes; 0 where the shape has more than 64 bits can tell.
+  std::uint64_t element_bytes() const noexcept;
+  /// Throws: Error(damaged) that names the elements from byte `first` to byte `last`, or as many as there are.
+  [[noreturn]] void fail_damaged(std::uint64_t first, std::uint64_t last, const std::string& file) const;
+  /// Compares what was found in the file. `in_one`: XXH3-64 of all elements, for an entry without checksums of pieces.
+  /// Throws: Error(damaged).
+  void check(const ArrayChecksum& found, std::uint64_t in_one, const std::string& file) const;
 };
 
 /// An array that was written while it grew, in pieces: chunks of a byte string of indefinite length.
@@ -100,8 +113,8 @@ std::vector<std::byte> encode_directory(const Directory& directory);
 /// offset of the directory itself.
 /// Throws: Error(malformed), Error(unsupported) for a newer format.
 Directory decode_directory(Bytes item, std::uint64_t offset);
-/// Overwrites the checksum of array number `array` in an encoded directory.
-void patch_checksum(std::span<std::byte> item, std::size_t array, std::uint64_t checksum);
+/// Overwrites the checksums of array number `array` in an encoded directory.
+void patch_checksum(std::span<std::byte> item, std::size_t array, const ArrayEntry& entry);
 
 struct Trailer {
   std::uint64_t directory_offset = 0;

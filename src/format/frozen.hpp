@@ -18,6 +18,11 @@ inline constexpr std::uint64_t tag_typed_last = 87;
 inline constexpr std::uint64_t tag_row_major = 40;       // RFC 8746
 inline constexpr std::uint64_t tag_column_major = 1040;  // RFC 8746
 inline constexpr std::uint64_t tag_generic_object = 27;
+
+/// The names of types of Python's objects begin so. Of a generic object, the values of these fields hold its members.
+inline constexpr std::string_view object_prefix = "py:";
+inline constexpr std::string_view object_members[] = {"state", "entries"};
+
 inline constexpr std::uint64_t tag_shareable = 28;
 inline constexpr std::uint64_t tag_shared_reference = 29;
 inline constexpr std::uint64_t tag_record_definition = 105;
@@ -27,7 +32,7 @@ inline constexpr std::uint64_t tag_no_op = 55799;
 
 // Tags of stele, from the first-come-first-served range.
 inline constexpr std::uint64_t tag_dtype_array = 0x53544501;    // [dtype, bytes]
-inline constexpr std::uint64_t tag_growing_rows = 0x53544502;   // [extents behind the first, typed array]
+inline constexpr std::uint64_t tag_growing_rows = 0x53544502;   // [extents after the first, typed array]
 inline constexpr std::uint64_t tag_array_view = 0x53544503;     // [base array, first element, extents, element strides]
 inline constexpr std::uint64_t tag_encoded_array = 0x53544504;  // [dtype, items, description of the encoding, bytes]
 
@@ -40,6 +45,9 @@ inline constexpr std::size_t array_alignment = 64;
 inline constexpr std::uint64_t listed_array_bytes = 4096;  // arrays of this size or more are aligned and listed
 inline constexpr std::uint64_t listed_node_bytes = 65536;
 inline constexpr std::uint64_t step_bytes = 65536;
+
+/// Larger arrays have a checksum for each piece of so many bytes of their elements.
+inline constexpr std::uint64_t checked_piece_bytes = std::uint64_t{1} << 20;
 
 /// The trailer: a byte string of six little-endian 64-bit numbers.
 inline constexpr std::size_t trailer_payload = 48;

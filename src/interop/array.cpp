@@ -4,12 +4,26 @@
 #include <optional>
 
 #include "archive/convert.hpp"
+#include "archive/read/pieces.hpp"
 #include "archive/value/any_array.hpp"
+#include "array/huge_pages.hpp"
 #include "base/bytes.hpp"
+#include "base/crew.hpp"
+#include "base/threads.hpp"
 #include "interop/input.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
+namespace {
+
+AnyArray checked(const ArrayHeader& header, AnyArray array) {
+  if (has_booleans(header.dtype) && !booleans_are_valid(header.dtype, array.view().data, header.shape.count())) {
+    fail(Errc::malformed, "an array of bools with a byte that is neither 0 nor 1");
+  }
+  return array;
+}
+
+}  // namespace
 
 std::uint64_t array_bytes(const ArrayHeader& header) {
   // Extents beside a zero count too, as strides are made of them.
@@ -33,11 +47,35 @@ AnyArray read_elements(Source& source, const ArrayHeader& header) {
     read_exactly(source, {to + have, static_cast<std::size_t>(end - have)});
     have = end;
   } while (have < total);
-  AnyArray array(target.view(), target.buffer());
-  if (has_booleans(header.dtype) && !booleans_are_valid(header.dtype, array.view().data, header.shape.count())) {
-    fail(Errc::malformed, "an array of bools with a byte that is neither 0 nor 1");
+  return checked(header, {target.view(), target.buffer()});
+}
+
+AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeader& header, unsigned threads) {
+  constexpr std::uint64_t parallel_bytes = std::uint64_t{8} << 20;  // for less, threads cost more than they save
+  const std::uint64_t total = array_bytes(header);
+  const std::uint64_t there = source.random_access() ? source.size().value_or(0) : 0;
+  threads = thread_count(threads);
+  if (total < parallel_bytes || threads < 2 || !source.memory().empty() || offset > there || total > there - offset) {
+    return read_elements(source, header);
   }
-  return array;
+  AnyTarget target;
+  std::byte* const to = target.memory(header, total, total, true);
+  // Cut at the huge pages of the destination, so that no two threads wait for the same one to be cleared.
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(to) % huge_page_size;
+  Crew crew(threads);
+  read_pieces(crew, {.size = total,
+                     .end_of = [&](std::uint64_t begin) -> std::uint64_t {
+                       const std::uint64_t cut = source.next_cut(offset + begin) - offset;
+                       const std::uint64_t page = begin + huge_page_size - (before + begin) % huge_page_size;
+                       return std::max(cut, page);
+                     },
+                     .read =
+                         [&](std::uint64_t begin, std::uint64_t end) {
+                           source.read_at(offset + begin, {to + begin, static_cast<std::size_t>(end - begin)});
+                         },
+                     .arrived = [](std::uint64_t, std::uint64_t) {}});
+  source.seek(offset + total);
+  return checked(header, {target.view(), target.buffer()});
 }
 
 AnyArray dense(const AnyArray& array) {

@@ -13,6 +13,9 @@ std::uint64_t array_bytes(const ArrayHeader& header);
 /// Reads array_bytes() bytes, the elements as they lie densely. Memory is taken as they come, whatever the shape
 /// claims. Throws: Error(truncated), Error(limit_exceeded), Error(malformed) for a bool that is neither 0 nor 1.
 AnyArray read_elements(Source& source, const ArrayHeader& header);
+/// The same at `offset`, which the source has reached; a large array on up to `threads` threads (0: as many as the
+/// machine has, at most 16) where the source has random access and is long enough.
+AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeader& header, unsigned threads);
 
 /// The array itself if its elements lie densely in some order, else a copy.
 AnyArray dense(const AnyArray& array);

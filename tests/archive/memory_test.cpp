@@ -68,6 +68,43 @@ TEST_P(MemoryOf, ALoadFromAPipeIsThatOfTheObject) {
   EXPECT_LT(beyond(2 * object, [&] { load_as(static_cast<Array<double>*>(nullptr)); }), 16);
 }
 
+TEST_P(MemoryOf, BatchesFromAPipeAreThatOfAFewBlocks) {
+#ifdef STELE_TEST_SANITIZED
+  GTEST_SKIP() << "sanitizers take memory themselves";
+#endif
+  const Codecs codecs;
+  if (GetParam() != std::string("plain") && codecs.find(GetParam()) == nullptr) {
+    GTEST_SKIP() << "this build has no " << GetParam();
+  }
+  test::PipeSink file;
+  EXPECT_LT(beyond(0,
+                   [&] {  // written batch by batch, into memory of `file`
+                     MapWriter out(file, {.codec = GetParam()});
+                     auto rows = out.grow<float>("rows", {256});
+                     std::vector<float> batch(1024 * 256);
+                     for (std::size_t i = 0; i < count / batch.size(); ++i) {
+                       std::fill(batch.begin(), batch.end(), static_cast<float>(i));
+                       rows.append(batch);
+                     }
+                     rows.close();
+                     out.close();
+                   }) -
+                static_cast<double>(file.data.capacity()) * 1.5 / mebibyte,
+            16);
+  EXPECT_LT(beyond(0,
+                   [&] {
+                     test::TrickleSource source(file.data, std::size_t{1} << 16);
+                     Reader reader(source);
+                     std::uint64_t rows = 0;
+                     for (const Array<float, 2>& batch : reader.batches<float, 2>("rows", 1024)) {
+                       ASSERT_EQ(batch(1023, 255), static_cast<float>(rows / 1024));
+                       rows += batch.shape()[0];
+                     }
+                     EXPECT_EQ(rows, count / 256);
+                   }),
+            16);
+}
+
 /// A gzip member as other tools make it: without its size in the header.
 std::vector<std::byte> foreign_member(Bytes content) {
   constexpr std::size_t header = 24;  // with the place of the next member; a plain one has 10

@@ -399,6 +399,79 @@ TEST(Encoding, UsualBlocksOfEveryWidth) {
   }
 }
 
+/// Elements of a block, decoded from nothing but the stretches of stored_part().
+Data decoded_part(const Encoding& encoding, const Data& block, std::uint64_t block_count, std::uint64_t first,
+                  std::uint64_t count) {
+  const StoredPart part = stored_part(encoding, block_count, first, count);
+  EXPECT_LE(part.first, first);
+  EXPECT_GE(part.first + part.count, first + count);
+  EXPECT_LE(part.first + part.count, block_count);
+  Data stored;
+  for (std::uint64_t i = 0; i < part.stretches; ++i) {
+    const std::uint64_t at = part.offset + i * part.distance;
+    EXPECT_LE(at + part.size, block.size());
+    stored.insert(stored.end(), block.begin() + static_cast<std::ptrdiff_t>(at),
+                  block.begin() + static_cast<std::ptrdiff_t>(at + part.size));
+  }
+  EXPECT_EQ(stored.size(), encoding.stored_size(part.count));
+  Data plain(part.count * encoding.item_size);
+  EncodingScratch scratch;
+  decode_block(encoding, stored.data(), part.count, plain.data(), scratch);
+  const auto begin = plain.begin() + static_cast<std::ptrdiff_t>((first - part.first) * encoding.item_size);
+  return Data(begin, begin + static_cast<std::ptrdiff_t>(count * encoding.item_size));
+}
+
+TEST(Encoding, PartsOfBlocks) {
+  std::mt19937_64 random(9);
+  for (const std::string& name : all_names) {
+    for (std::uint32_t w : {1U, 2U, 4U, 8U}) {
+      for (std::size_t block_count : {1U, 9U, 64U, 1000U, 1003U}) {
+        const Data plain = integers(block_count, w, -5, 200);
+        Encoding encoding = plan_encoding(dense(plain, w, ElementClass::integer), name);
+        encoding.block_items = 1024;
+        const Data block = encoded(encoding, plain);
+        for (int round = 0; round < 20; ++round) {
+          const std::uint64_t first = random() % block_count;
+          const std::uint64_t count = 1 + random() % (block_count - first);
+          SCOPED_TRACE(name + ", " + std::to_string(first) + " to " + std::to_string(first + count) + " of " +
+                       std::to_string(block_count) + " of " + std::to_string(w));
+          const auto begin = plain.begin() + static_cast<std::ptrdiff_t>(first * w);
+          ASSERT_TRUE(decoded_part(encoding, block, block_count, first, count) ==
+                      Data(begin, begin + static_cast<std::ptrdiff_t>(count * w)));
+        }
+      }
+    }
+  }
+}
+
+TEST(Encoding, APartIsNoLargerThanItMustBe) {
+  const Data plain = integers(1000, 4, 0, 200);
+  const auto stored_bytes = [&](const char* name) {
+    const StoredPart part = stored_part(plan_encoding(dense(plain, 4, ElementClass::real), name), 1000, 496, 16);
+    return part.stretches * part.size;
+  };
+  EXPECT_EQ(stored_bytes("shuffle"), 64U);
+  EXPECT_EQ(stored_bytes("bitshuffle"), 64U);
+  EXPECT_EQ(stored_bytes("palette"), 16U);
+  EXPECT_EQ(stored_bytes("delta"), 4U * 512);  // from the beginning of the block on
+}
+
+TEST(Encoding, PartsOfBits) {
+  Data block;
+  for (int i = 0; i < 13; ++i) {
+    block.push_back(static_cast<std::byte>(i == 12 ? 0x0d : 0x35 + 7 * i));
+  }
+  const std::uint64_t block_count = 100;
+  const Data plain = decoded_part(bits_encoding(), block, block_count, 0, block_count);
+  for (std::uint64_t first = 0; first < block_count; ++first) {
+    for (std::uint64_t count = 1; count <= block_count - first; ++count) {
+      const auto begin = plain.begin() + static_cast<std::ptrdiff_t>(first);
+      ASSERT_TRUE(decoded_part(bits_encoding(), block, block_count, first, count) ==
+                  Data(begin, begin + static_cast<std::ptrdiff_t>(count)));
+    }
+  }
+}
+
 TEST(Encoding, ItemsOfAnySize) {
   for (std::uint32_t w : {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 10U, 11U, 12U, 13U, 14U, 15U, 16U, 33U, 1000U, 4096U}) {
     for (std::size_t count : {0U, 1U, 7U, 8U, 9U, 64U, 130U, 300U, 1500U}) {

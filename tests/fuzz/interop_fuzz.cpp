@@ -1,14 +1,18 @@
-// Files of other formats. The first byte of the input chooses the format: a .npy file, or JSON in either form. What is
-// read is written again, and must be the same when read back.
+// Files of other formats. The first byte of the input chooses the format: a .npy file, a .npz file, JSON in either form,
+// or a safetensors file, whose header has no length here. What is read is written again, and must be the same when read
+// back.
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "fuzz.hpp"
-#include "interop/input.hpp"
 #include "interop/json.hpp"
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
+#include "interop/npy/npz.hpp"
+#include "interop/safetensors/safetensors.hpp"
 
 namespace stele {
 namespace {
@@ -18,11 +22,21 @@ using fuzz::succeeds;
 
 void read_array(Bytes file) {
   const AnyArray array = read_npy(*memory_source(file));
-  if (const std::unique_ptr<Source> again = npy_source(array)) {
-    std::vector<std::byte> bytes(static_cast<std::size_t>(again->size().value()));
-    read_exactly(*again, bytes);
-    require(read_npy(*memory_source(bytes)) == array);
+  if (npy_file(array)) {
+    std::vector<std::byte> again;
+    write_npy(*memory_sink(again), array);
+    require(read_npy(*memory_source(again)) == array);
   }
+}
+
+void read_arrays(Bytes file) {
+  const LoadOptions options;
+  const std::unique_ptr<Source> source = memory_source(file);
+  const Value arrays = read_npz({.source = *source, .options = options});
+  std::vector<std::byte> again;
+  write_npz(*memory_sink(again), arrays);
+  const std::unique_ptr<Source> written = memory_source(again);
+  require(read_npz({.source = *written, .options = options}) == arrays);
 }
 
 std::string written(const Value& value) {
@@ -40,6 +54,33 @@ void read_json(std::string_view text, JsonForm form) {
   require(written(parse_json(once, JsonForm::extended)) == once);
 }
 
+Tensors read_memory(Bytes file) {
+  const LoadOptions options;
+  return read_safetensors({.source = *memory_source(file), .options = options});
+}
+
+/// By name: the order in the file changes when it is written.
+std::vector<Value::Entry> sorted(const Value& map) {
+  std::vector<Value::Entry> entries(map.entries().begin(), map.entries().end());
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& a, const auto& b) { return a.first.text() < b.first.text(); });
+  return entries;
+}
+
+/// The header ends with the first line feed, or with the input.
+void read_tensors(Bytes input) {
+  const auto header = static_cast<std::size_t>(std::find(input.begin(), input.end(), std::byte{'\n'}) - input.begin());
+  std::vector<std::byte> file(sizeof(std::uint64_t));
+  store_le<std::uint64_t>(file.data(), header);
+  file.insert(file.end(), input.begin(), input.begin() + static_cast<std::ptrdiff_t>(header));
+  file.insert(file.end(), input.begin() + static_cast<std::ptrdiff_t>(std::min(header + 1, input.size())), input.end());
+  const Tensors tensors = read_memory(file);
+  std::vector<std::byte> out;
+  write_safetensors(*memory_sink(out), tensors.value, tensors.metadata);
+  const Tensors again = read_memory(out);
+  require(sorted(again.value) == sorted(tensors.value) && again.metadata == tensors.metadata);
+}
+
 }  // namespace
 }  // namespace stele
 
@@ -52,10 +93,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       switch (data[0]) {
         case 'n':
           return read_array(bytes);
+        case 'z':
+          return read_arrays(bytes);
         case 'e':
           return read_json(text, JsonForm::extended);
         case 'p':
           return read_json(text, JsonForm::plain);
+        case 's':
+          return read_tensors(bytes);
         default:
           return;
       }

@@ -1,9 +1,11 @@
 // .npy files: headers of every form and hostile ones, and arrays that come back.
 
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 
 #include "stele/types.hpp"
@@ -14,6 +16,7 @@ namespace stele {
 namespace {
 
 using test::bytes_of;
+using test::fresh;
 using test::matrix;
 
 TEST(Npy, HeadersOfManyForms) {
@@ -35,7 +38,8 @@ TEST(Npy, HeadersOfManyForms) {
   EXPECT_EQ(header.array.dtype.fields()[1].name, "b");
   EXPECT_EQ(header.array.dtype.item_size(), 21U);
   EXPECT_EQ(header.swaps.at(0).offset, 8U);
-  for (const char* lost : {"[(('title', 'b'), '<u2')]", "[('b', '<u2', (2, 3))]"}) {  // a DType has no place for them
+  for (const char* lost : {"[(('title', 'b'), '<u2')]", "[('b', '<u2', (2, 3))]",
+                           "[('b', '<u2', (0,))]"}) {  // a DType has no place for them
     const std::string text = "{'descr': " + std::string(lost) + ", 'fortran_order': False, 'shape': ()}";
     EXPECT_ERROR(parse(text), Errc::unsupported, "a field ");
   }
@@ -66,7 +70,11 @@ TEST(Npy, HeadersOfManyForms) {
     EXPECT_ERROR(parse(text), Errc::malformed, "");
   }
   EXPECT_ERROR(parse(std::string(100'000, '(')), Errc::malformed, "");
-  EXPECT_ERROR(parse("{'descr': '|O', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
+  for (const char* objects : {"'|O'", "[('a', '<f4'), ('b', [('c', '|O')])]"}) {
+    const std::string text = "{'descr': " + std::string(objects) + ", 'fortran_order': False, 'shape': (3,)}";
+    EXPECT_TRUE(parse(text).has_objects);
+    EXPECT_EQ(parse(text).array.shape, Shape{3});
+  }
   EXPECT_ERROR(parse("{'descr': '<M8[xs]', 'fortran_order': False, 'shape': ()}"), Errc::unsupported, "");
   EXPECT_ERROR(parse("{'descr': [('a', '<f4', 4294967295)], 'fortran_order': False, 'shape': ()}"),
                Errc::limit_exceeded, "");
@@ -84,8 +92,9 @@ TEST(Npy, FilesThatBeginOtherwise) {
   EXPECT_ERROR(read(""), Errc::truncated, "0 bytes");
   EXPECT_ERROR(read("\x93NUMPY"), Errc::truncated, "6 bytes");
   EXPECT_ERROR(read("PK0123456789"), Errc::malformed, "does not begin as one");
-  EXPECT_ERROR(read("\x93NUMPY\x07zzzzz"), Errc::unsupported, "version 7");
-  EXPECT_ERROR(read("\x93NUMPY\x02zzzzz"), Errc::limit_exceeded, "header");
+  EXPECT_ERROR(read(std::string_view("\x93NUMPY\x07\0zzzz", 12)), Errc::unsupported, "version 7");
+  EXPECT_ERROR(read("\x93NUMPY\x01\x01zzzz"), Errc::unsupported, "version 1.1");
+  EXPECT_ERROR(read(std::string_view("\x93NUMPY\x02\0zzzz", 12)), Errc::limit_exceeded, "header");
   EXPECT_ERROR(read(std::string_view("\x93NUMPY\x02\0\x01\0", 10)), Errc::truncated, "2 bytes early");
   EXPECT_ERROR(read(std::string_view("\x93NUMPY\x01\0\x05\0{}", 12)), Errc::truncated, "3 bytes early");
 }
@@ -208,16 +217,29 @@ TEST(Npy, HeadersAreWrittenAsTheyAreRead) {
 
 /// The bytes of the file of an array.
 std::vector<std::byte> file_of(const AnyArray& array) {
-  const std::unique_ptr<Source> source = npy_source(array);
-  std::vector<std::byte> file(static_cast<std::size_t>(source->size().value()) + 1);
-  std::size_t used = 0;
-  for (std::size_t piece = 1; const std::size_t got = source->read(MutableBytes(file).subspan(used, piece));) {
-    used += got;
-    piece = std::min(2 * piece, file.size() - used);
-  }
-  EXPECT_EQ(used + 1, file.size());
-  file.resize(used);
+  std::vector<std::byte> file;
+  write_npy(*memory_sink(file), array);
+  EXPECT_EQ(file.size(), npy_file(array)->bytes());
   return file;
+}
+
+std::string header_of(const std::string& descr, const std::string& shape) {
+  std::string text = header_text(descr, shape);
+  text.resize(128 - 12, ' ');
+  return std::string("\x93NUMPY\x02\0\x74\0\0\0", 12) + text;
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
+
+/// Reads a file with a mapping of it, or without.
+Value read_path(const std::string& path, const LoadOptions& options = {}) {
+  const std::unique_ptr<Source> source = file_source(path);
+  return read_npy({.source = *source,
+                   .mapping = options.map == MapMode::none ? nullptr : Mapping::open(path, options.map),
+                   .path = path,
+                   .options = options});
 }
 
 TEST(Npy, ArraysComeBack) {
@@ -241,7 +263,74 @@ TEST(Npy, ArraysComeBack) {
   rows.shape[1] = 3;
   const AnyArray part(rows, large.buffer());
   EXPECT_EQ(read_npy(*memory_source(file_of(part))), part);
-  EXPECT_EQ(npy_source(to_value(Array<bfloat16>({3})).array()), nullptr);
+  EXPECT_FALSE(npy_file(to_value(Array<bfloat16>({3})).array()));
+  std::vector<std::byte> nothing;
+  EXPECT_ERROR(write_npy(*memory_sink(nothing), to_value(Array<bfloat16>({3})).array()), Errc::unsupported, "bfloat16");
+  EXPECT_TRUE(nothing.empty());
+}
+
+TEST(Npy, FilesAreMappedOrReadOnSeveralThreads) {
+  const std::string path = fresh("mapped.npy");
+  const Array<float, 2> large = matrix(1700, 2000, Order::column_major);  // more than one thread reads
+  {
+    const std::unique_ptr<Sink> sink = file_sink(path);
+    write_npy(*sink, to_value(large).array());
+    sink->close();
+  }
+  for (const unsigned threads : {1U, 3U}) {
+    EXPECT_EQ(read_path(path, {.threads = threads}), to_value(large));
+  }
+  EXPECT_ERROR(read_path(path, {.limits = {.allocation = 1000}}), Errc::limit_exceeded, "13600000 bytes");
+  for (const MapMode mode : {MapMode::read_only, MapMode::copy_on_write, MapMode::read_write}) {
+    const Value mapped = read_path(path, {.map = mode});
+    EXPECT_EQ(mapped, to_value(large));
+    EXPECT_EQ(mapped.array().buffer()->writable(), mode != MapMode::read_only);
+  }
+  auto changed = read_path(path, {.map = MapMode::read_write}).to<Array<float, 2>>();
+  changed.mutable_at(1, 2) = -5.0F;
+  auto later = read_path(path).to<Array<float, 2>>();
+  EXPECT_EQ(later(1, 2), -5.0F);
+  later.mutable_at(1, 2) = large(1, 2);
+  EXPECT_EQ(later, large);
+  // What is cut short or goes on is found without reading it.
+  const auto size = static_cast<std::uintmax_t>(std::filesystem::file_size(path));
+  std::filesystem::resize_file(path, size - 1);
+  EXPECT_ERROR(read_path(path, {.map = MapMode::read_only}), Errc::truncated, "1 bytes early");
+  EXPECT_ERROR(read_path(path), Errc::truncated, "1 bytes early");
+  std::filesystem::resize_file(path, size + 1);
+  EXPECT_ERROR(read_path(path, {.map = MapMode::read_only}), Errc::malformed, "goes on");
+  EXPECT_ERROR(read_path(path), Errc::malformed, "goes on");
+}
+
+TEST(Npy, WhatCannotBeMappedIsCopiedOrRefused) {
+  const std::string path = fresh("copied.npy");
+  const Value numbers = to_value(std::vector<std::uint16_t>{1, 258});
+  write_file(path, header_of("'>u2'", "(2,)") + std::string("\0\1\1\2", 4));
+  EXPECT_EQ(read_path(path, {.map = MapMode::copy_on_write}), numbers);
+  EXPECT_EQ(read_path(path, {.map = MapMode::read_only, .map_all = true}), numbers);  // too small to matter
+  EXPECT_ERROR(read_path(path, {.map = MapMode::read_write}), Errc::not_mappable, "big-endian");
+  write_file(path, header_of("'>u2'", "(4096,)") + std::string(8192, 'x'));
+  EXPECT_ERROR(read_path(path, {.map = MapMode::read_only, .map_all = true}), Errc::not_mappable, "big-endian");
+  // A header of a size that NumPy does not write puts the elements anywhere.
+  const std::string text = header_text("'<u2'", "(2,)");
+  const std::string odd = std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(text.size() + text.size() % 2 + 1) +
+                          std::string(1, '\0') + text + std::string(text.size() % 2 + 1, ' ');
+  ASSERT_EQ(odd.size() % 2, 1U);
+  write_file(path, odd + std::string("\1\0\2\1", 4));
+  EXPECT_EQ(read_path(path, {.map = MapMode::read_only}), numbers);
+  EXPECT_ERROR(read_path(path, {.map = MapMode::read_write}), Errc::not_mappable, "not aligned");
+  // Strings need no alignment, and elements of no bytes no division.
+  write_file(path, odd.substr(0, odd.find("<u2")) + "|S3" + odd.substr(odd.find("<u2") + 3) + "abcdef");
+  EXPECT_FALSE(read_path(path, {.map = MapMode::read_only}).array().buffer()->writable());
+  for (const char* descr : {"'|S0'", "'<U0'"}) {
+    write_file(path, header_of(descr, "(3,)"));
+    EXPECT_EQ(read_path(path, {.map = MapMode::read_only}).array().shape(), Shape{3});
+    EXPECT_EQ(read_path(path).array().dtype().item_size(), 0U);
+  }
+  write_file(path, header_of("'|O'", "(1,)") + "pickle");
+  EXPECT_ERROR(read_path(path), Errc::unsupported, "Python objects");
+  EXPECT_ERROR(read_path(path, {.map = MapMode::read_only}), Errc::unsupported, "Python objects");
+  EXPECT_ERROR(read_npy(*file_source(path)), Errc::unsupported, "Python objects");
 }
 
 TEST(Npy, BigEndianElementsAreSwapped) {

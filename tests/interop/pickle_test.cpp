@@ -68,7 +68,7 @@ std::string repeated(const std::string& part, std::size_t count) {
 
 Value tuple(std::vector<Value> items) { return Value::make_typed("py:tuple", Value::make_sequence(std::move(items))); }
 
-std::vector<PickleReferences> references(const std::string& pickle) {
+std::vector<References> references(const std::string& pickle) {
   const std::unique_ptr<Source> source = memory_source(bytes_of(pickle));
   const LoadOptions options;
   return {pickle_references({*source, nullptr, "", options})};
@@ -368,7 +368,7 @@ TEST(MayBePickle, KnowsTheFirstOpcodes) {
   }
 }
 
-TEST(PickleReferences, FlagWhatIsNoData) {
+TEST(References, FlagWhatIsNoData) {
   using Risk = Reference::Risk;
   for (const char* name : {"os.system",
                            "posix.system",
@@ -413,9 +413,9 @@ TEST(PickleReferences, FlagWhatIsNoData) {
   }
 }
 
-TEST(PickleReferences, AreFoundInFilesAndValues) {
+TEST(References, AreFoundInFilesAndValues) {
   const std::string pickle = "(cos\nsystem\nq\0(X\2\0\0\0lstRcm\nT\n)\x81h\0c__builtin__\neval\nt."s;
-  const PickleReferences found = references(pickle)[0];
+  const References found = references(pickle)[0];
   ASSERT_EQ(found.found.size(), 3U);
   EXPECT_FALSE(found.error);
   EXPECT_EQ(found.found[0].name, "builtins.eval");
@@ -429,7 +429,7 @@ TEST(PickleReferences, AreFoundInFilesAndValues) {
   EXPECT_EQ(again[1].count, 2U);
   EXPECT_EQ(again[2].name, "m.T");
 
-  const PickleReferences cut = references("cos\nsystem\n(")[0];
+  const References cut = references("cos\nsystem\n(")[0];
   ASSERT_EQ(cut.found.size(), 1U);
   EXPECT_EQ(cut.error->code(), Errc::truncated);
   // What a second pickle in the file names counts too.

@@ -135,7 +135,7 @@ int main() {
         file.mapping = Mapping::open(path, MapMode::read_only);
       }
       if (mode == "types") {
-        const PickleReferences references = pickle_references(file);
+        const References references = pickle_references(file);
         std::string out = "[";
         for (const Reference& r : references.found) {
           out += "[" + quoted(r.name) + ",\"" + std::string(to_string(r.risk)) + "\"," + std::to_string(r.count) + "],";
@@ -274,7 +274,7 @@ def expected(x):
     if kind is dict:
         return ["map", *([expected(k), expected(v)] for k, v in x.items())]
     if kind is set:
-        return sequence(map(expected, x), False)
+        return typed("py:set", sequence(map(expected, x), False))
     if kind is frozenset:
         return typed("py:frozenset", sequence(map(expected, x), False))
     if kind is numpy.ndarray and x.dtype == object:

@@ -86,9 +86,9 @@ StoreExchangeReport export_json_lines(const Store& store, Sink& to, const StoreE
 // --- NumPy's .npz ----------------------------------------------------------------------------------------------------
 
 /// Each member `NAME.npy` becomes an array under the key NAME; others are skipped. One member is in memory at a time.
-/// Throws: Error(not_found), Error(io), Error(malformed) for what is no zip file or no array, Error(damaged),
-/// Error(duplicate_field) for a name that comes twice, Error(unsupported) for Python objects and in a build without
-/// zip.
+/// Throws: Error(not_found), Error(io), Error(damaged) for what is no zip file and for damage, Error(malformed) for
+/// what is no array, Error(duplicate_field) for a name that comes twice, Error(unsupported) for Python objects,
+/// encrypted members and methods other than deflate.
 StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImportOptions& options = {});
 
 /// Arrays under keys that are text become members; all other items are skipped. The file appears when it is complete,

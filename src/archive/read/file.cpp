@@ -3,95 +3,21 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "archive/read/foreign.hpp"
 #include "archive/read/lazy/lazy_array.hpp"
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
+#include "archive/read/writable.hpp"
 #include "archive/value/any_array.hpp"
+#include "archive/value/nodes.hpp"
 #include "base/naming.hpp"
-#include "base/process.hpp"
 #include "base/threads.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
-namespace {
-
-/// A read_write mapping that updates the file's checksums when the last user releases it.
-class WritableMapping {
- public:
-  WritableMapping(std::shared_ptr<Mapping> mapping, Tail tail) : mapping_(std::move(mapping)), tail_(std::move(tail)) {}
-  ~WritableMapping() {
-    if (process_.in_child()) {  // the parent does this
-      return;
-    }
-    try {
-      update();
-    } catch (...) {  // only flush() reports errors
-    }
-  }
-  WritableMapping(const WritableMapping&) = delete;
-  WritableMapping& operator=(const WritableMapping&) = delete;
-
-  Mapping& mapping() noexcept { return *mapping_; }
-
-  void update() {
-    process_.require_same_process("a file mapped to be written");
-    const std::lock_guard lock(mutex_);
-    const MutableBytes all = mapping_->writable_bytes();
-    Trailer& trailer = tail_.trailer;
-    const MutableBytes directory = part(all, trailer.directory_offset, trailer.directory_length);
-    bool changed = false;
-    for (std::size_t i = 0; i < tail_.directory.arrays.size(); ++i) {
-      ArrayEntry& entry = tail_.directory.arrays[i];
-      if (!entry.is_raw()) {
-        continue;  // this part is not mapped
-      }
-      const std::uint64_t checksum = xxh3_64(part(all, entry.offset, entry.length));
-      if (checksum != entry.checksum) {
-        patch_checksum(directory, i, checksum);
-        entry.checksum = checksum;
-        changed = true;
-      }
-    }
-    if (changed) {
-      trailer.directory_checksum = xxh3_64(directory);
-      trailer.structure_checksum = structure_checksum(all);
-      const auto item = encode_trailer(trailer);
-      std::copy(item.begin(), item.end(), part(all, trailer.total_length - item.size(), item.size()).begin());
-    }
-    mapping_->sync();
-  }
-
- private:
-  static MutableBytes part(MutableBytes all, std::uint64_t offset, std::uint64_t size) {
-    return all.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
-  }
-  std::uint64_t structure_checksum(MutableBytes all) const {
-    Xxh3 hash;
-    std::uint64_t at = 0;
-    for (const ArrayEntry& entry : tail_.directory.arrays) {
-      hash.update(part(all, at, entry.offset - at));
-      at = entry.offset + entry.length;
-    }
-    hash.update(part(all, at, tail_.trailer.total_length - frozen::trailer_bytes - at));
-    return hash.digest64();
-  }
-
-  std::shared_ptr<Mapping> mapping_;
-  Tail tail_;
-  std::mutex mutex_;
-  ProcessMark process_;
-};
-
-}  // namespace
-
-std::shared_ptr<Mapping> updating_mapping(std::shared_ptr<Mapping> mapping, Tail tail) {
-  auto writable = std::make_shared<WritableMapping>(std::move(mapping), std::move(tail));
-  return {writable, &writable->mapping()};
-}
-
 struct File::State {
   Opened opened;
   std::shared_ptr<WritableMapping> writable;
@@ -100,19 +26,45 @@ struct File::State {
   mutable std::unordered_map<std::string_view, const ArrayEntry*> arrays;
   std::unique_ptr<SegmentCheck> segments;
   Parts::Options parts;
+  std::optional<Foreign> foreign;  // instead of the archive
 
-  explicit State(Opened from) : opened(std::move(from)) {
-    naming(opened.name, [&] { read_ends(); });
+  /// `path` is empty for what is no file.
+  State(Opened from, const std::string& path) : opened(std::move(from)) {
+    naming(opened.name, [&] {
+      if (!opened.source->random_access()) {
+        hold_plain(opened);
+      }
+      foreign = read_foreign(opened, path, mapped_file(path));
+      if (!foreign) {
+        read_ends();
+      }
+    });
+  }
+
+  /// Of another program's file, so that only those arrays are read that are asked for. Null where there is none.
+  std::shared_ptr<Mapping> mapped_file(const std::string& path) const {
+    if (opened.mapping != nullptr || opened.options.formats == nullptr || path.empty() || opened.compressed) {
+      return opened.mapping;
+    }
+    try {
+      return Mapping::open(path, MapMode::read_only, opened.options.offset);
+    } catch (const Error&) {  // it is read instead
+      return nullptr;
+    }
+  }
+
+  const Value& foreign_at(std::string_view path) const {
+    const Value* const value = find_in(foreign->value, path);
+    if (value == nullptr) {
+      fail(Errc::not_found, "there is no value at this path", {path, {}});
+    }
+    return *value;
   }
 
   void read_ends() {
-    if (!opened.source->random_access()) {
-      hold_plain(opened);
-    }
     tail = find_tail(opened, 0);
     if (opened.mapping != nullptr && opened.mapping->mode() == MapMode::read_write) {
-      writable = std::make_shared<WritableMapping>(opened.mapping, tail);
-      opened.mapping = std::shared_ptr<Mapping>(writable, &writable->mapping());
+      writable = make_writable(opened, tail);
     }
     parts.input = opened.input_options(0);
     parts.input.end = tail.trailer.total_length;
@@ -125,15 +77,16 @@ struct File::State {
     parts.context = opened.context(&tail);
   }
 
-  /// The checksum of the listed array whose elements are at `offset`.
-  std::uint64_t checksum_at(std::uint64_t offset) const {
+  /// The directory's entry of a listed array.
+  const ArrayEntry& entry_at(const Decoder::ArrayItem& item) const {
     const auto& all = tail.directory.arrays;
-    const auto entry = std::lower_bound(all.begin(), all.end(), offset,
+    const auto entry = std::lower_bound(all.begin(), all.end(), item.data_offset,
                                         [](const ArrayEntry& e, std::uint64_t at) { return e.offset < at; });
-    if (entry == all.end() || entry->offset != offset) {
-      fail(Errc::damaged, "the directory does not list the array", {.offset = offset});
+    if (entry == all.end() || entry->offset != item.data_offset || entry->length != item.stored_bytes ||
+        entry->element_bytes() != item.bytes) {
+      fail(Errc::damaged, "the directory does not list the array", {.offset = item.data_offset});
     }
-    return entry->checksum;
+    return *entry;
   }
   /// A decoder that stands at the value at `path`.
   Parts::Part part_at(std::string_view path) const;
@@ -183,10 +136,65 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     Parts::Part part_;
   };
-  return naming(state_->opened.name, [&] { return std::make_unique<Found>(state_->part_at(path)); }, path);
+  class FoundForeign final : public Part {
+   public:
+    FoundForeign(const Value& value, const LoadOptions& options)
+        : values_(value_reader(value, options, options.map != MapMode::none)) {}  // each load has arrays of its own
+    InVisitor& visitor() override { return *values_; }
+    void finish() override {}
+
+   private:
+    std::unique_ptr<InVisitor> values_;
+  };
+  return naming(
+      state_->opened.name,
+      [&]() -> std::unique_ptr<Part> {
+        if (state_->foreign) {
+          return std::make_unique<FoundForeign>(state_->foreign_at(path), state_->opened.options);
+        }
+        return std::make_unique<Found>(state_->part_at(path));
+      },
+      path);
 }
 
 AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const {
+  const auto in_memory = [](AnyLazyArray::State& array, const ArrayView& view, std::shared_ptr<Buffer> buffer,
+                            const char* encoding) {
+    const auto size = static_cast<std::int64_t>(view.dtype.item_size());
+    array.dtype = view.dtype;
+    array.shape = view.shape;
+    array.order = stored_order(view);
+    array.encoding = encoding;
+    array.first = static_cast<std::uint64_t>((view.data - buffer->data()) / size);
+    array.elements = elements_in_memory(view.dtype, std::move(buffer));
+    std::transform(view.strides, view.strides + view.shape.rank(), array.strides,
+                   [&](std::int64_t stride) { return stride / size; });
+  };
+  const auto complete = [&](std::shared_ptr<AnyLazyArray::State> array) {
+    array->file = state_;
+    array->file_name = state_->opened.name;
+    array->path = path;
+    array->limits = state_->opened.options.limits;
+    array->threads = thread_count(state_->opened.options.threads);
+    return AnyLazyArray(std::move(array));
+  };
+  if (state_->foreign) {
+    return naming(
+        state_->opened.name,
+        [&] {
+          const std::unique_ptr<InVisitor> values = value_reader(state_->foreign_at(path), state_->opened.options);
+          AnyTarget target;
+          values->array(target);
+          const ArrayView& view = target.view();
+          if (wanted != nullptr) {
+            check_array({view.dtype, view.shape, stored_order(view)}, *wanted, *values);
+          }
+          auto array = std::make_shared<AnyLazyArray::State>();
+          in_memory(*array, view, target.buffer(), "raw");
+          return complete(std::move(array));
+        },
+        path);
+  }
   const auto find = [&](Decoder& decoder) {
     Decoder::ArrayPlace place = decoder.place_array();
     auto array = std::make_shared<AnyLazyArray::State>();
@@ -194,16 +202,7 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       const Parts::Part again = state_->part_at(path);
       AnyTarget target;
       again->decoder.array(target);
-      const ArrayView& view = target.view();
-      const auto size = static_cast<std::int64_t>(view.dtype.item_size());
-      array->dtype = view.dtype;
-      array->shape = view.shape;
-      array->order = stored_order(view);
-      array->encoding = place.view ? "view" : "pieces";
-      array->elements = elements_in_memory(view.dtype, target.buffer());
-      array->first = static_cast<std::uint64_t>((view.data - target.buffer()->data()) / size);
-      std::transform(view.strides, view.strides + view.shape.rank(), array->strides,
-                     [&](std::int64_t stride) { return stride / size; });
+      in_memory(*array, target.view(), target.buffer(), place.view ? "view" : "pieces");
     } else {
       array->dtype = place.item.header.dtype;
       array->shape = place.shape;
@@ -211,22 +210,17 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       array->encoding = place.item.encoding_name(place.view);
       array->elements = stored_elements(*state_->opened.source, state_->parts.input, place);
       array->first = place.first;
-      if (place.listed && state_->opened.options.verify == Verify::full) {
-        array->checksum = state_->checksum_at(place.item.data_offset);
-        array->offset = place.item.data_offset;
-        array->stored_count = place.item.header.shape.count();
+      if (place.listed && state_->opened.verify() == Verify::full) {
+        // What is compressed has the checksums of its format already.
+        const bool extend = !state_->opened.compressed || state_->opened.options.verify == Verify::full;
+        array->elements->check_against(state_->entry_at(place.item), state_->opened.name, extend);
       }
       std::copy_n(place.strides, place.shape.rank(), array->strides);
     }
     if (wanted != nullptr) {
       decoder.check_type({array->dtype, array->shape, array->order}, *wanted);
     }
-    array->file = state_;
-    array->file_name = state_->opened.name;
-    array->path = path;
-    array->limits = state_->opened.options.limits;
-    array->threads = thread_count(state_->opened.options.threads);
-    return AnyLazyArray(std::move(array));
+    return complete(std::move(array));
   };
   return naming(
       state_->opened.name,
@@ -242,6 +236,9 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
 
 bool File::contains(std::string_view path) const {
   return naming(state_->opened.name, [&] {
+    if (state_->foreign) {
+      return find_in(state_->foreign->value, path) != nullptr;
+    }
     return state_->listed(path) != nullptr || Parts(*state_->opened.source, state_->parts).locate(path).has_value();
   });
 }
@@ -250,6 +247,9 @@ std::vector<Entry> File::list(const ListOptions& options) const {
   return naming(
       state_->opened.name,
       [&] {
+        if (state_->foreign) {
+          return list_value(state_->foreign->value, options);
+        }
         Parts::Options listing = state_->parts;
         listing.context.map_all = false;
         const Parts parts(*state_->opened.source, listing);
@@ -296,6 +296,16 @@ Info File::info() const {
   const Directory& directory = state_->tail.directory;
   Info info;
   info.codec = opened.codec;
+  if (state_->foreign) {
+    const ArrayTotals totals = arrays_of(state_->foreign->value);
+    info.plain_bytes = *opened.source->size();
+    info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
+    info.arrays = totals.count;
+    info.array_bytes = totals.bytes;
+    info.writer = state_->foreign->format;
+    info.metadata = state_->foreign->metadata;
+    return info;
+  }
   info.plain_bytes = state_->tail.trailer.total_length;
   info.bytes_behind = *opened.source->size() - info.plain_bytes;
   info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
@@ -312,6 +322,9 @@ Info File::info() const {
 }
 
 void File::verify() const {
+  if (state_->foreign) {
+    return;  // what the format has was checked when it was read
+  }
   Input::Options options = state_->opened.input_options(0);
   options.hash = true;
   options.hash_payloads = true;
@@ -329,15 +342,42 @@ void File::flush() {
   naming(state_->opened.name, [&] { state_->writable->update(); });
 }
 
+void File::flush(std::string_view path, const Range& rows) {
+  if (state_->writable == nullptr) {
+    fail(Errc::read_only, "the file was not opened with MapMode::read_write");
+  }
+  naming(
+      state_->opened.name,
+      [&] {
+        const ArrayEntry* const entry = state_->listed(path);
+        if (entry == nullptr || !entry->is_raw()) {
+          fail(Errc::not_found, "there is no array in the mapping at this path");
+        }
+        const AnyLazyArray array = find_array(path, nullptr);
+        const std::uint64_t count = array.extents(std::span(&rows, 1))[0];
+        const std::uint64_t extent = entry->shape[0];
+        if (count == 0) {
+          return;
+        }
+        const auto last = rows.first + static_cast<std::uint64_t>(rows.step) * (count - 1);  // modulo 2^64
+        const auto [low, high] = std::minmax(rows.first, last);
+        // the elements of a row lie all over a column-major array
+        const bool together = entry->order == Order::row_major || entry->shape.rank() < 2;
+        const std::uint64_t row = entry->length / extent;
+        state_->writable->update(entry->offset, together ? low * row : 0, together ? (high + 1) * row : entry->length);
+      },
+      path);
+}
+
 File open(const Path& path, const LoadOptions& options) {
-  return File(std::make_shared<File::State>(open_path(path, options, Loading::parts)));
+  return File(std::make_shared<File::State>(open_path(path, options, Loading::parts), path.text()));
 }
 
 File open(std::unique_ptr<Source> source, const LoadOptions& options) {
   if (options.map != MapMode::none) {
     fail(Errc::not_mappable, "a source cannot be mapped; open the file by its path");
   }
-  return File(std::make_shared<File::State>(open_source(std::move(source), options, Loading::parts)));
+  return File(std::make_shared<File::State>(open_source(std::move(source), options, Loading::parts), std::string()));
 }
 
 }  // namespace stele

@@ -296,9 +296,9 @@ void Input::check_expansion() const {
   }
 }
 
-void Input::begin_payload() {
+void Input::begin_payload(bool in_one) {
   hash_window();
-  payload_.reset();
+  payload_.reset(in_one);
 }
 
 void Input::payload(MutableBytes to) {
@@ -440,29 +440,64 @@ void Input::share(const Pieces& pieces) {
   }
 }
 
-std::uint64_t Input::end_payload() noexcept { return payload_.digest64(); }
+/// Hashes the first pieces of an array that is skipped, on all threads. Returns how many bytes they have.
+std::uint64_t Input::hash_pieces(std::uint64_t size) {
+  constexpr std::uint64_t piece = frozen::checked_piece_bytes;
+  if (crew_->threads() < 2 || !source_.random_access() || size < parallel_bytes || payload_.in_one_wanted()) {
+    return 0;
+  }
+  const std::uint64_t whole = (size - 1) / piece * piece;
+  const std::uint64_t from = options_.start + position();
+  const Bytes memory = in_place(position(), whole);
+  std::vector<std::uint64_t> checksums(static_cast<std::size_t>(whole / piece));
+  const Pieces pieces{.size = whole,
+                      .end_of = [&](std::uint64_t begin) { return begin + piece; },
+                      .read =
+                          [&](std::uint64_t begin, std::uint64_t) {
+                            Bytes bytes;
+                            const auto copy = pieces_.take();
+                            if (memory.empty()) {
+                              copy->resize(static_cast<std::size_t>(piece));
+                              source_.read_at(from + begin, *copy);
+                              bytes = *copy;
+                            } else {
+                              bytes = memory.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(piece));
+                            }
+                            checksums[static_cast<std::size_t>(begin / piece)] = xxh3_64(bytes);
+                          },
+                      .arrived = [](std::uint64_t, std::uint64_t) {}};
+  if (memory_.empty()) {
+    share(pieces);
+  } else {
+    read_pieces(*crew_, pieces);
+    at_ += whole;
+  }
+  payload_.begin_with(std::move(checksums));
+  return whole;
+}
 
-std::uint64_t Input::skip_payload(std::uint64_t size, bool hash) {
-  begin_payload();
+void Input::skip_payload(std::uint64_t size, bool hash) {
   if (!hash && options_.random) {
     if (!may_hold(size)) {
       ended();
     }
     seek(position() + size);
-    return 0;
+    return;
+  }
+  if (!memory_.empty() && in_place(position(), size).size() != size) {
+    ended();
+  }
+  if (hash && may_hold(size)) {
+    size -= hash_pieces(size);
   }
   if (!memory_.empty()) {
-    const Bytes bytes = in_place(position(), size);
-    if (bytes.size() != size) {
-      ended();
-    }
     if (hash) {
-      payload_.update(bytes);
+      payload_.update(in_place(position(), size));
     }
     at_ += size;
     hashed_ = at_;
     end_ = std::max(end_, at_);
-    return payload_.digest64();
+    return;
   }
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(size, piece_bytes)));
   while (size > 0) {
@@ -470,7 +505,6 @@ std::uint64_t Input::skip_payload(std::uint64_t size, bool hash) {
     payload({buffer.data(), n});
     size -= n;
   }
-  return payload_.digest64();
 }
 
 Bytes Input::in_place(std::uint64_t offset, std::uint64_t size) const noexcept {

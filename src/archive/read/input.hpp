@@ -12,6 +12,7 @@
 #include "base/crew.hpp"
 #include "base/pool.hpp"
 #include "base/process.hpp"
+#include "format/array_checksum.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"
@@ -109,10 +110,13 @@ class Input {
   bool may_hold(std::uint64_t size) const noexcept;
   bool surely_holds(std::uint64_t size) const noexcept;
 
-  /// An array's bytes, which are not structure. In pieces: begin, any number of pieces, end; end returns the XXH3-64.
-  void begin_payload();
+  /// An array's bytes, which are not structure. In pieces: begin, any number of pieces, end; end returns the checksum.
+  /// `in_one`: as ArrayHash::reset().
+  void begin_payload(bool in_one);
   void payload(MutableBytes to);
-  std::uint64_t end_payload() noexcept;
+  ArrayChecksum end_payload() { return payload_.digest(); }
+  /// XXH3-64 of all bytes of the payload, after its end. Only where begin_payload() was told so.
+  std::uint64_t payload_in_one() const noexcept { return payload_.in_one(); }
   /// How the bytes of an encoded array are stored: every `stored_unit` bytes decode to `unit` bytes; at the end of an
   /// array the rest decodes to the rest. `decode` decodes whole units; several threads call it at once.
   struct EncodedRun {
@@ -123,8 +127,8 @@ class Input {
   /// Reads a piece of an array from `size` stored bytes: whole units, or the rest of the array. Hashes the decoded
   /// bytes.
   void encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBytes to);
-  /// Skips an array's bytes; hashes them if `hash` is set.
-  std::uint64_t skip_payload(std::uint64_t size, bool hash);
+  /// Skips an array's bytes after begin_payload(); hashes them if `hash` is set.
+  void skip_payload(std::uint64_t size, bool hash);
   /// The payload's bytes if the Source is in memory, else empty.
   Bytes in_place(std::uint64_t offset, std::uint64_t size) const noexcept;
 
@@ -152,6 +156,7 @@ class Input {
   [[noreturn]] void fail_here(Errc code, std::string message) const;
   [[noreturn]] void rethrow_here(const Error& error) const;
   bool in_parallel(std::uint64_t size) const;
+  std::uint64_t hash_pieces(std::uint64_t size);
   void payload_parallel(MutableBytes to);
   void share(const Pieces& pieces);
   void fill(MutableBytes to);
@@ -174,7 +179,7 @@ class Input {
   std::uint64_t window_at_ = 0;  // archive offset of the start of window_
   const Reader* reader_ = nullptr;
   Xxh3 structure_;
-  Xxh3 payload_;
+  ArrayHash payload_;
 };
 
 }  // namespace stele

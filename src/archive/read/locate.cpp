@@ -9,6 +9,19 @@
 namespace stele {
 namespace {
 
+void append(std::string& path, const PathStep& step) {
+  switch (step.kind) {
+    case PathStep::Kind::name:
+      return append_step(path, step.name);
+    case PathStep::Kind::place:
+      return append_place(path, step.index);
+    case PathStep::Kind::deferred:
+      path = deferred_path(step.index);
+  }
+}
+
+}  // namespace
+
 std::optional<std::uint64_t> index_of(const std::string& name) {
   std::uint64_t index = 0;
   const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), index);
@@ -16,7 +29,6 @@ std::optional<std::uint64_t> index_of(const std::string& name) {
   return whole && (name.size() == 1 || name[0] != '0') ? std::optional(index) : std::nullopt;
 }
 
-/// Reads the key of a map entry; returns whether the step names it. `key` is a buffer for its text.
 bool key_is(Decoder& decoder, const PathStep& step, std::uint64_t index, std::string& key) {
   if (step.kind != PathStep::Kind::name) {
     decoder.skip();
@@ -37,19 +49,6 @@ bool key_is(Decoder& decoder, const PathStep& step, std::uint64_t index, std::st
       return false;
   }
 }
-
-void append(std::string& path, const PathStep& step) {
-  switch (step.kind) {
-    case PathStep::Kind::name:
-      return append_step(path, step.name);
-    case PathStep::Kind::place:
-      return append_place(path, step.index);
-    case PathStep::Kind::deferred:
-      path = deferred_path(step.index);
-  }
-}
-
-}  // namespace
 
 Parts::Part Parts::at(std::uint64_t offset, std::string_view path) const {
   DecoderContext context = options_.context;
@@ -114,11 +113,52 @@ std::optional<std::uint64_t> Parts::locate(std::string_view path) const {
 
 std::optional<std::uint64_t> Parts::child(std::uint64_t offset, std::string_view parent,
                                           const PathStep& step_name) const {
-  const std::string& name = step_name.name;
   Part part = at_target(offset, parent);
   Decoder& decoder = part->decoder;
-  while (decoder.begin_typed()) {
+  bool object = false;
+  while (const auto type = decoder.begin_typed()) {
+    object = type->starts_with(frozen::object_prefix);
   }
+  const std::uint64_t content = decoder.here();
+  const auto found = child_of(content, parent, step_name);
+  if (found || !object || step_name.kind != PathStep::Kind::name) {
+    return found;
+  }
+  return member(content, parent, step_name);
+}
+
+/// A member of the generic object whose record is at `offset`.
+std::optional<std::uint64_t> Parts::member(std::uint64_t offset, std::string_view parent,
+                                           const PathStep& step_name) const {
+  for (const std::string_view name : frozen::object_members) {
+    const auto members = child_of(offset, parent, {PathStep::Kind::name, std::string(name), 0});
+    if (!members) {
+      continue;
+    }
+    std::string path(parent);
+    append_step(path, name);
+    if (const auto found = child(*members, path, step_name)) {
+      return found;
+    }
+    for (const char* const item : {"0", "1"}) {  // the members and the slots of an object
+      const auto half = child(*members, path, {PathStep::Kind::name, item, 0});
+      std::string half_path = path;
+      append_step(half_path, item);
+      const auto found = half ? child(*half, half_path, step_name) : std::nullopt;
+      if (found) {
+        return found;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+/// child() of a value that is no reference and has no type's name.
+std::optional<std::uint64_t> Parts::child_of(std::uint64_t offset, std::string_view parent,
+                                             const PathStep& step_name) const {
+  Part part = at(offset, parent);
+  Decoder& decoder = part->decoder;
+  const std::string& name = step_name.name;
   const Kind kind = decoder.kind();
   if (step_name.kind != PathStep::Kind::name && kind != Kind::map) {
     return std::nullopt;

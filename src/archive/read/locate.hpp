@@ -3,12 +3,18 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "archive/read/decoder/decoder.hpp"
 #include "format/path.hpp"
 
 namespace stele {
+
+/// The index of a sequence's item that a step names.
+std::optional<std::uint64_t> index_of(const std::string& name);
+/// Reads the key of entry `index` of a map; returns whether the step names it. `key` is a buffer for its text.
+bool key_is(Decoder& decoder, const PathStep& step, std::uint64_t index, std::string& key);
 
 /// Opens decoders at any offset of one archive.
 class Parts {
@@ -32,6 +38,8 @@ class Parts {
  private:
   struct Step;
   std::optional<std::uint64_t> child(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
+  std::optional<std::uint64_t> child_of(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
+  std::optional<std::uint64_t> member(std::uint64_t offset, std::string_view parent, const PathStep& step_name) const;
   const StepEntry* steps(std::string_view path) const;
 
   Source& source_;

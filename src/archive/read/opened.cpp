@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "archive/formats.hpp"
 #include "base/naming.hpp"
 #include "base/threads.hpp"
 #include "codec/blocks/source.hpp"
@@ -52,6 +53,9 @@ class GrowingMemory {
 /// The codec of a file that begins with these bytes; null for a plain file.
 const Codec* sniff(Bytes first, Opened& opened) {
   if (first.size() >= frozen::label.size() && may_be_label(first.first(frozen::label.size()))) {
+    return nullptr;
+  }
+  if (opened.options.formats != nullptr && !opened.options.formats->recognise(first, {}).empty()) {
     return nullptr;
   }
   if (opened.options.codecs != nullptr) {
@@ -149,6 +153,7 @@ DecoderContext Opened::context(const Tail* tail) const {
   DecoderContext context = bare_context(options, name);
   context.verify = verify();
   context.mapping = mapping;
+  context.handed_out = handed_out;
   if (tail != nullptr) {
     context.directory = &tail->directory;
     context.trailer = &tail->trailer;

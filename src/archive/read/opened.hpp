@@ -27,7 +27,8 @@ struct Opened {
   std::unique_ptr<Source> source;     // delivers plain bytes
   InOrderSource* in_order = nullptr;  // `source`, or the source below it, if compressed data is read in order
   std::shared_ptr<Mapping> mapping;
-  std::string name;  // as Error::file()
+  std::function<void(std::uint64_t offset)> handed_out;  // as DecoderContext::handed_out
+  std::string name;                                      // as Error::file()
   std::string codec = "plain";
   std::uint64_t stored_bytes = 0;        // of the file, 0 if unknown
   std::function<std::uint64_t()> taken;  // returns the number of bytes read so far, if it is not known in advance
@@ -72,8 +73,6 @@ void hold_plain(Opened& opened);
 /// the archive does not end where the source does.
 /// Throws: Error(damaged) …
 std::optional<Tail> read_tail(const Opened& opened, std::uint64_t start);
-/// A read_write mapping that updates the archive's checksums when the last user releases it.
-std::shared_ptr<Mapping> updating_mapping(std::shared_ptr<Mapping> mapping, Tail tail);
 /// The same, but reads the archive from its start if necessary.
 Tail find_tail(const Opened& opened, std::uint64_t start);
 /// Reads an archive from its start and applies the checks that `input` and `context` ask for.

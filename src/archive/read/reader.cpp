@@ -2,7 +2,10 @@
 #include <cstring>
 #include <utility>
 
+#include "archive/read/foreign.hpp"
 #include "archive/read/opened.hpp"
+#include "archive/read/rows.hpp"
+#include "archive/read/writable.hpp"
 #include "base/naming.hpp"
 #include "base/process.hpp"
 #include "codec/decompress.hpp"
@@ -29,6 +32,8 @@ struct Reader::State {
   std::vector<std::byte> waiting;  // bytes already taken from them
   std::optional<Tail> tail;
   std::unique_ptr<Decoding> current;
+  std::optional<Foreign> foreign;  // instead of `current`: a file of another program
+  std::unique_ptr<InVisitor> foreign_values;
   Metadata metadata;
   ProcessMark process;
 
@@ -126,16 +131,22 @@ struct Reader::State {
     } else if (again && opened->in_order != nullptr) {
       fail(Errc::damaged, "compressed data cannot be read on after an error", {{}, position});
     }
+    if (options.formats != nullptr && position == 0 && !opened->source->random_access()) {
+      look(Formats::first_bytes);
+    }
     if (!waiting.empty()) {
       opened->source = std::make_unique<PrefixSource>(std::exchange(waiting, {}), std::move(opened->source));
     }
     Opened& from = *opened;
+    if (begin_foreign()) {
+      return;
+    }
     tail = read_tail(from, position);
     if (from.mapping != nullptr && from.mapping->mode() == MapMode::read_write) {
       if (position != 0) {
         fail(Errc::not_mappable, "only the first archive of a file can be mapped for writing");
       }
-      from.mapping = updating_mapping(from.mapping, tail ? *tail : find_tail(from, 0));
+      make_writable(from, tail ? *tail : find_tail(from, 0));
     }
     Input::Options how = from.input_options(position);
     if (from.mapping != nullptr && tail && from.verify() != Verify::full) {
@@ -171,6 +182,48 @@ struct Reader::State {
     if (!may_be_label(next)) {
       fail(Errc::damaged, "bytes that are not an archive follow the archive", {{}, position});
     }
+  }
+
+  /// Reads the first value whole if it is a file of another program.
+  bool begin_foreign() {
+    if (position != 0) {
+      return false;
+    }
+    foreign = read_foreign(*opened, is_path ? opened->name : std::string(), opened->mapping);
+    if (foreign) {
+      foreign_values = value_reader(foreign->value, options);
+    }
+    return foreign.has_value();
+  }
+  void end_foreign() {
+    metadata = foreign->metadata;
+    foreign_values.reset();
+    foreign.reset();
+    reading = false;
+    Source& source = *opened->source;
+    position = source.random_access() ? *source.size() : 1;  // not at the start any more
+    if (stream == nullptr) {
+      source.finish();
+      return;
+    }
+    ready = false;
+    if (stream->random_access()) {
+      stream_at = *stream->size();
+      stream->seek(stream_at);
+    }
+  }
+  InVisitor& values() noexcept { return foreign ? *foreign_values : current->decoder; }
+
+  void end() {
+    if (foreign) {
+      end_foreign();
+      return;
+    }
+    Decoder& decoder = current->decoder;
+    decoder.finish();
+    metadata = decoder.directory().metadata;
+    end(decoder.trailer().total_length);
+    current.reset();  // only the caller keeps the objects now
   }
 
   /// Called after an archive of `length` bytes.
@@ -249,16 +302,19 @@ InVisitor& Reader::begin() {
     state.process.require_same_process("the Reader");
     state.begin();
   });
-  return state.current->decoder;
+  return state.values();
 }
 
-void Reader::end() {
-  State& state = *state_;
-  Decoder& decoder = state.current->decoder;
-  decoder.finish();
-  state.metadata = decoder.directory().metadata;
-  state.end(decoder.trailer().total_length);
-  state.current.reset();  // only the caller keeps the objects now
+void Reader::end() { state_->end(); }
+
+std::shared_ptr<RowStream> Reader::rows(std::string_view path, ArrayTarget& wanted) {
+  begin();
+  State* const state = state_.get();  // stays where it is when the Reader is moved
+  if (state->foreign) {
+    fail(Errc::unsupported, "batches of a file in another format: open() it and use File::array()",
+         {path, {}, state->name()});
+  }
+  return rows_in_order(state->current->decoder, path, wanted, state->options.limits, [state] { state->end(); });
 }
 
 const Metadata& Reader::metadata() const { return state_->metadata; }

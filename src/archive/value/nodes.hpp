@@ -84,6 +84,9 @@ struct ValueAccess::Wrap final : Node {
   Value::Anchor anchor;
 };
 
+/// As the public one. Without `share`, every array is copied.
+std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options, bool share);
+
 /// Finds the content of the anchors in a value. Walks the value on the first call.
 class Anchors {
  public:

@@ -20,8 +20,8 @@ constexpr std::uint64_t convert_bytes = std::uint64_t{256} << 10;
 
 class ValueReader final : public InVisitor {
  public:
-  ValueReader(const Value& root, const LoadOptions& options)
-      : next_(&root), anchors_(root), deepest_(options.limits.depth) {
+  ValueReader(const Value& root, const LoadOptions& options, bool share)
+      : next_(&root), anchors_(root), deepest_(options.limits.depth), share_(share) {
     field_rules_ = rules_of(options);
     types_ = options.types;
   }
@@ -428,7 +428,7 @@ class ValueReader final : public InVisitor {
     const bool any = target.dtype().kind() == DType::Kind::none;
     const ArrayHeader wanted{any ? stored.dtype : target.dtype(), stored.shape, stored.order};
     const bool same = stored.dtype == wanted.dtype;
-    if (same && buffer != nullptr && target.can_share() && target.share(view, buffer)) {
+    if (share_ && same && buffer != nullptr && target.can_share() && target.share(view, buffer)) {
       return;
     }
     const std::uint64_t count = stored.shape.count();
@@ -492,12 +492,17 @@ class ValueReader final : public InVisitor {
   std::unique_ptr<InVisitor> items_;                        // handles the calls while an array is read item by item
   std::size_t items_depth_ = 0;
   std::size_t deepest_;
+  const bool share_;
 };
 
 }  // namespace
 
 std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options) {
-  return std::make_unique<ValueReader>(value, options);
+  return value_reader(value, options, true);
+}
+
+std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options, bool share) {
+  return std::make_unique<ValueReader>(value, options, share);
 }
 
 }  // namespace stele

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "archive/value/nodes.hpp"
+#include "format/frozen.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
 #include "format/utf8.hpp"
@@ -430,13 +431,50 @@ const Value& Value::at(std::size_t index) const& {
   return value.is_map() ? value.entries()[index].second : value.items()[index];
 }
 
+namespace {
+
+/// Whether a value is a generic object (docs/format.md), whose members lie in its state and its entries.
+bool is_object(const Value& value) noexcept {
+  const Value* at = &value;
+  while (at->is(ValueKind::shared)) {
+    at = &at->content();
+  }
+  return at->is(ValueKind::typed) && at->type_name().starts_with(frozen::object_prefix) &&
+         (at->content().is_record() || at->content().is_map());  // archives do not tell them apart
+}
+
+/// The member of a generic object whose record this is.
+const Value* member_of(const Value& object, std::string_view name) noexcept {
+  for (const std::string_view holder : frozen::object_members) {
+    const Value* const members = object.find(holder);
+    if (members == nullptr) {
+      continue;
+    }
+    if (const Value* const member = members->find(name)) {
+      return member;
+    }
+    const Value& inside = ValueAccess::inside(*members);  // the members and the slots of an object
+    for (std::size_t i = 0; inside.is_sequence() && i < inside.size(); ++i) {
+      if (const Value* const member = inside.items()[i].find(name)) {
+        return member;
+      }
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 const Value* Value::find(std::string_view name) const& noexcept {
   const Value& value = inside();
   if (value.is_record()) {
     const auto& node = ValueAccess::node<ValueAccess::Items>(value);
     const auto& names = node.layout->views;
     const auto found = std::find(names.begin(), names.end(), name);
-    return found == names.end() ? nullptr : &node.items[static_cast<std::size_t>(found - names.begin())];
+    if (found == names.end()) {
+      return is_object(*this) ? member_of(value, name) : nullptr;
+    }
+    return &node.items[static_cast<std::size_t>(found - names.begin())];
   }
   if (value.is_map()) {
     for (const auto& [key, item] : ValueAccess::node<ValueAccess::Map>(value).entries) {
@@ -444,6 +482,7 @@ const Value* Value::find(std::string_view name) const& noexcept {
         return &item;
       }
     }
+    return is_object(*this) ? member_of(value, name) : nullptr;
   }
   return nullptr;
 }
@@ -461,18 +500,19 @@ const Value& Value::at_path(std::string_view path) const& {
   const auto through = [&](const Value& value) -> const Value& {
     const Value& found = value.inside();
     if (found.kind_ != ValueKind::reference) {
-      return found;
+      return value;
     }
     const Value* target = anchors.find(found.anchor());
     if (target == nullptr) {
       fail(Errc::not_found, "the target of the reference is not in the value", {path, {}});
     }
-    return target->inside();
+    return *target;
   };
   const Value* value = this;
   for (const PathStep& step : split_path(path)) {
-    const Value& holder = through(*value);
-    value = step.kind == PathStep::Kind::name && !holder.is_map() ? holder.find(step.name) : nullptr;
+    const Value& met = through(*value);
+    const Value& holder = met.inside();
+    value = step.kind == PathStep::Kind::name && !holder.is_map() ? met.find(step.name) : nullptr;
     if (value == nullptr && holder.is_map()) {
       const auto entries = holder.entries();
       if (step.kind == PathStep::Kind::place) {
@@ -490,6 +530,9 @@ const Value& Value::at_path(std::string_view path) const& {
       if (is_number && (name.size() == 1 || name[0] != '0') && index < holder.size()) {
         value = &holder.items()[index];
       }
+    }
+    if (value == nullptr && step.kind == PathStep::Kind::name && is_object(met)) {
+      value = member_of(holder, step.name);
     }
     if (value == nullptr) {
       fail(Errc::not_found,

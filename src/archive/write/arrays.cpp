@@ -142,13 +142,13 @@ std::uint64_t Encoder::array_body(const ArrayView& value, bool shareable, std::s
   }
   ArrayEntry entry = begin_listed(value, order, bytes, encoding ? &*encoding : nullptr, shareable, path_suffix);
   if (encoding) {
-    entry.checksum = encoded_payload(*encoding, value, order);
+    entry.set_checksum(encoded_payload(*encoding, value, order));
   } else if (value.is_dense(order)) {
-    entry.checksum = out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes)));
+    entry.set_checksum(out_.payload(Bytes(value.data, static_cast<std::size_t>(bytes))));
   } else {
     out_.begin_payload();
     for_each_piece(value, order, scratch_, [&](Bytes piece) { out_.payload_piece(piece); });
-    entry.checksum = out_.end_payload();
+    entry.set_checksum(out_.end_payload());
   }
   directory_.arrays.push_back(std::move(entry));
   return directory_.arrays.back().checksum;
@@ -200,9 +200,10 @@ void Encoder::bits(Bytes packed, std::uint64_t count) {
   }
   ArrayEntry entry = begin_listed(value, Order::row_major, packed.size(), &encoding, false, {});
   out_.payload(packed);
-  Xxh3 hash;  // of the plain elements, as for every encoded array
+  ArrayHash hash;  // of the plain elements, as for every encoded array
+  hash.reset();
   for_each_unpacked(packed, count, [&](Bytes piece) { hash.update(piece); });
-  entry.checksum = hash.digest64();
+  entry.set_checksum(hash.digest());
   directory_.arrays.push_back(std::move(entry));
 }
 
@@ -324,7 +325,7 @@ void Encoder::end_growing() {
     entry.shape = shape;
     entry.offset = growing.data_at;
     entry.length = growing.bytes;
-    entry.checksum = out_.end_payload();
+    entry.set_checksum(out_.end_payload());
     directory_.arrays.push_back(std::move(entry));
     array_header(growing.dtype, shape, Order::row_major, growing.bytes, false, true);
     out_.fill(growing.header_at, scratch_);

@@ -161,7 +161,7 @@ class Encoder : public OutVisitor {
   /// Chooses an encoding for the compressor; nothing: store the array as it is.
   std::optional<Encoding> choose_encoding_of(const ArrayView& value, Order order);
   /// Writes the encoded bytes; returns the XXH3-64 of the elements.
-  std::uint64_t encoded_payload(const Encoding& encoding, const ArrayView& value, Order order);
+  ArrayChecksum encoded_payload(const Encoding& encoding, const ArrayView& value, Order order);
 
   Shape grown_shape(std::uint64_t rows) const;
   void put_rows(Bytes piece);

@@ -95,7 +95,7 @@ std::optional<Encoding> Encoder::choose_encoding_of(const ArrayView& value, Orde
   return encoding;
 }
 
-std::uint64_t Encoder::encoded_payload(const Encoding& encoding, const ArrayView& value, Order order) {
+ArrayChecksum Encoder::encoded_payload(const Encoding& encoding, const ArrayView& value, Order order) {
   const Elements elements = elements_of(value, order, components_of(value.dtype));
   ArrayEncoder encoder(encoding, elements);
   return out_.made_payload(
@@ -103,9 +103,10 @@ std::uint64_t Encoder::encoded_payload(const Encoding& encoding, const ArrayView
       [&](std::uint64_t offset, MutableBytes into) { encoder(offset, into); },
       [&] {
         if (!elements.dense.empty()) {
-          return xxh3_64(elements.dense);
+          return array_checksum(elements.dense);
         }
-        Xxh3 hash;
+        ArrayHash hash;
+        hash.reset();
         std::vector<std::byte> piece;
         for (std::uint64_t first = 0; first < elements.count; first += encoding.block_items) {
           const std::uint64_t count = std::min(elements.count - first, encoding.block_items);
@@ -113,7 +114,7 @@ std::uint64_t Encoder::encoded_payload(const Encoding& encoding, const ArrayView
           elements.gather(first, count, piece.data());
           hash.update(piece);
         }
-        return hash.digest64();
+        return hash.digest();
       });
 }
 

@@ -169,11 +169,11 @@ void Output::structure(Bytes bytes) {
   }
 }
 
-std::uint64_t Output::payload(Bytes bytes) {
+ArrayChecksum Output::payload(Bytes bytes) {
   if (compressor_ != nullptr && bytes.size() >= beside_bytes) {
     flush();
-    std::uint64_t checksum = 0;
-    compressor_->write_beside(bytes, [&] { checksum = xxh3_64(bytes); });
+    ArrayChecksum checksum;
+    compressor_->write_beside(bytes, [&] { checksum = array_checksum(bytes); });
     count(bytes.size());
     return checksum;
   }
@@ -185,15 +185,15 @@ std::uint64_t Output::payload(Bytes bytes) {
     return end_payload();
   }
   flush();
-  std::uint64_t checksum = 0;
-  behind_->beside([&] { checksum = xxh3_64(bytes); }, [&] { send(bytes); });
+  ArrayChecksum checksum;
+  behind_->beside([&] { checksum = array_checksum(bytes); }, [&] { send(bytes); });
   return checksum;
 }
 
-std::uint64_t Output::made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
-                                   const std::function<std::uint64_t()>& checksum) {
+ArrayChecksum Output::made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                                   const std::function<ArrayChecksum()>& checksum) {
   flush();
-  std::uint64_t result = 0;
+  ArrayChecksum result;
   compressor_->write_made(size, unit, make, [&] { result = checksum(); });
   count(size);
   return result;
@@ -208,8 +208,6 @@ void Output::payload_piece(Bytes bytes) {
   payload_.update(bytes);
   send(bytes);
 }
-
-std::uint64_t Output::end_payload() noexcept { return payload_.digest64(); }
 
 std::uint64_t Output::reserve(std::size_t size) {
   flush();

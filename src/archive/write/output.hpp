@@ -9,6 +9,7 @@
 #include "base/checksum.hpp"
 #include "base/process.hpp"
 #include "codec/compress.hpp"
+#include "format/array_checksum.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"
@@ -42,16 +43,16 @@ class Output {
   /// Writes any bytes that do not belong to a listed array.
   void structure(Bytes bytes);
 
-  /// Writes all bytes of a listed array to the Sink without a copy; returns their XXH3-64.
-  std::uint64_t payload(Bytes bytes);
+  /// Writes all bytes of a listed array to the Sink without a copy; returns their checksum.
+  ArrayChecksum payload(Bytes bytes);
   /// Writes the bytes that `make` produces for a compressor, in pieces as write_made() does. Returns the result of
   /// `checksum`.
-  std::uint64_t made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
-                             const std::function<std::uint64_t()>& checksum);
+  ArrayChecksum made_payload(std::uint64_t size, std::size_t unit, const MakeBytes& make,
+                             const std::function<ArrayChecksum()>& checksum);
   /// The same in pieces: begin, any number of pieces, end.
   void begin_payload();
   void payload_piece(Bytes bytes);
-  std::uint64_t end_payload() noexcept;
+  ArrayChecksum end_payload() { return payload_.digest(); }
 
   /// The bytes buffered since the last write to the Sink; valid until more are added.
   MutableBytes unsent() const noexcept { return {buffer_, used_}; }
@@ -91,7 +92,7 @@ class Output {
   std::uint64_t sent_ = 0;           // bytes written to the Sink in total
   Xxh3 structure_;
   Xxh3 segment_;
-  Xxh3 payload_;
+  ArrayHash payload_;
   std::uint64_t segment_bytes_ = 0;
   std::vector<SegmentEntry> segments_;
   std::uint64_t run_bytes_ = 0;                      // bytes of structure since flush()

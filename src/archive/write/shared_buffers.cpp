@@ -4,7 +4,7 @@
 
 #include "archive/write/array_scanner.hpp"
 #include "archive/write/gathered.hpp"
-#include "base/checksum.hpp"
+#include "format/array_checksum.hpp"
 #include "format/typed_array.hpp"
 
 namespace stele {
@@ -127,10 +127,11 @@ void SharedBuffers::add(const ArrayView& stored, std::uint64_t index, std::uint6
 }
 
 std::uint64_t elements_checksum(const ArrayView& view) {
-  Xxh3 hash;
+  ArrayHash hash;
+  hash.reset();
   std::vector<std::byte> gathered;
   for_each_piece(view, stored_order(view), gathered, [&](Bytes piece) { hash.update(piece); });
-  return hash.digest64();
+  return hash.digest().whole;
 }
 
 }  // namespace stele

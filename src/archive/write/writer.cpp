@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "archive/formats.hpp"
 #include "archive/write/encoder.hpp"
 #include "base/checksum.hpp"
 #include "base/naming.hpp"
@@ -54,6 +55,13 @@ struct Writer::State {
       }
       codec = choose_codec(options, builtin != nullptr ? *builtin : *options.codecs, name);
     }
+    if (options.formats != nullptr && is_path) {
+      format = options.formats->named(name);
+    }
+    if (!format.empty()) {
+      builder = std::make_unique<ValueBuilder>(options.types);
+      return;
+    }
     check_level(options, codec);
     check_filter(options, codec);
     start();
@@ -95,6 +103,8 @@ struct Writer::State {
   const Codec* codec = nullptr;
   std::unique_ptr<CompressingSink> compressor;
   std::unique_ptr<Encoder> encoder;
+  std::string_view format;                // of another program, instead of an archive
+  std::unique_ptr<ValueBuilder> builder;  // makes its value
   std::uint64_t archives = 0;
   bool failed = false;  // set by begin(), cleared when end() succeeds
   bool closed = false;
@@ -122,19 +132,34 @@ OutVisitor& Writer::begin(const Again& again) {
   naming(state.name, [&] {
     state.require_usable();
     state.failed = true;
+    if (state.builder != nullptr) {
+      if (state.archives > 0) {
+        fail(Errc::unsupported, "a file in the format " + std::string(state.format) + " holds one value");
+      }
+      return;
+    }
     if (state.archives > 0) {
       state.start();
     }
     state.encoder->begin({again.walk, again.value});
   });
-  return *state.encoder;
+  return state.builder != nullptr ? state.builder->visitor() : *state.encoder;
 }
 
 void Writer::end() {
   State& state = *state_;
   naming(state.name, [&] {
     state.process.require_same_process("the Writer");
-    state.encoder->finish();
+    if (state.builder != nullptr) {
+      const Value value = state.builder->finish();
+      if (state.codec != nullptr) {
+        state.compressor = make_compressing_sink(state.sink, *state.codec, state.options.level, state.options.threads);
+      }
+      Sink& to = state.compressor != nullptr ? static_cast<Sink&>(*state.compressor) : state.sink;
+      state.options.formats->write(state.format, to, value, state.options);
+    } else {
+      state.encoder->finish();
+    }
     if (state.compressor != nullptr) {
       state.compressor->close();
     }
@@ -184,6 +209,9 @@ struct MapWriter::State {
 
 MapWriter::MapWriter(const Path& path, const SaveOptions& options)
     : state_(std::make_unique<State>(Writer(path, options), path.text())) {
+  if (state_->writer.state_->builder != nullptr) {
+    fail(Errc::unsupported, "a MapWriter writes archives alone", {.file = path.text()});
+  }
   state_->writer.begin({nullptr, nullptr});
   state_->encoder = state_->writer.state_->encoder.get();
   state_->encoder->begin_open_map();

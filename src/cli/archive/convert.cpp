@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "archive/formats.hpp"
 #include "cli/commands.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
@@ -13,6 +14,7 @@
 #include "cli/report.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
+#include "stele/interop.hpp"
 #include "stele/value.hpp"
 
 namespace stele::cli {
@@ -59,6 +61,35 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
   return passed;
 }
 
+/// From or to a file in another format. What the input has is in memory or in the mapping of a plain file.
+Passed through_value(const ConvertOptions& options, const Codec* codec, Output& output) {
+  const std::string_view format = neighbours().named(options.output);
+  const File file = open_archive(options.input, {.map = MapMode::read_only, .threads = options.threads});
+  const Info info = file.info();
+  if (info.bytes_behind > 0) {
+    fail(Errc::unsupported, "several archives in one file can only be converted to archives");
+  }
+  const auto value = file.load<Value>();
+  SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+                     .level = options.level,
+                     .filter = options.filter.empty() ? "auto" : options.filter,
+                     .threads = options.threads,
+                     .metadata = info.metadata};
+  if (format.empty()) {
+    Writer writer(output, saving);
+    writer.write(value);
+    writer.close();
+  } else if (codec == nullptr) {
+    neighbours().write(format, output, value, saving);
+  } else {
+    saving.level = std::nullopt;
+    const auto compressor = compressing_sink(output, *codec, options.level, options.threads);
+    neighbours().write(format, *compressor, value, saving);
+    compressor->close();
+  }
+  return {info.codec, info.stored_bytes, info.plain_bytes, {{0, info.plain_bytes}}};
+}
+
 /// Whether a file is one archive with arrays that are not stored as they are in memory.
 bool has_unmappable_arrays(const std::string& file) {
   std::error_code ignored;
@@ -83,7 +114,10 @@ int convert(const ConvertOptions& options) {
     chosen.filter = "none";  // plain files are for mapping
   }
   Output output(options.output, options.sync, options.in_place, options.json);
-  const Passed passed = chosen.filter.empty() ? pass_on(chosen, codec, output) : save_anew(chosen, codec, output);
+  const bool foreign = !neighbours().named(options.output).empty() || is_foreign(options.input);
+  const Passed passed = foreign                 ? through_value(options, codec, output)
+                        : chosen.filter.empty() ? pass_on(chosen, codec, output)
+                                                : save_anew(chosen, codec, output);
   output.close();
   if (options.json) {
     const auto side = [](const std::string& file, std::string_view name, std::uint64_t bytes) {

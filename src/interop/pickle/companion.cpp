@@ -66,6 +66,9 @@ Value read_npy_companion(const std::string& path, const Machine::Input& input) {
     return {};
   }
   const NpyHeader header = parse_npy_header(text, static_cast<unsigned char>(start[6]));
+  if (header.has_objects) {
+    fail(Errc::unsupported, "records with objects in a companion file");
+  }
   const std::shared_ptr<Mapping> mapping =
       input.file.mapping != nullptr ? Mapping::open(path, input.file.mapping->mode()) : nullptr;
   return next_array(window, {rest, mapping, path, input.file.options}, header);

@@ -213,8 +213,12 @@ Type read_type(const Object& object, int depth, Budget& budget) {
     return nullptr;
   }
   auto type = std::make_shared<NumpyType>();
-  if (object.states.empty()) {
-    return read_simple(*type, code, '<', "") ? type : nullptr;
+  if (object.states.empty()) {  // the name says all: "f8", "<M8[ns]"
+    const bool has_order = std::string_view("<>|=").find(code[0]) != std::string_view::npos;
+    const std::string_view name = code.substr(has_order ? 1 : 0);
+    const std::size_t unit = std::min(name.find('['), name.size());
+    return unit > 1 && read_simple(*type, name.substr(0, unit), code[0], std::string(name.substr(unit))) ? type
+                                                                                                         : nullptr;
   }
   if (!object.states[0].is(part::tuple)) {
     return nullptr;

@@ -172,7 +172,8 @@ class Finisher {
           value = typed(*value, "py:frozenset", wraps);
           rename(*value, ValueKind::sequence);
           break;
-        case code(part::set):
+        case code(part::set):  // named, as archives do not keep that a sequence is unordered
+          value = typed(*value, "py:set", wraps);
           rename(*value, ValueKind::sequence);
           break;
         case code(part::byte_array):

@@ -2,7 +2,7 @@
 // Arrays of joblib's files: a wrapper object stands in the pickle, and the elements follow it. Before joblib 0.10 they
 // lay in companion files.
 
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
 #include "interop/pickle/machine.hpp"
 #include "interop/pickle/tree.hpp"
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
 #include "interop/pickle/tree.hpp"
 
 namespace stele::pickle {

@@ -2,17 +2,20 @@
 // Pickles and joblib's files as Values. Nothing that a file names is imported or called: containers, numbers, text and
 // NumPy's arrays become Values of their own, everything else a generic object that states what would be called.
 //
-// The types "py:…" that Python's objects have as Values:
-//   None, bool, int, float, str, list, dict  null, boolean, integer, real, text, sequence, map
-//   bytes (and Python 2's str)               bytes (text where a Python 2 str is UTF-8)
-//   py:int, py:str                           an int of more than 64 bits in hexadecimal; a str with surrogates, as
-//   bytes py:tuple, py:frozenset, py:bytearray     a sequence, an unordered sequence, bytes; a set is an unordered
-//   sequence complex; numpy.ndarray                   an array py:numpy.generic, py:numpy.dtype         a NumPy scalar
-//   as array of rank 0; a dtype in NumPy's notation py:numpy.object_array                    a record of shape, order
-//   and items py:global, py:persistent, py:extension   a class or function by name; an object known to the writer alone
-//   py:NAME                                  a generic object: a record of those of "callable", "new", "args",
-//   "kwargs",
-//                                            "state" or "states", "items" and "entries" that there are
+// What Python's objects become:
+//
+// - None, bool, int, float, str, list, dict: null, boolean, integer, real, text, sequence, map.
+// - bytes, and Python 2's str: bytes; text where a Python 2 str is UTF-8.
+// - numpy.ndarray, complex: an array; a complex number has no axes.
+// - py:int: an int of more than 64 bits, in hexadecimal. py:str: a str with surrogates, as bytes.
+// - py:tuple, py:set, py:frozenset: a sequence. py:bytearray: bytes.
+// - py:numpy.generic: a scalar of NumPy's, as an array without axes. py:numpy.dtype: a dtype in NumPy's notation.
+// - py:numpy.object_array: a record of shape, order and items.
+// - py:global: a class or function by name. py:persistent, py:extension: an object that only the writer knows.
+// - py:NAME: a generic object, a record of those of "callable", "new", "args", "kwargs", "state" or "states", "items"
+// and
+//   "entries" that there are.
+//
 // NAME is "module.qualname", or "module:Outer.Inner"; "call" where what would be called is itself an object.
 
 #include <cstdint>

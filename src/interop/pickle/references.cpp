@@ -427,9 +427,9 @@ Reference::Risk risk_of(std::string_view name) {
   return has(dangerous_parts, std::string_view(dotted).substr(start)) ? Risk::dangerous : Risk::code;
 }
 
-PickleReferences pickle_references(const Neighbour& file) {
+References pickle_references(const Neighbour& file) {
   Collector collector;
-  PickleReferences references;
+  References references;
   try {
     pickle::Window stored(file.source, file.options.limits.allocation);
     pickle::WindowSource stored_source(stored);

@@ -225,7 +225,7 @@ bool Decoder::is_listed(const ArrayItem& item) const noexcept {
 
 void Decoder::begin_data(const ArrayItem& item) {
   if (is_listed(item)) {
-    in_->begin_payload();
+    begin_listed_data(item);
   }
   encoded_.reset();  // an exception may have left one
   if (item.encoding != nullptr) {
@@ -247,8 +247,7 @@ void Decoder::read_data(const ArrayItem& item, MutableBytes to) {
 void Decoder::end_data(const ArrayItem& item) {
   encoded_.reset();
   if (is_listed(item)) {
-    const bool hashed = in_->hashes_payloads();
-    note_listed(item.data_offset, item.stored_bytes, hashed ? in_->end_payload() : 0, hashed);
+    end_listed_data(item, in_->hashes_payloads());
   }
 }
 
@@ -270,34 +269,48 @@ void Decoder::skip_data(const ArrayItem& item) {
   }
   // When reading in order, every array is checked. When one value is looked up, the arrays around it are not.
   const bool hash = in_->hashing() && context_.verify == Verify::full;
-  std::uint64_t checksum = 0;
   if (hash && item.encoding != nullptr) {
     begin_data(item);
     encoded_->skip();
     encoded_.reset();
-    checksum = in_->end_payload();
   } else {
-    checksum = in_->skip_payload(item.stored_bytes, hash);
+    begin_listed_data(item);
+    in_->skip_payload(item.stored_bytes, hash);
   }
-  note_listed(item.data_offset, item.stored_bytes, checksum, hash);
+  end_listed_data(item, hash);
 }
 
-void Decoder::note_listed(std::uint64_t offset, std::uint64_t length, std::uint64_t checksum, bool hashed) {
-  if (in_ == &main_) {
-    seen_.push_back({offset, length, checksum, hashed});
-  }
-  if (context_.directory == nullptr || !hashed) {
-    return;
+const ArrayEntry* Decoder::entry_at(std::uint64_t offset) const {
+  if (context_.directory == nullptr) {
+    return nullptr;
   }
   const auto& arrays = context_.directory->arrays;
   const auto entry = std::lower_bound(arrays.begin(), arrays.end(), offset,
                                       [](const ArrayEntry& e, std::uint64_t at) { return e.offset < at; });
-  if (entry == arrays.end() || entry->offset != offset || entry->length != length) {
-    error(Errc::damaged, "the directory does not list the array");
+  return entry == arrays.end() || entry->offset != offset ? nullptr : &*entry;
+}
+
+void Decoder::begin_listed_data(const ArrayItem& item) {
+  const ArrayEntry* const entry = entry_at(item.data_offset);
+  in_->begin_payload(entry == nullptr || entry->piece_checksums.empty());
+}
+
+void Decoder::end_listed_data(const ArrayItem& item, bool hashed) {
+  Seen seen{item.data_offset, item.stored_bytes, hashed, {}, 0};
+  if (hashed) {
+    seen.checksum = in_->end_payload();
+    seen.in_one = in_->payload_in_one();
   }
-  if (entry->checksum != checksum) {
-    fail(Errc::damaged, "the array's checksum does not match: its bytes have changed",
-         {entry->path, entry->offset, context_.file});
+  if (hashed && context_.directory != nullptr) {
+    const ArrayEntry* const entry = entry_at(seen.offset);
+    if (entry == nullptr || entry->length != seen.length) {
+      error(Errc::damaged, "the directory does not list the array");
+    }
+    entry->check(seen.checksum, seen.in_one, context_.file);
+    seen.hashed = false;  // done
+  }
+  if (in_ == &main_) {
+    seen_.push_back(std::move(seen));
   }
 }
 
@@ -331,17 +344,7 @@ Decoder::ArrayItem Decoder::skip_array() {
 
 // --- Delivery --------------------------------------------------------------------------------------------------------
 
-void Decoder::check_type(const ArrayHeader& stored, ArrayTarget& target) {
-  const bool any = target.dtype().kind() == DType::Kind::none;
-  if ((any || widens(stored.dtype, target.dtype())) && target.accepts(stored)) {
-    if (!any) {
-      check_fields(stored.dtype, target.dtype(), *this);
-    }
-    return;
-  }
-  error(Errc::type_mismatch, "expected " + (any ? std::string() : target.dtype().name()) + target.expected() +
-                                 ", found " + stored.dtype.name() + stored.shape.text());
-}
+void Decoder::check_type(const ArrayHeader& stored, ArrayTarget& target) { check_array(stored, target, *this); }
 
 void Decoder::array(ArrayTarget& target) {
   if (items_ != nullptr) {

@@ -45,10 +45,14 @@ std::shared_ptr<Decoder::KnownArray> Decoder::load_in_place(const ArrayItem& ite
     return nullptr;
   }
   const bool hash = context_.verify == Verify::full;
-  const std::uint64_t checksum = in_->skip_payload(item.bytes, hash);
-  note_listed(item.data_offset, item.bytes, checksum, hash);
+  begin_listed_data(item);
+  in_->skip_payload(item.bytes, hash);
+  end_listed_data(item, hash);
   if (context_.verify != Verify::none) {
     check_booleans(item.header.dtype, bytes.data(), item.header.shape.count());
+  }
+  if (context_.handed_out) {
+    context_.handed_out(item.data_offset);
   }
   // The cast is safe: only memory that Buffer marks as writable is written.
   auto buffer = Buffer::wrap(const_cast<std::byte*>(bytes.data()), bytes.size(),
@@ -430,6 +434,84 @@ void Decoder::place_item(ArrayItem item, ArrayPlace& place) {
     stride *= std::max<std::uint64_t>(shape[axis], 1);
   }
   place.item = std::move(item);
+}
+
+std::optional<Decoder::Rows> Decoder::begin_rows(ArrayTarget& wanted, ArrayTarget& whole) {
+  if (kind() != Kind::array && kind() != Kind::bytes) {
+    mismatch("an array");
+  }
+  const auto check = [&](const DType& dtype, const Shape& shape) { check_type({dtype, shape}, wanted); };
+  if (next_is_reference() || next_is_tag(frozen::tag_array_view)) {
+    const std::shared_ptr<KnownArray> known = next_is_reference() ? load_reference() : load_view();
+    check(known->view.dtype, known->view.shape);
+    deliver_known(*known, whole);
+    return std::nullopt;
+  }
+  auto state = std::make_unique<RowsState>();
+  ArrayItem& item = state->item = read_array_header();
+  Rows rows{item.header, !item.growing, item.big_endian};
+  if (item.growing) {
+    rows.header.shape = Shape{0};
+    for (const std::uint64_t extent : item.header.shape) {
+      rows.header.shape.push_back(extent);
+    }
+  }
+  check(rows.header.dtype, rows.header.shape);
+  if (item.items || item.header.order == Order::column_major) {
+    deliver(item, whole);
+    return std::nullopt;
+  }
+  if (item.definite) {
+    begin_data(item);
+    state->left = item.bytes;
+  } else {
+    state->begin = in_->position();
+  }
+  rows_ = std::move(state);
+  return rows;
+}
+
+std::size_t Decoder::read_elements(MutableBytes to) {
+  RowsState& state = *rows_;
+  if (!state.item.definite) {
+    return read_chunks(to);
+  }
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(to.size(), state.left));
+  read_data(state.item, to.first(count));
+  state.left -= count;
+  if (state.left == 0 && !std::exchange(state.ended, true)) {
+    end_data(state.item);
+  }
+  return count;
+}
+
+std::size_t Decoder::read_chunks(MutableBytes to) {
+  RowsState& state = *rows_;
+  std::size_t have = 0;
+  while (have < to.size() && !state.ended) {
+    if (state.left == 0 && in_->peek() == cbor::break_byte) {
+      in_->advance(1);
+      state.ended = true;
+      if (in_ == &main_) {
+        seen_pieces_.push_back({state.begin, state.sizes.digest64()});
+      }
+      finish_rows(state.item, state.bytes);
+    } else if (state.left == 0) {
+      const Head chunk = in_->head();
+      if (chunk.major != Major::bytes || chunk.indefinite()) {
+        error(Errc::malformed, "a string of indefinite length holds something else than strings");
+      }
+      state.left = chunk.value;
+      state.sizes.update(std::as_bytes(std::span(&chunk.value, 1)));
+    } else {
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(to.size() - have, state.left));
+      in_->read(to.subspan(have, count));
+      state.left -= count;
+      state.bytes += count;
+      have += count;
+    }
+  }
+  return have;
 }
 
 }  // namespace stele

@@ -119,9 +119,8 @@ void Decoder::check_tail(std::uint64_t structure) {
     }
   }
   for (std::size_t i = 0; i < seen_.size(); ++i) {
-    const ArrayEntry& entry = arrays[i];
-    if (seen_[i].hashed && seen_[i].checksum != entry.checksum) {
-      fail(Errc::damaged, "the array's checksum does not match: its bytes have changed", {entry.path, entry.offset});
+    if (seen_[i].hashed) {
+      arrays[i].check(seen_[i].checksum, seen_[i].in_one, {});
     }
   }
 }

@@ -22,7 +22,9 @@ struct DecoderContext {
   const Directory* directory = nullptr;  // null: read in order, the directory comes last
   const Trailer* trailer = nullptr;      // set: finish() need not read the directory, it was checked; see explain()
   std::shared_ptr<Mapping> mapping;      // set: arrays are mapped
-  Verify verify = Verify::full;          // none, directory or full
+  /// Called with the offset of each array's elements before they are given out in the mapping. Null if not needed.
+  std::function<void(std::uint64_t offset)> handed_out = {};
+  Verify verify = Verify::full;  // none, directory or full
   FieldRules field_rules;
   bool map_all = false;  // copying an array of 4 KiB or more is an error
   const TypeRegistry* types = nullptr;
@@ -157,6 +159,18 @@ class Decoder final : public InVisitor, private Input::Reader {
   /// Reads the next value, an array, except its elements.
   /// Throws: Error(type_mismatch) for another value.
   ArrayPlace place_array();
+  /// An array whose elements are read in order, a few at a time.
+  struct Rows {
+    ArrayHeader header;       // 0 rows where their number is not known
+    bool count_known = true;  // false: the array has as many rows as come
+    bool big_endian = false;
+  };
+  /// Reads the next value, an array, up to its elements, for read_elements(). Nothing if they do not lie there row
+  /// after row: then `whole` gets the array. Throws: Error(type_mismatch) if `wanted` cannot take it.
+  std::optional<Rows> begin_rows(ArrayTarget& wanted, ArrayTarget& whole);
+  /// Fills `to` with the next elements as they are stored, or less at the end of the array, whose checksum is then
+  /// compared. Returns how many bytes there were.
+  std::size_t read_elements(MutableBytes to);
   /// Throws: Error(type_mismatch), or what the field rules say, if `target` cannot take the stored array.
   void check_type(const ArrayHeader& stored, ArrayTarget& target);
 
@@ -277,6 +291,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   void for_each_chunk(const std::function<void(const cbor::Head&)>& use);
   void skip_chunks(ArrayItem& item);
   const PiecesEntry* listed_pieces(std::uint64_t begin);
+  std::size_t read_chunks(MutableBytes to);
   void finish_rows(ArrayItem& item, std::uint64_t bytes);
   std::shared_ptr<KnownArray> load_reference();
   void read_data(const ArrayItem& item, MutableBytes to);
@@ -284,7 +299,10 @@ class Decoder final : public InVisitor, private Input::Reader {
   void end_data(const ArrayItem& item);
   void skip_data(const ArrayItem& item);
   void check_booleans(const DType& dtype, const std::byte* elements, std::uint64_t count);
-  void note_listed(std::uint64_t offset, std::uint64_t length, std::uint64_t checksum, bool hashed);
+  /// What the directory says of the listed array whose elements are at `offset`; null if it is not known.
+  const ArrayEntry* entry_at(std::uint64_t offset) const;
+  void begin_listed_data(const ArrayItem& item);
+  void end_listed_data(const ArrayItem& item, bool hashed);
 
   Input* in_;
   Input& main_;
@@ -311,8 +329,17 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::uint64_t deferred_passed_ = 0;                // deferred values passed while reading in order
   std::unique_ptr<Input> aside_;                     // reads deferred values out of order
   std::uint64_t aside_next_ = 0;                     // index of the deferred value it stands at
-  std::unique_ptr<EncodedReader> encoded_;           // between begin_data() and end_data() of an encoded array
-  struct PlainRun {                                  // what peek_plain_items() found
+  struct RowsState {
+    ArrayItem item;
+    std::uint64_t left = 0;   // bytes of the array, or of the chunk
+    std::uint64_t begin = 0;  // of the chunks
+    std::uint64_t bytes = 0;  // read from chunks
+    Xxh3 sizes;               // of the chunks
+    bool ended = false;
+  };
+  std::unique_ptr<RowsState> rows_;         // after begin_rows()
+  std::unique_ptr<EncodedReader> encoded_;  // between begin_data() and end_data() of an encoded array
+  struct PlainRun {                         // what peek_plain_items() found
     std::span<const PlainItem::Kind> kinds;
     std::span<PlainItem> items;
     std::size_t count = 0;
@@ -326,8 +353,9 @@ class Decoder final : public InVisitor, private Input::Reader {
   struct Seen {
     std::uint64_t offset;
     std::uint64_t length;
-    std::uint64_t checksum;
     bool hashed;
+    ArrayChecksum checksum;
+    std::uint64_t in_one;
   };
   std::vector<Seen> seen_;
   struct SeenPieces {

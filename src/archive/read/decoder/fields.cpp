@@ -1,5 +1,7 @@
 #include "archive/read/decoder/fields.hpp"
 
+#include "archive/convert.hpp"
+
 #include <algorithm>
 
 #include "stele/walk.hpp"
@@ -36,7 +38,28 @@ void check_fields(const DType& stored, const DType& wanted, InVisitor& in) {
 }
 
 std::uint64_t alignment_to_map(const DType& dtype) noexcept {
-  return dtype.is_record() ? 8 : std::min<std::uint64_t>(8, dtype.item_size());
+  switch (dtype.kind()) {
+    case DType::Kind::record:
+      return 8;
+    case DType::Kind::bytes:
+      return 1;
+    case DType::Kind::utf32:
+      return 4;
+    default:
+      return std::min<std::uint64_t>(8, dtype.item_size());
+  }
+}
+
+void check_array(const ArrayHeader& stored, ArrayTarget& target, InVisitor& in) {
+  const bool any = target.dtype().kind() == DType::Kind::none;
+  if ((any || widens(stored.dtype, target.dtype())) && target.accepts(stored)) {
+    if (!any) {
+      check_fields(stored.dtype, target.dtype(), in);
+    }
+    return;
+  }
+  in.error(Errc::type_mismatch, "expected " + (any ? std::string() : target.dtype().name()) + target.expected() +
+                                    ", found " + stored.dtype.name() + stored.shape.text());
 }
 
 }  // namespace stele

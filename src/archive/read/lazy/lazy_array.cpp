@@ -69,17 +69,6 @@ void JobAhead::wait() {
   }
 }
 
-void AnyLazyArray::State::verify() const {
-  if (!checksum) {
-    return;
-  }
-  const std::lock_guard lock(mutex);
-  if (!verified && elements->checksum(stored_count) != *checksum) {
-    fail(Errc::damaged, "the array's checksum does not match: its bytes have changed", {.offset = offset});
-  }
-  verified = true;
-}
-
 const DType& AnyLazyArray::dtype() const noexcept { return state_->dtype; }
 const Shape& AnyLazyArray::shape() const noexcept { return state_->shape; }
 Order AnyLazyArray::order() const noexcept { return state_->order; }
@@ -164,7 +153,6 @@ void AnyLazyArray::read(std::span<const Range> box, std::span<const std::uint64_
           }
           selection.axes.back().places.push_back({rows[i], i});
         }
-        state.verify();
         read_selection(*state.elements, std::move(selection), dtype, to.data(), state.threads);
       },
       state.path);

@@ -17,89 +17,33 @@ constexpr std::uint64_t most_piece_bytes = std::uint64_t{4} << 20;  // of compre
 class PlainElements final : public StoredElements {
  public:
   PlainElements(StoredBytes bytes, const Decoder::ArrayItem& item)
-      : StoredElements(item.header.dtype), bytes_(std::move(bytes)), big_endian_(item.big_endian) {}
+      : StoredElements(item.header.dtype, item.big_endian), bytes_(std::move(bytes)) {}
 
-  void read(std::uint64_t first, std::uint64_t count, std::byte* to) const override {
-    const std::uint64_t size = dtype().item_size();
-    bytes_.read(first * size, {to, static_cast<std::size_t>(count * size)});
-    if (big_endian_) {
-      swap_elements(dtype(), to, count);
-    }
-    if (has_booleans(dtype()) && !booleans_are_valid(dtype(), to, count)) {
-      fail(Errc::malformed, "an array of bool holds a byte other than 0 and 1");
-    }
-  }
-  std::uint64_t next_cut(std::uint64_t first) const override {
-    return std::max(first + 1, bytes_.next_cut(first * dtype().item_size()) / dtype().item_size());
-  }
   std::uint64_t worth_reading() const noexcept override {
     constexpr std::uint64_t pages = 8192;
     constexpr std::uint64_t of_a_block = 65536;  // which is decoded as a whole
     return (bytes_.compressed() ? of_a_block : pages) / dtype().item_size();
   }
-  std::uint64_t checksum(std::uint64_t count) const override {
-    Xxh3 hash;
-    const std::uint64_t size = count * dtype().item_size();
-    std::vector<std::byte> piece(static_cast<std::size_t>(std::min(size, piece_bytes)));
-    for (std::uint64_t at = 0; at < size; at += piece.size()) {
-      piece.resize(static_cast<std::size_t>(std::min(size - at, piece_bytes)));
-      bytes_.read(at, piece);
-      hash.update(piece);
-    }
-    return hash.digest64();
-  }
-  const std::byte* memory() const noexcept override {
-    return big_endian_ || has_booleans(dtype()) ? nullptr : bytes_.memory();
-  }
 
  private:
+  void read_bytes(std::uint64_t at, MutableBytes to) const override { bytes_.read(at, to); }
+  std::uint64_t next_byte_cut(std::uint64_t at) const override { return bytes_.next_cut(at); }
+  const std::byte* elements_in_place() const noexcept override { return as_in_memory() ? bytes_.memory() : nullptr; }
+
   const StoredBytes bytes_;
-  const bool big_endian_;
 };
 
 /// Elements that are stored in encoded blocks.
 class EncodedElements final : public StoredElements {
  public:
   EncodedElements(StoredBytes bytes, const Decoder::ArrayItem& item)
-      : StoredElements(item.header.dtype),
-        bytes_(std::move(bytes)),
-        encoding_(item.encoding),
-        per_element_(components_of(item.header.dtype).per_item),
-        count_(item.header.shape.count() * per_element_) {}
+      : StoredElements(item.header.dtype), bytes_(std::move(bytes)), encoding_(item.encoding), total_(item.bytes) {}
 
-  void read(std::uint64_t first, std::uint64_t count, std::byte* to) const override {
-    const std::uint64_t block_items = encoding_->block_items;
-    const std::uint64_t size = encoding_->item_size;
-    const auto work = works_.take();
-    for (std::uint64_t at = first * per_element_, end = at + count * per_element_; at < end;) {
-      // as many whole blocks as fit, directly; of others a part
-      const std::uint64_t block = at / block_items;
-      const std::uint64_t skip = at % block_items;
-      const std::uint64_t in_block = std::min(block_items, count_ - block * block_items);
-      const std::uint64_t taken = std::min(in_block - skip, end - at);
-      work->stored.resize(static_cast<std::size_t>(encoding_->stored_size(in_block)));
-      bytes_.read(block * encoding_->block_stored_size(), work->stored);
-      if (taken == in_block) {
-        decode_block(*encoding_, work->stored.data(), in_block, to, work->scratch);
-      } else {
-        work->plain.resize(static_cast<std::size_t>(in_block * size));
-        decode_block(*encoding_, work->stored.data(), in_block, work->plain.data(), work->scratch);
-        std::memcpy(to, work->plain.data() + skip * size, static_cast<std::size_t>(taken * size));
-      }
-      to += taken * size;
-      at += taken;
-    }
-    if (has_booleans(dtype()) && !booleans_are_valid(dtype(), to - count * dtype().item_size(), count)) {
-      fail(Errc::malformed, "an array of bool holds a byte other than 0 and 1");
-    }
+  std::uint64_t worth_reading() const noexcept override {
+    constexpr std::uint64_t part = 65536;  // of a block that is decoded in parts
+    const bool parts = bytes_.compressed() && !encoding_->delta;
+    return (parts ? std::min(encoding_->block_size(), part) : encoding_->block_size()) / dtype().item_size();
   }
-  std::uint64_t next_cut(std::uint64_t first) const override {
-    const std::uint64_t block = first * per_element_ / encoding_->block_items;
-    const std::uint64_t stored = encoding_->block_stored_size();
-    const std::uint64_t end = std::max(block + 1, (bytes_.next_cut(block * stored) + stored - 1) / stored);
-    return std::max(first + 1, end * encoding_->block_items / per_element_);
-  }
-  std::uint64_t worth_reading() const noexcept override { return encoding_->block_items / per_element_; }
 
  private:
   struct Work {
@@ -107,10 +51,74 @@ class EncodedElements final : public StoredElements {
     std::vector<std::byte> plain;
     EncodingScratch scratch;
   };
+
+  void read_bytes(std::uint64_t at, MutableBytes to) const override {
+    const std::uint64_t size = encoding_->block_size();
+    const auto work = works_.take();
+    while (!to.empty()) {
+      const std::uint64_t block = at / size;
+      const std::uint64_t skip = at % size;
+      const std::uint64_t in_block = std::min(size, total_ - block * size);
+      const std::size_t taken = skip == 0 && in_block <= to.size() ? read_blocks(block, to, *work)
+                                                                   : read_part(block, in_block, skip, to, *work);
+      to = to.subspan(taken);
+      at += taken;
+    }
+  }
+
+  /// Decodes the whole blocks from `block` on that fit into `to`, and returns their bytes. They are read at once, so
+  /// that compressed blocks are decompressed as a whole.
+  std::size_t read_blocks(std::uint64_t block, MutableBytes to, Work& work) const {
+    const std::uint64_t size = encoding_->block_size();
+    const std::uint64_t stored_size = encoding_->block_stored_size();
+    const std::uint64_t left = total_ - block * size;
+    std::uint64_t taken = left <= to.size() ? left : to.size() - to.size() % size;
+    taken = std::min(taken, std::max<std::uint64_t>(most_piece_bytes / stored_size, 1) * size);
+    work.stored.resize(static_cast<std::size_t>(encoding_->stored_size(taken / encoding_->item_size)));
+    bytes_.read(block * stored_size, work.stored);
+    for (std::uint64_t done = 0; done < taken; done += size) {
+      decode_block(*encoding_, work.stored.data() + done / size * stored_size,
+                   std::min(size, taken - done) / encoding_->item_size, to.data() + done, work.scratch);
+    }
+    return static_cast<std::size_t>(taken);
+  }
+
+  /// Decodes what `to` wants from byte `skip` on of a block of `in_block` bytes, and returns its bytes.
+  std::size_t read_part(std::uint64_t block, std::uint64_t in_block, std::uint64_t skip, MutableBytes to,
+                        Work& work) const {
+    const std::uint64_t size = encoding_->item_size;
+    const std::uint64_t items = in_block / size;
+    const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(in_block - skip, to.size()));
+    // Compressed blocks are kept for many short reads; elsewhere each may be a request to a server.
+    const std::uint64_t most_stretches = bytes_.compressed() ? 64 : 1;
+    StoredPart part = stored_part(*encoding_, items, skip / size, (skip + taken + size - 1) / size - skip / size);
+    if (part.stretches > most_stretches) {
+      part = stored_part(*encoding_, items, 0, items);
+    }
+    work.stored.resize(static_cast<std::size_t>(part.stretches * part.size));
+    for (std::uint64_t i = 0; i < part.stretches; ++i) {
+      bytes_.read(block * encoding_->block_stored_size() + part.offset + i * part.distance,
+                  MutableBytes(work.stored).subspan(i * part.size, part.size));
+    }
+    if (part.first * size == skip && part.count * size == taken) {
+      decode_block(*encoding_, work.stored.data(), part.count, to.data(), work.scratch);
+      return taken;
+    }
+    work.plain.resize(static_cast<std::size_t>(part.count * size));
+    decode_block(*encoding_, work.stored.data(), part.count, work.plain.data(), work.scratch);
+    std::memcpy(to.data(), work.plain.data() + (skip - part.first * size), taken);
+    return taken;
+  }
+
+  std::uint64_t next_byte_cut(std::uint64_t at) const override {
+    const std::uint64_t block = at / encoding_->block_size();
+    const std::uint64_t stored = encoding_->block_stored_size();
+    return std::max(block + 1, (bytes_.next_cut(block * stored) + stored - 1) / stored) * encoding_->block_size();
+  }
+
   const StoredBytes bytes_;
   const std::shared_ptr<const Encoding> encoding_;
-  const std::uint64_t per_element_;  // components
-  const std::uint64_t count_;        // of components
+  const std::uint64_t total_;  // bytes of all elements
   mutable Pool<Work> works_;
 };
 
@@ -118,17 +126,16 @@ class ElementsInMemory final : public StoredElements {
  public:
   ElementsInMemory(DType dtype, std::shared_ptr<Buffer> buffer)
       : StoredElements(std::move(dtype)), buffer_(std::move(buffer)) {}
-  void read(std::uint64_t first, std::uint64_t count, std::byte* to) const override {
-    const std::uint64_t size = dtype().item_size();
-    std::memcpy(to, buffer_->data() + first * size, static_cast<std::size_t>(count * size));
-  }
-  std::uint64_t next_cut(std::uint64_t first) const override {
-    return first + std::max<std::uint64_t>(1, piece_bytes / dtype().item_size());
-  }
+
   std::uint64_t worth_reading() const noexcept override { return buffer_->size(); }
-  const std::byte* memory() const noexcept override { return buffer_->data(); }
 
  private:
+  void read_bytes(std::uint64_t at, MutableBytes to) const override {
+    std::memcpy(to.data(), buffer_->data() + at, to.size());
+  }
+  std::uint64_t next_byte_cut(std::uint64_t at) const override { return at + piece_bytes; }
+  const std::byte* elements_in_place() const noexcept override { return buffer_->data(); }
+
   const std::shared_ptr<Buffer> buffer_;
 };
 
@@ -194,26 +201,117 @@ void StoredBytes::read_at(std::uint64_t offset, MutableBytes into) const {
 
 std::uint64_t StoredBytes::next_cut(std::uint64_t at) const {
   if (!options_.stored_size || chunks_.empty()) {
-    return at + piece_bytes;
+    return (at / piece_bytes + 1) * piece_bytes;
   }
   const Decoder::Chunk& chunk = chunk_at(at);
   const std::uint64_t from = options_.start + chunk.offset + (at - chunk.first);
   return at + std::min(source_.next_cut(from) - from, most_piece_bytes);
 }
 
+// --- PieceCheck ------------------------------------------------------------------------------------------------------
+
+PieceCheck::PieceCheck(const ArrayEntry& entry, std::string file, bool extend)
+    : entry_(entry),
+      file_(std::move(file)),
+      extend_(extend),
+      total_(entry.element_bytes()),
+      piece_bytes_(entry.piece_checksums.empty() ? std::max<std::uint64_t>(total_, 1) : frozen::checked_piece_bytes),
+      checked_(new std::atomic<bool>[std::max<std::size_t>(entry.piece_checksums.size(), 1)] {}) {}
+
+std::uint64_t PieceCheck::end_of(std::size_t piece) const noexcept {
+  return std::min(total_, (piece + 1) * piece_bytes_);
+}
+
+std::uint64_t PieceCheck::end_of_piece(std::uint64_t at) const noexcept {
+  return std::min(total_, (at + piece_bytes_ - 1) / piece_bytes_ * piece_bytes_);
+}
+
+void PieceCheck::compare(std::size_t piece, std::uint64_t checksum) const {
+  const std::uint64_t expected = entry_.piece_checksums.empty() ? entry_.checksum : entry_.piece_checksums[piece];
+  if (checksum != expected) {
+    entry_.fail_damaged(piece * piece_bytes_, end_of(piece), file_);
+  }
+  checked_[piece].store(true, std::memory_order_relaxed);
+}
+
+/// Checks a piece of any length in little memory.
+void PieceCheck::check_long(std::size_t piece, const Read& read) const {
+  const std::lock_guard lock(long_);
+  if (checked_[piece]) {
+    return;
+  }
+  Xxh3 hash;
+  const auto part = pieces_.take();
+  const std::uint64_t end = end_of(piece);
+  for (std::uint64_t at = piece * piece_bytes_; at < end; at += part->size()) {
+    part->resize(static_cast<std::size_t>(std::min(end - at, stele::piece_bytes)));
+    read(at, *part);
+    hash.update(*part);
+  }
+  compare(piece, hash.digest64());
+}
+
+void PieceCheck::read(std::uint64_t at, MutableBytes into, const Read& read) const {
+  while (!into.empty()) {
+    const auto first = static_cast<std::size_t>(at / piece_bytes_);
+    std::size_t last = first;  // of those that are checked already
+    while (last * piece_bytes_ < at + into.size() && checked_[last].load(std::memory_order_relaxed)) {
+      ++last;
+    }
+    const std::uint64_t begin = first * piece_bytes_;
+    const std::uint64_t end = end_of(last > first ? last - 1 : first);
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(end - at, into.size()));
+    if (last > first) {
+      read(at, into.first(count));
+    } else if (count == end - begin) {
+      read(at, into.first(count));
+      compare(first, xxh3_64(into.first(count)));
+    } else if (!extend_) {
+      read(at, into.first(count));
+    } else if (end - begin <= stele::piece_bytes) {
+      const auto piece = pieces_.take();
+      piece->resize(static_cast<std::size_t>(end - begin));
+      read(begin, *piece);
+      compare(first, xxh3_64(*piece));
+      std::memcpy(into.data(), piece->data() + (at - begin), count);
+    } else {
+      check_long(first, read);
+      continue;
+    }
+    at += count;
+    into = into.subspan(count);
+  }
+}
+
 // --- StoredElements --------------------------------------------------------------------------------------------------
 
-std::uint64_t StoredElements::checksum(std::uint64_t count) const {
-  Xxh3 hash;
-  std::vector<std::byte> piece;
-  for (std::uint64_t first = 0; first < count;) {
-    const std::uint64_t end = std::min(next_cut(first), count);
-    piece.resize(static_cast<std::size_t>((end - first) * dtype_.item_size()));
-    read(first, end - first, piece.data());
-    hash.update(piece);
-    first = end;
+StoredElements::StoredElements(DType dtype, bool big_endian)
+    : dtype_(std::move(dtype)), big_endian_(big_endian), booleans_(has_booleans(dtype_)) {}
+
+void StoredElements::read(std::uint64_t first, std::uint64_t count, std::byte* to) const {
+  const std::uint64_t size = dtype_.item_size();
+  const MutableBytes into(to, static_cast<std::size_t>(count * size));
+  if (check_ != nullptr) {
+    check_->read(first * size, into, [this](std::uint64_t at, MutableBytes part) { read_bytes(at, part); });
+  } else {
+    read_bytes(first * size, into);
   }
-  return hash.digest64();
+  if (big_endian_) {
+    swap_elements(dtype_, to, count);
+  }
+  if (booleans_ && !booleans_are_valid(dtype_, to, count)) {
+    fail(Errc::malformed, "an array of bool holds a byte other than 0 and 1");
+  }
+}
+
+std::uint64_t StoredElements::next_cut(std::uint64_t first) const {
+  const std::uint64_t size = dtype_.item_size();
+  std::uint64_t cut = next_byte_cut(first * size);
+  if (check_ != nullptr && check_->extends() && check_->end_of_piece(cut) != cut) {
+    // The pieces are read whole: longer parts have fewer blocks in common.
+    cut = check_->end_of_piece((first * size / most_piece_bytes + 1) * most_piece_bytes);
+  }
+  return std::max(first + 1, cut / size);
 }
 
 std::unique_ptr<StoredElements> stored_elements(const Source& source, const Input::Options& options,

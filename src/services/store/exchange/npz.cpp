@@ -1,9 +1,13 @@
 // .npz files into stores, and back.
 
-#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
 
-#include "interop/npy.hpp"
-#include "interop/zip.hpp"
+#include "interop/npy/npy.hpp"
+#include "interop/npy/npz.hpp"
+#include "interop/zip/zip.hpp"
 #include "services/store/exchange/import.hpp"
 #include "services/store/exchange/names.hpp"
 #include "stele/error.hpp"
@@ -23,9 +27,19 @@ std::optional<int> level_of(const StoreExportOptions& options) {
   return options.codec == "plain" ? std::nullopt : std::optional(options.level.value_or(0));
 }
 
-/// Adds the array of an item, to be read again when it is written; only arrays under keys that are text.
-void add_array(const Store& store, ZipWriter& zip, const StoreItem& item, StoreExchangeReport& report) {
-  const auto skip = [&](const std::string& why) { note_skipped(report, item.key.describe() + why); };
+/// An array that is to be a member.
+struct Planned {
+  StoreKey key;
+  std::string name;
+  std::uint64_t bytes;
+};
+
+/// Whether an item can be a member: only arrays under keys that are text.
+std::optional<Planned> plan(const StoreItem& item, StoreExchangeReport& report) {
+  const auto skip = [&](const std::string& why) {
+    note_skipped(report, item.key.describe() + why);
+    return std::nullopt;
+  };
   if (item.key.kind() != StoreKey::Kind::text) {
     return skip(" is no text");
   }
@@ -34,32 +48,37 @@ void add_array(const Store& store, ZipWriter& zip, const StoreItem& item, StoreE
   if (!value.is_array()) {
     return skip(" is no array");
   }
-  const std::unique_ptr<Source> file = npy_source(value.array());
-  if (file == nullptr) {
+  const std::optional<NpyFile> file = npy_file(value.array());
+  if (!file) {
     return skip(" has elements that NumPy lacks: " + value.array().dtype().name());
   }
-  const std::uint64_t bytes = file->size().value();
-  const auto open = [&store, key = item.key]() -> std::unique_ptr<Source> {
-    const std::optional<StoreValue> now = store.view(key);
-    return now ? npy_source(now->as<Value>({.verify = Verify::full}).array()) : nullptr;
-  };
-  zip.add(joined(encode_name(item.key, false)) + ".npy", bytes, open);
-  ++report.items;
-  report.bytes += bytes;
+  return Planned{item.key, joined(encode_name(item.key, false)) + ".npy", file->bytes()};
+}
+
+/// Writes a member, whose array is read again for it: one at a time is in memory.
+bool write_member(const Store& store, ZipWriter& zip, const Planned& member,
+                  const std::function<bool(std::uint64_t)>& go_on) {
+  const std::optional<StoreValue> now = store.view(member.key);
+  const Value value = now ? now->as<Value>({.verify = Verify::full}) : Value();
+  const std::optional<NpyFile> file = value.is_array() ? npy_file(value.array()) : std::nullopt;
+  if (!file || file->bytes() != member.bytes) {
+    fail(Errc::busy, member.name + " was replaced meanwhile");
+  }
+  return zip.add(member.name, file->parts(), go_on);
 }
 
 }  // namespace
 
 StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImportOptions& options) {
-  const std::unique_ptr<ZipReader> zip = read_zip(file);
-  Importer importer(store, options, zip->bytes());
+  const std::unique_ptr<Source> source = file_source(file);
+  const ZipReader zip(*source);
+  Importer importer(store, options, zip.bytes());
   std::uint64_t done = 0;
-  for (std::size_t i = 0; i < zip->members().size(); ++i) {
-    const ZipMember& member = zip->members()[i];
+  for (const ZipMember& member : zip.members()) {
     if (const std::optional<std::string_view> name = npz_name(member.name)) {
+      const Value array = read_npz_member(zip, member, {});
       with_item(member.name, [&] {
         const StoreKey key = importer.prefixed(options.exported ? decode_name(*name).key : StoreKey(*name));
-        const Value array(read_npy(*zip->open(i)));
         importer.put(key, array, array.array().view().byte_count());
       });
     } else {
@@ -74,19 +93,35 @@ StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImport
 }
 
 StoreExchangeReport export_npz(const Store& store, const Path& file, const StoreExportOptions& options) {
-  const std::unique_ptr<ZipWriter> zip = write_zip(file, level_of(options));
+  const std::optional<int> level = level_of(options);
   StoreExportOptions quiet = options;
-  quiet.progress = {};  // the work comes at the end
+  quiet.progress = {};  // the work comes afterwards
+  std::vector<Planned> members;
   StoreExchangeReport report = export_items(store, quiet, [&](const StoreItem& item, StoreExchangeReport& counted) {
-    add_array(store, *zip, item, counted);
+    if (std::optional<Planned> member = plan(item, counted)) {
+      ++counted.items;
+      counted.bytes += member->bytes;
+      members.push_back(std::move(*member));
+    }
   });
   if (report.items == 0) {
     fail(Errc::invalid_argument, "there is no array under a text key, and a .npz file must have one");
   }
-  report.complete = zip->close([&](double part) {
-    const auto done = static_cast<std::uint64_t>(part * static_cast<double>(report.bytes));
-    return !options.progress || options.progress(std::min(done, report.bytes), report.bytes);
-  });
+  const std::unique_ptr<Sink> sink = file_sink(file);
+  ZipWriter zip(*sink, level);
+  std::uint64_t before = 0;
+  for (const Planned& member : members) {
+    const auto go_on = [&](std::uint64_t done) {
+      return !options.progress || options.progress(before + done, report.bytes);
+    };
+    with_item(member.key.describe(), [&] { report.complete = write_member(store, zip, member, go_on); });
+    if (!report.complete) {
+      return report;
+    }
+    before += member.bytes;
+  }
+  zip.finish();
+  sink->close();
   return report;
 }
 

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "format/utf8.hpp"
-#include "interop/npy.hpp"
+#include "interop/npy/npy.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -44,7 +44,10 @@ class HeaderScanner {
       fail_header(std::string("without ") + (!descr ? "descr" : !shape ? "shape" : "fortran_order"));
     }
     const bool columns = *fortran && shape->rank() > 1;
-    return {{descr->dtype, *shape, columns ? Order::column_major : Order::row_major}, 0, std::move(descr->swaps)};
+    return {{descr->dtype, *shape, columns ? Order::column_major : Order::row_major},
+            0,
+            std::move(descr->swaps),
+            has_objects_};
   }
 
  private:
@@ -175,7 +178,12 @@ class HeaderScanner {
       return record(depth);
     }
     bool big_endian = false;
-    Element one{DType::from_numpy(text(), big_endian), {}};
+    const std::string code = text();
+    if (code == "|O" || code == "O") {
+      has_objects_ = true;
+      return {DType::Kind::uint64, {}};
+    }
+    Element one{DType::from_numpy(code, big_endian), {}};
     if (big_endian && one.dtype.item_size() > 1 && one.dtype.kind() != DType::Kind::bytes) {
       one.swaps.push_back({one.dtype, 0, 1});
     }
@@ -201,6 +209,9 @@ class HeaderScanner {
       } else {
         const Element type = element(depth + 1);
         const std::uint64_t count = take(',') && !is_next(')') ? field_count() : 1;
+        if (count == 0) {
+          fail(Errc::unsupported, "a field that is an array of no elements");
+        }
         if (count > most) {
           fail(Errc::limit_exceeded, "a field of " + std::to_string(count) + " elements");
         }
@@ -254,6 +265,7 @@ class HeaderScanner {
 
   const std::string_view text_;
   const bool latin1_;
+  bool has_objects_ = false;
   std::size_t at_ = 0;
 };
 

@@ -1,0 +1,161 @@
+// The formats behind stele/interop.hpp.
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "archive/formats.hpp"
+#include "archive/read/opened.hpp"
+#include "interop/input.hpp"
+#include "interop/npy/npy.hpp"
+#include "interop/npy/npz.hpp"
+#include "interop/pickle/pickle.hpp"
+#include "interop/pickle/references.hpp"
+#include "interop/pickle/write.hpp"
+#include "interop/safetensors/safetensors.hpp"
+#include "io/wrap/forwarding.hpp"
+#include "io/wrap/prefix.hpp"
+#include "stele/archive.hpp"
+#include "stele/error.hpp"
+#include "stele/interop.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::string_view npy = "npy";
+constexpr std::string_view npz = "npz";
+constexpr std::string_view safetensors = "safetensors";
+constexpr std::string_view safetensors_index = "safetensors index";
+constexpr std::string_view pickle = "pickle";
+constexpr std::string_view joblib = "joblib";
+
+struct Extension {
+  std::string_view text;
+  std::string_view format;
+};
+constexpr std::array<Extension, 7> extensions{{
+    {".npy", npy},
+    {".npz", npz},
+    {".safetensors", safetensors},
+    {".safetensors.index.json", safetensors_index},
+    {".pkl", pickle},
+    {".pickle", pickle},
+    {".joblib", joblib},
+}};
+
+bool begins_with(Bytes bytes, std::string_view magic) noexcept {
+  return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+}
+
+/// The format that the last extension of a path names.
+std::string_view by_extension(std::string_view path) noexcept {
+  for (const Extension& extension : extensions) {
+    const std::string_view end = path.substr(path.size() - std::min(path.size(), extension.text.size()));
+    if (std::equal(end.begin(), end.end(), extension.text.begin(), extension.text.end(),
+                   [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; })) {
+      return extension.format;
+    }
+  }
+  return {};
+}
+
+class Neighbours final : public Formats {
+ public:
+  std::string_view recognise(Bytes first, std::string_view path) const noexcept override {
+    if (begins_with(first, "\x93NUMPY")) {
+      return npy;
+    }
+    if (begins_with(first, "PK\x03\x04") || begins_with(first, "PK\x05\x06")) {
+      return npz;
+    }
+    if (begins_with(first, "\x80") || begins_with(first, "ZF")) {
+      return may_be_pickle(first) ? pickle : std::string_view();
+    }
+    if (may_be_safetensors(first)) {
+      return safetensors;
+    }
+    const std::string_view format = named(path);
+    if (format == safetensors_index) {
+      return begins_with(first, "{") ? format : std::string_view();
+    }
+    // The first protocols of pickles have no magic number.
+    return (format == pickle || format == joblib) && may_be_pickle(first) ? pickle : std::string_view();
+  }
+
+  Foreign read(std::string_view format, const Neighbour& file) const override {
+    Foreign foreign{std::string(format), {}, {}};
+    if (format == npy) {
+      foreign.value = read_npy(file);
+    } else if (format == npz) {
+      foreign.value = read_npz(file);
+    } else if (format == safetensors || format == safetensors_index) {
+      Tensors tensors =
+          format == safetensors ? read_safetensors(file) : read_safetensors_index(file.path, file.options);
+      foreign.value = std::move(tensors.value);
+      foreign.metadata = std::move(tensors.metadata);
+    } else {
+      foreign.value = read_pickle(file);
+    }
+    return foreign;
+  }
+
+  std::string_view named(std::string_view path) const noexcept override {
+    const std::string_view format = by_extension(path);
+    const std::size_t dot = path.rfind('.');
+    return format.empty() && dot != std::string_view::npos ? by_extension(path.substr(0, dot)) : format;
+  }
+
+  void write(std::string_view format, Sink& to, const Value& value, const SaveOptions& options) const override {
+    if (format == npy) {
+      if (!inside(value).is_array()) {
+        fail(Errc::unsupported, "a .npy file holds one array, not a " + std::string(to_string(inside(value).kind())));
+      }
+      write_npy(to, inside(value).array());
+    } else if (format == npz) {
+      write_npz(to, value, {.level = options.level, .threads = options.threads});
+    } else if (format == safetensors) {
+      write_safetensors(to, value, options.metadata);
+    } else if (format == safetensors_index) {
+      fail(Errc::unsupported, "an index of .safetensors files is only read; write one .safetensors file");
+    } else {
+      write_pickle(to, value, {.joblib = format == joblib});
+    }
+  }
+
+ private:
+  static const Value& inside(const Value& value) { return value.is(ValueKind::shared) ? value.content() : value; }
+};
+
+}  // namespace
+
+const Formats& neighbours() noexcept {
+  static const Neighbours all;
+  return all;
+}
+
+References references_in(const Path& path, const LoadOptions& options) {
+  LoadOptions any = options;
+  any.formats = &neighbours();
+  const Opened opened = open_path(path, any, Loading::parts);
+  std::vector<std::byte> first(Formats::first_bytes);
+  Source& source = *opened.source;
+  if (source.random_access()) {
+    first.resize(static_cast<std::size_t>(std::min<std::uint64_t>(first.size(), *source.size())));
+    source.read_at(0, first);
+  } else {
+    first.resize(read_up_to(source, first));
+  }
+  if (neighbours().recognise(first, path.text()) != pickle) {
+    return {references_of(load<Value>(path, any)), std::nullopt};
+  }
+  if (source.random_access()) {
+    return pickle_references({source, nullptr, path.text(), any});
+  }
+  PrefixSource whole(std::move(first), std::make_unique<BorrowedSource>(source));
+  return pickle_references({whole, nullptr, path.text(), any});
+}
+
+}  // namespace stele

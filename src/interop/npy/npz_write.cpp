@@ -1,0 +1,159 @@
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "format/path.hpp"
+#include "interop/npy/npy.hpp"
+#include "interop/npy/npz.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+namespace {
+
+/// An array without dimensions.
+template <class T>
+AnyArray scalar(const T& value) {
+  return AnyArray::copy_of(ArrayView(element_dtype<T>(), &value, Shape(), Order::row_major));
+}
+
+[[noreturn]] void refuse(const std::string& path, const std::string& what) {
+  fail(Errc::unsupported, "a .npz file cannot hold " + what, {.path = path});
+}
+
+AnyArray number_array(const Number& number, const std::string& path) {
+  const bool is_signed = number.bits <= static_cast<std::uint64_t>(INT64_MAX);
+  switch (number.type) {
+    case Number::Type::natural:
+      return is_signed ? scalar(static_cast<std::int64_t>(number.bits)) : scalar(number.bits);
+    case Number::Type::negative:
+      if (!is_signed) {
+        refuse(path, "an integer below -2^63");
+      }
+      return scalar(-1 - static_cast<std::int64_t>(number.bits));
+    case Number::Type::float16: {
+      float16 value;
+      value.bits = static_cast<std::uint16_t>(number.bits);
+      return scalar(value);
+    }
+    case Number::Type::float32:
+      return scalar(__builtin_bit_cast(float, static_cast<std::uint32_t>(number.bits)));
+    case Number::Type::float64:
+      return scalar(__builtin_bit_cast(double, number.bits));
+  }
+  refuse(path, "this number");
+}
+
+struct Member {
+  std::string name;
+  AnyArray array;
+  Bytes bytes;  // of a member that is no array
+  bool is_array = true;
+};
+
+/// Collects the members, so that nothing is written where something is refused.
+class Flattener {
+ public:
+  std::vector<Member> members(const Value& map) {
+    if (!map.is_map() && !map.is_record()) {
+      fail(Errc::invalid_argument,
+           "a .npz file holds a map of arrays, not a value of the kind " + std::string(to_string(map.kind())));
+    }
+    add_entries(map, {}, {}, 0);
+    return std::move(members_);
+  }
+
+ private:
+  void add(const Value& value, const std::string& path, std::string name, std::size_t depth) {
+    if (depth > Limits().depth) {
+      fail(Errc::limit_exceeded, "maps in maps beyond " + std::to_string(Limits().depth), {.path = path});
+    }
+    switch (value.kind()) {
+      case ValueKind::array:
+        return add_array(value.array(), path, std::move(name));
+      case ValueKind::boolean:
+        return add_array(scalar(value.boolean()), path, std::move(name));
+      case ValueKind::integer:
+      case ValueKind::real:
+        return add_array(number_array(value.number(), path), path, std::move(name));
+      case ValueKind::bytes:
+        if (npz_name(name)) {
+          refuse(path, "a byte string under a name that ends in .npy, which would be read as an array");
+        }
+        return add_member({std::move(name), {}, value.bytes(), false}, path);
+      case ValueKind::map:
+      case ValueKind::record:
+        if (value.empty()) {
+          refuse(path, "an empty map inside another");
+        }
+        return add_entries(value, path, name + "/", depth + 1);
+      case ValueKind::shared:
+        return add(value.content(), path, std::move(name), depth + 1);
+      default:
+        refuse(path, "a value of the kind " + std::string(to_string(value.kind())));
+    }
+  }
+
+  void add_entries(const Value& value, const std::string& path, const std::string& prefix, std::size_t depth) {
+    const auto add_one = [&](std::string_view name, const Value& item) {
+      std::string item_path = path;
+      append_step(item_path, name);
+      add(item, item_path, prefix + std::string(name), depth);
+    };
+    if (value.is_record()) {
+      if (value.version() != 0) {
+        refuse(path, "the version of a record");
+      }
+      for (std::size_t i = 0; i < value.size(); ++i) {
+        add_one(value.names()[i], value.items()[i]);
+      }
+      return;
+    }
+    for (const auto& [key, item] : value.entries()) {
+      if (!key.is_text()) {
+        refuse(path, "a key that is no text");
+      }
+      add_one(key.text(), item);
+    }
+  }
+
+  void add_array(AnyArray array, const std::string& path, std::string name) {
+    if (!npy_header(ArrayView(array.dtype(), nullptr, Shape(), Order::row_major))) {
+      refuse(path, "elements that NumPy lacks: " + array.dtype().name());
+    }
+    add_member({std::move(name), std::move(array), {}}, path);
+  }
+
+  void add_member(Member member, const std::string& path) {
+    // An array and a byte string of one name would also have the same name when they are read.
+    if (!names_.insert(member.name).second) {
+      fail(Errc::duplicate_field, "a .npz file would have the name \"" + member.name + "\" twice", {.path = path});
+    }
+    constexpr std::size_t longest = 0xffff - 4;  // with ".npy", in a zip file
+    if (member.name.size() > longest) {
+      refuse(path, "a name of " + std::to_string(member.name.size()) + " bytes");
+    }
+    members_.push_back(std::move(member));
+  }
+
+  std::vector<Member> members_;
+  std::unordered_set<std::string> names_;
+};
+
+}  // namespace
+
+void write_npz(Sink& to, const Value& map, const NpzOptions& options) {
+  const std::vector<Member> members = Flattener().members(map);
+  ZipWriter zip(to, options.level, options.threads);
+  for (const Member& member : members) {
+    if (!member.is_array) {
+      zip.add(member.name, {&member.bytes, 1});
+      continue;
+    }
+    const NpyFile file = npy_file(member.array).value();
+    zip.add(member.name + ".npy", file.parts());
+  }
+  zip.finish();
+}
+
+}  // namespace stele

@@ -1,0 +1,235 @@
+// Other programs' files through save(), load(), open() and Reader: whatever the way, the same values.
+
+#include "stele/interop.hpp"
+
+#include <functional>
+#include <map>
+
+#include "interop/npy/npy.hpp"
+#include "interop/npy/npz.hpp"
+#include "interop/pickle/write.hpp"
+#include "interop/safetensors/safetensors.hpp"
+#include "stele/stele.hpp"
+#include "stele/value.hpp"
+#include "support/test_support.hpp"
+
+namespace stele {
+namespace {
+
+using test::Data;
+using test::Folder;
+using test::operator+=;
+
+const LoadOptions any{.formats = &neighbours()};
+
+struct Weights {
+  Array<float, 2> weight;
+  Array<std::int64_t> ids;
+};
+
+Weights weights() {
+  Weights value{Array<float, 2>::uninitialized({300, 40}), Array<std::int64_t>::uninitialized({1000})};
+  for (std::uint64_t i = 0; i < 12'000; ++i) {
+    value.weight.mutable_data()[i] = static_cast<float>(i) / 8;
+  }
+  for (std::int64_t i = 0; i < 1000; ++i) {
+    value.ids.mutable_data()[i] = i * i;
+  }
+  return value;
+}
+
+void expect_weights(const Weights& found) {
+  const Weights good = weights();
+  ASSERT_EQ(found.weight.shape(), good.weight.shape());
+  ASSERT_EQ(found.ids.shape(), good.ids.shape());
+  EXPECT_TRUE(std::equal(found.weight.data(), found.weight.data() + 12'000, good.weight.data()));
+  EXPECT_TRUE(std::equal(found.ids.data(), found.ids.data() + 1000, good.ids.data()));
+}
+
+class Formats : public testing::TestWithParam<const char*> {
+ protected:
+  std::string file(const std::string& codec = "") const {
+    return folder / ("weights." + std::string(GetParam()) + codec);
+  }
+  Folder folder;
+};
+
+TEST_P(Formats, EveryWayOfReadingGivesTheSame) {
+  save(weights(), file(), {.formats = &neighbours()});
+  const Data bytes = test::content(file());
+  ASSERT_FALSE(std::equal(bytes.begin(), bytes.begin() + 4, to_bytes(5).begin()));  // no archive
+  expect_weights(load<Weights>(file(), any));
+  for (const MapMode map : {MapMode::none, MapMode::read_only, MapMode::copy_on_write}) {
+    for (const unsigned threads : {1U, 3U}) {
+      const File opened = open(file(), {.map = map, .threads = threads, .formats = &neighbours()});
+      expect_weights(opened.load<Weights>());
+      EXPECT_EQ((opened.load<Array<float, 2>>("weight")(299, 39)), 11'999 / 8.0F);
+      EXPECT_EQ((opened.load<std::vector<double>>("ids")[30]), 900);
+      const auto lazy = opened.array<double, 2>("weight");
+      EXPECT_EQ(lazy.rows(100, 5)(4, 7), (104 * 40 + 7) / 8.0);
+      EXPECT_EQ(lazy.gather({299, 0})(0, 1), (299 * 40 + 1) / 8.0);
+      EXPECT_TRUE(opened.contains("ids"));
+      EXPECT_FALSE(opened.contains("absent"));
+      EXPECT_EQ(opened.list({.path = "weight"})[0].shape, (Shape{300, 40}));
+      EXPECT_EQ(opened.list().size(), 3U);
+      EXPECT_EQ(opened.info().arrays, 2U);
+      EXPECT_EQ(opened.info().array_bytes, 56'000U);
+      EXPECT_NO_THROW(opened.verify());
+    }
+  }
+  expect_weights(open(memory_source(bytes), any).load<Weights>());
+  Reader memory(bytes, any);
+  expect_weights(memory.read<Weights>());
+  EXPECT_FALSE(memory.more());
+  test::TrickleSource pipe(bytes, 777);
+  Reader in_order(pipe, any);
+  expect_weights(in_order.read<Weights>());
+  EXPECT_FALSE(in_order.more());
+}
+
+TEST_P(Formats, CompressedFilesAreRecognisedInside) {
+  for (const char* codec : {".gz", ".xz", ".bz2", ".lz4", ".zst", ".z"}) {
+    const Codecs codecs;
+    if (codecs.by_extension(codec) == nullptr) {
+      continue;
+    }
+    SCOPED_TRACE(codec);
+    save(weights(), file(codec), {.formats = &neighbours()});
+    expect_weights(load<Weights>(file(codec), any));
+    expect_weights(open(file(codec), any).load<Weights>());
+    EXPECT_ERROR(open(file(codec), {.map = MapMode::read_only, .formats = &neighbours()}), Errc::not_mappable,
+                 "compressed");
+    test::TrickleSource pipe(test::content(file(codec)), 777);
+    expect_weights(load<Weights>(pipe, any));
+  }
+}
+
+TEST_P(Formats, ArraysOfTwoLoadsAreTwo) {
+  save(weights(), file(), {.formats = &neighbours()});
+  const File opened = open(file(), any);
+  auto first = opened.load<Array<std::int64_t>>("ids");
+  const auto second = opened.load<Array<std::int64_t>>("ids");
+  ASSERT_TRUE(first.writable());
+  first.mutable_at(3) = -1;
+  EXPECT_EQ(second(3), 9);
+  EXPECT_EQ(opened.load<Array<std::int64_t>>("ids")(3), 9);
+}
+
+TEST_P(Formats, ACutFileIsAnErrorOnEveryWay) {
+  save(weights(), file(), {.formats = &neighbours()});
+  Data bytes = test::content(file());
+  for (const std::size_t size : {bytes.size() - 1, bytes.size() / 2, std::size_t{20}}) {
+    Data cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    test::put(file(), cut);
+    EXPECT_THROW(load<Weights>(file(), any), Error) << size;
+    EXPECT_THROW(open(file(), any).load<Weights>(), Error) << size;
+    EXPECT_THROW(open(file(), {.map = MapMode::read_only, .formats = &neighbours()}).load<Weights>(), Error) << size;
+    test::TrickleSource pipe(cut, 777);
+    EXPECT_THROW(load<Weights>(pipe, any), Error) << size;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Neighbours, Formats, testing::Values("npz", "safetensors", "joblib", "pkl"),
+                         [](const auto& test) { return std::string(test.param); });
+
+TEST(Neighbours, AnArrayAloneIsANpyFile) {
+  const Folder folder;
+  save(weights().weight, folder / "w.npy", {.formats = &neighbours()});
+  EXPECT_EQ((load<Array<float, 2>>(folder / "w.npy", any)(2, 3)), 83 / 8.0F);
+  const auto mapped =
+      open(folder / "w.npy", {.map = MapMode::read_only, .formats = &neighbours()}).load<Array<float, 2>>();
+  EXPECT_FALSE(mapped.writable());
+  EXPECT_EQ(mapped(299, 0), 299 * 40 / 8.0F);
+  EXPECT_ERROR(save(weights(), folder / "w.npy", {.formats = &neighbours()}), Errc::unsupported, "one array");
+  EXPECT_EQ((load<Array<float, 2>>(folder / "w.npy", any)(2, 3)), 83 / 8.0F);  // the old file is whole
+}
+
+TEST(Neighbours, WhatAFormatCannotHoldIsRefusedBeforeAnythingIsWritten) {
+  const Folder folder;
+  const std::map<std::string, std::string> texts{{"name", "text"}};
+  EXPECT_ERROR(save(texts, folder / "t.npz", {.formats = &neighbours()}), Errc::unsupported, "name");
+  EXPECT_ERROR(save(texts, folder / "t.safetensors", {.formats = &neighbours()}), Errc::unsupported, "name");
+  EXPECT_ERROR(load<Value>(folder / "t.npz", any), Errc::not_found, "t.npz");
+  const std::map<std::string, std::vector<bfloat16>> narrow{{"w", std::vector<bfloat16>(5)}};
+  EXPECT_ERROR(save(narrow, folder / "t.npz", {.formats = &neighbours()}), Errc::unsupported, "w");
+  EXPECT_ERROR(save(narrow, folder / "t.joblib", {.formats = &neighbours()}), Errc::unsupported, "w");
+  EXPECT_NO_THROW(save(narrow, folder / "t.safetensors", {.formats = &neighbours()}));
+  EXPECT_EQ((load<std::map<std::string, std::vector<bfloat16>>>(folder / "t.safetensors", any).at("w").size()), 5U);
+}
+
+TEST(Neighbours, AreLeftAloneUnlessAskedFor) {
+  const Folder folder;
+  save(weights(), folder / "w.npz", {.formats = &neighbours()});
+  EXPECT_ERROR(load<Weights>(folder / "w.npz"), Errc::not_an_archive, "w.npz");
+  EXPECT_ERROR(open(folder / "w.npz"), Errc::not_an_archive, "w.npz");
+  save(5, folder / "archive.npz");  // the name means nothing without the formats
+  EXPECT_EQ(load<int>(folder / "archive.npz"), 5);
+  EXPECT_EQ(load<int>(folder / "archive.npz", any), 5);  // and an archive is one, whatever its name
+  EXPECT_EQ(open(folder / "archive.npz", any).load<int>(), 5);
+}
+
+TEST(Neighbours, MetadataOfSafetensors) {
+  const Folder folder;
+  save(weights(), folder / "w.safetensors", {.metadata = {{"format", "pt"}}, .formats = &neighbours()});
+  EXPECT_EQ(open(folder / "w.safetensors", any).info().metadata.at("format").text(), "pt");
+  EXPECT_EQ(open(folder / "w.safetensors", any).info().writer, "safetensors");
+}
+
+/// An estimator as scikit-learn pickles it: an instance with a dict of attributes.
+Value estimator() {
+  const Value state = Value::make_map(
+      {{Value("coef_"), to_value(Array<double>({3}))},
+       {Value("fit_intercept"), Value(true)},
+       {Value("names"), Value::make_typed("py:tuple", Value::make_sequence({Value("a"), Value("b")}))}});
+  return Value::make_typed("py:sklearn.linear_model._base.LinearRegression",
+                           Value::make_record({"new", "state"}, {Value(true), state}));
+}
+
+TEST(Neighbours, AttributesOfAnObjectAreFoundByName) {
+  const Folder folder;
+  save(Value::make_map({{Value("model"), estimator()}}), folder / "model.joblib", {.formats = &neighbours()});
+  const auto expect_object = [](const File& file) {
+    EXPECT_EQ(file.load<Array<double>>("model/coef_").size(), 3U);
+    EXPECT_EQ(file.load<Array<double>>("model/state/coef_").size(), 3U);
+    EXPECT_TRUE(file.load<bool>("model/fit_intercept"));
+    EXPECT_EQ(file.load<std::vector<std::string>>("model/names"), (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ((file.array<double, 1>("model/coef_").shape()[0]), 3U);
+    EXPECT_TRUE(file.contains("model/coef_"));
+    EXPECT_FALSE(file.contains("model/intercept_"));
+    EXPECT_EQ(file.list({.path = "model", .depth = 0})[0].type, "py:sklearn.linear_model._base.LinearRegression");
+  };
+  const File joblib = open(folder / "model.joblib", any);
+  expect_object(joblib);
+  for (const std::string& codec : test::codecs()) {  // and in an archive of it
+    save(joblib.load<Value>(), folder / "model.stele", {.codec = codec});
+    expect_object(open(folder / "model.stele"));
+    EXPECT_EQ(load<Value>(folder / "model.stele").at_path("model/fit_intercept"), Value(true));
+  }
+}
+
+TEST(Neighbours, NamesWhatAFileRefersTo) {
+  const Folder folder;
+  const Value command = Value::make_typed("py:os.system", Value::make_record({"args"}, {Value::make_sequence({"id"})}));
+  const Value both = Value::make_sequence({estimator(), command, estimator()});
+  save(both, folder / "odd.pkl", {.formats = &neighbours()});
+  save(both, folder / "odd.stele");
+  for (const char* name : {"odd.pkl", "odd.stele"}) {
+    const References found = references_in(folder / name);
+    EXPECT_FALSE(found.error);
+    ASSERT_EQ(found.found.size(), std::string(name) == "odd.pkl" ? 4U : 2U) << name;  // the pickle has NumPy's too
+    EXPECT_TRUE(found.found[0].name == "os.system" || found.found[0].name == "posix.system") << found.found[0].name;
+    EXPECT_EQ(found.found[0].risk, Reference::Risk::dangerous);
+    EXPECT_EQ(found.found[1].name, "sklearn.linear_model._base.LinearRegression");
+    EXPECT_EQ(found.found[1].risk, Reference::Risk::code);
+  }
+  save(weights(), folder / "w.safetensors", {.formats = &neighbours()});
+  EXPECT_TRUE(references_in(folder / "w.safetensors").found.empty());
+  test::put(folder / "cut.pkl",
+            Bytes(test::content(folder / "odd.pkl")).first(test::content(folder / "odd.pkl").size() - 1));
+  const References cut = references_in(folder / "cut.pkl");
+  EXPECT_TRUE(cut.error);
+  EXPECT_EQ(cut.found.size(), 4U);
+}
+
+}  // namespace
+}  // namespace stele
