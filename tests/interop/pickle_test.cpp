@@ -326,6 +326,11 @@ TEST(Pickle, PersistentIdsAreAskedFor) {
   const Value id = tuple({"a", Value::make_typed("py:global", "m.T"), 3});
   EXPECT_EQ(ids, (std::vector<Value>{id, id}));
   EXPECT_THROW(unpickle("]Q.", {}, options), Error);
+  // Without a hook an id may be such an object too.
+  const auto persistent = [](Value content) { return Value::make_typed("py:persistent", std::move(content)); };
+  EXPECT_EQ(unpickle("NQQ."), persistent(persistent(nullptr)));
+  EXPECT_NO_THROW(unpickle("N" + std::string(100, 'Q') + "."));
+  EXPECT_EQ(error_of("N" + std::string(100'000, 'Q') + "."), Errc::limit_exceeded);
 }
 
 TEST(Pickle, PicklesMayFollowEachOther) {

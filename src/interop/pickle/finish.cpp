@@ -97,6 +97,11 @@ class Finisher {
           open(items[frame.next++]);
           continue;
         }
+      } else if (frame.wrap != nullptr) {
+        if (frame.next++ == 0 && !is_leaf(frame.wrap->content)) {
+          open(frame.wrap->content);
+          continue;
+        }
       } else {
         std::vector<Value::Entry>& entries = frame.map->entries;
         while (frame.next < 2 * entries.size()) {
@@ -131,9 +136,12 @@ class Finisher {
   struct Frame {
     Items* items = nullptr;
     Map* map = nullptr;
+    Wrap* wrap = nullptr;
     std::size_t next = 0;  // of a map: keys and values
     Wraps wraps;
-    Node& node() const noexcept { return items != nullptr ? static_cast<Node&>(*items) : *map; }
+    Node& node() const noexcept {
+      return items != nullptr ? static_cast<Node&>(*items) : map != nullptr ? static_cast<Node&>(*map) : *wrap;
+    }
   };
 
   /// Null too for a dtype, which is repeated, as other leaves are.
@@ -200,7 +208,9 @@ class Finisher {
           return close_leaf(*value, wraps);
         }
         case code(part::object):
-          is_new = node_of<Object>(*value).is_persistent;
+          if (node_of<Object>(*value).is_persistent) {
+            return open_persistent(*value, wraps);
+          }
           value = open_object(*value, wraps);
           break;
         case code(ValueKind::typed): {
@@ -215,9 +225,9 @@ class Finisher {
         }
         case code(ValueKind::sequence):
         case code(ValueKind::record):
-          return push({&node_of<Items>(*value), nullptr, 0, wraps});
+          return push({&node_of<Items>(*value), nullptr, nullptr, 0, wraps});
         case code(ValueKind::map):
-          return push({nullptr, &node_of<Map>(*value), 0, wraps});
+          return push({nullptr, &node_of<Map>(*value), nullptr, 0, wraps});
         default:
           return close_leaf(*value, wraps);
       }
@@ -243,6 +253,16 @@ class Finisher {
     return layout;
   }
 
+  /// Replaces a persistent object by its id, which may be such an object too, at any depth.
+  void open_persistent(Value& value, const Wraps& wraps) {
+    Value id = std::move(node_of<Object>(value).args);
+    const auto wrap = new_node<Wrap>();
+    wrap->name = "py:persistent";
+    wrap->content = std::move(id);
+    value = ValueAccess::make(ValueKind::typed, wrap);
+    push({nullptr, nullptr, wrap.get(), 0, wraps});
+  }
+
   /// Replaces an object by what it becomes and returns that.
   Value* open_object(Value& value, Wraps& wraps) {
     const std::shared_ptr<const Node> keep = ValueAccess::shared_node(value);
@@ -250,10 +270,6 @@ class Finisher {
     if (object.has_finished) {
       value = object.type != nullptr ? object.finished : std::move(object.finished);
       return &value;
-    }
-    if (object.is_persistent) {
-      value = std::move(object.args);
-      return typed(value, "py:persistent", wraps);
     }
     std::vector<Value> values;
     unsigned present = 0;
@@ -318,7 +334,8 @@ class Finisher {
     if (frames_.size() >= deepest_) {
       fail(Errc::limit_exceeded, "objects are nested more than " + std::to_string(deepest_) + " deep");
     }
-    const bool is_empty = frame.items != nullptr ? frame.items->items.empty() : frame.map->entries.empty();
+    const bool is_empty =
+        (frame.items != nullptr && frame.items->items.empty()) || (frame.map != nullptr && frame.map->entries.empty());
     frame.node().height = is_empty ? 0 : 1;
     frames_.push_back(frame);
   }
