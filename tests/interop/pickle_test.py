@@ -59,7 +59,8 @@ std::string dump(const Value& value) {
       break;
     case ValueKind::integer: {
       const Number n = value.number();
-      out += ',' + (n.type == Number::Type::natural ? std::to_string(n.bits) : std::to_string(-1 - std::int64_t(n.bits)));
+      const bool natural = n.type == Number::Type::natural;
+      out += ',' + (natural ? std::to_string(n.bits) : std::to_string(-1 - std::int64_t(n.bits)));
       break;
     }
     case ValueKind::real:
@@ -140,7 +141,7 @@ int main() {
         for (const Reference& r : references.found) {
           out += "[" + quoted(r.name) + ",\"" + std::string(to_string(r.risk)) + "\"," + std::to_string(r.count) + "],";
         }
-        std::cout << out << (references.error ? "\"" + std::string(to_string(references.error->code())) + "\"" : "null") << "]\n";
+        std::cout << out << (references.error ? quoted(to_string(references.error->code())) : "null") << "]\n";
       } else if (mode == "typesof") {
         std::string out = "[";
         for (const Reference& r : references_of(read_pickle(file))) {
@@ -298,13 +299,16 @@ def check(name, found, wanted):
 # --- The samples -----------------------------------------------------------------------------------------------------
 
 def plain_samples():
-    yield "leaves", [None, True, False, 0, 1, -1, 255, 256, 65535, 65536, -129, 2**31 - 1, -2**31, 2**31, 2**63 - 1, 2**63,
+    yield "leaves", [None, True, False, 0, 1, -1, 255, 256, 65535, 65536, -129,
+                     2**31 - 1, -2**31, 2**31, 2**63 - 1, 2**63,
                      2**64 - 1, -2**63, 1.5, -0.0, 1e300, 5e-324, math.inf, -math.inf]
     yield "nan", float("nan")
     yield "big", [2**64, -2**63 - 1, 2**2000 + 12345, -(2**2000), 10**100, -(256**20), 2**71 - 1]
-    yield "text", ["", "a", "ünï", "\U0001f600", "x" * 255, "y" * 256, "ü" * 70000, "line\nback\\slash\\u0041\0\r\x1a", "\ud800x\udfff"]
+    yield "text", ["", "a", "ünï", "\U0001f600", "x" * 255, "y" * 256, "ü" * 70000, "line\nback\\slash\\u0041\0\r\x1a",
+                   "\ud800x\udfff"]
     yield "bytes", [b"", b"a", bytes(range(256)), b"z" * 100000, bytearray(), bytearray(b"abc"), bytearray(b"q" * 5000)]
-    yield "containers", [[], (), {}, (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [[1], [2, [3]]], {"a": 1, 2: "b", (3, 4): [5]},
+    yield "containers", [[], (), {}, (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [[1], [2, [3]]],
+                         {"a": 1, 2: "b", (3, 4): [5]},
                          {None: {}}, set(), {1}, frozenset(), frozenset({2})]
     yield "long", [list(range(5000)), {i: str(i) for i in range(3000)}, set(range(2500)), tuple(range(2000))]
     yield "complex", [1 + 2j, complex(math.inf, -0.0)]
@@ -315,21 +319,27 @@ def array_samples():
     rng = numpy.random.default_rng(1)
     yield "numbers", [numpy.arange(7, dtype=t) for t in "bBhHiIlLqQefdFD"]
     yield "bools", numpy.array([[True, False], [False, True]])
-    yield "orders", [rng.random((3, 4)), numpy.asfortranarray(rng.random((3, 4))), rng.random((2, 3, 4)), rng.random((5, 6))[::2, ::3].copy()]
+    yield "orders", [rng.random((3, 4)), numpy.asfortranarray(rng.random((3, 4))), rng.random((2, 3, 4)),
+                     rng.random((5, 6))[::2, ::3].copy()]
     yield "empty", [numpy.zeros(0), numpy.zeros((3, 0, 2)), numpy.array(3.5), numpy.zeros((1, 1))]
-    yield "big-endian", [numpy.arange(5, dtype=">i4"), numpy.arange(5, dtype=">f8"), numpy.array(["aü", "b"], dtype=">U3")]
+    yield "big-endian", [numpy.arange(5, dtype=">i4"), numpy.arange(5, dtype=">f8"),
+                         numpy.array(["aü", "b"], dtype=">U3")]
     yield "text", [numpy.array(["a", "bcd"]), numpy.array([b"a", b"bcd"]), numpy.array(["", "\U0001f600"])]
     yield "times", [numpy.array(["2020-01-01", "NaT"], dtype="M8[D]"), numpy.array([1, 2], dtype="m8[25us]"),
                     numpy.array([1, 2], dtype="m8"), numpy.array([1, 2], dtype=">M8[ns]")]
     yield "records", [numpy.array([(1, 2.5, (3, 4))], dtype=[("a", "i4"), ("b", "f8"), ("c", "i2", (2,))]),
                       numpy.array([(1, (2, 3.5))], dtype=[("x", ">i2"), ("y", [("p", "u1"), ("q", ">f4")])])]
     yield "objects", [numpy.array([1, "a", None, [2]], dtype=object), numpy.array([[1, 2, 3], [4, 5, 6]], dtype=object),
-                      numpy.asfortranarray(numpy.array([[1, 2, 3], [4, 5, 6]], dtype=object)), numpy.array(None, dtype=object)]
-    yield "scalars", [numpy.float64(1.5), numpy.int8(-3), numpy.bool_(True), numpy.datetime64("2020-01-01"), numpy.str_("aü"),
+                      numpy.asfortranarray(numpy.array([[1, 2, 3], [4, 5, 6]], dtype=object)),
+                      numpy.array(None, dtype=object)]
+    yield "scalars", [numpy.float64(1.5), numpy.int8(-3), numpy.bool_(True), numpy.datetime64("2020-01-01"),
+                      numpy.str_("aü"),
                       numpy.bytes_(b"ab"), numpy.complex64(1 + 2j), numpy.float16(0.5)]
-    yield "dtypes", [numpy.dtype(t) for t in ("f8", ">f8", "i1", "?", "U3", "S4", "V20", "O", "M8[ns]", "m8[25us]", "c16", ">u2", "g")]
+    yield "dtypes", [numpy.dtype(t) for t in ("f8", ">f8", "i1", "?", "U3", "S4", "V20", "O", "M8[ns]",
+                                              "m8[25us]", "c16", ">u2", "g")]
     yield "structured dtypes", [numpy.dtype([("a", "<i4"), ("b", ">f8", (2, 3)), ("c", [("d", "|u1")])]),
-                                numpy.dtype({"names": ["a", "b"], "formats": ["<i4", "<f8"], "offsets": [4, 16], "itemsize": 32})]
+                                numpy.dtype({"names": ["a", "b"], "formats": ["<i4", "<f8"], "offsets": [4, 16],
+                                             "itemsize": 32})]
     yield "large", rng.random((300, 400))
 
 
@@ -391,7 +401,8 @@ def check_objects(reader):
         check("slots", found(Slotted(1)), generic(f"{here}.Slotted", new=new, state=typed("py:tuple", sequence(
             [["null"], ["map", [text("a"), ["integer", 1]]]]))))
         check("call", found(Called()), generic(f"{here}.Point", args=sequence([["integer", 1], ["integer", 2]])))
-        check("list", found(Listed([1, 2])), generic(f"{here}.Listed", new=new, items=sequence([["integer", 1], ["integer", 2]])))
+        check("list", found(Listed([1, 2])), generic(f"{here}.Listed",
+              new=new, items=sequence([["integer", 1], ["integer", 2]])))
         check("ordered", found(collections.OrderedDict(a=1)),
               generic("collections.OrderedDict", entries=["map", [text("a"), ["integer", 1]]]))
         if protocol >= 4:
@@ -402,10 +413,10 @@ def check_objects(reader):
               generic("datetime.timedelta", args=sequence([["integer", i] for i in (1, 2, 3)])))
         check("persistent", reader.value(dump_with_hook([Point(1, 2)], protocol)),
               sequence([typed("py:persistent", text("the point"))]))
-    check("persistent 0", reader.value(dump_with_hook([Point(1, 2)], 0)), sequence([typed("py:persistent", text("the point"))]))
-    check("protocol 0", reader.value(pickle.dumps(Point(1, 2), 0)), generic(
-        "copyreg._reconstructor",
-        args=sequence([typed("py:global", text(f"{here}.Point")), typed("py:global", text("builtins.object")), ["null"]]),
+    check("persistent 0", reader.value(dump_with_hook([Point(1, 2)], 0)),
+          sequence([typed("py:persistent", text("the point"))]))
+    check("protocol 0", reader.value(pickle.dumps(Point(1, 2), 0)), generic( "copyreg._reconstructor", args=sequence(
+        [typed("py:global", text(f"{here}.Point")), typed("py:global", text("builtins.object")), ["null"]]),
         state=state))
     copyreg.add_extension(here, "Point", 0x4321)
     try:
@@ -417,7 +428,8 @@ def check_objects(reader):
     check("obj", reader.value(b"(c__main__\nOld\nI7\no."), generic("__main__.Old", args=sequence([["integer", 7]])))
     check("called object", reader.value(b"cm\nf\n(tR(I1\ntR."),
           typed("py:call", record(callable=generic("m.f"), args=sequence([["integer", 1]]))))
-    check("two states", reader.value(b"cm\nf\n(tRI1\nbI2\nb."), generic("m.f", states=sequence([["integer", 1], ["integer", 2]])))
+    check("two states", reader.value(b"cm\nf\n(tRI1\nbI2\nb."), generic(
+        "m.f", states=sequence([["integer", 1], ["integer", 2]])))
     check("old str", reader.value(b"(U\x02abU\x02\xff\xfeS'q\\x41\\n\\''\nT\x01\0\0\0zt."),
           typed("py:tuple", sequence([text("ab"), ["bytes", "fffe"], text("qA\n'"), text("z")])))
 
@@ -436,7 +448,8 @@ def check_identity(reader):
         def found(obj, protocol=protocol):
             return reader.value(pickle.dumps(obj, protocol))
         check("cycle", found(cycle), ["shared", 1, sequence([["reference", 1]])])
-        check("cycle by tuple", found(through), ["shared", 1, typed("py:tuple", sequence([sequence([["reference", 1]])]))])
+        check("cycle by tuple", found(through), ["shared", 1, typed(
+            "py:tuple", sequence([sequence([["reference", 1]])]))])
         value = ["shared", 1, sequence([text("shared")])]
         check("shared", found([shared, shared, {"a": shared}]),
               sequence([value, ["reference", 1], ["map", [text("a"), ["reference", 1]]]]))
@@ -445,7 +458,8 @@ def check_identity(reader):
         check("long texts are shared", found([long, long]), sequence([["shared", 1, text(long)], ["reference", 1]]))
         check("keys are plain", found([{long: 1}, {long: 2}]),
               sequence([["map", [text(long), ["integer", i]]] for i in (1, 2)]))
-        check("array twice", found([numbers, numbers]), sequence([["shared", 1, array_value(numbers)], ["reference", 1]]))
+        check("array twice", found([numbers, numbers]), sequence(
+            [["shared", 1, array_value(numbers)], ["reference", 1]]))
         check("dtype twice", found([numbers.dtype, numbers.dtype]), sequence([expected(numbers.dtype)] * 2))
         if protocol >= 2:
             check("object in itself", found(point), ["shared", 1, generic(
@@ -484,7 +498,12 @@ def check_arrays_otherwise(reader):
         if "bytes" not in json.dumps(found) or array_.tobytes().hex() not in json.dumps(found):
             sys.exit(f"{array_.dtype}: {found}")
     # Out of band.
-    arrays = [numpy.arange(1000.0), numpy.asfortranarray(numpy.arange(6).reshape(2, 3)), numpy.arange(24).reshape(2, 3, 4).transpose(2, 0, 1)]
+    arrays = [
+    numpy.arange(1000.0), numpy.asfortranarray(
+        numpy.arange(6).reshape(
+            2, 3)), numpy.arange(24).reshape(
+                2, 3, 4).transpose(
+                    2, 0, 1)]
     buffers = []
     data = pickle.dumps(arrays, 5, buffer_callback=buffers.append)
     for i, buffer in enumerate(buffers):
@@ -515,9 +534,16 @@ def check_joblib(reader):
                     continue
                 joblib.dump(part, "file.joblib", protocol=protocol)
                 for mode in ("read", "map"):
-                    check(f"joblib {name} {index}, protocol {protocol}, {mode}", reader.ask("file.joblib", mode), expected(part))
-    model = {"weights": numpy.arange(1000.0).reshape(20, 50), "bias": numpy.asfortranarray(numpy.ones((3, 4), "f4")),
-             "names": numpy.array(["a", None], dtype=object), "big": numpy.arange(9, dtype=">i8"), "n": 3, "text": "abc" * 100}
+                    check(f"joblib {name} {index}, protocol {protocol}, {mode}",
+                          reader.ask("file.joblib", mode), expected(part))
+    model = {
+    "weights": numpy.arange(1000.0).reshape(
+        20, 50), "bias": numpy.asfortranarray(
+            numpy.ones(
+                (3, 4), "f4")), "names": numpy.array(
+                    [
+                        "a", None], dtype=object), "big": numpy.arange(
+                            9, dtype=">i8"), "n": 3, "text": "abc" * 100}
     for compress in compressors:
         joblib.dump(model, "file.joblib", compress=compress)
         check(f"joblib {compress}", reader.ask("file.joblib"), expected(model))
@@ -529,6 +555,10 @@ def check_joblib(reader):
         joblib.dump([1, 2], file)
     check("joblib in a row", reader.ask("file.joblib", "all"), [expected(model), expected([1, 2]), None])
     check("two for one", reader.ask("file.joblib")[:2], ["error", "malformed"])
+    if hasattr(numpy, "dtypes") and hasattr(numpy.dtypes, "StringDType"):  # pickled as objects are
+        joblib.dump([numpy.array(["a", "bc"], numpy.dtypes.StringDType()), 7], "file.joblib")
+        found = reader.ask("file.joblib")
+        check("joblib strings", [found[0], found[2][0], found[3]], ["sequence", "typed", ["integer", 7]])
     joblib.dump(numpy.matrix([[1.0, 2.0]]), "file.joblib")
     found = json.dumps(reader.ask("file.joblib"))
     for part in (array_value(numpy.array([[1.0, 2.0]])), text("numpy.matrix")):
@@ -585,8 +615,8 @@ def check_legacy(reader):
                           state=(1, (2, 3), numpy.dtype("f8"), True))])
     for mode in ("read", "map"):
         check(f"companions, {mode}", reader.value(data, mode), expected([numbers, objects, numbers]))
-    check("missing companion", reader.value(dumps(Wrapper("NDArrayWrapper", filename="../file_09.npy", subclass=numpy.ndarray)))[:2],
-          ["error", "not_found"])
+    check("missing companion", reader.value(dumps(Wrapper("NDArrayWrapper",
+          filename="../file_09.npy", subclass=numpy.ndarray)))[:2], ["error", "not_found"])
 
 
 def check_references(reader):
@@ -594,16 +624,19 @@ def check_references(reader):
     check("posix.system", reader.value(evil, "types"), [["posix.system".encode().hex(), "dangerous", 1], None])
     check("posix.system", reader.value(evil, "typesof"), [["posix.system".encode().hex(), "dangerous", 1], None])
     check("nothing runs", reader.value(evil), generic("posix.system", args=sequence([text("ls")])))
-    check("up to an error", reader.value(b"cos\nsystem\n\xff", "types"), [["os.system".encode().hex(), "dangerous", 1], "malformed"])
+    check("up to an error", reader.value(b"cos\nsystem\n\xff", "types"), [
+          ["os.system".encode().hex(), "dangerous", 1], b"malformed".hex()])
     sample = {"a": numpy.arange(5.0), "p": [Point(1, 2), Point(3, 4)], "d": datetime.date(2020, 1, 1)}
     found = reader.value(pickle.dumps(sample, 2), "types")
     risks = {bytes.fromhex(name).decode(): risk for name, risk, _ in found[:-1]}
     check("types", [risks[f"{__name__}.Point"], risks["datetime.date"], risks["numpy.dtype"]], ["code", "data", "data"])
     if joblib is not None:
-        joblib.dump({"a": numpy.arange(1000.0), "o": numpy.array([len, Point], dtype=object), "z": eval}, "file.joblib", compress=3)
+        joblib.dump({"a": numpy.arange(1000.0), "o": numpy.array(
+            [len, Point], dtype=object), "z": eval}, "file.joblib", compress=3)
         found = reader.ask("file.joblib", "types")
         risks = {bytes.fromhex(name).decode(): risk for name, risk, _ in found[:-1]}
-        check("joblib types", [risks["builtins.eval"], risks[f"{__name__}.Point"], found[-1]], ["dangerous", "code", None])
+        check("joblib types", [risks["builtins.eval"],
+              risks[f"{__name__}.Point"], found[-1]], ["dangerous", "code", None])
 
 
 def check_truncated(reader):

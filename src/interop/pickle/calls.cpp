@@ -112,6 +112,9 @@ Value new_global(std::string_view module, std::string_view name) {
 }
 
 std::optional<Value> plain_call(Known callable, std::span<const Value> args, Marks& marks) {
+  if (callable == Known::byte_array || callable == Known::encode) {
+    marks.budget().charge(!args.empty() && is_string(args[0]) ? string_of(args[0]).size() : 0);
+  }
   switch (callable) {
     case Known::set:
     case Known::frozen_set: {
@@ -120,6 +123,7 @@ std::optional<Value> plain_call(Known callable, std::span<const Value> args, Mar
         return std::nullopt;
       }
       if (args.size() == 1) {
+        marks.budget().charge_items(items_of(args[0]).size());
         items = items_of(args[0]);
         std::for_each(items.begin(), items.end(), [&](const Value& item) { marks.mark(item); });
       }
@@ -152,9 +156,9 @@ std::optional<Value> plain_call(Known callable, std::span<const Value> args, Mar
       return AnyArray::copy_of(ArrayView(DType::Kind::complex128, parts, Shape(), Order::row_major));
     }
     case Known::scalar:
-      return scalar(args);
+      return scalar(args, marks.budget());
     case Known::from_buffer:
-      return from_buffer(args);
+      return from_buffer(args, marks.budget());
     default:
       return std::nullopt;
   }

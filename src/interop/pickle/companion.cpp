@@ -60,10 +60,7 @@ Value read_npy_companion(const std::string& path, const Machine::Input& input) {
   window.append_to(text, size);
   const Neighbour file{rest, nullptr, path, input.file.options};
   if (is_object_header(text)) {
-    Machine inner({window, file, input.options, input.listener, false});
-    auto node = std::make_shared<Given>();
-    node->value = inner.run();
-    return ValueAccess::make(part::given, std::move(node));
+    return read_inner({window, file, input.options, input.listener, false});
   }
   if (input.listener != nullptr) {
     return {};
@@ -84,6 +81,7 @@ Value read_companion(const Object& object, const Machine::Input& input, Marks& m
   const std::string path = companion_path(entry(state, "filename"), input.file);
   const Value* const init = entry(state, "init_args");
   const Value* const form = entry(state, "state");
+  marks.budget().use_once(path);
   try {
     if (init == nullptr || form == nullptr) {
       const Value* const subclass = entry(state, "subclass");
@@ -114,7 +112,7 @@ Value read_companion(const Object& object, const Machine::Input& input, Marks& m
     if (std::optional<Value> array = built_array(node_of<Object>(made), all, marks)) {
       return *std::move(array);
     }
-    if (std::optional<Value> with = with_array(all)) {
+    if (std::optional<Value> with = with_array(all, marks.budget())) {
       all = *std::move(with);
     }
     node_of<Object>(made).states.push_back(std::move(all));

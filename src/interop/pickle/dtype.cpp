@@ -33,28 +33,28 @@ std::optional<std::int64_t> small(const Value& value) {
 }
 
 using Type = std::shared_ptr<const NumpyType>;
-Type type_at(const Value& value, int depth);
+Type type_at(const Value& value, int depth, Budget& budget);
 
 /// A sub-array: the dtype of its elements, and its shape.
 struct SubArray {
   Type base;
   Shape shape;
 };
-std::optional<SubArray> sub_array(const Value& value, int depth) {
+std::optional<SubArray> sub_array(const Value& value, int depth, Budget& budget) {
   if (!value.is(part::tuple) || items_of(value).size() != 2) {
     return std::nullopt;
   }
-  Type base = type_at(items_of(value)[0], depth + 1);
+  Type base = type_at(items_of(value)[0], depth + 1, budget);
   const auto shape = shape_of(items_of(value)[1]);
   return base != nullptr && shape ? std::optional(SubArray{std::move(base), *shape}) : std::nullopt;
 }
 /// That of a dtype, where it is one.
-std::optional<SubArray> sub_array_of(const Value& dtype, int depth) {
+std::optional<SubArray> sub_array_of(const Value& dtype, int depth, Budget& budget) {
   const std::vector<Value>& states = node_of<Object>(dtype).states;
   if (states.size() != 1 || !states[0].is(part::tuple) || items_of(states[0]).size() < 8) {
     return std::nullopt;
   }
-  return sub_array(items_of(states[0])[2], depth);
+  return sub_array(items_of(states[0])[2], depth, budget);
 }
 
 /// Adds a field to a list of fields, as far as such a list can say where it lies.
@@ -104,7 +104,8 @@ struct Fields {
 };
 
 /// A record: names, and a dict of dtype and offset.
-bool read_fields(NumpyType& type, const Value& names, const Value& fields, int depth) {
+bool read_fields(NumpyType& type, const Value& names, const Value& fields, int depth, Budget& budget) {
+  budget.charge_items(items_of(names).size() + 2 * node_of<Map>(fields).entries.size());
   std::map<std::string_view, const Value*> by_name;
   for (const auto& [name, field] : node_of<Map>(fields).entries) {
     if (is_string(name)) {
@@ -123,14 +124,15 @@ bool read_fields(NumpyType& type, const Value& names, const Value& fields, int d
       return false;
     }
     const std::vector<Value>& parts = items_of(*found->second);
-    const Type field = type_at(parts[0], depth + 1);
+    const Type field = type_at(parts[0], depth + 1, budget);
     const auto at = small(parts[1]);
     if (field == nullptr || !at || *at < 0 || static_cast<std::uint64_t>(*at) > type.item_size) {
       return false;
     }
-    const auto inner = sub_array_of(parts[0], depth + 1);
+    const auto inner = sub_array_of(parts[0], depth + 1, budget);
     list.add(std::string(string_of(name)), inner ? *inner->base : *field, inner ? inner->shape : Shape(),
              static_cast<std::uint64_t>(*at));
+    budget.charge(2 * string_of(name).size() + field->descr.size());
     if (parts.size() > 2) {  // a title, which has no place in the list or in a DType
       type.is_exact = type.is_plain = false;
     }
@@ -201,7 +203,7 @@ bool read_simple(NumpyType& type, std::string_view code, char order, const std::
   return true;
 }
 
-Type read_type(const Object& object, int depth) {
+Type read_type(const Object& object, int depth, Budget& budget) {
   const std::vector<Value>& args = items_of(object.args);
   if (args.empty() || !is_string(args[0]) || object.states.size() > 1 || depth > deepest) {
     return nullptr;
@@ -234,9 +236,9 @@ Type read_type(const Object& object, int depth) {
   type->item_size = *size < 0 ? 0 : static_cast<std::uint64_t>(*size);
   bool is_known = false;
   if (state[3].is(part::tuple) && state[4].is_map() && state[2].is_null()) {
-    is_known = read_fields(*type, state[3], state[4], depth);
+    is_known = read_fields(*type, state[3], state[4], depth, budget);
   } else if (!state[2].is_null()) {  // a sub-array, which only the fields of a record are
-    is_known = sub_array(state[2], depth).has_value();
+    is_known = sub_array(state[2], depth, budget).has_value();
   } else {
     std::optional<std::string> unit = "";
     if (code[0] == 'm' || code[0] == 'M') {
@@ -254,27 +256,27 @@ Type read_type(const Object& object, int depth) {
   return is_known ? type : nullptr;
 }
 
-Type type_at(const Value& value, int depth) {
+Type type_at(const Value& value, int depth, Budget& budget) {
   if (known_callable(value) != Known::dtype) {
     return nullptr;
   }
   Object& object = node_of<Object>(value);
   if (!std::exchange(object.is_type_known, true)) {  // also ends the recursion of a dtype that holds itself
-    object.type = read_type(object, depth);
+    object.type = read_type(object, depth, budget);
   }
   return object.type;
 }
 
 }  // namespace
 
-Type numpy_type(const Value& value) { return type_at(value, 0); }
+Type numpy_type(const Value& value, Budget& budget) { return type_at(value, 0, budget); }
 
-void settle_dtype(Object& object) {
+void settle_dtype(Object& object, Budget& budget) {
   if (object.has_finished || known(object.callable) != Known::dtype || !object.args.is(part::tuple)) {
     return;
   }
   if (!std::exchange(object.is_type_known, true)) {
-    object.type = read_type(object, 0);
+    object.type = read_type(object, 0, budget);
   }
   if (object.type != nullptr && object.type->is_exact) {
     object.finished = Value::make_typed("py:numpy.dtype", Value(object.type->descr));

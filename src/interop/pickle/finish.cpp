@@ -16,6 +16,11 @@ using Wrap = ValueAccess::Wrap;
 
 std::uint32_t above(std::uint32_t height) noexcept { return height + (height < UINT32_MAX ? 1 : 0); }
 
+constexpr std::size_t long_name = 128;  // bytes of which the name of a class rarely has so many
+
+/// Whether a value is nowhere else.
+bool is_own(const Value& value) noexcept { return ValueAccess::shared_node(value).use_count() == 1; }
+
 /// Whether the value can hold nothing that is unfinished.
 bool is_leaf(const Value& value) noexcept { return value.kind() <= ValueKind::real || value.is_array(); }
 
@@ -48,7 +53,7 @@ class Finisher {
       const Value& value = *pending.back();
       pending.pop_back();
       if (value.is(part::object)) {
-        settle_dtype(node_of<Object>(value));
+        settle_dtype(node_of<Object>(value), marks_.budget());
       }
       if (Marks::Mark* const mark = mark_of(value); mark != nullptr && ++mark->places > 1) {
         continue;
@@ -64,6 +69,9 @@ class Finisher {
         add(object.finished);
         add(object.callable);
         if (object.args.is(part::tuple) && !object.is_persistent) {
+          if (!is_own(object.args)) {
+            marks_.budget().charge_items(items_of(object.args).size());
+          }
           add_all(items_of(object.args));
         } else {
           add(object.args);
@@ -87,6 +95,11 @@ class Finisher {
         }
         if (frame.next < items.size()) {
           open(items[frame.next++]);
+          continue;
+        }
+      } else if (frame.wrap != nullptr) {
+        if (frame.next++ == 0 && !is_leaf(frame.wrap->content)) {
+          open(frame.wrap->content);
           continue;
         }
       } else {
@@ -123,9 +136,12 @@ class Finisher {
   struct Frame {
     Items* items = nullptr;
     Map* map = nullptr;
+    Wrap* wrap = nullptr;
     std::size_t next = 0;  // of a map: keys and values
     Wraps wraps;
-    Node& node() const noexcept { return items != nullptr ? static_cast<Node&>(*items) : *map; }
+    Node& node() const noexcept {
+      return items != nullptr ? static_cast<Node&>(*items) : map != nullptr ? static_cast<Node&>(*map) : *wrap;
+    }
   };
 
   /// Null too for a dtype, which is repeated, as other leaves are.
@@ -143,7 +159,7 @@ class Finisher {
     for (;;) {
       if (std::exchange(is_new, false)) {
         if (value->is(part::object)) {
-          settle_dtype(node_of<Object>(*value));
+          settle_dtype(node_of<Object>(*value), marks_.budget());
         }
         if (Marks::Mark* const mark = mark_of(*value); mark != nullptr && mark->places > 1) {
           if (!mark->reference.is_null()) {
@@ -179,9 +195,12 @@ class Finisher {
         }
         case code(part::global): {
           const std::shared_ptr<const Node> keep = ValueAccess::shared_node(*value);
-          *value = Value(static_cast<const Global&>(*keep).name);
-          value = typed(*value, "py:global", wraps);
-          break;
+          Global& global = node_of<Global>(*value);
+          if (global.finished.is_null()) {
+            global.finished = Value::make_typed("py:global", Value(global.name));
+          }
+          *value = global.finished;
+          return close_leaf(*value, wraps);
         }
         case code(part::given): {
           const std::shared_ptr<const Node> keep = ValueAccess::shared_node(*value);
@@ -189,7 +208,9 @@ class Finisher {
           return close_leaf(*value, wraps);
         }
         case code(part::object):
-          is_new = node_of<Object>(*value).is_persistent;
+          if (node_of<Object>(*value).is_persistent) {
+            return open_persistent(*value, wraps);
+          }
           value = open_object(*value, wraps);
           break;
         case code(ValueKind::typed): {
@@ -204,9 +225,9 @@ class Finisher {
         }
         case code(ValueKind::sequence):
         case code(ValueKind::record):
-          return push({&node_of<Items>(*value), nullptr, 0, wraps});
+          return push({&node_of<Items>(*value), nullptr, nullptr, 0, wraps});
         case code(ValueKind::map):
-          return push({nullptr, &node_of<Map>(*value), 0, wraps});
+          return push({nullptr, &node_of<Map>(*value), nullptr, 0, wraps});
         default:
           return close_leaf(*value, wraps);
       }
@@ -232,6 +253,16 @@ class Finisher {
     return layout;
   }
 
+  /// Replaces a persistent object by its id, which may be such an object too, at any depth.
+  void open_persistent(Value& value, const Wraps& wraps) {
+    Value id = std::move(node_of<Object>(value).args);
+    const auto wrap = new_node<Wrap>();
+    wrap->name = "py:persistent";
+    wrap->content = std::move(id);
+    value = ValueAccess::make(ValueKind::typed, wrap);
+    push({nullptr, nullptr, wrap.get(), 0, wraps});
+  }
+
   /// Replaces an object by what it becomes and returns that.
   Value* open_object(Value& value, Wraps& wraps) {
     const std::shared_ptr<const Node> keep = ValueAccess::shared_node(value);
@@ -239,10 +270,6 @@ class Finisher {
     if (object.has_finished) {
       value = object.type != nullptr ? object.finished : std::move(object.finished);
       return &value;
-    }
-    if (object.is_persistent) {
-      value = std::move(object.args);
-      return typed(value, "py:persistent", wraps);
     }
     std::vector<Value> values;
     unsigned present = 0;
@@ -252,6 +279,7 @@ class Finisher {
     };
     std::string type = "py:";
     if (const std::string_view name = callable_name(object); !name.empty()) {
+      marks_.budget().charge(name.size() > long_name ? name.size() : 0);
       type += name;
     } else {
       type += "call";
@@ -263,8 +291,9 @@ class Finisher {
     if (!items_of(object.args).empty()) {
       // The sequence takes the items of a tuple that is nowhere else.
       std::vector<Value>& items = items_of(object.args);
-      const bool is_own = ValueAccess::shared_node(object.args).use_count() == 1;
-      add(Field::args, new_items(ValueKind::sequence, is_own ? std::move(items) : items));
+      const bool takes = is_own(object.args);
+      marks_.budget().charge_items(takes ? 0 : items.size());
+      add(Field::args, new_items(ValueKind::sequence, takes ? std::move(items) : items));
     }
     if (object.kwargs.is_map() && !node_of<Map>(object.kwargs).entries.empty()) {
       add(Field::kwargs, std::move(object.kwargs));
@@ -305,7 +334,8 @@ class Finisher {
     if (frames_.size() >= deepest_) {
       fail(Errc::limit_exceeded, "objects are nested more than " + std::to_string(deepest_) + " deep");
     }
-    const bool is_empty = frame.items != nullptr ? frame.items->items.empty() : frame.map->entries.empty();
+    const bool is_empty =
+        (frame.items != nullptr && frame.items->items.empty()) || (frame.map != nullptr && frame.map->entries.empty());
     frame.node().height = is_empty ? 0 : 1;
     frames_.push_back(frame);
   }

@@ -20,7 +20,19 @@ Known wrapper_kind(const Object& object) noexcept {
 /// Skips the byte that states a length and as many bytes.
 void skip_padding(Window& window) { window.skip(std::to_integer<std::uint64_t>(window.byte())); }
 
+bool begins_pickle(Window& window) {
+  const Bytes first = window.peek(2);
+  return first.size() == 2 && first[0] == std::byte{0x80} && first[1] <= std::byte{5};
+}
+
 }  // namespace
+
+Value read_inner(const Machine::Input& input) {
+  Machine inner({input.window, input.file, input.options, input.listener, false});
+  auto node = std::make_shared<Given>();
+  node->value = inner.run();
+  return ValueAccess::make(part::given, std::move(node));
+}
 
 AnyArray next_array(Window& window, const Neighbour& file, const NpyHeader& header) {
   const std::uint64_t bytes = array_bytes(header.array);
@@ -49,7 +61,9 @@ bool is_wrapper(const Object& object) noexcept {
 }
 
 Value read_wrapped(const Object& object, const Machine::Input& input, Marks& marks) {
-  if (object.states.size() != 1 || !object.states[0].is_map()) {
+  constexpr std::size_t most_fields = 32;
+  if (object.states.size() != 1 || !object.states[0].is_map() ||
+      node_of<Map>(object.states[0]).entries.size() > most_fields) {
     fail(Errc::malformed, "an array of joblib without a description");
   }
   if (wrapper_kind(object) != Known::array_wrapper) {
@@ -61,16 +75,17 @@ Value read_wrapped(const Object& object, const Machine::Input& input, Marks& mar
   const Value* const order_name = entry(state, "order");
   const Value* const subclass = entry(state, "subclass");
   const Value* const alignment = entry(state, "numpy_array_alignment_bytes");
-  const auto type = dtype != nullptr ? numpy_type(*dtype) : nullptr;
+  const auto type = dtype != nullptr ? numpy_type(*dtype, marks.budget()) : nullptr;
   const auto shape = extents != nullptr ? shape_of(*extents) : std::nullopt;
+  if (dtype != nullptr && type == nullptr &&
+      begins_pickle(input.window)) {  // a dtype of other objects, such as strings
+    return read_inner(input);
+  }
   if (type == nullptr || !shape || order_name == nullptr || !is_string(*order_name) || subclass == nullptr) {
     fail(Errc::malformed, "an array of joblib whose description is incomplete or unknown");
   }
   if (type->has_objects) {  // a pickle of its own
-    Machine inner({input.window, input.file, input.options, input.listener, false});
-    auto node = std::make_shared<Given>();
-    node->value = inner.run();
-    return ValueAccess::make(part::given, std::move(node));
+    return read_inner(input);
   }
   if (alignment != nullptr && !alignment->is_null()) {
     skip_padding(input.window);

@@ -14,6 +14,8 @@ bool is_wrapper(const Object& object) noexcept;
 /// Throws: Error(malformed), Error(not_found) for a companion file that is missing, what array_at() throws.
 Value read_wrapped(const Object& object, const Machine::Input& input, Marks& marks);
 
+/// The finished Value of a pickle inside another, which has a memo of its own.
+Value read_inner(const Machine::Input& input);
 /// The array whose elements are next in a window: a view of the mapping, or read.
 /// Throws: what array_at() throws.
 AnyArray next_array(Window& window, const Neighbour& file, const NpyHeader& header);

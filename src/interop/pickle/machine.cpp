@@ -36,7 +36,8 @@ std::uint64_t index_line(std::string_view line) {
 
 }  // namespace
 
-Machine::Machine(const Input& input) : input_(input), window_(input.window), empty_tuple_(new_items(part::tuple, {})) {}
+Machine::Machine(const Input& input)
+    : input_(input), window_(input.window), empty_tuple_(new_items(part::tuple, {})), marks_(input.window) {}
 
 Value Machine::run() {
   try {

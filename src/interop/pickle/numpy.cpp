@@ -15,7 +15,7 @@ namespace stele::pickle {
 namespace {
 
 /// The bytes of `value` as the elements of an array; taken over, shared or copied.
-Value array_of(const Value& value, const NumpyType& type, const Shape& shape, Order order) {
+Value array_of(const Value& value, const NumpyType& type, const Shape& shape, Order order, Budget& budget) {
   const NpyHeader header{{type.dtype, shape, order}, 0, type.swaps};
   const std::uint64_t bytes = array_bytes(header.array);
   std::uint64_t have = 0;
@@ -41,7 +41,11 @@ Value array_of(const Value& value, const NumpyType& type, const Shape& shape, Or
     first = reinterpret_cast<const std::byte*>(string_of(value).data());
   }
   const bool is_aligned = reinterpret_cast<std::uintptr_t>(first) % alignment_to_map(type.dtype) == 0;
+  if (!value.is(part::data) && !value.is(part::byte_array)) {
+    budget.charge(bytes);
+  }
   if (buffer == nullptr || !is_aligned || !type.swaps.empty()) {
+    budget.charge(bytes);
     buffer = Buffer::allocate(static_cast<std::size_t>(bytes));
     if (bytes > 0) {
       std::memcpy(buffer->mutable_data(), first, static_cast<std::size_t>(bytes));
@@ -97,6 +101,7 @@ std::vector<Value> by_columns(const std::vector<Value>& rows, const Shape& shape
 Value object_array(const Shape& shape, Order order, const Value& list, Marks& marks) {
   Value items = list;
   if (order == Order::column_major) {
+    marks.budget().charge_items(items_of(list).size());
     for (const Value& item : items_of(list)) {
       marks.mark(item);
     }
@@ -117,7 +122,7 @@ struct ArrayState {
   std::shared_ptr<const NumpyType> type;
   const Value* elements = nullptr;
 };
-std::optional<ArrayState> array_state(const Value& state) {
+std::optional<ArrayState> array_state(const Value& state, Budget& budget) {
   if (!state.is(part::tuple) || items_of(state).size() < 4) {
     return std::nullopt;
   }
@@ -129,7 +134,7 @@ std::optional<ArrayState> array_state(const Value& state) {
   }
   const auto shape = shape_of(items[found.start]);
   const auto by_column = truth(items[found.start + 2]);
-  found.type = numpy_type(items[found.start + 1]);
+  found.type = numpy_type(items[found.start + 1], budget);
   if (!shape || !by_column || found.type == nullptr) {
     return std::nullopt;
   }
@@ -164,7 +169,7 @@ std::optional<Value> built_array(const Object& object, const Value& state, Marks
   if (args.empty() || known(args[0]) != Known::ndarray) {
     return std::nullopt;
   }
-  const auto array = array_state(state);
+  const auto array = array_state(state, marks.budget());
   if (!array || items_of(state).size() != array->start + 4) {
     return std::nullopt;
   }
@@ -179,42 +184,44 @@ std::optional<Value> built_array(const Object& object, const Value& state, Marks
   if (!array->type->is_plain || !holds_bytes(elements)) {
     return std::nullopt;
   }
-  return array_of(elements, *array->type, array->shape, array->order);
+  return array_of(elements, *array->type, array->shape, array->order, marks.budget());
 }
 
-std::optional<Value> with_array(const Value& state) {
-  const auto array = array_state(state);
+std::optional<Value> with_array(const Value& state, Budget& budget) {
+  const auto array = array_state(state, budget);
   if (!array || !array->type->is_plain || !array->type->swaps.empty() || !is_string(*array->elements)) {
     return std::nullopt;
   }
+  budget.charge_items(items_of(state).size());
   std::vector<Value> items = items_of(state);
-  items[array->start + 3] = array_of(*array->elements, *array->type, array->shape, array->order);
+  items[array->start + 3] = array_of(*array->elements, *array->type, array->shape, array->order, budget);
   return new_items(part::tuple, std::move(items));
 }
 
-std::optional<Value> scalar(std::span<const Value> args) {
+std::optional<Value> scalar(std::span<const Value> args, Budget& budget) {
   if (args.size() != 2 || !is_string(args[1])) {
     return std::nullopt;
   }
-  const std::shared_ptr<const NumpyType> type = numpy_type(args[0]);
+  const std::shared_ptr<const NumpyType> type = numpy_type(args[0], budget);
   if (type == nullptr || !type->is_plain) {
     return std::nullopt;
   }
-  return Value::make_typed("py:numpy.generic", array_of(args[1], *type, Shape(), Order::row_major));
+  return Value::make_typed("py:numpy.generic", array_of(args[1], *type, Shape(), Order::row_major, budget));
 }
 
-std::optional<Value> from_buffer(std::span<const Value> args) {
+std::optional<Value> from_buffer(std::span<const Value> args, Budget& budget) {
   if (args.size() < 4 || args.size() > 5 || !holds_bytes(args[0]) || !is_string(args[3])) {
     return std::nullopt;
   }
-  const std::shared_ptr<const NumpyType> type = numpy_type(args[1]);
+  const std::shared_ptr<const NumpyType> type = numpy_type(args[1], budget);
   const auto shape = shape_of(args[2]);
   const std::string_view order = string_of(args[3]);
   if (type == nullptr || !type->is_plain || !shape) {
     return std::nullopt;
   }
   if (order == "C" || order == "F") {
-    return array_of(args[0], *type, *shape, order == "F" && shape->rank() > 1 ? Order::column_major : Order::row_major);
+    return array_of(args[0], *type, *shape, order == "F" && shape->rank() > 1 ? Order::column_major : Order::row_major,
+                    budget);
   }
   if (order != "K" || args.size() != 5) {
     return std::nullopt;
@@ -223,7 +230,7 @@ std::optional<Value> from_buffer(std::span<const Value> args) {
   if (!axes || axes->rank() != shape->rank()) {
     return std::nullopt;
   }
-  const Value dense = array_of(args[0], *type, *shape, Order::row_major);
+  const Value dense = array_of(args[0], *type, *shape, Order::row_major, budget);
   ArrayView turned = dense.array().view();
   std::array<bool, max_rank> seen{};
   for (std::size_t axis = 0; axis < axes->rank(); ++axis) {

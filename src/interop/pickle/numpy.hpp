@@ -26,9 +26,10 @@ struct NumpyType {
 };
 
 /// The type of a dtype that has been built; null for another Value and where its state is of no known form. Looks once.
-std::shared_ptr<const NumpyType> numpy_type(const Value& value);
+/// Throws: Error(limit_exceeded) for more than 4096 fields, and what Budget::charge() throws.
+std::shared_ptr<const NumpyType> numpy_type(const Value& value, Budget& budget);
 /// If the object is a dtype that a text says all of, that becomes its finished Value.
-void settle_dtype(Object& object);
+void settle_dtype(Object& object, Budget& budget);
 
 /// Extents of an array; nothing unless `value` is a tuple of natural numbers.
 std::optional<Shape> shape_of(const Value& value);
@@ -37,11 +38,11 @@ std::optional<Shape> shape_of(const Value& value);
 /// Throws: Error(malformed) where the bytes are not as many as the shape says.
 std::optional<Value> built_array(const Object& object, const Value& state, Marks& marks);
 /// The state of a subclass's array, with the elements as an array where stele has such; else nothing.
-std::optional<Value> with_array(const Value& state);
+std::optional<Value> with_array(const Value& state, Budget& budget);
 /// numpy.core.multiarray.scalar(dtype, bytes).
-std::optional<Value> scalar(std::span<const Value> args);
+std::optional<Value> scalar(std::span<const Value> args, Budget& budget);
 /// numpy.core.numeric._frombuffer(buffer, dtype, shape, order, axis_order).
-std::optional<Value> from_buffer(std::span<const Value> args);
+std::optional<Value> from_buffer(std::span<const Value> args, Budget& budget);
 
 /// An array as NumPy itself would have pickled it: of a subclass, or of a type that stele lacks. `elements` are the
 /// array or its bytes.

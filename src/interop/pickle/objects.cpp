@@ -12,15 +12,16 @@ namespace stele::pickle {
 namespace {
 
 /// A copy of a persistent id for a hook, which may keep it.
-Value persistent_id(const Value& id, int depth) {
+Value persistent_id(const Value& id, int depth, Budget& budget) {
   constexpr std::size_t most_parts = 32;
   if (id.is(part::global)) {
     return Value::make_typed("py:global", Value(node_of<Global>(id).name));
   }
   if (id.is(part::tuple) && depth < 3 && items_of(id).size() <= most_parts) {
+    budget.charge_items(items_of(id).size());
     std::vector<Value> parts;
     for (const Value& item : items_of(id)) {
-      parts.push_back(persistent_id(item, depth + 1));
+      parts.push_back(persistent_id(item, depth + 1, budget));
     }
     return Value::make_typed("py:tuple", Value::make_sequence(std::move(parts)));
   }
@@ -33,6 +34,8 @@ Value persistent_id(const Value& id, int depth) {
 }  // namespace
 
 void Machine::push_global(std::string_view module, std::string_view name) {
+  constexpr std::size_t usual = 256;  // longer names may be copies of a text in the memo
+  marks_.budget().charge(module.size() + name.size() > usual ? module.size() + name.size() : 0);
   Value value = new_global(module, name);
   if (input_.listener != nullptr) {
     input_.listener->refer(node_of<Global>(value).name, opcode_at_);
@@ -54,6 +57,7 @@ void Machine::call(Value callable, Value args) {
   const Known what = known(callable);
   const std::vector<Value>& items = items_of(args);
   if (what == Known::new_object && !items.empty()) {
+    marks_.budget().charge_items(items.size());
     Value rest = new_items(part::tuple, {items.begin() + 1, items.end()});
     std::for_each(items.begin(), items.end(), [&](const Value& item) { marks_.mark(item); });
     return make_new(items[0], std::move(rest), {});
@@ -107,7 +111,7 @@ void Machine::build(Value state) {
       }
     }
     if (what == Known::reconstruct || what == Known::reconstruct_masked) {
-      if (std::optional<Value> with = with_array(state)) {
+      if (std::optional<Value> with = with_array(state, marks_.budget())) {
         state = *std::move(with);
       }
     }
@@ -130,7 +134,7 @@ void Machine::build_wrapper(Object& object) {
 void Machine::push_persistent(Value id) {
   if (input_.listener == nullptr && input_.options.persistent) {
     auto node = std::make_shared<Given>();
-    node->value = input_.options.persistent(persistent_id(id, 0));
+    node->value = input_.options.persistent(persistent_id(id, 0, marks_.budget()));
     return push(ValueAccess::make(part::given, std::move(node)));
   }
   Value value = new_object({}, std::move(id));

@@ -12,9 +12,8 @@
 // - py:numpy.generic: a scalar of NumPy's, as an array without axes. py:numpy.dtype: a dtype in NumPy's notation.
 // - py:numpy.object_array: a record of shape, order and items.
 // - py:global: a class or function by name. py:persistent, py:extension: an object that only the writer knows.
-// - py:NAME: a generic object, a record of those of "callable", "new", "args", "kwargs", "state" or "states", "items"
-// and
-//   "entries" that there are.
+// - py:NAME: a generic object, a record of those fields that there are: "callable", "new", "args", "kwargs", "state" or
+//   "states", "items" and "entries".
 //
 // NAME is "module.qualname", or "module:Outer.Inner"; "call" where what would be called is itself an object.
 

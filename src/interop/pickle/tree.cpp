@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "interop/pickle/window.hpp"
+#include "stele/error.hpp"
+
 namespace stele::pickle {
 namespace {
 
@@ -111,6 +114,21 @@ bool can_be_shared(const Value& value) noexcept {
       return true;
     default:
       return false;
+  }
+}
+
+void Budget::charge(std::uint64_t bytes) {
+  constexpr std::uint64_t factor = 64;
+  constexpr std::uint64_t free = std::uint64_t{1} << 20;
+  used_ += std::min(bytes, UINT64_MAX - used_);
+  if (used_ > free && (used_ - free) / factor > window_.position()) {
+    fail(Errc::limit_exceeded, "the pickle copies much more than it holds");
+  }
+}
+
+void Budget::use_once(const std::string& path) {
+  if (!files_.insert(path).second) {
+    fail(Errc::malformed, "two arrays in one companion file");
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -73,6 +74,7 @@ struct Data final : Node {
 struct Global final : Node {
   std::string name;  // "module.qualname"
   Known known = Known::no;
+  Value finished;  // once it has been made
 };
 
 /// What a call or an instance holds.
@@ -136,10 +138,32 @@ const Value* entry(const Value& dict, std::string_view key) noexcept;
 /// Whether a second place of the value needs a reference.
 bool can_be_shared(const Value& value) noexcept;
 
+class Window;
+
+/// What a pickle may cost beyond its own bytes. A few opcodes can ask for a copy of much that was read before; copies
+/// together may have 64 times the bytes read, and 1 MiB.
+class Budget {
+ public:
+  /// `window` must outlive it.
+  explicit Budget(const Window& window) noexcept : window_(window) {}
+
+  /// Throws: Error(limit_exceeded).
+  void charge(std::uint64_t bytes);
+  void charge_items(std::size_t count) { charge(count * sizeof(Value)); }
+  /// To be called with the path of each companion file.
+  /// Throws: Error(malformed) for one that has been read.
+  void use_once(const std::string& path);
+
+ private:
+  const Window& window_;
+  std::uint64_t used_ = 0;
+  std::set<std::string> files_;
+};
+
 /// What has been taken from the memo, or duplicated.
 class Marks {
  public:
-  Marks() = default;
+  explicit Marks(const Window& window) : budget_(window) {}
   Marks(const Marks&) = delete;
   Marks& operator=(const Marks&) = delete;
   /// Breaks the cycles of what is not finished.
@@ -147,6 +171,7 @@ class Marks {
 
   /// To be called for each Value that is put to a second place. Small leaves are not marked: they are repeated.
   void mark(const Value& value);
+  Budget& budget() noexcept { return budget_; }
   /// Leaves what is in the finished tree alone.
   void release();
 
@@ -159,6 +184,7 @@ class Marks {
   };
   Mark* find(const Value& value) noexcept;
 
+  Budget budget_;
   std::unordered_map<const Node*, Mark> marks_;
 };
 
