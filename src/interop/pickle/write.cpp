@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "archive/value/nodes.hpp"
 #include "format/path.hpp"
 #include "interop/pickle/write_arrays.hpp"
 #include "interop/pickle/write_keys.hpp"
@@ -193,7 +194,7 @@ class PickleWriter {
         out_.bytes(value.bytes());
         break;
       case ValueKind::array:
-        put_array(value.array().view(), hashed);
+        put_shared_array(value.array(), hashed);
         break;
       case ValueKind::sequence:
         return put_sequence(value, anchor);
@@ -207,6 +208,23 @@ class PickleWriter {
     if (anchor != nullptr) {
       shared_[anchor].memo = out_.memoize();
     }
+  }
+
+  /// Arrays that are the same view of one buffer, as archives give them back, were one object.
+  void put_shared_array(const AnyArray& array, bool hashed) {
+    const ArrayView view = ValueAccess::view_to_write(array);
+    if (view.buffer == nullptr || view.shape.rank() == 0 || view.byte_count() == 0) {
+      return put_array(array.view(), hashed);
+    }
+    std::vector<std::pair<ArrayView, std::uint32_t>>& known = arrays_at_[view.data];
+    for (const auto& [other, memo] : known) {
+      if (other.dtype == view.dtype && other.shape == view.shape &&
+          std::equal(view.strides, view.strides + view.shape.rank(), other.strides)) {
+        return out_.get(memo);
+      }
+    }
+    put_array(view, hashed);
+    known.emplace_back(view, out_.memoize());
   }
 
   void put_array(const ArrayView& view, bool hashed) {
@@ -806,7 +824,8 @@ class PickleWriter {
   std::vector<Frame> frames_;
   std::vector<Object> objects_;  // of the frames, in their order
   std::vector<ObjectArray> object_arrays_;
-  std::unordered_map<const void*, Shared> shared_;  // by anchor
+  std::unordered_map<const void*, Shared> shared_;                                                    // by anchor
+  std::unordered_map<const std::byte*, std::vector<std::pair<ArrayView, std::uint32_t>>> arrays_at_;  // and their memo
   std::unordered_map<const Value*, std::uint32_t> places_;
   std::size_t pending_ = 0;
   std::unordered_set<const void*> checked_names_;  // of records
