@@ -2,8 +2,11 @@
 
 #include <chrono>
 
+#include "archive/formats.hpp"
 #include "cli/report.hpp"
+#include "stele/archive.hpp"
 #include "stele/error.hpp"
+#include "stele/interop.hpp"
 
 namespace stele::cli {
 namespace {
@@ -70,6 +73,22 @@ const Codec* choose_codec(const Codecs& codecs, const std::string& name, const s
     fail(Errc::invalid_argument, "a plain archive has no level");
   }
   return codec;
+}
+
+void write_value(Output& output, const std::string& path, const Codec* codec, const Value& value,
+                 const SaveOptions& options) {
+  const std::string_view format = neighbours().named(path);
+  if (format.empty()) {
+    save(output, value, options);
+  } else if (codec == nullptr) {
+    neighbours().write(format, output, value, options);
+  } else {
+    SaveOptions uncompressed = options;
+    uncompressed.level = std::nullopt;
+    const auto compressor = compressing_sink(output, *codec, options.level, options.threads);
+    neighbours().write(format, *compressor, value, uncompressed);
+    compressor->close();
+  }
 }
 
 }  // namespace stele::cli

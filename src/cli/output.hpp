@@ -8,6 +8,7 @@
 #include "cli/interrupt.hpp"
 #include "stele/codec.hpp"
 #include "stele/io.hpp"
+#include "stele/value.hpp"
 
 namespace stele::cli {
 
@@ -39,5 +40,10 @@ void refuse_compressed_name(const std::string& output);
 /// Error(unknown_codec), Error(invalid_argument) for a level without a codec.
 const Codec* choose_codec(const Codecs& codecs, const std::string& name, const std::string& output,
                           std::optional<int> level);
+
+/// Writes a value in the format that the extension of `path` names, by default as an archive. `codec` is null for plain
+/// bytes. Does not close the output.
+void write_value(Output& output, const std::string& path, const Codec* codec, const Value& value,
+                 const SaveOptions& options);
 
 }  // namespace stele::cli

@@ -65,6 +65,9 @@ std::string_view by_extension(std::string_view path) noexcept {
 class Neighbours final : public Formats {
  public:
   std::string_view recognise(Bytes first, std::string_view path) const noexcept override {
+    if (first.size() >= 4 && may_be_label(first.first(std::min(first.size(), frozen::label.size())))) {
+      return {};
+    }
     if (begins_with(first, "\x93NUMPY")) {
       return npy;
     }
@@ -77,12 +80,8 @@ class Neighbours final : public Formats {
     if (may_be_safetensors(first)) {
       return safetensors;
     }
-    const std::string_view format = named(path);
-    if (format == safetensors_index) {
-      return begins_with(first, "{") ? format : std::string_view();
-    }
-    // The first protocols of pickles have no magic number.
-    return (format == pickle || format == joblib) && may_be_pickle(first) ? pickle : std::string_view();
+    const std::string_view format = named(path);  // the first protocols of pickles have no magic number
+    return format == joblib ? pickle : format;
   }
 
   Foreign read(std::string_view format, const Neighbour& file) const override {

@@ -113,6 +113,34 @@ TEST_P(AppenderOf, WhatIsCommittedIsRead) {
   EXPECT_EQ(load<Values>(path_), entry_of(0));
 }
 
+TEST_P(AppenderOf, CommitsOfSeveralBlocksAreRead) {
+  const std::vector<std::vector<std::size_t>> commits{{700'000, 700'000},
+                                                      {700'000, 700'000},
+                                                      {34'612, 1'048'620, 72},
+                                                      {1 << 20, 1 << 20, 5, 3 << 20},
+                                                      {32'500, 9},
+                                                      {1}};
+  {
+    Appender log(path_, {.save = {.codec = GetParam()}});
+    for (const auto& sizes : commits) {
+      for (const std::size_t size : sizes) {
+        log.append(std::vector<std::uint8_t>(size, static_cast<std::uint8_t>(size)));
+      }
+      log.commit();
+    }
+    log.close();
+  }
+  EntryReader in(path_);
+  for (const auto& sizes : commits) {
+    for (const std::size_t size : sizes) {
+      ASSERT_TRUE(in.more()) << size;
+      ASSERT_EQ(in.read<std::vector<std::uint8_t>>(), std::vector<std::uint8_t>(size, static_cast<std::uint8_t>(size)));
+    }
+  }
+  EXPECT_FALSE(in.more());
+  EXPECT_EQ(Appender(path_, {.save = {.codec = GetParam()}}).entries(), 14U);
+}
+
 TEST_P(AppenderOf, OpeningAgainGoesOn) {
   for (std::uint64_t round = 1; round <= 6; ++round) {
     append_to(path_, round, options(3));

@@ -131,6 +131,31 @@ class Neighbours(unittest.TestCase):
         self.assertFalse(pathlib.Path("executed").exists())
         self.assertIn(b"dangerous", run("types", "evil_again.pkl"))
 
+    def test_damage_is_found_on_the_way(self):
+        np.savez("crc.npz", **ARRAYS)
+        run("verify", "crc.npz")
+        bytes_ = bytearray(pathlib.Path("crc.npz").read_bytes())
+        at = bytes_.find(ARRAYS["ids"].tobytes())
+        bytes_[at + 800] ^= 1
+        pathlib.Path("crc.npz").write_bytes(bytes_)
+        for command in (("convert", "crc.npz", "crc.stele"), ("verify", "crc.npz")):
+            self.assertIn(b"ids", subprocess.run([STELE, *command], capture_output=True, check=False).stderr)
+        self.assertFalse(pathlib.Path("crc.stele").exists())
+
+    def test_pickles_of_the_first_protocols(self):
+        for number, value in enumerate((10**100, "x" * 200, [1, (2, "three")], b"bytes")):
+            for protocol in (0, 1):
+                name = f"old{number}.pkl"
+                pathlib.Path(name).write_bytes(pickle.dumps(value, protocol))
+                run("convert", name, "old.stele")
+                run("convert", "old.stele", "new.pkl")
+                self.assertEqual(pickle.loads(pathlib.Path("new.pkl").read_bytes()), value)
+
+    def test_extracts_in_the_format_of_the_name(self):
+        joblib.dump(ARRAYS, "h.joblib")
+        run("extract", "h.joblib", "ids", "-o", "ids.npy")
+        same(np.load("ids.npy"), ARRAYS["ids"])
+
     def test_refuses_with_the_path_and_keeps_the_old_file(self):
         joblib.dump({"text": "x", "a": np.arange(3)}, "g.joblib")
         pathlib.Path("old.npz").write_bytes(b"old")

@@ -250,6 +250,14 @@ TEST_F(Lz4, DoesNotTrustSizes) {
   EXPECT_EQ(code_of([&] { plain_at_random(codec_, endless); }), Errc::truncated);
 }
 
+TEST_F(Lz4, BlocksAboutTheSizeThatIsDividedAreReadInOrder) {
+  for (const std::size_t size : {32'767U, 32'768U, 32'769U, 32'770U}) {
+    const Data plain = text_data(size);
+    EXPECT_EQ(plain_in_order(codec_, compressed(codec_, plain)), plain) << size;
+    EXPECT_EQ(plain_at_random(codec_, compressed(codec_, plain)), plain) << size;
+  }
+}
+
 TEST_F(Lz4, SaysWhereTheDamageIs) {
   const Data a = text_data(500);
   Data stored = compressed(codec_, a) + compressed(codec_, a);

@@ -88,6 +88,16 @@ struct File::State {
     parts.context = opened.context(&tail);
   }
 
+  /// After a flush: arrays are compared with what the file says now.
+  void take_checksums() {
+    const Tail& now = writable->tail();
+    for (std::size_t i = 0; i < tail.directory.arrays.size(); ++i) {
+      const ArrayEntry& entry = now.directory.arrays[i];
+      tail.directory.arrays[i].set_checksum({entry.checksum, entry.piece_checksums});
+    }
+    tail.trailer = now.trailer;
+  }
+
   /// The directory's entry of a listed array.
   const ArrayEntry& entry_at(const Decoder::ArrayItem& item) const {
     const auto& all = tail.directory.arrays;
@@ -351,6 +361,7 @@ void File::flush() {
     fail(Errc::read_only, "the file was not opened with MapMode::read_write");
   }
   naming(state_->opened.name, [&] { state_->writable->update(); });
+  state_->take_checksums();
 }
 
 void File::flush(std::string_view path, const Range& rows) {
@@ -378,6 +389,7 @@ void File::flush(std::string_view path, const Range& rows) {
         state_->writable->update(entry->offset, together ? low * row : 0, together ? (high + 1) * row : entry->length);
       },
       path);
+  state_->take_checksums();
 }
 
 File open(const Path& path, const LoadOptions& options) {

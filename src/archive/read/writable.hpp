@@ -21,6 +21,8 @@ class WritableMapping {
   WritableMapping& operator=(const WritableMapping&) = delete;
 
   Mapping& mapping() noexcept { return *mapping_; }
+  /// With the checksums that the file has now. Not while update() may run.
+  const Tail& tail() const noexcept { return tail_; }
   /// The elements of the listed array at `offset` may change from now on.
   void hand_out(std::uint64_t offset);
   /// Updates the checksums of all arrays that were handed out, and writes everything to the device.

@@ -63,30 +63,19 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
 
 /// From or to a file in another format. What the input has is in memory or in the mapping of a plain file.
 Passed through_value(const ConvertOptions& options, const Codec* codec, Output& output) {
-  const std::string_view format = neighbours().named(options.output);
-  const File file = open_archive(options.input, {.map = MapMode::read_only, .threads = options.threads});
+  const File file =
+      open_archive(options.input, {.map = MapMode::read_only, .verify = Verify::full, .threads = options.threads});
   const Info info = file.info();
   if (info.bytes_behind > 0) {
     fail(Errc::unsupported, "several archives in one file can only be converted to archives");
   }
   const auto value = file.load<Value>();
-  SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
-                     .level = options.level,
-                     .filter = options.filter.empty() ? "auto" : options.filter,
-                     .threads = options.threads,
-                     .metadata = info.metadata};
-  if (format.empty()) {
-    Writer writer(output, saving);
-    writer.write(value);
-    writer.close();
-  } else if (codec == nullptr) {
-    neighbours().write(format, output, value, saving);
-  } else {
-    saving.level = std::nullopt;
-    const auto compressor = compressing_sink(output, *codec, options.level, options.threads);
-    neighbours().write(format, *compressor, value, saving);
-    compressor->close();
-  }
+  const SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+                           .level = options.level,
+                           .filter = options.filter.empty() ? "auto" : options.filter,
+                           .threads = options.threads,
+                           .metadata = info.metadata};
+  write_value(output, options.output, codec, value, saving);
   return {info.codec, info.stored_bytes, info.plain_bytes, {{0, info.plain_bytes}}};
 }
 

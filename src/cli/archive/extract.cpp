@@ -74,12 +74,12 @@ int extract(const ExtractOptions& options) {
   if (options.raw) {
     write_raw(inside(value), options.path, output);
   } else {
-    save(output, value,
-         {.codec = std::string(codec != nullptr ? codec->name() : "plain"),
-          .level = options.level,
-          .filter = options.filter,
-          .threads = options.threads,
-          .metadata = file.info().metadata});
+    write_value(output, options.output, codec, value,
+                {.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+                 .level = options.level,
+                 .filter = options.filter,
+                 .threads = options.threads,
+                 .metadata = file.info().metadata});
   }
   output.close();
   if (options.json) {

@@ -297,13 +297,11 @@ class ZstdSource final : public StreamsSource {
         not_a_stream();
       }
       const std::uint32_t size = need_u32();
-      if (*magic == seek_table_magic && sizes_.count() > 1 && lists_as_many(sizes_, size)) {
-        compare_seek_table(size);
+      if (*magic == seek_table_magic) {
+        pass_seek_table(size);
+        sizes_ = {};  // the next archive begins
       } else if (!in_.skip(size)) {
         ended_early();
-      }
-      if (*magic == seek_table_magic) {
-        sizes_ = {};  // the next archive begins
       }
     }
     begin_frame();
@@ -371,14 +369,14 @@ class ZstdSource final : public StreamsSource {
   }
 
   /// An archive of several frames has a seek table after them. Files of other programs may have none, and a frame may
-  /// belong to the next archive.
+  /// belong to the next archive. The table of several archives in one file lists more frames than the last one has.
   bool settle() override {
-    if (sizes_.count() > 1) {
+    if (sizes_.count() > 1 || in_.random_access()) {
       const std::uint64_t end = in_.position();
       stream_begins();
       const auto magic = take_u32();
       if (magic == seek_table_magic) {
-        compare_seek_table(need_u32());
+        pass_seek_table(need_u32());
       } else if (magic && in_.random_access()) {
         in_.settle(end);
       } else if (magic == frame_magic) {
@@ -393,9 +391,13 @@ class ZstdSource final : public StreamsSource {
     return StreamsSource::settle();
   }
 
-  /// Reads the seek table of the frames so far, `size` bytes after its header, and compares it.
-  void compare_seek_table(std::uint32_t size) {
-    if (!is_seek_table(sizes_, size, [this](MutableBytes into) { need(into); })) {
+  /// Reads a seek table, `size` bytes after its header, and compares it if it is that of the frames so far.
+  void pass_seek_table(std::uint32_t size) {
+    if (sizes_.count() < 2 || !lists_as_many(sizes_, size)) {
+      if (!in_.skip(size)) {
+        ended_early();
+      }
+    } else if (!is_seek_table(sizes_, size, [this](MutableBytes into) { need(into); })) {
       failed(Errc::damaged, "a seek table that contradicts the frames");
     }
   }

@@ -177,6 +177,9 @@ void PickleArrays::dtype(std::string_view text) {
   if (text.starts_with('[')) {
     const NpyHeader header =
         parse_npy_header("{'descr': " + std::string(text) + ", 'fortran_order': False, 'shape': ()}", 3);
+    if (header.has_objects) {
+      fail(Errc::unsupported, "a dtype of records with objects");
+    }
     return dtype(header.array.dtype, header.swaps, 0);
   }
   bool is_swapped = false;

@@ -66,7 +66,7 @@ constexpr bool may_have_table(const Descriptor& frame) {
   return frame.independent && frame.block_checksum && !frame.content_checksum && !frame.content_size;
 }
 
-/// If a block has at least this many plain bytes, its last byte is stored in a second, uncompressed block. Otherwise
+/// If a block has more plain bytes than this, its last byte is stored in a second, uncompressed block. Otherwise
 /// the lz4 tool (1.9.4 at least) reads four bytes too many after a frame that ends with a block checksum:
 /// LZ4F_decompress() counts the checksum twice when it asks for the rest of a compressed block.
 constexpr std::size_t large_block = std::size_t{32} << 10;

@@ -81,7 +81,9 @@ class Lz4Encoder final : public BlockEncoder {
     out.resize(start + around_block + plain.size());
     std::byte* data = out.data() + start + block_header_size;
     const int room = static_cast<int>(first.size()) - static_cast<int>(last.empty() ? 1 : around_block);
-    const int size = room > 0 ? compress(first, data, room) : 0;
+    // A block of exactly that size would look like all but the last byte of a larger one.
+    const bool is_plain = room <= 0 || plain.size() == lz4::large_block;
+    const int size = is_plain ? 0 : compress(first, data, room);
     if (size <= 0) {  // it does not shrink
       out.resize(start);
       append_plain(plain, out);

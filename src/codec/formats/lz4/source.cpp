@@ -150,6 +150,11 @@ class Lz4Source final : public StreamsSource {
     const Bytes plain =
         (*size & lz4::stored_plain) != 0 ? take_plain(stored_size, room) : decompress(stored_size, room);
     table_follows_ = plain.empty() && lz4::may_have_table(frame_);
+    const bool is_last_byte = plain.size() == 1 && (*size & lz4::stored_plain) != 0;
+    if (group_.plain_size == lz4::large_block && !is_last_byte) {  // one of that very size, which was not divided
+      tally_.add(group_.stored_size, group_.plain_size);
+      group_ = {};
+    }
     if (!plain.empty()) {
       group_.stored_size += 8 + std::uint64_t{stored_size};
       group_.plain_size += plain.size();
