@@ -432,7 +432,9 @@ TEST_P(AppenderOf, AFileThatNoAppenderWroteIsRefusedAndKept) {
   EXPECT_ERROR(Appender(path_, options()), Errc::invalid_argument, "no Appender wrote");
   EXPECT_ERROR(recover_appended(path_, true), Errc::invalid_argument, "no Appender wrote");
   EXPECT_EQ(content(path_), saved);
-  for (const std::string text : {"h", "hello", "some text of a page and more of it", std::string("\0mov", 4).c_str()}) {
+  const std::vector<std::string> texts{"h", "hello", "some text of a page and more of it",
+                                       std::string(1, '\0') + "mov"};
+  for (const std::string& text : texts) {
     put(path_, std::as_bytes(std::span(text)));
     const Data other = content(path_);
     if (!other.empty()) {

@@ -78,6 +78,9 @@ StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImport
     if (const std::optional<std::string_view> name = npz_name(member.name)) {
       const Value array = read_npz_member(zip, member, {});
       with_item(member.name, [&] {
+        if (!array.is_array()) {
+          fail(Errc::unsupported, "an array of Python objects");
+        }
         const StoreKey key = importer.prefixed(options.exported ? decode_name(*name).key : StoreKey(*name));
         importer.put(key, array, array.array().view().byte_count());
       });
