@@ -53,6 +53,9 @@ class RowsInOrder final : public RowStream {
   }
 
   void take(const DType& dtype, MutableBytes to) const override {
+    if (to.empty()) {
+      return;  // rows without elements
+    }
     if (dtype == dtype_) {
       std::memcpy(to.data(), elements_.data(), to.size());
     } else if (!convert_elements(dtype_, elements_.data(), dtype, to.data(), to.size() / dtype.item_size())) {
