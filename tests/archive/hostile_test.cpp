@@ -268,8 +268,8 @@ TEST(Hostile, TagChains) {
   }
   expect_refused<std::vector<float>>(nested(1'000'000, hex("d855"), hex("40")), Errc::malformed);
   expect_refused<std::vector<float>>(nested(1'000'000, hex("d828 82 80"), hex("40")), Errc::unsupported);
-  expect_refused<std::string>(nested(1'000'000, hex("d81b 82 6161"), hex("6161")), Errc::type_mismatch);
-  expect_refused<std::unique_ptr<int>>(nested(1'000'000, hex("d81b 82 6161"), hex("01")), Errc::type_mismatch);
+  expect_refused<std::string>(nested(1'000'000, hex("d81b 82 6161"), hex("6161")), Errc::limit_exceeded);
+  expect_refused<std::unique_ptr<int>>(nested(1'000'000, hex("d81b 82 6161"), hex("01")), Errc::limit_exceeded);
 }
 
 TEST(Hostile, StringsOfManyChunks) {

@@ -374,10 +374,10 @@ class ZstdSource final : public StreamsSource {
     if (sizes_.count() > 1 || in_.random_access()) {
       const std::uint64_t end = in_.position();
       stream_begins();
-      const auto magic = take_u32();
+      const auto magic = in_.random_access() ? look_at_magic() : take_u32();
       if (magic == seek_table_magic) {
         pass_seek_table(need_u32());
-      } else if (magic && in_.random_access()) {
+      } else if (in_.random_access()) {
         in_.settle(end);
       } else if (magic == frame_magic) {
         sizes_ = {};
@@ -389,6 +389,13 @@ class ZstdSource final : public StreamsSource {
     }
     sizes_ = {};
     return StreamsSource::settle();
+  }
+
+  /// Of an input that can go back; nothing where fewer bytes follow.
+  std::optional<std::uint32_t> look_at_magic() {
+    std::array<std::byte, 4> bytes{};
+    const std::size_t count = in_.take(bytes);
+    return count == bytes.size() ? std::optional(load_le<std::uint32_t>(bytes.data())) : std::nullopt;
   }
 
   /// Reads a seek table, `size` bytes after its header, and compares it if it is that of the frames so far.

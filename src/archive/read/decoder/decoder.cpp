@@ -501,8 +501,12 @@ void Decoder::end_typed() {}
 
 /// For what reads a value without knowing of types: the names before it have no meaning.
 void Decoder::pass_type_names() {
+  constexpr int most = 100;
   prepare();
-  while (next_is_tag(frozen::tag_generic_object)) {
+  for (int names = 0; next_is_tag(frozen::tag_generic_object); ++names) {
+    if (names == most) {
+      error(Errc::limit_exceeded, "a value with more than 100 names of types");
+    }
     begin_typed();
     prepare();
   }
