@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "archive/formats.hpp"
+#include "io/read.hpp"
 #include "io/wrap/tail.hpp"
 #include "stele/codec.hpp"
 #include "stele/interop.hpp"
@@ -65,11 +66,7 @@ bool is_foreign(const std::string& name) {
   const Formats& formats = neighbours();
   const auto begin_of = [](Source& source) {
     std::vector<std::byte> first(Formats::first_bytes);
-    std::size_t used = 0;
-    for (std::size_t got = 1; got > 0 && used < first.size(); used += got) {
-      got = source.read(MutableBytes(first).subspan(used));
-    }
-    first.resize(used);
+    first.resize(read_up_to(source, first));
     return first;
   };
   try {

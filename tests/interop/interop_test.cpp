@@ -169,6 +169,27 @@ TEST(Neighbours, AreLeftAloneUnlessAskedFor) {
   EXPECT_EQ(open(folder / "archive.npz", any).load<int>(), 5);
 }
 
+TEST(Neighbours, VerifyReadsWhatIsMapped) {
+  const Folder folder;
+  save(weights(), folder / "w.npz", {.formats = &neighbours()});
+  const Data good = test::content(folder / "w.npz");
+  const Weights written = weights();
+  const auto ids = std::as_bytes(std::span(written.ids.data(), 1000));
+  Data bytes = good;
+  const auto at = std::search(bytes.begin(), bytes.end(), ids.begin(), ids.end());
+  ASSERT_NE(at, bytes.end());
+  at[800] ^= std::byte{1};
+  test::put(folder / "w.npz", bytes);
+  for (const MapMode map : {MapMode::none, MapMode::read_only}) {
+    const File file = open(folder / "w.npz", {.map = map, .formats = &neighbours()});
+    EXPECT_ERROR(file.verify(), Errc::damaged, "ids");
+    EXPECT_ERROR(file.verify(), Errc::damaged, "ids");  // each time
+  }
+  EXPECT_ERROR(load<Weights>(folder / "w.npz", any), Errc::damaged, "ids");
+  test::put(folder / "w.npz", good);
+  EXPECT_NO_THROW(open(folder / "w.npz", any).verify());
+}
+
 TEST(Neighbours, MetadataOfSafetensors) {
   const Folder folder;
   save(weights(), folder / "w.safetensors", {.metadata = {{"format", "pt"}}, .formats = &neighbours()});

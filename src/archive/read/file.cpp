@@ -28,7 +28,8 @@ struct File::State {
   mutable std::unordered_map<std::string_view, const ArrayEntry*> arrays;
   std::unique_ptr<SegmentCheck> segments;
   Parts::Options parts;
-  std::optional<Foreign> foreign;  // instead of the archive
+  std::optional<Foreign> foreign;            // instead of the archive
+  std::shared_ptr<Mapping> foreign_mapping;  // of its file, if its arrays are there
 
   /// `path` is empty for what is no file.
   State(Opened from, const std::string& path) : opened(std::move(from)) {
@@ -39,7 +40,8 @@ struct File::State {
         first.resize(read_up_to(*opened.source, first));
         opened.source = std::make_unique<PrefixSource>(std::move(first), std::move(opened.source));
       }
-      foreign = read_foreign(opened, path, mapped_file(path));
+      foreign_mapping = mapped_file(path);
+      foreign = read_foreign(opened, path, foreign_mapping);
       if (foreign && in_order) {
         opened.source->finish();
         opened.stored_bytes = opened.taken ? opened.taken() : opened.stored_bytes;
@@ -62,6 +64,19 @@ struct File::State {
     } catch (const Error&) {  // it is read instead
       return nullptr;
     }
+  }
+
+  /// What is read is compared with the checksums of its format, what is mapped is not: it is read again.
+  void verify_foreign() const {
+    if (foreign_mapping == nullptr) {
+      return;
+    }
+    naming(opened.name, [&] {
+      LoadOptions full = opened.options;
+      full.verify = Verify::full;
+      const std::unique_ptr<Source> source = memory_source(foreign_mapping->bytes());
+      full.formats->read(foreign->format, {*source, foreign_mapping, opened.name, full});
+    });
   }
 
   const Value& foreign_at(std::string_view path) const {
@@ -344,7 +359,8 @@ Info File::info() const {
 
 void File::verify() const {
   if (state_->foreign) {
-    return;  // what the format has was checked when it was read
+    state_->verify_foreign();
+    return;
   }
   Input::Options options = state_->opened.input_options(0);
   options.hash = true;
