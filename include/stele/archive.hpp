@@ -192,9 +192,9 @@ class Reader {
   }
   /// The rows of the array at `path` of the next archive, `count` at a time, for one loop:
   /// `for (const Array<float, 2>& batch : reader.batches<float, 2>("rows", 4096))`. Reads in order, so pipes and
-  /// sockets will do, in memory of two batches; a column-major array, a view and a shared array are loaded whole. After
-  /// the loop the Reader is at the next archive. It must outlive the batches, and is not to be used before the loop has
-  /// ended; where that ends early, only a Source with random access can be read on. Throws, as the loop does:
+  /// sockets will do, in memory of a few batches; a column-major array, a view and a shared array are loaded whole.
+  /// After the loop the Reader is at the next archive. It must outlive the batches, and is not to be used before the
+  /// loop has ended; where that ends early, only a Source with random access can be read on. Throws, as the loop does:
   /// Error(not_found), Error(invalid_argument) for a count of 0, and what load() throws.
   template <class T, std::size_t Rank>
   Batches<T, Rank> batches(std::string_view path, std::uint64_t count) & {
