@@ -13,7 +13,7 @@
 #include "interop/npy/npz.hpp"
 #include "interop/pickle/pickle.hpp"
 #include "interop/pickle/references.hpp"
-#include "interop/pickle/write.hpp"
+#include "interop/pickle/write/pickle_writer.hpp"
 #include "interop/safetensors/safetensors.hpp"
 #include "io/read.hpp"
 #include "io/wrap/forwarding.hpp"

@@ -1,6 +1,6 @@
-// Files of other formats. The first byte of the input chooses the format: a .npy file, a .npz file, JSON in either form,
-// or a safetensors file, whose header has no length here. What is read is written again, and must be the same when read
-// back.
+// Files of other formats. The first byte of the input chooses the format: a .npy file, a .npz file, JSON in either
+// form, or a safetensors file, whose header has no length here. What is read is written again, and must be the same
+// when read back.
 
 #include <algorithm>
 #include <memory>

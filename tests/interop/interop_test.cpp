@@ -7,7 +7,7 @@
 
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
-#include "interop/pickle/write.hpp"
+#include "interop/pickle/write/pickle_writer.hpp"
 #include "interop/safetensors/safetensors.hpp"
 #include "stele/stele.hpp"
 #include "stele/value.hpp"

@@ -45,7 +45,7 @@ PROGRAM = r"""
 
 #include <stele/stele.hpp>
 
-#include "interop/pickle/write.hpp"
+#include "interop/pickle/write/pickle_writer.hpp"
 
 using namespace stele;
 using Values = std::vector<Value>;

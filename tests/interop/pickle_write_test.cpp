@@ -1,6 +1,6 @@
 // Pickles of values: their bytes in small cases, and what is refused. pickle_load_test.py has Python read them.
 
-#include "interop/pickle/write.hpp"
+#include "interop/pickle/write/pickle_writer.hpp"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "format/utf8.hpp"
-#include "interop/pickle/numpy.hpp"
+#include "interop/pickle/numpy/numpy.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {

@@ -5,7 +5,7 @@
 #include <array>
 #include <utility>
 
-#include "interop/pickle/numpy.hpp"
+#include "interop/pickle/numpy/numpy.hpp"
 #include "interop/pickle/tree.hpp"
 #include "stele/error.hpp"
 

@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "base/bytes.hpp"
-#include "interop/pickle/joblib.hpp"
+#include "interop/pickle/joblib/wrapper.hpp"
 #include "interop/pickle/literals.hpp"
 #include "stele/error.hpp"
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "interop/pickle/calls.hpp"
-#include "interop/pickle/joblib.hpp"
+#include "interop/pickle/joblib/wrapper.hpp"
 #include "interop/pickle/machine.hpp"
-#include "interop/pickle/numpy.hpp"
+#include "interop/pickle/numpy/numpy.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {

@@ -1,6 +1,6 @@
 #include "interop/pickle/pickle.hpp"
 
-#include "interop/pickle/legacy.hpp"
+#include "interop/pickle/joblib/legacy.hpp"
 #include "interop/pickle/machine.hpp"
 #include "stele/error.hpp"
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <unordered_map>
 
-#include "interop/pickle/legacy.hpp"
+#include "interop/pickle/joblib/legacy.hpp"
 #include "interop/pickle/machine.hpp"
 
 namespace stele {

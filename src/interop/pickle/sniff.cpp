@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "interop/pickle/legacy.hpp"
+#include "interop/pickle/joblib/legacy.hpp"
 #include "interop/pickle/opcodes.hpp"
 #include "interop/pickle/pickle.hpp"
 

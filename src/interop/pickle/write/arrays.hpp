@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "interop/npy/npy.hpp"
-#include "interop/pickle/write_stream.hpp"
+#include "interop/pickle/write/stream.hpp"
 #include "stele/array.hpp"
 
 namespace stele {

@@ -1,4 +1,4 @@
-#include "interop/pickle/write_keys.hpp"
+#include "interop/pickle/write/keys.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/bytes.hpp"
-#include "interop/pickle/write_stream.hpp"
+#include "interop/pickle/write/stream.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -1,9 +1,9 @@
-#include "interop/pickle/joblib.hpp"
+#include "interop/pickle/joblib/wrapper.hpp"
 
 #include "archive/convert.hpp"
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
-#include "interop/pickle/numpy.hpp"
+#include "interop/pickle/numpy/numpy.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {

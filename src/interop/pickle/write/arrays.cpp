@@ -1,4 +1,4 @@
-#include "interop/pickle/write_arrays.hpp"
+#include "interop/pickle/write/arrays.hpp"
 
 #include <algorithm>
 #include <array>

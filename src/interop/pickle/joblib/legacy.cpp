@@ -1,4 +1,4 @@
-#include "interop/pickle/legacy.hpp"
+#include "interop/pickle/joblib/legacy.hpp"
 
 #include <algorithm>
 #include <charconv>

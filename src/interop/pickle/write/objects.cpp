@@ -1,4 +1,4 @@
-#include "interop/pickle/write_objects.hpp"
+#include "interop/pickle/write/objects.hpp"
 
 #include <array>
 #include <string>

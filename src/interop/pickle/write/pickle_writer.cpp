@@ -1,4 +1,4 @@
-#include "interop/pickle/write.hpp"
+#include "interop/pickle/write/pickle_writer.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -11,10 +11,10 @@
 
 #include "archive/value/nodes.hpp"
 #include "format/path.hpp"
-#include "interop/pickle/write_arrays.hpp"
-#include "interop/pickle/write_keys.hpp"
-#include "interop/pickle/write_objects.hpp"
-#include "interop/pickle/write_stream.hpp"
+#include "interop/pickle/write/arrays.hpp"
+#include "interop/pickle/write/keys.hpp"
+#include "interop/pickle/write/objects.hpp"
+#include "interop/pickle/write/stream.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -4,9 +4,9 @@
 
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
-#include "interop/pickle/joblib.hpp"
-#include "interop/pickle/legacy.hpp"
-#include "interop/pickle/numpy.hpp"
+#include "interop/pickle/joblib/legacy.hpp"
+#include "interop/pickle/joblib/wrapper.hpp"
+#include "interop/pickle/numpy/numpy.hpp"
 #include "io/read.hpp"
 #include "stele/error.hpp"
 

@@ -1,4 +1,4 @@
-#include "interop/pickle/numpy.hpp"
+#include "interop/pickle/numpy/numpy.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "interop/pickle/write_stream.hpp"
+#include "interop/pickle/write/stream.hpp"
 
 #include <algorithm>
 #include <bit>
