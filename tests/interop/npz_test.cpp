@@ -328,6 +328,58 @@ TEST(Npz, ClaimsOfHostileFilesAreNotBelieved) {
   EXPECT_ERROR(read(parts), Errc::unsupported, "several parts");
 }
 
+std::string npy(const std::string& dict, const std::string& elements) {
+  std::string file = "\x93NUMPY\1";
+  file += '\0';
+  file += static_cast<char>(dict.size() + 1);
+  file += '\0';
+  return file + dict + "\n" + elements;
+}
+
+TEST(Npz, AMemberThatCannotBeReadLeavesTheOthers) {
+  const std::string good = npy("{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }", std::string(8, '\1'));
+  const std::string other = npy("{'descr': '|V3', 'fortran_order': False, 'shape': (2,), }", "abcdef");
+  File file = zip_of({{"good.npy", good},
+                      {"other.npy", other},
+                      {"titled.npy", npy("{'descr': [(('t', 'n'), '<i4')], "
+                                         "'fortran_order': False, 'shape': "
+                                         "(1,), }",
+                                         "abcd")}});
+  for (const Value& value : {read(file), read_mapped(file)}) {
+    EXPECT_EQ(value["good"].array().shape(), Shape{2});
+    EXPECT_EQ(value["other"].type_name(), npz_unread);
+    EXPECT_EQ(value["other"].content()[npz_content], Value::make_bytes(bytes_of(other)));
+    EXPECT_NE(value["other"].content()[npz_reason].text().find("V3"), std::string::npos);
+    EXPECT_EQ(value["titled"].type_name(), npz_unread);
+    EXPECT_EQ(read(written(value)), value);  // it is written as it was
+  }
+  // Where it is damaged, that is an error all the same.
+  file[place_of(file, "abcdef")] ^= std::byte{1};
+  EXPECT_ERROR(read(file), Errc::damaged, "other.npy");
+  // What is compressed in another way has no content.
+  File packed = zip_of({{"good.npy", good}, {"other.npy", other}});
+  for (const std::string record : {"PK\3\4", "PK\1\2"}) {
+    packed[place_of(packed, record, 1) + (record[2] == '\3' ? 8 : 10)] = std::byte{12};
+  }
+  const Value value = read(packed);
+  EXPECT_TRUE(value["good"].is_array());
+  EXPECT_NE(value["other"].content()[npz_reason].text().find("bzip2"), std::string::npos);
+  EXPECT_FALSE(value["other"].content().contains(npz_content));
+  EXPECT_ERROR(written(value), Errc::unsupported, "other: a .npz file cannot hold a typed value");
+}
+
+TEST(Npz, OtherBytesMayComeBeforeTheFile) {
+  const File good = written(samples());
+  for (const std::string& before : {std::string("#!/bin/sh\n"), std::string(100'000, 'x')}) {
+    File file;
+    for (const Bytes part : {Bytes(bytes_of(before)), Bytes(good)}) {
+      file.insert(file.end(), part.begin(), part.end());
+    }
+    EXPECT_EQ(read(file), samples());
+    EXPECT_EQ(read_mapped(file), samples());
+  }
+}
+
 TEST(Npz, MoreMembersThanAZipWithout64BitsHolds) {
   constexpr int count = 66'000;
   File file;
@@ -341,6 +393,9 @@ TEST(Npz, MoreMembersThanAZipWithout64BitsHolds) {
   const Value found = read(file);
   ASSERT_EQ(found.size(), std::size_t{count});
   EXPECT_EQ(found.entries()[65'999].first.text(), "m65999");
+  File moved = file;
+  moved.insert(moved.begin(), 1000, std::byte{'x'});
+  EXPECT_EQ(read(moved), found);
   File bad = file;  // the two ends contradict each other
   bad[bad.size() - 22 + 12] ^= std::byte{1};
   EXPECT_ERROR(read(bad), Errc::damaged, "");

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -6,6 +7,7 @@
 #include "format/path.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
+#include "interop/ordered_dict.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -47,14 +49,16 @@ AnyArray number_array(const Number& number, const std::string& path) {
 struct Member {
   std::string name;
   AnyArray array;
-  Bytes bytes;  // of a member that is no array
+  Bytes bytes;  // of a member that is no array, or of one that was not read
   bool is_array = true;
+  bool is_read = true;
 };
 
 /// Collects the members, so that nothing is written where something is refused.
 class Flattener {
  public:
-  std::vector<Member> members(const Value& map) {
+  std::vector<Member> members(const Value& value) {
+    const Value& map = plain_dict(value);
     if (!map.is_map() && !map.is_record()) {
       fail(Errc::invalid_argument,
            "a .npz file holds a map of arrays, not a value of the kind " + std::string(to_string(map.kind())));
@@ -64,7 +68,8 @@ class Flattener {
   }
 
  private:
-  void add(const Value& value, const std::string& path, std::string name, std::size_t depth) {
+  void add(const Value& given, const std::string& path, std::string name, std::size_t depth) {
+    const Value& value = plain_dict(given);
     if (depth > Limits().depth) {
       fail(Errc::limit_exceeded, "maps in maps beyond " + std::to_string(Limits().depth), {.path = path});
     }
@@ -87,11 +92,26 @@ class Flattener {
           refuse(path, "an empty map inside another");
         }
         return add_entries(value, path, name + "/", depth + 1);
-      case ValueKind::shared:
-        return add(value.content(), path, std::move(name), depth + 1);
+      case ValueKind::typed:
+        return add_unread(value, path, std::move(name));
       default:
         refuse(path, "a value of the kind " + std::string(to_string(value.kind())));
     }
+  }
+
+  /// The content of a member of another file, which was not read there.
+  void add_unread(const Value& value, const std::string& path, std::string name) {
+    const Value* content = nullptr;
+    if (value.type_name() == npz_unread && value.content().is_record()) {
+      const auto names = value.content().names();
+      const auto found = std::find(names.begin(), names.end(), npz_content);
+      content =
+          found == names.end() ? nullptr : &value.content().items()[static_cast<std::size_t>(found - names.begin())];
+    }
+    if (content == nullptr || !content->is(ValueKind::bytes)) {
+      refuse(path, "a typed value \"" + value.type_name() + "\"");
+    }
+    add_member({std::move(name), {}, content->bytes(), true, false}, path);
   }
 
   void add_entries(const Value& value, const std::string& path, const std::string& prefix, std::size_t depth) {
@@ -146,8 +166,8 @@ void write_npz(Sink& to, const Value& map, const NpzOptions& options) {
   const std::vector<Member> members = Flattener().members(map);
   ZipWriter zip(to, options.level, options.threads);
   for (const Member& member : members) {
-    if (!member.is_array) {
-      zip.add(member.name, {&member.bytes, 1});
+    if (!member.is_array || !member.is_read) {
+      zip.add(member.is_array ? member.name + ".npy" : member.name, {&member.bytes, 1});
       continue;
     }
     const NpyFile file = npy_file(member.array).value();

@@ -8,6 +8,7 @@
 #include "base/printable.hpp"
 #include "format/path.hpp"
 #include "format/utf8.hpp"
+#include "interop/ordered_dict.hpp"
 #include "interop/safetensors/header.hpp"
 #include "interop/safetensors/safetensors.hpp"
 #include "interop/safetensors/types.hpp"
@@ -123,10 +124,7 @@ class Collector {
   };
 
   void visit(const Place& place, bool at_root) {
-    const Value* value = place.value;
-    while (value->is(ValueKind::shared)) {
-      value = &value->content();
-    }
+    const Value* const value = &plain_dict(*place.value);
     const bool is_group = value->is_map() || value->is_record();
     if (at_root && !is_group) {
       refuse("a single value of the kind " + std::string(to_string(value->kind())) +

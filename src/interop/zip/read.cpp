@@ -15,11 +15,13 @@ namespace stele {
 struct ZipEnd {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t offset = 0;
+  std::uint64_t offset = 0;  // as the file says
+  std::uint64_t before = 0;  // bytes before the file proper, such as a program that unpacks it
 };
 
 namespace {
 
+constexpr std::uint16_t unreadable = zip_encrypted | zip_is_patch | zip_is_masked;
 constexpr std::size_t piece_bytes = std::size_t{256} << 10;  // in the cache from inflating to the checksum
 
 [[noreturn]] void damaged(const std::string& what) { fail(Errc::damaged, "a zip file " + what); }
@@ -76,7 +78,15 @@ void widen(std::uint64_t& number, std::uint64_t elsewhere, std::uint64_t wide) {
   number = wide;
 }
 
-void read_wide_end(const Source& file, std::uint64_t at, ZipEnd& end, std::uint64_t& directory_end) {
+/// Whether the file begins with something else, such as a program that unpacks what follows.
+bool has_prefix(const Source& file, std::uint64_t size) {
+  std::byte first[sizeof(std::uint32_t)] = {};
+  file.read_at(0, MutableBytes(first).first(static_cast<std::size_t>(std::min<std::uint64_t>(size, sizeof(first)))));
+  const auto signature = load_le<std::uint32_t>(first);
+  return signature != zip_local.signature && signature != zip_end.signature && signature != zip64_end.signature;
+}
+
+void read_wide_end(const Source& file, bool may_be_moved, std::uint64_t at, ZipEnd& end, std::uint64_t& directory_end) {
   if (at < zip64_locator.bytes) {
     return;
   }
@@ -88,7 +98,7 @@ void read_wide_end(const Source& file, std::uint64_t at, ZipEnd& end, std::uint6
   }
   Fields locator{Bytes(raw).subspan(sizeof(std::uint32_t))};
   const auto disk = locator.next<std::uint32_t>();
-  const auto wide_at = locator.next<std::uint64_t>();
+  auto wide_at = locator.next<std::uint64_t>();
   const auto disks = locator.next<std::uint32_t>();
   if (disk != 0 || disks > 1) {
     fail(Errc::unsupported, "a zip file in several parts");
@@ -97,6 +107,10 @@ void read_wide_end(const Source& file, std::uint64_t at, ZipEnd& end, std::uint6
     damaged("whose directory is not where its end says");
   }
   file.read_at(wide_at, raw);
+  if (may_be_moved && !begins_with(raw, zip64_end)) {
+    wide_at = locator_at - zip64_end.bytes;
+    file.read_at(wide_at, raw);
+  }
   Fields wide{Bytes(raw).subspan(sizeof(std::uint32_t))};
   if (!begins_with(raw, zip64_end) || wide.next<std::uint64_t>() != locator_at - wide_at - 12) {
     damaged("whose directory is not where its end says");
@@ -134,8 +148,13 @@ ZipEnd find_end(const Source& file, std::uint64_t size) {
       fail(Errc::unsupported, "a zip file in several parts");
     }
     std::uint64_t directory_end = size - record.size();
-    read_wide_end(file, directory_end, end, directory_end);
-    if (end.offset > directory_end || directory_end - end.offset != end.bytes) {
+    const bool may_be_moved = has_prefix(file, size);
+    read_wide_end(file, may_be_moved, directory_end, end, directory_end);
+    if (end.offset > directory_end || directory_end - end.offset < end.bytes) {
+      damaged("whose directory is not where its end says");
+    }
+    end.before = directory_end - end.offset - end.bytes;
+    if (end.before != 0 && !may_be_moved) {
       damaged("whose directory is not where its end says");
     }
     return end;
@@ -305,7 +324,7 @@ ZipReader::ZipReader(Source& file)
       bytes_(file_.size().value()) {
   try {
     const ZipEnd end = find_end(file_, bytes_);
-    directory_offset_ = end.offset;
+    directory_offset_ = end.before + end.offset;
     read_directory(end);
   } catch (const Error& error) {
     rethrow_at(error, {.file = file.name()});
@@ -317,7 +336,7 @@ void ZipReader::read_directory(const ZipEnd& end) {
     damaged("whose directory has too few bytes for its members");
   }
   std::vector<std::byte> raw(static_cast<std::size_t>(end.bytes));  // at most those of the file
-  file_.read_at(end.offset, raw);
+  file_.read_at(directory_offset_, raw);
   Fields fields(raw);
   members_.reserve(static_cast<std::size_t>(end.count));
   std::uint64_t left = end.offset;
@@ -340,6 +359,7 @@ void ZipReader::read_directory(const ZipEnd& end) {
     member.offset = fields.next<std::uint32_t>();
     member.name = fields.text(name_bytes);
     read_wide(Fields(fields.take(extra_bytes)), member);
+    member.offset += std::min(end.before, UINT64_MAX - member.offset);
     fields.take(comment_bytes);
     if (!is_utf8(member.name)) {
       fail(Errc::unsupported, "a zip file with a name that is no UTF-8");
@@ -390,7 +410,7 @@ std::uint64_t ZipReader::content_offset(const ZipMember& member) const {
   const auto agrees = [&](std::uint32_t here, std::uint64_t there) {
     return here == there || here == zip_elsewhere32 || (may_lack && here == 0);
   };
-  if (method != member.method || ((flags ^ member.flags) & zip_encrypted) != 0 || name_bytes != member.name.size() ||
+  if (method != member.method || ((flags ^ member.flags) & unreadable) != 0 || name_bytes != member.name.size() ||
       fields.text(name_bytes) != member.name || !(crc == member.crc || (may_lack && crc == 0)) ||
       !agrees(stored_bytes, member.stored_bytes) || !agrees(bytes, member.bytes)) {
     contradicts();
@@ -404,7 +424,7 @@ std::uint64_t ZipReader::content_offset(const ZipMember& member) const {
 
 std::unique_ptr<Source> ZipReader::open(const ZipMember& member) const {
   const std::uint64_t offset = content_offset(member);
-  if ((member.flags & (zip_encrypted | zip_is_patch | zip_is_masked)) != 0) {
+  if ((member.flags & unreadable) != 0) {
     fail(Errc::unsupported, "a member of a zip file that is encrypted or a patch");
   }
   if (member.method != zip_stored && member.method != zip_deflated) {
