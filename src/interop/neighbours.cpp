@@ -15,6 +15,8 @@
 #include "interop/pickle/references.hpp"
 #include "interop/pickle/write/pickle_writer.hpp"
 #include "interop/safetensors/safetensors.hpp"
+#include "interop/torch/torch.hpp"
+#include "interop/zip/contents.hpp"
 #include "io/read.hpp"
 #include "io/wrap/forwarding.hpp"
 #include "io/wrap/prefix.hpp"
@@ -31,12 +33,13 @@ constexpr std::string_view safetensors = "safetensors";
 constexpr std::string_view safetensors_index = "safetensors index";
 constexpr std::string_view pickle = "pickle";
 constexpr std::string_view joblib = "joblib";
+constexpr std::string_view torch = "torch";
 
 struct Extension {
   std::string_view text;
   std::string_view format;
 };
-constexpr std::array<Extension, 7> extensions{{
+constexpr std::array<Extension, 9> extensions{{
     {".npy", npy},
     {".npz", npz},
     {".safetensors", safetensors},
@@ -44,6 +47,8 @@ constexpr std::array<Extension, 7> extensions{{
     {".pkl", pickle},
     {".pickle", pickle},
     {".joblib", joblib},
+    {".pt", torch},
+    {".pth", torch},
 }};
 
 bool begins_with(Bytes bytes, std::string_view magic) noexcept {
@@ -74,6 +79,9 @@ class Neighbours final : public Formats {
     if (begins_with(first, "PK\x03\x04") || begins_with(first, "PK\x05\x06")) {
       return npz;
     }
+    if (may_be_old_torch(first)) {
+      return torch;
+    }
     if (begins_with(first, "\x80") || begins_with(first, "ZF")) {
       return may_be_pickle(first) ? pickle : std::string_view();
     }
@@ -89,7 +97,12 @@ class Neighbours final : public Formats {
     if (format == npy) {
       foreign.value = read_npy(file);
     } else if (format == npz) {
-      foreign.value = read_npz(file);
+      const ZipContents contents(file);
+      const ZipMember* const pickled = torch_pickle(contents);
+      foreign.format = pickled != nullptr ? torch : npz;
+      foreign.value = pickled != nullptr ? read_torch(contents, *pickled) : read_npz(contents);
+    } else if (format == torch) {
+      foreign.value = read_old_torch(file);
     } else if (format == safetensors || format == safetensors_index) {
       Tensors tensors =
           format == safetensors ? read_safetensors(file) : read_safetensors_index(file.path, file.options);
@@ -119,6 +132,8 @@ class Neighbours final : public Formats {
       write_safetensors(to, value, options.metadata);
     } else if (format == safetensors_index) {
       fail(Errc::unsupported, "an index of .safetensors files is only read; write one .safetensors file");
+    } else if (format == torch) {
+      fail(Errc::unsupported, "files of torch.save() are only read; write a .safetensors file");
     } else {
       write_pickle(to, value, {.joblib = format == joblib});
     }
@@ -147,14 +162,24 @@ References references_in(const Path& path, const LoadOptions& options) {
   } else {
     first.resize(read_up_to(source, first));
   }
-  if (neighbours().recognise(first, path.text()) != pickle) {
-    return {references_of(load<Value>(path, any)), std::nullopt};
+  const std::string_view format = neighbours().recognise(first, path.text());
+  const bool in_order = !source.random_access();
+  PrefixSource whole(in_order ? std::move(first) : std::vector<std::byte>(), std::make_unique<BorrowedSource>(source));
+  const Neighbour file{in_order ? static_cast<Source&>(whole) : source, nullptr, path.text(), any};
+  if (format == pickle) {
+    return pickle_references(file);
   }
-  if (source.random_access()) {
-    return pickle_references({source, nullptr, path.text(), any});
+  if (format == torch) {
+    return pickle_references(file, old_torch_pickles);
   }
-  PrefixSource whole(std::move(first), std::make_unique<BorrowedSource>(source));
-  return pickle_references({whole, nullptr, path.text(), any});
+  if (format == npz) {
+    const ZipContents contents(file);
+    if (const ZipMember* const pickled = torch_pickle(contents)) {
+      const std::unique_ptr<Source> member = contents.zip().open(*pickled);
+      return pickle_references({*member, nullptr, {}, any});
+    }
+  }
+  return {references_of(load<Value>(path, any)), std::nullopt};
 }
 
 }  // namespace stele

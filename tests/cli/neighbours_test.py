@@ -5,9 +5,13 @@ import json
 import os
 import pathlib
 import pickle
+import collections
+import io
 import subprocess
 import sys
+import types
 import unittest
+import zipfile
 
 try:
     import joblib
@@ -40,6 +44,53 @@ class Model:
 class Dangerous:
     def __reduce__(self):
         return os.system, ("touch executed",)
+
+
+def torch_file(path, tensors):
+    """Writes what torch.save() makes of a state dict: name -> (storage, offset, shape, strides in elements)."""
+    torch = types.ModuleType("torch")
+    torch._utils = types.ModuleType("torch._utils")
+    modules = {"torch": torch, "torch._utils": torch._utils}
+    storage_types = {np.dtype(code): type(name, (), {"__module__": "torch"}) for code, name in (
+        ("f4", "FloatStorage"), ("f8", "DoubleStorage"), ("i8", "LongStorage"), ("f2", "HalfStorage"))}
+    for type_ in storage_types.values():
+        setattr(torch, type_.__name__, type_)
+
+    def rebuild(*arguments):
+        raise AssertionError
+
+    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    torch._utils._rebuild_tensor_v2 = rebuild
+
+    class Tensor:
+        def __init__(self, arguments):
+            self.arguments = arguments
+
+        def __reduce__(self):
+            return rebuild, (*self.arguments, False, collections.OrderedDict())
+
+    keys = {}
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            if not isinstance(value, np.ndarray):
+                return None
+            key = keys.setdefault(id(value), (str(len(keys)), value))[0]
+            return "storage", storage_types[value.dtype], key, "cpu", value.size
+
+    sys.modules.update(modules)
+    buffer = io.BytesIO()
+    state = collections.OrderedDict((name, Tensor(parts)) for name, parts in tensors.items())
+    state._metadata = collections.OrderedDict({"": {"version": 1}})
+    Pickler(buffer, 2).dump(state)
+    for name in modules:
+        del sys.modules[name]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", buffer.getvalue())
+        file.writestr("archive/byteorder", "little")
+        for key, value in keys.values():
+            file.writestr(f"archive/data/{key}", value.tobytes())
+        file.writestr("archive/version", "3\n")
 
 
 ARRAYS = {
@@ -141,6 +192,39 @@ class Neighbours(unittest.TestCase):
         for command in (("convert", "crc.npz", "crc.stele"), ("verify", "crc.npz")):
             self.assertIn(b"ids", subprocess.run([STELE, *command], capture_output=True, check=False).stderr)
         self.assertFalse(pathlib.Path("crc.stele").exists())
+
+    def test_tensors(self):
+        big, small = np.arange(200_000, dtype=np.float32), np.arange(6, dtype=np.float16)
+        torch_file("m.pt", {"fc.weight": (big, 0, (400, 500), (500, 1)), "fc.turned": (big, 10, (500, 300), (1, 500)),
+                            "half": (small, 1, (2, 2), (3, 1)), "count": (np.array([7]), 0, (), ())})
+        expected = {"fc.weight": big.reshape(400, 500), "fc.turned": big[10:150_010].reshape(300, 500).T,
+                    "half": np.array([[1, 2], [4, 5]], np.float16), "count": np.array(7)}
+        self.assertIn(b"torch", run("info", "m.pt"))
+        raw = run("extract", "m.pt", "fc.turned", "--raw", "-o", "-")
+        same(np.frombuffer(raw, np.float32).reshape(500, 300), expected["fc.turned"])
+        for name in ("m.pt", "m.stele.zst"):
+            run("convert", name, "m.safetensors")
+            run("convert", name, "m.npz")
+            run("convert", name, "m.stele.zst")
+            with np.load("m.npz") as arrays:
+                for found in (load_file("m.safetensors"), arrays):
+                    self.assertEqual(sorted(found), sorted(expected))
+                    for key, array in expected.items():
+                        same(found[key], array)
+        run("convert", "m.pt", "m.stele")
+        self.assertLess(pathlib.Path("m.stele").stat().st_size, big.nbytes + 10_000)  # one storage, two tensors
+        names = {t["name"]: t["risk"] for t in json.loads(run("types", "m.pt", "--json"))["types"]}
+        self.assertEqual(set(names.values()), {"data"}, names)
+
+    def test_members_that_cannot_be_read_leave_the_others(self):
+        np.savez("v.npz", good=np.arange(4), void=np.zeros(2, "V3"), pair=np.zeros(2, [("a", "i4"), ("b", "f8")]))
+        same(np.frombuffer(run("extract", "v.npz", "good", "--raw", "-o", "-"), np.int64), np.arange(4))
+        self.assertIn(b"npz:unread", run("ls", "v.npz"))
+        run("convert", "v.npz", "v.stele")
+        run("convert", "v.stele", "back.npz")
+        with np.load("back.npz") as back:
+            self.assertEqual(back["void"].dtype, np.dtype("V3"))
+            same(back["good"], np.arange(4))
 
     def test_pickles_of_the_first_protocols(self):
         for number, value in enumerate((10**100, "x" * 200, [1, (2, "three")], b"bytes")):

@@ -1,8 +1,10 @@
 // Files of other formats. The first byte of the input chooses the format: a .npy file, a .npz file, JSON in either
-// form, or a safetensors file, whose header has no length here. What is read is written again, and must be the same
-// when read back.
+// form, a safetensors file, whose header has no length here, the pickle of a file of torch.save() with two storages, or
+// such a file of the older form. What is read is written again, and must be the same when read back; of tensors, all
+// elements are looked at.
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +15,8 @@
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
 #include "interop/safetensors/safetensors.hpp"
+#include "interop/torch/torch.hpp"
+#include "interop/zip/contents.hpp"
 
 namespace stele {
 namespace {
@@ -81,6 +85,55 @@ void read_tensors(Bytes input) {
   require(sorted(again.value) == sorted(tensors.value) && again.metadata == tensors.metadata);
 }
 
+void look_at(const Value& value) {
+  constexpr std::uint64_t most = std::uint64_t{1} << 20;
+  switch (value.kind()) {
+    case ValueKind::array:
+      require(value.array().view().byte_count() > most || AnyArray::copy_of(value.array().view()) == value.array());
+      break;
+    case ValueKind::map:
+      for (const auto& [key, item] : value.entries()) {
+        look_at(key);
+        look_at(item);
+      }
+      break;
+    case ValueKind::sequence:
+    case ValueKind::record:
+      std::for_each(value.items().begin(), value.items().end(), look_at);
+      break;
+    case ValueKind::typed:
+    case ValueKind::shared:
+      look_at(value.content());
+      break;
+    default:
+      break;
+  }
+}
+
+void read_tensors_of_zip(Bytes pickle) {
+  constexpr std::array<std::byte, 64> ones{};
+  std::vector<std::byte> file;
+  const std::unique_ptr<Sink> sink = memory_sink(file);
+  ZipWriter zip(*sink, std::nullopt);
+  const auto add = [&](const char* name, Bytes content) { zip.add(name, {&content, 1}); };
+  add("data.pkl", pickle);
+  add("data/0", ones);
+  add("data/1", Bytes(ones).first(16));
+  add("version", {});
+  zip.finish();
+  const LoadOptions options{.limits = {.depth = 200}};
+  const std::unique_ptr<Source> source = memory_source(file);
+  const Neighbour whole{.source = *source, .options = options};
+  const ZipContents contents(whole);
+  look_at(read_torch(contents, *torch_pickle(contents)));
+}
+
+void read_old_tensors(Bytes file) {
+  const LoadOptions options{.limits = {.depth = 200}};
+  const std::unique_ptr<Source> source = memory_source(file);
+  look_at(read_old_torch({.source = *source, .options = options}));
+}
+
 }  // namespace
 }  // namespace stele
 
@@ -101,6 +154,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           return read_json(text, JsonForm::plain);
         case 's':
           return read_tensors(bytes);
+        case 't':
+          return read_tensors_of_zip(bytes);
+        case 'o':
+          return read_old_tensors(bytes);
         default:
           return;
       }

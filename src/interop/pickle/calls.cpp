@@ -7,6 +7,7 @@
 
 #include "format/utf8.hpp"
 #include "interop/pickle/numpy/numpy.hpp"
+#include "interop/pickle/tensor.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {
@@ -45,6 +46,12 @@ constexpr auto known_names = std::to_array<KnownName>({
     {"sklearn.externals.joblib.numpy_pickle.NDArrayWrapper", Known::file_wrapper},
     {"sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper", Known::array_wrapper},
     {"sklearn.externals.joblib.numpy_pickle.ZNDArrayWrapper", Known::zfile_wrapper},
+    {"torch.Size", Known::tensor_size},
+    {"torch._utils._rebuild_parameter", Known::parameter},
+    {"torch._utils._rebuild_tensor", Known::tensor},
+    {"torch._utils._rebuild_tensor_v2", Known::tensor_v2},
+    {"torch._utils._rebuild_tensor_v3", Known::tensor_v3},
+    {"torch.storage._load_from_bytes", Known::torch_file},
 });
 static_assert(std::ranges::is_sorted(known_names, {}, &KnownName::name));
 
@@ -159,6 +166,14 @@ std::optional<Value> plain_call(Known callable, std::span<const Value> args, Mar
       return scalar(args, marks.budget());
     case Known::from_buffer:
       return from_buffer(args, marks.budget());
+    case Known::tensor:
+    case Known::tensor_v2:
+    case Known::tensor_v3:
+      return tensor(callable, args, marks.budget());
+    case Known::parameter:
+      return parameter(args);
+    case Known::tensor_size:
+      return tensor_size(args, marks);
     default:
       return std::nullopt;
   }

@@ -37,7 +37,10 @@ std::uint64_t index_line(std::string_view line) {
 }  // namespace
 
 Machine::Machine(const Input& input)
-    : input_(input), window_(input.window), empty_tuple_(new_items(part::tuple, {})), marks_(input.window) {}
+    : input_(input),
+      window_(input.window),
+      empty_tuple_(new_items(part::tuple, {})),
+      marks_(input.window, input.options.persistent_bytes) {}
 
 Value Machine::run() {
   try {

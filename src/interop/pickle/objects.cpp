@@ -6,6 +6,7 @@
 #include "interop/pickle/joblib/wrapper.hpp"
 #include "interop/pickle/machine.hpp"
 #include "interop/pickle/numpy/numpy.hpp"
+#include "interop/torch/torch.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {
@@ -29,6 +30,23 @@ Value persistent_id(const Value& id, int depth, Budget& budget) {
     fail(Errc::unsupported, "a persistent id that is neither text nor a number nor a short tuple of such");
   }
   return id;
+}
+
+/// The storage in bytes that torch.save() made of it; nothing for other bytes.
+std::optional<Value> read_inner_torch(const Value& args, const Machine::Input& input, Marks& marks) {
+  constexpr unsigned deepest = 2;
+  const std::vector<Value>& items = items_of(args);
+  if (items.size() != 1 || !is_string(items[0]) || input.options.inside >= deepest) {
+    return std::nullopt;
+  }
+  const Bytes bytes = std::as_bytes(std::span(string_of(items[0])));
+  if (!may_be_old_torch(bytes.first(std::min(bytes.size(), Formats::first_bytes)))) {
+    return std::nullopt;
+  }
+  marks.budget().charge(bytes.size());
+  const std::unique_ptr<Source> source = memory_source(bytes);
+  Value storage = read_old_torch({*source, nullptr, {}, input.file.options}, input.options.inside + 1);
+  return storage.is_array() ? std::optional(std::move(storage)) : std::nullopt;
 }
 
 }  // namespace
@@ -75,6 +93,11 @@ void Machine::call(Value callable, Value args) {
         return push(std::move(array));
       }
       return push(*std::move(plain));
+    }
+  }
+  if (what == Known::torch_file && input_.listener == nullptr) {
+    if (std::optional<Value> storage = read_inner_torch(args, input_, marks_)) {
+      return push(*std::move(storage));
     }
   }
   push(new_object(std::move(callable), std::move(args)));

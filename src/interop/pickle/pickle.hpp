@@ -6,7 +6,7 @@
 //
 // - None, bool, int, float, str, list, dict: null, boolean, integer, real, text, sequence, map.
 // - bytes, and Python 2's str: bytes; text where a Python 2 str is UTF-8.
-// - numpy.ndarray, complex: an array; a complex number has no axes.
+// - numpy.ndarray, complex: an array; a complex number has no axes. A tensor of PyTorch's whose storage is known too.
 // - py:int: an int of more than 64 bits, in hexadecimal. py:str: a str with surrogates, as bytes.
 // - py:tuple, py:set, py:frozenset: a sequence. py:bytearray: bytes.
 // - py:numpy.generic: a scalar of NumPy's, as an array without axes. py:numpy.dtype: a dtype in NumPy's notation.
@@ -34,6 +34,10 @@ struct PickleOptions {
   /// The object that a persistent id stands for; by default the id as "py:persistent". An id that reaches this is text,
   /// a number, or a tuple of such and of globals.
   std::function<Value(const Value& id)> persistent = {};
+  /// The bytes that the objects of persistent ids have in all, for limits.
+  std::uint64_t persistent_bytes = 0;
+  /// In how many other files this one is. Those that are too deep inside stay bytes.
+  unsigned inside = 0;
 };
 
 /// Whether a file that begins so may be a pickle, or a file of joblib before 0.10 ("ZF"). Of protocols 0 and 1, which

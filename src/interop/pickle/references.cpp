@@ -329,22 +329,45 @@ constexpr auto data_names = std::to_array<std::string_view>({
     "torch.HalfStorage",
     "torch.IntStorage",
     "torch.LongStorage",
+    "torch.QInt32Storage",
+    "torch.QInt8Storage",
+    "torch.QUInt2x4Storage",
+    "torch.QUInt4x2Storage",
+    "torch.QUInt8Storage",
     "torch.ShortStorage",
     "torch.Size",
     "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_qtensor",
+    "torch._utils._rebuild_sparse_tensor",
     "torch._utils._rebuild_tensor",
     "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
     "torch.bfloat16",
     "torch.bool",
+    "torch.complex128",
+    "torch.complex64",
     "torch.device",
     "torch.float16",
     "torch.float32",
     "torch.float64",
+    "torch.float8_e4m3fn",
+    "torch.float8_e5m2",
     "torch.int16",
     "torch.int32",
     "torch.int64",
     "torch.int8",
     "torch.nn.parameter.Parameter",
+    "torch.per_channel_affine",
+    "torch.per_tensor_affine",
+    "torch.qint32",
+    "torch.qint8",
+    "torch.quint8",
+    "torch.sparse_coo",
+    "torch.storage.UntypedStorage",
+    "torch.storage._UntypedStorage",
+    "torch.uint16",
+    "torch.uint32",
+    "torch.uint64",
     "torch.uint8",
     "uuid.UUID",
 });
@@ -427,7 +450,7 @@ Reference::Risk risk_of(std::string_view name) {
   return has(dangerous_parts, std::string_view(dotted).substr(start)) ? Risk::dangerous : Risk::code;
 }
 
-References pickle_references(const Neighbour& file) {
+References pickle_references(const Neighbour& file, std::size_t most) {
   Collector collector;
   References references;
   try {
@@ -446,7 +469,7 @@ References pickle_references(const Neighbour& file) {
     do {
       pickle::Machine machine({window, parts, options, &collector});
       static_cast<void>(machine.run());
-    } while (!window.at_end());
+    } while (--most > 0 && !window.at_end());
   } catch (const Error& error) {
     references.error = error;
   }

@@ -126,6 +126,15 @@ void Budget::charge(std::uint64_t bytes) {
   }
 }
 
+void Budget::charge_view(std::uint64_t bytes) {
+  constexpr std::uint64_t factor = 1000;
+  constexpr std::uint64_t free = std::uint64_t{1} << 30;
+  viewed_ += std::min(bytes, UINT64_MAX - viewed_);
+  if (viewed_ > free && (viewed_ - free) / factor > window_.position() + beside_) {
+    fail(Errc::limit_exceeded, "the tensors have many more elements than their storages");
+  }
+}
+
 void Budget::use_once(const std::string& path) {
   if (!files_.insert(path).second) {
     fail(Errc::malformed, "two arrays in one companion file");

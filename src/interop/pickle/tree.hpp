@@ -60,6 +60,12 @@ enum class Known : std::uint8_t {
   array_wrapper,       // of joblib: the elements follow
   file_wrapper,        // of joblib before 0.10: a companion .npy file
   zfile_wrapper,       // of joblib before 0.10: a companion Z-file
+  tensor,              // torch._utils._rebuild_tensor and its later forms
+  tensor_v2,
+  tensor_v3,
+  parameter,
+  tensor_size,
+  torch_file,  // bytes that torch.save() made of a storage
 };
 
 /// A kind as a number: a switch over both sorts needs one.
@@ -144,26 +150,31 @@ class Window;
 /// together may have 64 times the bytes read, and 1 MiB.
 class Budget {
  public:
-  /// `window` must outlive it.
-  explicit Budget(const Window& window) noexcept : window_(window) {}
+  /// `window` must outlive it. `beside` bytes lie elsewhere, those of persistent objects.
+  explicit Budget(const Window& window, std::uint64_t beside = 0) noexcept : window_(window), beside_(beside) {}
 
   /// Throws: Error(limit_exceeded).
   void charge(std::uint64_t bytes);
   void charge_items(std::size_t count) { charge(count * sizeof(Value)); }
+  /// For a view of bytes that others may see too, which whoever copies it multiplies: together they may have 1000 times
+  /// the bytes that there are, and 1 GiB. Throws: Error(limit_exceeded).
+  void charge_view(std::uint64_t bytes);
   /// To be called with the path of each companion file.
   /// Throws: Error(malformed) for one that has been read.
   void use_once(const std::string& path);
 
  private:
   const Window& window_;
+  const std::uint64_t beside_;
   std::uint64_t used_ = 0;
+  std::uint64_t viewed_ = 0;
   std::set<std::string> files_;
 };
 
 /// What has been taken from the memo, or duplicated.
 class Marks {
  public:
-  explicit Marks(const Window& window) : budget_(window) {}
+  explicit Marks(const Window& window, std::uint64_t beside = 0) : budget_(window, beside) {}
   Marks(const Marks&) = delete;
   Marks& operator=(const Marks&) = delete;
   /// Breaks the cycles of what is not finished.
