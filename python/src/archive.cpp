@@ -1,0 +1,178 @@
+#include "archive.hpp"
+
+#include <functional>
+#include <memory>
+
+#include "objects/graph.hpp"
+#include "options.hpp"
+#include "stele/archive.hpp"
+#include "stele/hash.hpp"
+#include "stele/interop.hpp"
+#include "stele/value.hpp"
+#include "streams.hpp"
+
+namespace stele::python {
+namespace {
+
+/// Python's garbage collector does not run meanwhile: it would look at all that was made so far again and again.
+class NoCollection {
+ public:
+  NoCollection() : enabled_(PyGC_Disable() != 0) {}
+  ~NoCollection() {
+    if (enabled_) {
+      PyGC_Enable();
+    }
+  }
+  NoCollection(const NoCollection&) = delete;
+  NoCollection& operator=(const NoCollection&) = delete;
+
+ private:
+  const bool enabled_;
+};
+
+void dump(nb::handle object, nb::handle file, const nb::dict& options) {
+  const SaveOptions given = save_options(options);
+  const GraphOut graph(object);
+  std::string path;
+  if (path_of(file, path)) {
+    Writer out(Path(path), given);
+    out.write(graph);
+    const nb::gil_scoped_release released;
+    out.close();
+    return;
+  }
+  if (!nb::hasattr(file, "write")) {
+    raise(PyExc_TypeError, "expected a path or a binary file, found " +
+                               nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+  }
+  FileSink sink(file);
+  Writer out(sink, given);
+  out.write(graph);
+  out.close();
+  sink.close();
+}
+
+nb::object dumps(nb::handle object, const nb::dict& options) {
+  std::vector<std::byte> bytes;
+  const std::unique_ptr<Sink> sink = memory_sink(bytes);
+  save(*sink, GraphOut(object), save_options(options));
+  return own(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()),
+                                       static_cast<Py_ssize_t>(bytes.size())));
+}
+
+nb::object from_value(const Value& value, const LoadOptions& options, const Trust& trust) {
+  GraphIn graph(trust);
+  const std::unique_ptr<InVisitor> in = value_reader(value, options);
+  read_whole(*in, graph, [] {});
+  return graph.result;
+}
+
+/// Reads what a Reader, made by `open`, has next: directly, or, if it is stored in parts, as a Value first.
+template <class F>
+nb::object read_with(F&& open, const LoadOptions& options, const Trust& trust) {
+  const NoCollection guard;
+  try {
+    std::unique_ptr<Reader> in = open();
+    GraphIn graph(trust);
+    in->read_into(graph);
+    return graph.result;
+  } catch (const StoredInParts&) {
+  }
+  Value value;
+  {
+    std::unique_ptr<Reader> in = open();
+    const nb::gil_scoped_release released;
+    value = in->read<Value>();
+    in.reset();
+  }
+  return from_value(value, options, trust);
+}
+
+nb::object load(nb::handle file, nb::handle resolve, bool inert, const nb::dict& options) {
+  const LoadOptions given = load_options(options);
+  const Trust trust{nb::borrow(resolve), inert};
+  std::string path;
+  if (path_of(file, path)) {
+    return read_with(
+        [&] {
+          const nb::gil_scoped_release released;
+          return std::make_unique<Reader>(Path(path), given);
+        },
+        given, trust);
+  }
+  if (given.map != MapMode::none) {
+    raise(PyExc_ValueError, "mmap_mode needs a path");
+  }
+  FileSource source(file);
+  nb::object made;
+  if (source.random_access()) {
+    const nb::object position = file.attr("tell")();
+    bool again = false;
+    made = read_with(
+        [&] {
+          if (std::exchange(again, true)) {
+            file.attr("seek")(position);
+            source.seek(0);
+          }
+          return std::make_unique<Reader>(source, given);
+        },
+        given, trust);
+    source.settle();
+    return made;
+  }
+  // The object's read() is called by whatever thread reads ahead.
+  Value value;
+  {
+    const nb::gil_scoped_release released;
+    Reader in(source, given);
+    value = in.read<Value>();
+  }
+  return from_value(value, given, trust);
+}
+
+nb::object loads(nb::handle data, nb::handle resolve, bool inert, const nb::dict& options) {
+  const LoadOptions given = load_options(options);
+  const Trust trust{nb::borrow(resolve), inert};
+  Py_buffer view;
+  check(PyObject_GetBuffer(data.ptr(), &view, PyBUF_SIMPLE));
+  const auto release = [](Py_buffer* held) { PyBuffer_Release(held); };
+  const std::unique_ptr<Py_buffer, decltype(release)> held(&view, release);
+  const Bytes bytes{static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(view.len)};
+  return read_with([&] { return std::make_unique<Reader>(bytes, given); }, given, trust);
+}
+
+std::string digest(nb::handle object) { return hash(GraphOut(object, true)).text(); }
+
+nb::list references(nb::handle file, const nb::dict& options) {
+  std::string path;
+  if (!path_of(file, path)) {
+    raise(PyExc_TypeError, "expected a path");
+  }
+  const LoadOptions given = load_options(options);
+  References found;
+  {
+    const nb::gil_scoped_release released;
+    found = references_in(Path(path), given);
+  }
+  nb::list made;
+  for (const Reference& one : found.found) {
+    made.append(nb::make_tuple(text(one.name), text(to_string(one.risk)), one.count));
+  }
+  if (found.error) {
+    throw *found.error;
+  }
+  return made;
+}
+
+}  // namespace
+
+void bind_archive(nb::module_& module) {
+  module.def("dump", &dump, nb::arg("value").none(), nb::arg("file"), nb::arg("options"));
+  module.def("dumps", &dumps, nb::arg("value").none(), nb::arg("options"));
+  module.def("load", &load);
+  module.def("loads", &loads);
+  module.def("hash", [](nb::handle object) { return text(digest(object)); }, nb::arg("value").none());
+  module.def("references", &references);
+}
+
+}  // namespace stele::python

@@ -1,0 +1,39 @@
+#include "errors.hpp"
+
+#include <exception>
+
+#include "stele/error.hpp"
+
+namespace stele::python {
+namespace {
+
+void set_error(const Error& error) {
+  const nb::object offset = error.offset() ? nb::object(nb::int_(*error.offset())) : nb::none();
+  const nb::object made = imported("stele._errors", "make")(
+      nb::str(std::string(to_string(error.code())).c_str()), text(error.what()), text(error.message()),
+      text(error.path()), offset, text(error.file()));
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
+}
+
+}  // namespace
+
+void raise(PyObject* type, const std::string& message) {
+  PyErr_SetString(type, message.c_str());
+  throw nb::python_error();
+}
+
+void translate_errors() {
+  nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const Error& error) {
+      try {
+        set_error(error);
+      } catch (nb::python_error& other) {
+        other.restore();
+      }
+    }
+  });
+}
+
+}  // namespace stele::python

@@ -1,0 +1,26 @@
+// The module stele._core.
+
+#define STELE_IMPORTS_NUMPY
+#include "numpy.hpp"
+
+#include "archive.hpp"
+#include "errors.hpp"
+#include "stele/version.hpp"
+
+namespace stele::python {
+
+void import_numpy() {
+  if (_import_array() < 0) {
+    throw nb::python_error();
+  }
+}
+
+}  // namespace stele::python
+
+NB_MODULE(_core, module) {
+  using namespace stele::python;
+  import_numpy();
+  translate_errors();
+  module.attr("version") = stele::version_string;
+  bind_archive(module);
+}

@@ -1,0 +1,53 @@
+#pragma once
+// NumPy's C interface, shared by the files of the module; module.cpp imports it.
+
+#include "python.hpp"
+
+#define PY_ARRAY_UNIQUE_SYMBOL stele_numpy
+#ifndef STELE_IMPORTS_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "stele/array.hpp"
+#include "stele/dtype.hpp"
+#include "stele/value.hpp"
+
+namespace stele::python {
+
+/// Called once, when the module is loaded.
+void import_numpy();
+
+/// The element type of a dtype, if its arrays can be stored as they lie in memory: nothing for objects, big-endian and
+/// extended numbers, and records of such or with titles.
+std::optional<DType> dtype_of(PyArray_Descr* dtype);
+/// The dtype of an element type. Throws: Error(unsupported) for one that NumPy lacks while ml_dtypes is not installed.
+nb::object numpy_dtype(const DType& dtype);
+/// A dtype as docs/format.md has it: text, or a list of fields.
+nb::object describe_dtype(nb::handle dtype);
+nb::object dtype_from_description(nb::handle description);
+
+/// What describes an array whose dtype_of() is `dtype`; valid as long as the array.
+ArrayView view_of(PyArrayObject* array, DType dtype);
+/// A description of any object that NumPy can make an array of, and what keeps it alive.
+struct Viewed {
+  nb::object array;
+  ArrayView view;
+};
+/// Throws: Error(unsupported) for arrays of objects and the like.
+Viewed viewed(nb::handle object);
+
+/// An array over a buffer, which it keeps alive; writable if the buffer is.
+nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer);
+inline nb::object array_over(const AnyArray& array) { return array_over(array.view(), array.buffer()); }
+
+/// A new array without values.
+nb::object empty_array(const DType& dtype, const Shape& shape);
+MutableBytes bytes_of(nb::handle array);
+
+}  // namespace stele::python

@@ -1,0 +1,643 @@
+// Python objects from events.
+
+#include <array>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "numpy.hpp"
+#include "objects/graph.hpp"
+#include "stele/error.hpp"
+#include "stele/visitor.hpp"
+#include "stele/walk.hpp"
+
+namespace stele::python {
+namespace {
+
+/// Takes any array into a Buffer.
+class Target final : public ArrayTarget {
+ public:
+  Target() : ArrayTarget(DType()) {}
+  bool accepts(const ArrayHeader&) override { return true; }
+  std::string expected() const override { return "an array"; }
+  Order order(const ArrayHeader& stored) override { return stored.order; }
+  std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override {
+    buffer_ = grown(std::move(buffer_), bytes, total, trusted);
+    if (bytes == total) {
+      view_ = ArrayView(stored.dtype, buffer_->data(), stored.shape, stored.order);
+    }
+    return buffer_->mutable_data();
+  }
+  bool can_share() const noexcept override { return true; }
+  bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) override {
+    view_ = view;
+    buffer_ = buffer;
+    return true;
+  }
+
+  const ArrayView& view() const noexcept { return view_; }
+  const std::shared_ptr<Buffer>& buffer() const noexcept { return buffer_; }
+
+ private:
+  ArrayView view_;
+  std::shared_ptr<Buffer> buffer_;
+};
+
+/// The registered objects of a graph, by their index: a strong reference each.
+class Known {
+ public:
+  /// Null where none was registered.
+  PyObject* find(std::uint64_t index) const {
+    const auto found = objects_.find(index);
+    return found == objects_.end() ? nullptr : found->second.ptr();
+  }
+  bool begin(std::uint64_t index) { return objects_.try_emplace(index).second; }
+  void define(std::uint64_t index, nb::handle object) { objects_[index] = nb::borrow(object); }
+
+ private:
+  std::unordered_map<std::uint64_t, nb::object> objects_;
+};
+
+class Reading {
+ public:
+  Reading(InVisitor& in, const Trust& trust) : in_(in), trust_(trust), forms_(nb::module_::import_("stele._forms")) {
+    inert_ = nb::module_::import_("stele._inert").attr("Inert");
+  }
+
+  nb::object read() {
+    nb::object made = value();
+    if (!untrusted_.empty()) {
+      nb::list names;
+      for (const auto& name : untrusted_) {
+        names.append(text(name));
+      }
+      nb::object error = nb::module_::import_("stele._errors").attr("untrusted")(names);
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+      throw nb::python_error();
+    }
+    return made;
+  }
+
+ private:
+  /// The place where an object is registered as soon as it exists, if others refer to it.
+  using Slot = std::optional<std::uint64_t>;
+
+  nb::object value() {
+    if (in_.at_deferred()) {
+      throw StoredInParts{};
+    }
+    const Kind kind = in_.kind();
+    if (kind == Kind::array) {
+      return array();
+    }
+    if (kind == Kind::real || kind == Kind::integer || kind == Kind::null || kind == Kind::boolean) {
+      return content(kind, {});  // nobody shares these; where they are shared, that is seen through
+    }
+    return shared_value(kind, in_.begin_shared());
+  }
+
+  nb::object shared_value(Kind kind, const SharedIn& shared) {
+    if (shared.state == SharedIn::State::inline_value) {
+      return content(kind, {});
+    }
+    if (shared.state == SharedIn::State::deferred) {
+      throw StoredInParts{};
+    }
+    if (shared.state == SharedIn::State::reference) {
+      if (PyObject* const known = known_.find(shared.index)) {
+        return nb::borrow(known);
+      }
+      if (!known_.begin(shared.index)) {
+        in_.error(Errc::malformed, "an object takes part in its own construction");
+      }
+      in_.enter_shared(shared.index);
+      nb::object made = content(in_.kind(), shared.index);
+      in_.leave_shared();
+      return made;
+    }
+    known_.begin(shared.index);
+    if (in_.shared(shared.index).pointer == nullptr) {
+      in_.define_shared(shared.index, {});
+    }
+    return content(kind, shared.index);
+  }
+
+  nb::object define(const Slot& slot, nb::object object) {
+    if (slot) {
+      known_.define(*slot, object);
+    }
+    return object;
+  }
+
+  /// A value after its marks of sharing.
+  nb::object content(Kind kind, const Slot& slot) {
+    switch (kind) {
+      case Kind::null:
+        in_.null();
+        return nb::none();
+      case Kind::boolean:
+        return nb::bool_(in_.boolean());
+      case Kind::integer:
+      case Kind::real:
+        return number(in_.number());
+      case Kind::text:
+        in_.text(scratch_);
+        return define(slot, text(scratch_));
+      case Kind::bytes:
+        in_.text(scratch_);
+        return define(slot, own(PyBytes_FromStringAndSize(scratch_.data(), static_cast<Py_ssize_t>(scratch_.size()))));
+      case Kind::array:
+        return define(slot, array());
+      case Kind::sequence:
+        if (std::optional<std::string> name = in_.begin_typed()) {
+          nb::object made = typed(*name, slot);
+          in_.end_typed();
+          return made;
+        }
+        return list(slot);
+      case Kind::map:
+        return map(slot);
+      case Kind::record:
+        return record(slot);
+    }
+    return nb::none();
+  }
+
+  // --- Plain values ---
+
+  static nb::object number(const Number& number) {
+    switch (number.type) {
+      case Number::Type::natural:
+        return own(PyLong_FromUnsignedLongLong(number.bits));
+      case Number::Type::negative:
+        if (number.bits > static_cast<std::uint64_t>(INT64_MAX)) {  // -1 - bits
+          const nb::object bits = own(PyLong_FromUnsignedLongLong(number.bits));
+          return own(PyNumber_Invert(bits.ptr()));
+        }
+        return own(PyLong_FromLongLong(static_cast<std::int64_t>(~number.bits)));
+      case Number::Type::float16:
+        return own(PyFloat_FromDouble(
+            static_cast<double>(static_cast<float>(__builtin_bit_cast(float16, static_cast<std::uint16_t>(number.bits))))));
+      case Number::Type::float32:
+        return own(PyFloat_FromDouble(
+            static_cast<double>(__builtin_bit_cast(float, static_cast<std::uint32_t>(number.bits)))));
+      default:
+        return own(PyFloat_FromDouble(__builtin_bit_cast(double, number.bits)));
+    }
+  }
+  static nb::object plain(const PlainItem& item) {
+    if (item.text != nullptr) {
+      return text(item.view());
+    }
+    return number({item.type, item.bits});
+  }
+  /// A text that is met often, as the keys of dicts are.
+  nb::object key_text(std::string_view key) {
+    constexpr std::size_t longest = 32;
+    if (key.size() > longest) {
+      return text(key);
+    }
+    nb::object& kept = keys_[std::hash<std::string_view>{}(key) % keys_.size()];
+    std::string_view known;
+    if (!kept.is_valid() || !utf8(kept.ptr(), known) || known != key) {
+      kept = text(key);
+    }
+    return kept;
+  }
+  static std::optional<PlainItem::Kind> run_kind(PyObject* object) {
+    PyTypeObject* const type = Py_TYPE(object);
+    if (type == &PyUnicode_Type) {
+      return PlainItem::Kind::text;
+    }
+    if (type == &PyFloat_Type || type == &PyLong_Type) {
+      return PlainItem::Kind::number;
+    }
+    return std::nullopt;
+  }
+
+  // --- Containers ---
+
+  /// Fails where a key or an item of a set could not be put: it cannot be hashed.
+  void put(int result) {
+    if (result < 0) {
+      nb::python_error error;
+      if (!error.matches(PyExc_TypeError)) {
+        throw error;
+      }
+      in_.error(Errc::malformed, "a key or an item of a set that Python cannot hash");
+    }
+  }
+
+  /// Reads the items of a sequence, calling `put` for each.
+  template <class F>
+  void items(F&& put) {
+    std::optional<PlainItem::Kind> kind;
+    std::array<PlainItem, 256> run;
+    for (;;) {
+      if (kind) {
+        const std::size_t count = in_.peek_plain_items({&*kind, 1}, run);
+        if (count > 0) {
+          for (std::size_t i = 0; i < count; ++i) {
+            put(plain(run[i]));
+          }
+          in_.take_plain_items(count);
+          continue;
+        }
+      }
+      if (!in_.next()) {
+        return;
+      }
+      nb::object item = value();
+      kind = run_kind(item.ptr());
+      put(std::move(item));
+    }
+  }
+
+  nb::object list(const Slot& slot) {
+    in_.begin_sequence();
+    nb::object made = define(slot, own(PyList_New(0)));
+    items([&](nb::object item) { check(PyList_Append(made.ptr(), item.ptr())); });
+    return made;
+  }
+
+  nb::object tuple(const Slot& slot) {
+    const std::optional<std::uint64_t> count = in_.begin_sequence();
+    if (!slot || !count || *count > in_.expected_items(*count)) {
+      nb::object made = own(PyList_New(0));
+      items([&](nb::object item) { check(PyList_Append(made.ptr(), item.ptr())); });
+      return define(slot, own(PyList_AsTuple(made.ptr())));
+    }
+    // It may contain itself, and what looks at it meanwhile must find objects in it.
+    const auto size = static_cast<Py_ssize_t>(*count);
+    nb::object made = own(PyTuple_New(size));
+    for (Py_ssize_t i = 0; i < size; ++i) {
+      check(PyTuple_SetItem(made.ptr(), i, nb::none().release().ptr()));
+    }
+    Py_ssize_t at = 0;
+    define(slot, made);
+    items([&](nb::object item) {
+      if (at == size) {
+        in_.error(Errc::malformed, "a tuple of more items than it says");
+      }
+#ifdef Py_LIMITED_API
+      // Refused where somebody has the tuple.
+      known_.define(*slot, nb::object());
+      const int set = PyTuple_SetItem(made.ptr(), at, item.release().ptr());
+      known_.define(*slot, made);
+      if (set < 0) {
+        PyErr_Clear();
+        in_.error(Errc::unsupported, "a tuple that contains itself");
+      }
+#else
+      PyObject* const before = PyTuple_GET_ITEM(made.ptr(), at);
+      PyTuple_SET_ITEM(made.ptr(), at, item.release().ptr());
+      Py_DECREF(before);
+#endif
+      ++at;
+    });
+    return made;
+  }
+
+  /// A key that a dict can have: what C++ has as an array or a sequence becomes a tuple.
+  nb::object hashable(nb::object key) {
+    if (PyArray_Check(key.ptr())) {
+      key = key.attr("tolist")();
+    }
+    return PyList_CheckExact(key.ptr()) ? nb::object(own(PyList_AsTuple(key.ptr()))) : key;
+  }
+
+  /// Reads the entries of a map, calling `put` with each key and value.
+  template <class F>
+  void entries(F&& put) {
+    in_.begin_map();
+    PlainItem::Kind kinds[2] = {};
+    bool runs = false;
+    std::array<PlainItem, 256> run;
+    for (;;) {
+      if (runs) {
+        const std::size_t count = in_.peek_plain_items(kinds, run);
+        if (count > 0) {
+          for (std::size_t i = 0; i < 2 * count; i += 2) {
+            put(run[i].text != nullptr ? key_text(run[i].view()) : plain(run[i]), plain(run[i + 1]));
+          }
+          in_.take_plain_items(count);
+          continue;
+        }
+      }
+      if (!in_.next()) {
+        return;
+      }
+      nb::object key;
+      if (in_.kind() == Kind::text && !in_.at_deferred()) {
+        const SharedIn shared = in_.begin_shared();
+        if (shared.state == SharedIn::State::inline_value) {
+          in_.text(scratch_);
+          key = key_text(scratch_);
+        } else {
+          key = shared_value(Kind::text, shared);
+        }
+      } else {
+        key = hashable(value());
+      }
+      nb::object item = value();
+      const auto key_kind = run_kind(key.ptr());
+      const auto item_kind = run_kind(item.ptr());
+      runs = key_kind && item_kind;
+      if (runs) {
+        kinds[0] = *key_kind;
+        kinds[1] = *item_kind;
+      }
+      put(std::move(key), std::move(item));
+    }
+  }
+
+  nb::object map(const Slot& slot) {
+    nb::object made = define(slot, own(PyDict_New()));
+    entries([&](nb::object key, nb::object item) { put(PyDict_SetItem(made.ptr(), key.ptr(), item.ptr())); });
+    return made;
+  }
+
+  nb::object record(const Slot& slot) {
+    nb::object made = define(slot, own(PyDict_New()));
+    in_.begin_record();
+    for (std::string_view name; in_.next_field(name);) {
+      const nb::object key = key_text(name);
+      const nb::object item = value();
+      check(PyDict_SetItem(made.ptr(), key.ptr(), item.ptr()));
+    }
+    return made;
+  }
+
+  // --- Arrays ---
+
+  nb::object array() {
+    Target target;
+    {
+      const nb::gil_scoped_release released;
+      in_.array(target);
+    }
+    // Two names of one array lead to one object again.
+    if (target.buffer().use_count() > 1) {
+      for (const Seen& seen : arrays_[target.buffer().get()]) {
+        const ArrayView& a = seen.view;
+        const ArrayView& b = target.view();
+        if (a.data == b.data && a.dtype == b.dtype && a.shape == b.shape &&
+            std::equal(a.strides, a.strides + a.shape.rank(), b.strides)) {
+          return seen.array;
+        }
+      }
+    }
+    nb::object made = array_over(target.view(), target.buffer());
+    if (target.buffer().use_count() > 2) {  // ours and the array's
+      arrays_[target.buffer().get()].push_back({target.view(), made});
+    }
+    return made;
+  }
+
+  // --- Typed values ---
+
+  nb::object typed(const std::string& full, const Slot& slot) {
+    if (!full.starts_with("py:")) {
+      const nb::object content = value();
+      return define(slot, nb::module_::import_("stele._inert").attr("Typed")(text(full), content));
+    }
+    const std::string_view name = std::string_view(full).substr(3);
+    if (name == "tuple") {
+      return in_.kind() == Kind::sequence ? tuple(slot) : define(slot, as_tuple(value()));
+    }
+    if (name == "set") {
+      nb::object made = define(slot, own(PySet_New(nullptr)));
+      if (in_.kind() == Kind::sequence) {
+        in_.begin_sequence();
+        items([&](nb::object item) { put(PySet_Add(made.ptr(), item.ptr())); });
+      } else {
+        made.attr("update")(value());
+      }
+      return made;
+    }
+    if (name == "frozenset") {
+      const nb::object content = value();
+      return define(slot, own(PyFrozenSet_New(content.ptr())));
+    }
+    if (name == "bytearray") {
+      const nb::object content = value();
+      return define(slot, own(PyByteArray_FromObject(content.ptr())));
+    }
+    if (name == "int") {
+      const nb::object digits = value();
+      return own(integer_of(digits));
+    }
+    if (name == "str") {
+      const nb::object content = value();
+      char* data = nullptr;
+      Py_ssize_t size = 0;
+      check(PyBytes_AsStringAndSize(content.ptr(), &data, &size));
+      return define(slot, own(PyUnicode_DecodeUTF8(data, size, "surrogatepass")));
+    }
+    if (name == "complex") {
+      const nb::object content = value();
+      return content.attr("item")();
+    }
+    if (name == "numpy.generic") {
+      const nb::object content = value();
+      return define(slot, content[nb::tuple()]);
+    }
+    if (name == "numpy.dtype") {
+      return define(slot, dtype_from_description(value()));
+    }
+    if (name == "numpy.object_array") {
+      return object_array(slot);
+    }
+    if (name == "global") {
+      const nb::object content = value();
+      std::string_view spelled;
+      if (!PyUnicode_Check(content.ptr()) || !utf8(content.ptr(), spelled)) {
+        in_.error(Errc::malformed, "a class or function without a name");
+      }
+      nb::object found = resolve(spelled);
+      return define(slot, found.is_none() ? inert(spelled) : found);
+    }
+    if (name == "persistent" || name == "extension") {
+      nb::object made = define(slot, inert(name));
+      made.attr("args") = nb::make_tuple(value());
+      untrusted(name);
+      return made;
+    }
+    return object(name, slot);
+  }
+
+  static PyObject* integer_of(const nb::object& digits) {
+    return PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyLong_Type), "Oi", digits.ptr(), 16);
+  }
+  static nb::object as_tuple(const nb::object& items) { return own(PySequence_Tuple(items.ptr())); }
+
+  nb::object object_array(const Slot& slot) {
+    in_.begin_record();
+    nb::object shape;
+    nb::object order = nb::str("C");
+    nb::object made;
+    for (std::string_view name; in_.next_field(name);) {
+      if (name == "shape") {
+        shape = value();
+      } else if (name == "order") {
+        order = value();
+      } else if (name == "items" && shape.is_valid()) {
+        made = define(slot, forms_.attr("new_object_array")(shape, order));
+        const nb::object items = value();
+        forms_.attr("fill_object_array")(made, items, order);
+      } else {
+        in_.error(Errc::malformed, "an array of objects with another field than shape, order and items");
+      }
+    }
+    if (!made.is_valid()) {
+      in_.error(Errc::malformed, "an array of objects without items");
+    }
+    return made;
+  }
+
+  // --- Objects that something must be called for ---
+
+  void untrusted(std::string_view name) {
+    if (!trust_.inert && std::find(untrusted_.begin(), untrusted_.end(), name) == untrusted_.end()) {
+      untrusted_.emplace_back(name);
+    }
+  }
+  /// What a name stands for, None where it is not trusted.
+  nb::object resolve(std::string_view name) {
+    const auto [place, is_new] = resolved_.try_emplace(std::string(name));
+    if (is_new) {
+      place->second = trust_.resolve(text(name));
+    }
+    if (place->second.is_none()) {
+      untrusted(name);
+    }
+    return place->second;
+  }
+  nb::object inert(std::string_view name) { return inert_(text(name)); }
+
+  /// An object while its record is read.
+  struct Made {
+    nb::object callable;  // None: not trusted
+    bool is_new = false;
+    bool exists = false;
+    nb::object args;
+    nb::object kwargs;
+    nb::object object;
+  };
+  void make(Made& made, std::string_view name, const Slot& slot) {
+    if (std::exchange(made.exists, true)) {
+      return;
+    }
+    if (!made.args.is_valid()) {
+      made.args = nb::tuple();
+    }
+    if (made.callable.is_none()) {
+      made.object = inert(name);
+      made.object.attr("args") = made.args;
+      made.object.attr("new") = made.is_new;
+      if (made.kwargs.is_valid()) {
+        made.object.attr("kwargs") = made.kwargs;
+      }
+    } else {
+      made.object = forms_.attr("call")(made.callable, made.is_new, made.args,
+                                        made.kwargs.is_valid() ? made.kwargs : nb::none());
+    }
+    define(slot, made.object);
+  }
+
+  nb::object object(std::string_view name, const Slot& slot) {
+    if (in_.kind() != Kind::record && in_.kind() != Kind::map) {
+      in_.error(Errc::malformed, "an object of Python's that is no record");
+    }
+    Made made;
+    if (name != "call") {
+      made.callable = resolve(name);
+    }
+    const std::string kept(name);  // `name` may point to scratch
+    in_.begin_record();
+    for (std::string_view field; in_.next_field(field);) {
+      if (field == "callable") {
+        made.callable = value();
+        if (!PyCallable_Check(made.callable.ptr()) || made.callable.type().is(inert_)) {
+          untrusted("call");
+          made.callable = nb::none();
+        }
+        continue;
+      }
+      if (field == "new") {
+        made.is_new = in_.boolean();
+        continue;
+      }
+      if (field == "args") {
+        made.args = as_tuple(value());
+        continue;
+      }
+      if (field == "kwargs") {
+        made.kwargs = value();
+        continue;
+      }
+      if (!made.callable.is_valid()) {
+        in_.error(Errc::malformed, "an object of Python's without what makes it");
+      }
+      make(made, kept, slot);
+      const bool is_inert = made.callable.is_none();
+      if (field == "state" || field == "states") {
+        const bool several = field == "states";
+        const nb::object state = value();
+        if (is_inert) {
+          made.object.attr(several ? "states" : "state") = state;
+        } else if (several) {
+          for (const nb::handle one : state) {
+            forms_.attr("set_state")(made.object, one);
+          }
+        } else {
+          nb::object other = forms_.attr("set_state")(made.object, state);
+          if (!other.is_none()) {  // arrays that take their elements from the state
+            made.object = define(slot, std::move(other));
+          }
+        }
+      } else if (field == "items") {
+        const nb::object items = value();
+        is_inert ? (void)(made.object.attr("items") = items) : (void)forms_.attr("add_items")(made.object, items);
+      } else if (field == "entries") {
+        const nb::object entries = value();
+        is_inert ? (void)(made.object.attr("entries") = entries)
+                 : (void)forms_.attr("add_entries")(made.object, entries);
+      } else {
+        in_.error(Errc::malformed, "an object of Python's with the field \"" + std::string(field) + '"');
+      }
+    }
+    if (!made.callable.is_valid()) {
+      in_.error(Errc::malformed, "an object of Python's without what makes it");
+    }
+    make(made, kept, slot);
+    return made.object;
+  }
+
+  struct Seen {
+    ArrayView view;
+    nb::object array;
+  };
+
+  InVisitor& in_;
+  const Trust& trust_;
+  nb::module_ forms_;
+  nb::object inert_;
+  std::string scratch_;
+  Known known_;
+  std::array<nb::object, 1024> keys_;
+  std::unordered_map<const Buffer*, std::vector<Seen>> arrays_;
+  std::unordered_map<std::string, nb::object> resolved_;
+  std::vector<std::string> untrusted_;
+};
+
+}  // namespace
+}  // namespace stele::python
+
+namespace stele {
+
+void Visit<python::GraphIn>::read(InVisitor& in, python::GraphIn& graph) {
+  graph.result = python::Reading(in, graph.trust_).read();
+}
+
+}  // namespace stele

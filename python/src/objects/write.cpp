@@ -1,0 +1,646 @@
+// Python objects as events.
+
+#include <array>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "numpy.hpp"
+#include "objects/graph.hpp"
+#include "stele/error.hpp"
+#include "stele/visitor.hpp"
+#include "stele/walk/keyed.hpp"
+
+namespace stele::python {
+namespace {
+
+/// Text and bytes below this size are stored at each place that has them.
+constexpr Py_ssize_t shared_text_bytes = 1024;
+/// Arrays of this size are written without the GIL.
+constexpr std::uint64_t released_bytes = std::uint64_t{64} << 10;
+
+PyArrayObject* as_array(PyObject* object) noexcept { return reinterpret_cast<PyArrayObject*>(object); }
+
+/// What stands in a reduce tuple, as pickle.Pickler takes it.
+struct Reduced {
+  nb::object keep;         // owns the parts
+  nb::object name;         // of what is called; null: `callable`
+  nb::object callable;     // what is called, where it has no name
+  bool is_new = false;     // made by __new__
+  nb::object args;         // a tuple
+  nb::object kwargs;       // a dict, or null
+  nb::object state;        // or null
+  nb::object items;        // a list, or null
+  nb::object entries;      // a list of pairs, or null
+  int state_references = 1;
+};
+
+class Shared final : public SharedOut {
+ public:
+  Shared(PyObject* object, const std::shared_ptr<void>& owner)
+      : SharedOut(object, typeid(PyObject)), owner_(owner) {}
+  std::size_t bytes() const override { return 1; }
+  std::weak_ptr<const void> owner() const override { return owner_; }
+  std::string type_name() const override { return {}; }
+  Later later() const override { fail(Errc::unsupported, "a Python object is not written later"); }
+
+ private:
+  const std::shared_ptr<void>& owner_;
+};
+
+}  // namespace
+
+class Writing {
+ public:
+  Writing(nb::handle root, bool all_shared)
+      : root_(nb::borrow(root)), all_shared_(all_shared), forms_(nb::module_::import_("stele._forms")) {
+    generic_ = reinterpret_cast<PyTypeObject*>(&PyGenericArrType_Type);
+    inert_ = nb::module_::import_("stele._inert").attr("Inert");
+    typed_ = nb::module_::import_("stele._inert").attr("Typed");
+    reduce_ = forms_.attr("reduce");
+    function_ = nb::module_::import_("types").attr("FunctionType");
+    memmap_ = nb::module_::import_("numpy").attr("memmap");
+  }
+
+  void write(OutVisitor& out);
+
+ private:
+  class Pass;
+
+  /// The buffer of the memory that an array lies in; null where nobody else can have it.
+  std::shared_ptr<Buffer> buffer_of(PyArrayObject* array, PyObject* holder, int references) {
+    PyArrayObject* owner = array;
+    while (PyArray_BASE(owner) != nullptr && PyArray_Check(PyArray_BASE(owner))) {
+      owner = as_array(PyArray_BASE(owner));
+    }
+    auto* key = reinterpret_cast<PyObject*>(owner);
+    if (owner == array && Py_REFCNT(holder) <= references) {
+      return nullptr;
+    }
+    const auto found = buffers_.find(key);
+    if (found != buffers_.end()) {
+      return found->second;
+    }
+    // The bytes between the lowest and the highest address of its elements.
+    npy_intp low = 0;
+    npy_intp high = PyArray_ITEMSIZE(owner);
+    for (int axis = 0; axis < PyArray_NDIM(owner); ++axis) {
+      const npy_intp extent = PyArray_DIM(owner, axis);
+      if (extent == 0) {
+        return nullptr;
+      }
+      const npy_intp reach = (extent - 1) * PyArray_STRIDE(owner, axis);
+      (reach < 0 ? low : high) += reach;
+    }
+    keep_.push_back(nb::borrow(key));
+    auto* first = reinterpret_cast<std::byte*>(PyArray_BYTES(owner)) + low;
+    std::shared_ptr<Buffer> buffer = Buffer::wrap(first, static_cast<std::size_t>(high - low), false, nullptr);
+    buffers_.emplace(key, buffer);
+    return buffer;
+  }
+
+  nb::object root_;
+  const bool all_shared_;
+  nb::module_ forms_;
+  nb::object reduce_;
+  nb::object inert_;
+  nb::object typed_;
+  nb::object function_;
+  nb::object memmap_;
+  PyTypeObject* generic_ = nullptr;
+  const std::shared_ptr<void> life_ = std::make_shared<int>();  // of the objects met: as long as this
+  std::vector<nb::object> keep_;                                // owns what was met and would die before the end
+  std::unordered_map<PyObject*, std::shared_ptr<Buffer>> buffers_;
+  std::unordered_map<PyObject*, Reduced> reduced_;
+  struct CachedType {
+    PyArray_Descr* dtype = nullptr;
+    std::optional<DType> made;
+  } last_type_;
+};
+
+/// One walk through the objects.
+class Writing::Pass {
+ public:
+  Pass(Writing& all, OutVisitor& out) : all_(all), out_(out) {}
+
+  /// `references`: those to the object that are no part of the graph.
+  void value(PyObject* object, int references) {
+    PyTypeObject* const type = Py_TYPE(object);
+    if (type == &PyUnicode_Type) {
+      return text_value(object, references);
+    }
+    if (type == &PyFloat_Type) {
+      return out_.real(PyFloat_AsDouble(object));
+    }
+    if (type == &PyLong_Type) {
+      return integer(object);
+    }
+    if (object == Py_None) {
+      return out_.null();
+    }
+    if (type == &PyBool_Type) {
+      return out_.boolean(object == Py_True);
+    }
+    if (type == &PyBytes_Type) {
+      return bytes_value(object, references);
+    }
+    if (type == &PyList_Type) {
+      if (begin_shared(object, references)) {
+        list(object);
+      }
+      return;
+    }
+    if (type == &PyDict_Type) {
+      if (begin_shared(object, references)) {
+        dict(object);
+      }
+      return;
+    }
+    if (type == &PyTuple_Type) {
+      if (begin_shared(object, references)) {
+        out_.begin_typed("py:tuple");
+        tuple(object);
+      }
+      return;
+    }
+    if (type == &PyArray_Type || PyArray_CheckExact(object)) {
+      return array(object, references);
+    }
+    if (PyType_IsSubtype(type, all_.generic_)) {
+      return scalar(object);
+    }
+    if (type == &PySet_Type || type == &PyFrozenSet_Type) {
+      if (begin_shared(object, references)) {
+        out_.begin_typed(type == &PySet_Type ? "py:set" : "py:frozenset");
+        set(object);
+      }
+      return;
+    }
+    if (type == &PyByteArray_Type) {
+      if (begin_shared(object, references)) {
+        out_.begin_typed("py:bytearray");
+        out_.bytes({reinterpret_cast<const std::byte*>(PyByteArray_AsString(object)),
+                    static_cast<std::size_t>(PyByteArray_Size(object))});
+      }
+      return;
+    }
+    if (type == &PyComplex_Type) {
+      const double parts[2] = {PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object)};
+      out_.begin_typed("py:complex");
+      return out_.array(ArrayView(DType::Kind::complex128, parts, Shape(), Order::row_major));
+    }
+    if (object == Py_Ellipsis || object == Py_NotImplemented) {
+      out_.begin_typed("py:global");
+      return out_.text(object == Py_Ellipsis ? "builtins.Ellipsis" : "builtins.NotImplemented");
+    }
+    other(object, references);
+  }
+
+ private:
+  // --- Plain values ---
+
+  void integer(PyObject* object) {
+    int overflow = 0;
+    const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow == 0) {
+      return value < 0 ? out_.integer(value) : out_.natural(static_cast<std::uint64_t>(value));
+    }
+    if (overflow > 0) {
+      const unsigned long long natural = PyLong_AsUnsignedLongLong(object);
+      if (natural != ~0ULL || PyErr_Occurred() == nullptr) {
+        return out_.natural(natural);
+      }
+      PyErr_Clear();
+    }
+    const nb::object digits = own(PyNumber_ToBase(object, 16));
+    std::string_view spelled;
+    utf8(digits.ptr(), spelled);
+    out_.begin_typed("py:int");
+    out_.text(spelled);
+  }
+
+  void text_value(PyObject* object, int references) {
+    std::string_view view;
+    if (!utf8(object, view)) {  // surrogates
+      const nb::object encoded = own(PyUnicode_AsEncodedString(object, "utf-8", "surrogatepass"));
+      out_.begin_typed("py:str");
+      return out_.bytes({reinterpret_cast<const std::byte*>(PyBytes_AsString(encoded.ptr())),
+                         static_cast<std::size_t>(PyBytes_Size(encoded.ptr()))});
+    }
+    if (static_cast<Py_ssize_t>(view.size()) < shared_text_bytes || begin_shared(object, references)) {
+      out_.text(view);
+    }
+  }
+
+  void bytes_value(PyObject* object, int references) {
+    const Py_ssize_t size = PyBytes_Size(object);
+    if (size < shared_text_bytes || begin_shared(object, references)) {
+      out_.bytes({reinterpret_cast<const std::byte*>(PyBytes_AsString(object)), static_cast<std::size_t>(size)});
+    }
+  }
+
+  /// The text or number of an object that is one, for a run.
+  static bool plain(PyObject* object, PlainItem& item) {
+    PyTypeObject* const type = Py_TYPE(object);
+    if (type == &PyUnicode_Type) {
+      std::string_view view;
+      if (!utf8(object, view) || static_cast<Py_ssize_t>(view.size()) >= shared_text_bytes) {
+        return false;
+      }
+      item = {view.data(), view.size(), {}};
+      return true;
+    }
+    if (type == &PyFloat_Type) {
+      item = {nullptr, __builtin_bit_cast(std::uint64_t, PyFloat_AsDouble(object)), Number::Type::float64};
+      return true;
+    }
+    if (type == &PyLong_Type) {
+      int overflow = 0;
+      const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+      if (overflow != 0) {
+        return false;
+      }
+      item = value < 0 ? PlainItem{nullptr, ~static_cast<std::uint64_t>(value), Number::Type::negative}
+                       : PlainItem{nullptr, static_cast<std::uint64_t>(value), Number::Type::natural};
+      return true;
+    }
+    return false;
+  }
+
+  // --- Containers ---
+
+  /// True: the value follows.
+  bool begin_shared(PyObject* object, int references) {
+    if (!all_.all_shared_ && Py_REFCNT(object) <= references) {
+      return true;
+    }
+    return out_.begin_shared(Shared(object, all_.life_));
+  }
+
+  /// Collects a run of plain items and passes it on.
+  class Run {
+   public:
+    explicit Run(OutVisitor& out) : out_(out) {}
+    bool add(PyObject* object) {
+      if (count_ == items_.size()) {
+        flush();
+      }
+      if (!plain(object, items_[count_])) {
+        return false;
+      }
+      ++count_;
+      return true;
+    }
+    void flush() {
+      if (count_ > 0) {
+        out_.plain_items({items_.data(), std::exchange(count_, 0)});
+      }
+    }
+
+   private:
+    OutVisitor& out_;
+    std::array<PlainItem, 256> items_;
+    std::size_t count_ = 0;
+  };
+
+  [[noreturn]] static void changed(const char* what) {
+    raise(PyExc_RuntimeError, std::string(what) + " changed size while it was written");
+  }
+
+  void list(PyObject* object) {
+#ifdef Py_GIL_DISABLED
+    return tuple(own(PyList_AsTuple(object)).ptr());
+#else
+    const Py_ssize_t count = PyList_Size(object);
+    out_.begin_sequence(static_cast<std::uint64_t>(count));
+    Run run(out_);
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      PyObject* const item = i < PyList_Size(object) ? PyList_GetItem(object, i) : nullptr;
+      if (item == nullptr) {
+        changed("a list");
+      }
+      if (!run.add(item)) {
+        run.flush();
+        const nb::object held = nb::borrow(item);
+        value(item, 2);
+      }
+    }
+    run.flush();
+    if (PyList_Size(object) != count) {
+      changed("a list");
+    }
+    out_.end();
+#endif
+  }
+
+  void tuple(PyObject* object) {
+    const Py_ssize_t count = PyTuple_Size(object);
+    out_.begin_sequence(static_cast<std::uint64_t>(count));
+    Run run(out_);
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      PyObject* const item = PyTuple_GetItem(object, i);
+      if (!run.add(item)) {
+        run.flush();
+        value(item, 1);
+      }
+    }
+    run.flush();
+    out_.end();
+  }
+
+  void dict(PyObject* object) {
+    const Py_ssize_t count = PyDict_Size(object);
+    out_.begin_map(static_cast<std::uint64_t>(count), Ordering::unordered);
+    if (out_.canonical()) {
+      const nb::object items = own(PyDict_Items(object));
+      walk::CanonicalOrder order;
+      for (Py_ssize_t i = 0; i < count; ++i) {
+        PyObject* const entry = PyList_GetItem(items.ptr(), i);
+        Pass(all_, order.key()).value(PyTuple_GetItem(entry, 0), 2);
+        order.add(entry);
+      }
+      for (const void* entry : order.sorted()) {
+        auto* const pair = const_cast<PyObject*>(static_cast<const PyObject*>(entry));
+        value(PyTuple_GetItem(pair, 0), 2);
+        value(PyTuple_GetItem(pair, 1), 2);
+      }
+      return out_.end();
+    }
+#ifdef Py_GIL_DISABLED
+    const nb::object copy = own(PyDict_Copy(object));
+    object = copy.ptr();
+    constexpr int held = 3;
+#else
+    constexpr int held = 2;
+#endif
+    Run run(out_);
+    Py_ssize_t at = 0;
+    PyObject* key = nullptr;
+    PyObject* item = nullptr;
+    Py_ssize_t seen = 0;
+    while (PyDict_Next(object, &at, &key, &item) != 0) {
+      ++seen;
+      if (run.add(key)) {
+        if (run.add(item)) {
+          continue;
+        }
+        run.flush();
+        const nb::object held_item = nb::borrow(item);
+        value(item, held);
+      } else {
+        run.flush();
+        const nb::object held_key = nb::borrow(key);
+        const nb::object held_item = nb::borrow(item);
+        value(key, held);
+        value(item, held);
+      }
+      if (PyDict_Size(object) != count) {
+        changed("a dict");
+      }
+    }
+    run.flush();
+    if (seen != count) {
+      changed("a dict");
+    }
+    out_.end();
+  }
+
+  void set(PyObject* object) {
+    const nb::object items = own(PySequence_List(object));
+    const Py_ssize_t count = PyList_Size(items.ptr());
+    out_.begin_sequence(static_cast<std::uint64_t>(count), Ordering::unordered);
+    if (out_.canonical()) {
+      walk::CanonicalOrder order;
+      for (Py_ssize_t i = 0; i < count; ++i) {
+        PyObject* const item = PyList_GetItem(items.ptr(), i);
+        Pass(all_, order.key()).value(item, 2);
+        order.add(item);
+      }
+      for (const void* item : order.sorted()) {
+        value(const_cast<PyObject*>(static_cast<const PyObject*>(item)), 2);
+      }
+    } else {
+      Run run(out_);
+      for (Py_ssize_t i = 0; i < count; ++i) {
+        PyObject* const item = PyList_GetItem(items.ptr(), i);
+        if (!run.add(item)) {
+          run.flush();
+          value(item, 2);
+        }
+      }
+      run.flush();
+    }
+    out_.end();
+  }
+
+  // --- Arrays ---
+
+  const std::optional<DType>& type_of(PyArrayObject* array) {
+    CachedType& last = all_.last_type_;
+    PyArray_Descr* const dtype = PyArray_DESCR(array);
+    if (last.dtype != dtype) {
+      last.made = dtype_of(dtype);
+      last.dtype = dtype;
+      all_.keep_.push_back(nb::borrow(reinterpret_cast<PyObject*>(dtype)));
+    }
+    return last.made;
+  }
+
+  void array(PyObject* object, int references) {
+    PyArrayObject* const given = as_array(object);
+    const std::optional<DType>& dtype = type_of(given);
+    if (!dtype) {
+      return other(object, references);
+    }
+    ArrayView view = view_of(given, *dtype);
+    std::shared_ptr<Buffer> buffer;
+    if (!all_.all_shared_) {
+      buffer = all_.buffer_of(given, object, references);
+      view.buffer = buffer.get();
+    }
+    if (view.byte_count() < released_bytes) {
+      return out_.array(view);
+    }
+    const nb::gil_scoped_release released;
+    out_.array(view);
+  }
+
+  void scalar(PyObject* object) {
+    const nb::object array = own(PyArray_FromScalar(object, nullptr));
+    const std::optional<DType>& dtype = type_of(as_array(array.ptr()));
+    if (!dtype) {
+      return other(object, 1);
+    }
+    out_.begin_typed("py:numpy.generic");
+    out_.array(view_of(as_array(array.ptr()), *dtype));
+  }
+
+  // --- Everything else ---
+
+  /// "module.qualname" of a class or function that can be found under it; throws a Python error otherwise.
+  nb::object name_of(nb::handle global) { return all_.forms_.attr("name_of")(global); }
+
+  void other(PyObject* object, int references) {
+    if (nb::handle(object).type().is(all_.memmap_) && type_of(as_array(object))) {
+      return array(object, references);
+    }
+    if (PyType_Check(object) || nb::handle(object).type().is(all_.function_) || PyCFunction_Check(object)) {
+      const nb::object method_of =
+          PyCFunction_Check(object) ? nb::getattr(nb::handle(object), "__self__", nb::none()) : nb::none();
+      if (method_of.is_none() || PyModule_Check(method_of.ptr())) {
+        const nb::object name = name_of(object);
+        std::string_view spelled;
+        utf8(name.ptr(), spelled);
+        out_.begin_typed("py:global");
+        return out_.text(spelled);
+      }
+    }
+    if (nb::handle(object).type().is(all_.typed_)) {
+      const nb::object name = nb::getattr(nb::handle(object), "name");
+      const nb::object content = nb::getattr(nb::handle(object), "value");
+      all_.keep_.push_back(content);
+      std::string_view spelled;
+      utf8(name.ptr(), spelled);
+      out_.begin_typed(spelled);
+      return value(content.ptr(), 1 << 30);
+    }
+    if (PyArray_DescrCheck(object)) {
+      if (begin_shared(object, 1 << 30)) {
+        const nb::object description = describe_dtype(object);
+        if (!description.is_none()) {
+          all_.keep_.push_back(description);
+          out_.begin_typed("py:numpy.dtype");
+          return value(description.ptr(), 1 << 30);
+        }
+      }
+    }
+    if (!begin_shared(object, references)) {
+      return;
+    }
+    const auto found = all_.reduced_.find(object);
+    const Reduced& reduced = found != all_.reduced_.end() ? found->second : reduce(object);
+    generic(reduced);
+  }
+
+  /// Asks the object what it is made of. Its parts live as long as the walk.
+  const Reduced& reduce(PyObject* object) {
+    Reduced made;
+    made.keep = all_.reduce_(nb::handle(object));
+    const nb::object& parts = made.keep;
+    const auto part = [&](int index) {
+      PyObject* const found = PyTuple_GetItem(parts.ptr(), index);
+      return found == nullptr || found == Py_None ? nb::object() : nb::borrow<nb::object>(found);
+    };
+    made.name = part(0);
+    made.callable = part(1);
+    made.is_new = PyTuple_GetItem(parts.ptr(), 2) == Py_True;
+    made.args = part(3);
+    made.kwargs = part(4);
+    made.state = part(5);
+    made.items = part(6);
+    made.entries = part(7);
+    made.state_references = 4;  // by the object, pickle's tuple and ours
+    all_.keep_.push_back(nb::borrow(object));
+    return all_.reduced_.emplace(object, std::move(made)).first->second;
+  }
+
+  /// The record that docs/format.md describes.
+  void generic(const Reduced& made) {
+    std::string_view name;
+    if (made.name.is_valid()) {
+      utf8(made.name.ptr(), name);
+    } else {
+      name = "call";
+    }
+    if (name == "numpy.object_array") {  // its fields are its own
+      out_.begin_typed("py:numpy.object_array");
+      const std::string_view names[] = {"shape", "order", "items"};
+      out_.begin_record({names});
+      for (int i = 0; i < 3; ++i) {
+        PyObject* const item = PyTuple_GetItem(made.args.ptr(), i);
+        if (i == 2) {
+          list(item);
+        } else {
+          value(item, 1 << 30);
+        }
+      }
+      return out_.end();
+    }
+    spelled_ = "py:";
+    spelled_ += name;
+    out_.begin_typed(spelled_);
+    std::array<std::string_view, 7> names;
+    std::size_t count = 0;
+    const auto field = [&](bool is_there, std::string_view label) {
+      if (is_there) {
+        names[count++] = label;
+      }
+    };
+    const bool has_args = made.args.is_valid() && PyTuple_Size(made.args.ptr()) > 0;
+    field(!made.name.is_valid(), "callable");
+    field(made.is_new, "new");
+    field(has_args, "args");
+    field(made.kwargs.is_valid(), "kwargs");
+    field(made.state.is_valid(), "state");
+    field(made.items.is_valid(), "items");
+    field(made.entries.is_valid(), "entries");
+    out_.begin_record({std::span(names).first(count)});
+    if (!made.name.is_valid()) {
+      value(made.callable.ptr(), 1 << 30);
+    }
+    if (made.is_new) {
+      out_.boolean(true);
+    }
+    if (has_args) {
+      tuple(made.args.ptr());
+    }
+    if (made.kwargs.is_valid()) {
+      dict(made.kwargs.ptr());
+    }
+    if (made.state.is_valid()) {
+      value(made.state.ptr(), made.state_references);
+    }
+    if (made.items.is_valid()) {
+      list(made.items.ptr());
+    }
+    if (made.entries.is_valid()) {
+      pairs(made.entries.ptr());
+    }
+    out_.end();
+  }
+
+  void pairs(PyObject* entries) {
+    const Py_ssize_t count = PyList_Size(entries);
+    out_.begin_map(static_cast<std::uint64_t>(count));
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      PyObject* const pair = PyList_GetItem(entries, i);
+      if (PyTuple_Check(pair) == 0 || PyTuple_Size(pair) != 2) {
+        raise(PyExc_TypeError, "the entries of an object that __reduce_ex__ returns are no pairs");
+      }
+      value(PyTuple_GetItem(pair, 0), 1);
+      value(PyTuple_GetItem(pair, 1), 1);
+    }
+    out_.end();
+  }
+
+  Writing& all_;
+  OutVisitor& out_;
+  std::string spelled_;
+};
+
+void Writing::write(OutVisitor& out) {
+  const nb::gil_scoped_acquire gil;  // the library may walk again while an array is written without it
+  const OutVisitor::AtOnce at_once(out);
+  Pass(*this, out).value(root_.ptr(), 2);
+}
+
+GraphOut::GraphOut(nb::handle root, bool all_shared) : writing_(std::make_unique<Writing>(root, all_shared)) {}
+GraphOut::~GraphOut() = default;
+
+}  // namespace stele::python
+
+namespace stele {
+
+void Visit<python::GraphOut>::write(OutVisitor& out, const python::GraphOut& graph) { graph.writing_->write(out); }
+
+}  // namespace stele

@@ -1,0 +1,50 @@
+#pragma once
+// What every file of the module includes: nanobind, and helpers over Python's C interface.
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace stele::python {
+
+namespace nb = nanobind;
+
+/// Takes over a new reference. Throws the Python error that is set where it is null.
+inline nb::object own(PyObject* object) {
+  if (object == nullptr) {
+    throw nb::python_error();
+  }
+  return nb::steal<nb::object>(object);
+}
+/// Throws the Python error that is set if a call failed.
+inline void check(int result) {
+  if (result < 0) {
+    throw nb::python_error();
+  }
+}
+
+/// An attribute of a module, imported now.
+inline nb::object imported(const char* module, const char* name) {
+  return nb::module_::import_(module).attr(name);
+}
+
+/// The UTF-8 of a str, valid as long as the str. False, without a Python error, for one with surrogates.
+inline bool utf8(PyObject* text, std::string_view& out) noexcept {
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(text, &size);
+  if (data == nullptr) {
+    PyErr_Clear();
+    return false;
+  }
+  out = {data, static_cast<std::size_t>(size)};
+  return true;
+}
+inline nb::object text(std::string_view value) {
+  return own(PyUnicode_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+}
+
+[[noreturn]] void raise(PyObject* type, const std::string& message);
+
+}  // namespace stele::python

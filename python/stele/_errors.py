@@ -1,0 +1,131 @@
+"""The exceptions of stele, each also one of Python's own."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["Error", "UntrustedError"]
+
+
+class Error(Exception):
+    """What stele raises for files, archives and options.
+
+    Every instance is also one of Python's exceptions where one fits: `FileNotFoundError` or `OSError` for the file
+    system, `KeyError` for a path that is not in an archive, `ValueError` for damaged and malformed files and wrong
+    arguments, `TypeError` for a stored type that does not fit, `MemoryError` for limits.
+
+    Attributes
+    ----------
+    code : str
+        What went wrong, for programs: "not_found", "damaged", "truncated", "malformed", "limit_exceeded", …
+    message : str
+        The message without file, path and offset.
+    path : str
+        The place in the object graph, "layers/3/weights"; empty for the root and where it is unknown.
+    offset : int or None
+        The byte offset from the start of the plain archive.
+    file : str
+        The file as the caller named it; empty for memory.
+    """
+
+    code = ""
+    message = ""
+    path = ""
+    offset = None
+    file = ""
+
+    def __str__(self):
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self):
+        return _rebuild, (self.code, str(self), self.message, self.path, self.offset, self.file)
+
+
+class _FileNotFound(Error, FileNotFoundError):
+    pass
+
+
+class _IO(Error, OSError):
+    pass
+
+
+class _NoPath(Error, KeyError):
+    pass
+
+
+class _Value(Error, ValueError):
+    pass
+
+
+class _Type(Error, TypeError):
+    pass
+
+
+class _Index(Error, IndexError, ValueError):
+    pass
+
+
+class _Limit(Error, MemoryError, ValueError):
+    pass
+
+
+class _ReadOnly(Error, ValueError, PermissionError):
+    pass
+
+
+for _class in (_FileNotFound, _IO, _NoPath, _Value, _Type, _Index, _Limit, _ReadOnly):
+    _class.__name__ = _class.__qualname__ = "Error"
+    _class.__module__ = "stele"
+Error.__module__ = "stele"
+
+_classes = {
+    "io": _IO,
+    "type_mismatch": _Type,
+    "out_of_range": _Index,
+    "limit_exceeded": _Limit,
+    "read_only": _ReadOnly,
+    "busy": _IO,
+}
+
+
+def make(code, what, message, path="", offset=None, file=""):
+    """The exception for an error of the library."""
+    kind = _classes.get(code, _Value)
+    if code == "not_found":
+        # A file that is not there, or a path in one that is.
+        kind = _FileNotFound if file and not os.path.exists(file) and not path else _NoPath
+    error = kind(what)
+    error.code, error.message, error.path, error.offset, error.file = code, message, path, offset, file
+    return error
+
+
+def _rebuild(*parts):
+    return make(*parts)
+
+
+class UntrustedError(Error, ValueError):
+    """An archive names classes or functions that are not trusted, so they were neither imported nor called.
+
+    Attributes
+    ----------
+    names : list of str
+        What `trusted=` would have to allow, "module.qualname".
+    """
+
+    names: list = []
+
+    def __reduce__(self):
+        return untrusted, (self.names,)
+
+
+UntrustedError.__module__ = "stele"
+
+
+def untrusted(names):
+    names = sorted(names)
+    error = UntrustedError(
+        "the file holds objects that are not trusted: " + ", ".join(names) + ". If you trust who wrote it, pass "
+        "trusted=" + repr(names) + ", trusted=True for everything, or untrusted=\"inert\" to look at their attributes."
+    )
+    error.code, error.message, error.names = "unknown_type", str(error), names
+    return error

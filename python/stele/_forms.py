@@ -1,0 +1,373 @@
+"""The parts of Python's objects: what they are made of when written, and how they are made again when read.
+
+docs/format.md says under "Python's objects" what is stored.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import sys
+import types
+
+import numpy as np
+
+# --- Names -----------------------------------------------------------------------------------------------------------
+
+
+def name_of(thing):
+    """"module.qualname" of a class or function that can be found under it, "module:Outer.Inner" for nested ones."""
+    qualname = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    module = getattr(thing, "__module__", None)
+    if module is None and isinstance(getattr(thing, "__self__", None), type):
+        module = thing.__self__.__module__
+    if module is None:
+        for candidate, loaded in list(sys.modules.items()):
+            if candidate != "__main__" and loaded is not None and getattr(loaded, qualname, None) is thing:
+                module = candidate
+                break
+        else:
+            module = "__main__"
+    found = sys.modules.get(module)
+    for step in qualname.split("."):
+        found = getattr(found, step, None)
+    if found is not thing and not (isinstance(thing, (types.MethodType, types.BuiltinMethodType)) and found == thing):
+        raise TypeError(f"cannot store {thing!r}: it is not found as {module}.{qualname}")
+    return f"{module}:{qualname}" if "." in qualname else f"{module}.{qualname}"
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+_extension_names = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
+
+
+def describe_dtype(dtype):
+    """Text or a list of fields; None where neither says all."""
+    if dtype.type.__module__ == "ml_dtypes":
+        return dtype.name if dtype.name in _extension_names else None
+    if dtype.metadata or dtype.kind == "T" or (dtype.names and any(len(f) > 2 for f in dtype.fields.values())):
+        return None
+    try:
+        description = np.lib.format.dtype_to_descr(dtype)
+        same = np.lib.format.descr_to_dtype(description) == dtype
+    except (TypeError, ValueError):
+        return None
+    return description if same else None
+
+
+def _object_array(array):
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    shape = np.array(array.shape, np.uint64)
+    return "numpy.object_array", None, False, (shape, order, array.ravel(order).tolist()), None, None, None, None
+
+
+def _raw_bytes(array):
+    """The elements of a contiguous array as uint8."""
+    return np.frombuffer(array.tobytes("A"), np.uint8)
+
+
+def _reduce_array(array):
+    dtype = array.dtype
+    if dtype.kind == "O":
+        return _object_array(array)
+    if dtype.hasobject and dtype.kind != "T":
+        raise TypeError(f"arrays of {dtype} hold Python objects inside records, which has no form in an archive")
+    if dtype.kind == "T":
+        return "numpy.array", None, False, (_object_array_of(array), dtype), None, None, None, None
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    return ("numpy._core.numeric._frombuffer", None, False, (_raw_bytes(array), dtype, array.shape, order),
+            None, None, None, None)
+
+
+def _object_array_of(array):
+    return array.astype(object)
+
+
+def _reduce_array_subclass(array):
+    """As NumPy's own form, with arrays where that has bytes."""
+    kind = type(array)
+    plain = np.asarray(array)
+    if isinstance(array, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(array)
+        state = (1, array.shape, array.dtype, False, np.ascontiguousarray(array._data), mask, array.fill_value
+                 if array._fill_value is not None else None)
+        args = (kind, np.ndarray, (0,), b"b")
+        extra = {k: v for k, v in array.__dict__.items() if k not in _masked_own}
+        return ("numpy.ma.core._mareconstruct", None, False, args, None,
+                state if not extra else (*state, extra), None, None)
+    state = (1, array.shape, array.dtype, False, plain)
+    extra = getattr(array, "__dict__", None)
+    return ("numpy._core.multiarray._reconstruct", None, False, (kind, (0,), b"b"), None,
+            state if not extra else (*state, dict(extra)), None, None)
+
+
+_masked_own = {"_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"}
+
+# Types with a form of their own: {type: function of the object that returns what reduce() returns, or None}.
+_forms = {}
+
+
+def _scalar(value):
+    """A scalar of NumPy that has no element type in archives: long double, void …"""
+    return "numpy._core.multiarray.scalar", None, False, (value.dtype, value.tobytes()), None, None, None, None
+
+
+def reduce(thing):
+    """What an object is made of.
+
+    Returns
+    -------
+    tuple
+        (name, callable, new, args, kwargs, state, items, entries). One of name and callable is None; so are the parts
+        that the object does not have.
+    """
+    kind = type(thing)
+    form = _forms.get(kind)
+    if form is None and kind.__module__.partition(".")[0] in _lazy_forms:
+        _lazy_forms.pop(kind.__module__.partition(".")[0])()
+        form = _forms.get(kind)
+    if form is not None:
+        made = form(thing)
+        if made is not None:
+            return made
+    if isinstance(thing, np.ndarray):
+        if kind is np.ndarray or kind is np.memmap:
+            return _reduce_array(thing)
+        if kind.__reduce__ is np.ndarray.__reduce__ or isinstance(thing, np.ma.MaskedArray):
+            if not thing.dtype.hasobject:
+                return _reduce_array_subclass(thing)
+    if isinstance(thing, np.generic):
+        return _scalar(thing)
+    reducer = copyreg.dispatch_table.get(kind)
+    reduced = reducer(thing) if reducer is not None else thing.__reduce_ex__(5)
+    if isinstance(reduced, str):
+        name = reduced if "." not in reduced else reduced
+        module = getattr(thing, "__module__", None) or getattr(kind, "__module__", "__main__")
+        found = sys.modules.get(module)
+        for step in name.split("."):
+            found = getattr(found, step, None)
+        if found is not thing:
+            raise TypeError(f"cannot store {thing!r}: it is not found as {module}.{name}")
+        return "call", _Global(f"{module}:{name}" if "." in name else f"{module}.{name}"), False, (), None, None, None, None
+    return _parts(thing, reduced)
+
+
+def _parts(thing, reduced):
+    if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
+        raise TypeError(f"__reduce_ex__ of {type(thing).__name__} returned {type(reduced).__name__}, not a tuple of 2 to 6")
+    function, args, state, items, entries, setter = (*reduced, *(None,) * (6 - len(reduced)))
+    if setter is not None:
+        raise TypeError(f"cannot store {type(thing).__name__}: its __reduce_ex__ gives a function that sets the state")
+    new, kwargs = False, None
+    called = getattr(function, "__name__", "")
+    if function is copyreg.__newobj__ or called == "__newobj__":
+        function, *args = args
+        new = True
+    elif called == "__newobj_ex__":
+        function, args, kwargs = args
+        new, kwargs = True, kwargs or None
+    items = list(items) if items is not None else None
+    entries = list(entries) if entries is not None else None
+    args = tuple(args)
+    bound = getattr(function, "__self__", None)  # a module, a class, or an object that a name does not reach
+    if bound is None or isinstance(bound, (types.ModuleType, type)):
+        return name_of(function), None, new, args, kwargs, state, items or None, entries or None
+    return None, function, new, args, kwargs, state, items or None, entries or None
+
+
+class _Global:
+    """Stands for something that is found by its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
+
+
+def _inert_parts(thing):
+    get = object.__getattribute__
+    name = get(thing, "stele_name")
+    return (None if name == "call" else name, None, get(thing, "new"), get(thing, "args"), get(thing, "kwargs"),
+            get(thing, "state"), get(thing, "items"), get(thing, "entries"))
+
+
+def _register_own():
+    from ._inert import Inert
+
+    _forms[Inert] = _inert_parts
+
+
+_register_own()
+
+
+def _picklebuffer(thing):
+    raw = np.frombuffer(thing.raw(), np.uint8)
+    return "numpy.array", None, False, (raw,), None, None, None, None
+
+
+def _register_pickle():
+    import pickle
+
+    _forms[pickle.PickleBuffer] = _picklebuffer
+
+
+_register_pickle()
+
+
+def _register_torch():
+    import torch
+
+    by_torch = {
+        torch.bfloat16: (torch.uint16 if hasattr(torch, "uint16") else torch.int16, "bfloat16"),
+    }
+
+    def tensor(thing):
+        if thing.layout is not torch.strided or thing.is_quantized or thing.device.type == "meta":
+            return None
+        plain = thing.detach().cpu()
+        name = ""
+        if plain.dtype in by_torch:
+            as_type, name = by_torch[plain.dtype]
+            plain = plain.view(as_type)
+        elif str(plain.dtype).startswith("torch.float8"):
+            name = str(plain.dtype).partition(".")[2]
+            plain = plain.view(torch.uint8)
+        array = plain.resolve_conj().resolve_neg().numpy()
+        kind = type(thing)
+        parameter = "torch.nn.Parameter" if kind is torch.nn.Parameter else ""
+        return ("stele._forms.tensor_from_array", None, False,
+                (array, name, bool(thing.requires_grad), parameter), None, None, None, None)
+
+    _forms[torch.Tensor] = tensor
+    _forms[torch.nn.Parameter] = tensor
+
+
+def tensor_from_array(array, dtype="", requires_grad=False, kind=""):
+    """The torch.Tensor over the memory of an array.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+    dtype : str
+        The name of a dtype of torch that NumPy lacks, whose bits the array holds.
+    requires_grad : bool
+    kind : str
+        "torch.nn.Parameter", or empty for a tensor.
+    """
+    import torch
+
+    made = torch.from_numpy(array if array.flags.writeable else array.copy())
+    if dtype:
+        found = getattr(torch, dtype, None) if isinstance(dtype, str) else None
+        if not isinstance(found, torch.dtype):
+            raise ValueError(f"torch has no dtype {dtype!r}")
+        made = made.view(found)
+    if kind == "torch.nn.Parameter":
+        return torch.nn.Parameter(made, requires_grad=bool(requires_grad))
+    return made.requires_grad_(bool(requires_grad)) if requires_grad else made
+
+
+_lazy_forms = {"torch": _register_torch}
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def _tuples(description):
+    """Lists of fields as NumPy wants them."""
+    if isinstance(description, str):
+        return description
+    return [tuple(_tuples(part) if i == 1 else tuple(int(n) for n in part) if i == 2 else part
+                  for i, part in enumerate(field)) for field in description]
+
+
+def dtype_from_description(description):
+    if isinstance(description, str):
+        if description in _extension_names:
+            import ml_dtypes
+
+            return np.dtype(getattr(ml_dtypes, description))
+        return np.dtype(description)
+    if isinstance(description, tuple) and len(description) == 2:
+        return np.dtype((dtype_from_description(description[0]), tuple(int(n) for n in description[1])))
+    return np.lib.format.descr_to_dtype(_tuples(description))
+
+
+def new_object_array(shape, order):
+    extents = tuple(int(extent) for extent in shape)
+    return np.empty(extents, object, order="F" if order == "F" else "C")
+
+
+def fill_object_array(array, items, order):
+    if len(items) != array.size:
+        raise ValueError(f"an array of {array.size} objects with {len(items)} items")
+    flat = array.reshape(-1, order="F" if order == "F" else "C")  # a view: it has that order
+    for place, item in enumerate(items):
+        flat[place] = item
+
+
+def call(callable_, new, args, kwargs):
+    """Makes an object: by its class's __new__, or by calling what makes it."""
+    if new:
+        if not isinstance(callable_, type):
+            raise ValueError("the file makes an instance of what is no class")
+        return callable_.__new__(callable_, *args, **(kwargs or {}))
+    if getattr(callable_, "__name__", "") == "_frombuffer" and args and isinstance(args[0], np.ndarray):
+        return _from_raw(*args)
+    return callable_(*args, **(kwargs or {}))
+
+
+def _from_raw(raw, dtype, shape, order, axis_order=None):
+    array = raw.view(np.uint8).reshape(-1).view(dtype).reshape(tuple(int(n) for n in shape), order=order)
+    return array
+
+
+def set_state(thing, state):
+    """Gives an object its state, as pickle does. Returns another object where that takes its place, or None."""
+    if isinstance(thing, np.ndarray) and isinstance(state, tuple) and len(state) >= 5 and isinstance(state[4], np.ndarray):
+        return _array_with_state(thing, state)
+    setter = getattr(thing, "__setstate__", None)
+    if setter is not None:
+        setter(state)
+        return None
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:
+        state, slots = state
+    if state:
+        attributes = thing.__dict__
+        for name, value in state.items():
+            attributes[sys.intern(name) if type(name) is str else name] = value
+    if slots:
+        for name, value in slots.items():
+            setattr(thing, name, value)
+    return None
+
+
+def _array_with_state(thing, state):
+    data = state[4]
+    if isinstance(thing, np.ma.MaskedArray):
+        _, _, dtype, _, data, mask, fill, *rest = state
+        made = type(thing)(data.reshape(state[1]), mask=mask, dtype=dtype, fill_value=fill) if fill is not None else type(
+            thing)(data.reshape(state[1]), mask=mask, dtype=dtype)
+    else:
+        made = data.view(type(thing))
+        if made.dtype != state[2]:
+            made = made.view(state[2])
+        rest = state[5:]
+    if rest and isinstance(rest[0], dict):
+        made.__dict__.update(rest[0])
+    return made
+
+
+def add_items(thing, items):
+    extend = getattr(thing, "extend", None)
+    if extend is not None:
+        extend(items)
+        return
+    add = getattr(thing, "append", None) or thing.add
+    for item in items:
+        add(item)
+
+
+def add_entries(thing, entries):
+    for key, value in entries.items():
+        thing[key] = value

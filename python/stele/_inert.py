@@ -1,0 +1,75 @@
+"""Objects that stand for what is not rebuilt."""
+
+from __future__ import annotations
+
+__all__ = ["Inert", "Typed"]
+
+
+class Inert:
+    """An object of a class that is not trusted: its parts, of which nothing was called.
+
+    Its attributes are those of the object's state: ``model.coef_``. Dumped again, it is what it was.
+
+    Attributes
+    ----------
+    stele_name : str
+        What would be called, "module.qualname".
+    """
+
+    __slots__ = ("stele_name", "new", "args", "kwargs", "state", "states", "items", "entries")
+
+    def __init__(self, name):
+        for slot, value in (("stele_name", name), ("new", False), ("args", ()), ("kwargs", None), ("state", None),
+                            ("states", None), ("items", None), ("entries", None)):
+            object.__setattr__(self, slot, value)
+
+    def _attributes(self):
+        state = object.__getattribute__(self, "state")
+        halves = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+        found = {}
+        for half in halves:
+            if isinstance(half, dict):
+                found.update(half)
+        return found
+
+    def __getattr__(self, name):
+        found = self._attributes()
+        if name in found:
+            return found[name]
+        raise AttributeError(f"{self.stele_name} has no attribute {name!r} in the file")
+
+    def __dir__(self):
+        return sorted({*object.__dir__(self), *(name for name in self._attributes() if isinstance(name, str))})
+
+    def __repr__(self):
+        return f"<stele.Inert {self.stele_name}: {', '.join(map(str, self._attributes())) or 'no attributes'}>"
+
+
+class Typed:
+    """A value of a type of C++ that is stored under a registered name.
+
+    Attributes
+    ----------
+    name : str
+        The registered name.
+    value : object
+        Its content.
+    """
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name, value):
+        self.name = name
+        self.value = value
+
+    def __eq__(self, other):
+        return isinstance(other, Typed) and (self.name, self.value) == (other.name, other.value)
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"stele.Typed({self.name!r}, {self.value!r})"
+
+
+for _class in (Inert, Typed):
+    _class.__module__ = "stele"
