@@ -45,7 +45,8 @@ struct Number {
 
 /// One text or number of a run.
 struct PlainItem {
-  enum class Kind : std::uint8_t { text, number };
+  /// `any` is asked for only: text that is stored as such, or a number. `text` may also be stored as bytes.
+  enum class Kind : std::uint8_t { text, number, any };
   const char* text;    // null: a number
   std::uint64_t bits;  // the text's length, or Number::bits
   Number::Type type;   // of a number
@@ -302,6 +303,9 @@ class InVisitor {
   /// Skips one value.
   virtual void skip() = 0;
   virtual SharedIn begin_shared() = 0;
+  /// Where the next value is a reference: the index of the shared object. Nothing is consumed, and nothing looked up, as
+  /// kind() does. Nothing for other values, and where that is not known beforehand.
+  virtual std::optional<std::uint64_t> next_reference() { return std::nullopt; }
   /// Registers the object of index `index`, before its value is read, so that cycles find it.
   virtual void define_shared(std::uint64_t index, SharedObject object) = 0;
   /// The object of a reference; null if it lies outside what is being read and must be read by enter_shared().

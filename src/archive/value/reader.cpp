@@ -185,6 +185,13 @@ class ValueReader final : public InVisitor {
     consumed();
   }
 
+  std::optional<std::uint64_t> next_reference() override {
+    if (items_ != nullptr || !next_->is(ValueKind::reference)) {
+      return std::nullopt;
+    }
+    const auto found = indices_.find(next_->anchor().get());
+    return found == indices_.end() ? std::nullopt : std::optional(found->second);
+  }
   SharedIn begin_shared() override {
     if (items_ != nullptr) {
       return {};

@@ -42,6 +42,7 @@ class PayloadReader final : public InVisitor {
   bool next_field(std::string_view& name) override { return decoder().next_field(name); }
   void skip() override { decoder().skip(); }
   SharedIn begin_shared() override { return decoder().begin_shared(); }
+  std::optional<std::uint64_t> next_reference() override { return decoder().next_reference(); }
   void define_shared(std::uint64_t index, SharedObject object) override {
     decoder().define_shared(index, std::move(object));
   }

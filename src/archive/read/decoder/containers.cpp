@@ -167,12 +167,17 @@ inline const std::byte* plain_item(const std::byte* at, const std::byte* end, Pl
   const std::uint64_t value = cbor::argument(at, size, info);
   at += size;
   item.bits = value;
-  if (kind == PlainItem::Kind::text) {
-    if ((major != Major::text && major != Major::bytes) || value > static_cast<std::size_t>(end - at)) {
+  using Kind = PlainItem::Kind;
+  if (major == Major::text || major == Major::bytes) {
+    if (kind == Kind::number || (kind == Kind::any && major == Major::bytes) ||
+        value > static_cast<std::size_t>(end - at)) {
       return nullptr;
     }
     item.text = reinterpret_cast<const char*>(at);
     return at + value;
+  }
+  if (kind == Kind::text) {
+    return nullptr;
   }
   item.text = nullptr;
   if (major == Major::natural || major == Major::negative) {

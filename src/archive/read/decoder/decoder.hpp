@@ -65,6 +65,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   bool next_field(std::string_view& name) override;
   void skip() override;
   SharedIn begin_shared() override;
+  std::optional<std::uint64_t> next_reference() override;
   void define_shared(std::uint64_t index, SharedObject object) override;
   SharedObject shared(std::uint64_t index) override;
   void enter_shared(std::uint64_t index) override;

@@ -290,6 +290,18 @@ SharedIn Decoder::begin_shared() {
   return {SharedIn::State::reference, read_index()};
 }
 
+std::optional<std::uint64_t> Decoder::next_reference() {
+  if (items_ != nullptr || listed_) {
+    return std::nullopt;
+  }
+  prepare();
+  std::size_t size = 0;
+  if (!pending_shared_.empty() || !at_tag() || peek_head(size).value != frozen::tag_shared_reference) {
+    return std::nullopt;
+  }
+  return peek_index(size);
+}
+
 void Decoder::define_shared(std::uint64_t index, SharedObject object) { shared_objects_[index] = std::move(object); }
 
 SharedObject Decoder::shared(std::uint64_t index) {
