@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "stele/codec.hpp"
 #include "stele/io.hpp"
 #include "stele/metadata.hpp"
 #include "stele/options.hpp"
@@ -50,6 +51,9 @@ class Formats {
 
   /// The format that the extension of a path names, whatever codec's extension follows; empty if there is none.
   virtual std::string_view named(std::string_view path) const noexcept = 0;
+  /// The codec in which a file of that format is written, so that its own program reads it, where `chosen` is asked
+  /// for.
+  virtual const Codec& codec(std::string_view format, const Codec& chosen) const noexcept = 0;
   /// Writes a file of that format; does not close the Sink. Throws: Error(unsupported) for a value that the format
   /// cannot hold, with its path, before anything is written; Error(io).
   virtual void write(std::string_view format, Sink& to, const Value& value, const SaveOptions& options) const = 0;

@@ -85,7 +85,8 @@ void write_value(Output& output, const std::string& path, const Codec* codec, co
   } else {
     SaveOptions uncompressed = options;
     uncompressed.level = std::nullopt;
-    const auto compressor = compressing_sink(output, *codec, options.level, options.threads);
+    const Codec& readable = neighbours().codec(format, *codec);
+    const auto compressor = compressing_sink(output, readable, options.level, options.threads);
     neighbours().write(format, *compressor, value, uncompressed);
     compressor->close();
   }

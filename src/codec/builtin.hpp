@@ -10,6 +10,8 @@ namespace stele {
 
 /// RFC 1952. One member per block; FEXTRA holds its size. Uses ISA-L and libdeflate if available, else zlib.
 std::shared_ptr<const Codec> gzip_codec();
+/// The same format as one member, for programs that read no more than one. Such files are read in order.
+std::shared_ptr<const Codec> gzip_member_codec();
 /// RFC 1950. One stream; an empty deflate block before each block holds its size. Uses ISA-L if available, and zlib.
 std::shared_ptr<const Codec> zlib_codec();
 /// One stream per block; all but the last have the same plain size. libbz2.

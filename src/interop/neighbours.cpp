@@ -9,6 +9,7 @@
 
 #include "archive/formats.hpp"
 #include "archive/read/opened.hpp"
+#include "codec/builtin.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
 #include "interop/pickle/pickle.hpp"
@@ -120,6 +121,11 @@ class Neighbours final : public Formats {
     return format.empty() && dot != std::string_view::npos ? by_extension(path.substr(0, dot)) : format;
   }
 
+  /// joblib reads files of one member only.
+  const Codec& codec(std::string_view format, const Codec& chosen) const noexcept override {
+    return format == joblib && chosen.name() == gzip_->name() ? *gzip_ : chosen;
+  }
+
   void write(std::string_view format, Sink& to, const Value& value, const SaveOptions& options) const override {
     if (format == npy) {
       if (!inside(value).is_array()) {
@@ -140,6 +146,8 @@ class Neighbours final : public Formats {
   }
 
  private:
+  const std::shared_ptr<const Codec> gzip_ = gzip_member_codec();
+
   static const Value& inside(const Value& value) { return value.is(ValueKind::shared) ? value.content() : value; }
 };
 

@@ -150,11 +150,18 @@ class Neighbours(unittest.TestCase):
         self.assertEqual(json.loads(run("info", "c.stele.zst", "--json"))["metadata"], {"note": "text"})
 
     def test_joblib_reads_compressed_output(self):
-        joblib.dump(ARRAYS, "e.joblib")
-        for codec in ("z", "bz2", "xz", "lz4", "lzma"):
+        several = {**ARRAYS, "large": np.random.default_rng(0).standard_normal(400_000), "text": ["text"] * 50_000}
+        joblib.dump(several, "e.joblib")
+        for codec in ("z", "gz", "bz2", "xz", "lz4", "lzma"):
             run("convert", "e.joblib", f"f.joblib.{codec}")
-            for name, array in ARRAYS.items():
-                same(joblib.load(f"f.joblib.{codec}")[name], array)
+            back = joblib.load(f"f.joblib.{codec}")
+            for name, array in several.items():
+                if name == "text":
+                    self.assertEqual(back[name], array, codec)
+                else:
+                    same(back[name], array)
+            run("convert", f"f.joblib.{codec}", "f.stele")
+            run("verify", "f.stele")
 
     def test_objects_are_kept_and_never_made(self):
         joblib.dump({"model": Model(), "pair": [Model(), 5]}, "model.joblib", compress=3)

@@ -1,5 +1,6 @@
 // gzip and its tools.
 
+#include "codec/builtin.hpp"
 #include "codec/support.hpp"
 
 namespace stele {
@@ -30,6 +31,24 @@ TEST_F(Gzip, IsReadByOtherTools) {
           folder.run("python3 -c \"import gzip; a = gzip.open('a.gz').read(); b = open('plain', 'rb').read(); "
                      "assert a == b and gzip.decompress(open('a.gz', 'rb').read()) == b\""));
     }
+  }
+}
+
+TEST_F(Gzip, AsOneMember) {
+  const std::shared_ptr<const Codec> member = gzip_member_codec();
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, 3 * mib + 5}) {
+    const Folder folder;
+    const Data plain = text_data(size);
+    folder.put("plain", plain);
+    const Data stored = compressed(*member, plain);
+    folder.put("a.gz", stored);
+    EXPECT_TRUE(folder.run("gzip -dc a.gz | cmp - plain"));
+    if (has_tool("python3")) {
+      EXPECT_TRUE(folder.run(
+          "python3 -c \"import zlib; d = zlib.decompressobj(31); a = d.decompress(open('a.gz', 'rb').read()); "
+          "assert d.eof and not d.unused_data and a == open('plain', 'rb').read()\""));
+    }
+    EXPECT_EQ(plain_in_order(codec_, stored), plain);
   }
 }
 

@@ -150,7 +150,8 @@ void Writer::end() {
     if (state.builder != nullptr) {
       const Value value = state.builder->finish();
       if (state.codec != nullptr) {
-        state.compressor = make_compressing_sink(state.sink, *state.codec, state.options.level, state.options.threads);
+        const Codec& codec = state.options.formats->codec(state.format, *state.codec);
+        state.compressor = make_compressing_sink(state.sink, codec, state.options.level, state.options.threads);
       }
       Sink& to = state.compressor != nullptr ? static_cast<Sink&>(*state.compressor) : state.sink;
       state.options.formats->write(state.format, to, value, state.options);

@@ -207,6 +207,10 @@ std::uint32_t adler32_of_both(std::uint32_t first, std::uint32_t second, std::ui
   return static_cast<std::uint32_t>(adler32_combine(first, second, static_cast<z_off_t>(size % base)));
 }
 
+std::uint32_t crc32_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size) {
+  return static_cast<std::uint32_t>(crc32_combine(first, second, static_cast<z_off_t>(size)));
+}
+
 LevelRange deflate_levels(DeflateEnd end) noexcept {
   if (end == DeflateEnd::final_block && STELE_WITH_LIBDEFLATE) {
     return {.lowest = 1, .highest = 12, .standard = 3};

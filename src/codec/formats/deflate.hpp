@@ -17,6 +17,7 @@ std::uint32_t crc32_of(std::uint32_t crc, Bytes bytes);
 std::uint32_t adler32_of(std::uint32_t adler, Bytes bytes);
 /// The checksum of two consecutive pieces; the second has `size` bytes.
 std::uint32_t adler32_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size);
+std::uint32_t crc32_of_both(std::uint32_t first, std::uint32_t second, std::uint64_t size);
 
 constexpr std::size_t most_deflated = std::size_t{1} << 30;  // plain bytes of a block
 constexpr std::uint64_t most_expansion = 1100;               // deflate reaches 1032

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <string>
@@ -197,10 +198,67 @@ class Gzip final : public Codec {
   }
 };
 
+/// Deflate blocks that do not refer to earlier ones.
+class MemberEncoder final : public BlockEncoder {
+ public:
+  explicit MemberEncoder(int level) : deflate_(make_deflate(level, DeflateEnd::full_flush)) {}
+
+  std::uint64_t encode(Bytes plain, std::vector<std::byte>& out) override {
+    const std::size_t start = out.size();
+    const std::size_t bound = deflate_->bound(plain.size());
+    out.resize(start + bound);
+    out.resize(start + (*deflate_)(plain, {out.data() + start, bound}));
+    return crc32_of(0, plain);
+  }
+
+ private:
+  const std::unique_ptr<Deflate> deflate_;
+};
+
+class GzipMember final : public Codec {
+ public:
+  std::string_view name() const noexcept override { return all_.name(); }
+  std::span<const std::string_view> extensions() const noexcept override { return all_.extensions(); }
+  bool recognises(Bytes first) const noexcept override { return all_.recognises(first); }
+  LevelRange levels() const noexcept override { return deflate_levels(DeflateEnd::full_flush); }
+  std::string library() const override { return all_.library(); }
+  std::size_t block_size(int level) const noexcept override { return all_.block_size(level); }
+  std::unique_ptr<BlockEncoder> encoder(int level) const override { return std::make_unique<MemberEncoder>(level); }
+  std::unique_ptr<BlockDecoder> decoder(const DecodeOptions& options) const override { return all_.decoder(options); }
+
+  void prologue(int /*level*/, std::vector<std::byte>& out) const override {
+    constexpr std::array<unsigned char, 10> fixed = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
+    std::ranges::transform(fixed, std::back_inserter(out), [](unsigned char c) { return std::byte{c}; });
+  }
+  void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
+    std::uint32_t crc = 0;
+    std::uint64_t size = 0;
+    for (const Block& block : blocks) {
+      crc = crc32_of_both(crc, static_cast<std::uint32_t>(block.check), block.plain_size);
+      size += block.plain_size;
+    }
+    const std::size_t start = out.size();
+    out.resize(start + empty_deflate_size + gzip::trailer_size);
+    out[start] = std::byte{3};
+    store_le<std::uint32_t>(out.data() + start + empty_deflate_size, crc);
+    store_le<std::uint32_t>(out.data() + start + empty_deflate_size + 4, static_cast<std::uint32_t>(size));
+  }
+
+  std::optional<BlockIndex> index(const Source& stored) const override { return all_.index(stored); }
+  std::unique_ptr<Source> in_order(Source& stored, const DecodeOptions& options) const override {
+    return all_.in_order(stored, options);
+  }
+
+ private:
+  const Gzip all_;
+};
+
 }  // namespace
 
 std::unique_ptr<BlockDecoder> gzip::make_decoder() { return std::make_unique<GzipDecoder>(); }
 
 std::shared_ptr<const Codec> gzip_codec() { return std::make_shared<Gzip>(); }
+
+std::shared_ptr<const Codec> gzip_member_codec() { return std::make_shared<GzipMember>(); }
 
 }  // namespace stele
