@@ -65,6 +65,7 @@ class Writer {
 
 template <class T>
 class GrowingArray;
+class AnyGrowingArray;
 
 /// Writes one archive whose root is a map, entry by entry. Entries may be arrays whose number of rows is not known
 /// beforehand. Such an array can be mapped if the destination can be patched: a file, not a pipe or a compressed file.
@@ -88,12 +89,13 @@ class MapWriter {
   /// closed before the next entry and must not outlive the MapWriter.
   template <class T>
   GrowingArray<T> grow(std::string_view key, const Shape& row = {});
+  /// The same for an element type that is known only when the program runs.
+  AnyGrowingArray grow(std::string_view key, const DType& dtype, const Shape& row = {});
   /// Throws: Error(io), Error(invalid_argument) while a growing array is open.
   void close();
 
  private:
-  template <class T>
-  friend class GrowingArray;
+  friend class AnyGrowingArray;
   OutVisitor& entry(std::string_view key);
   void end_entry();
   void begin_rows(std::string_view key, const DType& dtype, const Shape& row);
@@ -103,14 +105,39 @@ class MapWriter {
   std::unique_ptr<State> state_;
 };
 
+/// An array that grows by batches of rows of any element type; made by MapWriter::grow().
+class AnyGrowingArray {
+ public:
+  AnyGrowingArray(const AnyGrowingArray&) = delete;
+  AnyGrowingArray& operator=(const AnyGrowingArray&) = delete;
+  AnyGrowingArray(AnyGrowingArray&& other) noexcept : writer_(std::exchange(other.writer_, nullptr)) {}
+
+  /// Appends the rows of an array of this element type whose extents after the first are the row's.
+  /// Throws: Error(invalid_argument), Error(io).
+  void append(const ArrayView& batch) { writer().rows(batch); }
+  /// Ends the array.
+  /// Throws: Error(invalid_argument) if it is already closed, Error(io).
+  void close() {
+    writer().end_rows();
+    writer_ = nullptr;
+  }
+
+ private:
+  friend class MapWriter;
+  explicit AnyGrowingArray(MapWriter& writer) : writer_(&writer) {}
+  MapWriter& writer() const {
+    if (writer_ == nullptr) {
+      fail(Errc::invalid_argument, "the growing array is closed");
+    }
+    return *writer_;
+  }
+  MapWriter* writer_;
+};
+
 /// An array that grows by batches of rows; made by MapWriter::grow().
 template <class T>
 class GrowingArray {
  public:
-  GrowingArray(const GrowingArray&) = delete;
-  GrowingArray& operator=(const GrowingArray&) = delete;
-  GrowingArray(GrowingArray&& other) noexcept : writer_(std::exchange(other.writer_, nullptr)), row_(other.row_) {}
-
   /// Appends whole rows given as their elements, row after row.
   /// Throws: Error(invalid_argument), Error(io).
   void append(std::span<const T> elements) {
@@ -123,37 +150,32 @@ class GrowingArray {
     for (const std::uint64_t extent : row_) {
       shape.push_back(extent);
     }
-    writer().rows(ArrayView(walk::dtype_of<T>(), elements.data(), shape, Order::row_major));
+    array_.append(ArrayView(walk::dtype_of<T>(), elements.data(), shape, Order::row_major));
   }
   /// Appends the rows of an array whose extents after the first are the row's.
   template <std::size_t Rank>
   void append(const Array<T, Rank>& batch) {
-    writer().rows(batch.view_as(walk::dtype_of<T>()));
+    array_.append(batch.view_as(walk::dtype_of<T>()));
   }
   /// Ends the array.
   /// Throws: Error(invalid_argument) if it is already closed, Error(io).
-  void close() {
-    writer().end_rows();
-    writer_ = nullptr;
-  }
+  void close() { array_.close(); }
 
  private:
   friend class MapWriter;
-  GrowingArray(MapWriter& writer, const Shape& row) : writer_(&writer), row_(row) {}
-  MapWriter& writer() const {
-    if (writer_ == nullptr) {
-      fail(Errc::invalid_argument, "the growing array is closed");
-    }
-    return *writer_;
-  }
-  MapWriter* writer_;
+  GrowingArray(AnyGrowingArray array, const Shape& row) : array_(std::move(array)), row_(row) {}
+  AnyGrowingArray array_;
   Shape row_;
 };
 
+inline AnyGrowingArray MapWriter::grow(std::string_view key, const DType& dtype, const Shape& row) {
+  begin_rows(key, dtype, row);
+  return AnyGrowingArray(*this);
+}
+
 template <class T>
 GrowingArray<T> MapWriter::grow(std::string_view key, const Shape& row) {
-  begin_rows(key, walk::dtype_of<T>(), row);
-  return GrowingArray<T>(*this, row);
+  return GrowingArray<T>(grow(key, walk::dtype_of<T>(), row), row);
 }
 
 /// Reads archives one after another, each written by save() or Writer. Not thread-safe.
@@ -205,6 +227,9 @@ class Reader {
   }
   template <class T, std::size_t Rank>
   Batches<T, Rank> batches(std::string_view path, std::uint64_t count) && = delete;
+  /// The same rows, of any element type and rank above 0, for a loop of the caller's own. What batches() says of the
+  /// Reader holds until RowStream::read() has returned 0.
+  std::shared_ptr<RowStream> rows(std::string_view path);
   /// The metadata of the last archive read.
   const Metadata& metadata() const;
 
@@ -358,9 +383,14 @@ class File {
         "stele: load<T>() returns a T, which can be neither moved nor copied (a destructor takes the move constructor "
         "away); use stele::Reader::read_into() for the whole file, or a std::unique_ptr<T>");
     T value = walk::make<T>();
+    load_into(value, path);
+    return value;
+  }
+  /// Loads into an existing object, as stele::load_into() does.
+  template <class T>
+  void load_into(T& value, std::string_view path = {}) const {
     const std::unique_ptr<Part> part = find(path);
     read_whole(part->visitor(), value, [&] { part->finish(); });
-    return value;
   }
   /// The array at a path, of which parts are read later. Reads its type, shape and place.
   /// Throws: Error(not_found), Error(type_mismatch) for another value, type or rank, and what load() throws.

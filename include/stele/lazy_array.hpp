@@ -81,6 +81,8 @@ class AnyLazyArray {
 class RowStream {
  public:
   virtual ~RowStream() = default;
+  /// The stored element type.
+  virtual const DType& dtype() const noexcept = 0;
   /// The extents of one row.
   virtual const Shape& row() const noexcept = 0;
   /// Reads up to `count` rows. Returns how many there were; 0 at the end of the array, and then the rest of the archive

@@ -199,5 +199,58 @@ TEST(BatchesInOrder, ALoopMayEndEarly) {
   EXPECT_EQ(reader.read<Outer>().last, "end");  // memory can be read again
 }
 
+TEST(BatchesInOrder, OfATypeThatIsKnownWhenTheProgramRuns) {
+  Data bytes;
+  const auto sink = memory_sink(bytes);
+  MapWriter out(*sink, {.codec = "zstd"});
+  AnyGrowingArray rows = out.grow("rows", DType::Kind::float32, {2});
+  for (int batch = 0; batch < 3; ++batch) {
+    const std::vector<float> elements{static_cast<float>(batch), 1, 2, 3};
+    rows.append(ArrayView(DType::Kind::float32, elements.data(), {2, 2}, Order::row_major));
+  }
+  const std::vector<double> other(4);
+  const ArrayView doubles(DType::Kind::float64, other.data(), {2, 2}, Order::row_major);
+  EXPECT_ERROR(rows.append(doubles), Errc::invalid_argument,
+               "rows of float64[2, 2] for a growing array of rows float32[2]");
+  rows.close();
+  EXPECT_ERROR(rows.close(), Errc::invalid_argument, "the growing array is closed");
+  out.write("scalar", Array<double, 0>(std::array<std::uint64_t, 0>{}));
+  out.close();
+
+  test::TrickleSource pipe(bytes, 7);
+  Reader in(pipe);
+  const std::shared_ptr<RowStream> stream = in.rows("rows");
+  EXPECT_EQ(stream->dtype(), DType(DType::Kind::float32));
+  EXPECT_EQ(stream->row(), Shape{2});
+  std::vector<float> first;
+  while (const std::uint64_t count = stream->read(4)) {
+    std::vector<float> batch(2 * count);
+    stream->take(stream->dtype(), std::as_writable_bytes(std::span(batch)));
+    first.push_back(batch.front());
+  }
+  EXPECT_EQ(first, (std::vector<float>{0, 2}));
+  EXPECT_FALSE(in.more());
+
+  Reader again{Bytes(bytes)};
+  EXPECT_ERROR(again.rows("scalar"), Errc::type_mismatch, "an array of rank 0 has no rows");
+}
+
+TEST(FileLoadInto, KeepsFieldsThatAreNotStored) {
+  struct Stored {
+    int epoch = 7;
+  };
+  struct Wanted {
+    int epoch = 0;
+    std::string note = "kept";
+  };
+  const Data bytes = to_bytes(std::map<std::string, Stored>{{"a", {}}});
+  const File file = open(memory_source(bytes));
+  Wanted wanted;
+  wanted.note = "mine";
+  file.load_into(wanted, "a");
+  EXPECT_EQ(wanted.epoch, 7);
+  EXPECT_EQ(wanted.note, "mine");
+}
+
 }  // namespace
 }  // namespace stele

@@ -6,6 +6,7 @@
 #include "archive/read/opened.hpp"
 #include "archive/read/rows.hpp"
 #include "archive/read/writable.hpp"
+#include "archive/value/any_array.hpp"
 #include "base/naming.hpp"
 #include "base/process.hpp"
 #include "codec/decompress.hpp"
@@ -321,6 +322,11 @@ std::shared_ptr<RowStream> Reader::rows(std::string_view path, ArrayTarget& want
          {path, {}, state->name()});
   }
   return rows_in_order(state->current->decoder, path, wanted, state->options.limits, [state] { state->end(); });
+}
+
+std::shared_ptr<RowStream> Reader::rows(std::string_view path) {
+  AnyTarget wanted;
+  return rows(path, wanted);
 }
 
 const Metadata& Reader::metadata() const { return state_->metadata; }

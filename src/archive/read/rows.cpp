@@ -39,6 +39,7 @@ class RowsInOrder final : public RowStream {
     });
   }
 
+  const DType& dtype() const noexcept override { return dtype_; }
   const Shape& row() const noexcept override { return row_; }
 
   std::uint64_t read(std::uint64_t count) override {
@@ -114,6 +115,9 @@ class RowsInOrder final : public RowStream {
       dtype_ = whole.view().dtype;
       shape = whole.view().shape;
       whole_ = AnyArray(whole.view(), whole.buffer());
+    }
+    if (shape.rank() == 0) {
+      fail(Errc::type_mismatch, "an array of rank 0 has no rows");
     }
     left_ = shape[0];
     for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
