@@ -5,6 +5,7 @@
 
 #include "archive.hpp"
 #include "errors.hpp"
+#include "files/files.hpp"
 #include "stele/version.hpp"
 
 namespace stele::python {
@@ -23,4 +24,5 @@ NB_MODULE(_core, module) {
   translate_errors();
   module.attr("version") = stele::version_string;
   bind_archive(module);
+  bind_files(module);
 }

@@ -13,5 +13,13 @@ from ._core import hash, version as __version__
 from ._errors import Error, UntrustedError
 from ._inert import Inert, Typed
 from ._archive import dump, dumps, load, loads, types
+from ._lazy import LazyArray
+from ._tree import Tree
+from ._file import File, Info, Node, info, open, verify
+from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
-__all__ = ["Error", "Inert", "Typed", "UntrustedError", "dump", "dumps", "hash", "load", "loads", "types"]
+__all__ = [
+    "Appender", "Error", "File", "Inert", "Info", "LazyArray", "Node", "Tree", "Typed", "UntrustedError", "Writer",
+    "appender", "batches", "convert", "dump", "dumps", "entries", "hash", "info", "load", "loads", "open", "types",
+    "verify", "writer",
+]

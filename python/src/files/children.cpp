@@ -1,0 +1,230 @@
+#include "files/children.hpp"
+
+#include <unordered_set>
+
+#include "stele/error.hpp"
+
+namespace stele::python {
+namespace {
+
+/// Texts above this size are read when they are asked for.
+constexpr std::size_t small_text = 1024;
+
+nb::object bytes_object(std::string_view value) {
+  return own(PyBytes_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+}
+
+nb::object number_object(const Number& number, InVisitor& in) {
+  switch (number.type) {
+    case Number::Type::natural:
+      return own(PyLong_FromUnsignedLongLong(number.bits));
+    case Number::Type::negative: {
+      const nb::object bits = own(PyLong_FromUnsignedLongLong(number.bits));  // -1 - bits
+      return own(PyNumber_Invert(bits.ptr()));
+    }
+    default:
+      return own(PyFloat_FromDouble(to_double(number, in)));
+  }
+}
+
+/// Null, a boolean, a number; nothing for other kinds.
+nb::object scalar(InVisitor& in, Kind kind) {
+  switch (kind) {
+    case Kind::null:
+      in.null();
+      return nb::none();
+    case Kind::boolean:
+      return nb::bool_(in.boolean());
+    case Kind::integer:
+    case Kind::real:
+      return number_object(in.number(), in);
+    default:
+      return nb::object();
+  }
+}
+
+/// A name as a step of a path.
+std::string step_of(std::string_view name) {
+  std::string step = name.empty() ? "~" : "";
+  for (const char c : name) {
+    c == '~' ? step += "~0" : c == '/' ? step += "~1" : step += c;
+  }
+  return step;
+}
+
+/// Calls `use` where the next value is, which may be stored elsewhere.
+template <class F>
+void at_value(InVisitor& in, F&& use) {
+  if (in.at_deferred()) {
+    throw StoredInParts{};
+  }
+  const Kind kind = in.kind();
+  if (kind == Kind::array || kind == Kind::null || kind == Kind::boolean || kind == Kind::integer ||
+      kind == Kind::real) {
+    return use();
+  }
+  const SharedIn shared = in.begin_shared();
+  switch (shared.state) {
+    case SharedIn::State::deferred:
+      throw StoredInParts{};
+    case SharedIn::State::reference:
+      in.enter_shared(shared.index);
+      use();
+      return in.leave_shared();
+    case SharedIn::State::first:
+      if (in.shared(shared.index).pointer == nullptr) {
+        in.define_shared(shared.index, {});
+      }
+      return use();
+    default:
+      return use();
+  }
+}
+
+/// A child that follows: its value if it is a small leaf.
+nb::object child(InVisitor& in, std::string& scratch) {
+  if (in.at_deferred()) {
+    in.skip();
+    return nb::object();
+  }
+  const Kind kind = in.kind();
+  if (kind != Kind::text && kind != Kind::bytes) {
+    nb::object value = scalar(in, kind);
+    if (!value.is_valid()) {
+      in.skip();
+    }
+    return value;
+  }
+  nb::object value;
+  at_value(in, [&] {
+    in.text(scratch);
+    if (scratch.size() <= small_text) {
+      value = kind == Kind::text ? text(scratch) : bytes_object(scratch);
+    }
+  });
+  return value;
+}
+
+}  // namespace
+}  // namespace stele::python
+
+namespace stele {
+
+namespace nb = nanobind;
+
+void Visit<python::Glance>::read(InVisitor& in, python::Glance& glance) {
+  using namespace python;
+  // What is opened here stays open: the visitor is not used again.
+  if (in.at_deferred()) {
+    throw StoredInParts{};
+  }
+  const auto look = [&] {
+    glance.kind = in.kind();
+    while (glance.kind == Kind::sequence) {
+      std::optional<std::string> name = in.begin_typed();
+      if (!name) {
+        break;
+      }
+      glance.types.push_back(std::move(*name));
+      glance.kind = in.kind();
+    }
+    if (glance.kind == Kind::sequence) {
+      glance.count = in.begin_sequence();
+    } else if (glance.kind == Kind::map) {
+      glance.count = in.begin_map();
+    } else if (glance.types.empty() && (glance.kind == Kind::text || glance.kind == Kind::bytes)) {
+      std::string content;
+      in.text(content);
+      glance.value = glance.kind == Kind::text ? text(content) : bytes_object(content);
+    } else if (glance.types.empty()) {
+      glance.value = scalar(in, glance.kind);
+    }
+  };
+  const Kind kind = in.kind();
+  if (kind == Kind::array || kind == Kind::null || kind == Kind::boolean || kind == Kind::integer ||
+      kind == Kind::real) {
+    return look();
+  }
+  const SharedIn shared = in.begin_shared();
+  if (shared.state == SharedIn::State::deferred) {
+    throw StoredInParts{};
+  }
+  if (shared.state == SharedIn::State::reference) {
+    in.enter_shared(shared.index);
+  } else if (shared.state == SharedIn::State::first && in.shared(shared.index).pointer == nullptr) {
+    in.define_shared(shared.index, {});
+  }
+  look();
+}
+
+void Visit<python::Children>::read(InVisitor& in, python::Children& children) {
+  using namespace python;
+  std::string scratch;
+  const auto add = [&](const nb::object& key, std::string_view step, const nb::object& value) {
+    const bool known = value.is_valid();
+    children.found.append(nb::make_tuple(key, text(step), known, known ? value : nb::none()));
+  };
+  const auto sequence = [&] {
+    in.begin_sequence();
+    for (std::uint64_t i = 0; in.next(); ++i) {
+      add(nb::int_(i), std::to_string(i), child(in, scratch));
+    }
+  };
+  const auto record = [&] {
+    in.begin_record();
+    std::string name;
+    for (std::string_view field; in.next_field(field);) {
+      name = field;
+      add(text(name), step_of(name), child(in, scratch));
+    }
+  };
+  const auto map = [&] {
+    in.begin_map();
+    std::unordered_set<std::string> names;
+    bool names_suffice = true;  // until there is a key whose name may be another's too
+    for (std::uint64_t i = 0; in.next(); ++i) {
+      const Kind kind = in.at_deferred() ? Kind::null : in.kind();
+      nb::object key;
+      bool named = false;
+      if (kind == Kind::text || kind == Kind::bytes) {
+        at_value(in, [&] { in.text(scratch); });
+        named = kind == Kind::text;
+        key = named ? text(scratch) : bytes_object(scratch);
+      } else if (kind == Kind::integer || kind == Kind::real) {
+        named = kind == Kind::integer;
+        key = number_object(in.number(), in);
+        scratch = named ? nb::cast<std::string>(nb::str(key)) : std::string();
+      } else {
+        GraphIn graph(children.trust);
+        stele::read(in, graph);
+        key = graph.result;
+        add(key, "~#" + std::to_string(i), child(in, scratch));
+        continue;
+      }
+      names_suffice = names_suffice && named;
+      const std::string step = names_suffice && names.insert(scratch).second ? step_of(scratch) : "~#" + std::to_string(i);
+      add(key, step, child(in, scratch));
+    }
+  };
+  at_value(in, [&] {
+    int typed = 0;
+    Kind kind = in.kind();
+    for (; kind == Kind::sequence && in.begin_typed(); ++typed) {
+      kind = in.kind();
+    }
+    if (kind == Kind::sequence) {
+      sequence();
+    } else if (kind == Kind::map) {
+      map();
+    } else if (kind == Kind::record) {
+      record();
+    } else {
+      in.skip();
+    }
+    for (; typed > 0; --typed) {
+      in.end_typed();
+    }
+  });
+}
+
+}  // namespace stele

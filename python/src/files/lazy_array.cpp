@@ -1,0 +1,87 @@
+#include "files/lazy_array.hpp"
+
+#include <vector>
+
+#include "files/files.hpp"
+#include "numpy.hpp"
+#include "stele/error.hpp"
+
+namespace stele::python {
+namespace {
+
+PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
+
+std::vector<Range> ranges_of(nb::handle box) {
+  std::vector<Range> ranges;
+  for (const nb::handle one : box) {
+    ranges.push_back({nb::cast<std::uint64_t>(one[0]), nb::cast<std::uint64_t>(one[1]), nb::cast<std::int64_t>(one[2])});
+  }
+  return ranges;
+}
+
+}  // namespace
+
+nb::object ArrayInFile::dtype() const { return numpy_dtype(array_.dtype()); }
+
+nb::tuple ArrayInFile::shape() const {
+  nb::list extents;
+  for (const std::uint64_t extent : array_.shape()) {
+    extents.append(extent);
+  }
+  return nb::tuple(extents);
+}
+
+nb::object ArrayInFile::read(nb::handle box) const {
+  const std::vector<Range> ranges = ranges_of(box);
+  const Shape shape = array_.extents(ranges);
+  array_.check(shape, array_.dtype());
+  nb::object made = empty_array(array_.dtype(), shape);
+  const MutableBytes to = bytes_of(made);
+  const nb::gil_scoped_release released;
+  array_.read(ranges, array_.dtype(), to);
+  return made;
+}
+
+void ArrayInFile::read_to(nb::handle box, nb::handle out) const {
+  const std::vector<Range> ranges = ranges_of(box);
+  const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(out)));
+  if (!dtype) {
+    raise(PyExc_TypeError, "cannot read into an array of this dtype");
+  }
+  const ArrayView view = view_of(as_array(out), *dtype);
+  if (!(view.shape == array_.extents(ranges))) {
+    raise(PyExc_ValueError, "cannot read an array of shape " + array_.extents(ranges).text() + " into one of " +
+                                view.shape.text());
+  }
+  const MutableBytes to = bytes_of(out);
+  const nb::gil_scoped_release released;
+  array_.read(ranges, *dtype, to);
+}
+
+nb::object ArrayInFile::gather(nb::handle rows) const {
+  const auto* const numbers = reinterpret_cast<const std::uint64_t*>(PyArray_BYTES(as_array(rows)));
+  const std::span<const std::uint64_t> wanted(numbers, static_cast<std::size_t>(PyArray_SIZE(as_array(rows))));
+  Shape shape = array_.shape();
+  shape[0] = wanted.size();
+  array_.check(shape, array_.dtype());
+  nb::object made = empty_array(array_.dtype(), shape);
+  const MutableBytes to = bytes_of(made);
+  const nb::gil_scoped_release released;
+  array_.gather(wanted, array_.dtype(), to);
+  return made;
+}
+
+void bind_lazy_array(nb::module_& module) {
+  nb::class_<ArrayInFile>(module, "ArrayInFile")
+      .def_prop_ro("dtype", &ArrayInFile::dtype)
+      .def_prop_ro("dtype_name", &ArrayInFile::dtype_name)
+      .def_prop_ro("item_size", &ArrayInFile::item_size)
+      .def_prop_ro("shape", &ArrayInFile::shape)
+      .def_prop_ro("order", &ArrayInFile::order)
+      .def_prop_ro("encoding", &ArrayInFile::encoding)
+      .def("read", &ArrayInFile::read)
+      .def("read_to", &ArrayInFile::read_to)
+      .def("gather", &ArrayInFile::gather);
+}
+
+}  // namespace stele::python

@@ -1,0 +1,196 @@
+// The handle of stele.File.
+
+#include <memory>
+#include <mutex>
+#include <type_traits>
+
+#include "files/children.hpp"
+#include "files/files.hpp"
+#include "files/lazy_array.hpp"
+#include "numpy.hpp"
+#include "objects/graph.hpp"
+#include "options.hpp"
+#include "stele/archive.hpp"
+#include "stele/value.hpp"
+#include "streams.hpp"
+
+namespace stele::python {
+namespace {
+
+class OpenFile {
+ public:
+  OpenFile(nb::handle file, const nb::dict& options, nb::handle resolve, bool inert)
+      : options_(load_options(options)), trust_{nb::borrow(resolve), inert} {
+    std::string path;
+    if (!path_of(file, path)) {
+      raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+    }
+    const nb::gil_scoped_release released;
+    file_ = std::make_shared<File>(open(Path(path), options_));
+  }
+
+  /// Another handle of the same file, which stays open when this one is closed.
+  OpenFile(const OpenFile& other) : options_(other.options_), trust_(other.trust_), file_(other.held()) {}
+
+  void close() {
+    std::shared_ptr<File> last;
+    const std::lock_guard lock(mutex_);
+    last.swap(file_);
+  }
+  bool closed() const {
+    const std::lock_guard lock(mutex_);
+    return file_ == nullptr;
+  }
+
+  nb::object load(const std::string& path) const {
+    return read_at(path, [&] { return GraphIn(trust_); }).result;
+  }
+
+  /// (kind, names of types, count or None, whether it is a leaf, its value)
+  nb::tuple glance(const std::string& path) const {
+    const auto found = read_at(path, [] { return Glance(); });
+    nb::list types;
+    for (const std::string& name : found.types) {
+      types.append(text(name));
+    }
+    const bool is_leaf = found.value.is_valid();
+    return nb::make_tuple(text(to_string(found.kind)), nb::tuple(types),
+                          found.count ? nb::object(nb::int_(*found.count)) : nb::none(), is_leaf,
+                          is_leaf ? found.value : nb::none());
+  }
+
+  nb::list children(const std::string& path) const {
+    return read_at(path, [&] { return Children(trust_); }).found;
+  }
+
+  ArrayInFile array(const std::string& path) const {
+    const std::shared_ptr<File> file = held();
+    const nb::gil_scoped_release released;
+    return ArrayInFile(file->array(path));
+  }
+
+  bool contains(const std::string& path) const {
+    const std::shared_ptr<File> file = held();
+    const nb::gil_scoped_release released;
+    return file->contains(path);
+  }
+
+  /// The values at and below a path, a dict each.
+  nb::list list(const std::string& path, std::size_t depth, std::uint64_t max_items) const {
+    const std::shared_ptr<File> file = held();
+    std::vector<Entry> entries;
+    {
+      const nb::gil_scoped_release released;
+      entries = file->list({.path = path, .depth = depth, .max_items = max_items});
+    }
+    nb::list made;
+    for (const Entry& entry : entries) {
+      nb::dict one;
+      one["path"] = text(entry.path);
+      one["kind"] = text(to_string(entry.kind));
+      one["type"] = text(entry.type);
+      one["bytes"] = entry.bytes;
+      one["text"] = own(PyUnicode_DecodeUTF8(entry.text.data(), static_cast<Py_ssize_t>(entry.text.size()), "replace"));
+      one["count"] = entry.count ? nb::object(nb::int_(*entry.count)) : nb::none();
+      if (entry.kind == Kind::array) {
+        nb::list shape;
+        for (const std::uint64_t extent : entry.shape) {
+          shape.append(extent);
+        }
+        one["nbytes"] = entry.shape.count() * entry.dtype.item_size();
+        one["dtype"] = text(entry.dtype.name());
+        one["shape"] = nb::tuple(shape);
+        one["order"] = text(entry.order == Order::row_major ? "C" : "F");
+        one["encoding"] = text(entry.encoding);
+        one["mappable"] = entry.mappable;
+      }
+      made.append(one);
+    }
+    return made;
+  }
+
+  nb::dict info() const {
+    const Info info = held()->info();
+    nb::dict made;
+    made["codec"] = text(info.codec);
+    made["stored_bytes"] = info.stored_bytes;
+    made["plain_bytes"] = info.plain_bytes;
+    made["bytes_behind"] = info.bytes_behind;
+    made["arrays"] = info.arrays;
+    made["array_bytes"] = info.array_bytes;
+    made["encoded_arrays"] = info.encoded_arrays;
+    made["pieced_arrays"] = info.pieced_arrays;
+    made["format"] = info.format;
+    made["writer"] = text(info.writer);
+    made["metadata"] = metadata_to(info.metadata);
+    return made;
+  }
+
+  void verify() const {
+    const std::shared_ptr<File> file = held();
+    const nb::gil_scoped_release released;
+    file->verify();
+  }
+
+  void flush() const {
+    const std::shared_ptr<File> file = held();
+    const nb::gil_scoped_release released;
+    file->flush();
+  }
+
+ private:
+  std::shared_ptr<File> held() const {
+    const std::lock_guard lock(mutex_);
+    if (file_ == nullptr) {
+      raise(PyExc_ValueError, "the file is closed");
+    }
+    return file_;
+  }
+
+  /// Reads the value at a path into what `make` returns: directly, or, if it is stored in parts, as a Value first.
+  template <class F>
+  std::invoke_result_t<F> read_at(const std::string& path, F make) const {
+    const std::shared_ptr<File> file = held();
+    try {
+      auto made = make();
+      file->load_into(made, path);
+      return made;
+    } catch (const StoredInParts&) {
+    }
+    Value value;
+    {
+      const nb::gil_scoped_release released;
+      value = file->load<Value>(path);
+    }
+    auto made = make();
+    const std::unique_ptr<InVisitor> in = value_reader(value, options_);
+    read_whole(*in, made, [] {});
+    return made;
+  }
+
+  const LoadOptions options_;
+  const Trust trust_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<File> file_;
+};
+
+}  // namespace
+
+void bind_open_file(nb::module_& module) {
+  nb::class_<OpenFile>(module, "OpenFile", nb::is_weak_referenceable())
+      .def(nb::init<nb::handle, const nb::dict&, nb::handle, bool>())
+      .def("share", [](const OpenFile& file) { return OpenFile(file); })
+      .def("close", &OpenFile::close)
+      .def_prop_ro("closed", &OpenFile::closed)
+      .def("load", &OpenFile::load)
+      .def("glance", &OpenFile::glance)
+      .def("children", &OpenFile::children)
+      .def("array", &OpenFile::array)
+      .def("contains", &OpenFile::contains)
+      .def("list", &OpenFile::list)
+      .def("info", &OpenFile::info)
+      .def("verify", &OpenFile::verify)
+      .def("flush", &OpenFile::flush);
+}
+
+}  // namespace stele::python

@@ -1,0 +1,72 @@
+// verify() and convert().
+
+#include <optional>
+
+#include "files/files.hpp"
+#include "options.hpp"
+#include "stele/archive.hpp"
+#include "stele/error.hpp"
+#include "stele/value.hpp"
+#include "streams.hpp"
+
+namespace stele::python {
+namespace {
+
+std::string require_path(nb::handle file) {
+  std::string path;
+  if (!path_of(file, path)) {
+    raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+  }
+  return path;
+}
+
+void verify(nb::handle given, const nb::dict& options) {
+  const std::string path = require_path(given);
+  LoadOptions loading = load_options(options);
+  loading.verify = Verify::full;
+  const nb::gil_scoped_release released;
+  const File file = open(Path(path), loading);
+  if (file.info().bytes_behind == 0) {
+    return file.verify();
+  }
+  Reader reader(Path(path), loading);  // several archives
+  while (reader.more()) {
+    (void)reader.read<Value>();
+  }
+}
+
+void convert(nb::handle from, nb::handle to, const nb::dict& save, bool keep_metadata) {
+  const std::string source = require_path(from);
+  const std::string target = require_path(to);
+  SaveOptions saving = save_options(save);
+  LoadOptions loading = load_options(nb::dict());
+  const nb::gil_scoped_release released;
+  if (open(Path(source), loading).info().codec == "plain") {
+    loading.map = MapMode::read_only;  // the arrays of a plain file are not copied
+    loading.verify = Verify::full;
+  }
+  Reader reader(Path(source), loading);
+  std::optional<Writer> writer;
+  do {
+    const Value value = reader.read<Value>();
+    if (!writer) {
+      if (keep_metadata) {
+        saving.metadata = reader.metadata();
+      }
+      writer.emplace(Path(target), saving);
+    } else if (keep_metadata && reader.metadata() != saving.metadata) {
+      fail(Errc::unsupported, "archives of different metadata in one file: pass metadata=");
+    }
+    writer->write(value);
+  } while (reader.more());
+  writer->close();
+}
+
+}  // namespace
+
+void bind_whole_files(nb::module_& module) {
+  module.def("verify", &verify);
+  module.def("convert", &convert);
+}
+
+}  // namespace stele::python
