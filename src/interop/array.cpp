@@ -50,13 +50,18 @@ AnyArray read_elements(Source& source, const ArrayHeader& header) {
   return checked(header, {target.view(), target.buffer()});
 }
 
-AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeader& header, unsigned threads) {
-  constexpr std::uint64_t parallel_bytes = std::uint64_t{8} << 20;  // for less, threads cost more than they save
+AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeader& header, unsigned threads,
+                          const std::function<void(Bytes)>& arrived) {
   const std::uint64_t total = array_bytes(header);
   const std::uint64_t there = source.random_access() ? source.size().value_or(0) : 0;
   threads = thread_count(threads);
-  if (total < parallel_bytes || threads < 2 || !source.memory().empty() || offset > there || total > there - offset) {
-    return read_elements(source, header);
+  if (total < parallel_array_bytes || threads < 2 || !source.memory().empty() || offset > there ||
+      total > there - offset) {
+    AnyArray array = read_elements(source, header);
+    if (arrived) {
+      arrived({array.view().data, static_cast<std::size_t>(total)});
+    }
+    return array;
   }
   AnyTarget target;
   std::byte* const to = target.memory(header, total, total, true);
@@ -73,7 +78,12 @@ AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeade
                          [&](std::uint64_t begin, std::uint64_t end) {
                            source.read_at(offset + begin, {to + begin, static_cast<std::size_t>(end - begin)});
                          },
-                     .arrived = [](std::uint64_t, std::uint64_t) {}});
+                     .arrived =
+                         [&](std::uint64_t begin, std::uint64_t end) {
+                           if (arrived) {
+                             arrived({to + begin, static_cast<std::size_t>(end - begin)});
+                           }
+                         }});
   source.seek(offset + total);
   return checked(header, {target.view(), target.buffer()});
 }

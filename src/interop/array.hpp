@@ -2,6 +2,7 @@
 // Arrays whose form and bytes come from outside.
 
 #include <cstdint>
+#include <functional>
 
 #include "stele/io.hpp"
 #include "stele/value.hpp"
@@ -14,8 +15,12 @@ std::uint64_t array_bytes(const ArrayHeader& header);
 /// claims. Throws: Error(truncated), Error(limit_exceeded), Error(malformed) for a bool that is neither 0 nor 1.
 AnyArray read_elements(Source& source, const ArrayHeader& header);
 /// The same at `offset`, which the source has reached; a large array on up to `threads` threads (0: as many as the
-/// machine has, at most 16) where the source has random access and is long enough.
-AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeader& header, unsigned threads);
+/// machine has, at most 16) where the source has random access and is long enough. `arrived` is told of all bytes in
+/// order, one call at a time.
+AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeader& header, unsigned threads,
+                          const std::function<void(Bytes)>& arrived = {});
+/// Smaller arrays are read on one thread, as more would cost more than they save.
+inline constexpr std::uint64_t parallel_array_bytes = std::uint64_t{8} << 20;
 
 /// The array itself if its elements lie densely in some order, else a copy.
 AnyArray dense(const AnyArray& array);

@@ -11,6 +11,7 @@
 #include "interop/array.hpp"
 #include "interop/torch/storage.hpp"
 #include "interop/torch/torch.hpp"
+#include "io/wrap/slice.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -68,8 +69,8 @@ class OldFile {
     second.inside = inside_;
     second.persistent = [&](const Value& id) { return storages.at(id); };
     second.persistent_bytes = size_;
-    file_.source.seek(begin);
-    return PickleReader(parts, second).next();
+    SliceSource rest(file_.source, begin, size_ - begin);
+    return PickleReader({rest, nullptr, {}, file_.options}, second).next();
   }
 
  private:

@@ -4,6 +4,7 @@
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
 #include "interop/pickle/numpy/numpy.hpp"
+#include "io/wrap/slice.hpp"
 #include "stele/error.hpp"
 
 namespace stele::pickle {
@@ -45,6 +46,15 @@ AnyArray next_array(Window& window, const Neighbour& file, const NpyHeader& head
   }
   if (file.mapping != nullptr && file.mapping->mode() == MapMode::read_write) {
     fail(Errc::not_mappable, "the array is big-endian, so changes could not be written to it");
+  }
+  if (bytes >= parallel_array_bytes && file.source.random_access()) {  // the window began with the source
+    const std::uint64_t offset = window.position();
+    window.skip(bytes);
+    SliceSource source(file.source, 0, file.source.size().value());
+    source.seek(offset);
+    AnyArray array = read_elements_at(source, offset, header.array, file.options.threads);
+    swap_npy(header, array.buffer()->mutable_data());
+    return array;
   }
   std::shared_ptr<Buffer> buffer = window.buffer(bytes);
   const ArrayView view(header.array.dtype, buffer->data(), header.array.shape, header.array.order);
