@@ -3,13 +3,16 @@
 #include <functional>
 #include <memory>
 
+#include "archive/formats.hpp"
 #include "objects/graph.hpp"
 #include "options.hpp"
 #include "stele/archive.hpp"
+#include "stele/codec.hpp"
 #include "stele/hash.hpp"
 #include "stele/interop.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -30,11 +33,41 @@ class NoCollection {
   const bool enabled_;
 };
 
-void dump(nb::handle object, nb::handle file, const nb::dict& options) {
-  const SaveOptions given = save_options(options);
+/// Errors of `work` name the file.
+template <class F>
+void naming_file(const std::string& path, F&& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    throw error.at({.file = path});
+  }
+}
+
+void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dict& options) {
+  SaveOptions given = save_options(options);
   const GraphOut graph(object);
   std::string path;
   if (path_of(file, path)) {
+    if (given.codec.empty()) {
+      const Codecs codecs;
+      const Codec* const codec = codecs.by_extension(path);
+      given.codec = codec != nullptr ? codec->name() : "plain";
+    }
+    const bool is_archive = given.formats->named(path).empty();
+    // A plain archive is written behind by the library's own Sink, and takes no time worth interrupting.
+    if (is_archive && (given.codec != "plain" || !progress.is_none())) {
+      Watch watch(progress);
+      WatchedSink sink(file_sink(Path(path), given.sync, given.in_place), watch);
+      Writer out(sink, given);
+      naming_file(path, [&] {
+        out.write(graph);
+        out.close();
+        const nb::gil_scoped_release released;
+        sink.close();
+      });
+      watch.finish();
+      return;
+    }
     Writer out(Path(path), given);
     out.write(graph);
     const nb::gil_scoped_release released;
@@ -88,11 +121,23 @@ nb::object read_with(F&& open, const LoadOptions& options, const Trust& trust) {
   return from_value(value, options, trust);
 }
 
-nb::object load(nb::handle file, nb::handle resolve, bool inert, const nb::dict& options) {
+nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle progress, const nb::dict& options) {
   const LoadOptions given = load_options(options);
   const Trust trust{nb::borrow(resolve), inert};
   std::string path;
   if (path_of(file, path)) {
+    if (!progress.is_none() && given.map == MapMode::none) {
+      Watch watch(progress);
+      std::unique_ptr<Source> source;
+      nb::object made = read_with(
+          [&] {
+            source = std::make_unique<WatchedSource>(file_source(Path(path)), watch);
+            return std::make_unique<Reader>(*source, given);
+          },
+          given, trust);
+      watch.finish();
+      return made;
+    }
     return read_with(
         [&] {
           const nb::gil_scoped_release released;
@@ -167,9 +212,11 @@ nb::list references(nb::handle file, const nb::dict& options) {
 }  // namespace
 
 void bind_archive(nb::module_& module) {
-  module.def("dump", &dump, nb::arg("value").none(), nb::arg("file"), nb::arg("options"));
+  module.def("dump", &dump, nb::arg("value").none(), nb::arg("file"), nb::arg("progress").none(),
+             nb::arg("options"));
   module.def("dumps", &dumps, nb::arg("value").none(), nb::arg("options"));
-  module.def("load", &load);
+  module.def("load", &load, nb::arg("file"), nb::arg("resolve"), nb::arg("inert"), nb::arg("progress").none(),
+             nb::arg("options"));
   module.def("loads", &loads);
   module.def("hash", [](nb::handle object) { return text(digest(object)); }, nb::arg("value").none());
   module.def("references", &references);

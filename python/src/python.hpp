@@ -2,6 +2,7 @@
 // What every file of the module includes: nanobind, and helpers over Python's C interface.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <cstdint>
 #include <string>

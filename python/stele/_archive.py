@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from . import _core
+from ._progress import reporting
 from ._trust import Resolver
 
 
 def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metadata=None, sync="none", in_place=False,
-         canonical=False, limits=None):
+         canonical=False, limits=None, progress=None):
     """Saves an object to a file.
 
     Parameters
@@ -36,6 +39,9 @@ def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metad
         Sort dicts and sets by their keys' bytes, so that equal objects give equal files.
     limits : dict, optional
         ``depth``: nested values, 1000.
+    progress : bool or callable, optional
+        True shows a bar on a terminal (tqdm's, if it is installed); a callable is given the bytes written so far. For
+        paths.
 
     Raises
     ------
@@ -44,8 +50,10 @@ def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metad
     TypeError
         For an object that cannot be taken apart, such as a lambda.
     """
-    _core.dump(value, file, dict(codec=codec, level=level, filter=filter, threads=threads, metadata=metadata, sync=sync,
-                                 in_place=in_place, canonical=canonical, limits=limits))
+    options = dict(codec=codec, level=level, filter=filter, threads=threads, metadata=metadata, sync=sync,
+                   in_place=in_place, canonical=canonical, limits=limits)
+    with reporting(progress, "saving") as report:
+        _core.dump(value, file, report, options)
 
 
 def dumps(value, *, codec=None, level=None, filter="auto", threads=0, metadata=None, canonical=False, limits=None):
@@ -60,7 +68,8 @@ def _trust(trusted, untrusted):
     return Resolver(trusted), untrusted == "inert"
 
 
-def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, verify="automatic", limits=None, offset=0):
+def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, verify="automatic", limits=None, offset=0,
+         progress=None):
     """Loads the object of a file.
 
     Nothing is imported or called but a fixed list of types that are data (docs/guide/python.md), unless it is trusted.
@@ -86,14 +95,19 @@ def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, veri
         Bounds for hostile files: ``depth``, ``allocation``, ``expansion``, ``window``.
     offset : int
         Where the archive begins in the file.
+    progress : bool or callable, optional
+        True shows a bar on a terminal (tqdm's, if it is installed); a callable is given the bytes read so far. For paths
+        that are not mapped.
 
     Raises
     ------
     FileNotFoundError, stele.UntrustedError, stele.Error
     """
     resolver, inert = _trust(trusted, untrusted)
-    return _core.load(file, resolver, inert, dict(mmap_mode=mmap_mode, threads=threads, verify=verify, limits=limits,
-                                                  offset=offset))
+    options = dict(mmap_mode=mmap_mode, threads=threads, verify=verify, limits=limits, offset=offset)
+    total = os.path.getsize(file) if progress is True and isinstance(file, (str, bytes, os.PathLike)) else None
+    with reporting(progress, "loading", total) as report:
+        return _core.load(file, resolver, inert, report, options)
 
 
 def loads(data, *, trusted=(), untrusted="error", threads=0, limits=None):

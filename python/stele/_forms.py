@@ -140,14 +140,14 @@ def reduce(thing):
     reducer = copyreg.dispatch_table.get(kind)
     reduced = reducer(thing) if reducer is not None else thing.__reduce_ex__(5)
     if isinstance(reduced, str):
-        name = reduced if "." not in reduced else reduced
+        name = reduced
         module = getattr(thing, "__module__", None) or getattr(kind, "__module__", "__main__")
         found = sys.modules.get(module)
         for step in name.split("."):
             found = getattr(found, step, None)
         if found is not thing:
             raise TypeError(f"cannot store {thing!r}: it is not found as {module}.{name}")
-        return "call", _Global(f"{module}:{name}" if "." in name else f"{module}.{name}"), False, (), None, None, None, None
+        return "global", None, False, (f"{module}:{name}" if "." in name else f"{module}.{name}",), None, None, None, None
     return _parts(thing, reduced)
 
 
@@ -174,20 +174,14 @@ def _parts(thing, reduced):
     return None, function, new, args, kwargs, state, items or None, entries or None
 
 
-class _Global:
-    """Stands for something that is found by its name."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name):
-        self.name = name
-
-
 def _inert_parts(thing):
-    get = object.__getattribute__
-    name = get(thing, "stele_name")
-    return (None if name == "call" else name, None, get(thing, "new"), get(thing, "args"), get(thing, "kwargs"),
-            get(thing, "state"), get(thing, "items"), get(thing, "entries"))
+    if thing.stele_name in ("persistent", "extension"):
+        raise TypeError("cannot store an object that only the writer of a pickle knew")
+    if thing.stele_states is not None:
+        raise TypeError(f"cannot store a {thing.stele_name} with several states")
+    entries = thing.stele_entries
+    return (None if thing.stele_name == "call" else thing.stele_name, thing.stele_callable, thing.stele_new, thing.stele_args,
+            thing.stele_kwargs, thing.stele_state, thing.stele_items, None if entries is None else list(entries.items()))
 
 
 def _register_own():

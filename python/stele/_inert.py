@@ -14,17 +14,26 @@ class Inert:
     ----------
     stele_name : str
         What would be called, "module.qualname".
+    stele_args, stele_kwargs : tuple, dict or None
+        With these arguments.
+    stele_new : bool
+        Whether that is a class whose ``__new__`` is called.
+    stele_state, stele_states, stele_items, stele_entries
+        What the object would be given then; None where there is nothing.
     """
 
-    __slots__ = ("stele_name", "new", "args", "kwargs", "state", "states", "items", "entries")
+    __slots__ = ("stele_name", "stele_callable", "stele_new", "stele_args", "stele_kwargs", "stele_state", "stele_states",
+                 "stele_items", "stele_entries")
 
     def __init__(self, name):
-        for slot, value in (("stele_name", name), ("new", False), ("args", ()), ("kwargs", None), ("state", None),
-                            ("states", None), ("items", None), ("entries", None)):
-            object.__setattr__(self, slot, value)
+        self.stele_name = name
+        self.stele_new = False
+        self.stele_args = ()
+        self.stele_callable = self.stele_kwargs = self.stele_state = self.stele_states = None
+        self.stele_items = self.stele_entries = None
 
     def _attributes(self):
-        state = object.__getattribute__(self, "state")
+        state = self.stele_state
         halves = state if isinstance(state, tuple) and len(state) == 2 else (state,)
         found = {}
         for half in halves:

@@ -1,6 +1,8 @@
 // Python objects from events.
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -65,7 +67,8 @@ class Reading {
   }
 
   nb::object read() {
-    nb::object made = value();
+    const InVisitor::AtOnce at_once(in_);
+    nb::object made = checked();
     if (!untrusted_.empty()) {
       nb::list names;
       for (const auto& name : untrusted_) {
@@ -79,12 +82,44 @@ class Reading {
   }
 
  private:
+  /// Where only data is trusted, an exception means that the file does not hold what it says, maybe as it is damaged.
+  nb::object checked() {
+    try {
+      return value();
+    } catch (nb::python_error& error) {
+      for (PyObject* const own_fault : {PyExc_ImportError, PyExc_AttributeError, PyExc_MemoryError, PyExc_RecursionError}) {
+        if (error.matches(own_fault)) {
+          throw;
+        }
+      }
+      if (!error.matches(PyExc_Exception)) {  // KeyboardInterrupt
+        throw;
+      }
+      const auto kind = nb::cast<std::string>(nb::str(nb::getattr(error.type(), "__name__")));
+      const auto said = nb::cast<std::string>(nb::str(error.value()));
+      try {
+        in_.rethrow(Error(Errc::malformed, "Python cannot make the object: " + kind + ": " + said));
+      } catch (const Error& found) {
+        if (found.code() == Errc::malformed && nb::cast<bool>(trust_.resolve.attr("trusts"))) {
+          throw error;  // of a class of the caller's
+        }
+        throw;
+      }
+    }
+  }
+
   /// The place where an object is registered as soon as it exists, if others refer to it.
   using Slot = std::optional<std::uint64_t>;
 
   nb::object value() {
     if (in_.at_deferred()) {
       throw StoredInParts{};
+    }
+    if (const auto index = in_.next_reference()) {
+      if (PyObject* const known = known_.find(*index)) {
+        in_.begin_shared();
+        return nb::borrow(known);
+      }
     }
     const Kind kind = in_.kind();
     if (kind == Kind::array) {
@@ -142,7 +177,7 @@ class Reading {
         return number(in_.number());
       case Kind::text:
         in_.text(scratch_);
-        return define(slot, text(scratch_));
+        return define(slot, string(scratch_));
       case Kind::bytes:
         in_.text(scratch_);
         return define(slot, own(PyBytes_FromStringAndSize(scratch_.data(), static_cast<Py_ssize_t>(scratch_.size()))));
@@ -165,6 +200,16 @@ class Reading {
 
   // --- Plain values ---
 
+  nb::object string(std::string_view utf8_text) {
+    PyObject* const made =
+        PyUnicode_FromStringAndSize(utf8_text.data(), static_cast<Py_ssize_t>(utf8_text.size()));
+    if (made == nullptr && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0) {
+      PyErr_Clear();
+      in_.error(Errc::malformed, "text that is not valid UTF-8");
+    }
+    return own(made);
+  }
+
   static nb::object number(const Number& number) {
     switch (number.type) {
       case Number::Type::natural:
@@ -185,9 +230,9 @@ class Reading {
         return own(PyFloat_FromDouble(__builtin_bit_cast(double, number.bits)));
     }
   }
-  static nb::object plain(const PlainItem& item) {
+  nb::object plain(const PlainItem& item) {
     if (item.text != nullptr) {
-      return text(item.view());
+      return string(item.view());
     }
     return number({item.type, item.bits});
   }
@@ -195,24 +240,18 @@ class Reading {
   nb::object key_text(std::string_view key) {
     constexpr std::size_t longest = 32;
     if (key.size() > longest) {
-      return text(key);
+      return string(key);
     }
     nb::object& kept = keys_[std::hash<std::string_view>{}(key) % keys_.size()];
     std::string_view known;
     if (!kept.is_valid() || !utf8(kept.ptr(), known) || known != key) {
-      kept = text(key);
+      kept = string(key);
     }
     return kept;
   }
-  static std::optional<PlainItem::Kind> run_kind(PyObject* object) {
+  static bool is_plain(PyObject* object) noexcept {
     PyTypeObject* const type = Py_TYPE(object);
-    if (type == &PyUnicode_Type) {
-      return PlainItem::Kind::text;
-    }
-    if (type == &PyFloat_Type || type == &PyLong_Type) {
-      return PlainItem::Kind::number;
-    }
-    return std::nullopt;
+    return type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyLong_Type;
   }
 
   // --- Containers ---
@@ -231,16 +270,15 @@ class Reading {
   /// Reads the items of a sequence, calling `put` for each.
   template <class F>
   void items(F&& put) {
-    std::optional<PlainItem::Kind> kind;
-    std::array<PlainItem, 256> run;
-    for (;;) {
-      if (kind) {
-        const std::size_t count = in_.peek_plain_items({&*kind, 1}, run);
-        if (count > 0) {
-          for (std::size_t i = 0; i < count; ++i) {
-            put(plain(run[i]));
-          }
-          in_.take_plain_items(count);
+    constexpr PlainItem::Kind any[] = {PlainItem::Kind::any};
+    for (bool runs = true;;) {
+      if (runs) {
+        const std::size_t count = in_.peek_plain_items(any, run_);
+        for (std::size_t i = 0; i < count; ++i) {
+          put(plain(run_[i]));
+        }
+        in_.take_plain_items(count);
+        if (count == run_.size()) {
           continue;
         }
       }
@@ -248,15 +286,35 @@ class Reading {
         return;
       }
       nb::object item = value();
-      kind = run_kind(item.ptr());
+      runs = is_plain(item.ptr());
       put(std::move(item));
     }
   }
 
   nb::object list(const Slot& slot) {
-    in_.begin_sequence();
-    nb::object made = define(slot, own(PyList_New(0)));
-    items([&](nb::object item) { check(PyList_Append(made.ptr(), item.ptr())); });
+    const std::optional<std::uint64_t> count = in_.begin_sequence();
+    if (slot || !count || *count > in_.expected_items(*count)) {
+      nb::object made = define(slot, own(PyList_New(0)));
+      items([&](nb::object item) { check(PyList_Append(made.ptr(), item.ptr())); });
+      return made;
+    }
+    // Nobody else has the list, so it may have gaps meanwhile.
+    const auto size = static_cast<Py_ssize_t>(*count);
+    nb::object made = own(PyList_New(size));
+    Py_ssize_t at = 0;
+    items([&](nb::object item) {
+      if (at == size) {
+        in_.error(Errc::malformed, "a sequence of more items than it says");
+      }
+#ifdef Py_LIMITED_API
+      check(PyList_SetItem(made.ptr(), at++, item.release().ptr()));
+#else
+      PyList_SET_ITEM(made.ptr(), at++, item.release().ptr());
+#endif
+    });
+    if (at != size) {
+      in_.error(Errc::malformed, "a sequence of fewer items than it says");
+    }
     return made;
   }
 
@@ -310,17 +368,15 @@ class Reading {
   template <class F>
   void entries(F&& put) {
     in_.begin_map();
-    PlainItem::Kind kinds[2] = {};
-    bool runs = false;
-    std::array<PlainItem, 256> run;
-    for (;;) {
+    constexpr PlainItem::Kind any[] = {PlainItem::Kind::any, PlainItem::Kind::any};
+    for (bool runs = true;;) {
       if (runs) {
-        const std::size_t count = in_.peek_plain_items(kinds, run);
-        if (count > 0) {
-          for (std::size_t i = 0; i < 2 * count; i += 2) {
-            put(run[i].text != nullptr ? key_text(run[i].view()) : plain(run[i]), plain(run[i + 1]));
-          }
-          in_.take_plain_items(count);
+        const std::size_t count = in_.peek_plain_items(any, run_);
+        for (std::size_t i = 0; i < 2 * count; i += 2) {
+          put(run_[i].text != nullptr ? key_text(run_[i].view()) : plain(run_[i]), plain(run_[i + 1]));
+        }
+        in_.take_plain_items(count);
+        if (2 * count == run_.size()) {
           continue;
         }
       }
@@ -328,7 +384,7 @@ class Reading {
         return;
       }
       nb::object key;
-      if (in_.kind() == Kind::text && !in_.at_deferred()) {
+      if (!in_.at_deferred() && !in_.next_reference() && in_.kind() == Kind::text) {
         const SharedIn shared = in_.begin_shared();
         if (shared.state == SharedIn::State::inline_value) {
           in_.text(scratch_);
@@ -340,13 +396,7 @@ class Reading {
         key = hashable(value());
       }
       nb::object item = value();
-      const auto key_kind = run_kind(key.ptr());
-      const auto item_kind = run_kind(item.ptr());
-      runs = key_kind && item_kind;
-      if (runs) {
-        kinds[0] = *key_kind;
-        kinds[1] = *item_kind;
-      }
+      runs = is_plain(key.ptr()) && is_plain(item.ptr());
       put(std::move(key), std::move(item));
     }
   }
@@ -370,11 +420,17 @@ class Reading {
 
   // --- Arrays ---
 
-  nb::object array() {
+  /// `is_scalar`: a number of NumPy's, not one of Python's.
+  nb::object array(bool is_scalar = false) {
     Target target;
     {
       const nb::gil_scoped_release released;
       in_.array(target);
+    }
+    if (!is_scalar && target.view().shape.rank() == 0 && target.view().dtype.kind() == DType::Kind::complex128) {
+      double parts[2];
+      std::memcpy(parts, target.view().data, sizeof parts);
+      return own(PyComplex_FromDoubles(parts[0], parts[1]));
     }
     // Two names of one array lead to one object again.
     if (target.buffer().use_count() > 1) {
@@ -399,7 +455,7 @@ class Reading {
   nb::object typed(const std::string& full, const Slot& slot) {
     if (!full.starts_with("py:")) {
       const nb::object content = value();
-      return define(slot, nb::module_::import_("stele._inert").attr("Typed")(text(full), content));
+      return define(slot, nb::module_::import_("stele._inert").attr("Typed")(string(full), content));
     }
     const std::string_view name = std::string_view(full).substr(3);
     if (name == "tuple") {
@@ -434,13 +490,11 @@ class Reading {
       check(PyBytes_AsStringAndSize(content.ptr(), &data, &size));
       return define(slot, own(PyUnicode_DecodeUTF8(data, size, "surrogatepass")));
     }
-    if (name == "complex") {
-      const nb::object content = value();
-      return content.attr("item")();
-    }
     if (name == "numpy.generic") {
-      const nb::object content = value();
-      return define(slot, content[nb::tuple()]);
+      if (in_.kind() != Kind::array) {
+        in_.error(Errc::malformed, "a scalar of NumPy's that is no array");
+      }
+      return define(slot, array(true)[nb::tuple()]);
     }
     if (name == "numpy.dtype") {
       return define(slot, dtype_from_description(value()));
@@ -459,7 +513,7 @@ class Reading {
     }
     if (name == "persistent" || name == "extension") {
       nb::object made = define(slot, inert(name));
-      made.attr("args") = nb::make_tuple(value());
+      made.attr("stele_args") = nb::make_tuple(value());
       untrusted(name);
       return made;
     }
@@ -506,18 +560,29 @@ class Reading {
   nb::object resolve(std::string_view name) {
     const auto [place, is_new] = resolved_.try_emplace(std::string(name));
     if (is_new) {
-      place->second = trust_.resolve(text(name));
+      place->second = trust_.resolve(string(name));
     }
     if (place->second.is_none()) {
       untrusted(name);
     }
     return place->second;
   }
-  nb::object inert(std::string_view name) { return inert_(text(name)); }
+  nb::object inert(std::string_view name) { return inert_(string(name)); }
+  /// Whether reading goes on only to find more names.
+  bool has_refused() const { return !untrusted_.empty(); }
+  bool has_inert(const nb::object& args) const {
+    for (const nb::handle item : args) {
+      if (item.type().is(inert_)) {
+        return true;
+      }
+    }
+    return false;
+  }
 
   /// An object while its record is read.
   struct Made {
     nb::object callable;  // None: not trusted
+    nb::object called;    // what the file has in place of a name
     bool is_new = false;
     bool exists = false;
     nb::object args;
@@ -531,12 +596,18 @@ class Reading {
     if (!made.args.is_valid()) {
       made.args = nb::tuple();
     }
+    if (!made.callable.is_none() && (has_refused() || has_inert(made.args))) {
+      made.callable = nb::none();  // what cannot be complete is not called
+    }
     if (made.callable.is_none()) {
       made.object = inert(name);
-      made.object.attr("args") = made.args;
-      made.object.attr("new") = made.is_new;
+      made.object.attr("stele_args") = made.args;
+      made.object.attr("stele_new") = made.is_new;
       if (made.kwargs.is_valid()) {
-        made.object.attr("kwargs") = made.kwargs;
+        made.object.attr("stele_kwargs") = made.kwargs;
+      }
+      if (made.called.is_valid()) {
+        made.object.attr("stele_callable") = made.called;
       }
     } else {
       made.object = forms_.attr("call")(made.callable, made.is_new, made.args,
@@ -557,10 +628,11 @@ class Reading {
     in_.begin_record();
     for (std::string_view field; in_.next_field(field);) {
       if (field == "callable") {
-        made.callable = value();
-        if (!PyCallable_Check(made.callable.ptr()) || made.callable.type().is(inert_)) {
+        made.called = value();
+        const bool may_call = PyCallable_Check(made.called.ptr()) != 0 && !made.called.type().is(inert_);
+        made.callable = may_call ? trust_.resolve.attr("callable")(made.called) : nb::none();
+        if (made.callable.is_none()) {
           untrusted("call");
-          made.callable = nb::none();
         }
         continue;
       }
@@ -585,7 +657,7 @@ class Reading {
         const bool several = field == "states";
         const nb::object state = value();
         if (is_inert) {
-          made.object.attr(several ? "states" : "state") = state;
+          made.object.attr(several ? "stele_states" : "stele_state") = state;
         } else if (several) {
           for (const nb::handle one : state) {
             forms_.attr("set_state")(made.object, one);
@@ -598,10 +670,10 @@ class Reading {
         }
       } else if (field == "items") {
         const nb::object items = value();
-        is_inert ? (void)(made.object.attr("items") = items) : (void)forms_.attr("add_items")(made.object, items);
+        is_inert ? (void)(made.object.attr("stele_items") = items) : (void)forms_.attr("add_items")(made.object, items);
       } else if (field == "entries") {
         const nb::object entries = value();
-        is_inert ? (void)(made.object.attr("entries") = entries)
+        is_inert ? (void)(made.object.attr("stele_entries") = entries)
                  : (void)forms_.attr("add_entries")(made.object, entries);
       } else {
         in_.error(Errc::malformed, "an object of Python's with the field \"" + std::string(field) + '"');
@@ -624,6 +696,7 @@ class Reading {
   nb::module_ forms_;
   nb::object inert_;
   std::string scratch_;
+  std::array<PlainItem, 256> run_;  // of the innermost container, until its next item is read
   Known known_;
   std::array<nb::object, 1024> keys_;
   std::unordered_map<const Buffer*, std::vector<Seen>> arrays_;

@@ -116,6 +116,7 @@ class Writing {
     PyArray_Descr* dtype = nullptr;
     std::optional<DType> made;
   } last_type_;
+  std::array<PlainItem, 256> run_;
 };
 
 /// One walk through the objects.
@@ -186,7 +187,6 @@ class Writing::Pass {
     }
     if (type == &PyComplex_Type) {
       const double parts[2] = {PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object)};
-      out_.begin_typed("py:complex");
       return out_.array(ArrayView(DType::Kind::complex128, parts, Shape(), Order::row_major));
     }
     if (object == Py_Ellipsis || object == Py_NotImplemented) {
@@ -277,10 +277,10 @@ class Writing::Pass {
     return out_.begin_shared(Shared(object, all_.life_));
   }
 
-  /// Collects a run of plain items and passes it on.
+  /// Collects a run of plain items and passes it on. Empty whenever another container is written.
   class Run {
    public:
-    explicit Run(OutVisitor& out) : out_(out) {}
+    explicit Run(Pass& pass) : out_(pass.out_), items_(pass.all_.run_) {}
     bool add(PyObject* object) {
       if (count_ == items_.size()) {
         flush();
@@ -299,7 +299,7 @@ class Writing::Pass {
 
    private:
     OutVisitor& out_;
-    std::array<PlainItem, 256> items_;
+    std::array<PlainItem, 256>& items_;
     std::size_t count_ = 0;
   };
 
@@ -313,7 +313,7 @@ class Writing::Pass {
 #else
     const Py_ssize_t count = PyList_Size(object);
     out_.begin_sequence(static_cast<std::uint64_t>(count));
-    Run run(out_);
+    Run run(*this);
     for (Py_ssize_t i = 0; i < count; ++i) {
       PyObject* const item = i < PyList_Size(object) ? PyList_GetItem(object, i) : nullptr;
       if (item == nullptr) {
@@ -336,7 +336,7 @@ class Writing::Pass {
   void tuple(PyObject* object) {
     const Py_ssize_t count = PyTuple_Size(object);
     out_.begin_sequence(static_cast<std::uint64_t>(count));
-    Run run(out_);
+    Run run(*this);
     for (Py_ssize_t i = 0; i < count; ++i) {
       PyObject* const item = PyTuple_GetItem(object, i);
       if (!run.add(item)) {
@@ -373,7 +373,7 @@ class Writing::Pass {
 #else
     constexpr int held = 2;
 #endif
-    Run run(out_);
+    Run run(*this);
     Py_ssize_t at = 0;
     PyObject* key = nullptr;
     PyObject* item = nullptr;
@@ -420,7 +420,7 @@ class Writing::Pass {
         value(const_cast<PyObject*>(static_cast<const PyObject*>(item)), 2);
       }
     } else {
-      Run run(out_);
+      Run run(*this);
       for (Py_ssize_t i = 0; i < count; ++i) {
         PyObject* const item = PyList_GetItem(items.ptr(), i);
         if (!run.add(item)) {
@@ -449,7 +449,8 @@ class Writing::Pass {
   void array(PyObject* object, int references) {
     PyArrayObject* const given = as_array(object);
     const std::optional<DType>& dtype = type_of(given);
-    if (!dtype) {
+    // Without axes, an array of complex128 is a number.
+    if (!dtype || (PyArray_NDIM(given) == 0 && dtype->kind() == DType::Kind::complex128)) {
       return other(object, references);
     }
     ArrayView view = view_of(given, *dtype);
@@ -551,6 +552,10 @@ class Writing::Pass {
       utf8(made.name.ptr(), name);
     } else {
       name = "call";
+    }
+    if (name == "global") {
+      out_.begin_typed("py:global");
+      return value(PyTuple_GetItem(made.args.ptr(), 0), 1 << 30);
     }
     if (name == "numpy.object_array") {  // its fields are its own
       out_.begin_typed("py:numpy.object_array");

@@ -1,0 +1,71 @@
+#pragma once
+// Sinks and Sources that tell Python how far they are, and let Ctrl-C end a long call.
+
+#include <atomic>
+#include <memory>
+
+#include "python.hpp"
+#include "stele/io.hpp"
+
+namespace stele::python {
+
+/// Counts bytes. Every 4 MiB it calls the object it was given with their number, unless that is None, and throws what
+/// signal handlers raise. Thread-safe.
+class Watch {
+ public:
+  explicit Watch(nb::handle callback) : callback_(nb::borrow(callback)) {}
+  void add(std::uint64_t bytes);
+  /// Calls the object a last time.
+  void finish();
+
+ private:
+  void tell(std::uint64_t bytes);
+  static constexpr std::uint64_t step = std::uint64_t{4} << 20;
+  nb::object callback_;
+  std::atomic<std::uint64_t> bytes_ = 0;
+};
+
+class WatchedSink final : public Sink {
+ public:
+  /// The Watch must outlive it.
+  WatchedSink(std::unique_ptr<Sink> inner, Watch& watch) : inner_(std::move(inner)), watch_(watch) {}
+  void write(Bytes bytes) override {
+    inner_->write(bytes);
+    watch_.add(bytes.size());
+  }
+  void close() override { inner_->close(); }
+  bool patchable() const noexcept override { return inner_->patchable(); }
+  void patch(std::uint64_t offset, Bytes bytes) override { inner_->patch(offset, bytes); }
+
+ private:
+  std::unique_ptr<Sink> inner_;
+  Watch& watch_;
+};
+
+class WatchedSource final : public Source {
+ public:
+  /// The Watch must outlive it.
+  WatchedSource(std::unique_ptr<Source> inner, Watch& watch) : inner_(std::move(inner)), watch_(watch) {}
+  std::size_t read(MutableBytes into) override {
+    const std::size_t count = inner_->read(into);
+    watch_.add(count);
+    return count;
+  }
+  std::optional<std::size_t> peek(MutableBytes into) override { return inner_->peek(into); }
+  std::optional<std::uint64_t> size() const override { return inner_->size(); }
+  bool random_access() const noexcept override { return inner_->random_access(); }
+  void seek(std::uint64_t offset) override { inner_->seek(offset); }
+  void read_at(std::uint64_t offset, MutableBytes into) const override {
+    inner_->read_at(offset, into);
+    watch_.add(into.size());
+  }
+  std::uint64_t next_cut(std::uint64_t offset) const override { return inner_->next_cut(offset); }
+  void finish() override { inner_->finish(); }
+  std::string name() const override { return inner_->name(); }
+
+ private:
+  std::unique_ptr<Source> inner_;
+  Watch& watch_;
+};
+
+}  // namespace stele::python
