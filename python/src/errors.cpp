@@ -7,11 +7,16 @@
 namespace stele::python {
 namespace {
 
+/// Text of messages and paths, which may have bytes of a damaged file.
+nb::object readable(std::string_view value) {
+  return own(PyUnicode_DecodeUTF8(value.data(), static_cast<Py_ssize_t>(value.size()), "backslashreplace"));
+}
+
 void set_error(const Error& error) {
   const nb::object offset = error.offset() ? nb::object(nb::int_(*error.offset())) : nb::none();
   const nb::object made = imported("stele._errors", "make")(
-      nb::str(std::string(to_string(error.code())).c_str()), text(error.what()), text(error.message()),
-      text(error.path()), offset, text(error.file()));
+      nb::str(std::string(to_string(error.code())).c_str()), readable(error.what()),
+      readable(error.message()), readable(error.path()), offset, readable(error.file()));
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
 }
 

@@ -111,6 +111,12 @@ def _scalar(value):
     return "numpy._core.multiarray.scalar", None, False, (value.dtype, value.tobytes()), None, None, None, None
 
 
+def has_form(kind):
+    """Whether reduce() does more for objects of this class than to ask them."""
+    return (kind in _forms or kind.__module__.partition(".")[0] in _lazy_forms or issubclass(kind, (np.ndarray, np.generic))
+            or kind in copyreg.dispatch_table)
+
+
 def reduce(thing):
     """What an object is made of.
 
@@ -138,7 +144,12 @@ def reduce(thing):
     if isinstance(thing, np.generic):
         return _scalar(thing)
     reducer = copyreg.dispatch_table.get(kind)
-    reduced = reducer(thing) if reducer is not None else thing.__reduce_ex__(5)
+    return parts_of(thing, reducer(thing) if reducer is not None else thing.__reduce_ex__(5))
+
+
+def parts_of(thing, reduced):
+    """The same of what `__reduce_ex__` returned."""
+    kind = type(thing)
     if isinstance(reduced, str):
         name = reduced
         module = getattr(thing, "__module__", None) or getattr(kind, "__module__", "__main__")
@@ -148,10 +159,6 @@ def reduce(thing):
         if found is not thing:
             raise TypeError(f"cannot store {thing!r}: it is not found as {module}.{name}")
         return "global", None, False, (f"{module}:{name}" if "." in name else f"{module}.{name}",), None, None, None, None
-    return _parts(thing, reduced)
-
-
-def _parts(thing, reduced):
     if not isinstance(reduced, tuple) or not 2 <= len(reduced) <= 6:
         raise TypeError(f"__reduce_ex__ of {type(thing).__name__} returned {type(reduced).__name__}, not a tuple of 2 to 6")
     function, args, state, items, entries, setter = (*reduced, *(None,) * (6 - len(reduced)))
@@ -299,15 +306,17 @@ def fill_object_array(array, items, order):
         flat[place] = item
 
 
-def call(callable_, new, args, kwargs):
-    """Makes an object: by its class's __new__, or by calling what makes it."""
-    if new:
-        if not isinstance(callable_, type):
-            raise ValueError("the file makes an instance of what is no class")
-        return callable_.__new__(callable_, *args, **(kwargs or {}))
-    if getattr(callable_, "__name__", "") == "_frombuffer" and args and isinstance(args[0], np.ndarray):
+def call(callable_, args, kwargs):
+    """Calls what makes an object of an array and more."""
+    if getattr(callable_, "__name__", "") == "_frombuffer":
         return _from_raw(*args)
     return callable_(*args, **(kwargs or {}))
+
+
+def takes_attributes(kind):
+    """Whether the state of an object of this class is nothing but its `__dict__`."""
+    return not (issubclass(kind, np.ndarray) or hasattr(kind, "__setstate__") or hasattr(kind, "__getattr__")
+                or kind.__getattribute__ is not object.__getattribute__)
 
 
 def _from_raw(raw, dtype, shape, order, axis_order=None):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import _compat_pickle
 import fnmatch
 import importlib
-import sys
-import types
 
 # What makes data and nothing else, whatever its arguments. docs/guide/python.md has this list.
 _data = {
@@ -53,6 +52,7 @@ _data = {
     "pandas._libs.internals": "BlockPlacement _unpickle_block",
     "pandas._libs.interval": "Interval __pyx_unpickle_IntervalMixin",
     "pandas._libs.missing": "NAType",
+    "pandas._libs.sparse": "BlockIndex IntIndex",
     "pandas._libs.tslibs.nattype": "_nat_unpickle NaTType",
     "pandas._libs.tslibs.offsets": "Day Hour Minute Second Milli Micro Nano MonthBegin MonthEnd BusinessDay Week "
                                    "YearBegin YearEnd QuarterBegin QuarterEnd _Unpickler BusinessMonthBegin "
@@ -120,6 +120,14 @@ def _import(module):
         raise
 
 
+def _modern(name):
+    """"module.qualname", with the names of Python 2 as pickle reads them."""
+    module, qualname = _parts(name)
+    old = "__builtin__" if module == "builtins" else module
+    module, qualname = _compat_pickle.NAME_MAPPING.get((old, qualname), (module, qualname))
+    return f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{qualname}"
+
+
 def _find(name):
     """The class or function of that name. Attribute chains lead through classes alone, so that no name reaches what
     another module was imported as."""
@@ -170,12 +178,20 @@ class Resolver:
             else:
                 raise TypeError("trusted has names, patterns, classes or functions, not " + type(item).__name__)
 
+    def attribute(self, args):
+        """What getattr(class, name) gives where that is trusted by its full name; else None."""
+        if len(args) == 2 and isinstance(args[0], type) and isinstance(args[1], str):
+            return self(f"{args[0].__module__}:{args[0].__qualname__}.{args[1]}")
+        return getattr(*args) if self.everything else None
+
     def callable(self, found):
         """An object of the file that is to be called, if everything is trusted; else None."""
         return found if self.everything else None
 
     def __call__(self, name):
-        plain = ".".join(_parts(name)) if ":" in name else name
+        plain = _modern(name)
+        if ":" not in name:
+            name = plain
         if plain in self.objects:
             return self.objects[plain]
         if self.everything or plain in self.names or plain in _data_names:

@@ -589,6 +589,54 @@ class Reading {
     nb::object kwargs;
     nb::object object;
   };
+  nb::object call(const Made& made) {
+    PyObject* const kwargs = made.kwargs.is_valid() && !made.kwargs.is_none() ? made.kwargs.ptr() : nullptr;
+    if (!made.is_new) {
+      if (PyTuple_Size(made.args.ptr()) > 1 && PyArray_Check(PyTuple_GetItem(made.args.ptr(), 0))) {
+        return forms_.attr("call")(made.callable, made.args, kwargs == nullptr ? nb::none() : made.kwargs);
+      }
+      return own(PyObject_Call(made.callable.ptr(), made.args.ptr(), kwargs));
+    }
+    if (!PyType_Check(made.callable.ptr())) {
+      in_.error(Errc::malformed, "an instance of what is no class");
+    }
+    const nb::object with_class = own(PyTuple_New(PyTuple_Size(made.args.ptr()) + 1));
+    check(PyTuple_SetItem(with_class.ptr(), 0, nb::object(made.callable).release().ptr()));
+    for (Py_ssize_t i = 0; i < PyTuple_Size(made.args.ptr()); ++i) {
+      check(PyTuple_SetItem(with_class.ptr(), i + 1, nb::borrow(PyTuple_GetItem(made.args.ptr(), i)).release().ptr()));
+    }
+    const nb::object maker = made.callable.attr("__new__");
+    return own(PyObject_Call(maker.ptr(), with_class.ptr(), kwargs));
+  }
+
+  /// Whether objects of a type take their state as attributes.
+  bool takes_attributes(PyTypeObject* type) {
+    const auto [place, is_new] = takes_attributes_.try_emplace(type);
+    if (is_new) {
+      place->second = nb::cast<bool>(forms_.attr("takes_attributes")(nb::handle(reinterpret_cast<PyObject*>(type))));
+    }
+    return place->second;
+  }
+  /// Gives an object its state. Returns another object where that takes its place, else None.
+  nb::object set_state(const nb::object& object, const nb::object& state) {
+    if (!PyDict_CheckExact(state.ptr()) || !takes_attributes(Py_TYPE(object.ptr()))) {
+      return forms_.attr("set_state")(object, state);
+    }
+    const nb::object attributes = object.attr("__dict__");
+    Py_ssize_t at = 0;
+    PyObject* key = nullptr;
+    PyObject* item = nullptr;
+    while (PyDict_Next(state.ptr(), &at, &key, &item) != 0) {
+      Py_INCREF(key);
+      if (PyUnicode_CheckExact(key)) {
+        PyUnicode_InternInPlace(&key);
+      }
+      const nb::object held = nb::steal<nb::object>(key);
+      check(PyDict_SetItem(attributes.ptr(), key, item));
+    }
+    return nb::none();
+  }
+
   void make(Made& made, std::string_view name, const Slot& slot) {
     if (std::exchange(made.exists, true)) {
       return;
@@ -610,10 +658,29 @@ class Reading {
         made.object.attr("stele_callable") = made.called;
       }
     } else {
-      made.object = forms_.attr("call")(made.callable, made.is_new, made.args,
-                                        made.kwargs.is_valid() ? made.kwargs : nb::none());
+      made.object = call(made);
     }
     define(slot, made.object);
+  }
+
+  /// Completes an object by `part`. Where that may hold what is not trusted, nothing is called for an error's sake, and what
+  /// cannot take inert parts becomes inert itself.
+  template <class F>
+  void give(Made& made, std::string_view name, const Slot& slot, F&& apply, const char* field, const nb::object& part) {
+    if (has_refused()) {
+      return;
+    }
+    try {
+      apply();
+    } catch (nb::python_error& error) {
+      if (!trust_.inert || !error.matches(PyExc_Exception)) {
+        throw;
+      }
+      made.callable = nb::none();
+      made.exists = false;
+      make(made, name, slot);
+      made.object.attr(field) = part;
+    }
   }
 
   nb::object object(std::string_view name, const Slot& slot) {
@@ -621,7 +688,11 @@ class Reading {
       in_.error(Errc::malformed, "an object of Python's that is no record");
     }
     Made made;
-    if (name != "call") {
+    // pickle has class methods as the attribute of a class, which is trusted as any name is.
+    const bool is_attribute = name == "builtins.getattr";
+    if (is_attribute) {
+      made.callable = nb::none();
+    } else if (name != "call") {
       made.callable = resolve(name);
     }
     const std::string kept(name);  // `name` may point to scratch
@@ -630,7 +701,9 @@ class Reading {
       if (field == "callable") {
         made.called = value();
         const bool may_call = PyCallable_Check(made.called.ptr()) != 0 && !made.called.type().is(inert_);
-        made.callable = may_call ? trust_.resolve.attr("callable")(made.called) : nb::none();
+        made.callable = !may_call                    ? nb::none()
+                        : made.called.is(attribute_) ? made.called
+                                                     : trust_.resolve.attr("callable")(made.called);
         if (made.callable.is_none()) {
           untrusted("call");
         }
@@ -658,29 +731,46 @@ class Reading {
         const nb::object state = value();
         if (is_inert) {
           made.object.attr(several ? "stele_states" : "stele_state") = state;
-        } else if (several) {
-          for (const nb::handle one : state) {
-            forms_.attr("set_state")(made.object, one);
-          }
         } else {
-          nb::object other = forms_.attr("set_state")(made.object, state);
-          if (!other.is_none()) {  // arrays that take their elements from the state
-            made.object = define(slot, std::move(other));
-          }
+          give(made, kept, slot, [&] {
+            for (const nb::handle one : several ? state : nb::object(nb::make_tuple(state))) {
+              nb::object other = set_state(made.object, nb::borrow(one));
+              if (!other.is_none()) {  // arrays that take their elements from the state
+                made.object = define(slot, std::move(other));
+              }
+            }
+          }, several ? "stele_states" : "stele_state", state);
         }
       } else if (field == "items") {
         const nb::object items = value();
-        is_inert ? (void)(made.object.attr("stele_items") = items) : (void)forms_.attr("add_items")(made.object, items);
+        if (is_inert) {
+          made.object.attr("stele_items") = items;
+        } else {
+          give(made, kept, slot, [&] { forms_.attr("add_items")(made.object, items); }, "stele_items", items);
+        }
       } else if (field == "entries") {
         const nb::object entries = value();
-        is_inert ? (void)(made.object.attr("stele_entries") = entries)
-                 : (void)forms_.attr("add_entries")(made.object, entries);
+        if (is_inert) {
+          made.object.attr("stele_entries") = entries;
+        } else {
+          give(made, kept, slot, [&] { forms_.attr("add_entries")(made.object, entries); }, "stele_entries", entries);
+        }
       } else {
         in_.error(Errc::malformed, "an object of Python's with the field \"" + std::string(field) + '"');
       }
     }
     if (!made.callable.is_valid()) {
       in_.error(Errc::malformed, "an object of Python's without what makes it");
+    }
+    if (is_attribute) {
+      if (made.args.is_valid() && !made.exists) {
+        nb::object found = trust_.resolve.attr("attribute")(made.args);
+        if (!found.is_none()) {
+          attribute_ = found;
+          return define(slot, std::move(found));
+        }
+      }
+      untrusted(kept);
     }
     make(made, kept, slot);
     return made.object;
@@ -701,7 +791,9 @@ class Reading {
   std::array<nb::object, 1024> keys_;
   std::unordered_map<const Buffer*, std::vector<Seen>> arrays_;
   std::unordered_map<std::string, nb::object> resolved_;
+  std::unordered_map<PyTypeObject*, bool> takes_attributes_;
   std::vector<std::string> untrusted_;
+  nb::object attribute_;  // the last attribute of a class that is trusted
 };
 
 }  // namespace

@@ -32,7 +32,6 @@ struct Reduced {
   nb::object state;        // or null
   nb::object items;        // a list, or null
   nb::object entries;      // a list of pairs, or null
-  int state_references = 1;
 };
 
 class Shared final : public SharedOut {
@@ -59,6 +58,7 @@ class Writing {
     typed_ = nb::module_::import_("stele._inert").attr("Typed");
     reduce_ = forms_.attr("reduce");
     function_ = nb::module_::import_("types").attr("FunctionType");
+    new_object_ = nb::module_::import_("copyreg").attr("__newobj__");
     memmap_ = nb::module_::import_("numpy").attr("memmap");
   }
 
@@ -99,6 +99,16 @@ class Writing {
     return buffer;
   }
 
+  /// Whether stele/_forms.py or copyreg say how objects of a type are taken apart.
+  bool has_form(PyTypeObject* type) {
+    const auto [place, is_new] = has_form_.try_emplace(type);
+    if (is_new) {
+      keep_.push_back(nb::borrow(reinterpret_cast<PyObject*>(type)));
+      place->second = nb::cast<bool>(forms_.attr("has_form")(nb::handle(reinterpret_cast<PyObject*>(type))));
+    }
+    return place->second;
+  }
+
   nb::object root_;
   const bool all_shared_;
   nb::module_ forms_;
@@ -107,11 +117,14 @@ class Writing {
   nb::object typed_;
   nb::object function_;
   nb::object memmap_;
+  nb::object new_object_;
   PyTypeObject* generic_ = nullptr;
   const std::shared_ptr<void> life_ = std::make_shared<int>();  // of the objects met: as long as this
   std::vector<nb::object> keep_;                                // owns what was met and would die before the end
   std::unordered_map<PyObject*, std::shared_ptr<Buffer>> buffers_;
   std::unordered_map<PyObject*, Reduced> reduced_;
+  std::unordered_map<PyTypeObject*, bool> has_form_;
+  std::unordered_map<PyObject*, nb::object> names_;  // of classes
   struct CachedType {
     PyArray_Descr* dtype = nullptr;
     std::optional<DType> made;
@@ -525,24 +538,81 @@ class Writing::Pass {
 
   /// Asks the object what it is made of. Its parts live as long as the walk.
   const Reduced& reduce(PyObject* object) {
-    Reduced made;
-    made.keep = all_.reduce_(nb::handle(object));
-    const nb::object& parts = made.keep;
-    const auto part = [&](int index) {
-      PyObject* const found = PyTuple_GetItem(parts.ptr(), index);
-      return found == nullptr || found == Py_None ? nb::object() : nb::borrow<nb::object>(found);
-    };
-    made.name = part(0);
-    made.callable = part(1);
-    made.is_new = PyTuple_GetItem(parts.ptr(), 2) == Py_True;
-    made.args = part(3);
-    made.kwargs = part(4);
-    made.state = part(5);
-    made.items = part(6);
-    made.entries = part(7);
-    made.state_references = 4;  // by the object, pickle's tuple and ours
     all_.keep_.push_back(nb::borrow(object));
+    Reduced made;
+    if (!all_.has_form(Py_TYPE(object))) {
+      nb::object given = own(PyObject_CallMethod(object, "__reduce_ex__", "i", 5));
+      made = is_plain(given) ? taken_apart(std::move(given)) : from_parts(all_.forms_.attr("parts_of")(nb::handle(object), given));
+    } else {
+      made = from_parts(all_.reduce_(nb::handle(object)));
+    }
     return all_.reduced_.emplace(object, std::move(made)).first->second;
+  }
+
+  static nb::object part(const nb::object& parts, Py_ssize_t index) {
+    PyObject* const found = index < PyTuple_Size(parts.ptr()) ? PyTuple_GetItem(parts.ptr(), index) : Py_None;
+    return found == Py_None ? nb::object() : nb::borrow<nb::object>(found);
+  }
+
+  /// What stele/_forms.py made of an object.
+  static Reduced from_parts(nb::object parts) {
+    Reduced made;
+    made.name = part(parts, 0);
+    made.callable = part(parts, 1);
+    made.is_new = PyTuple_GetItem(parts.ptr(), 2) == Py_True;
+    made.args = part(parts, 3);
+    made.kwargs = part(parts, 4);
+    made.state = part(parts, 5);
+    made.items = part(parts, 6);
+    made.entries = part(parts, 7);
+    made.keep = std::move(parts);
+    return made;
+  }
+
+  /// Whether __reduce_ex__ returned what taken_apart() handles: the rest is rare, or an error.
+  bool is_plain(const nb::object& given) const {
+    if (!PyTuple_CheckExact(given.ptr())) {
+      return false;
+    }
+    const Py_ssize_t size = PyTuple_Size(given.ptr());
+    if (size < 2 || size > 5) {
+      return false;
+    }
+    PyObject* const function = PyTuple_GetItem(given.ptr(), 0);
+    PyObject* const args = PyTuple_GetItem(given.ptr(), 1);
+    if (!PyTuple_CheckExact(args)) {
+      return false;
+    }
+    return function == all_.new_object_.ptr() ? PyTuple_Size(args) > 0 && PyType_Check(PyTuple_GetItem(args, 0)) != 0
+                                              : PyType_Check(function) != 0;
+  }
+
+  Reduced taken_apart(nb::object given) {
+    Reduced made;
+    nb::object called = part(given, 0);
+    made.args = part(given, 1);
+    if (called.is(all_.new_object_)) {
+      made.is_new = true;
+      called = part(made.args, 0);
+      made.args = own(PyTuple_GetSlice(made.args.ptr(), 1, PyTuple_Size(made.args.ptr())));
+    }
+    nb::object& name = all_.names_[called.ptr()];
+    if (!name.is_valid()) {
+      all_.keep_.push_back(called);
+      name = all_.forms_.attr("name_of")(called);
+    }
+    made.name = name;
+    made.state = part(given, 2);
+    for (const int index : {3, 4}) {
+      if (const nb::object iterator = part(given, index); iterator.is_valid()) {
+        nb::object list = own(PySequence_List(iterator.ptr()));
+        if (PyList_Size(list.ptr()) > 0) {
+          (index == 3 ? made.items : made.entries) = std::move(list);
+        }
+      }
+    }
+    made.keep = std::move(given);
+    return made;
   }
 
   /// The record that docs/format.md describes.
@@ -603,7 +673,7 @@ class Writing::Pass {
       dict(made.kwargs.ptr());
     }
     if (made.state.is_valid()) {
-      value(made.state.ptr(), made.state_references);
+      value(made.state.ptr(), 3);  // the object's, the tuple's and ours
     }
     if (made.items.is_valid()) {
       list(made.items.ptr());
@@ -616,6 +686,7 @@ class Writing::Pass {
 
   void pairs(PyObject* entries) {
     const Py_ssize_t count = PyList_Size(entries);
+    check(static_cast<int>(std::min<Py_ssize_t>(count, 0)));
     out_.begin_map(static_cast<std::uint64_t>(count));
     for (Py_ssize_t i = 0; i < count; ++i) {
       PyObject* const pair = PyList_GetItem(entries, i);
