@@ -47,7 +47,8 @@ def layer_of(file):
 
 def resolve(root, file, name):
     """The file that an include means, from the top of the repository, or None for one of another project."""
-    for folder in ["include", "src", "", os.path.dirname(file)]:
+    own = ["python/src"] if file.startswith("python/") else []
+    for folder in ["include", *own, "src", "", os.path.dirname(file)]:
         candidate = os.path.normpath(os.path.join(folder, name))
         if (root / candidate).is_file():
             return candidate.replace(os.sep, "/")

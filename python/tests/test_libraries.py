@@ -1,0 +1,215 @@
+"""Objects of pandas, SciPy, scikit-learn, PyArrow and PyTorch, where they are installed."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import stele
+
+
+def frames(pd):
+    index = pd.date_range("2020-01-01", periods=5, tz="UTC")
+    frame = pd.DataFrame({
+        "i": np.arange(5), "f": np.linspace(0, 1, 5), "s": ["a", "b", None, "d", "é"], "b": [True, False] * 2 + [True],
+        "t": index, "c": pd.Categorical(list("xyxyx"), ordered=True), "n": pd.array([1, None, 3, 4, 5], dtype="Int64"),
+        "d": pd.to_timedelta(np.arange(5), "h"), "o": [[1], (2,), {"k": 3}, None, "x"],
+        "fn": pd.array([1.5, None, 2, 3, 4], dtype="Float32"), "bn": pd.array([True, None] * 2 + [False], dtype="boolean"),
+        "p": pd.period_range("2020-01", periods=5, freq="M"), "iv": pd.interval_range(0, 5),
+    })
+    yield "frame", frame
+    yield "empty frame", pd.DataFrame()
+    yield "no rows", frame.iloc[:0]
+    yield "sliced", frame.iloc[1:4, 1:6]
+    yield "indexed", frame.set_index("t")
+    yield "several levels", frame.set_index(["i", "s"])[["f", "b"]]
+    yield "columns of numbers", pd.DataFrame(np.arange(12.0).reshape(3, 4))
+    yield "columns twice", pd.DataFrame(np.arange(6).reshape(2, 3), columns=["a", "a", "b"])
+    yield "series", frame["f"].rename("name")
+    yield "text series", frame["s"]
+    yield "categorical", frame["c"]
+    yield "range index", pd.RangeIndex(3, 9, 2)
+    yield "index", pd.Index(["a", "b"])
+    yield "dates", index
+    yield "multi index", pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["x", "y"])
+    yield "sparse", pd.Series(pd.arrays.SparseArray([0, 0, 1, 2]))
+    yield "timestamps", [pd.Timestamp("2020-01-01", tz="Europe/Paris"), pd.Timedelta("1h"), pd.NaT, pd.NA, pd.Period("2020", "Y"),
+                         pd.Interval(0, 1)]
+
+
+def same(a, b):
+    import pandas as pd
+
+    if isinstance(a, pd.DataFrame):
+        pd.testing.assert_frame_equal(a, b)
+    elif isinstance(a, pd.Series):
+        pd.testing.assert_series_equal(a, b)
+    elif isinstance(a, pd.Index):
+        pd.testing.assert_index_equal(a, b)
+        assert type(a) is type(b)
+    else:
+        assert repr(a) == repr(b)
+
+
+def test_pandas(round_trip):
+    pd = pytest.importorskip("pandas")
+    for name, thing in frames(pd):
+        try:
+            same(thing, round_trip(thing))
+            same(thing, round_trip(thing, dump={"codec": "zstd"}))
+        except (AssertionError, stele.Error, TypeError) as error:
+            pytest.fail(f"{name}: {type(error).__name__}: {error}")
+
+
+def test_pandas_through_pickle(tmp_path):
+    pd = pytest.importorskip("pandas")
+    for name, thing in frames(pd):
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(thing, 5))
+        try:
+            same(thing, stele.load(tmp_path / "x.pkl"))
+        except (AssertionError, stele.Error, TypeError) as error:
+            pytest.fail(f"{name}: {type(error).__name__}: {error}")
+
+
+def test_the_columns_of_a_frame_are_arrays_of_their_own(tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"price": np.arange(10_000.0), "count": np.arange(10_000)})
+    stele.dump(frame, tmp_path / "x.stele")
+    with stele.open(tmp_path / "x.stele") as file:
+        names = [path for path in map(str, file.keys())]
+        assert names
+    mapped = stele.load(tmp_path / "x.stele", mmap_mode="r")
+    pd.testing.assert_frame_equal(mapped, frame)
+
+
+def test_scipy_sparse(round_trip):
+    sparse = pytest.importorskip("scipy.sparse")
+    dense = np.zeros((20, 30))
+    dense[::3, ::4] = 1.5
+    for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil"):
+        for suffix in ("array", "matrix"):
+            given = getattr(sparse, f"{kind}_{suffix}")(dense)
+            back = round_trip(given)
+            assert type(back) is type(given) and back.shape == given.shape and (back.toarray() == dense).all()
+
+
+def estimators():
+    from sklearn.utils import all_estimators
+
+    return all_estimators()
+
+
+def made(class_):
+    """An estimator with small settings, or None where it needs what this test does not give."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    try:
+        return class_()
+    except TypeError:
+        for attempt in ({"estimator": LogisticRegression()}, {"estimators": [("a", LogisticRegression())]}, {"estimator": Ridge()},
+                        {"transformers": [("a", "passthrough", [0])]}, {"transformer_list": [("a", LogisticRegression())]},
+                        {"steps": [("a", LogisticRegression())]}):
+            try:
+                return class_(**attempt)
+            except TypeError:
+                continue
+    return None
+
+
+def test_every_estimator_of_scikit_learn():
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    x = rng.random((40, 4)) + 0.1
+    targets = [(x[:, 0] > 0.6).astype(int), x[:, 0] * 2, rng.random((40, 2)), (rng.random((40, 3)) > 0.5).astype(int)]
+    fitted = 0
+    refused = set()
+    for name, class_ in estimators():
+        estimator = made(class_)
+        if estimator is None:
+            continue
+        for parameter, value in (("n_estimators", 3), ("max_iter", 5), ("n_jobs", None), ("random_state", 0)):
+            if parameter in estimator.get_params(deep=False):
+                estimator.set_params(**{parameter: value})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for y in targets:
+                try:
+                    estimator.fit(x, y)
+                    break
+                except Exception:  # noqa: BLE001 - needs another kind of data
+                    continue
+            else:
+                continue
+            fitted += 1
+            saved = stele.dumps(estimator)
+            back = stele.loads(saved, trusted=True)
+            for method in ("predict", "transform", "predict_proba", "decision_function"):
+                if hasattr(estimator, method):
+                    try:
+                        expected = getattr(estimator, method)(x)
+                    except Exception:  # noqa: BLE001
+                        continue
+                    got = getattr(back, method)(x)
+                    as_array = (lambda a: a.toarray() if hasattr(a, "toarray") else np.asarray(a))
+                    np.testing.assert_allclose(as_array(got), as_array(expected), rtol=1e-9, atol=1e-12, err_msg=name)
+            try:
+                stele.loads(saved)
+            except stele.UntrustedError as error:
+                names = error.names
+            else:
+                pytest.fail(f"{name} was loaded without trust")
+            stele.loads(saved, trusted=names)
+            try:
+                stele.loads(saved, trusted=["sklearn.*"])
+            except stele.UntrustedError as error:
+                refused.update(error.names)
+    assert fitted > 150, fitted
+    assert not any(name.startswith(("numpy.random", "numpy._core", "scipy.sparse")) for name in refused), refused
+
+
+def test_a_pipeline_is_a_normal_archive(tmp_path):
+    pytest.importorskip("sklearn")
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.random.default_rng(0).random((300, 20))
+    pipeline = make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)).fit(x, x[:, 0] > 0.5)
+    path = tmp_path / "p.stele.zst"
+    stele.dump(pipeline, path)
+    back = stele.load(path, trusted=["sklearn.*"])
+    assert (back.predict(x) == pipeline.predict(x)).all()
+    inert = stele.load(path, untrusted="inert")
+    assert (inert.steps[0][1].mean_ == pipeline.steps[0][1].mean_).all()
+    names = [name for name, risk, _ in stele.types(path)]
+    assert any("RandomForestClassifier" in name for name in names)
+    import joblib
+
+    joblib.dump(pipeline, tmp_path / "p.joblib")
+    back = stele.load(tmp_path / "p.joblib", trusted=["sklearn.*"])
+    assert (back.predict(x) == pipeline.predict(x)).all()
+    stele.dump(stele.load(tmp_path / "p.joblib", untrusted="inert"), tmp_path / "q.stele")
+    back = stele.load(tmp_path / "q.stele", trusted=["sklearn.*"])
+    assert (back.predict(x) == pipeline.predict(x)).all()
+
+
+def test_arrow(round_trip):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": [1, 2, None], "s": ["x", None, "z"], "l": [[1], [], None], "d": pa.array(["u", "v", "u"]).dictionary_encode()})
+    for thing in (table, table.to_batches()[0], table.schema, pa.array([1, 2]), pa.chunked_array([[1], [2]])):
+        back = round_trip(thing)
+        assert type(back) is type(thing) and back.equals(thing)
+
+
+def test_torch(round_trip):
+    torch = pytest.importorskip("torch")
+    base = torch.arange(1000.0)
+    thing = {"w": torch.nn.Parameter(torch.rand(3, 4)), "h": torch.rand(3, dtype=torch.float16), "b": torch.rand(3).bfloat16(),
+             "i": torch.arange(5), "x": base, "v": base[::2], "e": torch.empty(0, 3), "s": torch.tensor(2.5)}
+    back = round_trip(thing)
+    for name, tensor in thing.items():
+        assert torch.equal(back[name], tensor) and back[name].dtype == tensor.dtype
+        assert back[name].requires_grad == tensor.requires_grad and type(back[name]) is type(tensor)
+    back["x"][0] = 7
+    assert back["v"][0] == 7
