@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from ._core import hash, version as __version__
+from . import _forms  # noqa: F401 - the module uses it
 from ._errors import Error, UntrustedError
 from ._inert import Inert, Typed
 from ._archive import dump, dumps, load, loads, types
