@@ -367,7 +367,6 @@ class Reading {
   /// Reads the entries of a map, calling `put` with each key and value.
   template <class F>
   void entries(F&& put) {
-    in_.begin_map();
     constexpr PlainItem::Kind any[] = {PlainItem::Kind::any, PlainItem::Kind::any};
     for (bool runs = true;;) {
       if (runs) {
@@ -402,7 +401,14 @@ class Reading {
   }
 
   nb::object map(const Slot& slot) {
+    const std::optional<std::uint64_t> count = in_.begin_map();
+#if !defined(Py_LIMITED_API) && PY_VERSION_HEX < 0x030d0000
+    constexpr std::uint64_t most_room = std::uint64_t{1} << 21;  // a count in a file costs less than its entries
+    const std::uint64_t room = std::min(in_.expected_items(count.value_or(0)), most_room);
+    nb::object made = define(slot, own(_PyDict_NewPresized(static_cast<Py_ssize_t>(room))));
+#else
     nb::object made = define(slot, own(PyDict_New()));
+#endif
     entries([&](nb::object key, nb::object item) { put(PyDict_SetItem(made.ptr(), key.ptr(), item.ptr())); });
     return made;
   }
