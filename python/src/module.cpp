@@ -6,6 +6,7 @@
 #include "archive.hpp"
 #include "errors.hpp"
 #include "files/files.hpp"
+#include "services/services.hpp"
 #include "stele/version.hpp"
 
 namespace stele::python {
@@ -25,4 +26,8 @@ NB_MODULE(_core, module) {
   module.attr("version") = stele::version_string;
   bind_archive(module);
   bind_files(module);
+  bind_counts(module);
+  bind_filters(module);
+  bind_features(module);
+  bind_text(module);
 }

@@ -17,10 +17,15 @@ from ._archive import dump, dumps, load, loads, types
 from ._lazy import LazyArray
 from ._tree import Tree
 from ._file import File, Info, Node, info, open, verify
+from ._services import (
+    BinaryFuse, BloomFilter, CountMin, FeatureStore, HyperLogLog, TextDictionary, TokenCounts, from_text, from_texts, to_text,
+    to_texts, train_dictionary,
+)
 from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
 __all__ = [
-    "Appender", "Error", "File", "Inert", "Info", "LazyArray", "Node", "Tree", "Typed", "UntrustedError", "Writer",
-    "appender", "batches", "convert", "dump", "dumps", "entries", "hash", "info", "load", "loads", "open", "types",
-    "verify", "writer",
+    "Appender", "BinaryFuse", "BloomFilter", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
+    "LazyArray", "Node", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender", "batches",
+    "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load", "loads", "open", "to_text",
+    "to_texts", "train_dictionary", "types", "verify", "writer",
 ]

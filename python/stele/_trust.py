@@ -94,6 +94,7 @@ _data = {
     "pyarrow.lib": "py_buffer chunked_array type_for_alias _restore_array _reconstruct_table _reconstruct_record_batch "
                    "schema field Schema Field Table RecordBatch list_ large_list struct map_ dictionary timestamp "
                    "duration time32 time64 decimal128 decimal256 binary",
+    "stele": "BinaryFuse BloomFilter CountMin FeatureStore HyperLogLog TokenCounts",
     "stele._forms": "tensor_from_array frame_from_columns",
 }
 _data_names = frozenset(f"{module}.{name}" for module, names in _data.items() for name in names.split())

@@ -100,7 +100,7 @@ class Reading {
       try {
         in_.rethrow(Error(Errc::malformed, "Python cannot make the object: " + kind + ": " + said));
       } catch (const Error& found) {
-        if (found.code() == Errc::malformed && nb::cast<bool>(trust_.resolve.attr("trusts"))) {
+        if (found.code() == Errc::malformed && !trust_.resolve.is_none() && nb::cast<bool>(trust_.resolve.attr("trusts"))) {
           throw error;  // of a class of the caller's
         }
         throw;

@@ -1,0 +1,15 @@
+#pragma once
+// Bindings of the services: stores, counts, filters, texts.
+
+#include "python.hpp"
+
+namespace stele::python {
+
+void bind_filters(nb::module_& module);
+void bind_counts(nb::module_& module);
+void bind_features(nb::module_& module);
+void bind_text(nb::module_& module);
+/// In builds with LMDB alone.
+void bind_store(nb::module_& module);
+
+}  // namespace stele::python

@@ -1,0 +1,529 @@
+"""Counts, filters, sketches, feature stores, and states as text."""
+
+from __future__ import annotations
+
+from . import _core
+from ._archive import _trust
+
+__all__ = ["BinaryFuse", "BloomFilter", "CountMin", "FeatureStore", "HyperLogLog", "TextDictionary", "TokenCounts", "from_text",
+           "from_texts", "to_text", "to_texts", "train_dictionary"]
+
+
+class _Service:
+    """What all of these have: files, copies, equality, pickling. Thread-safe."""
+
+    __slots__ = ("_held", "__weakref__")
+    _kind: type
+
+    @classmethod
+    def _over(cls, held):
+        made = cls.__new__(cls)
+        made._held = held
+        return made
+
+    def save(self, file, *, codec=None, level=None, metadata=None):
+        """Saves to a path, as `stele.dump` does; C++ loads it as its own type."""
+        self._held.save(file, dict(codec=codec, level=level, metadata=metadata))
+
+    @classmethod
+    def load(cls, file, mmap_mode=None):
+        """Loads what `save` or C++ wrote. With ``mmap_mode="r"`` its tables stay in the file."""
+        return cls._over(cls._kind.load(file, dict(mmap_mode=mmap_mode)))
+
+    def copy(self):
+        """A copy with tables of its own."""
+        return type(self)._over(self._held.copy())
+
+    def __eq__(self, other):
+        return self._held.equals(other._held) if type(other) is type(self) else NotImplemented
+
+    __hash__ = None
+
+    def __getstate__(self):
+        return self._held.state()
+
+    def __setstate__(self, state):
+        self._held = type(self)._kind.from_state(state)
+
+    @property
+    def byte_count(self):
+        """Bytes of its tables in memory."""
+        return self._held.byte_count
+
+
+class TokenCounts(_Service):
+    """Counts of tokens, packed: a token takes its bytes and its count.
+
+    Parameters
+    ----------
+    longest_lane : int
+        Longer tokens share a lane that is searched more slowly; at most 255 bytes.
+
+    Examples
+    --------
+    >>> counts = TokenCounts()
+    >>> counts.update(["a", "b", "a"])
+    >>> counts["a"], counts["x"], len(counts)
+    (2, 0, 2)
+    """
+
+    __slots__ = ()
+    _kind = _core.TokenCounts
+
+    def __init__(self, longest_lane=32):
+        self._held = _core.TokenCounts.make(longest_lane)
+
+    def add(self, token, times=1):
+        """Counts a str or bytes `times` times."""
+        self._held.add(token, times)
+
+    def update(self, tokens, times=None):
+        """Counts many tokens: a list, or an array of fixed texts; `times` is a number for each, or one for all."""
+        self._held.update(tokens, times)
+
+    def __getitem__(self, token):
+        return self._held.count(token)
+
+    def count(self, tokens):
+        """The counts of many tokens: an array of uint64 in their shape; 0 for those that were not counted."""
+        return self._held.count_many(tokens)
+
+    def __contains__(self, token):
+        return self._held.count(token) > 0
+
+    def __len__(self):
+        return self._held.size
+
+    @property
+    def total(self):
+        """The sum of all counts."""
+        return self._held.total
+
+    def items(self, sorted=False):
+        """Pairs of token and count, in the order of the tokens' bytes if `sorted`."""
+        return self._held.items(sorted)
+
+    def __iter__(self):
+        return (token for token, _ in self.items())
+
+    def most_common(self, k):
+        """The `k` tokens with the highest counts."""
+        return self._held.top(k)
+
+    def compact(self):
+        """Moves what was counted lately into the packed lanes; look-ups of many tokens are then fastest."""
+        self._held.compact()
+
+    def merge(self, other):
+        """Adds the counts of another."""
+        self._held.merge(other._held)
+
+    def remove_below(self, least):
+        """Drops tokens counted fewer times; returns how many."""
+        return self._held.remove_below(least)
+
+
+class BloomFilter(_Service):
+    """A set of keys without false negatives: `in` is true for every key added, and rarely for others.
+
+    Parameters
+    ----------
+    capacity : int
+        The number of keys it is made for.
+    false_positive_rate : float
+        How often `in` is true for another key, with that many added.
+    blocked : bool
+        One cache miss for each look-up, for some more bits.
+    seed : int
+
+    Notes
+    -----
+    Keys are int, str and bytes, and arrays or lists of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> seen = BloomFilter(1000, 0.01)
+    >>> seen.update(np.arange(500))
+    >>> 3 in seen, bool(seen.contains(np.arange(500)).all())
+    (True, True)
+    """
+
+    __slots__ = ()
+    _kind = _core.BloomFilter
+
+    def __init__(self, capacity, false_positive_rate=0.01, *, blocked=False, seed=0):
+        self._held = _core.BloomFilter.make(capacity, false_positive_rate, blocked, seed)
+
+    def add(self, key):
+        """Adds a key."""
+        self._held.add(key)
+
+    def update(self, keys):
+        """Adds many keys."""
+        self._held.update(keys)
+
+    def __contains__(self, key):
+        return self._held.contains(key)
+
+    def contains(self, keys):
+        """An array of bool in the shape of `keys`."""
+        return self._held.contains_many(keys)
+
+    def merge(self, other):
+        """Adds the keys of another of the same size and seed."""
+        self._held.merge(other._held)
+
+    def clear(self):
+        """Removes all keys."""
+        self._held.clear()
+
+    @property
+    def capacity(self):
+        return self._held.capacity
+
+    @property
+    def bit_count(self):
+        return self._held.bit_count
+
+    @property
+    def hash_count(self):
+        return self._held.hash_count
+
+    @property
+    def false_positive_rate(self):
+        """The rate with the keys that are in it now."""
+        return self._held.false_positive_rate()
+
+    @property
+    def estimated_count(self):
+        """About how many keys it has."""
+        return self._held.estimated_count()
+
+
+class BinaryFuse(_Service):
+    """A set of keys that are all known beforehand, in 9 bits each (18 with ``bits=16``).
+
+    Parameters
+    ----------
+    keys : array or iterable of int, str or bytes
+    bits : {8, 16}
+        The false positive rate is 1/256 or 1/65536.
+    seed : int
+    """
+
+    __slots__ = ()
+
+    def __init__(self, keys, *, bits=8, seed=0):
+        if bits not in (8, 16):
+            raise ValueError(f"bits is 8 or 16, not {bits}")
+        self._held = (_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).make(keys, seed)
+
+    @classmethod
+    def load(cls, file, mmap_mode=None, *, bits=8):
+        """Loads what `save` or C++ wrote, of so many bits."""
+        return cls._over((_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).load(file, dict(mmap_mode=mmap_mode)))
+
+    def __getstate__(self):
+        return {"bits": 8 if type(self._held) is _core.BinaryFuse8 else 16, "filter": self._held.state()}
+
+    def __setstate__(self, state):
+        kind = _core.BinaryFuse8 if state["bits"] == 8 else _core.BinaryFuse16
+        self._held = kind.from_state(state["filter"])
+
+    def __eq__(self, other):
+        if type(other) is not type(self):
+            return NotImplemented
+        return type(other._held) is type(self._held) and self._held.equals(other._held)
+
+    __hash__ = None
+
+    def __contains__(self, key):
+        return self._held.contains(key)
+
+    def contains(self, keys):
+        """An array of bool in the shape of `keys`."""
+        return self._held.contains_many(keys)
+
+    def __len__(self):
+        return self._held.size
+
+    @property
+    def false_positive_rate(self):
+        return self._held.false_positive_rate
+
+
+class CountMin(_Service):
+    """Counts of keys in fixed memory, never too low, seldom much too high.
+
+    Parameters
+    ----------
+    epsilon, delta : float
+        With probability 1 - `delta` a count is too high by at most `epsilon` times the sum of all counts.
+    conservative : bool
+        Smaller errors for skewed counts.
+    seed : int
+
+    Examples
+    --------
+    >>> sketch = CountMin(0.001, 0.01)
+    >>> sketch.update(["a", "b", "a"])
+    >>> sketch["a"] >= 2
+    True
+    """
+
+    __slots__ = ()
+    _kind = _core.CountMin
+
+    def __init__(self, epsilon=0.001, delta=0.01, *, conservative=False, seed=0):
+        self._held = _core.CountMin.make(epsilon, delta, conservative, seed)
+
+    def add(self, key, times=1):
+        """Counts a key."""
+        self._held.add(key, times)
+
+    def update(self, keys, times=None):
+        """Counts many keys, each once or `times` times."""
+        self._held.update(keys, times)
+
+    def __getitem__(self, key):
+        return self._held.estimate(key)
+
+    def estimate(self, keys):
+        """The counts of many keys, in their shape."""
+        return self._held.estimate_many(keys)
+
+    def merge(self, other):
+        """Adds the counts of another of the same size and seed."""
+        self._held.merge(other._held)
+
+    def clear(self):
+        """Sets all counts to 0."""
+        self._held.clear()
+
+    @property
+    def total(self):
+        return self._held.total
+
+    @property
+    def width(self):
+        return self._held.width
+
+    @property
+    def depth(self):
+        return self._held.depth
+
+
+class HyperLogLog(_Service):
+    """The number of distinct keys, in 2**precision bytes.
+
+    Parameters
+    ----------
+    precision : int
+        4 to 18. The relative standard error is 1.04 / sqrt(2**precision): 0.8 % for 14.
+    seed : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> distinct = HyperLogLog()
+    >>> distinct.update(np.arange(10_000) % 1000)
+    >>> 950 < distinct.estimate() < 1050
+    True
+    """
+
+    __slots__ = ()
+    _kind = _core.HyperLogLog
+
+    def __init__(self, precision=14, *, seed=0):
+        self._held = _core.HyperLogLog.make(precision, seed)
+
+    def add(self, key):
+        """Adds a key."""
+        self._held.add(key)
+
+    def update(self, keys):
+        """Adds many keys."""
+        self._held.update(keys)
+
+    def estimate(self):
+        """About how many distinct keys were added."""
+        return self._held.estimate()
+
+    def merge(self, other):
+        """Adds the keys of another of the same precision and seed."""
+        self._held.merge(other._held)
+
+    def clear(self):
+        """Forgets all keys."""
+        self._held.clear()
+
+    @property
+    def precision(self):
+        return self._held.precision
+
+    @property
+    def standard_error(self):
+        return self._held.standard_error
+
+
+class FeatureStore(_Service):
+    """Which features each entity has (a user's words, clicks, visited pages), in a few bits for each pair.
+
+    Parameters
+    ----------
+    capacity : int
+        The number of distinct pairs it is made for.
+    level : int
+        0 to 9: 32 bits for a pair down to half a bit; false positives in return.
+    bits_per_pair : float
+        Instead of a level.
+    generations : int
+        `rotate` drops the oldest of so many.
+    together_epsilon : float
+        Count features added together, with this error; 0: do not.
+    seed : int
+
+    Examples
+    --------
+    >>> store = FeatureStore(1000)
+    >>> store.update("ann", ["red", "blue"])
+    >>> store.contains("ann", "red"), sorted(store.features("ann"))
+    (True, ['blue', 'red'])
+    """
+
+    __slots__ = ()
+    _kind = _core.FeatureStore
+
+    def __init__(self, capacity=1_000_000, *, level=3, bits_per_pair=0.0, generations=1, together_epsilon=0.0, seed=0):
+        self._held = _core.FeatureStore.make(capacity, level, bits_per_pair, generations, together_epsilon, seed)
+
+    def add(self, entity, feature):
+        """Adds a pair."""
+        self._held.add(entity, feature)
+
+    def update(self, entities, features, *, threads=0):
+        """Adds many pairs: one entity, or as many as there are features."""
+        self._held.update(entities, features, threads)
+
+    def add_together(self, entity, features):
+        """Adds features that an entity had at once; needs `together_epsilon`."""
+        self._held.add_together(entity, features)
+
+    def contains(self, entities, features):
+        """A bool for one pair, else an array of bool. One of the two may be single."""
+        return self._held.contains(entities, features)
+
+    def age(self, entity, feature):
+        """How many rotations ago the pair was added; None where it is not there."""
+        return self._held.age(entity, feature)
+
+    def features(self, entity):
+        """The known features of an entity, a list; some may be false positives."""
+        return self._held.names(self._held.features(entity))
+
+    def known(self):
+        """All features that were added, in the order in which they were first seen."""
+        return self._held.names(None)
+
+    def together(self, one, two):
+        """How often two features were added together; never too low."""
+        return self._held.together(one, two)
+
+    def count_with_both(self, entities, one, two):
+        """How many of the entities have both features."""
+        return self._held.count_with_both(entities, one, two)
+
+    def rotate(self):
+        """Begins a generation and drops the oldest."""
+        self._held.rotate()
+
+    def merge(self, other):
+        """Adds the pairs of another with the same settings."""
+        self._held.merge(other._held)
+
+    def report(self):
+        """Sizes and rates: a dict."""
+        return self._held.report()
+
+    @property
+    def byte_count(self):
+        return sum(self.report()[part] for part in ("filter_bytes", "known_bytes", "together_bytes"))
+
+
+TextDictionary = _core.TextDictionary
+
+
+def _save_options(minimum, maximum, level, alphabet, dictionary, bare, item, canonical):
+    return dict(min=minimum, max=maximum, level=level, alphabet=alphabet, dictionary=dictionary, bare=bare, item=item,
+                canonical=canonical)
+
+
+def to_text(value, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False):
+    """A state as base64 of a compressed stream, to be put into JSON or a cookie.
+
+    Parameters
+    ----------
+    value : object
+        Any object that `stele.dump` takes. Arrays of integers of one dimension are fastest and smallest.
+    min, max : int, optional
+        What elements of integer arrays are clamped to.
+    level : int
+        1 to 9.
+    alphabet : {"base64", "base64url"}
+    dictionary : TextDictionary, optional
+        What all states have in common; needed for reading too.
+    bare : bool
+        Nothing but the compressed bytes: with ``item="u1"`` that is ``base64.b64encode(zlib.compress(bytes))``.
+    item : dtype, optional
+        The integers of bare arrays.
+    canonical : bool
+        Equal states give equal texts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> text = to_text(np.arange(5))
+    >>> from_text(text, dtype="i8")
+    array([0, 1, 2, 3, 4])
+    """
+    return _core.to_text(value, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
+
+
+def train_dictionary(states, *, min=None, max=None, level=1, item=None, canonical=False):
+    """The `TextDictionary` of what many states have in common; the options are those of `to_text`."""
+    return TextDictionary.train(states, _save_options(min, max, level, "base64", None, False, item, canonical))
+
+
+def to_texts(values, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False):
+    """A list of the texts of many states; see `to_text`."""
+    return _core.to_texts(values, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
+
+
+def from_text(text, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error"):
+    """The state of a text that `to_text` or C++ made.
+
+    Parameters
+    ----------
+    text : str or bytes
+    dtype : dtype, optional
+        An array of these integers, at the library's speed; otherwise whatever the state is.
+    dictionary, bare, item
+        As for writing.
+    max_bytes : int
+        What the text may become.
+    trusted, untrusted
+        As for `stele.load`.
+    """
+    options = dict(dtype=dtype, dictionary=dictionary, bare=bare, item=item, max_bytes=max_bytes)
+    return _core.from_text(text, options, *_trust(trusted, untrusted))
+
+
+def from_texts(texts, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error"):
+    """A list of the states of many texts; see `from_text`."""
+    options = dict(dtype=dtype, dictionary=dictionary, bare=bare, item=item, max_bytes=max_bytes)
+    return _core.from_texts(texts, options, *_trust(trusted, untrusted))
+
+
+for _class in (TokenCounts, BloomFilter, BinaryFuse, CountMin, HyperLogLog, FeatureStore):
+    _class.__module__ = "stele"
