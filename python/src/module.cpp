@@ -30,4 +30,7 @@ NB_MODULE(_core, module) {
   bind_filters(module);
   bind_features(module);
   bind_text(module);
+#if STELE_WITH_STORE
+  bind_store(module);
+#endif
 }

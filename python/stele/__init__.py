@@ -21,11 +21,18 @@ from ._services import (
     BinaryFuse, BloomFilter, CountMin, FeatureStore, HyperLogLog, TextDictionary, TokenCounts, from_text, from_texts, to_text,
     to_texts, train_dictionary,
 )
+try:
+    from ._store import Store, StoreDataset
+except ImportError:  # a build without LMDB
+    _without = {"Store", "StoreDataset"}
+else:
+    _without = set()
 from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
 __all__ = [
     "Appender", "BinaryFuse", "BloomFilter", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
-    "LazyArray", "Node", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender", "batches",
+    "LazyArray", "Node", "Store", "StoreDataset", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender", "batches",
     "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load", "loads", "open", "to_text",
     "to_texts", "train_dictionary", "types", "verify", "writer",
 ]
+__all__ = [name for name in __all__ if name not in _without]
