@@ -101,15 +101,15 @@ class Flattener {
 
   /// The content of a member of another file, which was not read there.
   void add_unread(const Value& value, const std::string& path, std::string name) {
-    const Value* content = nullptr;
-    if (value.type_name() == npz_unread && value.content().is_record()) {
-      const auto names = value.content().names();
-      const auto found = std::find(names.begin(), names.end(), npz_content);
-      content =
-          found == names.end() ? nullptr : &value.content().items()[static_cast<std::size_t>(found - names.begin())];
-    }
-    if (content == nullptr || !content->is(ValueKind::bytes)) {
+    if (value.type_name() != npz_unread || !value.content().is_record()) {
       refuse(path, "a typed value \"" + value.type_name() + "\"");
+    }
+    const Value* const content = value.content().find(npz_content);
+    if (content == nullptr || !content->is(ValueKind::bytes)) {
+      const Value* const reason = value.content().find(npz_reason);
+      fail(Errc::unsupported,
+           "a member that was not read: " + (reason != nullptr && reason->is_text() ? reason->text() : "no content"),
+           {.path = path});
     }
     add_member({std::move(name), {}, content->bytes(), true, false}, path);
   }
