@@ -56,6 +56,16 @@ def test_a_file_runs_nothing(tmp_path, kind):
         assert "dangerous" in risks, stele.types(path)
 
 
+def test_types_of_archives(tmp_path):
+    path = tmp_path / "x.stele"
+    thing = argparse.Namespace(a=1)
+    for saved in (thing, [thing], {"k": {"x": thing}}, [thing, (thing,)], {thing.__class__: 1}):
+        stele.dump(saved, path)
+        assert ("argparse.Namespace", "code") in [(name, risk) for name, risk, _ in stele.types(path)]
+    stele.dump(Evil(os.system, ("true",)), path)
+    assert [(f"{os.system.__module__}.system", "dangerous", 1)] == stele.types(path)
+
+
 def test_the_error_lists_everything_that_is_missing():
     thing = [argparse.Namespace(a=1), Evil(os.system, ("true",)), np.arange(3), argparse.ArgumentError]
     with pytest.raises(stele.UntrustedError) as caught:

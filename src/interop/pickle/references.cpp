@@ -417,8 +417,10 @@ std::string_view referred(const Value& value) {
   if (name == "global") {
     return value.content().is_text() ? std::string_view(value.content().text()) : std::string_view();
   }
-  // Those of the contract that are no classes have no dot, or other contents than the record of an object.
-  const bool is_object = value.content().is_record() && name.find_first_of(".:") != std::string_view::npos;
+  // Those of the contract that are no classes have no dot, or other contents than the record of an object. One that
+  // stands alone in an archive is a map.
+  const Value& content = value.content();
+  const bool is_object = (content.is_record() || content.is_map()) && name.find_first_of(".:") != std::string_view::npos;
   return is_object && name != "numpy.object_array" ? name : std::string_view();
 }
 
