@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, List, Tuple
 
 from . import _core
 from ._progress import reporting
@@ -10,7 +11,7 @@ from ._trust import Resolver
 
 
 def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metadata=None, sync="none", in_place=False,
-         canonical=False, limits=None, progress=None):
+         canonical=False, limits=None, progress=None) -> None:
     """Saves an object to a file.
 
     Parameters
@@ -56,20 +57,20 @@ def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metad
         _core.dump(value, file, report, options)
 
 
-def dumps(value, *, codec=None, level=None, filter="auto", threads=0, metadata=None, canonical=False, limits=None):
+def dumps(value, *, codec=None, level=None, filter="auto", threads=0, metadata=None, canonical=False, limits=None) -> bytes:
     """The bytes that `dump` writes to a file object."""
     return _core.dumps(value, dict(codec=codec, level=level, filter=filter, threads=threads, metadata=metadata,
                                    canonical=canonical, limits=limits))
 
 
-def _trust(trusted, untrusted):
+def _trust(trusted, untrusted) -> Any:
     if untrusted not in ("error", "inert"):
         raise ValueError(f'untrusted is "error" or "inert", not {untrusted!r}')
     return Resolver(trusted), untrusted == "inert"
 
 
 def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, verify="automatic", limits=None, offset=0,
-         progress=None):
+         progress=None) -> Any:
     """Loads the object of a file.
 
     Nothing is imported or called but a fixed list of types that are data (docs/guide/python.md), unless it is trusted.
@@ -110,13 +111,13 @@ def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, veri
         return _core.load(file, resolver, inert, report, options)
 
 
-def loads(data, *, trusted=(), untrusted="error", threads=0, limits=None):
+def loads(data, *, trusted=(), untrusted="error", threads=0, limits=None) -> Any:
     """Loads the object of bytes that `dump` or `dumps` wrote; see `load`."""
     resolver, inert = _trust(trusted, untrusted)
     return _core.loads(data, resolver, inert, dict(threads=threads, limits=limits))
 
 
-def types(file):
+def types(file) -> List[Tuple[str, str, int]]:
     """The classes and functions that a file names, without importing or calling any.
 
     Returns

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict, Iterator, List
+
+import numpy as np
+
 from . import _core
 from ._archive import _trust
 
@@ -16,37 +20,37 @@ class _Service:
     _kind: type
 
     @classmethod
-    def _over(cls, held):
+    def _over(cls, held) -> Any:
         made = cls.__new__(cls)
         made._held = held
         return made
 
-    def save(self, file, *, codec=None, level=None, metadata=None):
+    def save(self, file, *, codec=None, level=None, metadata=None) -> None:
         """Saves to a path, as `stele.dump` does; C++ loads it as its own type."""
         self._held.save(file, dict(codec=codec, level=level, metadata=metadata))
 
     @classmethod
-    def load(cls, file, mmap_mode=None):
+    def load(cls, file, mmap_mode=None) -> Any:
         """Loads what `save` or C++ wrote. With ``mmap_mode="r"`` its tables stay in the file."""
         return cls._over(cls._kind.load(file, dict(mmap_mode=mmap_mode)))
 
-    def copy(self):
+    def copy(self) -> Any:
         """A copy with tables of its own."""
         return type(self)._over(self._held.copy())
 
-    def __eq__(self, other):
+    def __eq__(self, other) -> bool:
         return self._held.equals(other._held) if type(other) is type(self) else NotImplemented
 
     __hash__ = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> Any:
         return self._held.state()
 
-    def __setstate__(self, state):
+    def __setstate__(self, state) -> None:
         self._held = type(self)._kind.from_state(state)
 
     @property
-    def byte_count(self):
+    def byte_count(self) -> int:
         """Bytes of its tables in memory."""
         return self._held.byte_count
 
@@ -70,55 +74,55 @@ class TokenCounts(_Service):
     __slots__ = ()
     _kind = _core.TokenCounts
 
-    def __init__(self, longest_lane=32):
+    def __init__(self, longest_lane=32) -> None:
         self._held = _core.TokenCounts.make(longest_lane)
 
-    def add(self, token, times=1):
+    def add(self, token, times=1) -> None:
         """Counts a str or bytes `times` times."""
         self._held.add(token, times)
 
-    def update(self, tokens, times=None):
+    def update(self, tokens, times=None) -> None:
         """Counts many tokens: a list, or an array of fixed texts; `times` is a number for each, or one for all."""
         self._held.update(tokens, times)
 
-    def __getitem__(self, token):
+    def __getitem__(self, token) -> Any:
         return self._held.count(token)
 
-    def count(self, tokens):
+    def count(self, tokens) -> np.ndarray:
         """The counts of many tokens: an array of uint64 in their shape; 0 for those that were not counted."""
         return self._held.count_many(tokens)
 
-    def __contains__(self, token):
+    def __contains__(self, token) -> bool:
         return self._held.count(token) > 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._held.size
 
     @property
-    def total(self):
+    def total(self) -> int:
         """The sum of all counts."""
         return self._held.total
 
-    def items(self, sorted=False):
+    def items(self, sorted=False) -> List[Any]:
         """Pairs of token and count, in the order of the tokens' bytes if `sorted`."""
         return self._held.items(sorted)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return (token for token, _ in self.items())
 
-    def most_common(self, k):
+    def most_common(self, k) -> List[Any]:
         """The `k` tokens with the highest counts."""
         return self._held.top(k)
 
-    def compact(self):
+    def compact(self) -> None:
         """Moves what was counted lately into the packed lanes; look-ups of many tokens are then fastest."""
         self._held.compact()
 
-    def merge(self, other):
+    def merge(self, other) -> None:
         """Adds the counts of another."""
         self._held.merge(other._held)
 
-    def remove_below(self, least):
+    def remove_below(self, least) -> int:
         """Drops tokens counted fewer times; returns how many."""
         return self._held.remove_below(least)
 
@@ -152,51 +156,51 @@ class BloomFilter(_Service):
     __slots__ = ()
     _kind = _core.BloomFilter
 
-    def __init__(self, capacity, false_positive_rate=0.01, *, blocked=False, seed=0):
+    def __init__(self, capacity, false_positive_rate=0.01, *, blocked=False, seed=0) -> None:
         self._held = _core.BloomFilter.make(capacity, false_positive_rate, blocked, seed)
 
-    def add(self, key):
+    def add(self, key) -> None:
         """Adds a key."""
         self._held.add(key)
 
-    def update(self, keys):
+    def update(self, keys) -> None:
         """Adds many keys."""
         self._held.update(keys)
 
-    def __contains__(self, key):
+    def __contains__(self, key) -> bool:
         return self._held.contains(key)
 
-    def contains(self, keys):
+    def contains(self, keys) -> Any:
         """An array of bool in the shape of `keys`."""
         return self._held.contains_many(keys)
 
-    def merge(self, other):
+    def merge(self, other) -> None:
         """Adds the keys of another of the same size and seed."""
         self._held.merge(other._held)
 
-    def clear(self):
+    def clear(self) -> None:
         """Removes all keys."""
         self._held.clear()
 
     @property
-    def capacity(self):
+    def capacity(self) -> int:
         return self._held.capacity
 
     @property
-    def bit_count(self):
+    def bit_count(self) -> int:
         return self._held.bit_count
 
     @property
-    def hash_count(self):
+    def hash_count(self) -> int:
         return self._held.hash_count
 
     @property
-    def false_positive_rate(self):
+    def false_positive_rate(self) -> float:
         """The rate with the keys that are in it now."""
         return self._held.false_positive_rate()
 
     @property
-    def estimated_count(self):
+    def estimated_count(self) -> float:
         """About how many keys it has."""
         return self._held.estimated_count()
 
@@ -214,42 +218,42 @@ class BinaryFuse(_Service):
 
     __slots__ = ()
 
-    def __init__(self, keys, *, bits=8, seed=0):
+    def __init__(self, keys, *, bits=8, seed=0) -> None:
         if bits not in (8, 16):
             raise ValueError(f"bits is 8 or 16, not {bits}")
         self._held = (_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).make(keys, seed)
 
     @classmethod
-    def load(cls, file, mmap_mode=None, *, bits=8):
+    def load(cls, file, mmap_mode=None, *, bits=8) -> Any:
         """Loads what `save` or C++ wrote, of so many bits."""
         return cls._over((_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).load(file, dict(mmap_mode=mmap_mode)))
 
-    def __getstate__(self):
+    def __getstate__(self) -> Any:
         return {"bits": 8 if type(self._held) is _core.BinaryFuse8 else 16, "filter": self._held.state()}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state) -> None:
         kind = _core.BinaryFuse8 if state["bits"] == 8 else _core.BinaryFuse16
         self._held = kind.from_state(state["filter"])
 
-    def __eq__(self, other):
+    def __eq__(self, other) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         return type(other._held) is type(self._held) and self._held.equals(other._held)
 
     __hash__ = None
 
-    def __contains__(self, key):
+    def __contains__(self, key) -> bool:
         return self._held.contains(key)
 
-    def contains(self, keys):
+    def contains(self, keys) -> Any:
         """An array of bool in the shape of `keys`."""
         return self._held.contains_many(keys)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._held.size
 
     @property
-    def false_positive_rate(self):
+    def false_positive_rate(self) -> float:
         return self._held.false_positive_rate
 
 
@@ -275,42 +279,42 @@ class CountMin(_Service):
     __slots__ = ()
     _kind = _core.CountMin
 
-    def __init__(self, epsilon=0.001, delta=0.01, *, conservative=False, seed=0):
+    def __init__(self, epsilon=0.001, delta=0.01, *, conservative=False, seed=0) -> None:
         self._held = _core.CountMin.make(epsilon, delta, conservative, seed)
 
-    def add(self, key, times=1):
+    def add(self, key, times=1) -> None:
         """Counts a key."""
         self._held.add(key, times)
 
-    def update(self, keys, times=None):
+    def update(self, keys, times=None) -> None:
         """Counts many keys, each once or `times` times."""
         self._held.update(keys, times)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key) -> Any:
         return self._held.estimate(key)
 
-    def estimate(self, keys):
+    def estimate(self, keys) -> Any:
         """The counts of many keys, in their shape."""
         return self._held.estimate_many(keys)
 
-    def merge(self, other):
+    def merge(self, other) -> None:
         """Adds the counts of another of the same size and seed."""
         self._held.merge(other._held)
 
-    def clear(self):
+    def clear(self) -> None:
         """Sets all counts to 0."""
         self._held.clear()
 
     @property
-    def total(self):
+    def total(self) -> int:
         return self._held.total
 
     @property
-    def width(self):
+    def width(self) -> int:
         return self._held.width
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         return self._held.depth
 
 
@@ -335,35 +339,35 @@ class HyperLogLog(_Service):
     __slots__ = ()
     _kind = _core.HyperLogLog
 
-    def __init__(self, precision=14, *, seed=0):
+    def __init__(self, precision=14, *, seed=0) -> None:
         self._held = _core.HyperLogLog.make(precision, seed)
 
-    def add(self, key):
+    def add(self, key) -> None:
         """Adds a key."""
         self._held.add(key)
 
-    def update(self, keys):
+    def update(self, keys) -> None:
         """Adds many keys."""
         self._held.update(keys)
 
-    def estimate(self):
+    def estimate(self) -> Any:
         """About how many distinct keys were added."""
         return self._held.estimate()
 
-    def merge(self, other):
+    def merge(self, other) -> None:
         """Adds the keys of another of the same precision and seed."""
         self._held.merge(other._held)
 
-    def clear(self):
+    def clear(self) -> None:
         """Forgets all keys."""
         self._held.clear()
 
     @property
-    def precision(self):
+    def precision(self) -> int:
         return self._held.precision
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> float:
         return self._held.standard_error
 
 
@@ -395,71 +399,71 @@ class FeatureStore(_Service):
     __slots__ = ()
     _kind = _core.FeatureStore
 
-    def __init__(self, capacity=1_000_000, *, level=3, bits_per_pair=0.0, generations=1, together_epsilon=0.0, seed=0):
+    def __init__(self, capacity=1_000_000, *, level=3, bits_per_pair=0.0, generations=1, together_epsilon=0.0, seed=0) -> None:
         self._held = _core.FeatureStore.make(capacity, level, bits_per_pair, generations, together_epsilon, seed)
 
-    def add(self, entity, feature):
+    def add(self, entity, feature) -> None:
         """Adds a pair."""
         self._held.add(entity, feature)
 
-    def update(self, entities, features, *, threads=0):
+    def update(self, entities, features, *, threads=0) -> None:
         """Adds many pairs: one entity, or as many as there are features."""
         self._held.update(entities, features, threads)
 
-    def add_together(self, entity, features):
+    def add_together(self, entity, features) -> None:
         """Adds features that an entity had at once; needs `together_epsilon`."""
         self._held.add_together(entity, features)
 
-    def contains(self, entities, features):
+    def contains(self, entities, features) -> Any:
         """A bool for one pair, else an array of bool. One of the two may be single."""
         return self._held.contains(entities, features)
 
-    def age(self, entity, feature):
+    def age(self, entity, feature) -> Any:
         """How many rotations ago the pair was added; None where it is not there."""
         return self._held.age(entity, feature)
 
-    def features(self, entity):
+    def features(self, entity) -> List[Any]:
         """The known features of an entity, a list; some may be false positives."""
         return self._held.names(self._held.features(entity))
 
-    def known(self):
+    def known(self) -> List[Any]:
         """All features that were added, in the order in which they were first seen."""
         return self._held.names(None)
 
-    def together(self, one, two):
+    def together(self, one, two) -> int:
         """How often two features were added together; never too low."""
         return self._held.together(one, two)
 
-    def count_with_both(self, entities, one, two):
+    def count_with_both(self, entities, one, two) -> int:
         """How many of the entities have both features."""
         return self._held.count_with_both(entities, one, two)
 
-    def rotate(self):
+    def rotate(self) -> None:
         """Begins a generation and drops the oldest."""
         self._held.rotate()
 
-    def merge(self, other):
+    def merge(self, other) -> None:
         """Adds the pairs of another with the same settings."""
         self._held.merge(other._held)
 
-    def report(self):
+    def report(self) -> Dict[str, Any]:
         """Sizes and rates: a dict."""
         return self._held.report()
 
     @property
-    def byte_count(self):
+    def byte_count(self) -> int:
         return sum(self.report()[part] for part in ("filter_bytes", "known_bytes", "together_bytes"))
 
 
 TextDictionary = _core.TextDictionary
 
 
-def _save_options(minimum, maximum, level, alphabet, dictionary, bare, item, canonical):
+def _save_options(minimum, maximum, level, alphabet, dictionary, bare, item, canonical) -> Any:
     return dict(min=minimum, max=maximum, level=level, alphabet=alphabet, dictionary=dictionary, bare=bare, item=item,
                 canonical=canonical)
 
 
-def to_text(value, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False):
+def to_text(value, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False) -> str:
     """A state as base64 of a compressed stream, to be put into JSON or a cookie.
 
     Parameters
@@ -490,17 +494,17 @@ def to_text(value, *, min=None, max=None, level=1, alphabet="base64", dictionary
     return _core.to_text(value, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
 
 
-def train_dictionary(states, *, min=None, max=None, level=1, item=None, canonical=False):
+def train_dictionary(states, *, min=None, max=None, level=1, item=None, canonical=False) -> Any:
     """The `TextDictionary` of what many states have in common; the options are those of `to_text`."""
     return TextDictionary.train(states, _save_options(min, max, level, "base64", None, False, item, canonical))
 
 
-def to_texts(values, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False):
+def to_texts(values, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False) -> List[str]:
     """A list of the texts of many states; see `to_text`."""
     return _core.to_texts(values, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
 
 
-def from_text(text, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error"):
+def from_text(text, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error") -> Any:
     """The state of a text that `to_text` or C++ made.
 
     Parameters
@@ -519,7 +523,7 @@ def from_text(text, *, dtype=None, dictionary=None, bare=False, item=None, max_b
     return _core.from_text(text, options, *_trust(trusted, untrusted))
 
 
-def from_texts(texts, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error"):
+def from_texts(texts, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error") -> List[Any]:
     """A list of the states of many texts; see `from_text`."""
     options = dict(dtype=dtype, dictionary=dictionary, bare=bare, item=item, max_bytes=max_bytes)
     return _core.from_texts(texts, options, *_trust(trusted, untrusted))

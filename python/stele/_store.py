@@ -5,6 +5,9 @@ from __future__ import annotations
 import collections.abc
 import os
 import sys
+from typing import Any, Dict, Iterator, List, Tuple
+
+import numpy as np
 
 from . import _core
 from ._archive import _trust
@@ -55,7 +58,7 @@ class Store(collections.abc.MutableMapping):
     """
 
     def __init__(self, path, mode="a", *, codec="plain", level=None, durability="none", shard_bytes=1 << 30, wait_ms=0,
-                 trusted=(), untrusted="error"):
+                 trusted=(), untrusted="error") -> None:
         if mode not in ("a", "r+", "r"):
             raise ValueError(f"mode is 'a', 'r+' or 'r', not {mode!r}")
         if durability not in ("none", "commit", "put"):
@@ -66,12 +69,12 @@ class Store(collections.abc.MutableMapping):
         self._mode = mode
         self._open()
 
-    def _open(self):
+    def _open(self) -> Any:
         self._process = os.getpid()
         self._held = _core.Store.open(self._path, self._mode, self._options, *_trust(*self._trusted))
 
     @property
-    def _store(self):
+    def _store(self) -> Any:
         if self._process != os.getpid():  # a child of fork: the parent's handle is not to be touched
             _abandoned.append(self._held)
             self._mode = "r"
@@ -79,53 +82,53 @@ class Store(collections.abc.MutableMapping):
         return self._held
 
     @property
-    def path(self):
+    def path(self) -> str:
         return self._path
 
     # --- Mapping ---
 
-    def __getitem__(self, key):
+    def __getitem__(self, key) -> Any:
         found = self._store.find(key, _missing)
         if found is _missing:
             raise KeyError(key)
         return found
 
-    def get(self, key, default=None):
+    def get(self, key, default=None) -> Any:
         return self._store.find(key, default)
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key, value) -> None:
         self._store.put(key, value)
 
-    def __delitem__(self, key):
+    def __delitem__(self, key) -> None:
         if not self._store.erase(key):
             raise KeyError(key)
 
-    def __contains__(self, key):
+    def __contains__(self, key) -> bool:
         return self._store.contains(key)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._store.size()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return self.range_keys()
 
-    def get_many(self, keys, default=None):
+    def get_many(self, keys, default=None) -> List[Any]:
         """The values of many keys, read in the order in which they lie; `default` for those that are not there."""
         return self._store.get_many(keys, default)
 
-    def put_many(self, items):
+    def put_many(self, items) -> None:
         """Puts pairs of key and value, or a mapping, in one batch."""
         with self.batch():
             for key, value in items.items() if isinstance(items, collections.abc.Mapping) else items:
                 self._store.put(key, value)
 
-    def batch(self):
+    def batch(self) -> Any:
         """A context: the writes in it become visible to others together, and none of them after an exception."""
         return _Batch(self._store)
 
     # --- In order ---
 
-    def _walk(self, cursor, next_one):
+    def _walk(self, cursor, next_one) -> Any:
         store = self._store
         while True:
             found = next_one(store, cursor, _missing)
@@ -133,95 +136,95 @@ class Store(collections.abc.MutableMapping):
                 return
             yield found
 
-    def range(self, first=None, last=None, *, reverse=False):
+    def range(self, first=None, last=None, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
         """Pairs of key and value from `first` to before `last`, in the order of the keys, as they are now."""
         return self._walk(self._store.items(first, last, None, reverse), _core.Store.next_item)
 
-    def range_keys(self, first=None, last=None, *, reverse=False):
+    def range_keys(self, first=None, last=None, *, reverse=False) -> Iterator[Any]:
         """The same for keys alone."""
         return self._walk(self._store.keys(first, last, None, reverse), _core.Store.next_key)
 
-    def prefix(self, prefix, *, reverse=False):
+    def prefix(self, prefix, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
         """Pairs whose keys, str or bytes, begin so."""
         return self._walk(self._store.items(None, None, prefix, reverse), _core.Store.next_item)
 
-    def sample(self, count, seed=0):
+    def sample(self, count, seed=0) -> Iterator[Tuple[Any, Any]]:
         """`count` different pairs at random."""
         return self._walk(self._store.sample(count, seed), _core.Store.next_item)
 
-    def shuffled(self, seed=0):
+    def shuffled(self, seed=0) -> Iterator[Tuple[Any, Any]]:
         """Every pair once, in an order drawn from `seed`."""
         return self._walk(self._store.shuffled(seed), _core.Store.next_item)
 
-    def dataset(self, **options):
+    def dataset(self, **options) -> Any:
         """A `StoreDataset` of this store."""
         return StoreDataset(self, **options)
 
     # --- Committing and care ---
 
-    def commit(self):
+    def commit(self) -> None:
         """Makes what was put visible to others."""
         self._store.commit()
 
-    def flush(self):
+    def flush(self) -> None:
         """Commits, and waits until it is on the device."""
         self._store.flush()
 
-    def release(self):
+    def release(self) -> None:
         """Commits, and lets others write."""
         self._store.release()
 
-    def close(self):
+    def close(self) -> None:
         """Commits and closes. Values that were read stay valid."""
         if self._process == os.getpid():
             self._held.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         self.close()
 
-    def stats(self):
+    def stats(self) -> Dict[str, Any]:
         """Sizes: a dict."""
         return self._store.stats()
 
-    def check(self):
+    def check(self) -> Dict[str, Any]:
         """Reads and checks everything; a dict whose ``problems`` lists damage."""
         return self._store.check()
 
-    def verify(self):
+    def verify(self) -> None:
         """The same; raises for damage."""
         self._store.verify()
 
-    def vacuum(self, dead_share=0.2):
+    def vacuum(self, dead_share=0.2) -> int:
         """Rewrites files of which so much is dead. Returns the bytes that were freed."""
         return self._store.vacuum(dead_share)
 
-    def train_dictionary(self, samples=10_000):
+    def train_dictionary(self, samples=10_000) -> None:
         """Trains a zstd dictionary on values; small ones are compressed with it from then on."""
         self._store.train_dictionary(samples)
 
-    def compact_to(self, file):
+    def compact_to(self, file) -> None:
         """Writes everything to one file that is opened with mode "r"."""
         self._store.compact_to(file)
 
     @staticmethod
-    def recover(path):
+    def recover(path) -> Dict[str, Any]:
         """Rebuilds the index of a store from its files. Returns a dict of what was found and lost."""
         return _core.Store.recover(path)
 
-    def __getstate__(self):
+    def __getstate__(self) -> Any:
         if self._mode != "r":
             self._store.commit()
         return self._path, self._options, self._trusted
 
-    def __setstate__(self, state):
+    def __setstate__(self, state) -> None:
         self._path, self._options, self._trusted = state
         self._mode = "r"
         self._open()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<stele.Store {self._path!r}>"
 
 
@@ -229,14 +232,14 @@ _abandoned: list = []  # handles of a parent process, which must not be closed h
 
 
 class _Batch:
-    def __init__(self, store):
+    def __init__(self, store) -> None:
         self._store = store
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         self._store.begin()
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, *_) -> None:
         self._store.end(kind is None)
 
 
@@ -264,7 +267,7 @@ class StoreDataset:
     `state_dict` and `load_state_dict`.
     """
 
-    def __init__(self, store, keys=None, *, batch_size=None, shuffle=True, seed=0, rank=0, world_size=1, transform=None):
+    def __init__(self, store, keys=None, *, batch_size=None, shuffle=True, seed=0, rank=0, world_size=1, transform=None) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
         self.store = store
@@ -274,27 +277,27 @@ class StoreDataset:
         self.epoch = 0
         self._done = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.keys)
 
-    def _values(self, keys):
+    def _values(self, keys) -> Any:
         values = self.store.get_many(keys, _missing)
         for key, value in zip(keys, values):
             if value is _missing:
                 raise KeyError(key)
         return [self.transform(value) for value in values] if self.transform else values
 
-    def __getitem__(self, index):
+    def __getitem__(self, index) -> Any:
         return self._values([self.keys[index]])[0]
 
-    def __getitems__(self, indices):
+    def __getitems__(self, indices) -> Any:
         return self._values([self.keys[index] for index in indices])
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch) -> None:
         """Begins an epoch."""
         self.epoch, self._done = epoch, 0
 
-    def order(self):
+    def order(self) -> np.ndarray:
         """The indices of this process and worker in this epoch."""
         import numpy as np
 
@@ -308,7 +311,7 @@ class StoreDataset:
             rank, parts = rank * worker.num_workers + worker.id, parts * worker.num_workers
         return indices[rank::parts]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """The rest of the epoch; the next one begins after it."""
         order = self.order()
         step = self.batch_size or 256
@@ -324,11 +327,11 @@ class StoreDataset:
                     yield value
         self.set_epoch(self.epoch + 1)
 
-    def state_dict(self):
+    def state_dict(self) -> Dict[str, Any]:
         """Where iteration is: to be kept in a checkpoint."""
         return {"epoch": self.epoch, "done": self._done, "seed": self.seed}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state) -> None:
         """Goes on where `state_dict` was taken."""
         self.epoch, self._done, self.seed = state["epoch"], state["done"], state["seed"]
 
