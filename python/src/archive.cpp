@@ -145,8 +145,13 @@ nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle prog
         },
         given, trust);
   }
-  if (given.map != MapMode::none) {
-    raise(PyExc_ValueError, "mmap_mode needs a path");
+  if (given.map != MapMode::none) {  // of an open file by its name, as NumPy does
+    if (!nb::hasattr(file, "name") || !path_of(file.attr("name"), path) || !nb::hasattr(file, "tell")) {
+      raise(PyExc_ValueError, "mmap_mode needs a path, or a file that has a name");
+    }
+    LoadOptions there = given;
+    there.offset += nb::cast<std::uint64_t>(file.attr("tell")());
+    return read_with([&] { return std::make_unique<Reader>(Path(path), there); }, there, trust);
   }
   FileSource source(file);
   nb::object made;

@@ -1,6 +1,7 @@
 #include "errors.hpp"
 
 #include <exception>
+#include <typeinfo>
 
 #include "stele/error.hpp"
 
@@ -37,6 +38,8 @@ void translate_errors() {
       } catch (nb::python_error& other) {
         other.restore();
       }
+    } catch (const std::bad_cast&) {
+      PyErr_SetString(PyExc_TypeError, "an argument has another type than it must have");
     }
   });
 }

@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <algorithm>
+
 #include "stele/error.hpp"
 #include "stele/interop.hpp"
 
@@ -110,7 +112,12 @@ SaveOptions save_options(const nb::dict& given) {
     if (name == "codec") {
       options.codec = text_of(value, "codec");
     } else if (name == "level") {
-      options.level = nb::cast<int>(value);
+      const long level = PyLong_Check(value.ptr()) ? PyLong_AsLong(value.ptr()) : -1;
+      if (!PyLong_Check(value.ptr()) || PyBool_Check(value.ptr())) {
+        raise(PyExc_TypeError, "level is an int");
+      }
+      PyErr_Clear();
+      options.level = static_cast<int>(std::clamp(level, -1000L, 1000L));
     } else if (name == "filter") {
       options.filter = text_of(value, "filter");
     } else if (name == "threads") {

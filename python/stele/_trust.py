@@ -30,6 +30,7 @@ _data = {
     "numpy._core.numeric": "_frombuffer",
     "numpy.core.multiarray": "_reconstruct scalar",
     "numpy.core.numeric": "_frombuffer",
+    "numpy.matrixlib.defmatrix": "matrix",
     "numpy.ma": "MaskedArray",
     "numpy.ma.core": "MaskedArray _mareconstruct mvoid MaskedConstant",
     "numpy.random._pickle": "__bit_generator_ctor __generator_ctor __randomstate_ctor",

@@ -52,6 +52,9 @@ def test_codec_level_filter_threads_metadata(tmp_path):
         stele.dump(thing, path, codec="zstd", level=1000)
     with pytest.raises(ValueError):
         stele.dump(thing, path, sync="often")
+    for level in ("9", 1.5, True):
+        with pytest.raises(TypeError):
+            stele.dump(thing, path, codec="zstd", level=level)
     with pytest.raises(TypeError):
         stele.dump(thing, path, metadata={"x": [1]})
     with pytest.raises(TypeError):
@@ -82,6 +85,12 @@ def test_file_objects(tmp_path, codec):
     check(stele.load(memory))
     assert stele.load(memory) == [1] and memory.read() == b"tail"
     memory.write(b"can grow again" * 1000)
+    if codec == "plain":
+        stele.dump(thing, path)
+        with open(path, "rb") as file:
+            assert not stele.load(file, mmap_mode="r")["a"].flags.writeable
+    with pytest.raises(ValueError, match="path"):
+        stele.load(io.BytesIO(stele.dumps([1])), mmap_mode="r")
     with tempfile.TemporaryFile() as file:
         stele.dump(thing, file, codec=codec)
         file.seek(0)

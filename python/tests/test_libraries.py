@@ -168,6 +168,22 @@ def test_every_estimator_of_scikit_learn():
     assert not any(name.startswith(("numpy.random", "numpy._core", "scipy.sparse")) for name in refused), refused
 
 
+def test_the_files_of_joblibs_own_tests():
+    joblib = pytest.importorskip("joblib")
+    import pathlib
+
+    folder = pathlib.Path(joblib.__file__).parent / "test" / "data"
+    files = [file for file in folder.glob("joblib_*_py*") if ".npy" not in file.name and ".py" not in file.suffixes[-1:]]
+    if not files:
+        pytest.skip("joblib was installed without its tests")
+    for file in files:
+        back = stele.load(file)
+        assert len(back) >= 3 if isinstance(back, list) else back is not None, file
+        if isinstance(back, list) and len(back) > 3:
+            assert back[0].tolist() == [0, 1, 2, 3, 4] and back[1].dtype == np.float64
+            assert back[2].tolist() == [1, "abc", {"a": 1, "b": 2}], file
+
+
 def test_a_pipeline_is_a_normal_archive(tmp_path):
     pytest.importorskip("sklearn")
     from sklearn.ensemble import RandomForestClassifier

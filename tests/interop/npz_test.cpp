@@ -365,14 +365,15 @@ TEST(Npz, AMemberThatCannotBeReadLeavesTheOthers) {
   EXPECT_TRUE(value["good"].is_array());
   EXPECT_NE(value["other"].content()[npz_reason].text().find("bzip2"), std::string::npos);
   EXPECT_FALSE(value["other"].content().contains(npz_content));
-  EXPECT_ERROR(written(value), Errc::unsupported, "other: a .npz file cannot hold a typed value");
+  EXPECT_ERROR(written(value), Errc::unsupported, "other: a member that was not read: ");
 }
 
 TEST(Npz, OtherBytesMayComeBeforeTheFile) {
   const File good = written(samples());
   for (const std::string& before : {std::string("#!/bin/sh\n"), std::string(100'000, 'x')}) {
     File file;
-    for (const Bytes part : {Bytes(bytes_of(before)), Bytes(good)}) {
+    const auto first = bytes_of(before);
+    for (const Bytes part : {Bytes(first), Bytes(good)}) {
       file.insert(file.end(), part.begin(), part.end());
     }
     EXPECT_EQ(read(file), samples());

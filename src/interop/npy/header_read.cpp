@@ -179,7 +179,7 @@ class HeaderScanner {
     }
     bool big_endian = false;
     const std::string code = text();
-    if (code == "|O" || code == "O") {
+    if (code == "|O" || code == "O" || code == "|O8" || code == "|O4") {  // the last two of NumPy before 1.7
       has_objects_ = true;
       return {DType::Kind::uint64, {}};
     }

@@ -35,7 +35,10 @@ std::string companion_path(const Value* name, const Neighbour& file) {
 }
 
 /// A .npy file of a pickled array of objects: the header's text if it is one.
-bool is_object_header(const std::string& text) { return text.find("'|O'") != std::string::npos; }
+bool is_object_header(const std::string& text) {
+  const auto has = [&](const char* code) { return text.find(code) != std::string::npos; };
+  return has("'|O'") || has("'|O8'") || has("'|O4'");  // the last two of NumPy before 1.7
+}
 
 Value read_npy_companion(const std::string& path, const Machine::Input& input) {
   const std::unique_ptr<Source> source = file_source(path);
@@ -84,12 +87,8 @@ Value read_companion(const Object& object, const Machine::Input& input, Marks& m
   marks.budget().use_once(path);
   try {
     if (init == nullptr || form == nullptr) {
-      const Value* const subclass = entry(state, "subclass");
-      Value array = read_npy_companion(path, input);
-      if (!array.is_array() || subclass == nullptr || known(*subclass) == Known::ndarray) {
-        return array;
-      }
-      fail(Errc::unsupported, "an array of a class of its own in a companion file");
+      // One of a subclass is an array as any other, as it is for joblib since NumPy 2.
+      return read_npy_companion(path, input);
     }
     if (!init->is(part::tuple) || !form->is(part::tuple)) {
       fail(Errc::malformed, "an array of joblib whose description is unknown");
