@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/stack.hpp"
 #include "format/path.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
@@ -70,8 +71,8 @@ class Flattener {
  private:
   void add(const Value& given, const std::string& path, std::string name, std::size_t depth) {
     const Value& value = plain_dict(given);
-    if (depth > Limits().depth) {
-      fail(Errc::limit_exceeded, "maps in maps beyond " + std::to_string(Limits().depth), {.path = path});
+    if (depth > Limits().depth || stack_is_low()) {
+      refuse_depth(path);
     }
     switch (value.kind()) {
       case ValueKind::array:
@@ -99,8 +100,12 @@ class Flattener {
     }
   }
 
-  /// The content of a member of another file, which was not read there.
-  void add_unread(const Value& value, const std::string& path, std::string name) {
+  [[noreturn, gnu::noinline]] static void refuse_depth(const std::string& path) {
+    fail(Errc::limit_exceeded, "maps in maps beyond " + std::to_string(Limits().depth), {.path = path});
+  }
+
+  /// The content of a member of another file, which was not read there. Not a part of add(), whose frames are many.
+  [[gnu::noinline]] void add_unread(const Value& value, const std::string& path, std::string name) {
     if (value.type_name() != npz_unread || !value.content().is_record()) {
       refuse(path, "a typed value \"" + value.type_name() + "\"");
     }
