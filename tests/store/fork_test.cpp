@@ -74,6 +74,29 @@ TEST(StoreFork, AChildThatLeavesItsCopyOfAStoreHarmsNothing) {
   expect_whole(path, model);
 }
 
+TEST(StoreFork, AChildThatLeavesItsCopyOfABatchUndoesNothing) {
+  const std::string path = fresh("fork_batch");
+  std::map<int, std::string> model;
+  auto store = std::make_unique<Store>(Store::open(path));
+  auto batch = std::make_unique<StoreBatch>(store->batch());
+  for (int i = 0; i < 1000; ++i) {
+    batch->put(i, model[i] = std::string(10'000, 'x'));  // beyond the buffer
+  }
+  for (const bool batch_first : {true, false}) {
+    EXPECT_EQ(in_child([&] {
+                if (batch_first) {
+                  batch.reset();
+                }
+                store.reset();
+                return fine;
+              }),
+              fine);
+  }
+  batch->commit();
+  store.reset();
+  expect_whole(path, model);
+}
+
 TEST(StoreFork, AChildGetsAnErrorAndCanReopenTheStore) {
   const std::string path = fresh("fork_use");
   Store store = Store::open(path);

@@ -756,6 +756,7 @@ void StoreWriter::unlock() noexcept {
 
 void StoreWriter::discard() {
   require_idle();
+  process_.require_same_process("the store");
   const std::unique_lock undoing(undo_mutex_);
   if (appender_) {
     touched_.push_back(active_);
