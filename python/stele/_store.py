@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections.abc
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Tuple
+import threading
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -17,14 +18,27 @@ __all__ = ["Store", "StoreDataset"]
 if not hasattr(_core, "Store"):
     raise ImportError("this build of stele has no store, as LMDB was not found")
 
+Key = Union[str, bytes, int]
+
 _missing = object()
+_forks = 0  # how many forks lead from the first process to this one
+_abandoned: list = []  # handles of a parent process, which must not be closed here
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
 
 
 class Store(collections.abc.MutableMapping):
     """A mapping of str, bytes and int to any object, in a folder. One process writes, many read.
 
-    What is put is seen here at once, and by others after `commit`. Values are read by mapping: arrays of an uncompressed
-    store are views of its files. Keys are in order: integers by value, then bytes, then texts.
+    What is put is seen here at once, and by others after `commit`. Values are read by mapping: arrays of 4 KiB or more of
+    an uncompressed store are read-only views of its files, which stay valid whatever becomes of the store. Keys are in
+    order: integers by value, then bytes, then texts, by their bytes.
 
     Parameters
     ----------
@@ -39,14 +53,23 @@ class Store(collections.abc.MutableMapping):
     shard_bytes : int
         A file that has more ends.
     wait_ms : int
-        How long to wait for another writer.
+        Milliseconds to wait for another writer.
+    verify : {"automatic", "none", "full"}
+        What is checked against checksums: values of up to 1 MiB and the beginning of longer ones, nothing, everything.
     trusted, untrusted
         As for `stele.load`.
 
+    Raises
+    ------
+    FileNotFoundError
+        Modes "r" and "r+": there is no store.
+    stele.Error
+        ``code`` "damaged": the index is; call `recover`.
+
     Notes
     -----
-    Several threads may use it. After fork, and in other processes, it opens its path anew; pickled, it is opened for
-    reading.
+    Several threads may use it, also while one closes it. In a child of fork and in other processes it opens its path
+    anew, for reading; so does a pickled one.
 
     Examples
     --------
@@ -58,26 +81,24 @@ class Store(collections.abc.MutableMapping):
     """
 
     def __init__(self, path, mode="a", *, codec="plain", level=None, durability="none", shard_bytes=1 << 30, wait_ms=0,
-                 trusted=(), untrusted="error") -> None:
-        if mode not in ("a", "r+", "r"):
-            raise ValueError(f"mode is 'a', 'r+' or 'r', not {mode!r}")
-        if durability not in ("none", "commit", "put"):
-            raise ValueError(f"durability is 'none', 'commit' or 'put', not {durability!r}")
+                 verify="automatic", trusted=(), untrusted="error") -> None:
         self._path = os.path.abspath(os.fspath(path))
         self._trusted = trusted, untrusted
-        self._options = dict(codec=codec, level=level, durability=durability, shard_bytes=shard_bytes, wait_ms=wait_ms)
+        self._options = dict(codec=codec, level=level, durability=durability, shard_bytes=shard_bytes, wait_ms=wait_ms,
+                             verify=verify)
         self._mode = mode
+        self._writer: Optional[int] = None
         self._open()
 
-    def _open(self) -> Any:
-        self._process = os.getpid()
-        self._held = _core.Store.open(self._path, self._mode, self._options, *_trust(*self._trusted))
+    def _open(self) -> None:
+        self._fork = _forks
+        self._held = _core.Store.open(self._path, self._mode, *_trust(*self._trusted), self._options)
 
     @property
     def _store(self) -> Any:
-        if self._process != os.getpid():  # a child of fork: the parent's handle is not to be touched
+        if self._fork != _forks:  # a child of fork: the parent's handle is not to be touched
             _abandoned.append(self._held)
-            self._mode = "r"
+            self._mode, self._writer = "r", None
             self._open()
         return self._held
 
@@ -85,16 +106,24 @@ class Store(collections.abc.MutableMapping):
     def path(self) -> str:
         return self._path
 
+    @property
+    def mode(self) -> str:
+        return self._mode
+
+    @property
+    def closed(self) -> bool:
+        return not self._held.is_open
+
     # --- Mapping ---
 
     def __getitem__(self, key) -> Any:
-        found = self._store.find(key, _missing)
+        found = self._store.get(key, _missing)
         if found is _missing:
             raise KeyError(key)
         return found
 
     def get(self, key, default=None) -> Any:
-        return self._store.find(key, default)
+        return self._store.get(key, default)
 
     def __setitem__(self, key, value) -> None:
         self._store.put(key, value)
@@ -107,56 +136,147 @@ class Store(collections.abc.MutableMapping):
         return self._store.contains(key)
 
     def __len__(self) -> int:
+        """The number of keys. Commits what was put; in a batch, the number before it."""
         return self._store.size()
 
     def __iter__(self) -> Iterator[Any]:
         return self.range_keys()
 
+    def __reversed__(self) -> Iterator[Any]:
+        return self.range_keys(reverse=True)
+
+    def keys(self) -> collections.abc.KeysView:
+        """The keys in order: a view."""
+        return _Keys(self)
+
+    def items(self) -> collections.abc.ItemsView:
+        """Pairs of key and value in order: a view."""
+        return _Items(self)
+
+    def values(self) -> collections.abc.ValuesView:
+        """The values in the order of their keys: a view."""
+        return _Values(self)
+
     def get_many(self, keys, default=None) -> List[Any]:
-        """The values of many keys, read in the order in which they lie; `default` for those that are not there."""
+        """The values of many keys, in the order of `keys`; `default` for those that are not there.
+
+        They are read in the order in which they lie, with prefetching: several times faster than one by one.
+        """
         return self._store.get_many(keys, default)
 
-    def put_many(self, items) -> None:
-        """Puts pairs of key and value, or a mapping, in one batch."""
-        with self.batch():
-            for key, value in items.items() if isinstance(items, collections.abc.Mapping) else items:
-                self._store.put(key, value)
+    def get_buffer(self, key) -> np.ndarray:
+        """The bytes of a str or bytes, where they lie: a read-only array of uint8. Bytes beyond 1 MiB are not checked.
 
-    def batch(self) -> Any:
-        """A context: the writes in it become visible to others together, and none of them after an exception."""
-        return _Batch(self._store)
+        Raises
+        ------
+        KeyError
+        TypeError
+            For a value that is another object.
+        """
+        found = self._store.get_buffer(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def put_many(self, items) -> None:
+        """Puts a mapping, or pairs of key and value, in one batch: all or none; in an open batch, as parts of it."""
+        pairs = items.items() if isinstance(items, collections.abc.Mapping) else items
+        if self._store is not None and self._writer == threading.get_ident():
+            for key, value in pairs:
+                self._held.put(key, value)
+            return
+        with self.batch():
+            for key, value in pairs:
+                self._held.put(key, value)
+
+    def update(self, other=(), /, **more) -> None:
+        """Puts what `dict.update` takes, as `put_many`."""
+        if not isinstance(other, collections.abc.Mapping) and hasattr(other, "keys"):
+            other = {key: other[key] for key in other.keys()}
+        self.put_many(other)
+        if more:
+            self.put_many(more)
+
+    def clear(self) -> None:
+        """Erases all keys, in one batch. `vacuum` gives the space back."""
+        keys = _core.StoreKeyList.of_range(self._store, None, None, None)
+        step = 10_000
+        with self.batch():
+            for begin in range(0, len(keys), step):
+                for key in keys.keys(np.arange(begin, min(begin + step, len(keys)))):
+                    self._held.erase(key)
+
+    def batch(self) -> "StoreBatch":
+        """A context: the writes in it become visible to others together, and none of them after an exception.
+
+        Writes of other threads meanwhile belong to it too; their batches wait for its end. Values of one key are seen
+        here at once; `len` and ranges show the state before the batch.
+
+        Raises
+        ------
+        stele.Error
+            ``code`` "invalid_argument": this thread has a batch; "read_only"; "busy": another process writes.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> store = Store(tempfile.mkdtemp())
+        >>> with store.batch() as batch:
+        ...     batch["from"], batch["to"] = 90, 110
+        >>> store.get_many(["from", "to"])
+        [90, 110]
+        """
+        return StoreBatch(self)
 
     # --- In order ---
 
-    def _walk(self, cursor, next_one) -> Any:
-        store = self._store
+    def _walk(self, cursor, pairs=True) -> Iterator[Any]:
+        fork, count = _forks, 1
         while True:
-            found = next_one(store, cursor, _missing)
-            if found is _missing:
+            if fork != _forks:
+                raise RuntimeError("a walk through a store does not go on in a child of fork")
+            found = cursor.next(count, pairs)
+            if not found:
                 return
-            yield found
+            yield from found
+            count = min(4 * count, 256)
 
     def range(self, first=None, last=None, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
-        """Pairs of key and value from `first` to before `last`, in the order of the keys, as they are now."""
-        return self._walk(self._store.items(first, last, None, reverse), _core.Store.next_item)
+        """Pairs of key and value from `first` to before `last`, in the order of the keys, as they are now.
+
+        While it is not exhausted, the index of the store cannot reuse what writes free.
+        """
+        return self._walk(self._store.items(first, last, None, reverse))
 
     def range_keys(self, first=None, last=None, *, reverse=False) -> Iterator[Any]:
-        """The same for keys alone."""
-        return self._walk(self._store.keys(first, last, None, reverse), _core.Store.next_key)
+        """The same for keys alone, without reading values."""
+        return self._walk(self._store.keys(first, last, None, reverse))
 
     def prefix(self, prefix, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
         """Pairs whose keys, str or bytes, begin so."""
-        return self._walk(self._store.items(None, None, prefix, reverse), _core.Store.next_item)
+        return self._walk(self._store.items(None, None, prefix, reverse))
+
+    def prefix_keys(self, prefix, *, reverse=False) -> Iterator[Any]:
+        """The same for keys alone."""
+        return self._walk(self._store.keys(None, None, prefix, reverse))
 
     def sample(self, count, seed=0) -> Iterator[Tuple[Any, Any]]:
-        """`count` different pairs at random."""
-        return self._walk(self._store.sample(count, seed), _core.Store.next_item)
+        """`count` different pairs at random, or all where there are fewer."""
+        return self._walk(self._store.sample(count, seed))
 
     def shuffled(self, seed=0) -> Iterator[Tuple[Any, Any]]:
-        """Every pair once, in an order drawn from `seed`."""
-        return self._walk(self._store.shuffled(seed), _core.Store.next_item)
+        """Every pair once, in an order drawn from `seed`; takes 24 bytes of memory a value."""
+        return self._walk(self._store.shuffled(seed))
 
-    def dataset(self, **options) -> Any:
+    def by_insertion(self) -> Iterator[Tuple[Any, Any]]:
+        """Pairs in the order in which they were last put."""
+        return self._walk(self._store.by_insertion())
+
+    def by_size(self, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
+        """Pairs from the smallest value to the largest, by the bytes they take."""
+        return self._walk(self._store.by_size(reverse))
+
+    def dataset(self, **options) -> "StoreDataset":
         """A `StoreDataset` of this store."""
         return StoreDataset(self, **options)
 
@@ -175,165 +295,366 @@ class Store(collections.abc.MutableMapping):
         self._store.release()
 
     def close(self) -> None:
-        """Commits and closes. Values that were read stay valid."""
-        if self._process == os.getpid():
+        """Commits and closes; an open batch is undone. Values that were read stay valid."""
+        if self._fork == _forks:
             self._held.close()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> "Store":
         return self
 
     def __exit__(self, *_) -> None:
         self.close()
 
     def stats(self) -> Dict[str, Any]:
-        """Sizes: a dict."""
+        """Sizes: a dict with ``values``, ``live_bytes``, ``dead_bytes``, ``shards`` and others."""
         return self._store.stats()
 
-    def check(self) -> Dict[str, Any]:
-        """Reads and checks everything; a dict whose ``problems`` lists damage."""
-        return self._store.check()
+    def check(self, progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
+        """Reads and checks everything; a dict whose ``problems`` lists damage.
 
-    def verify(self) -> None:
+        `progress`, here and below, is called with the bytes done and all; returning False ends the work, with nothing
+        lost.
+        """
+        return self._store.check(progress)
+
+    def verify(self, progress: Optional[Callable[[int, int], Any]] = None) -> None:
         """The same; raises for damage."""
-        self._store.verify()
+        self._store.verify(progress)
 
-    def vacuum(self, dead_share=0.2) -> int:
+    def vacuum(self, dead_share=0.2, progress: Optional[Callable[[int, int], Any]] = None) -> int:
         """Rewrites files of which so much is dead. Returns the bytes that were freed."""
-        return self._store.vacuum(dead_share)
+        return self._store.vacuum(dead_share, progress)
 
-    def train_dictionary(self, samples=10_000) -> None:
-        """Trains a zstd dictionary on values; small ones are compressed with it from then on."""
-        self._store.train_dictionary(samples)
+    def train_dictionary(self, samples=10_000, size=112_640) -> None:
+        """Trains a zstd dictionary of `size` bytes on values; small ones are compressed with it from then on."""
+        self._store.train_dictionary(samples, size)
 
-    def compact_to(self, file) -> None:
+    def compact_to(self, file, progress: Optional[Callable[[int, int], Any]] = None) -> None:
         """Writes everything to one file that is opened with mode "r"."""
-        self._store.compact_to(file)
+        self._store.compact_to(file, progress)
 
     @staticmethod
-    def recover(path) -> Dict[str, Any]:
+    def recover(path, progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
         """Rebuilds the index of a store from its files. Returns a dict of what was found and lost."""
-        return _core.Store.recover(path)
+        return _core.Store.recover(path, progress)
+
+    def import_from(self, path, *, key_prefix="", key_field="", overwrite=True, exported=False,
+                    progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
+        """Takes over what another form holds, in batches.
+
+        Parameters
+        ----------
+        path : str or path
+            A store; another folder, whose files become bytes under their names; a ``.npz`` file; or JSON lines.
+        key_prefix : str
+            Put before keys that are texts.
+        key_field : str
+            JSON lines: the field that is the key of an item.
+        overwrite : bool
+            Whether keys that are there get the new values.
+        exported : bool
+            Files were written by `export_to`.
+
+        Returns
+        -------
+        dict
+            ``items``, ``bytes``, ``skipped``, ``notes``, ``complete``.
+        """
+        return self._store.import_from(_form_of(path, False), path, dict(
+            key_prefix=key_prefix, key_field=key_field, overwrite=overwrite, exported=exported, progress=progress))
+
+    def export_to(self, path, *, first=None, last=None, prefix=None, overwrite=False, codec="plain",
+                  progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
+        """Writes values to a ``.npz`` file (arrays alone), to JSON lines (``.jsonl``), or each to a file of a folder.
+
+        Returns
+        -------
+        dict
+            As `import_from`.
+        """
+        return self._store.export_to(_form_of(path, True), path, dict(
+            first=first, last=last, prefix=prefix, overwrite=overwrite, codec=codec, progress=progress))
 
     def __getstate__(self) -> Any:
-        if self._mode != "r":
-            self._store.commit()
+        if self._mode != "r" and self._fork == _forks:
+            self._held.commit()
         return self._path, self._options, self._trusted
 
     def __setstate__(self, state) -> None:
         self._path, self._options, self._trusted = state
-        self._mode = "r"
+        self._mode, self._writer = "r", None
         self._open()
 
     def __repr__(self) -> str:
         return f"<stele.Store {self._path!r}>"
 
 
-_abandoned: list = []  # handles of a parent process, which must not be closed here
+def _form_of(path, to) -> str:
+    name = os.fsdecode(os.fspath(path))
+    if name.endswith(".npz"):
+        return "npz"
+    if name.endswith((".jsonl", ".ndjson")):
+        return "json_lines"
+    if to:
+        return "files"
+    if os.path.isdir(name):
+        return "store" if os.path.isfile(os.path.join(name, "index.lmdb")) else "files"
+    with open(name, "rb") as file:
+        return "store" if file.read(1) == b"\xd9" else "json_lines"  # what compact_to wrote
 
 
-class _Batch:
-    def __init__(self, store) -> None:
+class StoreBatch:
+    """Writes of a store that become visible together; see `Store.batch`."""
+
+    def __init__(self, store: Store) -> None:
         self._store = store
+        self._batch: Any = None
 
-    def __enter__(self) -> Any:
-        self._store.begin()
+    def __enter__(self) -> "StoreBatch":
+        self._batch = self._store._store.batch()
+        self._store._writer = threading.get_ident()
         return self
 
     def __exit__(self, kind, *_) -> None:
-        self._store.end(kind is None)
+        self._end(self._batch.open, kind is None)
+
+    def _end(self, is_open, commit) -> None:
+        if is_open:
+            self._store._writer = None
+            self._batch.commit() if commit else self._batch.undo()
+
+    def __setitem__(self, key, value) -> None:
+        self._store[key] = value
+
+    def __delitem__(self, key) -> None:
+        del self._store[key]
+
+    def put_many(self, items) -> None:
+        """As `Store.put_many`."""
+        self._store.put_many(items)
+
+    def commit(self) -> None:
+        """Ends the batch."""
+        self._store._writer = None
+        self._batch.commit()
+
+    def undo(self) -> None:
+        """Ends the batch without its writes."""
+        self._end(self._batch.open, False)
+
+
+class _Keys(collections.abc.KeysView):
+    _mapping: Store
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self._mapping.range_keys(reverse=True)
+
+
+class _Items(collections.abc.ItemsView):
+    _mapping: Store
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._mapping.range()
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self._mapping.range(reverse=True)
+
+
+class _Values(collections.abc.ValuesView):
+    _mapping: Store
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._mapping._walk(self._mapping._store.items(None, None, None, False), False)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self._mapping._walk(self._mapping._store.items(None, None, None, True), False)
+
+    def __contains__(self, value) -> bool:
+        return any(value is one or value == one for one in self)
 
 
 class StoreDataset:
     """The values of a store as a dataset of PyTorch, or of any loop: by index, and in shuffled epochs.
 
+    The keys are those at the time it is made; they take their bytes and 8 more each, and a shuffled order takes no
+    memory.
+
     Parameters
     ----------
     store : Store
-    keys : list, optional
-        Those to use, in this order; else all, in their order.
+    keys : iterable of keys, optional
+        Those to use, in this order; else all, or those with `prefix`, in their order.
+    prefix : str or bytes, optional
     batch_size : int, optional
         Iteration gives lists of so many values; else single values.
     shuffle : bool
-        A new order for each epoch, the same on all ranks.
+        A new order for each epoch, which depends on `seed` and the epoch alone: the same on all ranks and machines.
     seed : int
     rank, world_size : int
-        The share of this process. Workers of a DataLoader split it further.
+        The share of this process. Workers of a DataLoader split it further: by batches where there are any, so that
+        those come in the same order with any number of workers.
+    uneven : {"keep", "drop", "pad"}
+        Where the ranks' shares would differ by one item: keep that, drop the last items of the epoch, or repeat its
+        first ones.
     transform : callable, optional
-        Applied to each value.
+        Applied to each value. Mapped arrays are read-only; ``np.array`` makes copies.
 
     Notes
     -----
-    As a map-style dataset it has ``len`` and indices; as an iterable one it can be resumed in the middle of an epoch:
-    `state_dict` and `load_state_dict`.
+    As a map-style dataset it has ``len``, indices and ``__getitems__``. As an iterable one it can be resumed in the middle
+    of an epoch (`state_dict`, `load_state_dict`), also with another `world_size`, where the ranks have done the same number
+    of batches. A DataLoader takes it as an iterable one through `for_loader`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store = Store(tempfile.mkdtemp())
+    >>> store.update({i: i * i for i in range(6)})
+    >>> data = store.dataset(batch_size=2, shuffle=False)
+    >>> data[3], list(data)
+    (9, [[0, 1], [4, 9], [16, 25]])
     """
 
-    def __init__(self, store, keys=None, *, batch_size=None, shuffle=True, seed=0, rank=0, world_size=1, transform=None) -> None:
+    def __init__(self, store: Store, keys: Optional[Iterable[Key]] = None, *, prefix: Union[str, bytes, None] = None,
+                 batch_size: Optional[int] = None, shuffle: bool = True, seed: int = 0, rank: int = 0, world_size: int = 1,
+                 uneven: str = "keep", transform: Optional[Callable[[Any], Any]] = None) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batches of {batch_size}")
+        if uneven not in ("keep", "drop", "pad"):
+            raise ValueError(f"uneven is 'keep', 'drop' or 'pad', not {uneven!r}")
+        if keys is None:
+            self._keys = _core.StoreKeyList.of_range(store._store, None, None, prefix)
+        elif prefix is None:
+            self._keys = _core.StoreKeyList.of_keys(keys)
+        else:
+            raise ValueError("keys and prefix exclude each other")
         self.store = store
-        self.keys = list(store) if keys is None else list(keys)
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
-        self.rank, self.world_size, self.transform = rank, world_size, transform
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, int(seed)
+        self.rank, self.world_size, self.uneven, self.transform = rank, world_size, uneven, transform
         self.epoch = 0
-        self._done = 0
+        self._step = 0  # of this process and worker, in this epoch: batches, or items without
+        self._resumed: Optional[int] = None  # what all had done where iteration goes on
 
     def __len__(self) -> int:
-        return len(self.keys)
+        """The number of items of all ranks."""
+        return len(self._keys)
 
-    def _values(self, keys) -> Any:
-        values = self.store.get_many(keys, _missing)
-        for key, value in zip(keys, values):
-            if value is _missing:
-                raise KeyError(key)
-        return [self.transform(value) for value in values] if self.transform else values
+    def keys(self, indices=None) -> List[Any]:
+        """The keys, or those at the given indices."""
+        return self._keys.keys(np.arange(len(self)) if indices is None else np.asarray(indices, np.int64))
 
     def __getitem__(self, index) -> Any:
-        return self._values([self.keys[index]])[0]
+        index = int(index)
+        return self.__getitems__([index + len(self) if index < 0 else index])[0]
 
-    def __getitems__(self, indices) -> Any:
-        return self._values([self.keys[index] for index in indices])
+    def __getitems__(self, indices) -> List[Any]:
+        """The values at many indices, read together."""
+        values = self.store._store.get_at(self._keys, np.asarray(indices, np.int64).reshape(-1))
+        return [self.transform(value) for value in values] if self.transform else values
 
-    def set_epoch(self, epoch) -> None:
+    def set_epoch(self, epoch: int) -> None:
         """Begins an epoch."""
-        self.epoch, self._done = epoch, 0
+        self.epoch, self._step, self._resumed = int(epoch), 0, None
+
+    def _share(self) -> int:
+        """The number of items of this rank."""
+        whole, rest = divmod(len(self), self.world_size)
+        return whole + (rest > 0 if self.uneven == "pad" else self.uneven == "keep" and self.rank < rest)
+
+    def _at(self, first, last) -> np.ndarray:
+        """The indices that this rank has at its places `first` to before `last` of the epoch."""
+        places = np.arange(first, last, dtype=np.int64) * self.world_size + self.rank
+        places %= max(len(self), 1)  # what pads
+        return _core.shuffled_indices(len(self), self.seed % 2**64, self.epoch, places) if self.shuffle else places
 
     def order(self) -> np.ndarray:
-        """The indices of this process and worker in this epoch."""
-        import numpy as np
+        """The indices of this rank in this epoch, int64."""
+        return self._at(0, self._share())
 
-        indices = np.arange(len(self.keys))
-        if self.shuffle:
-            np.random.Generator(np.random.Philox(key=[self.seed, self.epoch])).shuffle(indices)
-        rank, parts = self.rank, self.world_size
+    @staticmethod
+    def _worker() -> Tuple[int, int]:
         torch_data = sys.modules.get("torch.utils.data")
         worker = torch_data.get_worker_info() if torch_data is not None else None
-        if worker is not None:
-            rank, parts = rank * worker.num_workers + worker.id, parts * worker.num_workers
-        return indices[rank::parts]
+        return (0, 1) if worker is None else (worker.id, worker.num_workers)
 
     def __iter__(self) -> Iterator[Any]:
-        """The rest of the epoch; the next one begins after it."""
-        order = self.order()
-        step = self.batch_size or 256
-        while self._done < len(order):
-            batch = order[self._done:self._done + step].tolist()
-            values = self._values([self.keys[index] for index in batch])
-            if self.batch_size:
-                self._done += len(batch)
-                yield values
-            else:
-                for value in values:
-                    self._done += 1
+        """An epoch of this rank and worker, or the rest of one after `load_state_dict`; the next one follows it."""
+        worker, workers = self._worker()
+        count, size, epoch = self._share(), self.batch_size, self.epoch
+        done = (self._resumed or 0) // ((size or 1) * self.world_size)  # steps of this rank
+        self._step, self._resumed = max(0, -(-(done - worker) // workers)), None
+        if size is None:  # places worker, worker + workers …, some at a time
+            ahead = 256
+            mine = range(worker, count, workers)
+            while self._step < len(mine):
+                part = mine[self._step:self._step + ahead]
+                places = self._at(part.start, part[-1] + 1)[::workers]
+                for value in self.__getitems__(places):
+                    self._step += 1
                     yield value
-        self.set_epoch(self.epoch + 1)
+        else:
+            while (begin := (self._step * workers + worker) * size) < count:
+                batch = self.__getitems__(self._at(begin, min(begin + size, count)))
+                self._step += 1
+                yield batch
+        if self.epoch == epoch:
+            self.set_epoch(epoch + 1)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Where iteration is: to be kept in a checkpoint."""
-        return {"epoch": self.epoch, "done": self._done, "seed": self.seed}
+        """Where iteration is, to be kept in a checkpoint: plain integers.
 
-    def load_state_dict(self, state) -> None:
-        """Goes on where `state_dict` was taken."""
-        self.epoch, self._done, self.seed = state["epoch"], state["done"], state["seed"]
+        ``done`` counts the items of the epoch that all ranks and workers have given, if they are level. In a loader with
+        workers it is theirs that iterate, and that have a state.
+        """
+        done = self._resumed
+        if done is None:
+            done = self._step * (self.batch_size or 1) * self.world_size * self._worker()[1]
+        return {"epoch": self.epoch, "done": done, "seed": self.seed, "length": len(self)}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken.
+
+        Raises
+        ------
+        ValueError
+            The state is of a dataset with another number of items, or the ranks cannot divide what it has done.
+        """
+        if state["length"] != len(self):
+            raise ValueError(f"the state is of {state['length']} items, the dataset has {len(self)}")
+        shares = (self.batch_size or 1) * self.world_size
+        if state["done"] % shares:
+            raise ValueError(f"{state['done']} items are no whole steps of {self.world_size} ranks with batches of "
+                             f"{self.batch_size or 1}")
+        self.epoch, self.seed, self._resumed = state["epoch"], state["seed"], state["done"]
+
+    def for_loader(self) -> Any:
+        """This dataset as an ``IterableDataset`` of PyTorch, which a DataLoader iterates in its workers.
+
+        Give the loader ``batch_size=None`` where this dataset makes batches.
+
+        Raises
+        ------
+        RuntimeError
+            PyTorch is not imported.
+        """
+        return _for_loader(self)
+
+
+def _for_loader(data: StoreDataset) -> Any:
+    torch_data = sys.modules.get("torch.utils.data")
+    if torch_data is None:
+        raise RuntimeError("import torch.utils.data before")
+    made = type("StoreIterable", (torch_data.IterableDataset,), {
+        "__iter__": lambda self: iter(self.data),
+        "__reduce__": lambda self: (_for_loader, (self.data,)),
+        "__doc__": "A StoreDataset as an iterable one.",
+        **{name: (lambda self, *args, _name=name: getattr(self.data, _name)(*args))
+           for name in ("set_epoch", "state_dict", "load_state_dict")},
+    })()
+    made.data = data
+    return made
 
 
 for _class in (Store, StoreDataset):

@@ -225,3 +225,344 @@ def test_recover(tmp_path):
         store.put_many((i, [i]) for i in range(50))
     report = stele.Store.recover(tmp_path / "s")
     assert report["values"] == 50 and report["problem_count"] == 0
+
+
+def test_views_of_the_mapping(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.update({2: "b", 1: "a"}, x=None)
+    assert list(store.keys()) == [1, 2, "x"] and list(store.values()) == ["a", "b", None]
+    assert list(store.items()) == [(1, "a"), (2, "b"), ("x", None)]
+    assert list(reversed(store)) == list(reversed(store.keys())) == ["x", 2, 1]
+    assert list(reversed(store.values())) == [None, "b", "a"] and next(reversed(store.items())) == ("x", None)
+    assert None in store.values() and "a" in store.values() and 5 not in store.values()
+    assert store.keys() & {1, 7} == {1} and (2, "b") in store.items() and (2, "c") not in store.items()
+    assert store == {1: "a", 2: "b", "x": None}
+    assert list(store.prefix_keys("x")) == ["x"] and 2**70 not in store and store.get(-(2**70), 5) == 5
+    assert store.get_many([2**70, 1], "none") == ["none", "a"]
+    with pytest.raises(TypeError):
+        store.prefix(1)
+    with pytest.raises(KeyError):
+        store["\ud800"]
+
+
+def test_other_orders(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    for key, size in ((3, 10), (1, 30), (2, 20)):
+        store[key] = bytes(size)
+    assert [key for key, _ in store.by_insertion()] == [3, 1, 2]
+    assert [len(value) for _, value in store.by_size()] == [10, 20, 30]
+    assert [len(value) for _, value in store.by_size(reverse=True)] == [30, 20, 10]
+
+
+def test_views_outlive_the_store(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store["model"] = {"w": np.arange(5000.0), "b": np.arange(3)}
+    store["raw"], store["text"] = bytes(range(256)) * 8000, "é" * 5
+    store.commit()
+    value = store["model"]
+    assert not value["w"].flags.writeable and value["b"].flags.writeable
+    raw = store.get_buffer("raw")
+    assert raw.dtype == np.uint8 and not raw.flags.writeable and raw.tobytes() == store["raw"]
+    assert bytes(store.get_buffer("text")).decode() == "é" * 5
+    store["model"] = store["raw"] = None
+    store.vacuum(0)
+    store.close()
+    assert value["w"][-1] == 4999 and raw[-1] == 255
+    store = stele.Store(tmp_path / "s")
+    with pytest.raises(KeyError):
+        store.get_buffer("none")
+    with pytest.raises(TypeError):
+        store.get_buffer("model")
+
+
+def test_what_a_batch_shows(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store["a"] = 1
+    with store.batch() as batch:
+        batch["b"] = np.arange(4)
+        batch.put_many({"c": 3})
+        store.update(d=4)
+        del batch["a"]
+        assert store["c"] == 3 and "a" not in store and store.get_many(["a", "b", "d"])[2] == 4
+        with pytest.raises(stele.Error):
+            with store.batch():
+                pass
+    assert sorted(store) == ["b", "c", "d"]
+    with store.batch() as batch:
+        batch["e"] = 1
+        batch.commit()
+    with store.batch() as batch:
+        batch["f"] = 1
+        batch.undo()
+        store["g"] = 1
+    assert sorted(store) == ["b", "c", "d", "e", "g"]
+    with pytest.raises(ZeroDivisionError):
+        store.put_many((i, 1 // (5 - i)) for i in range(10))
+    assert 0 not in store
+    with pytest.raises(ValueError):
+        batch.commit()
+
+
+def test_batches_of_threads_wait_for_each_other(tmp_path):
+    store = stele.Store(tmp_path / "s")
+
+    def work(number):
+        for i in range(20):
+            with store.batch():
+                store.put_many({f"{number}/{i}/{k}": [k] for k in range(5)})
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store) == 400
+    store.verify()
+
+
+def test_closing_while_others_read(tmp_path):
+    for _ in range(5):
+        store = stele.Store(tmp_path / "s")
+        store.put_many((i, [i] * 100) for i in range(2000))
+        started, ends = threading.Barrier(5), []
+
+        def work(read):
+            started.wait()
+            try:
+                while True:
+                    read()
+            except ValueError as error:
+                ends.append(str(error))
+
+        reads = [lambda: store.get_many(range(500)), lambda: list(store.range()), lambda: store[5],
+                 lambda: store.__setitem__("x", {"a": [1]})]
+        threads = [threading.Thread(target=work, args=(read,)) for read in reads]
+        for thread in threads:
+            thread.start()
+        started.wait()
+        store.close()
+        for thread in threads:
+            thread.join()
+        assert len(ends) == 4 and all("closed" in end for end in ends)
+        assert store.closed
+
+
+def test_a_walk_ends_with_the_store(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(1000))
+    walk = store.range()
+    next(walk)
+    store.close()
+    with pytest.raises(ValueError, match="closed"):
+        list(walk)
+
+
+def test_objects_that_use_the_store_while_they_are_stored(tmp_path):
+    store = stele.Store(tmp_path / "s", trusted=[Reads])
+    store["a"] = 1
+    store["b"] = Reads(store)
+    assert type(store["b"]) is Reads
+    with pytest.raises(ValueError):
+        store["c"] = Writes(store)
+    assert "c" not in store and store["a"] == 1
+
+
+class Reads:
+    def __init__(self, store=None):
+        self.store = store
+
+    def __reduce__(self):
+        assert self.store["a"] == 1
+        return Reads, ()
+
+
+class Writes(Reads):
+    def __reduce__(self):
+        self.store["d"] = 1
+        return Writes, ()
+
+
+def test_a_child_of_fork_in_a_batch(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    batch = store.batch().__enter__()
+    for i in range(300):
+        store[i] = bytes(10_000)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            batch.undo()
+            code = 0 if len(store) == 0 and store.mode == "r" else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    batch.commit()
+    store.verify()
+    assert len(store) == 300
+
+
+def test_exchange(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.update({"a": np.arange(5), "b/c": np.eye(2), "t": "text"})
+    assert store.export_to(tmp_path / "x.npz")["items"] == 2
+    assert np.load(tmp_path / "x.npz")["b/c"].tolist() == [[1, 0], [0, 1]]
+    assert store.export_to(tmp_path / "x.jsonl")["items"] == 3
+    assert store.export_to(tmp_path / "files", prefix="b")["items"] == 1
+    seen = []
+    for name, count in (("x.npz", 2), ("x.jsonl", 3), ("s", 3)):
+        store.commit()
+        other = stele.Store(tmp_path / f"from {name}")
+        report = other.import_from(tmp_path / name, key_prefix="p/", progress=lambda *done: seen.append(done))
+        assert report["items"] == count and report["complete"]
+        assert np.array(other["p/a"]).tolist() == [0, 1, 2, 3, 4]
+    assert seen
+    other = stele.Store(tmp_path / "files store")
+    assert other.import_from(tmp_path / "files", exported=True)["items"] == 1 and other["b/c"][1, 1] == 1
+    store.compact_to(tmp_path / "one")
+    assert other.import_from(tmp_path / "one")["items"] == 3 and sorted(other) == ["a", "b/c", "t"]
+
+
+def test_progress_and_ctrl_c(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, bytes(10_000)) for i in range(500))
+    seen = []
+    assert store.check(lambda done, total: seen.append((done, total)))["problem_count"] == 0
+    assert seen and seen[-1][0] <= seen[-1][1]
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.check(stop)
+    store.compact_to(tmp_path / "ended", lambda done, total: False)
+    assert len(store) == 500 and store.stats()["shards"][0]["live_values"] == 500
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 17, 64, 1000])
+def test_the_order_of_an_epoch(tmp_path, count):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(count))
+    orders = {tuple(store.dataset(seed=seed).order()) for seed in range(50)}
+    assert all(sorted(order) == list(range(count)) for order in orders)
+    assert len(orders) > min(40, count / 2)
+    if count == 10:  # each index is at the first place equally often
+        first = [store.dataset(seed=seed).order()[0] for seed in range(5000)]
+        assert all(400 < first.count(index) < 600 for index in range(10))
+
+
+def test_shares(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(10))
+
+    def shares(uneven, **options):
+        return [list(store.dataset(rank=rank, world_size=4, uneven=uneven, **options)) for rank in range(4)]
+
+    assert [len(share) for share in shares("keep")] == [3, 3, 2, 2]
+    assert [len(share) for share in shares("drop")] == [2] * 4
+    padded = shares("pad")
+    assert [len(share) for share in padded] == [3] * 4 and len({item for share in padded for item in share}) == 10
+    assert shares("pad", batch_size=2) == [[share[:2], share[2:]] for share in padded]
+    assert list(stele.Store(tmp_path / "empty").dataset()) == []
+    with pytest.raises(ValueError):
+        store.dataset(rank=4, world_size=4)
+    with pytest.raises(ValueError):
+        store.dataset(uneven="odd")
+
+
+def test_datasets_of_some_keys(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((f"{kind}/{i}", (kind, i)) for kind in "ab" for i in range(5))
+    data = store.dataset(prefix="a/", shuffle=False)
+    assert len(data) == 5 and data[-1] == ("a", 4) and data.keys() == [f"a/{i}" for i in range(5)]
+    data = store.dataset(keys=["b/1", "a/0"], transform=lambda value: value[0])
+    assert data[0] == "b" and data.keys([1]) == ["a/0"]
+    with pytest.raises(IndexError):
+        data[2]
+    del store["a/0"]
+    with pytest.raises(KeyError, match="a/0"):
+        data[1]
+
+
+class Workers:
+    """What a DataLoader does, in this process: copies of a dataset, whose items are taken in turn."""
+
+    def __init__(self, monkeypatch, count):
+        import sys
+        import types
+
+        self.fake, self.count = types.ModuleType("torch.utils.data"), count
+        self.fake.IterableDataset = type("IterableDataset", (), {})
+        self.fake.get_worker_info = lambda: None
+        monkeypatch.setitem(sys.modules, "torch.utils.data", self.fake)
+        self.info = types.SimpleNamespace
+
+    def walk(self, data):
+        walks = [(worker, iter(pickle.loads(pickle.dumps(data)))) for worker in range(self.count)]
+        while walks:
+            for worker, walk in list(walks):
+                self.fake.get_worker_info = lambda: self.info(id=worker, num_workers=self.count)
+                try:
+                    yield next(walk)
+                except StopIteration:
+                    walks.remove((worker, walk))
+                finally:
+                    self.fake.get_worker_info = lambda: None
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_batches_come_in_one_order_with_any_number_of_workers(tmp_path, monkeypatch, workers):
+    loader = Workers(monkeypatch, workers)
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(103))
+    for rank in range(2):
+        data = store.dataset(seed=4, batch_size=5, rank=rank, world_size=2)
+        alone = list(store.dataset(seed=4, batch_size=5, rank=rank, world_size=2))
+        assert list(loader.walk(data)) == list(loader.walk(data.for_loader())) == alone
+        for done in range(0, len(alone), 3):
+            data.load_state_dict({"epoch": 0, "done": done * 10, "seed": 4, "length": 103})
+            assert sorted(loader.walk(data)) == sorted(alone[done:])
+        items = store.dataset(seed=4, rank=rank, world_size=2)
+        assert sorted(loader.walk(items)) == sorted(sum(alone, []))
+
+
+def test_an_epoch_goes_on_with_other_ranks(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(96))
+    ranks = [store.dataset(seed=9, batch_size=4, rank=rank, world_size=4) for rank in range(4)]
+    walks = [iter(data) for data in ranks]
+    seen = [next(walk) for _ in range(2) for walk in walks]
+    state = ranks[0].state_dict()
+    assert all(data.state_dict() == state for data in ranks) and state["done"] == 32
+    state = pickle.loads(pickle.dumps(state))
+    for rank in range(2):
+        data = store.dataset(batch_size=4, rank=rank, world_size=2)
+        data.load_state_dict(state)
+        assert data.state_dict() == state
+        seen += list(data)
+    assert sorted(sum(seen, [])) == list(range(96))
+    with pytest.raises(ValueError):
+        store.dataset(batch_size=5).load_state_dict(state)
+    store["another"] = 1
+    with pytest.raises(ValueError, match="items"):
+        store.dataset(batch_size=4).load_state_dict(state)
+
+
+def batch_sum(data):
+    return sum(sum(batch) for batch in data)
+
+
+def test_datasets_in_other_processes(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(100))
+    data = store.dataset(batch_size=7)
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            assert pool.apply(batch_sum, (data,)) == 4950
+    child = os.fork()  # as a DataLoader makes its workers
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if batch_sum(data) == 4950 else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0

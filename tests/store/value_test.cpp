@@ -246,6 +246,34 @@ TEST_F(StoreValues, PointersThatAreSharedAndPolymorphic) {
   });
 }
 
+/// What is made with something that reading needs.
+struct Scaled {
+  explicit Scaled(int factor) : factor(factor) {}
+  int factor;
+  int number = 0;
+};
+
+}  // namespace
+
+template <>
+struct Visit<Scaled> {
+  static void write(OutVisitor& out, const Scaled& value) { stele::write(out, value.number); }
+  static void read(InVisitor& in, Scaled& value) {
+    stele::read(in, value.number);
+    value.number *= value.factor;
+  }
+};
+
+namespace {
+
+TEST(StoreValue, IsReadIntoAnObjectThatIsThere) {
+  Store store = Store::open(test::fresh("into"));
+  store.put("n", 7);
+  Scaled value(3);
+  store.view("n")->read_into(value);
+  EXPECT_EQ(value.number, 21);
+}
+
 #if __has_include(<Eigen/Dense>)
 TEST_F(StoreValues, Matrices) {
   expect_same(Eigen::MatrixXd(Eigen::MatrixXd::Random(3, 4)));

@@ -57,9 +57,14 @@ class StoreValue {
       }
     }
     T value = walk::make<T>();
+    read_into(value, options);
+    return value;
+  }
+  /// Replaces what `value` holds. Throws: what load() throws; `value` may then be incomplete.
+  template <class T>
+  void read_into(T& value, const LoadOptions& options = {}) const {
     const std::unique_ptr<Part> part = open(options);
     read_whole(part->visitor(), value, [&] { part->finish(); });
-    return value;
   }
 
  private:
