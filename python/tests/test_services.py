@@ -208,3 +208,73 @@ def test_threads():
     for thread in threads:
         thread.join()
     assert not errors and counts["t5"] == 400 and seen.contains(np.arange(7000, 7100)).all()
+
+
+def integer_hash(values):
+    """As include/stele/key_hash.hpp has it."""
+    x = np.asarray(values).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return x ^ x >> np.uint64(31)
+
+
+def test_keys_have_the_hashes_of_the_file_format():
+    hashes = stele._core.key_hashes
+    for dtype in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", "?"):
+        keys = np.array([0, 1, 100, 127], "i8").astype(dtype)
+        assert (hashes(keys) == integer_hash(keys)).all()
+        assert (hashes(list(keys.tolist())) == integer_hash(keys)).all()
+    assert (hashes([-1, 2**64 - 1, np.int8(-1)]) == integer_hash(np.array([-1] * 3))).all()
+    # XXH3-64 of "", "a" and "abc", from its reference implementation.
+    expected = [0x2D06800538D394C2, 0xE6C632B61E964E1F, 0x78AF5F94892F3950]
+    texts = ["", "a", "abc"]
+    for keys in (texts, [text.encode() for text in texts], np.array(texts), np.array(texts, "S"), np.array(texts, object),
+                 [np.str_(text) for text in texts], iter(texts)):
+        assert hashes(keys).tolist() == expected
+    if hasattr(np.dtypes, "StringDType"):
+        assert hashes(np.array(texts, np.dtypes.StringDType())).tolist() == expected
+    wide = np.array(["é", "日本", "🦀", "a\0b"])
+    assert (hashes(wide) == hashes(wide.tolist())).all() and (hashes(wide[::-1]) == hashes(wide)[::-1]).all()
+    assert hashes(np.arange(6).reshape(2, 3).T).shape == (3, 2)
+    assert (hashes(np.arange(6).reshape(2, 3).T) == integer_hash(np.arange(6).reshape(2, 3).T)).all()
+    for keys, error in (([1.5], TypeError), ([None], TypeError), ([2**64], OverflowError), ([-(2**63) - 1], OverflowError),
+                        (["\ud800"], ValueError), (np.array(["\ud800"]), ValueError), (np.ones(2), TypeError), ("one", TypeError),
+                        (5, TypeError)):
+        with pytest.raises(error):
+            hashes(keys)
+
+
+def test_files_are_those_of_cpp(tmp_path):
+    """The record that C++ declares, without a name of Python's."""
+    seen = stele.BloomFilter(100, 0.01, seed=3)
+    seen.update(["a", 5])
+    seen.save(tmp_path / "f")
+    record = stele.load(tmp_path / "f")
+    assert list(record) == ["@version", "capacity", "hashes", "blocked", "seed", "words"] and record["seed"] == 3
+    assert record["words"].dtype == np.uint64 and not stele.types(tmp_path / "f")
+    with pytest.raises(stele.Error):
+        stele.CountMin.load(tmp_path / "f")
+    with pytest.raises(FileNotFoundError):
+        stele.BloomFilter.load(tmp_path / "none")
+
+
+def test_states_that_contradict_themselves():
+    seen = stele.BloomFilter(100, 0.01)
+    state = seen.__getstate__()
+    for change in ({"hashes": 0}, {"words": np.zeros(3)}, {"words": "text"}, {"blocked": 7}):
+        with pytest.raises(stele.Error):
+            stele.BloomFilter.__new__(stele.BloomFilter).__setstate__({**state, **change})
+    with pytest.raises(AttributeError):
+        stele.BloomFilter.__new__(stele.BloomFilter).add(1)
+
+
+def test_merging_in_circles_ends():
+    one, two = stele.HyperLogLog(), stele.HyperLogLog()
+    one.update(np.arange(1000))
+    threads = [threading.Thread(target=lambda a=a, b=b: [a.merge(b) for _ in range(200)])
+               for a, b in ((one, two), (two, one), (one, one))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert one == two and 950 < one.estimate() < 1050

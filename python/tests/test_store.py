@@ -566,3 +566,26 @@ def test_datasets_in_other_processes(tmp_path):
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_command_line_reads_and_writes_the_same(tmp_path):
+    import shutil
+    import subprocess
+
+    from stele import __main__ as command_line
+
+    program = os.environ.get("STELE_BIN") or command_line.executable() or shutil.which("stele")
+    if not program:
+        pytest.skip("no command line")
+
+    def run(*arguments):
+        return subprocess.run([program, "store", *map(str, arguments)], capture_output=True, text=True, check=True).stdout
+
+    with stele.Store(tmp_path / "s") as store:
+        store.update({"text": "é", "array": np.arange(4), 7: {"a": [1]}})
+    assert "text" in run("ls", tmp_path / "s")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"\0\1")
+    run("import", tmp_path / "s", tmp_path / "folder")
+    with stele.Store(tmp_path / "s") as store:
+        assert bytes(store["file"]) == b"\0\1" and store["text"] == "é" and store[7] == {"a": [1]}

@@ -30,7 +30,8 @@ nb::list pair_list(const Pairs& pairs) {
   return made;
 }
 
-void add_all(TokenCounts& counts, const std::vector<std::string_view>& tokens, const std::vector<std::uint64_t>& times) {
+void add_all(TokenCounts& counts, const std::vector<std::string_view>& tokens,
+             const std::vector<std::uint64_t>& times) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     counts.add(tokens[i], times.empty() ? 1 : times[i]);
   }
@@ -46,13 +47,16 @@ void bind_counts(nb::module_& module) {
     const std::string_view text = token_of(token);
     self.change([&](TokenCounts& counts) { counts.add(text, times); });
   });
-  bound.def("update", [](Held& self, nb::handle given, nb::handle times) {
-    const KeyItems items(given);
-    const std::vector<std::string_view> tokens = items.tokens();
-    const std::vector<std::uint64_t> each =
-        times.is_none() ? std::vector<std::uint64_t>() : counts_of(times, tokens.size());
-    self.change_released([&](TokenCounts& counts) { add_all(counts, tokens, each); });
-  }, nb::arg("tokens"), nb::arg("times").none());
+  bound.def(
+      "update",
+      [](Held& self, nb::handle given, nb::handle times) {
+        const KeyItems items(given);
+        const std::vector<std::string_view> tokens = items.tokens();
+        const std::vector<std::uint64_t> each =
+            times.is_none() ? std::vector<std::uint64_t>() : counts_of(times, tokens.size());
+        self.change_released([&](TokenCounts& counts) { add_all(counts, tokens, each); });
+      },
+      nb::arg("tokens"), nb::arg("times").none());
   bound.def("count", [](const Held& self, nb::handle token) {
     const std::string_view text = token_of(token);
     return self.read([&](const TokenCounts& counts) { return counts.count(text); });

@@ -36,8 +36,7 @@ nb::object contains(const Held& self, nb::handle entities, nb::handle features) 
   const Side entity(entities);
   const Side feature(features);
   if (entity.one && feature.one) {
-    return nb::bool_(
-        self.read([&](const FeatureStore& store) { return store.contains(*entity.one, *feature.one); }));
+    return nb::bool_(self.read([&](const FeatureStore& store) { return store.contains(*entity.one, *feature.one); }));
   }
   if (entity.many && feature.many && !(entity.many->shape() == feature.many->shape())) {
     raise(PyExc_ValueError, "entities of shape " + entity.many->shape().text() + " and features of shape " +
@@ -66,8 +65,8 @@ void add_pairs(Held& self, nb::handle entities, nb::handle features, unsigned th
   const Side entity(entities);
   const KeyItems given(features);
   if (entity.many && entity.many->size() != given.size()) {
-    raise(PyExc_ValueError, std::to_string(entity.many->size()) + " entities for " + std::to_string(given.size()) +
-                                " features");
+    raise(PyExc_ValueError,
+          std::to_string(entity.many->size()) + " entities for " + std::to_string(given.size()) + " features");
   }
   self.change_released([&](FeatureStore& store) {
     const std::vector<KeyHash> left = entity.many ? entity.many->hashes() : std::vector<KeyHash>();
@@ -159,21 +158,24 @@ void bind_features(nb::module_& module) {
     return found ? nb::object(nb::int_(*found)) : nb::none();
   });
   bound.def("features", &features_of);
-  bound.def("names", [](const Held& self, nb::handle indices) {
-    return self.read([&](const FeatureStore& store) {
-      nb::list made;
-      if (indices.is_none()) {
-        for (std::uint64_t i = 0; i < store.known().size(); ++i) {
-          made.append(name_of(store.known(), static_cast<std::uint32_t>(i)));
-        }
-      } else {
-        for (const nb::handle index : indices) {
-          made.append(name_of(store.known(), nb::cast<std::uint32_t>(nb::int_(index))));
-        }
-      }
-      return made;
-    });
-  }, nb::arg("indices").none());
+  bound.def(
+      "names",
+      [](const Held& self, nb::handle indices) {
+        return self.read([&](const FeatureStore& store) {
+          nb::list made;
+          if (indices.is_none()) {
+            for (std::uint64_t i = 0; i < store.known().size(); ++i) {
+              made.append(name_of(store.known(), static_cast<std::uint32_t>(i)));
+            }
+          } else {
+            for (const nb::handle index : indices) {
+              made.append(name_of(store.known(), nb::cast<std::uint32_t>(nb::int_(index))));
+            }
+          }
+          return made;
+        });
+      },
+      nb::arg("indices").none());
   bound.def("together", [](const Held& self, nb::handle one, nb::handle two) {
     const KeyHash first = key_hash(one);
     const KeyHash second = key_hash(two);
@@ -193,9 +195,8 @@ void bind_features(nb::module_& module) {
                     [](const Held& self) { return self.read([](const FeatureStore& s) { return s.generations(); }); });
   bound.def_prop_ro("rotations",
                     [](const Held& self) { return self.read([](const FeatureStore& s) { return s.rotations(); }); });
-  bound.def_prop_ro("known", [](const Held& self) {
-    return self.read([](const FeatureStore& s) { return s.known().size(); });
-  });
+  bound.def_prop_ro("known",
+                    [](const Held& self) { return self.read([](const FeatureStore& s) { return s.known().size(); }); });
 }
 
 }  // namespace stele::python

@@ -130,17 +130,20 @@ void bind_count_min(nb::module_& module) {
     const KeyHash hash = key_hash(key);
     self.change([&](CountMin& sketch) { sketch.add(hash, static_cast<std::uint32_t>(std::min(times, most))); });
   });
-  bound.def("update", [](Held& self, nb::handle given, nb::handle counts) {
-    const KeyItems keys(given);
-    const std::vector<std::uint64_t> times =
-        counts.is_none() ? std::vector<std::uint64_t>() : counts_of(counts, keys.size());
-    const std::vector<KeyHash> hashes = hashes_of(keys);
-    self.change_released([&](CountMin& sketch) {
-      for (std::size_t i = 0; i < hashes.size(); ++i) {
-        sketch.add(hashes[i], times.empty() ? 1 : static_cast<std::uint32_t>(std::min(times[i], most)));
-      }
-    });
-  }, nb::arg("keys"), nb::arg("counts").none());
+  bound.def(
+      "update",
+      [](Held& self, nb::handle given, nb::handle counts) {
+        const KeyItems keys(given);
+        const std::vector<std::uint64_t> times =
+            counts.is_none() ? std::vector<std::uint64_t>() : counts_of(counts, keys.size());
+        const std::vector<KeyHash> hashes = hashes_of(keys);
+        self.change_released([&](CountMin& sketch) {
+          for (std::size_t i = 0; i < hashes.size(); ++i) {
+            sketch.add(hashes[i], times.empty() ? 1 : static_cast<std::uint32_t>(std::min(times[i], most)));
+          }
+        });
+      },
+      nb::arg("keys"), nb::arg("counts").none());
   bound.def("estimate", [](const Held& self, nb::handle key) {
     const KeyHash hash = key_hash(key);
     return self.read([&](const CountMin& sketch) { return sketch.estimate(hash); });
@@ -188,9 +191,8 @@ void bind_hyper_log_log(nb::module_& module) {
       }
     });
   });
-  bound.def("estimate", [](const Held& self) {
-    return self.read([](const HyperLogLog& sketch) { return sketch.estimate(); });
-  });
+  bound.def("estimate",
+            [](const Held& self) { return self.read([](const HyperLogLog& sketch) { return sketch.estimate(); }); });
   bound.def("merge", &merge<HyperLogLog>);
   bound.def("clear", [](Held& self) { self.change([](HyperLogLog& sketch) { sketch.clear(); }); });
   const auto number = [&](const char* name, auto get) {

@@ -95,9 +95,8 @@ void bind_value(Class& bound) {
     const Value value = to_value(GraphOut(state));
     return new Held(value.to<T>());
   });
-  bound.def("copy", [](const Held& self) {
-    return new Held(self.read_released([](const T& value) { return T(value); }));
-  });
+  bound.def("copy",
+            [](const Held& self) { return new Held(self.read_released([](const T& value) { return T(value); })); });
   bound.def("equals", [](const Held& self, const Held& other) {
     if (&self == &other) {
       return true;

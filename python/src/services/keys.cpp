@@ -62,8 +62,8 @@ KeyItem key_item(nb::handle key) {
   PyObject* number = object;
   if (!PyLong_Check(object)) {
     if (PyIndex_Check(object) == 0) {
-      raise(PyExc_TypeError, "a key is an int, str or bytes, not " +
-                                 nb::cast<std::string>(nb::str(key.type().attr("__name__"))));
+      raise(PyExc_TypeError,
+            "a key is an int, str or bytes, not " + nb::cast<std::string>(nb::str(key.type().attr("__name__"))));
     }
     index = own(PyNumber_Index(object));
     number = index.ptr();

@@ -47,10 +47,10 @@ class KeyItems {
  private:
   void take_array(PyArrayObject* array);
 
-  nb::object keep_;                 // owns what is pointed to
+  nb::object keep_;  // owns what is pointed to
   std::size_t count_ = 0;
   Shape shape_;
-  std::vector<KeyItem> items_;      // or, if empty:
+  std::vector<KeyItem> items_;  // or, if empty:
   const std::byte* numbers_ = nullptr;
   std::size_t item_size_ = 0;
   bool is_signed_ = false;

@@ -209,9 +209,9 @@ nb::object from_texts(nb::handle texts, const nb::dict& given, nb::handle resolv
 }  // namespace
 
 void bind_text(nb::module_& module) {
-  nb::class_<TextDictionary> dictionary(
-      module, "TextDictionary",
-      "What many states have in common, made by train_dictionary(): load(path), save(path), from_bytes(), to_bytes(), id.");
+  nb::class_<TextDictionary> dictionary(module, "TextDictionary",
+                                        "What many states have in common, made by train_dictionary(): load(path), "
+                                        "save(path), from_bytes(), to_bytes(), id.");
   dictionary.def_static("from_bytes", [](const nb::bytes& bytes) {
     const auto* const first = reinterpret_cast<const std::byte*>(bytes.c_str());
     return new TextDictionary(std::vector<std::byte>(first, first + bytes.size()));
