@@ -5,6 +5,7 @@
 
 #include "archive/formats.hpp"
 #include "objects/graph.hpp"
+#include "objects/no_collection.hpp"
 #include "options.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
@@ -16,22 +17,6 @@
 
 namespace stele::python {
 namespace {
-
-/// Python's garbage collector does not run meanwhile: it would look at all that was made so far again and again.
-class NoCollection {
- public:
-  NoCollection() : enabled_(PyGC_Disable() != 0) {}
-  ~NoCollection() {
-    if (enabled_) {
-      PyGC_Enable();
-    }
-  }
-  NoCollection(const NoCollection&) = delete;
-  NoCollection& operator=(const NoCollection&) = delete;
-
- private:
-  const bool enabled_;
-};
 
 /// Errors of `work` name the file.
 template <class F>

@@ -212,7 +212,7 @@ Viewed viewed(nb::handle object) {
   nb::object array = own(PyArray_FROM_O(object.ptr()));
   const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(array.ptr())));
   if (!dtype) {
-    fail(Errc::unsupported, "an array of " + nb::cast<std::string>(nb::str(array.attr("dtype"))) +
+    fail(Errc::unsupported, "an array of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) +
                                 " has no form of its own in an archive");
   }
   const ArrayView view = view_of(as_array(array.ptr()), *dtype);

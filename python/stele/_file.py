@@ -7,7 +7,7 @@ import operator
 import os
 import re
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
@@ -306,13 +306,19 @@ class File:
 
     def _at(self, path: str) -> Any:
         try:
-            kind, types, count, is_leaf, value = self._open.glance(path)
+            return self._find(path)
         except KeyError as error:
             raise self._missing(path, error) from None
+
+    def _find(self, path: str) -> Any:
+        """As _at(), whose message says more."""
+        kind, types, count, is_leaf, value = self._open.glance(path)
         if is_leaf:
             return value
         if not types and kind == "array":
-            return LazyArray(self._opening, self._open, path)
+            array = LazyArray(self._opening, self._open, path)
+            is_number = array.shape == () and array._array.dtype_name == "complex128"  # as load() makes one of it
+            return self._open.load(path) if is_number else array
         if is_value(types, kind):
             return self._open.load(path)
         return (_Sequence if kind == "sequence" else _Mapping)(self, path, kind, types, count)
@@ -437,13 +443,13 @@ class _Mapping(Node, Mapping):
     __eq__ = Node.__eq__
     __hash__ = Node.__hash__
 
-    def _children(self) -> Dict[Any, Tuple[str, bool, Any]]:
-        """By key: the path, whether the value is known, and the value."""
+    def _children(self) -> Dict[Any, Tuple[bool, Any]]:
+        """By key: whether the value is known, and the value, or else its path."""
         if self._found is None:
             found = {}
             for key, step, known, value in self._rows():
-                found[_hashable(key)] = (join(self._path, step), known, value)
-            if self._kind == "record" and self._types and self._types[-1].startswith("py:"):
+                found[key if type(key) is str else _hashable(key)] = (known, value if known else join(self._path, step))
+            if self._types and self._types[-1].startswith("py:"):
                 found = self._members(found) or found
             self._found = found
         return self._found
@@ -452,9 +458,9 @@ class _Mapping(Node, Mapping):
         """The attributes of an object."""
         members = {}
         for field in ("state", "entries"):
-            if field not in fields or fields[field][1]:
+            if field not in fields or fields[field][0]:
                 continue
-            part = self._file._at(fields[field][0])
+            part = self._file._at(fields[field][1])
             halves = [part]
             if isinstance(part, _Sequence) and len(part) == 2:  # attributes, and those in slots
                 halves = list(part)
@@ -468,14 +474,15 @@ class _Mapping(Node, Mapping):
         is_text = isinstance(key, str)
         # A large dict is searched in the file.
         if is_text and self._found is None and (self._count or 0) > 1000 and not _may_be_number(key):
-            path = join(self._path, _escape(key))
-            if self._file._open.contains(path):
-                return self._file._at(path)
+            try:
+                return self._file._find(join(self._path, _escape(key)))
+            except KeyError:
+                pass
         else:
             child = self._children().get(_hashable(key))
             if child is not None:
-                path, known, value = child
-                return value if known else self._file._at(path)
+                known, value = child
+                return value if known else self._file._at(value)
         if not is_text:
             raise KeyError(key)
         return self._file._at(join(self._path, key if "/" in key or key.startswith("~") else _escape(key)))
@@ -491,9 +498,31 @@ class _Mapping(Node, Mapping):
     def __iter__(self) -> Iterator[Any]:
         return iter(self._children())
 
+    def items(self) -> ItemsView:
+        return _Items(self)
+
+    def values(self) -> ValuesView:
+        return _Values(self)
+
     def __len__(self) -> int:
         plain = self._count is not None and not self._types
         return self._count if plain else len(self._children())  # type: ignore[return-value]
+
+
+class _Items(ItemsView):
+    __slots__ = ()
+
+    def __iter__(self):
+        node = self._mapping
+        for key, (known, value) in node._children().items():
+            yield key, value if known else node._file._at(value)
+
+
+class _Values(ValuesView):
+    __slots__ = ()
+
+    def __iter__(self):
+        return (value for _, value in _Items(self._mapping))
 
 
 class _Sequence(Node, Sequence):

@@ -107,7 +107,7 @@ class _Builder:
         path = item.entry["path"]
         children = [one for one in entries if _parent(one["path"]) == path]
         total = max(item.entry["count"] or 0, len(children))
-        if item.entry["type"].startswith("py:") and item.entry["kind"] == "record":
+        if item.entry["type"].startswith("py:") and item.entry["kind"] in ("map", "record"):
             members, count = self.members(children)
             if members:
                 children, total = members, count
@@ -138,11 +138,14 @@ class _Builder:
             keys = self.handle.children(parent["path"])
         except Exception:  # keys of classes that are not trusted
             return {}
-        return {join(parent["path"], step): _short(repr(key)) for key, step, _, _ in keys if step.startswith("~#")}
+        paths = (child["path"] for child in children)  # of those from the first on
+        return {path: _short(repr(key)) for path, (key, *_) in zip(paths, keys) if _last(path).startswith("~#")}
 
     def value(self, entry):
         """The text of a value that is shown whole though it is stored in parts; None for others."""
         name = entry["type"]
+        if not name and entry["kind"] == "array" and entry["dtype"] == "complex128" and entry["shape"] == ():
+            return repr(self.handle.load(entry["path"]))  # a number
         if name == "py:numpy.object_array":
             shape = self.handle.load(join(entry["path"], "shape")).tolist()
             return f"object[{', '.join(map(str, shape))}]"

@@ -160,14 +160,18 @@ void Visit<python::Glance>::read(InVisitor& in, python::Glance& glance) {
 void Visit<python::Children>::read(InVisitor& in, python::Children& children) {
   using namespace python;
   std::string scratch;
-  const auto add = [&](const nb::object& key, std::string_view step, const nb::object& value) {
+  // `step` makes the step, where that is needed to read the value.
+  const auto add = [&](const nb::object& key, const nb::object& value, auto&& step) {
     const bool known = value.is_valid();
-    children.found.append(nb::make_tuple(key, text(step), known, known ? value : nb::none()));
+    const nb::object row = own(known ? PyTuple_Pack(4, key.ptr(), Py_None, Py_True, value.ptr())
+                                     : PyTuple_Pack(4, key.ptr(), text(step()).ptr(), Py_False, Py_None));
+    check(PyList_Append(children.found.ptr(), row.ptr()));
   };
   const auto sequence = [&] {
     in.begin_sequence();
     for (std::uint64_t i = 0; in.next(); ++i) {
-      add(nb::int_(i), std::to_string(i), child(in, scratch));
+      const nb::object value = child(in, scratch);
+      add(nb::int_(i), value, [&] { return std::to_string(i); });
     }
   };
   const auto record = [&] {
@@ -175,12 +179,14 @@ void Visit<python::Children>::read(InVisitor& in, python::Children& children) {
     std::string name;
     for (std::string_view field; in.next_field(field);) {
       name = field;
-      add(text(name), step_of(name), child(in, scratch));
+      const nb::object value = child(in, scratch);
+      add(text(name), value, [&] { return step_of(name); });
     }
   };
   const auto map = [&] {
     in.begin_map();
-    std::unordered_set<std::string> names;
+    std::unordered_set<std::string> numbers;  // names that a key of another kind may have too
+    std::string name;
     bool names_suffice = true;  // until there is a key whose name may be another's too
     for (std::uint64_t i = 0; in.next(); ++i) {
       const Kind kind = in.at_deferred() ? Kind::null : in.kind();
@@ -198,12 +204,16 @@ void Visit<python::Children>::read(InVisitor& in, python::Children& children) {
         GraphIn graph(children.trust);
         stele::read(in, graph);
         key = graph.result;
-        add(key, "~#" + std::to_string(i), child(in, scratch));
+        const nb::object value = child(in, scratch);
+        add(key, value, [&] { return "~#" + std::to_string(i); });
         continue;
       }
       names_suffice = names_suffice && named;
-      const std::string step = names_suffice && names.insert(scratch).second ? step_of(scratch) : "~#" + std::to_string(i);
-      add(key, step, child(in, scratch));
+      const bool is_number = !scratch.empty() && (scratch[0] == '-' || (scratch[0] >= '0' && scratch[0] <= '9'));
+      const bool by_name = names_suffice && (!is_number || numbers.insert(scratch).second);
+      name.swap(scratch);
+      const nb::object value = child(in, scratch);
+      add(key, value, [&] { return by_name ? step_of(name) : "~#" + std::to_string(i); });
     }
   };
   at_value(in, [&] {

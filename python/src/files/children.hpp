@@ -24,7 +24,8 @@ struct Glance {
 struct Children {
   explicit Children(const Trust& given) : trust(given) {}
   const Trust& trust;
-  /// Of each: the key, the step that leads to it in a path, whether its value is there, and a small leaf's value.
+  /// Of each: the key, the step that leads to it in a path, whether its value is there, and a small leaf's value, which
+  /// has no step.
   nb::list found;
 };
 

@@ -9,6 +9,7 @@
 #include "files/lazy_array.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "objects/no_collection.hpp"
 #include "options.hpp"
 #include "stele/archive.hpp"
 #include "stele/value.hpp"
@@ -43,6 +44,7 @@ class OpenFile {
   }
 
   nb::object load(const std::string& path) const {
+    const NoCollection guard;
     return read_at(path, [&] { return GraphIn(trust_); }).result;
   }
 
@@ -60,6 +62,7 @@ class OpenFile {
   }
 
   nb::list children(const std::string& path) const {
+    const NoCollection guard;
     return read_at(path, [&] { return Children(trust_); }).found;
   }
 

@@ -20,7 +20,7 @@ PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<Py
 DType stored_dtype(nb::handle array) {
   const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(array)));
   if (!dtype) {
-    raise(PyExc_TypeError, "arrays of " + nb::cast<std::string>(nb::str(array.attr("dtype"))) + " cannot grow: their "
+    raise(PyExc_TypeError, "arrays of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) + " cannot grow: their "
                            "elements have no form of a fixed size in an archive");
   }
   return *dtype;
