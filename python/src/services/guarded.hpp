@@ -84,7 +84,8 @@ void bind_value(Class& bound) {
   });
   bound.def_static("load", [](nb::handle file, const nb::dict& options) {
     const Path path = path_from(file);
-    const LoadOptions given = load_options(options);
+    LoadOptions given = load_options(options);
+    given.strict = true;  // a file of another type is an error, not an empty table
     const nb::gil_scoped_release released;
     return new Held(load<T>(path, given));
   });
