@@ -9,7 +9,7 @@ import re
 import weakref
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from . import _core
 from ._archive import _trust
@@ -18,6 +18,9 @@ from ._lazy import LazyArray
 from ._tree import Tree, is_value, join, tree_of
 
 __all__ = ["File", "Info", "Node", "info", "open", "verify"]
+
+AnyPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+Trusted = Union[bool, Iterable[Any], Any]  # names and patterns, classes and functions
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ class Opening:
 _unpickled: "weakref.WeakValueDictionary" = weakref.WeakValueDictionary()
 
 
-def open(path, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, verify="automatic", limits=None,
-         offset=0) -> "File":
+def open(path: AnyPath, mmap_mode: Optional[str] = None, *, trusted: Trusted = (), untrusted: str = "error", threads: int = 0,
+         verify: str = "automatic", limits: Optional[Dict[str, int]] = None, offset: int = 0) -> "File":
     """Opens a file of which parts are read.
 
     Reads the directory at its end; this takes microseconds, whatever the size of the arrays. A file that cannot be read at
@@ -403,6 +406,17 @@ class Node:
             return name[3:] if name.startswith("py:") else name
         return {"map": "dict", "sequence": "list"}.get(self._kind, self._kind)
 
+    if TYPE_CHECKING:  # of Mapping and Sequence; a list has no keys
+
+        def __getitem__(self, key: Any) -> Any: ...
+        def __contains__(self, key: Any) -> bool: ...
+        def __iter__(self) -> Iterator[Any]: ...
+        def __len__(self) -> int: ...
+        def keys(self) -> Any: ...
+        def values(self) -> Any: ...
+        def items(self) -> Any: ...
+        def get(self, key: Any, default: Any = None) -> Any: ...
+
     def load(self) -> Any:
         """The object itself, as `File.load` makes it."""
         return self._file.load(self._path)
@@ -425,7 +439,7 @@ class Node:
         return hash((id(self._file), self._path))
 
     def __bool__(self) -> bool:
-        return len(self) > 0  # type: ignore[arg-type]
+        return len(self) > 0
 
     def __reduce__(self):
         return _node_in, (self._file, self._path)
@@ -438,7 +452,7 @@ def _node_in(file, path):
     return file._at(path)
 
 
-class _Mapping(Node, Mapping):
+class _Mapping(Node, Mapping):  # type: ignore[misc]
     __slots__ = ()
     __eq__ = Node.__eq__
     __hash__ = Node.__hash__
@@ -525,7 +539,7 @@ class _Values(ValuesView):
         return (value for _, value in _Items(self._mapping))
 
 
-class _Sequence(Node, Sequence):
+class _Sequence(Node, Sequence):  # type: ignore[misc]
     __slots__ = ()
     __eq__ = Node.__eq__
     __hash__ = Node.__hash__
@@ -569,7 +583,7 @@ def _hashable(key):
     return tuple(key) if type(key) is list else key
 
 
-def info(path) -> Info:
+def info(path: AnyPath) -> Info:
     """A summary of a file: codec, sizes, writer, metadata. Reads its directory alone.
 
     Raises
@@ -580,7 +594,7 @@ def info(path) -> Info:
         return file.info
 
 
-def verify(path, *, threads=0, limits=None) -> None:
+def verify(path: AnyPath, *, threads: int = 0, limits: Optional[Dict[str, int]] = None) -> None:
     """Reads a file and compares everything with its checksums; all of its archives, if it holds several.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -157,8 +157,8 @@ class LazyArray:
             if none.size:
                 raise
             return none.copy()
-        box = []  # of the axes from the first on
-        kept = []  # the index of what was read
+        box: List[Tuple[int, int, int]] = []  # of the axes from the first on
+        kept: List[Any] = []  # the index of what was read
         gathered = None
         axis = 0
         for item, count in zip(items, axes):
@@ -251,7 +251,7 @@ class LazyArray:
             raise ValueError("out cannot be written")
         items = index if isinstance(index, tuple) else (index,)
         if self._whole() is None and out.flags.c_contiguous and all(isinstance(i, slice) or i is ... for i in items):
-            box = []
+            box: List[Tuple[int, int, int]] = []
             for item, count in zip(*_expanded(items, self._shape)):
                 axes = self._shape[len(box) : len(box) + count]
                 box.extend((0, extent, 1) if item is ... else _range_of(item, extent) for extent in axes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _core
 from ._archive import _trust
+from ._file import AnyPath, Trusted
 from ._lazy import _read_ahead
 
 __all__ = ["Appender", "Writer", "appender", "batches", "convert", "entries", "writer"]
@@ -139,8 +140,9 @@ class Growing:
         return f"<stele growing array {self.key!r}: {self.rows} rows of {self.dtype}{list(self.row_shape or ())}>"
 
 
-def writer(file, *, codec=None, level=None, filter="auto", threads=0, metadata=None, sync="none", in_place=False,
-           limits=None) -> Writer:
+def writer(file: Any, *, codec: Optional[str] = None, level: Optional[int] = None, filter: str = "auto", threads: int = 0,
+           metadata: Optional[Dict[str, Any]] = None, sync: str = "none", in_place: bool = False,
+           limits: Optional[Dict[str, int]] = None) -> Writer:
     """Writes a file entry by entry, with arrays whose number of rows need not be known.
 
     Memory holds a few batches at most. `load` and `open` see a dict.
@@ -222,8 +224,9 @@ class Appender:
             self._appender.abandon()
 
 
-def appender(path, *, commit_every=0, codec=None, level=None, filter="auto", threads=0, metadata=None,
-             sync="none") -> Appender:
+def appender(path: AnyPath, *, commit_every: int = 0, codec: Optional[str] = None, level: Optional[int] = None,
+             filter: str = "auto", threads: int = 0, metadata: Optional[Dict[str, Any]] = None,
+             sync: str = "none") -> Appender:
     """Appends objects to a file, today and another day; what is committed survives a crash.
 
     One appender at a time holds the file. `entries` reads it, also meanwhile.
@@ -259,7 +262,8 @@ def appender(path, *, commit_every=0, codec=None, level=None, filter="auto", thr
                     commit_every)
 
 
-def entries(file, *, start=0, trusted=(), untrusted="error", threads=0, limits=None) -> Iterator[Any]:
+def entries(file: Any, *, start: int = 0, trusted: Trusted = (), untrusted: str = "error", threads: int = 0,
+            limits: Optional[Dict[str, int]] = None) -> Iterator[Any]:
     """The objects of a file one after another: of an `appender`, or of several calls of `dump` to one file object.
 
     Parameters
@@ -290,7 +294,8 @@ def _all_of(reader):
         yield found[0]
 
 
-def batches(file, path, count, *, threads=0, limits=None) -> Iterator[np.ndarray]:
+def batches(file: Any, path: str, count: int, *, threads: int = 0,
+            limits: Optional[Dict[str, int]] = None) -> Iterator[np.ndarray]:
     """The rows of an array in a file that is read in order, such as a pipe or socket; in memory of a few batches.
 
     For a file on disk, ``open(file)[path].batches(count)`` does the same and can begin anywhere.
@@ -322,7 +327,7 @@ def batches(file, path, count, *, threads=0, limits=None) -> Iterator[np.ndarray
     return _read_ahead(lambda: rows.next(count))
 
 
-def convert(source, target, *, metadata=None, **options) -> None:
+def convert(source: AnyPath, target: AnyPath, *, metadata: Optional[Dict[str, Any]] = None, **options: Any) -> None:
     """Saves what a file holds to another: with another codec, filter or format.
 
     Generic objects stay what they are, and nothing is imported or called. Of a plain file, arrays are mapped rather than
