@@ -1,6 +1,7 @@
 #pragma once
-// Files of other programs through save(), load(), open() and Reader: NumPy's .npy and .npz, .safetensors, pickles,
-// joblib's files, and to be read those of torch.save(). Component stele::interop. docs/guide/neighbours.md says what becomes of what.
+// Files of other programs through save(), load(), open() and Reader: NumPy's .npy and .npz, .safetensors, pickles and
+// joblib's files. Those of torch.save() are read, not written. Component stele::interop. docs/guide/neighbours.md says
+// what becomes of what.
 
 #include <cstdint>
 #include <optional>

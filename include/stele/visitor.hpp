@@ -29,7 +29,8 @@ struct Whereabouts {
 /// Whether the order of a container's items has a meaning.
 enum class Ordering : std::uint8_t { ordered, unordered };
 
-/// The fields of a record, in the order in which their values follow.
+/// The fields of a record, in the order in which their values follow. The names must live until the whole object is
+/// written: errors name them.
 struct RecordInfo {
   std::span<const std::string_view> names;
   std::uint32_t version = 0;      // 0: the type carries none

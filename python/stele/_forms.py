@@ -5,11 +5,14 @@ docs/format.md says under "Python's objects" what is stored.
 
 from __future__ import annotations
 
+import ast
 import copyreg
 import sys
 import types
 
 import numpy as np
+
+from . import _make
 
 # --- Names -----------------------------------------------------------------------------------------------------------
 
@@ -41,7 +44,7 @@ _extension_names = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
 
 
 def describe_dtype(dtype):
-    """Text or a list of fields; None where neither says all."""
+    """Text: "<f8", or a list of fields as .npy headers have it; None where that does not say all."""
     if dtype.type.__module__ == "ml_dtypes":
         return dtype.name if dtype.name in _extension_names else None
     if dtype.metadata or dtype.kind == "T" or (dtype.names and any(len(f) > 2 for f in dtype.fields.values())):
@@ -51,7 +54,7 @@ def describe_dtype(dtype):
         same = np.lib.format.descr_to_dtype(description) == dtype
     except (TypeError, ValueError):
         return None
-    return description if same else None
+    return (description if isinstance(description, str) else repr(description)) if same else None
 
 
 def _object_array(array):
@@ -72,14 +75,10 @@ def _reduce_array(array):
     if dtype.hasobject and dtype.kind != "T":
         raise TypeError(f"arrays of {dtype} hold Python objects inside records, which has no form in an archive")
     if dtype.kind == "T":
-        return "numpy.array", None, False, (_object_array_of(array), dtype), None, None, None, None
+        return "numpy.array", None, False, (array.astype(object), dtype), None, None, None, None
     order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
     return ("numpy._core.numeric._frombuffer", None, False, (_raw_bytes(array), dtype, array.shape, order),
             None, None, None, None)
-
-
-def _object_array_of(array):
-    return array.astype(object)
 
 
 def _reduce_array_subclass(array):
@@ -186,9 +185,11 @@ def _inert_parts(thing):
         raise TypeError("cannot store an object that only the writer of a pickle knew")
     if thing.stele_states is not None:
         raise TypeError(f"cannot store a {thing.stele_name} with several states")
-    entries = thing.stele_entries
+    entries, items = thing.stele_entries, thing.stele_items
+    if not isinstance(entries, (dict, type(None))) or not isinstance(items, (list, type(None))):
+        raise TypeError("stele_entries is a dict, and stele_items a list")
     return (None if thing.stele_name == "call" else thing.stele_name, thing.stele_callable, thing.stele_new, thing.stele_args,
-            thing.stele_kwargs, thing.stele_state, thing.stele_items, None if entries is None else list(entries.items()))
+            thing.stele_kwargs, thing.stele_state, items, None if entries is None else list(entries.items()))
 
 
 def _register_own():
@@ -273,24 +274,34 @@ _lazy_forms = {"torch": _register_torch}
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def _tuples(description):
-    """Lists of fields as NumPy wants them."""
-    if isinstance(description, str):
-        return description
-    return [tuple(_tuples(part) if i == 1 else tuple(int(n) for n in part) if i == 2 else part
-                  for i, part in enumerate(field)) for field in description]
-
-
 def dtype_from_description(description):
-    if isinstance(description, str):
-        if description in _extension_names:
-            import ml_dtypes
+    """The dtype of a text that describe_dtype() gave, or of the parts that a pickle has of it; NumPy checks them."""
+    if isinstance(description, dict):
+        return _dtype_from_parts(description["args"][0], description.get("state"))
+    if description in _extension_names:
+        import ml_dtypes
 
-            return np.dtype(getattr(ml_dtypes, description))
-        return np.dtype(description)
-    if isinstance(description, tuple) and len(description) == 2:
-        return np.dtype((dtype_from_description(description[0]), tuple(int(n) for n in description[1])))
-    return np.lib.format.descr_to_dtype(_tuples(description))
+        return np.dtype(getattr(ml_dtypes, description))
+    if description.startswith(("[", "(")):
+        return np.lib.format.descr_to_dtype(ast.literal_eval(description))
+    return np.dtype(description)
+
+
+def _dtype_from_parts(kind, state):
+    if state is None:
+        return np.dtype(kind)
+    _, byte_order, subarray, names, fields, size, _, flags, *metadata = state
+    if subarray:
+        made = np.dtype((subarray[0], subarray[1]))
+    elif names:
+        if any(len(fields[name]) != 2 for name in names):
+            raise ValueError("a dtype whose fields have titles")
+        made = np.dtype({"names": list(names), "formats": [fields[name][0] for name in names],
+                         "offsets": [fields[name][1] for name in names], "itemsize": size}, align=bool(flags & 0x80))
+    else:
+        made = np.dtype(kind)
+        made = made.newbyteorder(byte_order) if byte_order in "<>" else made
+    return np.dtype(made, metadata=metadata[0]) if metadata and metadata[0] else made
 
 
 def new_object_array(shape, order):
@@ -309,7 +320,7 @@ def fill_object_array(array, items, order):
 def call(callable_, args, kwargs):
     """Calls what makes an object of an array and more."""
     if getattr(callable_, "__name__", "") == "_frombuffer":
-        return _from_raw(*args)
+        return _make.from_raw(*args)
     return callable_(*args, **(kwargs or {}))
 
 
@@ -319,15 +330,11 @@ def takes_attributes(kind):
                 or kind.__getattribute__ is not object.__getattribute__)
 
 
-def _from_raw(raw, dtype, shape, order, axis_order=None):
-    array = raw.view(np.uint8).reshape(-1).view(dtype).reshape(tuple(int(n) for n in shape), order=order)
-    return array
-
-
 def set_state(thing, state):
     """Gives an object its state, as pickle does. Returns another object where that takes its place, or None."""
     if isinstance(thing, np.ndarray) and isinstance(state, tuple) and len(state) >= 5 and isinstance(state[4], np.ndarray):
         return _array_with_state(thing, state)
+    _make.check_state(thing, state)
     setter = getattr(thing, "__setstate__", None)
     if setter is not None:
         setter(state)

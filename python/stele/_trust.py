@@ -6,7 +6,9 @@ import _compat_pickle
 import fnmatch
 import importlib
 
-# What makes data and nothing else, whatever its arguments. docs/guide/python.md has this list.
+from . import _make
+
+# What makes data and nothing else, with arguments that stele/_make.py lets pass. docs/guide/python.md has this list.
 _data = {
     "builtins": "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple "
                 "Ellipsis NotImplemented",
@@ -21,7 +23,7 @@ _data = {
     "types": "SimpleNamespace",
     "uuid": "UUID SafeUUID",
     "zoneinfo": "ZoneInfo ZoneInfo._unpickle",
-    "numpy": "array dtype ndarray matrix memmap recarray record bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 "
+    "numpy": "array dtype ndarray matrix recarray record bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 "
              "uint64 float16 float32 float64 longdouble complex64 complex128 clongdouble datetime64 timedelta64 str_ "
              "bytes_ void object_ generic longlong ulonglong intc uintc",
     "numpy.dtypes": "StringDType",
@@ -96,7 +98,7 @@ _data = {
                    "schema field Schema Field Table RecordBatch list_ large_list struct map_ dictionary timestamp "
                    "duration time32 time64 decimal128 decimal256 binary",
     "stele": "BinaryFuse BloomFilter CountMin FeatureStore HyperLogLog TokenCounts",
-    "stele._forms": "tensor_from_array frame_from_columns",
+    "stele._forms": "tensor_from_array",
 }
 _data_names = frozenset(f"{module}.{name}" for module, names in _data.items() for name in names.split())
 # Names in modules of NumPy 1 for those of NumPy 2, and the reverse: the modules are told apart when they are imported.
@@ -179,6 +181,15 @@ class Resolver:
                 self.objects[f"{item.__module__}.{item.__qualname__}"] = item
             else:
                 raise TypeError("trusted has names, patterns, classes or functions, not " + type(item).__name__)
+
+    def _given(self, plain):
+        return (self.everything or plain in self.objects or plain in self.names
+                or any(fnmatch.fnmatchcase(plain, pattern) for pattern in self.patterns))
+
+    def maker(self, name):
+        """What calls a name that only the list of data allows; None where it may be called at once."""
+        plain = _modern(name)
+        return None if self._given(plain) else _make.maker(plain)
 
     def attribute(self, args):
         """What getattr(class, name) gives where that is trusted by its full name; else None."""

@@ -283,6 +283,21 @@ def test_depth_is_a_limit_not_a_crash():
         stele.loads(stele.dumps(thing), limits={"depth": 100})
 
 
+def test_errors_inside_objects_name_the_place():
+    deep = []
+    for _ in range(100):
+        deep = [deep]
+    for thing in (types.SimpleNamespace(a=1, deep=deep), Point(1, deep), collections.OrderedDict(deep=deep), slots()):
+        if isinstance(thing, Slots):
+            thing.a = deep
+        with pytest.raises(stele.Error) as caught:
+            stele.dumps([thing], limits={"depth": 50})
+        assert caught.value.code == "limit_exceeded" and caught.value.path.startswith("0/"), caught.value.path
+    with pytest.raises(stele.Error) as caught:
+        stele.dumps(np.array([1, deep], object), limits={"depth": 50})
+    assert caught.value.path.startswith("items/1/")
+
+
 def test_hash_depends_on_content_alone():
     shared = [1, 2]
     assert stele.hash([shared, shared]) == stele.hash([[1, 2], [1, 2]])

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "archive/value/any_array.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
 #include "stele/error.hpp"
@@ -15,35 +16,6 @@
 
 namespace stele::python {
 namespace {
-
-/// Takes any array into a Buffer.
-class Target final : public ArrayTarget {
- public:
-  Target() : ArrayTarget(DType()) {}
-  bool accepts(const ArrayHeader&) override { return true; }
-  std::string expected() const override { return "an array"; }
-  Order order(const ArrayHeader& stored) override { return stored.order; }
-  std::byte* memory(const ArrayHeader& stored, std::uint64_t bytes, std::uint64_t total, bool trusted) override {
-    buffer_ = grown(std::move(buffer_), bytes, total, trusted);
-    if (bytes == total) {
-      view_ = ArrayView(stored.dtype, buffer_->data(), stored.shape, stored.order);
-    }
-    return buffer_->mutable_data();
-  }
-  bool can_share() const noexcept override { return true; }
-  bool share(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) override {
-    view_ = view;
-    buffer_ = buffer;
-    return true;
-  }
-
-  const ArrayView& view() const noexcept { return view_; }
-  const std::shared_ptr<Buffer>& buffer() const noexcept { return buffer_; }
-
- private:
-  ArrayView view_;
-  std::shared_ptr<Buffer> buffer_;
-};
 
 /// The registered objects of a graph, by their index: a strong reference each.
 class Known {
@@ -242,6 +214,9 @@ class Reading {
     if (key.size() > longest) {
       return string(key);
     }
+    if (keys_.empty()) {
+      keys_.resize(1024);
+    }
     nb::object& kept = keys_[std::hash<std::string_view>{}(key) % keys_.size()];
     std::string_view known;
     if (!kept.is_valid() || !utf8(kept.ptr(), known) || known != key) {
@@ -428,7 +403,7 @@ class Reading {
 
   /// `is_scalar`: a number of NumPy's, not one of Python's.
   nb::object array(bool is_scalar = false) {
-    Target target;
+    AnyTarget target;
     {
       const nb::gil_scoped_release released;
       in_.array(target);
@@ -438,6 +413,9 @@ class Reading {
       std::memcpy(parts, target.view().data, sizeof parts);
       return own(PyComplex_FromDoubles(parts[0], parts[1]));
     }
+    // A view may repeat its elements: it is then longer than what the file has for it.
+    const std::uint64_t bytes = target.view().byte_count();
+    has_huge_ = has_huge_ || (bytes > (std::uint64_t{1} << 30) && bytes > target.buffer()->size());
     // Two names of one array lead to one object again.
     if (target.buffer().use_count() > 1) {
       for (const Seen& seen : arrays_[target.buffer().get()]) {
@@ -573,6 +551,17 @@ class Reading {
     }
     return place->second;
   }
+  /// What calls a name that only the list of data allows; null where it may be called at once.
+  nb::object maker_of(std::string_view name, const nb::object& callable) {
+    if (callable.is_none() || trust_.resolve.is_none()) {
+      return {};
+    }
+    const auto [place, is_new] = makers_.try_emplace(std::string(name));
+    if (is_new) {
+      place->second = trust_.resolve.attr("maker")(string(name));
+    }
+    return place->second.is_none() ? nb::object() : place->second;
+  }
   nb::object inert(std::string_view name) { return inert_(string(name)); }
   /// Whether reading goes on only to find more names.
   bool has_refused() const { return !untrusted_.empty(); }
@@ -589,6 +578,7 @@ class Reading {
   struct Made {
     nb::object callable;  // None: not trusted
     nb::object called;    // what the file has in place of a name
+    nb::object maker;     // what calls it, where only the list of data allows that; else null
     bool is_new = false;
     bool exists = false;
     nb::object args;
@@ -597,6 +587,12 @@ class Reading {
   };
   nb::object call(const Made& made) {
     PyObject* const kwargs = made.kwargs.is_valid() && !made.kwargs.is_none() ? made.kwargs.ptr() : nullptr;
+    if (made.maker.is_valid()) {
+      nb::object object = made.maker(made.callable, made.is_new, made.args, kwargs == nullptr ? nb::none() : made.kwargs,
+                                     has_huge_);
+      has_huge_ = has_huge_ || PyRange_Check(object.ptr());
+      return object;
+    }
     if (!made.is_new) {
       if (PyTuple_Size(made.args.ptr()) > 1 && PyArray_Check(PyTuple_GetItem(made.args.ptr(), 0))) {
         return forms_.attr("call")(made.callable, made.args, kwargs == nullptr ? nb::none() : made.kwargs);
@@ -700,6 +696,7 @@ class Reading {
       made.callable = nb::none();
     } else if (name != "call") {
       made.callable = resolve(name);
+      made.maker = maker_of(name, made.callable);
     }
     const std::string kept(name);  // `name` may point to scratch
     in_.begin_record();
@@ -749,6 +746,9 @@ class Reading {
         }
       } else if (field == "items") {
         const nb::object items = value();
+        if (!PyList_CheckExact(items.ptr())) {
+          in_.error(Errc::malformed, "the items of an object that are no sequence");
+        }
         if (is_inert) {
           made.object.attr("stele_items") = items;
         } else {
@@ -756,6 +756,9 @@ class Reading {
         }
       } else if (field == "entries") {
         const nb::object entries = value();
+        if (!PyDict_CheckExact(entries.ptr())) {
+          in_.error(Errc::malformed, "the entries of an object that are no map");
+        }
         if (is_inert) {
           made.object.attr("stele_entries") = entries;
         } else {
@@ -794,9 +797,11 @@ class Reading {
   std::string scratch_;
   std::array<PlainItem, 256> run_;  // of the innermost container, until its next item is read
   Known known_;
-  std::array<nb::object, 1024> keys_;
+  std::vector<nb::object> keys_;  // texts met lately, by hash; empty until the first
   std::unordered_map<const Buffer*, std::vector<Seen>> arrays_;
   std::unordered_map<std::string, nb::object> resolved_;
+  std::unordered_map<std::string, nb::object> makers_;
+  bool has_huge_ = false;  // something that is longer than its bytes in the file
   std::unordered_map<PyTypeObject*, bool> takes_attributes_;
   std::vector<std::string> untrusted_;
   nb::object attribute_;  // the last attribute of a class that is trusted

@@ -54,7 +54,6 @@ class Writing {
   Writing(nb::handle root, bool all_shared)
       : root_(nb::borrow(root)), all_shared_(all_shared), forms_(nb::module_::import_("stele._forms")) {
     generic_ = reinterpret_cast<PyTypeObject*>(&PyGenericArrType_Type);
-    inert_ = nb::module_::import_("stele._inert").attr("Inert");
     typed_ = nb::module_::import_("stele._inert").attr("Typed");
     reduce_ = forms_.attr("reduce");
     function_ = nb::module_::import_("types").attr("FunctionType");
@@ -109,11 +108,29 @@ class Writing {
     return place->second;
   }
 
+  /// The names of those fields of an object that it has. They outlive the walk, as errors name them.
+  std::span<const std::string_view> layout(const std::array<bool, 7>& has) {
+    static constexpr std::array<std::string_view, 7> all = {"callable", "new",   "args",   "kwargs",
+                                                            "state",    "items", "entries"};
+    std::size_t which = 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      which |= std::size_t{has[i]} << i;
+    }
+    std::vector<std::string_view>& names = layouts_[which];
+    if (names.empty()) {
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        if (has[i]) {
+          names.push_back(all[i]);
+        }
+      }
+    }
+    return names;
+  }
+
   nb::object root_;
   const bool all_shared_;
   nb::module_ forms_;
   nb::object reduce_;
-  nb::object inert_;
   nb::object typed_;
   nb::object function_;
   nb::object memmap_;
@@ -130,6 +147,7 @@ class Writing {
     std::optional<DType> made;
   } last_type_;
   std::array<PlainItem, 256> run_;
+  std::array<std::vector<std::string_view>, 128> layouts_;
 };
 
 /// One walk through the objects.
@@ -177,7 +195,7 @@ class Writing::Pass {
       }
       return;
     }
-    if (type == &PyArray_Type || PyArray_CheckExact(object)) {
+    if (PyArray_CheckExact(object)) {
       return array(object, references);
     }
     if (PyType_IsSubtype(type, all_.generic_)) {
@@ -629,7 +647,7 @@ class Writing::Pass {
     }
     if (name == "numpy.object_array") {  // its fields are its own
       out_.begin_typed("py:numpy.object_array");
-      const std::string_view names[] = {"shape", "order", "items"};
+      static constexpr std::string_view names[] = {"shape", "order", "items"};
       out_.begin_record({names});
       for (int i = 0; i < 3; ++i) {
         PyObject* const item = PyTuple_GetItem(made.args.ptr(), i);
@@ -644,22 +662,9 @@ class Writing::Pass {
     spelled_ = "py:";
     spelled_ += name;
     out_.begin_typed(spelled_);
-    std::array<std::string_view, 7> names;
-    std::size_t count = 0;
-    const auto field = [&](bool is_there, std::string_view label) {
-      if (is_there) {
-        names[count++] = label;
-      }
-    };
     const bool has_args = made.args.is_valid() && PyTuple_Size(made.args.ptr()) > 0;
-    field(!made.name.is_valid(), "callable");
-    field(made.is_new, "new");
-    field(has_args, "args");
-    field(made.kwargs.is_valid(), "kwargs");
-    field(made.state.is_valid(), "state");
-    field(made.items.is_valid(), "items");
-    field(made.entries.is_valid(), "entries");
-    out_.begin_record({std::span(names).first(count)});
+    out_.begin_record({all_.layout({!made.name.is_valid(), made.is_new, has_args, made.kwargs.is_valid(),
+                                    made.state.is_valid(), made.items.is_valid(), made.entries.is_valid()})});
     if (!made.name.is_valid()) {
       value(made.callable.ptr(), 1 << 30);
     }

@@ -1,0 +1,96 @@
+"""Calls what makes data, with arguments that a file gives.
+
+The types of stele/_trust.py need no trust because of what is refused here: arguments that would open a file, take bytes for
+pointers to objects, or cost more memory or time than the file could.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+# Classes that may stand in a file, as the type of an array or a scalar, but are not called: they take memory of others.
+_not_called = frozenset({"numpy.ndarray", "numpy.recarray", "numpy.rec.recarray"})
+# Nothing that these take is iterated or allocated.
+_harmless = frozenset({"datetime", "decimal", "ipaddress", "pathlib", "pathlib._local", "types", "uuid", "zoneinfo"})
+_bases = (object, bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
+_ratio = re.compile(r"-?\d+(/\d+)?")
+
+
+def _has_huge(value, depth=0):
+    """Whether something in a value is far longer than what the file has for it."""
+    if isinstance(value, range):
+        return len(value) > 1 << 24
+    if isinstance(value, np.ndarray):
+        if value.nbytes > 1 << 30 and 0 in value.strides:
+            return True
+        return value.dtype.hasobject and any(_has_huge(item, depth + 1) for item in value.flat)
+    if depth > 20:
+        return True
+    if isinstance(value, dict):
+        return any(_has_huge(part, depth + 1) for entry in value.items() for part in entry)
+    return isinstance(value, (list, tuple, set, frozenset)) and any(_has_huge(item, depth + 1) for item in value)
+
+
+def _check(name, args):
+    if name in _not_called:
+        raise ValueError(f"{name} is not called: it would take memory that is not its own")
+    if name in ("builtins.bytes", "builtins.bytearray") and args and isinstance(args[0], int):
+        raise ValueError(f"{name} of a number of bytes, which the file does not have")
+    if name == "fractions.Fraction" and any(isinstance(arg, str) and not _ratio.fullmatch(arg) for arg in args):
+        raise ValueError("a fraction that is no ratio of integers")
+    if name == "copyreg._reconstructor" and (len(args) != 3 or args[1] not in _bases):
+        raise ValueError("an object of a base that holds more than data")
+
+
+def maker(name):
+    """What makes objects of a name in the list of data; None where its arguments need no look.
+
+    Returns
+    -------
+    callable or None
+        Of the class or function, whether ``__new__`` is called, args, kwargs or None, and whether the file has something
+        that is far longer than its bytes.
+    """
+    if name.rpartition(".")[0] in _harmless:
+        return None
+
+    def make(callable_, new, args, kwargs, huge):
+        if huge and callable_ is not range and _has_huge([args, kwargs]):
+            raise ValueError(f"{name} of something that is far longer than the file")
+        _check(name, args)
+        if new:
+            return callable_.__new__(callable_, *args, **(kwargs or {}))
+        if name.endswith("numeric._frombuffer") and isinstance(args[0], np.ndarray):
+            return from_raw(*args)
+        made = callable_(*args, **(kwargs or {}))
+        if name.startswith("pyarrow.") and hasattr(made, "validate"):
+            made.validate(full=True)  # Arrow trusts the offsets in its buffers
+        return made
+
+    return make
+
+
+def from_raw(raw, dtype, shape, order, axis_order=None):
+    """The array over the bytes of another, as NumPy's _frombuffer makes it of a buffer."""
+    return raw.view(np.uint8).reshape(-1).view(dtype).reshape(tuple(int(n) for n in shape), order=order)
+
+
+def check_state(thing, state):
+    """Refuses a state that an object would take without a look, and that reaches beyond its memory."""
+    if isinstance(thing, np.dtype):
+        raise ValueError("the state of a dtype, which says how memory is read")
+    if isinstance(thing, np.random.BitGenerator):
+        _check_positions(state)
+
+
+def _check_positions(state):
+    if isinstance(state, (tuple, list)):
+        for part in state:
+            _check_positions(part)
+    elif isinstance(state, dict):
+        for name, value in state.items():
+            if name in ("pos", "buffer_pos") and not 0 <= int(value) <= 624:
+                raise ValueError("a position outside the state of a random generator")
+            _check_positions(value)
