@@ -2,8 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <string_view>
@@ -96,6 +99,21 @@ void synchronize(int fd, const std::string& name) {
   if (result != 0 && errno != EINVAL && errno != ENOTSUP) {
     fail_call("fsync", name, errno);
   }
+}
+
+bool is_shared_between_machines(int fd) noexcept {
+  struct statfs system;
+  if (system_calls().fstatfs(fd, &system) != 0) {
+    return true;
+  }
+  constexpr std::array<std::uint32_t, 14> shared = {NFS_SUPER_MAGIC,         SMB_SUPER_MAGIC,
+                                                    CIFS_SUPER_MAGIC,        SMB2_SUPER_MAGIC,
+                                                    FUSE_SUPER_MAGIC,        V9FS_MAGIC,
+                                                    AFS_SUPER_MAGIC,         AFS_FS_MAGIC,
+                                                    CEPH_SUPER_MAGIC,        0x47504653 /* GPFS */,
+                                                    0x0BD00BD0 /* Lustre */, 0x7461636F /* OCFS2 */,
+                                                    0x01161970 /* GFS2 */,   0x13661366 /* BALLOON */};
+  return std::find(shared.begin(), shared.end(), static_cast<std::uint32_t>(system.f_type)) != shared.end();
 }
 
 }  // namespace stele

@@ -48,4 +48,8 @@ std::unique_ptr<Sink> file_sink_in(const Folder& folder, const std::string& name
 /// Throws: Error(io).
 void synchronize(int fd, const std::string& name);
 
+/// Whether other machines may write to the file system of an open file: some of these do not share locks, or what is
+/// mapped, between machines.
+bool is_shared_between_machines(int fd) noexcept;
+
 }  // namespace stele

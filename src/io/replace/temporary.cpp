@@ -1,7 +1,6 @@
 #include "io/replace/temporary.hpp"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,22 +78,6 @@ Locked lock(int fd, short type) noexcept {
   }
 }
 
-/// Whether other machines may write to this file system: some of these do not share locks between machines.
-bool is_shared(int fd) noexcept {
-  struct statfs system;
-  if (system_calls().fstatfs(fd, &system) != 0) {
-    return true;
-  }
-  constexpr std::array<std::uint32_t, 14> shared = {NFS_SUPER_MAGIC,         SMB_SUPER_MAGIC,
-                                                    CIFS_SUPER_MAGIC,        SMB2_SUPER_MAGIC,
-                                                    FUSE_SUPER_MAGIC,        V9FS_MAGIC,
-                                                    AFS_SUPER_MAGIC,         AFS_FS_MAGIC,
-                                                    CEPH_SUPER_MAGIC,        0x47504653 /* GPFS */,
-                                                    0x0BD00BD0 /* Lustre */, 0x7461636F /* OCFS2 */,
-                                                    0x01161970 /* GFS2 */,   0x13661366 /* BALLOON */};
-  return std::find(shared.begin(), shared.end(), static_cast<std::uint32_t>(system.f_type)) != shared.end();
-}
-
 /// Opens a possible leftover for an exclusive lock, which needs write permission. If the file is read-only, adds write
 /// permission, but only after a lock has shown that nobody writes it.
 OwnedDescriptor open_leftover(const Folder& folder, const std::string& name) noexcept {
@@ -120,7 +103,7 @@ bool remove_if_left(const Folder& folder, const std::string& name) noexcept {
   struct stat opened;
   if (system_calls().fstat(file.get(), &opened) != 0 || !S_ISREG(opened.st_mode) ||
       lock(file.get(), F_WRLCK) != Locked::yes ||
-      (is_shared(file.get()) && std::time(nullptr) - opened.st_mtime < shared_age_s)) {
+      (is_shared_between_machines(file.get()) && std::time(nullptr) - opened.st_mtime < shared_age_s)) {
     return false;
   }
   // Others need this lock to remove the file, so from here on the name refers to the same file.

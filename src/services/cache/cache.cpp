@@ -1,0 +1,499 @@
+#include "stele/cache.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "archive/read/item.hpp"
+#include "archive/write/item.hpp"
+#include "base/naming.hpp"
+#include "io/system.hpp"
+#include "services/cache/core.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+
+namespace {
+
+/// An object that is walked by a function, as a value of its own.
+struct Walked {
+  Walkable object;
+};
+
+constexpr std::size_t evicted_at_once = 10'000;
+constexpr std::uint64_t no_limit = ~std::uint64_t{0};
+constexpr int most_attempts = 4;
+
+std::uint64_t limit(std::uint64_t value) noexcept { return value == 0 ? no_limit : value; }
+
+std::string saved(const Metadata& metadata) {
+  if (metadata.empty()) {
+    return {};
+  }
+  std::vector<std::byte> bytes;
+  const std::unique_ptr<Sink> sink = memory_sink(bytes);
+  // The metadata of an archive of nothing: archives have a form for it.
+  save(*sink, std::monostate(), SaveOptions{.metadata = metadata});
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Metadata loaded(const std::string& bytes) {
+  if (bytes.empty()) {
+    return {};
+  }
+  Reader reader{Bytes(std::as_bytes(std::span(bytes)))};
+  reader.read<std::monostate>();
+  return reader.metadata();
+}
+
+CacheEntry entry_of(const CacheCore& core, const CacheItem& item, const CacheRecord& record) {
+  CacheEntry entry{.key = item.key,
+                   .name = record.name,
+                   .version = record.version,
+                   .created = record.created,
+                   .duration = record.duration,
+                   .expires = record.expires,
+                   .last_used = item.used,
+                   .hits = item.hits,
+                   .bytes = item.bytes,
+                   .pinned = item.pinned,
+                   .metadata = loaded(record.metadata)};
+  if (record.has_file()) {
+    entry.file = core.path + core.result_name(item.key);
+  }
+  return entry;
+}
+
+}  // namespace
+
+template <>
+struct Visit<Walked> {
+  static void write(OutVisitor& out, const Walked& value) { value.object.walk(out, value.object.value); }
+  static void read(InVisitor&, Walked&) { fail(Errc::unsupported, "it can only be written"); }
+};
+
+// --- Opening ---------------------------------------------------------------------------------------------------------
+
+Cache::Cache(std::unique_ptr<CacheCore> core) : core_(std::move(core)) {}
+Cache::~Cache() = default;
+Cache::Cache(Cache&&) noexcept = default;
+Cache& Cache::operator=(Cache&&) noexcept = default;
+
+Cache Cache::open(const Path& folder, const CacheOptions& options) {
+  return Cache(std::make_unique<CacheCore>(folder, options));
+}
+
+const std::string& Cache::folder() const noexcept { return core_->path; }
+const CacheOptions& Cache::options() const noexcept { return core_->options; }
+
+HashOptions Cache::hash_options() const { return {.types = core_->options.types}; }
+
+void Cache::add_call(Hasher& hasher, const CacheCall& call, std::size_t arguments) {
+  hasher.add(call.name);
+  hasher.add(call.version.text());
+  hasher.add(arguments);
+}
+
+void Cache::fail_missing(const Digest& key) { fail(Errc::not_found, "the cache has no result " + key.text()); }
+
+// --- Reading ---------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<CacheFound::Part> CacheFound::open() const {
+  class Opened final : public Part {
+   public:
+    explicit Opened(std::unique_ptr<ItemReader> reader) : reader_(std::move(reader)) {}
+    InVisitor& visitor() override { return reader_->visitor(); }
+    void finish() override { reader_->finish(); }
+
+   private:
+    std::unique_ptr<ItemReader> reader_;
+  };
+  if (mapping_ == nullptr) {
+    fail(Errc::invalid_argument, "the result has a file of its own");
+  }
+  const Bytes payload = mapping_->bytes().subspan(static_cast<std::size_t>(payload_at_),
+                                                  static_cast<std::size_t>(payload_size_));
+  LoadOptions options = file_options_;
+  options.map = MapMode::none;
+  // The record is checked. What is small is copied: nothing then keeps a segment that is no longer needed.
+  return std::make_unique<Opened>(is_archive_ ? read_archive(payload, options, mapping_->name())
+                                              : read_item(payload, options, mapping_->name()));
+}
+
+std::optional<CacheFound> Cache::find(const Digest& key, bool count) {
+  core_->process.require_same_process("the cache");
+  const double now = cache_now();
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const std::optional<CacheItem> item = core_->table->find(key);
+    if (!item) {
+      break;
+    }
+    if (core_->has_expired(*item, now)) {
+      if (core_->writes) {
+        const CacheCore::Change change(*core_);
+        core_->remove_at(key, item->place);
+        ++core_->table->counters()->expired;
+      }
+      break;
+    }
+    const std::optional<CacheSegments::Found> found = core_->segments->read(item->place, key);
+    if (found) {
+      CacheFound result;
+      result.entry_ = entry_of(*core_, *item, found->record);
+      const bool mapped = found->record.form != CacheRecord::Form::compressed_file;
+      result.file_options_ = {.map = mapped ? core_->options.map : MapMode::none,
+                              .verify = core_->options.verify,
+                              .threads = core_->options.threads,
+                              .types = core_->options.types};
+      if (!found->record.has_file()) {
+        result.is_archive_ = found->record.form == CacheRecord::Form::archive;
+        result.mapping_ = found->mapping;
+        result.payload_at_ = found->payload_at;
+        result.payload_size_ = found->payload_size;
+      }
+      if (count) {
+        count_hit(result.entry_);
+      }
+      return result;
+    }
+    const std::optional<CacheItem> again = core_->table->find(key);
+    if (again && again->place == item->place) {
+      reject(key, Error(Errc::damaged, "the record of a result is damaged"));
+      break;
+    }
+  }
+  if (count) {
+    count_miss();
+  }
+  return std::nullopt;
+}
+
+void Cache::count_hit(const CacheEntry& entry) {
+  if (core_->writes) {
+    core_->table->touch(entry.key, cache_now());
+    CacheCounters* const counters = core_->table->counters();
+    counters->hits.fetch_add(1, std::memory_order_relaxed);
+    counters->saved_us.fetch_add(static_cast<std::uint64_t>(std::max(entry.duration, 0.0) * 1e6),
+                                 std::memory_order_relaxed);
+  }
+}
+
+void Cache::count_miss() {
+  if (core_->writes) {
+    core_->table->counters()->misses.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void Cache::reject(const Digest& key, const Error& error) {
+  core_->warn("the cached result " + key.text() + " cannot be used: " + error.what());
+  if (!core_->writes) {
+    return;
+  }
+  try {
+    const CacheCore::Change change(*core_);
+    ++core_->table->counters()->damaged;
+    if (const std::optional<CacheItem> item = core_->table->find(key)) {
+      core_->remove(*item);
+    }
+  } catch (const Error& failure) {  // it stays there, and is rejected again
+    core_->warn(failure.what());
+  }
+}
+
+// --- Flights ---------------------------------------------------------------------------------------------------------
+
+CacheFlight Cache::flight(const Digest& key) {
+  core_->process.require_same_process("the cache");
+  const auto wait = std::chrono::duration<double>(std::min(core_->options.wait_s, 1e9));
+  const auto until = CacheFlights::Clock::now() + std::chrono::duration_cast<CacheFlights::Clock::duration>(wait);
+  return {core_->flights->begin(key, until) ? core_.get() : nullptr, key};
+}
+
+CacheFlight::~CacheFlight() {
+  if (core_ != nullptr && !core_->process.in_child()) {
+    core_->flights->end(key_);
+  }
+}
+
+// --- Writing ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Writes a result to a file that has no name in the cache yet. Removed unless it gets one.
+class Unfinished {
+ public:
+  Unfinished(CacheCore& core, const SaveOptions& options, const Walkable& object)
+      : core_(core), name_("unfinished/" + std::to_string(core.token) + "-" + std::to_string(++core.unfinished)) {
+    Writer out(Path(core.path + name_), options);
+    out.write(Walked{object});
+    out.close();
+    struct stat status;
+    if (core.folder.status(name_, status) != 0) {
+      fail_call("examine", core.path + name_, errno);
+    }
+    bytes_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  ~Unfinished() {
+    if (!name_.empty()) {
+      core_.folder.unlink(name_);
+    }
+  }
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+  void rename_to(const std::string& result) {
+    if (core_.folder.rename(name_, result) != 0) {
+      const std::string parent = core_.path + result.substr(0, result.rfind('/'));
+      if (errno != ENOENT || (system_calls().mkdir(parent.c_str(), 0777) != 0 && errno != EEXIST) ||
+          core_.folder.rename(name_, result) != 0) {
+        fail_call("create", core_.path + result, errno);
+      }
+    }
+    name_.clear();
+  }
+
+ private:
+  CacheCore& core_;
+  std::string name_;
+  std::uint64_t bytes_ = 0;
+};
+
+CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, double duration, const Walkable& object) {
+  const CacheOptions& options = core.options;
+  CacheRecord record{.key = key,
+                     .created = cache_now(),
+                     .duration = duration,
+                     .name = std::string(call.name),
+                     .version = call.version.text(),
+                     .metadata = saved(call.metadata)};
+  record.expires = call.expires_after_s > 0 ? record.created + call.expires_after_s : 0;
+
+  const bool compresses = options.codec != "plain" && !options.codec.empty();
+  SaveOptions save_options{.types = options.types};
+  ItemWriter writer(save_options, static_cast<std::size_t>(options.small_bytes) + 4096);
+  std::optional<Unfinished> file;
+  std::vector<std::byte> compressed;
+  Bytes payload;
+  try {
+    writer.begin(object);
+    object.walk(writer, object.value);
+    payload = writer.item();
+    if (writer.lists_arrays()) {
+      payload = writer.archive();
+      record.form = CacheRecord::Form::archive;
+    }
+  } catch (const ItemMemory::Full&) {
+    record.form = CacheRecord::Form::file;
+  }
+  save_options.codec = options.codec;
+  save_options.level = options.level;
+  save_options.filter = options.filter;
+  save_options.threads = options.threads;
+  if (payload.size() > options.small_bytes) {
+    record.form = CacheRecord::Form::file;
+  } else if (compresses && payload.size() > 512 && record.form != CacheRecord::Form::file) {
+    const std::unique_ptr<Sink> sink = memory_sink(compressed);
+    save(*sink, Walked{object}, save_options);
+    if (compressed.size() < payload.size()) {
+      payload = compressed;
+      record.form = CacheRecord::Form::archive;
+    }
+  }
+  if (record.form == CacheRecord::Form::file) {
+    payload = {};
+    record.form = compresses ? CacheRecord::Form::compressed_file : CacheRecord::Form::file;
+    save_options.codec = compresses ? options.codec : "plain";
+    save_options.metadata = call.metadata;
+    save_options.metadata.try_emplace("cache.name", record.name);
+    save_options.metadata.try_emplace("cache.version", record.version);
+    file.emplace(core, save_options, object);
+    record.file_bytes = file->bytes();
+  }
+
+  CacheEntry entry{.key = key,
+                   .name = record.name,
+                   .version = record.version,
+                   .created = record.created,
+                   .duration = duration,
+                   .expires = record.expires,
+                   .last_used = record.created,
+                   .metadata = call.metadata};
+  const CacheCore::Change change(core);
+  if (options.bytes_limit != 0 && static_cast<double>(payload.size() + record.file_bytes) >
+                                      static_cast<double>(options.bytes_limit) * options.item_share) {
+    if (const std::optional<CacheItem> old = core.table->find(key)) {
+      core.remove(*old);  // it is not the result any more
+    }
+    ++core.table->counters()->refused;
+    core.warn("the result " + key.text() + " of " + record.name + " is not stored: it has more than its share of the "
+              "cache");
+    return entry;
+  }
+  CacheItem item{.key = key,
+                 .name_hash = cache_name_hash(record.name),
+                 .created = record.created,
+                 .expires = record.expires,
+                 .used = record.created,
+                 .pinned = call.pinned,
+                 .in_file = file.has_value()};
+  core.table->make_room();
+  item.place = core.segments->append(record, payload, *core.table);
+  item.bytes = item.place.length + record.file_bytes;
+  if (file) {
+    const std::string result = core.result_name(key);
+    file->rename_to(result);
+    entry.file = core.path + result;
+  }
+  core.put(item);
+  ++core.table->counters()->stored;
+  entry.bytes = item.bytes;
+  entry.pinned = item.pinned;
+  core.enforce(limit(options.bytes_limit), limit(options.items_limit), &key, evicted_at_once);
+  return entry;
+}
+
+}  // namespace
+
+CacheEntry Cache::put_object(const CacheCall& call, const Digest& key, double duration_s, const Object& object) {
+  try {
+    return store(*core_, call, key, duration_s, {object.walk, object.value});
+  } catch (const Error& error) {
+    ++core_->failed;
+    if (core_->options.on_failure == CacheFailure::raise) {
+      throw;
+    }
+    core_->warn("the result " + key.text() + " of " + std::string(call.name) + " is not stored: " + error.what());
+  }
+  return {.key = key, .name = std::string(call.name), .version = call.version.text(), .duration = duration_s};
+}
+
+// --- Care ------------------------------------------------------------------------------------------------------------
+
+bool Cache::erase(const Digest& key) {
+  const CacheCore::Change change(*core_);
+  const std::optional<CacheItem> item = core_->table->find(key);
+  if (item) {
+    core_->remove(*item);
+  }
+  return item.has_value();
+}
+
+std::uint64_t Cache::clear(std::string_view name, const std::optional<CacheVersion>& version) {
+  const CacheCore::Change change(*core_);
+  std::vector<CacheItem> erased;
+  core_->table->for_each([&](const CacheItem& item) {
+    if (item.name_hash == cache_name_hash(name)) {
+      const std::optional<CacheSegments::Found> found = core_->segments->read(item.place, item.key);
+      if (!found || (found->record.name == name && (!version || found->record.version == version->text()))) {
+        erased.push_back(item);
+      }
+    }
+  });
+  for (const CacheItem& item : erased) {
+    core_->remove(item);
+  }
+  core_->reclaim(true);
+  return erased.size();
+}
+
+std::uint64_t Cache::clear() {
+  const CacheCore::Change change(*core_);
+  std::vector<CacheItem> erased;
+  core_->table->for_each([&](const CacheItem& item) { erased.push_back(item); });
+  for (const CacheItem& item : erased) {
+    core_->remove(item);
+  }
+  core_->reclaim(true);
+  return erased.size();
+}
+
+bool Cache::pin(const Digest& key, bool pinned) {
+  const CacheCore::Change change(*core_);
+  return core_->table->pin(key, pinned);
+}
+
+std::vector<CacheEntry> Cache::entries() const {
+  std::vector<CacheEntry> all;
+  core_->table->for_each([&](const CacheItem& item) {
+    if (const std::optional<CacheSegments::Found> found = core_->segments->read(item.place, item.key)) {
+      all.push_back(entry_of(*core_, item, found->record));
+    }
+  });
+  return all;
+}
+
+CacheStats Cache::stats() const {
+  const CacheTable& table = *core_->table;
+  const CacheCounters& counted = *core_->table->counters();
+  return {.items = table.items(),
+          .bytes = table.bytes(),
+          .segment_bytes = table.segment_bytes(),
+          .hits = counted.hits,
+          .misses = counted.misses,
+          .stored = counted.stored,
+          .evicted = counted.evicted,
+          .expired = counted.expired,
+          .damaged = counted.damaged,
+          .too_large = counted.refused,
+          .failed = core_->failed,
+          .saved_s = static_cast<double>(counted.saved_us) * 1e-6};
+}
+
+std::uint64_t Cache::prune(const CachePrune& limits) {
+  const CacheCore::Change change(*core_);
+  const CacheOptions& options = core_->options;
+  const double now = cache_now();
+  std::vector<CacheItem> old;
+  core_->table->for_each([&](const CacheItem& item) {
+    if (core_->has_expired(item, now) || (limits.age_s && !item.pinned && now - item.created > *limits.age_s)) {
+      old.push_back(item);
+    }
+  });
+  for (const CacheItem& item : old) {
+    core_->remove(item);
+    ++core_->table->counters()->expired;
+  }
+  const std::uint64_t items = core_->table->items();
+  core_->enforce(limits.bytes.value_or(limit(options.bytes_limit)),
+                 limits.items.value_or(limit(options.items_limit)), nullptr, ~std::size_t{0});
+  const std::uint64_t removed = old.size() + items - core_->table->items();
+  core_->reclaim(true);
+  core_->sweep();
+  return removed;
+}
+
+CacheReport Cache::verify(const CacheProgress& progress) const {
+  CacheReport report;
+  std::vector<CacheItem> items;
+  core_->table->for_each([&](const CacheItem& item) { items.push_back(item); });
+  for (const CacheItem& item : items) {
+    try {
+      const std::optional<CacheSegments::Found> found = core_->segments->read(item.place, item.key);
+      if (!found) {
+        const std::optional<CacheItem> now = core_->table->find(item.key);
+        if (now && now->place == item.place) {
+          fail(Errc::damaged, "the record of the result is damaged");
+        }
+        continue;  // it has been removed or replaced meanwhile
+      }
+      if (found->record.has_file()) {
+        stele::open(Path(core_->path + core_->result_name(item.key)), {.threads = core_->options.threads}).verify();
+      }
+      ++report.items;
+      report.bytes += item.bytes;
+    } catch (const Error& error) {
+      if (core_->table->find(item.key)) {
+        report.problems.push_back(item.key.text() + ": " + error.what());
+      }
+    }
+    if (progress && !progress(report.items + report.problems.size(), items.size())) {
+      break;
+    }
+  }
+  return report;
+}
+
+}  // namespace stele

@@ -1,0 +1,419 @@
+#include "services/cache/core.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <random>
+#include <thread>
+#include <unordered_map>
+
+#include "base/bytes.hpp"
+#include "base/checksum.hpp"
+#include "io/replace/temporary.hpp"
+#include "io/system.hpp"
+#include "services/cache/frozen.hpp"
+#include "services/cache/lock.hpp"
+#include "stele/codec.hpp"
+#include "stele/error.hpp"
+
+namespace stele {
+
+namespace {
+
+constexpr std::uint64_t most_segment_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t least_segment_bytes = std::uint64_t{1} << 20;
+constexpr std::size_t expired_looked_for = 8;  // items that each change looks at
+constexpr std::size_t most_victims = 65'536;
+constexpr auto longest_change = std::chrono::seconds(30);
+const std::string results = "results";
+const std::string unfinished_results = "unfinished";
+
+void make_folder(const std::string& path) {
+  if (system_calls().mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+    fail_call("create", path, errno);
+  }
+}
+
+std::string hex(const Digest& key) {
+  const std::string text = key.text();
+  return text.substr(text.find(':') + 1);
+}
+
+/// Tells machines apart that share a folder.
+std::string machine() {
+  std::array<std::byte, 256> text{};
+  const OwnedDescriptor file = open_descriptor("/etc/machine-id", O_RDONLY);
+  ssize_t size = file.is_open() ? system_calls().read(file.get(), text.data(), text.size()) : 0;
+  if (size <= 0 && ::gethostname(reinterpret_cast<char*>(text.data()), text.size()) == 0) {
+    size = static_cast<ssize_t>(text.size());
+  }
+  Digest digest;
+  store_be(digest.bytes.data(), xxh3_64(std::span(text).first(static_cast<std::size_t>(std::max<ssize_t>(size, 0)))));
+  return "machine-" + hex(digest).substr(0, 16);
+}
+
+}  // namespace
+
+double cache_now() noexcept {
+  struct timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::uint32_t cache_name_hash(std::string_view name) noexcept {
+  return static_cast<std::uint32_t>(xxh3_64(std::as_bytes(std::span(name))));
+}
+
+// --- Opening ---------------------------------------------------------------------------------------------------------
+
+CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(chosen) {
+  if (options.map == MapMode::read_write) {
+    fail(Errc::invalid_argument, "cached results cannot be mapped for writing: they would change what is cached");
+  }
+  if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || options.wait_s < 0 ||
+      options.age_limit_s < 0) {
+    fail(Errc::invalid_argument, "an option of the cache is out of its range: small_bytes at most 1 MiB, item_share "
+                                 "above 0, wait_s and age_limit_s at least 0");
+  }
+  if (!options.codec.empty() && options.codec != "plain") {
+    const Codecs codecs;
+    codecs.get(options.codec);
+  }
+  path = std::filesystem::absolute(where.text()).lexically_normal().native();
+  path += path.ends_with('/') ? "" : "/";
+  writes = !options.read_only;
+  const auto open_folder = [&](const std::string& name) {
+    if (writes && system_calls().mkdir(name.c_str(), 0777) != 0 && errno != EEXIST && errno != EROFS &&
+        errno != EACCES && errno != EPERM) {
+      fail_call("create", name, errno);
+    }
+    Folder opened = Folder::open(name);
+    if (!opened.is_open()) {
+      if (errno == ENOENT) {
+        fail(Errc::not_found, "there is no cache", {.file = name});
+      }
+      fail_call("open", name, errno);
+    }
+    return opened;
+  };
+  folder = open_folder(path);
+  if (is_shared_between_machines(folder.fd())) {
+    path += machine() + "/";
+    folder = open_folder(path);
+  }
+  if (writes) {
+    lock_file = folder.open_file("lock", O_RDWR | O_CREAT, 0666);
+    if (!lock_file.is_open() && (errno == EACCES || errno == EPERM || errno == EROFS)) {
+      writes = false;
+    } else if (!lock_file.is_open()) {
+      fail_call("open", path + "lock", errno);
+    }
+  }
+  if (writes) {
+    make_folder(path + results);
+    make_folder(path + unfinished_results);
+    make_folder(path + "segments");
+    std::random_device random;
+    do {
+      token = random();
+    } while (lock_byte(lock_file.get(), CacheBytes::first_process + token) == CacheBytes::Locked::no);
+  }
+  segments_folder = folder.open_folder("segments");
+  if (!segments_folder.is_open()) {
+    fail(errno == ENOENT ? Errc::not_found : Errc::io, "there is no cache", {.file = path});
+  }
+  segment_size_ = options.bytes_limit == 0
+                      ? most_segment_bytes
+                      : std::clamp(options.bytes_limit / 16, least_segment_bytes, most_segment_bytes);
+  segments = std::make_unique<CacheSegments>(segments_folder, segment_size_);
+  flights = make_process_owned<CacheFlights>(writes ? lock_file.get() : -1);
+  if (!writes) {
+    table = std::make_unique<CacheTable>(folder, false);
+    return;
+  }
+  const Change change(*this);
+  // What killed processes left of results that they had not finished.
+  for (const std::string& name : folder.open_folder(unfinished_results).names()) {
+    if (is_left(name)) {
+      folder.unlink(unfinished_results + "/" + name);
+    }
+  }
+}
+
+void CacheCore::open_table() {
+  table = std::make_unique<CacheTable>(folder, true);
+  if (table->created()) {
+    const std::string tag =
+        "Signature: 8a477f597d28d172789f06886806bc55\n"
+        "# A cache of stele. Backups may leave it out: https://bford.info/cachedir/\n";
+    try {
+      const std::unique_ptr<Sink> sink = file_sink_in(folder, "CACHEDIR.TAG", Sync::none);
+      sink->write(std::as_bytes(std::span(tag)));
+      sink->close();
+    } catch (const Error&) {  // it is for others; the cache does without
+    }
+    rebuild();
+  }
+}
+
+/// The names begin with the token of the object that writes them.
+bool CacheCore::is_left(const std::string& name) const {
+  const std::size_t from = name.starts_with('.') ? 1 : 0;
+  const std::string_view digits = std::string_view(name).substr(from, name.find('-') - from);
+  std::uint64_t of = 0;
+  for (const char c : digits) {
+    if (c < '0' || c > '9') {
+      return false;
+    }
+    of = of * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return of <= 0xffffffff && of != token && !is_locked(lock_file.get(), CacheBytes::first_process + of);
+}
+
+// --- Changes ---------------------------------------------------------------------------------------------------------
+
+CacheCore::Change::Change(CacheCore& core) : core_(core) {
+  core.process.require_same_process("the cache");
+  if (!core.writes) {
+    fail(Errc::read_only, "the cache is open for reading alone", {.file = core.path});
+  }
+  lock_ = std::unique_lock(core.change_mutex_);
+  const auto until = std::chrono::steady_clock::now() + longest_change;
+  for (unsigned attempt = 0;; ++attempt) {
+    const CacheBytes::Locked locked = lock_byte(core.lock_file.get(), CacheBytes::change);
+    if (locked == CacheBytes::Locked::yes) {
+      break;
+    }
+    if (locked == CacheBytes::Locked::unsupported) {
+      fail(Errc::unsupported, "the file system of the cache has no locks (F_OFD_SETLK)", {.file = core.path});
+    }
+    if (std::chrono::steady_clock::now() >= until) {
+      fail(Errc::busy, "another process has held the lock of the cache for 30 seconds", {.file = core.path});
+    }
+    if (attempt < 20) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(std::min(50u * (attempt - 19), 2000u)));
+    }
+  }
+  try {
+    if (core.table == nullptr) {
+      core.open_table();
+    }
+    core.table->refresh();
+    const bool left_by_another = core.table->needs_repair();
+    core.table->begin_change();
+    if (left_by_another) {
+      core.repair();
+    }
+  } catch (...) {
+    unlock_byte(core.lock_file.get(), CacheBytes::change);
+    throw;
+  }
+}
+
+CacheCore::Change::~Change() {
+  core_.table->end_change();
+  unlock_byte(core_.lock_file.get(), CacheBytes::change);
+}
+
+void CacheCore::put(const CacheItem& item) {
+  const std::optional<CacheItem> old = table->put(item);
+  if (old && old->in_file && !item.in_file) {
+    folder.unlink(result_name(item.key));
+  }
+  dead_bytes_ += old ? old->place.length : 0;
+}
+
+void CacheCore::remove(const CacheItem& item) {
+  // The file first: a result without a file is a miss, a file without a result would be left.
+  if (item.in_file) {
+    folder.unlink(result_name(item.key));
+  }
+  if (const std::optional<CacheItem> old = table->erase(item.key)) {
+    dead_bytes_ += old->place.length;
+  }
+}
+
+void CacheCore::remove_at(const Digest& key, const CachePlace& place) {
+  const std::optional<CacheItem> item = table->find(key);
+  if (item && item->place.segment == place.segment && item->place.offset == place.offset) {
+    remove(*item);
+  }
+}
+
+bool CacheCore::has_expired(const CacheItem& item, double now) const noexcept {
+  return (item.expires != 0 && now >= item.expires) ||
+         (options.age_limit_s > 0 && now - item.created > options.age_limit_s);
+}
+
+void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added, std::size_t most) {
+  std::vector<CacheItem> expired;
+  const double now = cache_now();
+  table->next_items(expired_looked_for, [&](const CacheItem& item) {
+    if (has_expired(item, now)) {
+      expired.push_back(item);
+    }
+  });
+  for (const CacheItem& item : expired) {
+    remove(item);
+    ++table->counters()->expired;
+  }
+  for (std::size_t removed = 0; removed < most && (table->bytes() > bytes || table->items() > items); ++removed) {
+    const std::optional<CacheItem> victim = next_victim(added);
+    if (!victim) {
+      break;
+    }
+    remove(*victim);
+    ++table->counters()->evicted;
+  }
+  if (dead_bytes_ >= segment_size_ / 2) {
+    reclaim(false);
+  }
+}
+
+std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
+  const auto later = [](const CacheItem& a, const CacheItem& b) { return a.used > b.used; };
+  for (int pass = 0; pass < 2; ++pass) {
+    while (!victims_.empty()) {
+      const CacheItem victim = victims_.back();
+      victims_.pop_back();
+      const std::optional<CacheItem> now = table->find(victim.key);
+      if (now && now->used == victim.used && !now->pinned && (added == nullptr || victim.key != *added)) {
+        return now;
+      }
+    }
+    if (pass == 0) {
+      // One pass over the table for many victims: of a hundred items the one that was used least recently.
+      const std::size_t count = std::clamp<std::size_t>(table->items() / 100, 64, most_victims);
+      table->for_each([&](const CacheItem& item) {
+        if (item.pinned || (added != nullptr && item.key == *added)) {
+          return;
+        }
+        if (victims_.size() < count) {
+          victims_.push_back(item);
+          std::push_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+        } else if (item.used < victims_.front().used) {
+          std::pop_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+          victims_.back() = item;
+          std::push_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+        }
+      });
+      std::sort(victims_.begin(), victims_.end(), later);
+    }
+  }
+  return std::nullopt;
+}
+
+// --- Files -----------------------------------------------------------------------------------------------------------
+
+std::string CacheCore::result_name(const Digest& key) const {
+  const std::string name = hex(key);
+  return results + "/" + name.substr(0, 2) + "/" + name + ".stele";
+}
+
+void CacheCore::reclaim(bool all) {
+  dead_bytes_ = 0;
+  std::unordered_map<std::uint32_t, std::uint64_t> live;
+  table->for_each([&](const CacheItem& item) { live[item.place.segment] += item.place.length; });
+  for (const auto& [number, size] : segments->list()) {
+    const auto found = live.find(number);
+    const std::uint64_t counted = found == live.end() ? 0 : found->second;
+    if (counted * 2 >= size) {
+      continue;
+    }
+    const OwnedDescriptor reserved = segments->reserve(number);
+    if (!reserved.is_open()) {
+      continue;  // somebody appends to it
+    }
+    if (counted > 0) {
+      segments->for_each(number, [&](const CacheSegments::Found& record) {
+        const std::optional<CacheItem> item = table->find(record.record.key);
+        if (item && item->place.segment == number && item->place.offset == record.place.offset) {
+          table->move(record.record.key, record.place, segments->append(record, *table));
+        }
+      });
+    }
+    segments->remove(number, *table);
+    if (counted > 0 && !all) {
+      break;
+    }
+  }
+}
+
+void CacheCore::sweep() {
+  for (const std::string& part : folder.open_folder(results).names()) {
+    const Folder inside = folder.open_folder(results + "/" + part);
+    if (!inside.is_open()) {
+      continue;
+    }
+    for (const std::string& name : inside.names()) {
+      std::optional<CacheItem> item;
+      try {
+        item = table->find(Digest::parse("xxh3-128:" + name.substr(0, name.find('.'))));
+      } catch (const Error&) {
+        continue;  // no file of ours
+      }
+      if (!item || !item->in_file) {
+        inside.unlink(name);
+      }
+    }
+  }
+}
+
+void CacheCore::repair() {
+  std::uint64_t bytes = 0;
+  for (const auto& [number, size] : segments->list()) {
+    bytes += size;
+  }
+  table->repair(
+      [&](const CacheItem& item) {
+        struct stat status;
+        return segments->read(item.place, item.key).has_value() &&
+               (!item.in_file || folder.status(result_name(item.key), status) == 0);
+      },
+      bytes);
+  sweep();
+}
+
+void CacheCore::rebuild() {
+  std::uint64_t bytes = 0;
+  for (const auto& [number, size] : segments->list()) {
+    bytes += size;
+    while (table->next_segment() < number) {
+    }
+    segments->for_each(number, [&](const CacheSegments::Found& found) {
+      const CacheRecord& record = found.record;
+      const std::optional<CacheItem> there = table->find(record.key);
+      struct stat status;
+      if ((there && there->created > record.created) ||
+          (record.has_file() && folder.status(result_name(record.key), status) != 0)) {
+        return;
+      }
+      table->put({.key = record.key,
+                  .place = found.place,
+                  .name_hash = cache_name_hash(record.name),
+                  .bytes = found.place.length + record.file_bytes,
+                  .created = record.created,
+                  .expires = record.expires,
+                  .used = record.created,
+                  .in_file = record.has_file()});
+    });
+  }
+  table->add_segment_bytes(static_cast<std::int64_t>(bytes));
+  sweep();
+}
+
+void CacheCore::warn(const std::string& message) const {
+  if (options.warn && options.on_failure != CacheFailure::ignore) {
+    options.warn(message);
+  }
+}
+
+}  // namespace stele

@@ -1,0 +1,89 @@
+#pragma once
+// What a Cache owns, and how its parts work together.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/process.hpp"
+#include "io/replace/folder.hpp"
+#include "services/cache/flights.hpp"
+#include "services/cache/segments.hpp"
+#include "services/cache/table.hpp"
+#include "stele/cache.hpp"
+
+namespace stele {
+
+struct CacheCore {
+  CacheCore(const Path& path, const CacheOptions& options);
+
+  /// Permission to change the index: of all threads and processes one has it.
+  class Change {
+   public:
+    /// Repairs what a killed process left.
+    /// Throws: Error(busy) if another process holds it for 30 seconds, Error(read_only), Error(io).
+    explicit Change(CacheCore& core);
+    ~Change();
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+   private:
+    CacheCore& core_;
+    std::unique_lock<std::mutex> lock_;
+  };
+
+  // The items below need a Change.
+  void put(const CacheItem& item);
+  void remove(const CacheItem& item);
+  /// Removes the item of a key if its record is still at that place.
+  void remove_at(const Digest& key, const CachePlace& place);
+  /// Removes results beyond the limits, not `added`; and some that have expired.
+  void enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added, std::size_t most);
+  /// Copies what counts out of segments that hold little else, and removes them; at most one of those to be copied
+  /// unless `all`.
+  void reclaim(bool all);
+  /// Removes files that no result needs.
+  void sweep();
+  void repair();
+  /// Fills a new index from the segments.
+  void rebuild();
+
+  bool has_expired(const CacheItem& item, double now) const noexcept;
+  std::string result_name(const Digest& key) const;  // in the folder
+  void warn(const std::string& message) const;
+
+  Folder folder;
+  Folder segments_folder;
+  std::string path;  // absolute, with a slash at the end
+  CacheOptions options;
+  bool writes = true;
+  OwnedDescriptor lock_file;
+  std::uint32_t token = 0;  // of this object among the processes that have the cache open
+  std::atomic<std::uint64_t> unfinished{0};
+  std::atomic<std::uint64_t> failed{0};
+  ProcessMark process;
+  std::unique_ptr<CacheTable> table;
+  std::unique_ptr<CacheSegments> segments;
+  ProcessOwned<CacheFlights> flights;
+
+ private:
+  friend class Change;
+  void open_table();
+  bool is_left(const std::string& unfinished_name) const;
+  /// The least recently used items, a batch at a time.
+  std::optional<CacheItem> next_victim(const Digest* added);
+
+  std::mutex change_mutex_;
+  std::vector<CacheItem> victims_;
+  std::uint64_t dead_bytes_ = 0;  // of records that this object removed since the last reclaim()
+  std::uint64_t segment_size_ = 0;
+};
+
+/// Seconds since 1970.
+double cache_now() noexcept;
+std::uint32_t cache_name_hash(std::string_view name) noexcept;
+
+}  // namespace stele

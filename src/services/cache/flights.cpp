@@ -1,0 +1,59 @@
+#include "services/cache/flights.hpp"
+
+#include <algorithm>
+
+#include "base/bytes.hpp"
+#include "services/cache/lock.hpp"
+
+namespace stele {
+
+namespace {
+
+/// Different keys for one byte would only wait for each other without need.
+std::uint64_t byte_of(const Digest& key) noexcept {
+  return CacheBytes::first_flight + (load_le<std::uint64_t>(key.bytes.data()) >> 2);
+}
+
+}  // namespace
+
+std::size_t CacheFlights::Hash::operator()(const Digest& key) const noexcept {
+  return static_cast<std::size_t>(load_le<std::uint64_t>(key.bytes.data()));
+}
+
+bool CacheFlights::begin(const Digest& key, Clock::time_point until) {
+  {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      const auto [place, added] = open_.try_emplace(key, std::this_thread::get_id());
+      if (added) {
+        break;
+      }
+      if (place->second == std::this_thread::get_id() ||
+          ended_.wait_until(lock, until) == std::cv_status::timeout) {
+        return false;
+      }
+    }
+  }
+  std::chrono::microseconds pause(100);
+  while (lock_file_ >= 0 && lock_byte(lock_file_, byte_of(key)) == CacheBytes::Locked::no) {
+    const Clock::time_point now = Clock::now();
+    if (now >= until) {
+      end(key);
+      return false;
+    }
+    std::this_thread::sleep_for(std::min<Clock::duration>(pause, until - now));
+    pause = std::min<std::chrono::microseconds>(pause * 2, std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+void CacheFlights::end(const Digest& key) noexcept {
+  if (lock_file_ >= 0) {
+    unlock_byte(lock_file_, byte_of(key));
+  }
+  const std::scoped_lock lock(mutex_);
+  open_.erase(key);
+  ended_.notify_all();
+}
+
+}  // namespace stele
