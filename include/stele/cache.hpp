@@ -320,8 +320,8 @@ class Cache {
 
   // --- By key, for callers that make keys of their own ---
 
-  /// The result of that key. Counts as a hit or a miss unless `count` is false.
-  std::optional<CacheFound> find(const Digest& key, bool count = true);
+  /// The result of that key. Counted as a hit or a miss, if it `counts`.
+  std::optional<CacheFound> find(const Digest& key, bool counts = true);
   /// Throws: Error(not_found), and what load() throws.
   template <class R>
   R load(const Digest& key) {
@@ -339,6 +339,8 @@ class Cache {
     return put_object(call, key, duration_s,
                       {[](OutVisitor& out, const void* v) { stele::write(out, *static_cast<const T*>(v)); }, &value});
   }
+  /// Counts a use of a result that find() returned without counting, or a miss.
+  void count(const CacheEntry* used);
   /// A result that was there could not be read: removes it, counts and reports it.
   void reject(const Digest& key, const Error& error);
 
@@ -373,8 +375,6 @@ class Cache {
   static void add_call(Hasher& hasher, const CacheCall& call, std::size_t arguments);
   CacheEntry put_object(const CacheCall& call, const Digest& key, double duration_s, const Object& object);
   [[noreturn]] static void fail_missing(const Digest& key);
-  void count_hit(const CacheEntry& entry);
-  void count_miss();
 
   template <std::size_t... I, class Tuple>
   auto apply(const CacheCall& call, bool force, std::index_sequence<I...>, const Tuple& pack) {
@@ -406,7 +406,7 @@ class Cache {
       if (std::optional<CacheResult<R>> found = load_valid<R>(call, key)) {  // another one has computed it meanwhile
         return std::move(*found);
       }
-      count_miss();
+      count(nullptr);
     }
     const auto start = std::chrono::steady_clock::now();
     R value = compute();
@@ -423,7 +423,7 @@ class Cache {
     }
     try {
       CacheResult<R> result{found->template as<R>(), true, found->entry()};
-      count_hit(result.entry);
+      count(&result.entry);
       return result;
     } catch (const Error& error) {
       reject(key, error);

@@ -26,6 +26,7 @@ NB_MODULE(_core, module) {
   module.attr("version") = stele::version_string;
   bind_archive(module);
   bind_files(module);
+  bind_cache(module);
   bind_counts(module);
   bind_filters(module);
   bind_features(module);

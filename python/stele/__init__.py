@@ -14,6 +14,7 @@ from . import _forms  # noqa: F401 - the module uses it
 from ._errors import Error, UntrustedError
 from ._inert import Inert, Typed
 from ._archive import dump, dumps, load, loads, types
+from ._cache import Cache, CachedFunction, CachedResult
 from ._lazy import LazyArray
 from ._tree import Tree
 from ._file import File, Info, Node, info, open, verify
@@ -30,7 +31,7 @@ else:
 from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
 __all__ = [
-    "Appender", "BinaryFuse", "BloomFilter", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
+    "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
     "LazyArray", "Node", "Store", "StoreDataset", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender", "batches",
     "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load", "loads", "open", "to_text",
     "to_texts", "train_dictionary", "types", "verify", "writer",

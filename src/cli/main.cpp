@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/cache/commands.hpp"
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/numbers.hpp"
@@ -63,11 +64,12 @@ class CommandLine {
     add_convert();
     add_bench();
     add_codecs();
-#if STELE_WITH_STORE
     const auto choose = [this](const std::string& file, std::function<int()> run) {
       file_ = &file;
       run_ = std::move(run);
     };
+    cache_ = std::make_unique<CacheCommands>(app_, json_, choose);
+#if STELE_WITH_STORE
     store_ = std::make_unique<StoreCommands>(app_, json_, codecs_, choose);
 #endif
   }
@@ -276,6 +278,7 @@ class CommandLine {
   ConvertOptions convert_;
   BenchOptions bench_;
   CodecsOptions codecs_options_;
+  std::unique_ptr<CacheCommands> cache_;
 #if STELE_WITH_STORE
   std::unique_ptr<StoreCommands> store_;
 #endif

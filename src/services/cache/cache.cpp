@@ -122,7 +122,7 @@ std::unique_ptr<CacheFound::Part> CacheFound::open() const {
                                               : read_item(payload, options, mapping_->name()));
 }
 
-std::optional<CacheFound> Cache::find(const Digest& key, bool count) {
+std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
   core_->process.require_same_process("the cache");
   const double now = cache_now();
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
@@ -153,8 +153,8 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool count) {
         result.payload_at_ = found->payload_at;
         result.payload_size_ = found->payload_size;
       }
-      if (count) {
-        count_hit(result.entry_);
+      if (counts) {
+        count(&result.entry_);
       }
       return result;
     }
@@ -164,26 +164,25 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool count) {
       break;
     }
   }
-  if (count) {
-    count_miss();
+  if (counts) {
+    count(nullptr);
   }
   return std::nullopt;
 }
 
-void Cache::count_hit(const CacheEntry& entry) {
-  if (core_->writes) {
-    core_->table->touch(entry.key, cache_now());
-    CacheCounters* const counters = core_->table->counters();
-    counters->hits.fetch_add(1, std::memory_order_relaxed);
-    counters->saved_us.fetch_add(static_cast<std::uint64_t>(std::max(entry.duration, 0.0) * 1e6),
-                                 std::memory_order_relaxed);
+void Cache::count(const CacheEntry* used) {
+  if (!core_->writes) {
+    return;
   }
-}
-
-void Cache::count_miss() {
-  if (core_->writes) {
-    core_->table->counters()->misses.fetch_add(1, std::memory_order_relaxed);
+  CacheCounters* const counters = core_->table->counters();
+  if (used == nullptr) {
+    counters->misses.fetch_add(1, std::memory_order_relaxed);
+    return;
   }
+  core_->table->touch(used->key, cache_now());
+  counters->hits.fetch_add(1, std::memory_order_relaxed);
+  counters->saved_us.fetch_add(static_cast<std::uint64_t>(std::max(used->duration, 0.0) * 1e6),
+                               std::memory_order_relaxed);
 }
 
 void Cache::reject(const Digest& key, const Error& error) {

@@ -1,0 +1,721 @@
+"""The result cache: what joblib.Memory does, keyed by content, for many processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import datetime
+import functools
+import hashlib
+import inspect
+import io
+import logging
+import os
+import stat
+import sys
+import textwrap
+import threading
+import time
+import tokenize
+import types
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
+
+from . import _core
+from ._archive import _trust
+from ._progress import reporting
+
+__all__ = ["Cache", "CachedFunction", "CachedResult"]
+
+_logger = logging.getLogger("stele.cache")
+_missing = object()
+_Seconds = Union[float, datetime.timedelta, None]
+
+
+def _seconds(value: _Seconds) -> Optional[float]:
+    return value.total_seconds() if isinstance(value, datetime.timedelta) else value
+
+
+def _bytes(value: Union[int, str, None]) -> Optional[int]:
+    """1000, "100M": as joblib writes sizes."""
+    if not isinstance(value, str):
+        return value
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+    text = value.strip().upper()
+    if text and text[-1] in units:
+        return int(float(text[:-1]) * units[text[-1]])
+    raise ValueError(f'a size is a number of bytes or such as "500M", not {value!r}')
+
+
+# --- What function it is ----------------------------------------------------------------------------------------------
+
+
+def _identity(function: Callable) -> str:
+    """Module and qualified name; of a script its path, as the module of each is __main__."""
+    module = getattr(function, "__module__", None) or "builtins"
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    if module == "__main__":
+        code = getattr(function, "__code__", None)
+        file = code.co_filename if code is not None else ""
+        module = "__main__:" + (os.path.abspath(file) if os.path.exists(file) else "")
+    return f"{module}.{name}"
+
+
+def _tokens(source: str) -> List[str]:
+    """Without comments, blank lines and the width of spaces: what they change is no result."""
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
+    readable = io.StringIO(textwrap.dedent(source)).readline
+    found = []
+    for token in tokenize.generate_tokens(readable):
+        if token.type == tokenize.INDENT:
+            found.append("{")
+        elif token.type == tokenize.DEDENT:
+            found.append("}")
+        elif token.type not in skipped:
+            found.append(token.string)
+    while found and found[0].startswith("@") and "def" in found:  # decorators say how it is called, not what it does
+        del found[: found.index("\n") + 1]
+    return found
+
+
+def _constant(value: Any) -> Any:
+    if inspect.iscode(value):
+        return _code_of(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)  # a set has another order each time
+
+
+def _code_of(code: Any) -> List[Any]:
+    return [code.co_code.hex(), [_constant(one) for one in code.co_consts], list(code.co_names), list(code.co_varnames)]
+
+
+def _source(function: Callable) -> str:
+    """What the function does: its source, or its byte code where there is no source."""
+    code = getattr(function, "__code__", None)
+    if getattr(function, "__name__", "") != "<lambda>":  # of these several may be in one line
+        try:
+            return "\x1f".join(_tokens(inspect.getsource(function)))
+        except (OSError, TypeError, SyntaxError, tokenize.TokenError, ValueError):
+            pass
+    return repr(_code_of(code)) if code is not None else ""
+
+
+def _called(function: Callable, seen: Dict[str, Callable]) -> None:
+    """The functions of the same package that it refers to by global names, and those that these do."""
+    code = getattr(function, "__code__", None)
+    package = (getattr(function, "__module__", "") or "").split(".")[0]
+    codes = [code] if code is not None else []
+    while codes:
+        one = codes.pop()
+        codes.extend(const for const in one.co_consts if inspect.iscode(const))
+        for name in one.co_names:
+            found = inspect.unwrap(getattr(function, "__globals__", {}).get(name, None) or 0)  # type: ignore[arg-type]
+            if isinstance(found, CachedFunction):
+                found = found.func
+            if not inspect.isfunction(found) or (found.__module__ or "").split(".")[0] != package:
+                continue
+            key = _identity(found)
+            if key not in seen:
+                seen[key] = found
+                _called(found, seen)
+
+
+class _Signature:
+    """Brings the arguments of a call into one form, so that each way to write a call has one key."""
+
+    def __init__(self, function: Callable, ignored: Iterable[str]) -> None:
+        try:
+            self.signature: Optional[inspect.Signature] = inspect.signature(function)
+        except (TypeError, ValueError):
+            self.signature = None
+        ignored = list(ignored)
+        parameters = list(self.signature.parameters.values()) if self.signature else []
+        known = {one.name for one in parameters}
+        for one in parameters:
+            known.update({"*"} if one.kind is one.VAR_POSITIONAL else {"**"} if one.kind is one.VAR_KEYWORD else ())
+        unknown = [name for name in ignored if name not in known]
+        if unknown:
+            raise ValueError(f"Ignore list: argument {unknown[0]!r} is not defined for function {_identity(function)}")
+        self.ignored = frozenset(ignored)
+        simple = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY}
+        # All arguments given by position, and none to be left out: they are the key as they are.
+        self.plain = (len(parameters) if self.signature and not ignored and all(one.kind in simple for one in parameters)
+                      else -1)
+
+    def key(self, args: tuple, kwargs: dict) -> tuple:
+        if not kwargs and len(args) == self.plain:
+            return args
+        if self.signature is None:
+            return (args, kwargs)
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values: List[Any] = []
+        for name, value in bound.arguments.items():
+            kind = self.signature.parameters[name].kind
+            if name in self.ignored:
+                continue
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                if "*" not in self.ignored:
+                    values.append(value)
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                if "**" not in self.ignored:
+                    values.append({key: value[key] for key in value if key not in self.ignored})
+            else:
+                values.append(value)
+        return tuple(values)
+
+
+# --- Results ----------------------------------------------------------------------------------------------------------
+
+
+class CachedResult:
+    """A result in a cache that is loaded when it is asked for; can be pickled and sent to other processes.
+
+    Attributes
+    ----------
+    key : str
+    """
+
+    def __init__(self, cache: "Cache", key: bytes) -> None:
+        self._cache = cache
+        self._key = key
+
+    @property
+    def key(self) -> str:
+        return "xxh3-128:" + self._key.hex()
+
+    def get(self) -> Any:
+        """The result.
+
+        Raises
+        ------
+        KeyError
+            It is not in the cache any more.
+        """
+        value = self._cache._held.get(self._key, *self._cache._resolve(), _missing)
+        if value is _missing:
+            raise KeyError(f"the cache has no result {self.key}")
+        return value
+
+    @property
+    def metadata(self) -> Dict[str, Any]:
+        found = self._cache._held.find(self._key, False)
+        if found is None:
+            raise KeyError(f"the cache has no result {self.key}")
+        return found.entry
+
+    def clear(self) -> None:
+        """Removes it from the cache."""
+        self._cache._held.erase(self._key)
+
+    def __eq__(self, other) -> bool:
+        return (isinstance(other, CachedResult) and self._key == other._key
+                and self._cache.location == other._cache.location)
+
+    def __hash__(self) -> int:
+        return builtins.hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"CachedResult({self._cache.location!r}, {self.key!r})"
+
+
+class _Given:
+    """The result of a cache that is none."""
+
+    def __init__(self, value) -> None:
+        self._value = value
+
+    def get(self) -> Any:
+        return self._value
+
+    def clear(self) -> None:
+        pass
+
+
+class CachedFunction:
+    """A function with a cache; made by `Cache.cache`.
+
+    Calling it returns the result from the cache, or computes and stores it.
+
+    Attributes
+    ----------
+    func : callable
+        The function without the cache.
+    name, version : str
+        What its results are stored under.
+    """
+
+    def __init__(self, cache: "Cache", function: Callable, *, ignore=(), version=None, follow=False, expires_after=None,
+                 key=None, validate=None, verbose=None, metadata=None) -> None:
+        functools.update_wrapper(self, function)
+        self.func = function
+        self.ignore = list(ignore or ())
+        self._cache = cache
+        self._signature = _Signature(function, self.ignore)
+        self._given_version = version
+        self._follow = follow
+        self._expires_after = _seconds(expires_after) or 0.0
+        self._key_function = key
+        self._validate = validate
+        self._metadata = metadata
+        self._verbose = bool(verbose if verbose is not None else cache.verbose)
+        self._version: Optional[str] = None if version is None else str(version)
+        self.name = _identity(function)
+        self._closure = self._of_closure()
+        self._async = inspect.iscoroutinefunction(function)
+        self._pending: Dict[bytes, "asyncio.Future"] = {}
+        if version is None and not follow:
+            self.version  # now, as the file may be edited while the old code runs
+
+    # --- Keys ---
+
+    @property
+    def version(self) -> str:
+        """The version given, or the digest of the function's source."""
+        if self._version is None:
+            called: Dict[str, Callable] = {}
+            if self._follow:
+                _called(self.func, called)
+            parts = [_source(self.func)] + [f"{name}\x1e{_source(called[name])}" for name in sorted(called)]
+            self._version = hashlib.sha256("\x1d".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return self._version
+
+    def _of_closure(self) -> tuple:
+        """The values that the function has from where it was made: they count as arguments do, as they are now."""
+        cells = getattr(self.func, "__closure__", None) or ()
+        values: List[Any] = []
+        for name, cell in zip(self.func.__code__.co_freevars, cells) if cells else ():
+            try:
+                value = cell.cell_contents
+            except ValueError:  # not set yet, as the function's own name
+                continue
+            if name == "__class__" or isinstance(value, (Cache, types.ModuleType)):
+                continue
+            if isinstance(value, CachedFunction):
+                values.append((name, value.name, value.version))
+            elif inspect.isfunction(value):
+                values.append((name, _identity(value), _source(value)))
+            else:
+                try:
+                    values.append((name, _core.digest(value)))
+                except Exception as error:
+                    _logger.warning("%s: %r, which the function has from where it was made, does not count for its results: %s",
+                                    self.name, name, error)
+        return tuple(values)
+
+    def _key(self, args: tuple, kwargs: dict) -> bytes:
+        if self._key_function is not None:
+            arguments: Any = self._key_function(*args, **kwargs)
+        else:
+            arguments = self._signature.key(args, kwargs)
+        return _core.digest((self.name, self._version or self.version, arguments, self._closure))
+
+    # --- Calls ---
+
+    def __call__(self, *args, **kwargs) -> Any:
+        if self._async:
+            return self._call_async(args, kwargs)
+        key = self._key(args, kwargs)
+        cache = self._cache
+        if self._validate is None:
+            value = cache._held.get(key, *cache._resolver, _missing)
+            if value is not _missing:
+                return value
+        else:
+            value = self._valid(key)
+            if value is not _missing:
+                return value
+        return self._compute(key, args, kwargs)[0]
+
+    def _valid(self, key: bytes) -> Any:
+        cache = self._cache
+        if self._validate is not None:
+            found = cache._held.find(key, False)
+            if found is None or not self._validate(found.entry):
+                return _missing
+        return cache._held.get(key, *cache._resolve(), _missing)
+
+    def _compute(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
+        cache = self._cache
+        flight = cache._held.flight(key)
+        try:
+            if not force:
+                value = self._valid(key)  # another thread or process may have computed it
+                if value is not _missing:
+                    return value, {}
+                cache._held.count_miss()
+            start = time.perf_counter()
+            value = self.func(*args, **kwargs)
+            return self._keep(key, value, time.perf_counter() - start)
+        finally:
+            flight.end()
+
+    def _keep(self, key: bytes, value, duration: float) -> Tuple[Any, Dict[str, Any]]:
+        cache = self._cache
+        if self._verbose:
+            _logger.info("computed %s in %.3f s", self.name, duration)
+        try:
+            entry = cache._held.put(self.name, self.version, key, duration, value, self._expires_after, self._metadata, False)
+        except Exception as error:
+            if cache.on_failure == "raise":
+                raise
+            if cache.on_failure == "warn":
+                _logger.warning("the result of %s is not stored: %s", self.name, error)
+            return value, {}
+        if entry["file"] is not None and cache.mmap_mode is not None and entry["bytes"] > 0:
+            # So that the first call returns what the next ones do.
+            loaded = cache._held.get(key, *cache._resolve(), _missing)
+            value = value if loaded is _missing else loaded
+        return value, entry
+
+    async def _call_async(self, args: tuple, kwargs: dict) -> Any:
+        key = self._key(args, kwargs)
+        value = self._valid(key)
+        if value is not _missing:
+            return value
+        pending = self._pending.get(key)
+        if pending is not None:  # of this event loop's tasks one computes
+            try:
+                return await asyncio.shield(pending)
+            except Exception:
+                return await self._call_async(args, kwargs)
+        pending = self._pending[key] = asyncio.get_running_loop().create_future()
+        try:
+            flight = await asyncio.get_running_loop().run_in_executor(None, self._cache._held.flight, key)
+            try:
+                value = self._valid(key)
+                if value is _missing:
+                    self._cache._held.count_miss()
+                    start = time.perf_counter()
+                    value = await self.func(*args, **kwargs)
+                    value = self._keep(key, value, time.perf_counter() - start)[0]
+            finally:
+                flight.end()
+            pending.set_result(value)
+            return value
+        except BaseException as error:
+            pending.set_exception(error if isinstance(error, Exception) else RuntimeError("cancelled"))
+            pending.exception()  # nobody may be waiting
+            raise
+        finally:
+            del self._pending[key]
+
+    def __get__(self, instance, owner=None) -> Any:
+        return self if instance is None else _BoundCachedFunction(self, instance)
+
+    def call(self, *args, **kwargs) -> Any:
+        """Computes and stores the result, whatever is in the cache."""
+        return self._compute(self._key(args, kwargs), args, kwargs, force=True)[0]
+
+    def call_and_shelve(self, *args, **kwargs) -> CachedResult:
+        """As a call, but returns a `CachedResult`; what is in the cache is not loaded."""
+        key = self._key(args, kwargs)
+        found = self._cache._held.find(key, False)
+        if found is None or (self._validate is not None and not self._validate(found.entry)):
+            value, entry = self._compute(key, args, kwargs)
+            if entry and entry["bytes"] == 0:
+                return _Given(value)  # type: ignore[return-value]
+        return CachedResult(self._cache, key)
+
+    def check(self, *args, **kwargs) -> bool:
+        """Whether the result is in the cache."""
+        found = self._cache._held.find(self._key(args, kwargs), False)
+        return found is not None and (self._validate is None or bool(self._validate(found.entry)))
+
+    check_call_in_cache = check
+
+    def result(self, *args, **kwargs) -> CachedResult:
+        """Where the result is or would be."""
+        return CachedResult(self._cache, self._key(args, kwargs))
+
+    def clear(self, warn: bool = True, *, all_versions: bool = False) -> None:
+        """Removes its results: those of this version, or of all."""
+        if warn:
+            _logger.info("clearing the cache of %s", self.name)
+        self._cache._held.clear(self.name, None if all_versions else self.version)
+
+    def __repr__(self) -> str:
+        return f"CachedFunction({self.name}, cache={self._cache.location!r})"
+
+    def __reduce__(self):
+        found: Any = sys.modules.get(self.__module__)
+        for part in self.__qualname__.split("."):
+            found = getattr(found, part, None)
+        if found is self:  # a decorated function is found by its name
+            return self.__qualname__
+        options = dict(ignore=self.ignore, version=self._given_version, follow=self._follow,
+                       expires_after=self._expires_after, key=self._key_function, validate=self._validate,
+                       verbose=self._verbose, metadata=self._metadata)
+        return _restore_function, (self._cache, self.func, options)
+
+
+def _restore_function(cache, function, options) -> CachedFunction:
+    return CachedFunction(cache, function, **options)
+
+
+class _BoundCachedFunction:
+    """A method with a cache: the object counts as the first argument."""
+
+    def __init__(self, function: CachedFunction, instance) -> None:
+        self._function = function
+        self._instance = instance
+        functools.update_wrapper(self, function.func)
+
+    def __call__(self, *args, **kwargs) -> Any:
+        return self._function(self._instance, *args, **kwargs)
+
+    def __getattr__(self, name) -> Any:
+        member = getattr(self._function, name)
+        if name in ("call", "call_and_shelve", "check", "check_call_in_cache", "result"):
+            return functools.partial(member, self._instance)
+        return member
+
+
+class _NotCached(CachedFunction):
+    """The function of a cache without a folder."""
+
+    def __init__(self, cache: "Cache", function: Callable, **options) -> None:
+        functools.update_wrapper(self, function)
+        self.func = function
+        self.ignore = []
+        self.name = _identity(function)
+        self._version = ""
+        self._cache = cache
+        self._async = False
+
+    def __call__(self, *args, **kwargs) -> Any:
+        return self.func(*args, **kwargs)
+
+    call = __call__
+
+    def call_and_shelve(self, *args, **kwargs) -> Any:
+        return _Given(self.func(*args, **kwargs))
+
+    def check(self, *args, **kwargs) -> bool:
+        return False
+
+    check_call_in_cache = check
+
+    def clear(self, warn: bool = True, *, all_versions: bool = False) -> None:
+        pass
+
+    def __reduce__(self):
+        return _restore_not_cached, (self._cache, self.func)
+
+
+def _restore_not_cached(cache, function) -> _NotCached:
+    return _NotCached(cache, function)
+
+
+# --- The cache --------------------------------------------------------------------------------------------------------
+
+
+class Cache:
+    """Keeps what functions return, in a folder, by the content of their arguments.
+
+    Threads and processes may use it at once: each result is computed by one of them, and the others wait. Equal arguments
+    have one key whatever their strides, the order of a dict or the process; a new version of a function (its source, or
+    `version`) has results of its own, and those of other versions stay. Exceptions are never cached. A damaged result
+    counts as none.
+
+    Parameters
+    ----------
+    location : str, path or None
+        The folder, created if need be. None: nothing is cached.
+    mmap_mode : {"r", "c", None}
+        Arrays of results with a file of their own are mapped: read-only or with private changes. None: read.
+    codec, level, filter
+        Of the results, as for `stele.dump`; what is compressed is not mapped.
+    bytes_limit : int or str, optional
+        Bytes of all results, 1000 or "10G". The least recently used go first. Without limits nothing is removed.
+    items_limit : int, optional
+    age_limit : float or timedelta, optional
+        Seconds after which a result does not count.
+    item_share : float
+        A result of more than this share of bytes_limit is not stored.
+    wait : float
+        Seconds to wait for another thread or process that computes the same; then it is computed here too.
+    on_failure : {"warn", "raise", "ignore"}
+        When a result cannot be stored. Warnings go to the logger "stele.cache".
+    trusted : bool or iterable, optional
+        As for `stele.load`. By default everything is trusted where nobody but this user can write to the folder, and
+        otherwise only data.
+    verbose : int
+        Above 0: logs what is computed, at level INFO.
+    read_only : bool
+        Nothing is stored.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> cache = Cache(tempfile.mkdtemp())
+    >>> @cache.cache(version=1)
+    ... def gram(x):
+    ...     print("computing")
+    ...     return x @ x.T
+    >>> x = np.arange(6.0).reshape(2, 3)
+    >>> gram(x).shape
+    computing
+    (2, 2)
+    >>> gram(x.copy(order="F")).shape
+    (2, 2)
+    """
+
+    def __init__(self, location=None, mmap_mode: Optional[str] = "r", *, codec: Optional[str] = None, level: Optional[int] = None,
+                 filter: str = "auto", bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
+                 age_limit: _Seconds = None, item_share: float = 0.5, wait: float = 600, on_failure: str = "warn",
+                 trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0) -> None:
+        if on_failure not in ("warn", "raise", "ignore"):
+            raise ValueError(f'on_failure is "warn", "raise" or "ignore", not {on_failure!r}')
+        if mmap_mode not in (None, "r", "c"):
+            raise ValueError(f'mmap_mode is "r", "c" or None: a result in the cache cannot be changed; not {mmap_mode!r}')
+        self.location = None if location is None else os.path.abspath(os.fspath(location))
+        self.mmap_mode = mmap_mode
+        self.on_failure = on_failure
+        self.verbose = verbose
+        self._given = dict(mmap_mode=mmap_mode, codec=codec, level=level, filter=filter, bytes_limit=bytes_limit,
+                           items_limit=items_limit, age_limit=age_limit, item_share=item_share, wait=wait,
+                           on_failure=on_failure, trusted=trusted, verbose=verbose, read_only=read_only, verify=verify,
+                           threads=threads)
+        self._process = -1
+        self._lock = threading.Lock()
+        self._opened: Any = None
+        self._resolver: Tuple[Any, bool] = (None, False)
+        if self.location is not None:
+            self._open()
+
+    def _open(self) -> None:
+        options = {key: self._given[key] for key in ("mmap_mode", "codec", "level", "filter", "items_limit", "item_share",
+                                                    "wait", "read_only", "verify", "threads")}
+        options["bytes_limit"] = _bytes(self._given["bytes_limit"])
+        options["age_limit"] = _seconds(self._given["age_limit"])
+        if self.on_failure != "ignore":
+            options["warn"] = _warn
+        with self._lock:
+            if self._process != os.getpid():
+                self._opened = _core.Cache.open(self.location, options)
+                self._resolver = _trust(self._trusted(), "error")
+                self._process = os.getpid()
+
+    def _trusted(self) -> Any:
+        given = self._given["trusted"]
+        if given is not None:
+            return given
+        for path in (self.location, self._opened.folder):
+            status = os.stat(path)
+            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return ()
+        return True
+
+    @property
+    def _held(self) -> Any:
+        if self._process != os.getpid():  # a child of fork opens it anew
+            if self.location is None:
+                raise ValueError("this cache has no folder")
+            self._open()
+        return self._opened
+
+    def _resolve(self) -> Tuple[Any, bool]:
+        return self._resolver
+
+    # --- Functions ---
+
+    def cache(self, func: Optional[Callable] = None, *, ignore: Optional[Iterable[str]] = None, version=None,
+              follow: bool = False, expires_after: _Seconds = None, key: Optional[Callable] = None,
+              validate: Optional[Callable[[Dict[str, Any]], bool]] = None,
+              cache_validation_callback: Optional[Callable[[Dict[str, Any]], bool]] = None, verbose: Optional[int] = None,
+              mmap_mode: Any = _missing, metadata: Optional[Dict[str, Any]] = None) -> Any:
+        """A function with this cache; a decorator too, with or without arguments.
+
+        Parameters
+        ----------
+        func : callable
+            A function, a method or an async function.
+        ignore : iterable of str, optional
+            Names of arguments that do not count.
+        version : int or str, optional
+            Counts in place of the function's source.
+        follow : bool
+            The source of the functions of the same package that it calls counts too.
+        expires_after : float or timedelta, optional
+            Seconds after which a result does not count.
+        key : callable, optional
+            Called with the arguments; what it returns counts in their place.
+        validate : callable, optional
+            Called with what is known of a result (``time``, ``duration``, ``metadata`` …); where it returns False, the
+            result is computed anew. Also as ``cache_validation_callback``.
+        metadata : dict, optional
+            Kept with each result.
+        """
+        options = dict(ignore=ignore, version=version, follow=follow, expires_after=expires_after, key=key,
+                       validate=validate or cache_validation_callback, verbose=verbose, metadata=metadata)
+        if func is None:
+            return functools.partial(self._cached, mmap_mode=mmap_mode, **options)
+        return self._cached(func, mmap_mode=mmap_mode, **options)
+
+    def _cached(self, func: Callable, mmap_mode: Any = _missing, **options) -> CachedFunction:
+        if isinstance(func, CachedFunction):
+            func = func.func
+        if not callable(func):
+            raise TypeError(f"a function is cached, not {type(func).__name__}")
+        if self.location is None:
+            return _NotCached(self, func, **options)
+        cache = self
+        if mmap_mode is not _missing and mmap_mode != self.mmap_mode:
+            cache = Cache(self.location, **{**self._given, "mmap_mode": mmap_mode})
+        return CachedFunction(cache, func, **options)
+
+    def eval(self, func: Callable, *args, **kwargs) -> Any:
+        """Calls a function with this cache."""
+        return self.cache(func)(*args, **kwargs)
+
+    # --- Care ---
+
+    def clear(self, warn: bool = True) -> None:
+        """Removes all results."""
+        if self.location is not None:
+            if warn:
+                _logger.info("clearing the cache %s", self.location)
+            self._held.clear(None, None)
+
+    def reduce_size(self, bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
+                    age_limit: _Seconds = None) -> int:
+        """Removes what has expired, and results down to these limits, the least recently used first.
+
+        Returns
+        -------
+        int
+            The number of results that were removed.
+        """
+        if self.location is None:
+            return 0
+        return self._held.prune(_bytes(bytes_limit), items_limit, _seconds(age_limit))
+
+    def stats(self) -> Dict[str, Any]:
+        """Counts of this folder: items, bytes, hits, misses, stored, evicted, expired, damaged, too_large, seconds_saved."""
+        return self._held.stats()
+
+    def entries(self) -> List[Dict[str, Any]]:
+        """What is known of each result: key, name, version, time, duration, expires, last_used, hits, bytes, pinned …"""
+        return self._held.entries()
+
+    def pin(self, key: str, pinned: bool = True) -> bool:
+        """Keeps a result, whatever the limits. False if there is none of that key."""
+        return self._held.pin(bytes.fromhex(key.split(":")[-1]), pinned)
+
+    def verify(self, progress=None) -> List[str]:
+        """Reads and checks every result; a line for each that is damaged."""
+        with reporting(progress, "verifying") as report:
+            return self._held.verify(None if report is None else lambda done, total: report(done))[2]
+
+    def __getstate__(self):
+        return self.location, self._given
+
+    def __setstate__(self, state) -> None:
+        location, given = state
+        self.__init__(location, **given)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"Cache({self.location!r})"
+
+
+def _warn(message: str) -> None:
+    _logger.warning(message)

@@ -1,0 +1,485 @@
+"""stele.Cache: what counts for a key, what comes back, many processes, joblib's names."""
+
+import asyncio
+import datetime
+import functools
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import stele
+
+
+class Calls:
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self):
+        self.count += 1
+
+    def __reduce__(self):  # counts are no argument
+        return Calls, ()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return stele.Cache(tmp_path / "cache")
+
+
+def counted(calls):
+    def function(x, y=2, *rest, z=3, **more):
+        calls.append(1)
+        return [x, y, rest, z, sorted(more.items())]
+
+    return function
+
+
+def test_each_way_to_write_a_call_has_one_key(cache):
+    calls = []
+
+    def f(x, y=2, *, z=3):
+        calls.append((x, y, z))
+        return x, y, z
+
+    f = cache.cache(f, version=1)
+    assert f(1) == (1, 2, 3)
+    assert f(1, 2) == f(x=1) == f(y=2, x=1) == f(1, z=3) == f(1, y=2, z=3) == (1, 2, 3)
+    assert len(calls) == 1
+    assert f(2) == (2, 2, 3) and f(1, 3) == (1, 3, 3) and f(1, z=4) == (1, 2, 4)
+    assert len(calls) == 4
+    with pytest.raises(TypeError):
+        f()
+
+
+LOG = []
+
+
+def logged(x, y=2, *rest, z=3, **more):
+    LOG.append(1)
+    return [x, y, rest, z, sorted(more.items())]
+
+
+def test_variable_arguments(cache):
+    f = cache.cache(logged)
+    LOG.clear()
+    assert f(1, 2, 3, 4, z=5, b=1, a=2) == [1, 2, (3, 4), 5, [("a", 2), ("b", 1)]]
+    assert f(1, 2, 3, 4, a=2, b=1, z=5) == [1, 2, (3, 4), 5, [("a", 2), ("b", 1)]]
+    assert len(LOG) == 1
+    f(1, 2, (3, 4), z=5, b=1, a=2)
+    f(1, 2, 3, 4, z=5, b=2, a=1)
+    assert len(LOG) == 3
+
+
+def total(x, n_jobs=1, verbose=0):
+    LOG.append(1)
+    return float(np.sum(x)) if not isinstance(x, (dict, set)) else sorted(x)
+
+
+def test_equal_values_have_one_key(cache):
+    f = cache.cache(total, ignore=["n_jobs", "verbose"])
+    LOG.clear()
+    x = np.arange(12.0).reshape(3, 4)
+    assert f(x) == f(np.asfortranarray(x)) == f(np.arange(24.0)[::2].reshape(3, 4) / 2) == f(x, n_jobs=8) == 66
+    assert len(LOG) == 1
+    assert f({"a": 1, "b": 2}) == f({"b": 2, "a": 1}) and f({3, 1, 2}) == f({2, 3, 1})
+    assert len(LOG) == 3
+    f(x.astype(np.float32))
+    f(x.T)
+    f(x.tolist())
+    assert len(LOG) == 6
+    same = [1.5, 2.5]
+    assert f([same, same]) == f([[1.5, 2.5], [1.5, 2.5]]) and len(LOG) == 7  # identity does not count
+    with pytest.raises(ValueError, match="not defined"):
+        cache.cache(total, ignore=["no_such"])
+
+
+def test_keys_are_the_same_in_other_processes(cache, tmp_path):
+    code = textwrap.dedent("""
+        import sys; sys.path.insert(0, %r)
+        import stele, numpy as np, test_cache
+        c = stele.Cache(%r)
+        f = c.cache(test_cache.total)
+        print(f.check({"a": np.arange(5), "b": {1, 2, "x"}}), f.name, f.version)
+    """ % (os.path.dirname(os.path.abspath(__file__)), cache.location))
+    import test_cache
+
+    f = cache.cache(test_cache.total)
+    f({"b": {2, "x", 1}, "a": np.arange(5)})
+    for seed in "1", "2":
+        out = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
+                             capture_output=True, text=True).stdout.split()
+        assert out == ["True", f.name, f.version]
+
+
+def test_source_counts_and_comments_do_not(cache, tmp_path):
+    def version_of(source):
+        path = tmp_path / f"module_{version_of.count}.py"
+        version_of.count += 1
+        path.write_text(source)
+        space = {}
+        exec(compile(source, str(path), "exec"), space)
+        return cache.cache(space["f"]).version
+
+    version_of.count = 0
+    first = version_of("def f(x):\n    return x + 1\n")
+    assert version_of("# comment\ndef f(x):\n\n    # more\n    return x  +  1\n") == first
+    assert version_of("def f(x):\n    return x + 2\n") != first
+    assert version_of("def f(x):\n    if x:\n        return 1\n    return 2\n") != version_of(
+        "def f(x):\n    if x:\n        return 1\n        return 2\n")
+    one, two = cache.cache(lambda x: x + 1), cache.cache(lambda x: x + 2)
+    assert one(1) == 2 and two(1) == 3
+
+
+def test_versions_live_side_by_side(cache):
+    f1, f2 = cache.cache(total, version=1), cache.cache(total, version="two")
+    LOG.clear()
+    for _ in range(3):
+        assert f1([1, 2]) == f2([1, 2]) == 3
+    assert len(LOG) == 2
+    f1.clear(warn=False)
+    assert not f1.check([1, 2]) and f2.check([1, 2])
+    f2.clear(all_versions=True)
+    assert not f2.check([1, 2])
+
+
+def test_closures_count(cache):
+    def adder(n):
+        def add(x):
+            return x + n
+        return cache.cache(add)
+
+    assert [adder(n)(10) for n in (1, 2, 1)] == [11, 12, 11]
+    assert cache.stats()["misses"] == 2
+
+
+def test_results_are_equal_and_of_the_same_type(cache):
+    import pandas as pd
+
+    values = [None, 1, 2.5, "text", b"bytes", (1, 2), [1, {"a": (3,)}], {1, 2}, np.float32(3), np.arange(10),
+              np.zeros((300, 100)), pd.DataFrame({"a": [1, 2], "b": ["x", None]}), datetime.date(2020, 1, 2), {"k": np.ones(20_000)}]
+    f = cache.cache(lambda i: values[i], key=lambda i: i, version=1)
+    for i, value in enumerate(values):
+        for _ in range(2):
+            got = f(i)
+            if isinstance(value, pd.DataFrame):
+                pd.testing.assert_frame_equal(got, value)
+            elif isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(got, value)
+                assert got.dtype == value.dtype
+            elif isinstance(value, dict) and "k" in value:
+                np.testing.assert_array_equal(got["k"], value["k"])
+            else:
+                assert got == value and type(got) is type(value)
+    assert cache.stats()["misses"] == len(values)
+
+
+def test_mapped_results_cannot_change_the_cache(tmp_path):
+    for mode in "r", "c", None:
+        cache = stele.Cache(tmp_path / str(mode), mmap_mode=mode)
+        f = cache.cache(lambda: np.zeros(100_000), version=1)
+        first, second = f(), f()
+        assert isinstance(first, np.ndarray)
+        if mode == "r":
+            assert not first.flags.writeable and not second.flags.writeable
+        else:
+            first[0] = second[1] = 5
+            assert f()[0] == 0 and f()[1] == 0
+    with pytest.raises(ValueError, match="cannot be changed"):
+        stele.Cache(tmp_path / "r", mmap_mode="r+")
+
+
+class Model:
+    def __init__(self, n):
+        self.n = n
+        self.weights = np.full(n, 2.0)
+        self.calls = 0
+
+    def __eq__(self, other):
+        return self.n == other.n and np.array_equal(self.weights, other.weights)
+
+
+def fit(n):
+    LOG.append(1)
+    return Model(n)
+
+
+def test_objects_of_ones_own_folder_are_trusted(tmp_path, caplog):
+    cache = stele.Cache(tmp_path / "c")
+    f = cache.cache(fit)
+    LOG.clear()
+    assert f(3) == f(3) == Model(3) and len(LOG) == 1
+    os.chmod(tmp_path / "c", 0o777)
+    with pytest.raises(stele.UntrustedError):
+        stele.Cache(tmp_path / "c").cache(fit)(3)
+    assert stele.Cache(tmp_path / "c", trusted=["test_cache.*", Model]).cache(fit)(3) == Model(3)
+
+
+def test_methods(cache):
+    class Counter:
+        calls = 0
+
+        def __init__(self, base):
+            self.base = base
+
+        @cache.cache(version=1, key=lambda self, x: (self.base, x))
+        def add(self, x):
+            type(self).calls += 1
+            return self.base + x
+
+    a, b = Counter(1), Counter(10)
+    assert [a.add(5), a.add(5), b.add(5), a.add(6)] == [6, 6, 15, 7]
+    assert Counter.calls == 3
+    assert a.add.check(5) and not a.add.check(7)
+    assert a.add.call_and_shelve(5).get() == 6
+
+
+def test_async(cache):
+    calls = []
+
+    @cache.cache(version=1, key=lambda x: x)
+    async def slow(x):
+        calls.append(x)
+        await asyncio.sleep(0.05)
+        if x < 0:
+            raise ValueError("negative")
+        return x * 2
+
+    async def main():
+        assert await asyncio.gather(*(slow(i % 3) for i in range(12))) == [i % 3 * 2 for i in range(12)]
+        with pytest.raises(ValueError):
+            await slow(-1)
+        return await slow(1)
+
+    assert asyncio.run(main()) == 2
+    assert sorted(calls) == [-1, 0, 1, 2]
+
+
+def test_exceptions_are_not_cached(cache):
+    attempts = []
+    f = cache.cache(lambda: attempts.append(1) or 1 // (len(attempts) - 1), version=1, key=lambda: 0)
+    with pytest.raises(ZeroDivisionError):
+        f()
+    assert f() == 1 and f() == 1 and len(attempts) == 2
+
+
+def test_shelved_results(cache):
+    f = cache.cache(total)
+    LOG.clear()
+    shelved = f.call_and_shelve([1, 2, 3])
+    assert f.call_and_shelve([1, 2, 3]) == shelved and len(LOG) == 1
+    assert shelved.get() == 6 and pickle.loads(pickle.dumps(shelved)).get() == 6
+    assert shelved.metadata["name"] == f.name and shelved.metadata["duration"] >= 0
+    assert f.check([1, 2, 3]) and f.check_call_in_cache([1, 2, 3])
+    shelved.clear()
+    assert not f.check([1, 2, 3])
+    with pytest.raises(KeyError):
+        shelved.get()
+    assert f.call([1, 2, 3]) == 6 and f.call([1, 2, 3]) == 6 and len(LOG) == 3
+
+
+def test_expiry_and_validation(tmp_path):
+    cache = stele.Cache(tmp_path)
+    f = cache.cache(total, version=1, expires_after=datetime.timedelta(seconds=1))
+    LOG.clear()
+    f([1]), f([1])
+    time.sleep(2.2)
+    f([1])
+    assert len(LOG) == 2
+    seen = []
+    g = cache.cache(total, version=2, cache_validation_callback=lambda entry: seen.append(entry) or entry["duration"] < 0,
+                    metadata={"rows": 3})
+    g([1]), g([1])
+    assert len(LOG) == 4 and seen[0]["metadata"] == {"rows": 3} and abs(seen[0]["time"] - time.time()) < 60
+
+
+def test_limits(tmp_path):
+    cache = stele.Cache(tmp_path, bytes_limit="1M")
+    f = cache.cache(lambda i: np.full(10_000, i), version=1)
+    for i in range(60):
+        assert f(i)[0] == i
+        assert cache.stats()["bytes"] <= 1 << 20
+    assert cache.stats()["evicted"] > 0 and f.check(59) and not f.check(0)
+    assert cache.reduce_size(items_limit=3) > 0 and cache.stats()["items"] == 3
+    cache.reduce_size(bytes_limit="10K")
+    assert cache.stats()["bytes"] <= 10 << 10
+    f(1)
+    time.sleep(1.1)
+    cache.reduce_size(age_limit=datetime.timedelta(seconds=0))
+    assert cache.stats()["items"] == 0
+    key = f.call_and_shelve(5).key
+    assert cache.pin(key) and [e["pinned"] for e in cache.entries()] == [True]
+    assert not cache.pin("xxh3-128:" + "0" * 32)
+
+
+def test_failures_to_store(tmp_path, caplog):
+    make = lambda: (lambda: 1)  # noqa: E731 - a lambda cannot be stored
+    with caplog.at_level(logging.WARNING, "stele.cache"):
+        assert stele.Cache(tmp_path).cache(make, version=1)()() == 1
+    assert "is not stored" in caplog.text
+    caplog.clear()
+    assert stele.Cache(tmp_path, on_failure="ignore").cache(make, version=1)()() == 1
+    assert not caplog.records
+    with pytest.raises(TypeError):
+        stele.Cache(tmp_path, on_failure="raise").cache(make, version=1)()
+
+
+def test_damage_is_a_miss(tmp_path, caplog):
+    cache = stele.Cache(tmp_path / "c", verify="full")
+    f = cache.cache(lambda i: np.full(20_000, i) if i % 2 else [i] * 10, version=1)
+    for i in range(20):
+        f(i)
+    for entry in cache.entries():
+        if entry["file"]:
+            with open(entry["file"], "r+b") as file:
+                file.seek(50_000)
+                file.write(b"damage")
+    assert len(cache.verify()) == 10
+    with caplog.at_level(logging.WARNING, "stele.cache"):
+        for i in range(20):
+            assert (f(i) == (np.full(20_000, i) if i % 2 else [i] * 10)).all() if i % 2 else f(i) == [i] * 10
+    assert cache.stats()["damaged"] == 10 and cache.verify() == [] and "cannot be used" in caplog.text
+
+
+def test_no_folder():
+    cache = stele.Cache(None)
+    LOG.clear()
+    f = cache.cache(total)
+    assert f([1]) == f([1]) == 1 and len(LOG) == 2
+    assert f.call_and_shelve([1]).get() == 1 and not f.check([1]) and cache.reduce_size() == 0
+    f.clear()
+    cache.clear()
+
+
+def test_decorators_and_pickling(tmp_path):
+    module = tmp_path / "with_cache.py"
+    module.write_text(textwrap.dedent("""
+        import stele
+        cache = stele.Cache(%r)
+
+        @cache.cache
+        def twice(x):
+            "Doubles."
+            return helper(x) * 2
+
+        @cache.cache(follow=True)
+        def followed(x):
+            return helper(x)
+
+        def helper(x):
+            return x
+    """ % str(tmp_path / "c")))
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import with_cache
+
+        assert with_cache.twice(2) == 4 and with_cache.twice.__doc__ == "Doubles." and with_cache.twice.__name__ == "twice"
+        assert pickle.loads(pickle.dumps(with_cache.twice)) is with_cache.twice
+        again = pickle.loads(pickle.dumps(with_cache.cache.cache(with_cache.helper)))
+        assert again(3) == 3
+        copied = pickle.loads(pickle.dumps(with_cache.cache))
+        assert copied.location == with_cache.cache.location
+        before = with_cache.followed.version
+        source = module.read_text().replace("def helper(x):\n    return x", "def helper(x):\n    return x + 1")
+        module.write_text(source)
+        os.utime(module, (1, 1))
+        import importlib
+        import linecache
+
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        twice = with_cache.twice.version
+        with_cache = importlib.reload(with_cache)
+        assert with_cache.followed.version != before and with_cache.twice.version == twice
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["with_cache"]
+
+
+def work(location, log, seed):
+    cache = stele.Cache(location)
+
+    def compute(n):
+        with open(log, "ab", buffering=0) as file:
+            file.write(b"%d\n" % n)
+        return np.full(9_000 if n % 10 == 0 else 10, n)
+
+    f = cache.cache(compute, version=1, key=lambda n: n)
+    for i in range(500):
+        n = (i * 7 + seed * 13) % 100
+        assert (f(n) == n).all()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_compute_each_result_once(tmp_path, method):
+    context = multiprocessing.get_context(method)
+    parent = stele.Cache(tmp_path / "c")  # open before the fork
+    parent.cache(total)([1])
+    children = [context.Process(target=work, args=(str(tmp_path / "c"), str(tmp_path / "log"), seed)) for seed in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    lines = (tmp_path / "log").read_text().split()
+    assert sorted(map(int, lines)) == list(range(100))
+    assert parent.verify() == []
+
+
+def test_a_cache_is_used_on_in_a_child_of_fork(tmp_path):
+    cache = stele.Cache(tmp_path)
+    f = cache.cache(total)
+    f([1])
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if f([1]) == 1 and f([2]) == 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    LOG.clear()
+    assert f([2]) == 2 and not LOG
+
+
+def test_threads(cache):
+    calls = []
+
+    def slow(n):
+        calls.append(n)
+        time.sleep(0.01)
+        return n
+
+    f = cache.cache(slow, version=1, key=lambda n: n)
+    threads = [threading.Thread(target=lambda t=t: [f((i + t) % 20) for i in range(100)]) for t in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(calls) == list(range(20))
+
+
+def test_takes_the_place_of_memory(tmp_path):
+    """The lines of joblib's documentation, with Cache for Memory."""
+    memory = stele.Cache(tmp_path, verbose=0)
+
+    def compute_statistics(x):
+        return np.mean(x, axis=0), np.std(x, axis=0)
+
+    x = np.vander(np.arange(4)).astype(float)
+    square = memory.cache(np.square)
+    np.testing.assert_array_equal(square(x), np.square(x))
+    mean, std = memory.cache(compute_statistics)(x)
+    np.testing.assert_array_equal(mean, x.mean(axis=0))
+    assert memory.eval(compute_statistics, x)[1].tolist() == std.tolist()
+    memory.cache(compute_statistics, ignore=["x"], verbose=0, mmap_mode=None)(x)
+    result = memory.cache(compute_statistics).call_and_shelve(x)
+    assert result.get()[0].tolist() == mean.tolist()
+    memory.reduce_size(bytes_limit=10**9, items_limit=100, age_limit=datetime.timedelta(days=1))
+    memory.clear(warn=False)
+    assert memory.stats()["items"] == 0
