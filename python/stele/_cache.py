@@ -256,7 +256,10 @@ class CachedFunction:
         self._key_function = key
         self._validate = validate
         self._metadata = metadata
-        self._verbose = bool(verbose if verbose is not None else cache.verbose)
+        self._verbose = verbose if verbose is not None else cache.verbose
+        if validate is not None and not callable(validate):
+            raise ValueError(f"cache_validation_callback needs to be callable, not {validate!r}")
+        self._code = getattr(function, "__code__", None)
         self._version: Optional[str] = None if version is None else str(version)
         self.name = _identity(function)
         self._closure = self._of_closure()
@@ -270,12 +273,20 @@ class CachedFunction:
     @property
     def version(self) -> str:
         """The version given, or the digest of the function's source."""
+        code = getattr(self.func, "__code__", None)
+        if code is not self._code and self._given_version is None:  # it was given other code
+            self._code = code
+            return self._set_version(repr(_code_of(code)))
         if self._version is None:
             called: Dict[str, Callable] = {}
             if self._follow:
                 _called(self.func, called)
             parts = [_source(self.func)] + [f"{name}\x1e{_source(called[name])}" for name in sorted(called)]
-            self._version = hashlib.sha256("\x1d".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            self._set_version("\x1d".join(parts))
+        return self._version  # type: ignore[return-value]
+
+    def _set_version(self, text: str) -> str:
+        self._version = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return self._version
 
     def _of_closure(self) -> tuple:
@@ -306,7 +317,12 @@ class CachedFunction:
             arguments: Any = self._key_function(*args, **kwargs)
         else:
             arguments = self._signature.key(args, kwargs)
-        return _core.digest((self.name, self._version or self.version, arguments, self._closure))
+        version = self._version if self._version is not None and self._code is getattr(self.func, "__code__", None) else self.version
+        return _core.digest((self.name, version, arguments, self._closure))
+
+    @property
+    def mmap_mode(self) -> Optional[str]:
+        return self._cache.mmap_mode
 
     # --- Calls ---
 
@@ -369,56 +385,71 @@ class CachedFunction:
     async def _call_async(self, args: tuple, kwargs: dict) -> Any:
         key = self._key(args, kwargs)
         value = self._valid(key)
-        if value is not _missing:
-            return value
-        pending = self._pending.get(key)
-        if pending is not None:  # of this event loop's tasks one computes
-            try:
-                return await asyncio.shield(pending)
-            except Exception:
-                return await self._call_async(args, kwargs)
-        pending = self._pending[key] = asyncio.get_running_loop().create_future()
+        return (await self._compute_async(key, args, kwargs))[0] if value is _missing else value
+
+    async def _compute_async(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
+        loop = asyncio.get_running_loop()
+        while key in self._pending:  # of the tasks of an event loop one computes
+            await asyncio.wait([self._pending[key]])
+            value = _missing if force else self._valid(key)
+            if value is not _missing:
+                return value, {}
+        done = self._pending[key] = loop.create_future()
         try:
-            flight = await asyncio.get_running_loop().run_in_executor(None, self._cache._held.flight, key)
+            flight = await loop.run_in_executor(None, self._cache._held.flight, key)
             try:
-                value = self._valid(key)
-                if value is _missing:
+                if not force:
+                    value = self._valid(key)
+                    if value is not _missing:
+                        return value, {}
                     self._cache._held.count_miss()
-                    start = time.perf_counter()
-                    value = await self.func(*args, **kwargs)
-                    value = self._keep(key, value, time.perf_counter() - start)[0]
+                start = time.perf_counter()
+                value = await self.func(*args, **kwargs)
+                return self._keep(key, value, time.perf_counter() - start)
             finally:
                 flight.end()
-            pending.set_result(value)
-            return value
-        except BaseException as error:
-            pending.set_exception(error if isinstance(error, Exception) else RuntimeError("cancelled"))
-            pending.exception()  # nobody may be waiting
-            raise
         finally:
             del self._pending[key]
+            done.set_result(None)
 
     def __get__(self, instance, owner=None) -> Any:
         return self if instance is None else _BoundCachedFunction(self, instance)
 
     def call(self, *args, **kwargs) -> Any:
-        """Computes and stores the result, whatever is in the cache."""
-        return self._compute(self._key(args, kwargs), args, kwargs, force=True)[0]
+        """Computes and stores the result, whatever is in the cache.
 
-    def call_and_shelve(self, *args, **kwargs) -> CachedResult:
+        Returns
+        -------
+        (object, dict)
+            The result, and what is known of it; of an async function a coroutine of these.
+        """
+        compute = self._compute_async if self._async else self._compute
+        return compute(self._key(args, kwargs), args, kwargs, force=True)
+
+    def call_and_shelve(self, *args, **kwargs) -> Any:
         """As a call, but returns a `CachedResult`; what is in the cache is not loaded."""
         key = self._key(args, kwargs)
+        if self._async:
+            return self._shelve_async(key, args, kwargs)
+        if self._is_valid(key):
+            return CachedResult(self._cache, key)
+        return self._shelved(key, *self._compute(key, args, kwargs))
+
+    async def _shelve_async(self, key: bytes, args: tuple, kwargs: dict) -> Any:
+        if self._is_valid(key):
+            return CachedResult(self._cache, key)
+        return self._shelved(key, *await self._compute_async(key, args, kwargs))
+
+    def _shelved(self, key: bytes, value, entry: Dict[str, Any]) -> Any:
+        return CachedResult(self._cache, key) if self._is_valid(key) else _Given(value)
+
+    def _is_valid(self, key: bytes) -> bool:
         found = self._cache._held.find(key, False)
-        if found is None or (self._validate is not None and not self._validate(found.entry)):
-            value, entry = self._compute(key, args, kwargs)
-            if entry and entry["bytes"] == 0:
-                return _Given(value)  # type: ignore[return-value]
-        return CachedResult(self._cache, key)
+        return found is not None and (self._validate is None or bool(self._validate(found.entry)))
 
     def check(self, *args, **kwargs) -> bool:
         """Whether the result is in the cache."""
-        found = self._cache._held.find(self._key(args, kwargs), False)
-        return found is not None and (self._validate is None or bool(self._validate(found.entry)))
+        return self._is_valid(self._key(args, kwargs))
 
     check_call_in_cache = check
 
@@ -477,14 +508,16 @@ class _NotCached(CachedFunction):
         self.func = function
         self.ignore = []
         self.name = _identity(function)
-        self._version = ""
+        self._version = self._given_version = ""
+        self._code = None
         self._cache = cache
         self._async = False
 
     def __call__(self, *args, **kwargs) -> Any:
         return self.func(*args, **kwargs)
 
-    call = __call__
+    def call(self, *args, **kwargs) -> Any:
+        return self.func(*args, **kwargs), {}
 
     def call_and_shelve(self, *args, **kwargs) -> Any:
         return _Given(self.func(*args, **kwargs))

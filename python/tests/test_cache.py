@@ -2,12 +2,10 @@
 
 import asyncio
 import datetime
-import functools
 import logging
 import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import textwrap
@@ -20,28 +18,9 @@ import pytest
 import stele
 
 
-class Calls:
-    def __init__(self):
-        self.count = 0
-
-    def __call__(self):
-        self.count += 1
-
-    def __reduce__(self):  # counts are no argument
-        return Calls, ()
-
-
 @pytest.fixture
 def cache(tmp_path):
     return stele.Cache(tmp_path / "cache")
-
-
-def counted(calls):
-    def function(x, y=2, *rest, z=3, **more):
-        calls.append(1)
-        return [x, y, rest, z, sorted(more.items())]
-
-    return function
 
 
 def test_each_way_to_write_a_call_has_one_key(cache):
@@ -258,10 +237,25 @@ def test_async(cache):
         assert await asyncio.gather(*(slow(i % 3) for i in range(12))) == [i % 3 * 2 for i in range(12)]
         with pytest.raises(ValueError):
             await slow(-1)
+        shelved = await slow.call_and_shelve(7)
+        assert shelved.get() == 14 and (await slow.call_and_shelve(7)) == shelved
+        assert (await slow.call(2))[0] == 4
         return await slow(1)
 
     assert asyncio.run(main()) == 2
-    assert sorted(calls) == [-1, 0, 1, 2]
+    assert sorted(calls) == [-1, 0, 1, 2, 2, 7]
+
+
+def test_other_code_is_another_version(cache):
+    def one(x):
+        return x + 1
+
+    f = cache.cache(one)
+    assert f(1) == 2
+    one.__code__ = (lambda x: x + 5).__code__
+    assert f(1) == 6 and f(1) == 6
+    with pytest.raises(ValueError, match="callable"):
+        cache.cache(one, cache_validation_callback="no")
 
 
 def test_exceptions_are_not_cached(cache):
@@ -284,7 +278,7 @@ def test_shelved_results(cache):
     assert not f.check([1, 2, 3])
     with pytest.raises(KeyError):
         shelved.get()
-    assert f.call([1, 2, 3]) == 6 and f.call([1, 2, 3]) == 6 and len(LOG) == 3
+    assert f.call([1, 2, 3])[0] == 6 and f.call([1, 2, 3])[1]["name"] == f.name and len(LOG) == 3
 
 
 def test_expiry_and_validation(tmp_path):

@@ -149,15 +149,18 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
 void CacheCore::open_table() {
   table = std::make_unique<CacheTable>(folder, true);
   if (table->created()) {
-    const std::string tag =
-        "Signature: 8a477f597d28d172789f06886806bc55\n"
-        "# A cache of stele. Backups may leave it out: https://bford.info/cachedir/\n";
-    try {
-      const std::unique_ptr<Sink> sink = file_sink_in(folder, "CACHEDIR.TAG", Sync::none);
-      sink->write(std::as_bytes(std::span(tag)));
-      sink->close();
-    } catch (const Error&) {  // it is for others; the cache does without
-    }
+    const auto leave = [&](const char* name, std::string_view text) {
+      try {
+        const std::unique_ptr<Sink> sink = file_sink_in(folder, name, Sync::none);
+        sink->write(std::as_bytes(std::span(text)));
+        sink->close();
+      } catch (const Error&) {  // it is for other programs; the cache does without
+      }
+    };
+    leave("CACHEDIR.TAG",
+          "Signature: 8a477f597d28d172789f06886806bc55\n"
+          "# A cache of stele. Backups may leave it out: https://bford.info/cachedir/\n");
+    leave(".gitignore", "*\n");
     rebuild();
   }
 }
