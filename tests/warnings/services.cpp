@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "stele/cache.hpp"
 #include "stele/feature_store.hpp"
 #include "stele/known_features.hpp"
 #include "stele/own_array.hpp"
@@ -30,6 +31,12 @@ int main() {
     if (item.value.is_text()) {
       return 1;
     }
+  }
+  stele::Cache cache = stele::Cache::open("a.cache");
+  const auto made = cache.get_or_compute("make", 1, 2, stele::cache::ignored(3), [](int, int) { return State{}; });
+  const auto found = cache.peek<State>({.name = "make", .version = "1"}, 2);
+  if (found && found->value.counts != made.value.counts) {
+    return 2;
   }
   const std::string text = stele::to_text(state.counts);
   return stele::from_text<std::vector<std::int64_t>>(text).size() + stele::hash(state).bytes.size() > 0 ? 0 : 1;
