@@ -642,6 +642,9 @@ class ValueLoader {
 
 void Visit<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out, value).write(); }
 
-void Visit<Value>::read(InVisitor& in, Value& value) { value = ValueLoader(in).load(); }
+void Visit<Value>::read(InVisitor& in, Value& value) {
+  std::optional<Value> tree = take_tree(in);
+  value = tree ? *std::move(tree) : ValueLoader(in).load();
+}
 
 }  // namespace stele
