@@ -61,9 +61,6 @@ struct ValueAccess {
 struct ValueAccess::Text final : Node {
   std::string text;
 };
-struct ValueAccess::Array final : Node {
-  AnyArray array;
-};
 struct ValueAccess::Items final : Node {
   ~Items() override;
   void give(std::vector<Value>& values) override;
