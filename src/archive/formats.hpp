@@ -14,6 +14,8 @@
 
 namespace stele {
 
+class Rereader;
+
 /// A file of another program.
 struct Neighbour {
   /// The plain bytes, from the start of the file. Compressed files are decompressed.
@@ -24,6 +26,8 @@ struct Neighbour {
   std::string path = {};
   /// Those that count: limits, threads.
   const LoadOptions& options;
+  /// Where set, large arrays may be left in the file, to be read when they are written.
+  std::shared_ptr<Rereader> again = nullptr;
 };
 
 /// What such a file holds.

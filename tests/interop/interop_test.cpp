@@ -133,6 +133,41 @@ TEST_P(Formats, ACutFileIsAnErrorOnEveryWay) {
 INSTANTIATE_TEST_SUITE_P(Neighbours, Formats, testing::Values("npz", "safetensors", "joblib", "pkl"),
                          [](const auto& test) { return std::string(test.param); });
 
+TEST(Neighbours, ATreeIsTheSameWhetherItIsHandedOverOrRead) {
+  const Folder folder;
+  const Value::Anchor anchor = Value::make_anchor(1);
+  const Value numbers(AnyArray::copy_of(ArrayView(DType::Kind::float64, std::vector<double>(5000, 2.5).data(), 5000)));
+  const Value long_list = Value::make_shared(anchor, Value::make_sequence({Value(1), numbers}));
+  const Value set = Value::make_sequence({Value("b"), Value("a")}, Ordering::unordered);
+  const Value root = Value::make_map({{Value("first"), long_list},
+                                      {Value("again"), Value::make_reference(anchor)},
+                                      {Value("set"), set},
+                                      {Value("array"), numbers}});
+  for (const char* const name : {"tree.pkl", "tree.joblib"}) {
+    const std::string file = folder / name;
+    {
+      const auto sink = file_sink(file);
+      write_pickle(*sink, root, {.joblib = std::string_view(name) == "tree.joblib"});
+      sink->close();
+    }
+    const auto handed = load<Value>(file, any);
+    const auto parts = load<std::map<std::string, Value>>(file, any);
+    const auto later = open(file, any).load<std::vector<double>>("again/1");
+    EXPECT_EQ(later, std::vector<double>(5000, 2.5));
+    EXPECT_EQ(handed["first"], parts.at("first"));
+    EXPECT_TRUE(parts.at("again").is(ValueKind::shared)) << "a part has what is outside it, too";
+    EXPECT_EQ(handed["again"].kind(), ValueKind::reference);
+    EXPECT_EQ(handed["array"], parts.at("array"));
+    for (const MapMode map : {MapMode::none, MapMode::read_only}) {
+      EXPECT_EQ((open(file, {.map = map, .formats = &neighbours()}).load<Value>()), handed);
+    }
+    save(handed, folder / "tree.stele");
+    const auto archived = load<Value>(folder / "tree.stele");
+    EXPECT_EQ(archived, handed);
+    EXPECT_EQ(hash(archived), hash(handed));
+  }
+}
+
 TEST(Neighbours, AnArrayAloneIsANpyFile) {
   const Folder folder;
   save(weights().weight, folder / "w.npy", {.formats = &neighbours()});

@@ -210,8 +210,8 @@ def typed(name, content):
     return ["typed", name.encode().hex(), content]
 
 
-def sequence(items, ordered=True):
-    return ["sequence", ordered, *items]
+def sequence(items):
+    return ["sequence", True, *items]
 
 
 def record(**fields):
@@ -275,9 +275,9 @@ def expected(x):
     if kind is dict:
         return ["map", *([expected(k), expected(v)] for k, v in x.items())]
     if kind is set:
-        return typed("py:set", sequence(map(expected, x), False))
+        return typed("py:set", sequence(map(expected, x)))
     if kind is frozenset:
-        return typed("py:frozenset", sequence(map(expected, x), False))
+        return typed("py:frozenset", sequence(map(expected, x)))
     if kind is numpy.ndarray and x.dtype == object:
         order = "C" if x.flags.c_contiguous else "F"
         return typed("py:numpy.object_array",

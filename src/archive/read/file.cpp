@@ -174,8 +174,8 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
   };
   class FoundForeign final : public Part {
    public:
-    FoundForeign(const Value& value, const LoadOptions& options)
-        : values_(value_reader(value, options, options.map != MapMode::none)) {}  // each load has arrays of its own
+    FoundForeign(const Value& value, const LoadOptions& options, Handing handing)
+        : values_(value_reader(value, options, handing)) {}
     InVisitor& visitor() override { return *values_; }
     void finish() override {}
 
@@ -186,7 +186,11 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
       state_->opened.name,
       [&]() -> std::unique_ptr<Part> {
         if (state_->foreign) {
-          return std::make_unique<FoundForeign>(state_->foreign_at(path), state_->opened.options);
+          const Value& root = state_->foreign->value;
+          const Value& value = state_->foreign_at(path);
+          const bool buffers = state_->opened.options.map != MapMode::none;  // else each load has arrays of its own
+          const bool tree = &value == &root && (buffers || arrays_of(root).count == 0);
+          return std::make_unique<FoundForeign>(value, state_->opened.options, Handing{buffers, tree});
         }
         return std::make_unique<Found>(state_->part_at(path));
       },

@@ -4,14 +4,21 @@
 #include <string>
 #include <unordered_set>
 
+#include "archive/read/rereader.hpp"
+#include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
+#include "base/naming.hpp"
 #include "base/stack.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
+#include "io/read.hpp"
+#include "io/wrap/forwarding.hpp"
+#include "io/wrap/prefix.hpp"
 
 namespace stele {
 
-std::optional<Foreign> read_foreign(const Opened& opened, std::string_view path, std::shared_ptr<Mapping> mapping) {
+std::optional<Foreign> read_foreign(const Opened& opened, std::string_view path, std::shared_ptr<Mapping> mapping,
+                                    std::shared_ptr<Rereader> again) {
   const Formats* const formats = opened.options.formats;
   Source& source = *opened.source;
   if (formats == nullptr) {
@@ -31,7 +38,60 @@ std::optional<Foreign> read_foreign(const Opened& opened, std::string_view path,
   if (format.empty()) {
     return std::nullopt;
   }
-  return formats->read(format, {source, std::move(mapping), std::string(path), opened.options});
+  return formats->read(format, {source, std::move(mapping), std::string(path), opened.options, std::move(again)});
+}
+
+namespace {
+
+/// Keeps what a Source needs.
+class OpenedSource final : public ForwardingSource {
+ public:
+  explicit OpenedSource(Opened opened) : ForwardingSource(*opened.source), opened_(std::move(opened)) {}
+
+ private:
+  const Opened opened_;
+};
+
+std::shared_ptr<Mapping> mapping_of(const Path& path, const Opened& opened) {
+  if (opened.compressed) {
+    return nullptr;
+  }
+  try {
+    return Mapping::open(path, MapMode::read_only, opened.options.offset);
+  } catch (const Error&) {  // it is read instead
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+ForeignFile open_foreign(const Path& path, const LoadOptions& options) {
+  return naming(path.text(), [&] {
+    LoadOptions reading = options;
+    reading.map = MapMode::none;
+    const std::string name = path.text();
+    Opened opened = open_path(path, reading, Loading::whole);
+    const bool in_order = !opened.source->random_access();
+    if (in_order) {
+      std::vector<std::byte> first(Formats::first_bytes);
+      first.resize(read_up_to(*opened.source, first));
+      opened.source = std::make_unique<PrefixSource>(std::move(first), std::move(opened.source));
+    }
+    auto again = std::make_shared<Rereader>([name, reading]() -> std::unique_ptr<Source> {
+      return std::make_unique<OpenedSource>(open_path(Path(name), reading, Loading::whole));
+    });
+    std::optional<Foreign> content = read_foreign(opened, name, mapping_of(path, opened), std::move(again));
+    if (!content) {
+      fail(Errc::not_an_archive, "it is in no format that is known");
+    }
+    std::byte more{};
+    if (in_order && read_up_to(*opened.source, {&more, 1}) == 0) {  // else what comes later checks the end
+      opened.source->finish();
+    }
+    const std::uint64_t plain = opened.source->size().value_or(arrays_of(content->value).bytes);
+    return ForeignFile{*std::move(content), opened.codec, opened.stored_bytes != 0 ? opened.stored_bytes : plain,
+                       plain};
+  });
 }
 
 const Value* find_in(const Value& root, std::string_view path) {
@@ -186,7 +246,7 @@ ArrayTotals arrays_of(const Value& root) {
     switch (value.kind()) {
       case ValueKind::array:
         ++totals.count;
-        totals.bytes += value.array().view().byte_count();
+        totals.bytes += later_array(value) != nullptr ? later_array(value)->bytes() : value.array().view().byte_count();
         break;
       case ValueKind::sequence:
       case ValueKind::record:

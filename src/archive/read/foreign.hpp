@@ -15,7 +15,18 @@ namespace stele {
 /// The content of what was opened, if it is in one of the formats of its options and no archive. `path` is empty for
 /// what is no file. The source is at its start. `mapping` may be null.
 /// Throws: what Formats::read() throws.
-std::optional<Foreign> read_foreign(const Opened& opened, std::string_view path, std::shared_ptr<Mapping> mapping);
+std::optional<Foreign> read_foreign(const Opened& opened, std::string_view path, std::shared_ptr<Mapping> mapping,
+                                    std::shared_ptr<Rereader> again = nullptr);
+
+/// A file whose large arrays are still there; it must stay as it is while its value lives.
+struct ForeignFile {
+  Foreign content;
+  std::string codec;
+  std::uint64_t stored_bytes = 0;
+  std::uint64_t plain_bytes = 0;  // of the arrays, where the file does not say how large it is
+};
+/// The content of a file that is no archive. Throws: Error(not_an_archive) for another, and what opening it throws.
+ForeignFile open_foreign(const Path& path, const LoadOptions& options);
 
 /// The array or other value at a path; null if there is none.
 const Value* find_in(const Value& root, std::string_view path);

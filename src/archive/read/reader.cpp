@@ -7,6 +7,7 @@
 #include "archive/read/rows.hpp"
 #include "archive/read/writable.hpp"
 #include "archive/value/any_array.hpp"
+#include "archive/value/nodes.hpp"
 #include "base/naming.hpp"
 #include "base/process.hpp"
 #include "codec/decompress.hpp"
@@ -198,7 +199,7 @@ struct Reader::State {
     }
     foreign = read_foreign(*opened, is_path ? opened->name : std::string(), opened->mapping);
     if (foreign) {
-      foreign_values = value_reader(foreign->value, options);
+      foreign_values = value_reader(foreign->value, options, {.tree = true});
     }
     return foreign.has_value();
   }

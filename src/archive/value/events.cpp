@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "archive/value/any_array.hpp"
+#include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
 #include "archive/write/shared_buffers.hpp"
 #include "base/stack.hpp"
@@ -379,7 +380,7 @@ class ValueWriter {
       case ValueKind::bytes:
         return out_.bytes(value.bytes());
       case ValueKind::array:
-        return out_.array(ValueAccess::view_to_write(value.array()));
+        return put_array(value);
       case ValueKind::record: {
         RecordInfo info;
         info.names = value.names();
@@ -423,6 +424,17 @@ class ValueWriter {
       default:
         return out_.null();
     }
+  }
+  void put_array(const Value& value) {
+    LaterArray* const later = later_array(value);
+    if (later == nullptr) {
+      return out_.array(ValueAccess::view_to_write(value.array()));
+    }
+    if (auto* const pieces = dynamic_cast<LaterOut*>(&out_)) {
+      return pieces->later(*later);
+    }
+    const AnyArray array = later->read();
+    out_.array(ValueAccess::view_to_write(array));
   }
   void put_integer(const Number& number) {
     if (number.type == Number::Type::natural) {
@@ -642,6 +654,9 @@ class ValueLoader {
 
 void Visit<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out, value).write(); }
 
-void Visit<Value>::read(InVisitor& in, Value& value) { value = ValueLoader(in).load(); }
+void Visit<Value>::read(InVisitor& in, Value& value) {
+  std::optional<Value> tree = take_tree(in);
+  value = tree ? *std::move(tree) : ValueLoader(in).load();
+}
 
 }  // namespace stele

@@ -2,6 +2,7 @@
 // The nodes of the kinds of Value, for the sources that create and walk them.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -60,9 +61,6 @@ struct ValueAccess {
 struct ValueAccess::Text final : Node {
   std::string text;
 };
-struct ValueAccess::Array final : Node {
-  AnyArray array;
-};
 struct ValueAccess::Items final : Node {
   ~Items() override;
   void give(std::vector<Value>& values) override;
@@ -84,8 +82,15 @@ struct ValueAccess::Wrap final : Node {
   Value::Anchor anchor;
 };
 
-/// As the public one. Without `share`, every array is copied.
-std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options, bool share);
+/// What a reader hands out as it is; the rest is copied.
+struct Handing {
+  bool buffers = true;  // of arrays
+  bool tree = false;    // all of it, to a Value: only where no reference in it leads to something outside
+};
+/// As the public one.
+std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options, Handing handing);
+/// What such a reader holds, if it hands out all of it and nothing has been read.
+std::optional<Value> take_tree(InVisitor& in);
 
 /// Finds the content of the anchors in a value. Walks the value on the first call.
 class Anchors {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <typeinfo>
 #include <unordered_map>
 
 #include "archive/convert.hpp"
@@ -20,10 +21,16 @@ constexpr std::uint64_t convert_bytes = std::uint64_t{256} << 10;
 
 class ValueReader final : public InVisitor {
  public:
-  ValueReader(const Value& root, const LoadOptions& options, bool share)
-      : next_(&root), anchors_(root), deepest_(options.limits.depth), share_(share) {
+  ValueReader(const Value& root, const LoadOptions& options, Handing handing)
+      : root_(&root), next_(&root), anchors_(root), deepest_(options.limits.depth), handing_(handing) {
     field_rules_ = rules_of(options);
     types_ = options.types;
+  }
+
+  /// The whole tree, instead of its events.
+  std::optional<Value> take_tree() const {
+    const bool at_start = next_ == root_ && frames_.empty() && detours_.empty() && items_ == nullptr;
+    return handing_.tree && at_start ? std::optional(*root_) : std::nullopt;
   }
 
   Kind kind() override {
@@ -435,7 +442,7 @@ class ValueReader final : public InVisitor {
     const bool any = target.dtype().kind() == DType::Kind::none;
     const ArrayHeader wanted{any ? stored.dtype : target.dtype(), stored.shape, stored.order};
     const bool same = stored.dtype == wanted.dtype;
-    if (share_ && same && buffer != nullptr && target.can_share() && target.share(view, buffer)) {
+    if (handing_.buffers && same && buffer != nullptr && target.can_share() && target.share(view, buffer)) {
       return;
     }
     const std::uint64_t count = stored.shape.count();
@@ -489,6 +496,7 @@ class ValueReader final : public InVisitor {
     return text;
   }
 
+  const Value* const root_;
   const Value* next_;
   std::deque<Frame> frames_;  // a deque, because `next_` may point into a frame
   std::vector<const Value*> detours_;
@@ -499,17 +507,21 @@ class ValueReader final : public InVisitor {
   std::unique_ptr<InVisitor> items_;                        // handles the calls while an array is read item by item
   std::size_t items_depth_ = 0;
   std::size_t deepest_;
-  const bool share_;
+  const Handing handing_;
 };
 
 }  // namespace
 
 std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options) {
-  return value_reader(value, options, true);
+  return value_reader(value, options, Handing());
 }
 
-std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options, bool share) {
-  return std::make_unique<ValueReader>(value, options, share);
+std::unique_ptr<InVisitor> value_reader(const Value& value, const LoadOptions& options, Handing handing) {
+  return std::make_unique<ValueReader>(value, options, handing);
+}
+
+std::optional<Value> take_tree(InVisitor& in) {
+  return typeid(in) == typeid(ValueReader) ? static_cast<const ValueReader&>(in).take_tree() : std::nullopt;
 }
 
 }  // namespace stele

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
 #include "format/frozen.hpp"
 #include "format/path.hpp"
@@ -347,7 +348,7 @@ Bytes Value::bytes() const& {
 
 const AnyArray& Value::array() const& {
   require(*this, ValueKind::array);
-  return ValueAccess::node<ValueAccess::Array>(*this).array;
+  return ValueAccess::node<ValueAccess::Array>(*this).held();
 }
 
 std::span<const Value> Value::items() const& {

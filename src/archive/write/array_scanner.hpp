@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "archive/shared_table.hpp"
+#include "archive/value/later.hpp"
 #include "base/stack.hpp"
 #include "format/frozen.hpp"
 #include "stele/visitor.hpp"
@@ -11,7 +12,7 @@
 namespace stele {
 
 /// Sees every array of a value once, at any depth. Call finish() after the events of the value.
-class ArrayScanner : public OutVisitor {
+class ArrayScanner : public OutVisitor, public LaterOut {
  public:
   explicit ArrayScanner(const TypeRegistry* types) { types_ = types; }
   void null() final {}
@@ -25,6 +26,8 @@ class ArrayScanner : public OutVisitor {
   void bytes(Bytes) final {}
   void bits(Bytes, std::uint64_t) final {}
   void plain_items(std::span<const PlainItem>) final {}
+  /// An array that has not been read shares nothing.
+  void later(LaterArray&) final {}
   void begin_sequence(std::uint64_t, Ordering) final { open(); }
   void begin_map(std::uint64_t, Ordering) final { open(); }
   void begin_record(const RecordInfo&) final { open(); }

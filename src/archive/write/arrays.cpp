@@ -12,6 +12,7 @@
 #include "format/frozen.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
+#include "io/read.hpp"
 
 namespace stele {
 
@@ -20,7 +21,8 @@ using cbor::Major;
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{1} << 20;  // of an array in pieces
-constexpr std::uint64_t fewest_packed = 16;                // fewer bools take less space as bytes
+constexpr std::uint64_t later_piece_bytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t fewest_packed = 16;  // fewer bools take less space as bytes
 
 }  // namespace
 
@@ -101,6 +103,59 @@ void Encoder::array(const ArrayView& value) {
       break;
     }
   }
+}
+
+void Encoder::later(LaterArray& value) {
+  const ArrayHeader& header = value.header();
+  const std::uint64_t total = value.bytes();
+  if (total <= later_piece_bytes) {
+    const AnyArray whole = value.read();
+    return array(ValueAccess::view_to_write(whole));
+  }
+  // Pieces end where blocks of an encoding do: these have a multiple of 64 elements, and a power of 2 in bytes at most.
+  const std::unique_ptr<Source> source = value.open();
+  const std::uint64_t item = header.dtype.item_size();
+  std::vector<std::byte> piece(static_cast<std::size_t>(later_piece_bytes / item * item));
+  read_exactly(*source, piece);
+  const auto view_of = [&](std::uint64_t bytes) { return ArrayView(header.dtype, piece.data(), bytes / item); };
+  const Choice choice = choose_encoding_by(view_of(piece.size()), Order::row_major);
+  if (choice.takes_all) {
+    const AnyArray whole = value.read();
+    return array(ValueAccess::view_to_write(whole));
+  }
+  this->item();
+  if (at_key()) {
+    key_other();
+  }
+  const Encoding* const encoding = choice.encoding ? &*choice.encoding : nullptr;
+  const ArrayView described(header.dtype, nullptr, header.shape, header.order);
+  const std::uint64_t stored = encoding != nullptr ? encoding->stored_size(total / encoding->item_size) : total;
+  array_header(header.dtype, header.shape, header.order, stored, false, false, encoding);
+  ArrayEntry entry = begin_listed(described, header.order, stored, encoding, false, {});
+  const std::uint64_t block = encoding != nullptr ? encoding->block_size() : item;
+  ArrayHash hash;
+  hash.reset();
+  out_.begin_payload();
+  std::uint64_t have = piece.size();  // in `piece`
+  for (std::uint64_t left = total; left > 0;) {
+    const std::uint64_t bytes = have == left ? left : have / block * block;
+    const Bytes elements = Bytes(piece).first(static_cast<std::size_t>(bytes));
+    if (encoding != nullptr) {
+      hash.update(elements);
+      encoded_piece(*encoding, view_of(bytes), Order::row_major);
+    } else {
+      out_.payload_piece(elements);
+    }
+    left -= bytes;
+    std::copy(piece.begin() + static_cast<std::ptrdiff_t>(bytes), piece.begin() + static_cast<std::ptrdiff_t>(have),
+              piece.begin());
+    const std::uint64_t rest = have - bytes;
+    have = std::min<std::uint64_t>(left, piece.size());
+    read_exactly(*source,
+                 MutableBytes(piece).subspan(static_cast<std::size_t>(rest), static_cast<std::size_t>(have - rest)));
+  }
+  entry.set_checksum(encoding != nullptr ? hash.digest() : out_.end_payload());
+  directory_.arrays.push_back(std::move(entry));
 }
 
 std::uint64_t Encoder::array_view(const ArrayView& view, const ArrayView& base, std::uint64_t index, bool base_is_new) {

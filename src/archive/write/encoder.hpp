@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "archive/shared_table.hpp"
+#include "archive/value/later.hpp"
 #include "archive/write/output.hpp"
 #include "encoding/encoding.hpp"
 #include "format/directory.hpp"
@@ -23,7 +24,7 @@ struct Walkable {
 
 class SharedBuffers;
 
-class Encoder : public OutVisitor {
+class Encoder : public OutVisitor, public LaterOut {
  public:
   /// `compressor` is `sink` if that compresses. With `behind`, another thread may write to `sink` during the lifetime
   /// of the encoder; only one thread writes at a time.
@@ -48,6 +49,7 @@ class Encoder : public OutVisitor {
   void bytes(Bytes value) override;
   void plain_items(std::span<const PlainItem> items) override;
   void array(const ArrayView& value) override;
+  void later(LaterArray& value) override;
   void bits(Bytes packed, std::uint64_t count) override;
   void begin_sequence(std::uint64_t count, Ordering ordering) override;
   void begin_map(std::uint64_t count, Ordering ordering) override;
@@ -162,8 +164,17 @@ class Encoder : public OutVisitor {
                     const Encoding* encoding = nullptr);
   /// Chooses an encoding for the compressor; nothing: store the array as it is.
   std::optional<Encoding> choose_encoding_of(const ArrayView& value, Order order);
+  /// The same of an array whose first elements are `sample`; nothing, too, where only all elements tell how it is
+  /// stored best.
+  struct Choice {
+    std::optional<Encoding> encoding;
+    bool takes_all = false;
+  };
+  Choice choose_encoding_by(const ArrayView& sample, Order order);
   /// Writes the encoded bytes; returns the XXH3-64 of the elements.
   ArrayChecksum encoded_payload(const Encoding& encoding, const ArrayView& value, Order order);
+  /// The same of the next elements, whole blocks but for the last; the caller makes their checksum.
+  void encoded_piece(const Encoding& encoding, const ArrayView& piece, Order order);
 
   Shape grown_shape(std::uint64_t rows) const;
   void put_rows(Bytes piece);

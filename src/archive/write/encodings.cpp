@@ -95,6 +95,27 @@ std::optional<Encoding> Encoder::choose_encoding_of(const ArrayView& value, Orde
   return encoding;
 }
 
+Encoder::Choice Encoder::choose_encoding_by(const ArrayView& sample, Order order) {
+  const bool may_take_all = options_.filter.find("narrow") != std::string::npos ||  // it reads all elements
+                            options_.filter.find("palette") != std::string::npos;
+  if (compressor_ != nullptr && may_take_all) {
+    return {std::nullopt, true};
+  }
+  std::optional<Encoding> encoding = choose_encoding_of(sample, order);
+  if (encoding && encoding->first != Encoding::First::none) {
+    return {std::nullopt, true};
+  }
+  return {std::move(encoding), false};
+}
+
+void Encoder::encoded_piece(const Encoding& encoding, const ArrayView& piece, Order order) {
+  const Elements elements = elements_of(piece, order, components_of(piece.dtype));
+  ArrayEncoder encoder(encoding, elements);
+  out_.made_payload(
+      encoding.stored_size(elements.count), static_cast<std::size_t>(encoding.block_stored_size()),
+      [&](std::uint64_t offset, MutableBytes into) { encoder(offset, into); }, [] { return ArrayChecksum(); });
+}
+
 ArrayChecksum Encoder::encoded_payload(const Encoding& encoding, const ArrayView& value, Order order) {
   const Elements elements = elements_of(value, order, components_of(value.dtype));
   ArrayEncoder encoder(encoding, elements);

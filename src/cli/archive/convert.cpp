@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "archive/formats.hpp"
+#include "archive/read/foreign.hpp"
 #include "cli/commands.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
@@ -61,21 +62,32 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
   return passed;
 }
 
-/// From or to a file in another format. What the input has is in memory or in the mapping of a plain file.
+void write_anew(const Value& value, const Metadata& metadata, const ConvertOptions& options, const Codec* codec,
+                Output& output) {
+  const SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+                           .level = options.level,
+                           .filter = options.filter.empty() ? "auto" : options.filter,
+                           .threads = options.threads,
+                           .metadata = metadata};
+  write_value(output, options.output, codec, value, saving);
+}
+
+/// From or to a file in another format. Large arrays of one are read when they are written; what an archive
+/// has is in memory, or in the mapping of a plain file.
 Passed through_value(const ConvertOptions& options, const Codec* codec, Output& output) {
+  if (is_foreign(options.input)) {
+    const ForeignFile file =
+        open_foreign(options.input, {.verify = Verify::full, .threads = options.threads, .formats = &neighbours()});
+    write_anew(file.content.value, file.content.metadata, options, codec, output);
+    return {file.codec, file.stored_bytes, file.plain_bytes, {{0, file.plain_bytes}}};
+  }
   const File file =
       open_archive(options.input, {.map = MapMode::read_only, .verify = Verify::full, .threads = options.threads});
   const Info info = file.info();
   if (info.bytes_behind > 0) {
     fail(Errc::unsupported, "several archives in one file can only be converted to archives");
   }
-  const auto value = file.load<Value>();
-  const SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
-                           .level = options.level,
-                           .filter = options.filter.empty() ? "auto" : options.filter,
-                           .threads = options.threads,
-                           .metadata = info.metadata};
-  write_value(output, options.output, codec, value, saving);
+  write_anew(file.load<Value>(), info.metadata, options, codec, output);
   return {info.codec, info.stored_bytes, info.plain_bytes, {{0, info.plain_bytes}}};
 }
 

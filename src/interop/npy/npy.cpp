@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "archive/convert.hpp"
+#include "archive/read/rereader.hpp"
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
 #include "io/read.hpp"
@@ -45,6 +46,12 @@ AnyArray array_in_mapping(const Neighbour& file, std::uint64_t begin, std::uint6
 }
 
 }  // namespace
+
+bool may_come_later(const NpyHeader& header) {
+  constexpr std::uint64_t least = std::uint64_t{1} << 20;
+  return !header.has_objects && header.swaps.empty() && !has_booleans(header.array.dtype) &&
+         array_bytes(header.array) >= least;
+}
 
 void swap_npy(const NpyHeader& header, std::byte* elements) {
   const DType& dtype = header.array.dtype;
@@ -107,6 +114,9 @@ Value read_npy(const Neighbour& file) {
     Value value = read_npy_objects(file.source, header, file.options);
     expect_end(file.source);
     return value;
+  }
+  if (file.again != nullptr && may_come_later(header)) {
+    return file.again->array(header.offset, header.array, true);
   }
   AnyArray array = array_at(file, header.offset, header.array);
   expect_end(file.source);

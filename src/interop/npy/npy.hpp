@@ -55,6 +55,9 @@ Value read_npy(const Neighbour& file, std::uint64_t begin, std::uint64_t size);
 /// What np.save() made of Python objects: the pickle of an array, after the header. Throws: as read_pickle().
 Value read_npy_objects(Source& pickle, const NpyHeader& header, const LoadOptions& options);
 
+/// Whether an array may be left in the file to be read later: its elements need no change and no check, and are many.
+bool may_come_later(const NpyHeader& header);
+
 /// Brings elements into the byte order of the header's dtype.
 void swap_npy(const NpyHeader& header, std::byte* elements);
 /// A text in quotes, as Python writes it.

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "archive/read/rereader.hpp"
+#include "archive/value/later.hpp"
 #include "base/crew.hpp"
 #include "base/threads.hpp"
 #include "codec/formats/deflate.hpp"
@@ -63,6 +65,53 @@ std::optional<Value> read_large(const ZipContents& contents, const ZipMember& me
   }
 }
 
+/// A zip file that members which are read later keep open. Not mapped: the pages would count as memory.
+struct KeptZip {
+  explicit KeptZip(std::unique_ptr<Source> file) : source(std::move(file)), zip(*source) {}
+  const std::unique_ptr<Source> source;
+  const ZipReader zip;
+};
+
+class LaterMember final : public LaterArray {
+ public:
+  LaterMember(std::shared_ptr<const KeptZip> file, std::size_t index, const NpyHeader& header)
+      : LaterArray(header.array), file_(std::move(file)), index_(index), offset_(header.offset) {}
+
+  std::unique_ptr<Source> open() override {
+    const ZipMember& member = file_->zip.members().at(index_);
+    try {
+      std::unique_ptr<Source> source = file_->zip.open(member);
+      pass_over(*source, offset_);
+      return std::make_unique<Elements>(file_, member, std::move(source));
+    } catch (const Error& error) {
+      rethrow_in(error, member);
+    }
+  }
+
+ private:
+  class Elements final : public Source {
+   public:
+    Elements(std::shared_ptr<const KeptZip> file, const ZipMember& member, std::unique_ptr<Source> source)
+        : file_(std::move(file)), member_(member), source_(std::move(source)) {}
+    std::size_t read(MutableBytes into) override {
+      try {
+        return source_->read(into);
+      } catch (const Error& error) {
+        rethrow_in(error, member_);
+      }
+    }
+
+   private:
+    const std::shared_ptr<const KeptZip> file_;
+    const ZipMember& member_;
+    const std::unique_ptr<Source> source_;
+  };
+
+  const std::shared_ptr<const KeptZip> file_;
+  const std::size_t index_;
+  const std::uint64_t offset_;
+};
+
 /// What stands for a member that stele cannot read, so that the others can be read: the reason, and its content where
 /// that can be had.
 Value unread(const ZipReader& zip, const ZipMember& member, const Error& reason) {
@@ -111,13 +160,17 @@ class Npz {
     std::uint64_t to_read = 0;
     std::vector<bool> is_read(members.size());
     for (std::size_t i = 0; i < members.size(); ++i) {
-      if (std::optional<Value> value = read_large(contents_, members[i])) {
+      std::optional<Value> value = leave(i);
+      if (!value) {
+        value = read_large(contents_, members[i]);
+      }
+      if (value) {
         values_[i] = *std::move(value);
         is_read[i] = true;
       }
     }
-    for (const ZipMember& member : members) {
-      to_read += contents_.in_place(member) ? 0 : std::min(member.bytes, parallel_bytes);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      to_read += is_read[i] || contents_.in_place(members[i]) ? 0 : std::min(members[i].bytes, parallel_bytes);
     }
     std::vector<std::exception_ptr> errors(members.size());
     std::atomic<std::size_t> next = 0;
@@ -141,6 +194,32 @@ class Npz {
       if (error) {
         std::rethrow_exception(error);
       }
+    }
+  }
+
+  /// A large array that is left in the file until it is needed; nothing for others.
+  std::optional<Value> leave(std::size_t index) {
+    const ZipMember& member = members_[index];
+    const bool may_stay = file_.again != nullptr && (file_.mapping != nullptr || file_.source.random_access());
+    if (!may_stay || contents_.in_place(member) || !npz_name(member.name)) {
+      return std::nullopt;
+    }
+    try {
+      const std::unique_ptr<Source> source = contents_.zip().open(member);
+      const NpyHeader header = read_npy_header(*source);
+      if (!may_come_later(header) || header.offset + array_bytes(header.array) != member.bytes) {
+        return std::nullopt;
+      }
+      if (kept_ == nullptr) {
+        kept_ = std::make_shared<const KeptZip>(file_.again->whole());
+      }
+      const std::vector<ZipMember>& now = kept_->zip.members();
+      if (index >= now.size() || now[index].name != member.name || now[index].crc != member.crc) {
+        return std::nullopt;  // another file by now
+      }
+      return later_value(std::make_shared<LaterMember>(kept_, index, header));
+    } catch (const Error&) {
+      return std::nullopt;  // the usual way finds the same
     }
   }
 
@@ -187,6 +266,7 @@ class Npz {
   const Neighbour& file_;
   const std::vector<ZipMember>& members_;
   std::vector<Value> values_;
+  std::shared_ptr<const KeptZip> kept_;
 };
 
 }  // namespace

@@ -180,7 +180,7 @@ class Finisher {
           value = typed(*value, "py:frozenset", wraps);
           rename(*value, ValueKind::sequence);
           break;
-        case code(part::set):  // named, as archives do not keep that a sequence is unordered
+        case code(part::set):
           value = typed(*value, "py:set", wraps);
           rename(*value, ValueKind::sequence);
           break;

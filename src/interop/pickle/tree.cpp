@@ -36,10 +36,11 @@ void Object::give(std::vector<Value>& values) {
   entries.clear();
 }
 
+/// Sets are ordered as they are in the file: archives do not keep that a sequence is unordered either, and what comes
+/// from both has one hash.
 Value new_items(ValueKind kind, std::vector<Value> items) {
   auto node = new_node<Items>();
   node->items = std::move(items);
-  node->ordering = kind == part::set || kind == part::frozen_set ? Ordering::unordered : Ordering::ordered;
   return ValueAccess::make(kind, std::move(node));
 }
 

@@ -1,6 +1,7 @@
 #include "interop/pickle/joblib/wrapper.hpp"
 
 #include "archive/convert.hpp"
+#include "archive/read/rereader.hpp"
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
 #include "interop/pickle/numpy/numpy.hpp"
@@ -56,13 +57,10 @@ AnyArray next_array(Window& window, const Neighbour& file, const NpyHeader& head
     swap_npy(header, array.buffer()->mutable_data());
     return array;
   }
-  std::shared_ptr<Buffer> buffer = window.buffer(bytes);
-  const ArrayView view(header.array.dtype, buffer->data(), header.array.shape, header.array.order);
-  swap_npy(header, buffer->mutable_data());
-  if (has_booleans(view.dtype) && !booleans_are_valid(view.dtype, view.data, view.shape.count())) {
-    fail(Errc::malformed, "an array of bools with a byte that is neither 0 nor 1");
-  }
-  return {view, std::move(buffer)};
+  WindowSource source(window);
+  AnyArray array = read_elements(source, header.array);
+  swap_npy(header, array.buffer()->mutable_data());
+  return array;
 }
 
 bool is_wrapper(const Object& object) noexcept {
@@ -121,7 +119,14 @@ Value read_wrapped(const Object& object, const Machine::Input& input, Marks& mar
     node->buffer = input.window.buffer(bytes);
     elements = ValueAccess::make(part::data, std::move(node));
   } else {
-    elements = next_array(input.window, input.file, header);
+    const bool comes_later = input.file.again != nullptr && input.file.mapping == nullptr && is_whole &&
+                             bytes <= input.file.options.limits.allocation && may_come_later(header);
+    if (comes_later) {
+      elements = input.file.again->array(input.window.position(), header.array, false);
+      input.window.skip(bytes);
+    } else {
+      elements = next_array(input.window, input.file, header);
+    }
   }
   if (is_whole && type->is_plain) {
     return elements;

@@ -1,0 +1,39 @@
+#include "archive/value/later.hpp"
+
+#include "archive/value/any_array.hpp"
+#include "io/read.hpp"
+
+namespace stele {
+
+AnyArray LaterArray::read() {
+  const std::unique_ptr<Source> source = open();
+  AnyTarget target;
+  const std::uint64_t total = bytes();
+  std::uint64_t have = 0;
+  do {  // memory is taken as the elements come
+    const std::uint64_t end = std::min(total, std::max(ArrayTarget::claimed_bytes, 2 * have));
+    std::byte* const to = target.memory(header_, end, total, false);
+    read_exactly(*source, {to + have, static_cast<std::size_t>(end - have)});
+    have = end;
+  } while (have < total);
+  return {target.view(), target.buffer()};
+}
+
+Value later_value(std::shared_ptr<LaterArray> array) {
+  auto node = std::make_shared<ValueAccess::Array>();
+  node->later = std::move(array);
+  return ValueAccess::make(ValueKind::array, std::move(node));
+}
+
+LaterArray* later_array(const Value& value) noexcept {
+  return value.is_array() ? ValueAccess::node<ValueAccess::Array>(value).later.get() : nullptr;
+}
+
+const AnyArray& ValueAccess::Array::held() const {
+  if (later != nullptr) {
+    std::call_once(is_read, [&] { array = later->read(); });
+  }
+  return array;
+}
+
+}  // namespace stele
