@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "archive/formats.hpp"
 #include "objects/graph.hpp"
@@ -33,16 +34,20 @@ void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dic
   const GraphOut graph(object);
   std::string path;
   if (path_of(file, path)) {
-    if (given.codec.empty()) {
-      const Codecs codecs;
-      const Codec* const codec = codecs.by_extension(path);
-      given.codec = codec != nullptr ? codec->name() : "plain";
-    }
     const bool is_archive = given.formats->named(path).empty();
-    // A plain archive is written behind by the library's own Sink, and takes no time worth interrupting.
-    if (is_archive && (given.codec != "plain" || !progress.is_none())) {
+    if (is_archive && !progress.is_none()) {
+      if (given.codec.empty()) {
+        const Codecs codecs;
+        const Codec* const codec = codecs.by_extension(path);
+        given.codec = codec != nullptr ? codec->name() : "plain";
+      }
       Watch watch(progress);
-      WatchedSink sink(file_sink(Path(path), given.sync, given.in_place), watch);
+      std::unique_ptr<Sink> file;
+      {
+        const nb::gil_scoped_release released;
+        file = file_sink(Path(path), given.sync, given.in_place);
+      }
+      WatchedSink sink(std::move(file), watch);
       Writer out(sink, given);
       naming_file(path, [&] {
         out.write(graph);
@@ -53,10 +58,14 @@ void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dic
       watch.finish();
       return;
     }
-    Writer out(Path(path), given);
-    out.write(graph);
+    std::optional<Writer> out;
+    {
+      const nb::gil_scoped_release released;  // opening a FIFO waits for whoever reads it, maybe another thread
+      out.emplace(Path(path), given);
+    }
+    out->write(graph);
     const nb::gil_scoped_release released;
-    out.close();
+    out->close();
     return;
   }
   if (!nb::hasattr(file, "write")) {
@@ -202,14 +211,15 @@ nb::list references(nb::handle file, const nb::dict& options) {
 }  // namespace
 
 void bind_archive(nb::module_& module) {
+  const nb::call_guard<Interruptible> interruptible;
   module.def("dump", &dump, nb::arg("value").none(), nb::arg("file"), nb::arg("progress").none(),
-             nb::arg("options"));
-  module.def("dumps", &dumps, nb::arg("value").none(), nb::arg("options"));
+             nb::arg("options"), interruptible);
+  module.def("dumps", &dumps, nb::arg("value").none(), nb::arg("options"), interruptible);
   module.def("load", &load, nb::arg("file"), nb::arg("resolve"), nb::arg("inert"), nb::arg("progress").none(),
-             nb::arg("options"));
-  module.def("loads", &loads);
+             nb::arg("options"), interruptible);
+  module.def("loads", &loads, interruptible);
   module.def("hash", [](nb::handle object) { return text(digest(object)); }, nb::arg("value").none());
-  module.def("references", &references);
+  module.def("references", &references, interruptible);
 }
 
 }  // namespace stele::python

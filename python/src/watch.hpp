@@ -1,28 +1,54 @@
 #pragma once
-// Sinks and Sources that tell Python how far they are, and let Ctrl-C end a long call.
+// What long calls do meanwhile: they run Python's signal handlers, so that Ctrl-C ends them, and tell how far they are.
 
 #include <atomic>
 #include <memory>
+#include <thread>
 
+#include "base/interruption.hpp"
 #include "python.hpp"
 #include "stele/io.hpp"
 
 namespace stele::python {
 
-/// Counts bytes. Every 4 MiB it calls the object it was given with their number, unless that is None, and throws what
-/// signal handlers raise. Thread-safe.
+/// Runs signal handlers, if this is the main thread; throws what they raise. Takes the GIL.
+void run_signal_handlers();
+
+/// Ctrl-C ends long work of the library on this thread while it exists: the guard of a call.
+class Interruptible {
+ public:
+  Interruptible() : checks_(&run_signal_handlers) {}
+
+ private:
+  Interruption checks_;
+};
+/// For what destructors do, whoever's call they run in: it is not ended half-way.
+class Uninterrupted {
+ private:
+  Interruption none_{nullptr};
+};
+
+/// Counts bytes, and calls the object it was given with their number about every 4 MiB: on the thread that made it,
+/// as others may be waited for with the GIL held. Counting is thread-safe.
 class Watch {
  public:
-  explicit Watch(nb::handle callback) : callback_(nb::borrow(callback)) {}
+  explicit Watch(nb::handle callback);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
   void add(std::uint64_t bytes);
+  /// Calls the object if there is something to tell.
+  void tell();
   /// Calls the object a last time.
   void finish();
 
  private:
-  void tell(std::uint64_t bytes);
   static constexpr std::uint64_t step = std::uint64_t{4} << 20;
   nb::object callback_;
+  const std::thread::id owner_ = std::this_thread::get_id();
+  Watch* const before_;
   std::atomic<std::uint64_t> bytes_ = 0;
+  std::uint64_t told_ = 0;
 };
 
 class WatchedSink final : public Sink {

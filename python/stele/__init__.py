@@ -23,17 +23,19 @@ from ._services import (
     to_texts, train_dictionary,
 )
 try:
-    from ._store import Store, StoreDataset
+    from ._store import Store
+    from ._dataset import StoreDataset, StoreStream
 except ImportError:  # a build without LMDB
-    _without = {"Store", "StoreDataset"}
+    _without = {"Store", "StoreDataset", "StoreStream"}
 else:
     _without = set()
 from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
 __all__ = [
-    "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
-    "LazyArray", "Node", "Store", "StoreDataset", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender", "batches",
-    "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load", "loads", "open", "to_text",
-    "to_texts", "train_dictionary", "types", "verify", "writer",
+    "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CountMin", "Error", "FeatureStore", "File",
+    "HyperLogLog", "Inert", "Info",
+    "LazyArray", "Node", "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed",
+    "UntrustedError", "Writer", "appender", "batches", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash",
+    "info", "load", "loads", "open", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
 ]
 __all__ = [name for name in __all__ if name not in _without]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import os
-import sys
 import threading
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from . import _core
 from ._archive import _trust
+from ._dataset import StoreDataset, StoreStream
 
-__all__ = ["Store", "StoreDataset"]
+__all__ = ["Store"]
 
 if not hasattr(_core, "Store"):
     raise ImportError("this build of stele has no store, as LMDB was not found")
@@ -276,9 +276,18 @@ class Store(collections.abc.MutableMapping):
         """Pairs from the smallest value to the largest, by the bytes they take."""
         return self._walk(self._store.by_size(reverse))
 
-    def dataset(self, **options) -> "StoreDataset":
-        """A `StoreDataset` of this store."""
-        return StoreDataset(self, **options)
+    def dataset(self, keys: Optional[Iterable[Key]] = None, *, prefix: Union[str, bytes, None] = None,
+                transform: Optional[Callable[[Any], Any]] = None) -> StoreDataset:
+        """A `StoreDataset`: values by index, whose order a DataLoader draws."""
+        return StoreDataset(self, keys, prefix=prefix, transform=transform)
+
+    def stream(self, keys: Optional[Iterable[Key]] = None, *, prefix: Union[str, bytes, None] = None,
+               batch_size: Optional[int] = None, shuffle: bool = True, seed: int = 0, rank: Optional[int] = None,
+               world_size: Optional[int] = None, uneven: str = "keep", transform: Optional[Callable[[Any], Any]] = None,
+               collate: Optional[Callable[[List[Any]], Any]] = None) -> StoreStream:
+        """A `StoreStream`: shuffled epochs, split over ranks and workers."""
+        return StoreStream(self, keys, prefix=prefix, batch_size=batch_size, shuffle=shuffle, seed=seed, rank=rank,
+                           world_size=world_size, uneven=uneven, transform=transform, collate=collate)
 
     # --- Committing and care ---
 
@@ -473,189 +482,4 @@ class _Values(collections.abc.ValuesView):
         return any(value is one or value == one for one in self)
 
 
-class StoreDataset:
-    """The values of a store as a dataset of PyTorch, or of any loop: by index, and in shuffled epochs.
-
-    The keys are those at the time it is made; they take their bytes and 8 more each, and a shuffled order takes no
-    memory.
-
-    Parameters
-    ----------
-    store : Store
-    keys : iterable of keys, optional
-        Those to use, in this order; else all, or those with `prefix`, in their order.
-    prefix : str or bytes, optional
-    batch_size : int, optional
-        Iteration gives lists of so many values; else single values.
-    shuffle : bool
-        A new order for each epoch, which depends on `seed` and the epoch alone: the same on all ranks and machines.
-    seed : int
-    rank, world_size : int
-        The share of this process. Workers of a DataLoader split it further: by batches where there are any, so that
-        those come in the same order with any number of workers.
-    uneven : {"keep", "drop", "pad"}
-        Where the ranks' shares would differ by one item: keep that, drop the last items of the epoch, or repeat its
-        first ones.
-    transform : callable, optional
-        Applied to each value. Mapped arrays are read-only; ``np.array`` makes copies.
-
-    Notes
-    -----
-    As a map-style dataset it has ``len``, indices and ``__getitems__``. As an iterable one it can be resumed in the middle
-    of an epoch (`state_dict`, `load_state_dict`), also with another `world_size`, where the ranks have done the same number
-    of batches. A DataLoader takes it as an iterable one through `for_loader`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> store = Store(tempfile.mkdtemp())
-    >>> store.update({i: i * i for i in range(6)})
-    >>> data = store.dataset(batch_size=2, shuffle=False)
-    >>> data[3], list(data)
-    (9, [[0, 1], [4, 9], [16, 25]])
-    """
-
-    def __init__(self, store: Store, keys: Optional[Iterable[Key]] = None, *, prefix: Union[str, bytes, None] = None,
-                 batch_size: Optional[int] = None, shuffle: bool = True, seed: int = 0, rank: int = 0, world_size: int = 1,
-                 uneven: str = "keep", transform: Optional[Callable[[Any], Any]] = None) -> None:
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} of {world_size}")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batches of {batch_size}")
-        if uneven not in ("keep", "drop", "pad"):
-            raise ValueError(f"uneven is 'keep', 'drop' or 'pad', not {uneven!r}")
-        if keys is None:
-            self._keys = _core.StoreKeyList.of_range(store._store, None, None, prefix)
-        elif prefix is None:
-            self._keys = _core.StoreKeyList.of_keys(keys)
-        else:
-            raise ValueError("keys and prefix exclude each other")
-        self.store = store
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, int(seed)
-        self.rank, self.world_size, self.uneven, self.transform = rank, world_size, uneven, transform
-        self.epoch = 0
-        self._step = 0  # of this process and worker, in this epoch: batches, or items without
-        self._resumed: Optional[int] = None  # what all had done where iteration goes on
-
-    def __len__(self) -> int:
-        """The number of items of all ranks."""
-        return len(self._keys)
-
-    def keys(self, indices=None) -> List[Any]:
-        """The keys, or those at the given indices."""
-        return self._keys.keys(np.arange(len(self)) if indices is None else np.asarray(indices, np.int64))
-
-    def __getitem__(self, index) -> Any:
-        index = int(index)
-        return self.__getitems__([index + len(self) if index < 0 else index])[0]
-
-    def __getitems__(self, indices) -> List[Any]:
-        """The values at many indices, read together."""
-        values = self.store._store.get_at(self._keys, np.asarray(indices, np.int64).reshape(-1))
-        return [self.transform(value) for value in values] if self.transform else values
-
-    def set_epoch(self, epoch: int) -> None:
-        """Begins an epoch."""
-        self.epoch, self._step, self._resumed = int(epoch), 0, None
-
-    def _share(self) -> int:
-        """The number of items of this rank."""
-        whole, rest = divmod(len(self), self.world_size)
-        return whole + (rest > 0 if self.uneven == "pad" else self.uneven == "keep" and self.rank < rest)
-
-    def _at(self, first, last) -> np.ndarray:
-        """The indices that this rank has at its places `first` to before `last` of the epoch."""
-        places = np.arange(first, last, dtype=np.int64) * self.world_size + self.rank
-        places %= max(len(self), 1)  # what pads
-        return _core.shuffled_indices(len(self), self.seed % 2**64, self.epoch, places) if self.shuffle else places
-
-    def order(self) -> np.ndarray:
-        """The indices of this rank in this epoch, int64."""
-        return self._at(0, self._share())
-
-    @staticmethod
-    def _worker() -> Tuple[int, int]:
-        torch_data = sys.modules.get("torch.utils.data")
-        worker = torch_data.get_worker_info() if torch_data is not None else None
-        return (0, 1) if worker is None else (worker.id, worker.num_workers)
-
-    def __iter__(self) -> Iterator[Any]:
-        """An epoch of this rank and worker, or the rest of one after `load_state_dict`; the next one follows it."""
-        worker, workers = self._worker()
-        count, size, epoch = self._share(), self.batch_size, self.epoch
-        done = (self._resumed or 0) // ((size or 1) * self.world_size)  # steps of this rank
-        self._step, self._resumed = max(0, -(-(done - worker) // workers)), None
-        if size is None:  # places worker, worker + workers …, some at a time
-            ahead = 256
-            mine = range(worker, count, workers)
-            while self._step < len(mine):
-                part = mine[self._step:self._step + ahead]
-                places = self._at(part.start, part[-1] + 1)[::workers]
-                for value in self.__getitems__(places):
-                    self._step += 1
-                    yield value
-        else:
-            while (begin := (self._step * workers + worker) * size) < count:
-                batch = self.__getitems__(self._at(begin, min(begin + size, count)))
-                self._step += 1
-                yield batch
-        if self.epoch == epoch:
-            self.set_epoch(epoch + 1)
-
-    def state_dict(self) -> Dict[str, Any]:
-        """Where iteration is, to be kept in a checkpoint: plain integers.
-
-        ``done`` counts the items of the epoch that all ranks and workers have given, if they are level. In a loader with
-        workers it is theirs that iterate, and that have a state.
-        """
-        done = self._resumed
-        if done is None:
-            done = self._step * (self.batch_size or 1) * self.world_size * self._worker()[1]
-        return {"epoch": self.epoch, "done": done, "seed": self.seed, "length": len(self)}
-
-    def load_state_dict(self, state: Dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken.
-
-        Raises
-        ------
-        ValueError
-            The state is of a dataset with another number of items, or the ranks cannot divide what it has done.
-        """
-        if state["length"] != len(self):
-            raise ValueError(f"the state is of {state['length']} items, the dataset has {len(self)}")
-        shares = (self.batch_size or 1) * self.world_size
-        if state["done"] % shares:
-            raise ValueError(f"{state['done']} items are no whole steps of {self.world_size} ranks with batches of "
-                             f"{self.batch_size or 1}")
-        self.epoch, self.seed, self._resumed = state["epoch"], state["seed"], state["done"]
-
-    def for_loader(self) -> Any:
-        """This dataset as an ``IterableDataset`` of PyTorch, which a DataLoader iterates in its workers.
-
-        Give the loader ``batch_size=None`` where this dataset makes batches.
-
-        Raises
-        ------
-        RuntimeError
-            PyTorch is not imported.
-        """
-        return _for_loader(self)
-
-
-def _for_loader(data: StoreDataset) -> Any:
-    torch_data = sys.modules.get("torch.utils.data")
-    if torch_data is None:
-        raise RuntimeError("import torch.utils.data before")
-    made = type("StoreIterable", (torch_data.IterableDataset,), {
-        "__iter__": lambda self: iter(self.data),
-        "__reduce__": lambda self: (_for_loader, (self.data,)),
-        "__doc__": "A StoreDataset as an iterable one.",
-        **{name: (lambda self, *args, _name=name: getattr(self.data, _name)(*args))
-           for name in ("set_epoch", "state_dict", "load_state_dict")},
-    })()
-    made.data = data
-    return made
-
-
-for _class in (Store, StoreDataset):
-    _class.__module__ = "stele"
+Store.__module__ = "stele"

@@ -1,6 +1,8 @@
 """Objects of pandas, SciPy, scikit-learn, PyArrow and PyTorch, where they are installed."""
 
+import contextlib
 import pickle
+import sys
 import warnings
 
 import numpy as np
@@ -117,6 +119,29 @@ def made(class_):
     return None
 
 
+hearing = []
+
+
+def hear(event, args):
+    if hearing and event in ("import", "exec", "compile", "open", "os.system", "subprocess.Popen", "pickle.find_class",
+                             "ctypes.dlopen"):
+        hearing[-1].append((event, args))
+
+
+sys.addaudithook(hear)  # for good
+
+
+@contextlib.contextmanager
+def nothing_run():
+    """Fails where something is imported, compiled or opened."""
+    hearing.append([])
+    try:
+        yield
+        assert not hearing[-1]
+    finally:
+        hearing.clear()
+
+
 def test_every_estimator_of_scikit_learn():
     pytest.importorskip("sklearn")
     rng = np.random.default_rng(0)
@@ -153,12 +178,16 @@ def test_every_estimator_of_scikit_learn():
                     got = getattr(back, method)(x)
                     as_array = (lambda a: a.toarray() if hasattr(a, "toarray") else np.asarray(a))
                     np.testing.assert_allclose(as_array(got), as_array(expected), rtol=1e-9, atol=1e-12, err_msg=name)
-            try:
-                stele.loads(saved)
-            except stele.UntrustedError as error:
-                names = error.names
-            else:
-                pytest.fail(f"{name} was loaded without trust")
+            with nothing_run():
+                try:
+                    stele.loads(saved)
+                except stele.UntrustedError as error:
+                    names = error.names
+                else:
+                    pytest.fail(f"{name} was loaded without trust")
+                inert = stele.loads(saved, untrusted="inert")
+            assert inert.stele_name == f"{class_.__module__}.{class_.__qualname__}"
+            assert set(inert.stele_state) - {"_sklearn_version"} <= set(dir(inert))
             stele.loads(saved, trusted=names)
             try:
                 stele.loads(saved, trusted=["sklearn.*"])

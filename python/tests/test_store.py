@@ -179,45 +179,27 @@ def test_other_processes(tmp_path):
     store["after"] = 1
 
 
-def test_dataset(tmp_path):
+def test_streams(tmp_path):
     store = stele.Store(tmp_path / "s")
     store.put_many((f"k{i:03}", i) for i in range(103))
-    data = store.dataset(shuffle=False)
-    assert len(data) == 103 and data[5] == 5 and data.__getitems__([1, 0]) == [1, 0] and list(data) == list(range(103))
-    shuffled = store.dataset(seed=3)
-    first, second = list(shuffled), list(shuffled)
+    stream = store.stream(seed=3)
+    first, second = list(stream), list(stream)
     assert sorted(first) == sorted(second) == list(range(103)) and first != second != list(range(103))
-    assert list(store.dataset(seed=3)) == first
-    parts = [list(store.dataset(seed=3, rank=rank, world_size=4)) for rank in range(4)]
+    assert list(store.stream(seed=3)) == first and list(store.stream(seed=-3)) != first
+    parts = [list(store.stream(seed=3, rank=rank, world_size=4)) for rank in range(4)]
     assert sorted(sum(parts, [])) == list(range(103))
-    batches = list(store.dataset(seed=3, batch_size=10))
+    batches = list(store.stream(seed=3, batch_size=10))
     assert [len(batch) for batch in batches] == [10] * 10 + [3] and sum(batches, []) == first
     for size in (None, 7):
-        data = store.dataset(seed=3, batch_size=size)
-        walk = iter(data)
+        stream = store.stream(seed=3, batch_size=size)
+        walk = iter(stream)
         seen = [next(walk) for _ in range(4)]
-        other = store.dataset(batch_size=size)
-        other.load_state_dict(data.state_dict())
+        other = store.stream(batch_size=size)
+        other.load_state_dict(stream.state_dict())
         rest = list(other)
         flat = sum(seen + rest, []) if size else seen + rest
         assert flat == first
-        assert other.epoch == 1
-
-
-def test_dataset_in_workers(tmp_path, monkeypatch):
-    import sys
-    import types
-
-    store = stele.Store(tmp_path / "s")
-    store.put_many((i, i) for i in range(50))
-    fake = types.ModuleType("torch.utils.data")
-    monkeypatch.setitem(sys.modules, "torch.utils.data", fake)
-    seen = []
-    for rank in range(2):
-        for worker in range(3):
-            fake.get_worker_info = lambda worker=worker: types.SimpleNamespace(id=worker, num_workers=3)
-            seen += list(store.dataset(rank=rank, world_size=2))
-    assert sorted(seen) == list(range(50))
+        assert other.epoch == 0 and other.state_dict()["epoch"] == 1
 
 
 def test_recover(tmp_path):
@@ -442,12 +424,28 @@ def test_progress_and_ctrl_c(tmp_path):
 def test_the_order_of_an_epoch(tmp_path, count):
     store = stele.Store(tmp_path / "s")
     store.put_many((i, i) for i in range(count))
-    orders = {tuple(store.dataset(seed=seed).order()) for seed in range(50)}
+    orders = {tuple(store.stream(seed=seed).order()) for seed in range(50)}
     assert all(sorted(order) == list(range(count)) for order in orders)
     assert len(orders) > min(40, count / 2)
     if count == 10:  # each index is at the first place equally often
-        first = [store.dataset(seed=seed).order()[0] for seed in range(5000)]
+        first = [store.stream(seed=seed).order()[0] for seed in range(5000)]
         assert all(400 < first.count(index) < 600 for index in range(10))
+
+
+def test_each_iteration_is_another_epoch(tmp_path):
+    store = stele.Store(tmp_path / "s")
+    store.put_many((i, i) for i in range(100))
+    stream = store.stream(seed=3)
+    assert stream.epoch == 0 and len(stream) == 100
+    epochs = [list(stream) for _ in range(3)]
+    assert stream.epoch == 2 and len({tuple(epoch) for epoch in epochs}) == 3
+    assert epochs == [store.stream(seed=3).order(epoch).tolist() for epoch in range(3)]
+    next(iter(stream))  # broken off
+    assert stream.epoch == 3 and list(stream) == stream.order(4).tolist()
+    stream.set_epoch(1)
+    assert list(stream) == epochs[1]
+    stream.set_epoch(1, 30)
+    assert list(stream) == epochs[1][30:] and stream.epoch == 1
 
 
 def test_shares(tmp_path):
@@ -455,114 +453,83 @@ def test_shares(tmp_path):
     store.put_many((i, i) for i in range(10))
 
     def shares(uneven, **options):
-        return [list(store.dataset(rank=rank, world_size=4, uneven=uneven, **options)) for rank in range(4)]
+        streams = [store.stream(rank=rank, world_size=4, uneven=uneven, **options) for rank in range(4)]
+        found = [list(stream) for stream in streams]
+        assert [len(stream) for stream in streams] == [len(share) for share in found]
+        return found
 
     assert [len(share) for share in shares("keep")] == [3, 3, 2, 2]
     assert [len(share) for share in shares("drop")] == [2] * 4
     padded = shares("pad")
     assert [len(share) for share in padded] == [3] * 4 and len({item for share in padded for item in share}) == 10
     assert shares("pad", batch_size=2) == [[share[:2], share[2:]] for share in padded]
-    assert list(stele.Store(tmp_path / "empty").dataset()) == []
-    with pytest.raises(ValueError):
-        store.dataset(rank=4, world_size=4)
-    with pytest.raises(ValueError):
-        store.dataset(uneven="odd")
+    assert shares("pad", batch_size=2, collate=tuple) == [[tuple(share[:2]), tuple(share[2:])] for share in padded]
+    assert list(stele.Store(tmp_path / "empty").stream()) == []
+    for wrong in (dict(rank=4, world_size=4), dict(rank=1), dict(uneven="odd"), dict(batch_size=0), dict(collate=list),
+                  dict(keys=[1], prefix="a")):
+        with pytest.raises(ValueError):
+            store.stream(**wrong)
 
 
 def test_datasets_of_some_keys(tmp_path):
     store = stele.Store(tmp_path / "s")
     store.put_many((f"{kind}/{i}", (kind, i)) for kind in "ab" for i in range(5))
-    data = store.dataset(prefix="a/", shuffle=False)
+    data = store.dataset(prefix="a/")
     assert len(data) == 5 and data[-1] == ("a", 4) and data.keys() == [f"a/{i}" for i in range(5)]
+    assert list(data) == [("a", i) for i in range(5)] and data.__getitems__([3, 1]) == [("a", 3), ("a", 1)]
     data = store.dataset(keys=["b/1", "a/0"], transform=lambda value: value[0])
     assert data[0] == "b" and data.keys([1]) == ["a/0"]
+    assert list(store.stream(keys=["b/1", "a/0"], shuffle=False)) == [("b", 1), ("a", 0)]
     with pytest.raises(IndexError):
         data[2]
+    with pytest.raises(IndexError):
+        data[-3]
     del store["a/0"]
     with pytest.raises(KeyError, match="a/0"):
         data[1]
 
 
-class Workers:
-    """What a DataLoader does, in this process: copies of a dataset, whose items are taken in turn."""
-
-    def __init__(self, monkeypatch, count):
-        import sys
-        import types
-
-        self.fake, self.count = types.ModuleType("torch.utils.data"), count
-        self.fake.IterableDataset = type("IterableDataset", (), {})
-        self.fake.get_worker_info = lambda: None
-        monkeypatch.setitem(sys.modules, "torch.utils.data", self.fake)
-        self.info = types.SimpleNamespace
-
-    def walk(self, data):
-        walks = [(worker, iter(pickle.loads(pickle.dumps(data)))) for worker in range(self.count)]
-        while walks:
-            for worker, walk in list(walks):
-                self.fake.get_worker_info = lambda: self.info(id=worker, num_workers=self.count)
-                try:
-                    yield next(walk)
-                except StopIteration:
-                    walks.remove((worker, walk))
-                finally:
-                    self.fake.get_worker_info = lambda: None
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3, 8])
-def test_batches_come_in_one_order_with_any_number_of_workers(tmp_path, monkeypatch, workers):
-    loader = Workers(monkeypatch, workers)
-    store = stele.Store(tmp_path / "s")
-    store.put_many((i, i) for i in range(103))
-    for rank in range(2):
-        data = store.dataset(seed=4, batch_size=5, rank=rank, world_size=2)
-        alone = list(store.dataset(seed=4, batch_size=5, rank=rank, world_size=2))
-        assert list(loader.walk(data)) == list(loader.walk(data.for_loader())) == alone
-        for done in range(0, len(alone), 3):
-            data.load_state_dict({"epoch": 0, "done": done * 10, "seed": 4, "length": 103})
-            assert sorted(loader.walk(data)) == sorted(alone[done:])
-        items = store.dataset(seed=4, rank=rank, world_size=2)
-        assert sorted(loader.walk(items)) == sorted(sum(alone, []))
-
-
 def test_an_epoch_goes_on_with_other_ranks(tmp_path):
     store = stele.Store(tmp_path / "s")
     store.put_many((i, i) for i in range(96))
-    ranks = [store.dataset(seed=9, batch_size=4, rank=rank, world_size=4) for rank in range(4)]
-    walks = [iter(data) for data in ranks]
+    ranks = [store.stream(seed=9, batch_size=4, rank=rank, world_size=4) for rank in range(4)]
+    walks = [iter(stream) for stream in ranks]
     seen = [next(walk) for _ in range(2) for walk in walks]
     state = ranks[0].state_dict()
-    assert all(data.state_dict() == state for data in ranks) and state["done"] == 32
+    assert state == {"epoch": 0, "done": 32, "seed": 9, "length": 96}
+    assert all(stream.state_dict() == stream.state_dict(2) == state for stream in ranks)
     state = pickle.loads(pickle.dumps(state))
     for rank in range(2):
-        data = store.dataset(batch_size=4, rank=rank, world_size=2)
-        data.load_state_dict(state)
-        assert data.state_dict() == state
-        seen += list(data)
+        stream = store.stream(batch_size=4, rank=rank, world_size=2)
+        stream.load_state_dict(state)
+        assert stream.state_dict() == state and stream.seed == 9
+        seen += list(stream)
+        assert stream.state_dict() == {"epoch": 1, "done": 0, "seed": 9, "length": 96}
     assert sorted(sum(seen, [])) == list(range(96))
     with pytest.raises(ValueError):
-        store.dataset(batch_size=5).load_state_dict(state)
+        store.stream(batch_size=5).load_state_dict(state)
     store["another"] = 1
     with pytest.raises(ValueError, match="items"):
-        store.dataset(batch_size=4).load_state_dict(state)
+        store.stream(batch_size=4).load_state_dict(state)
 
 
 def batch_sum(data):
     return sum(sum(batch) for batch in data)
 
 
-def test_datasets_in_other_processes(tmp_path):
+def test_streams_in_other_processes(tmp_path):
     store = stele.Store(tmp_path / "s")
     store.put_many((i, i) for i in range(100))
-    data = store.dataset(batch_size=7)
+    stream = store.stream(batch_size=7)
     for method in ("fork", "spawn"):
         with multiprocessing.get_context(method).Pool(1) as pool:
-            assert pool.apply(batch_sum, (data,)) == 4950
+            assert pool.apply(batch_sum, (stream,)) == 4950
+            assert pool.apply(sum, (store.dataset(),)) == 4950
     child = os.fork()  # as a DataLoader makes its workers
     if child == 0:
         code = 1
         try:
-            code = 0 if batch_sum(data) == 4950 else 2
+            code = 0 if batch_sum(stream) == 4950 else 2
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/interruption.hpp"
 #include "base/process.hpp"
 #include "base/threads.hpp"
 #include "codec/builtin.hpp"
@@ -221,8 +222,12 @@ class StreamSink final : public CompressingSink {
       : stream_(std::move(stream)), trial_(codec, level) {}
 
   void write(Bytes bytes) override {
+    constexpr std::size_t piece = std::size_t{256} << 10;
     progress_.enter();
-    stream_->write(bytes);
+    for (; !bytes.empty(); bytes = bytes.subspan(std::min(piece, bytes.size()))) {
+      interruption_point();
+      stream_->write(bytes.first(std::min(piece, bytes.size())));
+    }
     progress_.leave();
   }
   void write_beside(Bytes bytes, const std::function<void()>& task) override {

@@ -44,7 +44,7 @@ class OwnedDescriptor {
 };
 
 /// open(2) with O_CLOEXEC. On failure the result is not open and errno is set.
-OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode = 0) noexcept;
+OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode = 0);
 
 /// Writes to `file` and closes it at the end, after fsync if `sync` asks for it. For files that cannot be replaced by
 /// name: pipes, devices, descriptors that a path stands for.

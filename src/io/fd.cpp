@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/interruption.hpp"
 #include "base/process.hpp"
 #include "io/descriptor.hpp"
 #include "io/replace/folder.hpp"
@@ -18,8 +19,8 @@
 namespace stele {
 namespace {
 
-// Linux transfers at most 2 GiB - 4 KiB per call.
-constexpr std::size_t largest_call = std::size_t{1} << 30;
+// Linux transfers at most 2 GiB - 4 KiB per call. Whoever wants to interrupt waits for one.
+constexpr std::size_t largest_call = std::size_t{8} << 20;
 
 template <class Call>
 auto retry(Call call) noexcept {
@@ -31,18 +32,24 @@ auto retry(Call call) noexcept {
   }
 }
 
-/// The same for a call on a descriptor that may be non-blocking: waits with poll(2).
+/// The same for a call in order, maybe on a descriptor that is non-blocking: waits with poll(2), and may be interrupted.
 template <class Call>
-auto retry(int fd, short events, Call call) noexcept {
+auto retry(int fd, short events, Call call) {
   for (;;) {
-    const auto result = retry(call);
-    if (result != -1 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+    const auto result = call();
+    if (result != -1) {
       return result;
     }
-    struct pollfd wanted{fd, events, 0};
-    if (system_calls().poll(&wanted, 1, -1) < 0 && errno != EINTR) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      struct pollfd wanted{fd, events, 0};
+      if (system_calls().poll(&wanted, 1, -1) >= 0) {
+        continue;
+      }
+    }
+    if (errno != EINTR) {
       return result;
     }
+    interrupted();
   }
 }
 
@@ -58,6 +65,7 @@ template <class Call>
 void write_pieces(int fd, Bytes bytes, const std::string& name, Call call) {
   std::size_t done = 0;
   while (done < bytes.size()) {
+    interruption_point();
     const std::size_t piece = std::min(bytes.size() - done, largest_call);
     const ssize_t written = retry(fd, POLLOUT, [&] { return call(bytes.data() + done, piece, done); });
     if (written < 0) {
@@ -110,8 +118,14 @@ void OwnedDescriptor::close(const std::string& name) {
   }
 }
 
-OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode) noexcept {
-  return OwnedDescriptor(retry([&] { return system_calls().open(path.c_str(), flags | O_CLOEXEC, mode); }));
+OwnedDescriptor open_descriptor(const std::string& path, int flags, mode_t mode) {
+  for (;;) {
+    OwnedDescriptor opened(system_calls().open(path.c_str(), flags | O_CLOEXEC, mode));
+    if (opened.is_open() || errno != EINTR) {
+      return opened;
+    }
+    interrupted();  // a FIFO waits for its other end
+  }
 }
 
 void write_all(int fd, Bytes bytes, const std::string& name) {
@@ -128,6 +142,7 @@ void write_all_at(int fd, std::uint64_t offset, Bytes bytes, const std::string& 
 }
 
 std::size_t read_some(int fd, MutableBytes into, const std::string& name) {
+  interruption_point();
   const std::size_t wanted = std::min(into.size(), largest_call);
   const ssize_t got = retry(fd, POLLIN, [&] { return system_calls().read(fd, into.data(), wanted); });
   if (got < 0) {

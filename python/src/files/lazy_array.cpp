@@ -5,6 +5,7 @@
 #include "files/files.hpp"
 #include "numpy.hpp"
 #include "stele/error.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -79,9 +80,9 @@ void bind_lazy_array(nb::module_& module) {
       .def_prop_ro("shape", &ArrayInFile::shape)
       .def_prop_ro("order", &ArrayInFile::order)
       .def_prop_ro("encoding", &ArrayInFile::encoding)
-      .def("read", &ArrayInFile::read)
-      .def("read_to", &ArrayInFile::read_to)
-      .def("gather", &ArrayInFile::gather);
+      .def("read", &ArrayInFile::read, nb::call_guard<Interruptible>())
+      .def("read_to", &ArrayInFile::read_to, nb::call_guard<Interruptible>())
+      .def("gather", &ArrayInFile::gather, nb::call_guard<Interruptible>());
 }
 
 }  // namespace stele::python

@@ -14,6 +14,7 @@
 #include "stele/archive.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -185,14 +186,14 @@ void bind_open_file(nb::module_& module) {
       .def("share", [](const OpenFile& file) { return OpenFile(file); })
       .def("close", &OpenFile::close)
       .def_prop_ro("closed", &OpenFile::closed)
-      .def("load", &OpenFile::load)
+      .def("load", &OpenFile::load, nb::call_guard<Interruptible>())
       .def("glance", &OpenFile::glance)
       .def("children", &OpenFile::children)
       .def("array", &OpenFile::array)
       .def("contains", &OpenFile::contains)
-      .def("list", &OpenFile::list)
+      .def("list", &OpenFile::list, nb::call_guard<Interruptible>())
       .def("info", &OpenFile::info)
-      .def("verify", &OpenFile::verify)
+      .def("verify", &OpenFile::verify, nb::call_guard<Interruptible>())
       .def("flush", &OpenFile::flush);
 }
 

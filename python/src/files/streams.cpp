@@ -12,6 +12,7 @@
 #include "stele/error.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -178,12 +179,12 @@ class Rows {
 void bind_streams(nb::module_& module) {
   nb::class_<Entries>(module, "Entries")
       .def(nb::init<nb::handle, const nb::dict&, nb::handle, bool, std::uint64_t>())
-      .def("next", &Entries::next)
+      .def("next", &Entries::next, nb::call_guard<Interruptible>())
       .def_prop_ro("position", &Entries::position)
       .def("metadata", &Entries::metadata);
   nb::class_<Rows>(module, "Rows")
       .def(nb::init<nb::handle, const nb::dict&, const std::string&>())
-      .def("next", &Rows::next);
+      .def("next", &Rows::next, nb::call_guard<Interruptible>());
 }
 
 }  // namespace stele::python

@@ -8,6 +8,7 @@
 #include "stele/error.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -65,8 +66,8 @@ void convert(nb::handle from, nb::handle to, const nb::dict& save, bool keep_met
 }  // namespace
 
 void bind_whole_files(nb::module_& module) {
-  module.def("verify", &verify);
-  module.def("convert", &convert);
+  module.def("verify", &verify, nb::call_guard<Interruptible>());
+  module.def("convert", &convert, nb::call_guard<Interruptible>());
 }
 
 }  // namespace stele::python

@@ -11,6 +11,7 @@
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -33,6 +34,7 @@ class EntryWriter {
     const SaveOptions given = save_options(options);
     std::string path;
     if (path_of(file, path)) {
+      const nb::gil_scoped_release released;
       writer_.emplace(Path(path), given);
       return;
     }
@@ -134,6 +136,7 @@ class ObjectAppender {
     appender_.emplace(Path(path), given);
   }
   ~ObjectAppender() {
+    const Uninterrupted whole;
     const nb::gil_scoped_release released;
     appender_.reset();
   }
@@ -181,9 +184,9 @@ class ObjectAppender {
 void bind_writer(nb::module_& module) {
   nb::class_<EntryWriter>(module, "EntryWriter")
       .def(nb::init<nb::handle, const nb::dict&>())
-      .def("write", &EntryWriter::write, nb::arg("key"), nb::arg("value").none())
-      .def("begin", &EntryWriter::begin)
-      .def("append", &EntryWriter::append)
+      .def("write", &EntryWriter::write, nb::arg("key"), nb::arg("value").none(), nb::call_guard<Interruptible>())
+      .def("begin", &EntryWriter::begin, nb::call_guard<Interruptible>())
+      .def("append", &EntryWriter::append, nb::call_guard<Interruptible>())
       .def("end", &EntryWriter::end)
       .def("close", &EntryWriter::close)
       .def("abandon", &EntryWriter::abandon);

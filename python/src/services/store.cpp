@@ -16,6 +16,7 @@
 #include "stele/store/exchange.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -185,6 +186,7 @@ class Handle {
  public:
   Handle(Store store, Trust trust) : trust(std::move(trust)), store_(std::make_shared<Store>(std::move(store))) {}
   ~Handle() {
+    const Uninterrupted whole;
     const nb::gil_scoped_release released;
     store_.reset();  // commits; the lock may be another thread's
   }
@@ -244,7 +246,10 @@ class Batch {
     batch_.emplace(store_->batch());
     ++handle_.batches;
   }
-  ~Batch() { undo(); }
+  ~Batch() {
+    const Uninterrupted whole;
+    undo();
+  }
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
   void commit() {

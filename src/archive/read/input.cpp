@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "array/huge_pages.hpp"
+#include "base/interruption.hpp"
 
 namespace stele {
 namespace {
@@ -151,6 +152,7 @@ void Input::seek(std::uint64_t offset) {
 }
 
 std::size_t Input::fetch(MutableBytes to, std::size_t least) {
+  interruption_point();
   try {
     return try_fetch(to, least);
   } catch (const Error& error) {
@@ -308,6 +310,7 @@ void Input::payload(MutableBytes to) {
     return;
   }
   while (!to.empty()) {
+    interruption_point();
     const MutableBytes piece = to.first(std::min(piece_bytes, to.size()));
     fill(piece);
     if (options_.hash_payloads) {

@@ -5,6 +5,8 @@
 #include <exception>
 #include <mutex>
 
+#include "base/interruption.hpp"
+
 namespace stele {
 
 void read_pieces(Crew& crew, const Pieces& pieces) {
@@ -21,6 +23,7 @@ void read_pieces(Crew& crew, const Pieces& pieces) {
         const std::uint64_t end = std::min(pieces.end_of(begin), pieces.size);
         begun = end;
         lock.unlock();
+        interruption_point();
         pieces.read(begin, end);
         lock.lock();
         turn_came.wait(lock, [&] { return arrived == begin || error != nullptr; });

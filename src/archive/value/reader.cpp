@@ -9,6 +9,7 @@
 #include "archive/read/decoder/fields.hpp"
 #include "archive/value/any_array.hpp"
 #include "archive/value/nodes.hpp"
+#include "base/interruption.hpp"
 #include "base/stack.hpp"
 #include "format/frozen.hpp"
 #include "format/path.hpp"
@@ -17,6 +18,7 @@
 namespace stele {
 namespace {
 
+constexpr std::size_t items_between_points = 256;  // of work that may be interrupted
 constexpr std::uint64_t convert_bytes = std::uint64_t{256} << 10;
 
 class ValueReader final : public InVisitor {
@@ -135,6 +137,9 @@ class ValueReader final : public InVisitor {
       return false;
     }
     const std::size_t index = frame.index++;
+    if (frame.index % items_between_points == 0) {
+      interruption_point();
+    }
     frame.at_key = frame.form == Form::map;
     if (!frame.at_key) {
       next_ = &frame.value->items()[index];

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/interruption.hpp"
+
 namespace stele {
 namespace {
 
@@ -100,6 +102,7 @@ void Output::write_through() {
 
 /// Called when the buffer is full: hashes and writes it. Long structure goes to another thread.
 void Output::pass_on() {
+  interruption_point();
   run_bytes_ += used_;
   if (!may_be_behind_ || run_bytes_ < behind_bytes) {
     write_through();
@@ -180,6 +183,7 @@ ArrayChecksum Output::payload(Bytes bytes) {
   if (bytes.size() < parallel_bytes || other_thread() == nullptr) {
     begin_payload();
     for (std::size_t at = 0; at < bytes.size(); at += piece_bytes) {
+      interruption_point();
       payload_piece(bytes.subspan(at, std::min(piece_bytes, bytes.size() - at)));
     }
     return end_payload();

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "base/interruption.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -182,6 +183,7 @@ void BlockWriter::run(Job& job, Worker& worker) noexcept {
 void BlockWriter::retire() {
   Job& job = *ring_[retired_ % ring_.size()];
   for (;;) {
+    interruption_point();
     {
       std::unique_lock lock(mutex_);
       if (job.state != Job::State::ended && claimed_ == submitted_) {
@@ -223,6 +225,7 @@ void BlockWriter::retire() {
 void BlockWriter::settle() {
   try {
     while (help()) {
+      interruption_point();
     }
     std::exception_ptr error;
     {

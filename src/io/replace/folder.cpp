@@ -11,6 +11,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/interruption.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 
@@ -37,12 +38,13 @@ Folder Folder::open_folder(const std::string& path) const {
   return opened;
 }
 
-OwnedDescriptor Folder::open_file(const std::string& name, int flags, mode_t mode) const noexcept {
+OwnedDescriptor Folder::open_file(const std::string& name, int flags, mode_t mode) const {
   for (;;) {
     const int file = system_calls().openat(fd(), name.c_str(), flags | O_CLOEXEC, mode);
     if (file >= 0 || errno != EINTR) {
       return OwnedDescriptor(file);
     }
+    interrupted();  // a FIFO waits for its other end
   }
 }
 

@@ -25,7 +25,7 @@ class Folder {
   /// The path for messages: as it was given, with a slash at the end, or empty.
   const std::string& path() const noexcept { return path_; }
 
-  OwnedDescriptor open_file(const std::string& name, int flags, mode_t mode = 0) const noexcept;
+  OwnedDescriptor open_file(const std::string& name, int flags, mode_t mode = 0) const;
   /// Does not follow a symbolic link.
   int status(const std::string& name, struct stat& out) const noexcept;
   int rename(const std::string& from, const std::string& to) const noexcept;

@@ -6,6 +6,7 @@
 #include "archive/read/decoder/decoder.hpp"
 #include "archive/read/decoder/state.hpp"
 #include "archive/value/any_array.hpp"
+#include "base/interruption.hpp"
 #include "base/stack.hpp"
 #include "format/path.hpp"
 
@@ -13,6 +14,12 @@ namespace stele {
 
 using cbor::Head;
 using cbor::Major;
+
+namespace {
+
+constexpr std::uint64_t items_between_points = 256;  // of work that may be interrupted
+
+}  // namespace
 
 Decoder::Frame& Decoder::push(Form form, const Head& head, bool followed) {
   if (!head.indefinite()) {
@@ -70,7 +77,9 @@ bool Decoder::advance() {
     --frame.remaining;
     --open_items_;
   }
-  ++frame.index;
+  if (++frame.index % items_between_points == 0) {
+    interruption_point();
+  }
   return true;
 }
 
@@ -221,6 +230,7 @@ std::size_t Decoder::peek_plain_items(std::span<const PlainItem::Kind> kinds, st
   if (items_ != nullptr || depth_ == 0) {
     return 0;
   }
+  interruption_point();
   const Frame& frame = frames_[depth_ - 1];
   if (frame.indefinite || frame.names != nullptr || frame.form != (kinds.size() == 2 ? Form::map : Form::sequence)) {
     return 0;

@@ -9,6 +9,7 @@
 
 #include "archive/convert.hpp"
 #include "base/crew.hpp"
+#include "base/interruption.hpp"
 
 namespace stele {
 namespace {
@@ -254,6 +255,7 @@ class SelectionReader {
   }
 
   void run(const Task& task, Buffers& buffers) const {
+    interruption_point();
     const Axis& axis = axes_[task.level];
     const std::uint64_t begin = task.from + axis.from(task.begin);
     const std::uint64_t count = axis.from(task.end - 1) - axis.from(task.begin) + spans_[task.level + 1];
