@@ -615,6 +615,14 @@ class Reading {
     }
     return place->second;
   }
+  /// Whether the entries of objects of a type are for those who look for parts by name.
+  bool repeats_state(PyTypeObject* type) {
+    const auto [place, is_new] = repeats_state_.try_emplace(type);
+    if (is_new) {
+      place->second = nb::cast<bool>(forms_.attr("repeats_state")(nb::handle(reinterpret_cast<PyObject*>(type))));
+    }
+    return place->second;
+  }
   /// Gives an object its state. Returns another object where that takes its place, else None.
   nb::object set_state(const nb::object& object, const nb::object& state) {
     if (!PyDict_CheckExact(state.ptr()) || !takes_attributes(Py_TYPE(object.ptr()))) {
@@ -753,6 +761,8 @@ class Reading {
         } else {
           give(made, kept, slot, [&] { forms_.attr("add_items")(made.object, items); }, "stele_items", items);
         }
+      } else if (field == "entries" && !is_inert && repeats_state(Py_TYPE(made.object.ptr()))) {
+        in_.skip();
       } else if (field == "entries") {
         const nb::object entries = value();
         if (!PyDict_CheckExact(entries.ptr())) {
@@ -803,6 +813,7 @@ class Reading {
   std::pair<const std::string, Named>* last_name_ = nullptr;  // the one looked up last
   bool has_huge_ = false;                                     // something that is longer than its bytes in the file
   std::unordered_map<PyTypeObject*, bool> takes_attributes_;
+  std::unordered_map<PyTypeObject*, bool> repeats_state_;
   std::vector<std::string> untrusted_;
   nb::object attribute_;  // the last attribute of a class that is trusted
 };
