@@ -110,6 +110,7 @@ PyObject* PlainMaker::value(const PlainPart*& at) noexcept {
 PyObject* PlainMaker::sequence(const PlainPart& part, const PlainPart*& at) noexcept {
   const auto size = static_cast<Py_ssize_t>(part.bits);
   const bool is_tuple = part.name == 1;
+  bool tracked = false;
   PyObject* const made = is_tuple ? PyTuple_New(size) : PyList_New(size);
   for (Py_ssize_t i = 0; made != nullptr && i < size; ++i) {
     PyObject* const item = value(at);
@@ -117,7 +118,11 @@ PyObject* PlainMaker::sequence(const PlainPart& part, const PlainPart*& at) noex
       Py_DECREF(made);
       return nullptr;
     }
+    tracked = tracked || PyObject_GC_IsTracked(item) != 0;
     is_tuple ? set_tuple_item(made, i, item) : set_list_item(made, i, item);
+  }
+  if (is_tuple && made != nullptr && size > 0 && !tracked) {
+    PyObject_GC_UnTrack(made);  // as the collector would, once it has looked at it
   }
   return made;
 }
