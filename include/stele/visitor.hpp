@@ -55,6 +55,18 @@ struct PlainItem {
   std::string_view view() const noexcept { return {text, static_cast<std::size_t>(bits)}; }
 };
 
+/// A step of a plain value: a leaf, or a container, whose items follow; a map's are keys and values in turn.
+struct PlainPart {
+  enum class Kind : std::uint8_t { null, boolean, number, text, bytes, sequence, map };
+  Kind kind;
+  Number::Type type;   // of a number
+  std::uint8_t name;   // 0, or 1 + the place of the value's type among the names that were asked for
+  const char* text;    // of text and bytes
+  std::uint64_t bits;  // 0 or 1, Number::bits, the length of text, or the number of items or entries
+
+  std::string_view view() const noexcept { return {text, static_cast<std::size_t>(bits)}; }
+};
+
 class OutVisitor;
 
 /// An object that several pointers may share. Valid during the call it is given to.
@@ -295,6 +307,12 @@ class InVisitor {
   virtual std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
   /// Consumes the first `count` entries looked at last.
   virtual void take_plain_items(std::size_t count);
+  /// The same for values of any depth: those that are ready, whole, and made of the kinds of PlainPart alone. Sequences
+  /// may have one of the type names `names`; keys of maps are texts and numbers. `out` gets the parts of as many values
+  /// as fit, of a map's entries with their keys. Returns their number. They stay next until take_plain_values().
+  virtual std::size_t peek_plain_values(std::span<const std::string_view> names, std::span<PlainPart> out);
+  /// Consumes the first `count` values looked at last.
+  virtual void take_plain_values(std::size_t count);
   /// How many of the `count` items of a container just opened may be reserved before any of them has arrived.
   virtual std::uint64_t expected_items(std::uint64_t count) const { return count; }
   /// Opens a record, or a map with text keys; next_field() until it says false, which closes it. `name` is valid until

@@ -69,8 +69,8 @@ void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dic
     return;
   }
   if (!nb::hasattr(file, "write")) {
-    raise(PyExc_TypeError, "expected a path or a binary file, found " +
-                               nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+    raise(PyExc_TypeError,
+          "expected a path or a binary file, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
   }
   FileSink sink(file);
   Writer out(sink, given);
@@ -80,11 +80,9 @@ void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dic
 }
 
 nb::object dumps(nb::handle object, const nb::dict& options) {
-  std::vector<std::byte> bytes;
-  const std::unique_ptr<Sink> sink = memory_sink(bytes);
-  save(*sink, GraphOut(object), save_options(options));
-  return own(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()),
-                                       static_cast<Py_ssize_t>(bytes.size())));
+  BytesSink sink;
+  save(sink, GraphOut(object), save_options(options));
+  return sink.take();
 }
 
 nb::object from_value(const Value& value, const LoadOptions& options, const Trust& trust) {

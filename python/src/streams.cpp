@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "stele/error.hpp"
 
@@ -15,7 +16,8 @@ namespace {
 int regular_file(nb::handle file) {
   static constexpr const char* kinds[] = {"FileIO", "BufferedReader", "BufferedWriter", "BufferedRandom"};
   const nb::object io = nb::module_::import_("io");
-  if (!std::any_of(std::begin(kinds), std::end(kinds), [&](const char* kind) { return file.type().is(io.attr(kind)); })) {
+  if (!std::any_of(std::begin(kinds), std::end(kinds),
+                   [&](const char* kind) { return file.type().is(io.attr(kind)); })) {
     return -1;
   }
   struct stat status{};
@@ -59,9 +61,8 @@ void FileSink::write(Bytes bytes) {
   const nb::gil_scoped_acquire gil;
   check(PyErr_CheckSignals());
   while (!bytes.empty()) {
-    const nb::object view =
-        own(PyMemoryView_FromMemory(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
-                                    static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
+    const nb::object view = own(PyMemoryView_FromMemory(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
+                                                        static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
     const nb::object written = file_.attr("write")(view);
     view.attr("release")();
     const std::size_t count =
@@ -86,6 +87,49 @@ void FileSink::close() {
   }
 }
 
+BytesSink::~BytesSink() {
+  const nb::gil_scoped_acquire gil;
+  Py_XDECREF(bytes_);
+}
+
+void BytesSink::resize(std::size_t size) {
+  const nb::gil_scoped_acquire gil;
+  if (size > static_cast<std::size_t>(PY_SSIZE_T_MAX)) {
+    PyErr_NoMemory();
+    throw nb::python_error();
+  }
+#ifdef Py_LIMITED_API
+  PyObject* const made = own(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size))).release().ptr();
+  std::copy_n(data_, std::min(size_, size), PyBytes_AsString(made));
+  Py_XDECREF(std::exchange(bytes_, made));
+#else
+  if (bytes_ == nullptr) {
+    bytes_ = own(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size))).release().ptr();
+  } else {
+    check(_PyBytes_Resize(&bytes_, static_cast<Py_ssize_t>(size)));  // drops it where that fails
+  }
+#endif
+  data_ = PyBytes_AsString(bytes_);
+  room_ = size;
+}
+
+void BytesSink::write(Bytes bytes) {
+  if (bytes.size() > room_ - size_) {
+    resize(std::max(size_ + bytes.size(), room_ + room_ / 2));
+  }
+  if (!bytes.empty()) {
+    std::memcpy(data_ + size_, bytes.data(), bytes.size());
+  }
+  size_ += bytes.size();
+}
+
+nb::object BytesSink::take() {
+  if (bytes_ == nullptr || size_ != room_) {
+    resize(size_);
+  }
+  return nb::steal<nb::object>(std::exchange(bytes_, nullptr));
+}
+
 FileSource::FileSource(nb::handle file) : file_(nb::borrow(file)) {
   if (nb::hasattr(file, "name")) {
     std::string path;
@@ -107,8 +151,8 @@ FileSource::FileSource(nb::handle file) : file_(nb::borrow(file)) {
     }
     inner_ = fd_source(fd);
   } else if (!nb::hasattr(file, "read")) {
-    raise(PyExc_TypeError, "expected a path or a binary file, found " +
-                               nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+    raise(PyExc_TypeError,
+          "expected a path or a binary file, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
   }
 }
 
@@ -157,9 +201,7 @@ std::optional<std::size_t> FileSource::peek(MutableBytes into) {
   return inner_ != nullptr ? inner_->peek(into) : std::nullopt;
 }
 
-std::optional<std::uint64_t> FileSource::size() const {
-  return inner_ != nullptr ? inner_->size() : std::nullopt;
-}
+std::optional<std::uint64_t> FileSource::size() const { return inner_ != nullptr ? inner_->size() : std::nullopt; }
 
 void FileSource::seek(std::uint64_t offset) {
   if (inner_ == nullptr) {

@@ -26,6 +26,24 @@ class FileSink final : public Sink {
   std::unique_ptr<Sink> descriptor_;
 };
 
+/// Collects what is written in a bytes object of Python's, without a copy at the end.
+class BytesSink final : public Sink {
+ public:
+  BytesSink() = default;
+  ~BytesSink() override;
+  void write(Bytes bytes) override;
+  /// What was written; call it once, at the end.
+  nb::object take();
+
+ private:
+  void resize(std::size_t size);
+
+  PyObject* bytes_ = nullptr;  // nobody else has it
+  char* data_ = nullptr;       // of bytes_
+  std::size_t room_ = 0;
+  std::size_t size_ = 0;
+};
+
 /// Reads an object with read(), in order. One that lies in memory, or is a file of the system's, at any place.
 class FileSource final : public Source {
  public:

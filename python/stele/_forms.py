@@ -123,7 +123,7 @@ def reduce(thing):
     -------
     tuple
         (name, callable, new, args, kwargs, state, items, entries). One of name and callable is None; so are the parts
-        that the object does not have.
+        that the object does not have. A ninth part is True where the entries repeat what the state has.
     """
     kind = type(thing)
     form = _forms.get(kind)
@@ -268,7 +268,52 @@ def tensor_from_array(array, dtype="", requires_grad=False, kind=""):
     return made.requires_grad_(bool(requires_grad)) if requires_grad else made
 
 
-_lazy_forms = {"torch": _register_torch}
+# --- pandas ---
+
+_most_columns = 4096
+_column_types = "?bhilqBHILQefdFDmM"  # dtypes of NumPy with an element type in archives
+
+
+def _columns_of(frame):
+    """Pairs of name and values of those columns that can be named without storing anything twice.
+
+    They are the rows of the manager's blocks, views of arrays that its state has, and its extension arrays themselves. Columns
+    of Python objects have no array of their own.
+    """
+    names = frame.columns
+    if names.nlevels > 1 or not names.is_unique or not 0 < len(names) <= _most_columns:
+        return None
+    manager = frame._mgr
+    values = [getattr(block.values, "_ndarray", block.values) if getattr(block.values, "ndim", 1) == 2 else block.values
+              for block in manager.blocks]
+    # Of a block with gaps a view would store them too.
+    dense = [not isinstance(array, np.ndarray)
+             or ((array.flags.c_contiguous or array.flags.f_contiguous) and array.dtype.isnative
+                 and array.dtype.char in _column_types) for array in values]
+    found = []
+    for name, block, row in zip(names.tolist(), manager.blknos.tolist(), manager.blklocs.tolist()):
+        if type(name) in (str, int) and dense[block]:
+            array = values[block]
+            found.append((name, array[row] if isinstance(array, np.ndarray) else array))
+    return found
+
+
+def _register_pandas():
+    import pandas
+
+    def frame(thing):
+        parts = parts_of(thing, thing.__reduce_ex__(5))
+        return (*parts[:7], _columns_of(thing) or None, True) if parts[7] is None and hasattr(thing, "_mgr") else parts
+
+    _forms[pandas.DataFrame] = frame
+
+
+def repeats_state(kind):
+    """Whether the entries of an object of this class repeat what its state has, to be found by name."""
+    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas"
+
+
+_lazy_forms = {"torch": _register_torch, "pandas": _register_pandas}
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ pointers to objects, or cost more memory or time than the file could.
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
@@ -44,6 +45,38 @@ def _check(name, args):
         raise ValueError("an object of a base that holds more than data")
 
 
+def _check_arrow(made):
+    """Arrow trusts the offsets in its buffers, and that text is UTF-8."""
+    import pyarrow
+
+    if isinstance(made, pyarrow.ChunkedArray):
+        made.validate()
+        for chunk in made.chunks:
+            _check_arrow(chunk)
+    elif not isinstance(made, (pyarrow.StringArray, pyarrow.LargeStringArray)) or not _is_ascii(made):
+        made.validate(full=True)
+
+
+def _is_ascii(array):
+    """Whether an array of text is complete and has ASCII alone, which is told faster than that it is UTF-8."""
+    import pyarrow
+
+    array.validate()
+    valid, offsets, data = array.buffers()
+    if offsets is None or data is None:
+        return False
+    if valid is not None:
+        bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[array.offset:array.offset + len(array)]
+        if array.null_count != len(array) - np.count_nonzero(bits):
+            return False
+    width = np.int32 if isinstance(array, pyarrow.StringArray) else np.int64
+    places = np.frombuffer(offsets, width)[array.offset:array.offset + len(array) + 1]
+    if len(places) < 2 or not (places[1:] >= places[:-1]).all() or not 0 <= places[0] <= places[-1] <= data.size:
+        return False
+    return np.frombuffer(data, np.uint8)[places[0]:places[-1]].max(initial=0) < 0x80
+
+
+@functools.lru_cache(1024)
 def maker(name):
     """What makes objects of a name in the list of data; None where its arguments need no look.
 
@@ -66,7 +99,7 @@ def maker(name):
             return from_raw(*args)
         made = callable_(*args, **(kwargs or {}))
         if name.startswith("pyarrow.") and hasattr(made, "validate"):
-            made.validate(full=True)  # Arrow trusts the offsets in its buffers
+            _check_arrow(made)
         return made
 
     return make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _compat_pickle
 import fnmatch
+import functools
 import importlib
 
 from . import _make
@@ -124,6 +125,7 @@ def _import(module):
         raise
 
 
+@functools.lru_cache(4096)
 def _modern(name):
     """"module.qualname", with the names of Python 2 as pickle reads them."""
     module, qualname = _parts(name)

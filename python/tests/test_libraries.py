@@ -74,15 +74,128 @@ def test_pandas_through_pickle(tmp_path):
             pytest.fail(f"{name}: {type(error).__name__}: {error}")
 
 
-def test_the_columns_of_a_frame_are_arrays_of_their_own(tmp_path):
+def columns_frame(pd, rows=4000):
+    """A frame with columns of all kinds, in blocks of one and of several."""
+    times = pd.date_range("2020-01-01", periods=rows, freq="h")
+    return pd.DataFrame({
+        "price": np.arange(rows) / 7, "count": np.arange(rows), "cost": -np.arange(rows) / 3, "flag": np.arange(rows) % 3 == 0,
+        "half": np.arange(rows).astype("f2"), "time": times, "zone": times.tz_localize("UTC").tz_convert("Europe/Paris"),
+        "span": times - times[0], "text": [f"text {i % 10}" for i in range(rows)], "kind": pd.Categorical(["a", "b"] * (rows // 2)),
+        "null": pd.array([1, None] * (rows // 2), dtype="Int64"), "objects": [[i] for i in range(rows)], 7: 1.5, "a/b": 2.5,
+        "attrs": 3.5, "_mgr": 4.5,
+    }, index=pd.Index(np.arange(rows) * 2, name="row"))
+
+
+@pytest.mark.parametrize("codec", ["plain", "zstd"])
+def test_columns_of_a_frame_are_found_by_name(tmp_path, codec):
     pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame({"price": np.arange(10_000.0), "count": np.arange(10_000)})
-    stele.dump(frame, tmp_path / "x.stele")
+    frame = columns_frame(pd)
+    frame.attrs["source"] = "test"
+    stele.dump({"df": frame, "price": frame["price"]}, tmp_path / "x.stele", codec=codec)
     with stele.open(tmp_path / "x.stele") as file:
-        names = [path for path in map(str, file.keys())]
-        assert names
-    mapped = stele.load(tmp_path / "x.stele", mmap_mode="r")
-    pd.testing.assert_frame_equal(mapped, frame)
+        node = file["df"]
+        for name in ("price", "count", "cost", "flag", "half", "time", "span", 7, "a/b"):
+            column = node[name]
+            assert isinstance(column, stele.LazyArray), name
+            assert column.dtype == frame[name].dtype and column.shape == frame[name].shape
+            assert np.array_equal(column[10:20], frame[name].to_numpy()[10:20]) and np.array_equal(column[[3, 1]], frame[name].to_numpy()[[3, 1]])
+        assert np.array_equal(node["zone"][...], frame["zone"].dt.tz_convert(None).to_numpy(), equal_nan=True)
+        assert np.array_equal(file["df/price"][-3:], frame["price"].to_numpy()[-3:])
+        assert np.array_equal(file["df/entries/attrs"][:], frame["attrs"]) and node["attrs"]["source"] == "test"
+        for name in ("text", "kind", "null"):
+            pd.testing.assert_extension_array_equal(node[name].load(), frame[name].array)
+        assert "objects" not in node and "price" in node and 7 in node
+        pd.testing.assert_frame_equal(node.load(), frame)
+
+
+def test_frames_come_back_equal(tmp_path, round_trip):
+    pd = pytest.importorskip("pandas")
+    frame = columns_frame(pd)
+    dated = frame[["price", "count"]].set_index(pd.date_range("2020", periods=len(frame), freq="D", name="day"))
+    levels = pd.DataFrame(np.arange(12.0).reshape(3, 4), columns=pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["x", "y"]))
+
+    class Own(pd.DataFrame):
+        _metadata = ["unit"]
+
+        @property
+        def _constructor(self):
+            return Own
+
+    Own.__qualname__ = "Own"
+    globals()["Own"] = Own
+    own = Own({"a": np.arange(5)})
+    own.unit = "m"
+    for name, thing in {
+        "all": frame, "row slice": frame.iloc[100:200], "every third": frame.iloc[::3], "reversed": frame.iloc[::-1],
+        "column slice": frame.iloc[:, 1:5], "dated": dated, "dated slice": dated.iloc[::7], "levels": levels, "of Fortran's order":
+        pd.DataFrame(np.asfortranarray(np.arange(12.0).reshape(3, 4))), "transposed": pd.DataFrame(np.arange(6).reshape(2, 3)).T,
+        "no columns": pd.DataFrame(index=[1, 2]), "no rows": frame.iloc[:0], "one name of two columns":
+        pd.DataFrame(np.arange(6).reshape(2, 3), columns=["a", "a", "b"]), "other names": pd.DataFrame({None: [1], (1, 2): [2], 2.5: [3]}),
+        "wide": pd.DataFrame(np.arange(9000.0).reshape(1, -1)), "long double": pd.DataFrame({"x": np.arange(3, dtype="longdouble")}),
+        "big-endian": pd.DataFrame({"x": np.arange(3, dtype=">i4")}), "no duplicates": frame[["price"]].set_flags(allows_duplicate_labels=False),
+        "own class": own,
+    }.items():
+        back = round_trip([thing, 1], trusted=[Own])[0]
+        assert type(back) is type(thing), name
+        pd.testing.assert_frame_equal(back, thing, check_freq=True, obj=name)
+        assert back.flags == thing.flags and back.attrs == thing.attrs and list(back.columns.names) == list(thing.columns.names)
+        if len(thing) > 1 and len(thing.columns):  # it can be changed
+            back.iloc[0, 0] = back.iloc[1, 0]
+            assert back.iloc[0, 0] == thing.iloc[1, 0]
+        stele.dump(thing, tmp_path / "x.stele")
+        if name != "own class":
+            pd.testing.assert_frame_equal(stele.load(tmp_path / "x.stele", mmap_mode="r"), thing, obj=name)
+            with open(tmp_path / "x.stele", "rb") as file:
+                pd.testing.assert_frame_equal(stele.load(file), thing, obj=name)
+    assert round_trip(own, trusted=[Own]).unit == "m"
+    del globals()["Own"]
+
+
+def test_frames_for_pickle(tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = columns_frame(pd, 40)
+    stele.dump(frame, tmp_path / "x.stele.zst")
+    stele.dump(frame, tmp_path / "x.pkl")
+    stele.convert(tmp_path / "x.stele.zst", tmp_path / "y.pkl")
+    stele.convert(tmp_path / "x.pkl", tmp_path / "y.stele")
+    for name in ("x.pkl", "y.pkl"):
+        with open(tmp_path / name, "rb") as file:
+            pd.testing.assert_frame_equal(pickle.load(file), frame)
+        pd.testing.assert_frame_equal(stele.load(tmp_path / name), frame)
+    pd.testing.assert_frame_equal(stele.load(tmp_path / "y.stele"), frame)
+
+
+def test_columns_are_stored_once(round_trip):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({f"c{i}": np.random.rand(10_000) for i in range(10)})
+    assert len(stele.dumps(frame)) < 810_000 and len(stele.dumps(frame.copy().T)) < 1_000_000
+    frame["text"] = "some text"
+    assert len(stele.dumps(frame)) < 1_000_000
+    assert len(stele.dumps(frame.iloc[::1000, :10])) < 10_000
+    back = round_trip([frame, frame, {"again": frame}])
+    assert back[0] is back[1] is back[2]["again"]
+
+
+def test_text_of_arrow_is_checked():
+    pa = pytest.importorskip("pyarrow")
+    from stele._make import _check_arrow
+
+    def text(offsets, data, nulls=None, count=-1, kind=pa.large_string()):
+        width = "i8" if kind == pa.large_string() else "i4"
+        buffers = [None if nulls is None else pa.py_buffer(bytes([nulls])), pa.py_buffer(np.array(offsets, width)), pa.py_buffer(data)]
+        return pa.Array.from_buffers(kind, len(offsets) - 1, buffers, count)
+
+    for kind in (pa.large_string(), pa.string()):
+        _check_arrow(text([0, 2, 3], b"abc", kind=kind))
+        _check_arrow(text([0, 2, 3], "\u00e9a".encode(), kind=kind))
+        _check_arrow(text([0, 2, 2], b"abc", nulls=1, count=1, kind=kind))
+        _check_arrow(pa.chunked_array([text([0, 2, 3], b"abc", kind=kind), text([0], b"", kind=kind)]))
+        for wrong in (([0, 5, 3], b"abc"), ([0, 2, 9], b"abc"), ([-1, 2, 3], b"abc"), ([0, 1, 3], "\u00e9a".encode()),
+                      ([0, 2, 3], b"ab\xff"), ([0, 2, 3], b"abc", 1, 2)):
+            with pytest.raises(pa.ArrowInvalid):
+                _check_arrow(text(*wrong, kind=kind))
+            with pytest.raises(pa.ArrowInvalid):
+                _check_arrow(pa.chunked_array([text(*wrong, kind=kind)]))
 
 
 def test_scipy_sparse(round_trip):

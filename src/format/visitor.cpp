@@ -114,6 +114,8 @@ void InVisitor::booleans(BooleanTarget& target) {
 
 std::size_t InVisitor::peek_plain_items(std::span<const PlainItem::Kind>, std::span<PlainItem>) { return 0; }
 void InVisitor::take_plain_items(std::size_t) {}
+std::size_t InVisitor::peek_plain_values(std::span<const std::string_view>, std::span<PlainPart>) { return 0; }
+void InVisitor::take_plain_values(std::size_t) {}
 void InVisitor::defer(std::uint64_t, SharedLater) {
   error(Errc::unsupported, "this reader cannot read an object later");
 }

@@ -10,6 +10,7 @@
 #include "archive/value/any_array.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "objects/plain.hpp"
 #include "stele/error.hpp"
 #include "stele/visitor.hpp"
 #include "stele/walk.hpp"
@@ -59,7 +60,8 @@ class Reading {
     try {
       return value();
     } catch (nb::python_error& error) {
-      for (PyObject* const own_fault : {PyExc_ImportError, PyExc_AttributeError, PyExc_MemoryError, PyExc_RecursionError}) {
+      for (PyObject* const own_fault :
+           {PyExc_ImportError, PyExc_AttributeError, PyExc_MemoryError, PyExc_RecursionError}) {
         if (error.matches(own_fault)) {
           throw;
         }
@@ -72,13 +74,18 @@ class Reading {
       try {
         in_.rethrow(Error(Errc::malformed, "Python cannot make the object: " + kind + ": " + said));
       } catch (const Error& found) {
-        if (found.code() == Errc::malformed && !trust_.resolve.is_none() && nb::cast<bool>(trust_.resolve.attr("trusts"))) {
+        if (found.code() == Errc::malformed && !trust_.resolve.is_none() &&
+            nb::cast<bool>(trust_.resolve.attr("trusts"))) {
           throw error;  // of a class of the caller's
         }
         throw;
       }
     }
   }
+
+  static constexpr unsigned longest_pause = 63;
+  static constexpr std::uint64_t few_keys = 64;
+  static constexpr std::uint64_t most_room = std::uint64_t{1} << 21;  // a count in a file costs less than its items
 
   /// The place where an object is registered as soon as it exists, if others refer to it.
   using Slot = std::optional<std::uint64_t>;
@@ -173,8 +180,7 @@ class Reading {
   // --- Plain values ---
 
   nb::object string(std::string_view utf8_text) {
-    PyObject* const made =
-        PyUnicode_FromStringAndSize(utf8_text.data(), static_cast<Py_ssize_t>(utf8_text.size()));
+    PyObject* const made = new_text(utf8_text);
     if (made == nullptr && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0) {
       PyErr_Clear();
       in_.error(Errc::malformed, "text that is not valid UTF-8");
@@ -182,51 +188,11 @@ class Reading {
     return own(made);
   }
 
-  static nb::object number(const Number& number) {
-    switch (number.type) {
-      case Number::Type::natural:
-        return own(PyLong_FromUnsignedLongLong(number.bits));
-      case Number::Type::negative:
-        if (number.bits > static_cast<std::uint64_t>(INT64_MAX)) {  // -1 - bits
-          const nb::object bits = own(PyLong_FromUnsignedLongLong(number.bits));
-          return own(PyNumber_Invert(bits.ptr()));
-        }
-        return own(PyLong_FromLongLong(static_cast<std::int64_t>(~number.bits)));
-      case Number::Type::float16:
-        return own(PyFloat_FromDouble(
-            static_cast<double>(static_cast<float>(__builtin_bit_cast(float16, static_cast<std::uint16_t>(number.bits))))));
-      case Number::Type::float32:
-        return own(PyFloat_FromDouble(
-            static_cast<double>(__builtin_bit_cast(float, static_cast<std::uint32_t>(number.bits)))));
-      default:
-        return own(PyFloat_FromDouble(__builtin_bit_cast(double, number.bits)));
-    }
-  }
-  nb::object plain(const PlainItem& item) {
-    if (item.text != nullptr) {
-      return string(item.view());
-    }
-    return number({item.type, item.bits});
-  }
-  /// A text that is met often, as the keys of dicts are.
+  static nb::object number(const Number& number) { return own(new_number(number.type, number.bits)); }
+
   nb::object key_text(std::string_view key) {
-    constexpr std::size_t longest = 32;
-    if (key.size() > longest) {
-      return string(key);
-    }
-    if (keys_.empty()) {
-      keys_.resize(1024);
-    }
-    nb::object& kept = keys_[std::hash<std::string_view>{}(key) % keys_.size()];
-    std::string_view known;
-    if (!kept.is_valid() || !utf8(kept.ptr(), known) || known != key) {
-      kept = string(key);
-    }
-    return kept;
-  }
-  static bool is_plain(PyObject* object) noexcept {
-    PyTypeObject* const type = Py_TYPE(object);
-    return type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyLong_Type;
+    PyObject* const made = maker_.key_text(key);
+    return made != nullptr ? nb::steal<nb::object>(made) : (maker_.failed(), string(key));
   }
 
   // --- Containers ---
@@ -242,63 +208,83 @@ class Reading {
     }
   }
 
+  /// Reads the values that follow, as far as they are plain, calling `put` with the parts of each: of an item, or of a
+  /// key and what stands before its value. Where there are none, it waits some values before it looks again.
+  template <class F>
+  void plain_run(unsigned& pause, unsigned& wait, F&& put) {
+    if (wait > 0) {
+      --wait;
+      return;
+    }
+    const std::size_t count = in_.peek_plain_values(plain_names, parts_);
+    const PlainPart* at = parts_.data();
+    std::size_t done = 0;
+    while (done < count && put(at)) {
+      ++done;
+    }
+    in_.take_plain_values(done);
+    pause = count > 0 ? 0 : std::min(2 * pause + 1, longest_pause);
+    wait = pause;
+  }
+
   /// Reads the items of a sequence, calling `put` for each.
   template <class F>
   void items(F&& put) {
-    constexpr PlainItem::Kind any[] = {PlainItem::Kind::any};
-    for (bool runs = true;;) {
-      if (runs) {
-        const std::size_t count = in_.peek_plain_items(any, run_);
-        for (std::size_t i = 0; i < count; ++i) {
-          put(plain(run_[i]));
-        }
-        in_.take_plain_items(count);
-        if (count == run_.size()) {
-          continue;
-        }
-      }
+    unsigned pause = 0;
+    for (unsigned wait = 0;;) {
+      plain_run(pause, wait, [&](const PlainPart*& at) {
+        nb::object item = nb::steal<nb::object>(maker_.value(at));
+        return item.is_valid() ? (put(std::move(item)), true) : maker_.failed();
+      });
       if (!in_.next()) {
         return;
       }
-      nb::object item = value();
-      runs = is_plain(item.ptr());
-      put(std::move(item));
+      put(value());
     }
   }
 
   nb::object list(const Slot& slot) {
     const std::optional<std::uint64_t> count = in_.begin_sequence();
     if (slot || !count || *count > in_.expected_items(*count)) {
-      nb::object made = define(slot, own(PyList_New(0)));
-      items([&](nb::object item) { check(PyList_Append(made.ptr(), item.ptr())); });
+      const std::uint64_t room = in_.expected_items(count.value_or(0));
+      nb::object made = define(slot, own(new_growing_list(static_cast<Py_ssize_t>(std::min(room, most_room)))));
+      items([&](nb::object item) { check(append(made.ptr(), item.release().ptr())); });
       return made;
     }
     // Nobody else has the list, so it may have gaps meanwhile.
     const auto size = static_cast<Py_ssize_t>(*count);
     nb::object made = own(PyList_New(size));
+    fill(size, [&](Py_ssize_t at, nb::object item) { set_list_item(made.ptr(), at, item.release().ptr()); });
+    return made;
+  }
+
+  /// Reads exactly `size` items, calling `set` with the place of each.
+  template <class F>
+  void fill(Py_ssize_t size, F&& set) {
     Py_ssize_t at = 0;
     items([&](nb::object item) {
       if (at == size) {
         in_.error(Errc::malformed, "a sequence of more items than it says");
       }
-#ifdef Py_LIMITED_API
-      check(PyList_SetItem(made.ptr(), at++, item.release().ptr()));
-#else
-      PyList_SET_ITEM(made.ptr(), at++, item.release().ptr());
-#endif
+      set(at++, std::move(item));
     });
     if (at != size) {
       in_.error(Errc::malformed, "a sequence of fewer items than it says");
     }
-    return made;
   }
 
   nb::object tuple(const Slot& slot) {
     const std::optional<std::uint64_t> count = in_.begin_sequence();
-    if (!slot || !count || *count > in_.expected_items(*count)) {
+    if (!count || *count > in_.expected_items(*count)) {
       nb::object made = own(PyList_New(0));
       items([&](nb::object item) { check(PyList_Append(made.ptr(), item.ptr())); });
       return define(slot, own(PyList_AsTuple(made.ptr())));
+    }
+    if (!slot) {
+      const auto size = static_cast<Py_ssize_t>(*count);
+      nb::object made = own(PyTuple_New(size));
+      fill(size, [&](Py_ssize_t at, nb::object item) { set_tuple_item(made.ptr(), at, item.release().ptr()); });
+      return made;
     }
     // It may contain itself, and what looks at it meanwhile must find objects in it.
     const auto size = static_cast<Py_ssize_t>(*count);
@@ -339,21 +325,16 @@ class Reading {
     return PyList_CheckExact(key.ptr()) ? nb::object(own(PyList_AsTuple(key.ptr()))) : key;
   }
 
-  /// Reads the entries of a map, calling `put` with each key and value.
+  /// Reads the entries of a map, calling `put` with each key and value. `few`: keys may come again in other maps.
   template <class F>
-  void entries(F&& put) {
-    constexpr PlainItem::Kind any[] = {PlainItem::Kind::any, PlainItem::Kind::any};
-    for (bool runs = true;;) {
-      if (runs) {
-        const std::size_t count = in_.peek_plain_items(any, run_);
-        for (std::size_t i = 0; i < 2 * count; i += 2) {
-          put(run_[i].text != nullptr ? key_text(run_[i].view()) : plain(run_[i]), plain(run_[i + 1]));
-        }
-        in_.take_plain_items(count);
-        if (2 * count == run_.size()) {
-          continue;
-        }
-      }
+  void entries(bool few, F&& put) {
+    unsigned pause = 0;
+    for (unsigned wait = 0;;) {
+      plain_run(pause, wait, [&](const PlainPart*& at) {
+        nb::object key = nb::steal<nb::object>(maker_.key(at, few));
+        nb::object item = nb::steal<nb::object>(key.is_valid() ? maker_.value(at) : nullptr);
+        return item.is_valid() ? (put(std::move(key), std::move(item)), true) : maker_.failed();
+      });
       if (!in_.next()) {
         return;
       }
@@ -370,21 +351,16 @@ class Reading {
         key = hashable(value());
       }
       nb::object item = value();
-      runs = is_plain(key.ptr()) && is_plain(item.ptr());
       put(std::move(key), std::move(item));
     }
   }
 
   nb::object map(const Slot& slot) {
     const std::optional<std::uint64_t> count = in_.begin_map();
-#if !defined(Py_LIMITED_API) && PY_VERSION_HEX < 0x030d0000
-    constexpr std::uint64_t most_room = std::uint64_t{1} << 21;  // a count in a file costs less than its entries
     const std::uint64_t room = std::min(in_.expected_items(count.value_or(0)), most_room);
-    nb::object made = define(slot, own(_PyDict_NewPresized(static_cast<Py_ssize_t>(room))));
-#else
-    nb::object made = define(slot, own(PyDict_New()));
-#endif
-    entries([&](nb::object key, nb::object item) { put(PyDict_SetItem(made.ptr(), key.ptr(), item.ptr())); });
+    nb::object made = define(slot, own(new_dict(static_cast<Py_ssize_t>(room))));
+    entries(room <= few_keys,
+            [&](nb::object key, nb::object item) { put(PyDict_SetItem(made.ptr(), key.ptr(), item.ptr())); });
     return made;
   }
 
@@ -401,14 +377,13 @@ class Reading {
 
   // --- Arrays ---
 
-  /// `is_scalar`: a number of NumPy's, not one of Python's.
-  nb::object array(bool is_scalar = false) {
+  nb::object array() {
     AnyTarget target;
     {
       const nb::gil_scoped_release released;
       in_.array(target);
     }
-    if (!is_scalar && target.view().shape.rank() == 0 && target.view().dtype.kind() == DType::Kind::complex128) {
+    if (target.view().shape.rank() == 0 && target.view().dtype.kind() == DType::Kind::complex128) {
       double parts[2];
       std::memcpy(parts, target.view().data, sizeof parts);
       return own(PyComplex_FromDoubles(parts[0], parts[1]));
@@ -418,10 +393,10 @@ class Reading {
     has_huge_ = has_huge_ || (bytes > (std::uint64_t{1} << 30) && bytes > target.buffer()->size());
     // Two names of one array lead to one object again.
     if (target.buffer().use_count() > 1) {
-      for (const Seen& seen : arrays_[target.buffer().get()]) {
+      for (const Seen& seen : arrays_[target.view().data]) {
         const ArrayView& a = seen.view;
         const ArrayView& b = target.view();
-        if (a.data == b.data && a.dtype == b.dtype && a.shape == b.shape &&
+        if (seen.buffer == target.buffer().get() && a.dtype == b.dtype && a.shape == b.shape &&
             std::equal(a.strides, a.strides + a.shape.rank(), b.strides)) {
           return seen.array;
         }
@@ -429,9 +404,21 @@ class Reading {
     }
     nb::object made = array_over(target.view(), target.buffer());
     if (target.buffer().use_count() > 2) {  // ours and the array's
-      arrays_[target.buffer().get()].push_back({target.view(), made});
+      arrays_[target.view().data].push_back({target.buffer().get(), target.view(), made});
     }
     return made;
+  }
+
+  /// A number of NumPy's, which is stored as an array without axes.
+  nb::object scalar() {
+    AnyTarget target;
+    in_.array(target);
+    if (target.view().shape.rank() != 0) {
+      in_.error(Errc::malformed, "a scalar of NumPy's with axes");
+    }
+    const nb::object dtype = numpy_dtype(target.view().dtype);
+    return own(PyArray_Scalar(const_cast<std::byte*>(target.view().data), reinterpret_cast<PyArray_Descr*>(dtype.ptr()),
+                              nullptr));
   }
 
   // --- Typed values ---
@@ -442,6 +429,9 @@ class Reading {
       return define(slot, nb::module_::import_("stele._inert").attr("Typed")(string(full), content));
     }
     const std::string_view name = std::string_view(full).substr(3);
+    if (name.find('.') != std::string_view::npos && !name.starts_with("numpy.")) {
+      return object(name, slot);
+    }
     if (name == "tuple") {
       return in_.kind() == Kind::sequence ? tuple(slot) : define(slot, as_tuple(value()));
     }
@@ -478,7 +468,7 @@ class Reading {
       if (in_.kind() != Kind::array) {
         in_.error(Errc::malformed, "a scalar of NumPy's that is no array");
       }
-      return define(slot, array(true)[nb::tuple()]);
+      return define(slot, scalar());
     }
     if (name == "numpy.dtype") {
       return define(slot, dtype_from_description(value()));
@@ -540,27 +530,33 @@ class Reading {
       untrusted_.emplace_back(name);
     }
   }
-  /// What a name stands for, None where it is not trusted.
-  nb::object resolve(std::string_view name) {
-    const auto [place, is_new] = resolved_.try_emplace(std::string(name));
-    if (is_new) {
-      place->second = trust_.resolve(string(name));
+  /// What a name stands for.
+  struct Named {
+    nb::object found;  // None where it is not trusted
+    nb::object maker;  // what calls a name that only the list of data allows; null where it may be called at once
+    bool has_maker = false;
+  };
+  Named& named(std::string_view name) {
+    if (last_name_ == nullptr || last_name_->first != name) {
+      const auto [place, is_new] = names_.try_emplace(std::string(name));
+      if (is_new) {
+        place->second.found = trust_.resolve(string(name));
+      }
+      last_name_ = &*place;
     }
-    if (place->second.is_none()) {
+    if (last_name_->second.found.is_none()) {
       untrusted(name);
     }
-    return place->second;
+    return last_name_->second;
   }
-  /// What calls a name that only the list of data allows; null where it may be called at once.
-  nb::object maker_of(std::string_view name, const nb::object& callable) {
-    if (callable.is_none() || trust_.resolve.is_none()) {
-      return {};
+  nb::object resolve(std::string_view name) { return named(name).found; }
+  nb::object maker_of(std::string_view name) {
+    Named& known = named(name);
+    if (!std::exchange(known.has_maker, true) && !known.found.is_none() && !trust_.resolve.is_none()) {
+      nb::object maker = trust_.resolve.attr("maker")(string(name));
+      known.maker = maker.is_none() ? nb::object() : maker;
     }
-    const auto [place, is_new] = makers_.try_emplace(std::string(name));
-    if (is_new) {
-      place->second = trust_.resolve.attr("maker")(string(name));
-    }
-    return place->second.is_none() ? nb::object() : place->second;
+    return known.maker;
   }
   nb::object inert(std::string_view name) { return inert_(string(name)); }
   /// Whether reading goes on only to find more names.
@@ -588,8 +584,8 @@ class Reading {
   nb::object call(const Made& made) {
     PyObject* const kwargs = made.kwargs.is_valid() && !made.kwargs.is_none() ? made.kwargs.ptr() : nullptr;
     if (made.maker.is_valid()) {
-      nb::object object = made.maker(made.callable, made.is_new, made.args, kwargs == nullptr ? nb::none() : made.kwargs,
-                                     has_huge_);
+      nb::object object =
+          made.maker(made.callable, made.is_new, made.args, kwargs == nullptr ? nb::none() : made.kwargs, has_huge_);
       has_huge_ = has_huge_ || PyRange_Check(object.ptr());
       return object;
     }
@@ -616,6 +612,14 @@ class Reading {
     const auto [place, is_new] = takes_attributes_.try_emplace(type);
     if (is_new) {
       place->second = nb::cast<bool>(forms_.attr("takes_attributes")(nb::handle(reinterpret_cast<PyObject*>(type))));
+    }
+    return place->second;
+  }
+  /// Whether the entries of objects of a type are for those who look for parts by name.
+  bool repeats_state(PyTypeObject* type) {
+    const auto [place, is_new] = repeats_state_.try_emplace(type);
+    if (is_new) {
+      place->second = nb::cast<bool>(forms_.attr("repeats_state")(nb::handle(reinterpret_cast<PyObject*>(type))));
     }
     return place->second;
   }
@@ -665,8 +669,8 @@ class Reading {
     define(slot, made.object);
   }
 
-  /// Completes an object by `part`. Where that may hold what is not trusted, nothing is called for an error's sake, and what
-  /// cannot take inert parts becomes inert itself.
+  /// Completes an object by `part`. Where that may hold what is not trusted, nothing is called for an error's sake, and
+  /// what cannot take inert parts becomes inert itself.
   template <class F>
   void give(Made& made, std::string_view name, const Slot& slot, F&& apply, const char* field, const nb::object& part) {
     if (has_refused()) {
@@ -696,7 +700,7 @@ class Reading {
       made.callable = nb::none();
     } else if (name != "call") {
       made.callable = resolve(name);
-      made.maker = maker_of(name, made.callable);
+      made.maker = maker_of(name);
     }
     const std::string kept(name);  // `name` may point to scratch
     in_.begin_record();
@@ -735,14 +739,17 @@ class Reading {
         if (is_inert) {
           made.object.attr(several ? "stele_states" : "stele_state") = state;
         } else {
-          give(made, kept, slot, [&] {
-            for (const nb::handle one : several ? state : nb::object(nb::make_tuple(state))) {
-              nb::object other = set_state(made.object, nb::borrow(one));
-              if (!other.is_none()) {  // arrays that take their elements from the state
-                made.object = define(slot, std::move(other));
-              }
-            }
-          }, several ? "stele_states" : "stele_state", state);
+          give(
+              made, kept, slot,
+              [&] {
+                for (const nb::handle one : several ? state : nb::object(nb::make_tuple(state))) {
+                  nb::object other = set_state(made.object, nb::borrow(one));
+                  if (!other.is_none()) {  // arrays that take their elements from the state
+                    made.object = define(slot, std::move(other));
+                  }
+                }
+              },
+              several ? "stele_states" : "stele_state", state);
         }
       } else if (field == "items") {
         const nb::object items = value();
@@ -754,6 +761,8 @@ class Reading {
         } else {
           give(made, kept, slot, [&] { forms_.attr("add_items")(made.object, items); }, "stele_items", items);
         }
+      } else if (field == "entries" && !is_inert && repeats_state(Py_TYPE(made.object.ptr()))) {
+        in_.skip();
       } else if (field == "entries") {
         const nb::object entries = value();
         if (!PyDict_CheckExact(entries.ptr())) {
@@ -786,6 +795,7 @@ class Reading {
   }
 
   struct Seen {
+    const Buffer* buffer;
     ArrayView view;
     nb::object array;
   };
@@ -795,14 +805,15 @@ class Reading {
   nb::module_ forms_;
   nb::object inert_;
   std::string scratch_;
-  std::array<PlainItem, 256> run_;  // of the innermost container, until its next item is read
+  PlainMaker maker_;
+  std::array<PlainPart, 512> parts_;  // of the innermost container, until its next item is read
   Known known_;
-  std::vector<nb::object> keys_;  // texts met lately, by hash; empty until the first
-  std::unordered_map<const Buffer*, std::vector<Seen>> arrays_;
-  std::unordered_map<std::string, nb::object> resolved_;
-  std::unordered_map<std::string, nb::object> makers_;
-  bool has_huge_ = false;  // something that is longer than its bytes in the file
+  std::unordered_map<const std::byte*, std::vector<Seen>> arrays_;  // over buffers that others have, by their address
+  std::unordered_map<std::string, Named> names_;
+  std::pair<const std::string, Named>* last_name_ = nullptr;  // the one looked up last
+  bool has_huge_ = false;                                     // something that is longer than its bytes in the file
   std::unordered_map<PyTypeObject*, bool> takes_attributes_;
+  std::unordered_map<PyTypeObject*, bool> repeats_state_;
   std::vector<std::string> untrusted_;
   nb::object attribute_;  // the last attribute of a class that is trusted
 };

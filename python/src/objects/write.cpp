@@ -23,21 +23,21 @@ PyArrayObject* as_array(PyObject* object) noexcept { return reinterpret_cast<PyA
 
 /// What stands in a reduce tuple, as pickle.Pickler takes it.
 struct Reduced {
-  nb::object keep;         // owns the parts
-  nb::object name;         // of what is called; null: `callable`
-  nb::object callable;     // what is called, where it has no name
-  bool is_new = false;     // made by __new__
-  nb::object args;         // a tuple
-  nb::object kwargs;       // a dict, or null
-  nb::object state;        // or null
-  nb::object items;        // a list, or null
-  nb::object entries;      // a list of pairs, or null
+  nb::object keep;       // owns the parts
+  nb::object name;       // of what is called; null: `callable`
+  nb::object callable;   // what is called, where it has no name
+  bool is_new = false;   // made by __new__
+  nb::object args;       // a tuple
+  nb::object kwargs;     // a dict, or null
+  nb::object state;      // or null
+  nb::object items;      // a list, or null
+  nb::object entries;    // a list of pairs, or null
+  bool repeats = false;  // the entries are parts of the state
 };
 
 class Shared final : public SharedOut {
  public:
-  Shared(PyObject* object, const std::shared_ptr<void>& owner)
-      : SharedOut(object, typeid(PyObject)), owner_(owner) {}
+  Shared(PyObject* object, const std::shared_ptr<void>& owner) : SharedOut(object, typeid(PyObject)), owner_(owner) {}
   std::size_t bytes() const override { return 1; }
   std::weak_ptr<const void> owner() const override { return owner_; }
   std::string type_name() const override { return {}; }
@@ -98,13 +98,26 @@ class Writing {
     return buffer;
   }
 
-  /// Whether stele/_forms.py or copyreg say how objects of a type are taken apart.
-  bool has_form(PyTypeObject* type) {
-    const auto [place, is_new] = has_form_.try_emplace(type);
-    if (is_new) {
-      keep_.push_back(nb::borrow(reinterpret_cast<PyObject*>(type)));
-      place->second = nb::cast<bool>(forms_.attr("has_form")(nb::handle(reinterpret_cast<PyObject*>(type))));
+  /// What is known of a type whose objects have no event of their own.
+  struct OfType {
+    bool has_form = false;  // stele/_forms.py or copyreg say how they are taken apart
+    bool ordinary = false;  // they are no classes, functions, dtypes, mapped arrays …
+  };
+  const OfType& of_type(PyTypeObject* type) {
+    if (last_of_type_ != nullptr && last_of_type_->first == type) {
+      return last_of_type_->second;
     }
+    const auto [place, is_new] = of_types_.try_emplace(type);
+    if (is_new) {
+      const nb::handle object(reinterpret_cast<PyObject*>(type));
+      keep_.push_back(nb::borrow(object));
+      place->second.has_form = nb::cast<bool>(forms_.attr("has_form")(object));
+      place->second.ordinary = !object.is(memmap_) && !object.is(function_) && !object.is(typed_) &&
+                               PyType_IsSubtype(type, &PyType_Type) == 0 &&
+                               PyType_IsSubtype(type, &PyCFunction_Type) == 0 &&
+                               PyType_IsSubtype(type, &PyArrayDescr_Type) == 0;
+    }
+    last_of_type_ = &*place;
     return place->second;
   }
 
@@ -135,13 +148,16 @@ class Writing {
   nb::object function_;
   nb::object memmap_;
   nb::object new_object_;
+  nb::object reduce_ex_ = nb::str("__reduce_ex__");
+  nb::object protocol_ = nb::int_(5);
   PyTypeObject* generic_ = nullptr;
   const std::shared_ptr<void> life_ = std::make_shared<int>();  // of the objects met: as long as this
   std::vector<nb::object> keep_;                                // owns what was met and would die before the end
   std::unordered_map<PyObject*, std::shared_ptr<Buffer>> buffers_;
   std::unordered_map<PyObject*, Reduced> reduced_;
-  std::unordered_map<PyTypeObject*, bool> has_form_;
-  std::unordered_map<PyObject*, nb::object> names_;  // of classes
+  std::unordered_map<PyTypeObject*, OfType> of_types_;
+  const std::pair<PyTypeObject* const, OfType>* last_of_type_ = nullptr;  // the one looked up last
+  std::unordered_map<PyObject*, nb::object> names_;                       // of classes
   struct CachedType {
     PyArray_Descr* dtype = nullptr;
     std::optional<DType> made;
@@ -513,6 +529,9 @@ class Writing::Pass {
   nb::object name_of(nb::handle global) { return all_.forms_.attr("name_of")(global); }
 
   void other(PyObject* object, int references) {
+    if (all_.of_type(Py_TYPE(object)).ordinary) {
+      return taken(object, references);
+    }
     if (nb::handle(object).type().is(all_.memmap_) && type_of(as_array(object))) {
       return array(object, references);
     }
@@ -546,6 +565,11 @@ class Writing::Pass {
         }
       }
     }
+    taken(object, references);
+  }
+
+  /// Writes an object by its parts.
+  void taken(PyObject* object, int references) {
     if (!begin_shared(object, references)) {
       return;
     }
@@ -558,9 +582,10 @@ class Writing::Pass {
   const Reduced& reduce(PyObject* object) {
     all_.keep_.push_back(nb::borrow(object));
     Reduced made;
-    if (!all_.has_form(Py_TYPE(object))) {
-      nb::object given = own(PyObject_CallMethod(object, "__reduce_ex__", "i", 5));
-      made = is_plain(given) ? taken_apart(std::move(given)) : from_parts(all_.forms_.attr("parts_of")(nb::handle(object), given));
+    if (!all_.of_type(Py_TYPE(object)).has_form) {
+      nb::object given = own(PyObject_CallMethodObjArgs(object, all_.reduce_ex_.ptr(), all_.protocol_.ptr(), nullptr));
+      made = is_plain(given) ? taken_apart(std::move(given))
+                             : from_parts(all_.forms_.attr("parts_of")(nb::handle(object), given));
     } else {
       made = from_parts(all_.reduce_(nb::handle(object)));
     }
@@ -583,6 +608,7 @@ class Writing::Pass {
     made.state = part(parts, 5);
     made.items = part(parts, 6);
     made.entries = part(parts, 7);
+    made.repeats = part(parts, 8).is_valid();
     made.keep = std::move(parts);
     return made;
   }
@@ -662,9 +688,10 @@ class Writing::Pass {
     spelled_ = "py:";
     spelled_ += name;
     out_.begin_typed(spelled_);
+    const bool has_entries = made.entries.is_valid() && !(made.repeats && all_.all_shared_);
     const bool has_args = made.args.is_valid() && PyTuple_Size(made.args.ptr()) > 0;
     out_.begin_record({all_.layout({!made.name.is_valid(), made.is_new, has_args, made.kwargs.is_valid(),
-                                    made.state.is_valid(), made.items.is_valid(), made.entries.is_valid()})});
+                                    made.state.is_valid(), made.items.is_valid(), has_entries})});
     if (!made.name.is_valid()) {
       value(made.callable.ptr(), 1 << 30);
     }
@@ -683,7 +710,7 @@ class Writing::Pass {
     if (made.items.is_valid()) {
       list(made.items.ptr());
     }
-    if (made.entries.is_valid()) {
+    if (has_entries) {
       pairs(made.entries.ptr());
     }
     out_.end();

@@ -1,6 +1,7 @@
 #pragma once
 // The InVisitor that reads archives: in order, or starting at any value.
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -60,6 +61,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   bool next() override;
   std::size_t peek_plain_items(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out) override;
   void take_plain_items(std::size_t count) override;
+  std::size_t peek_plain_values(std::span<const std::string_view> names, std::span<PlainPart> out) override;
+  void take_plain_values(std::size_t count) override;
   std::uint64_t expected_items(std::uint64_t count) const override;
   void begin_record() override;
   bool next_field(std::string_view& name) override;
@@ -241,6 +244,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   const std::vector<std::string>& record_names(std::uint64_t id);
   bool items_closed(bool more);
   std::size_t scan_plain(std::span<const PlainItem::Kind> kinds, std::span<PlainItem> out);
+  std::size_t scan_values(std::size_t most);
 
   // skipping
   void skip_value();
@@ -348,6 +352,14 @@ class Decoder final : public InVisitor, private Input::Reader {
     const std::byte* end = nullptr;
   };
   PlainRun run_;
+  struct PlainValues {  // what peek_plain_values() found
+    std::span<const std::string_view> names;
+    std::span<PlainPart> parts;
+    std::size_t count = 0;
+    std::array<std::size_t, 2> keys = {};  // the parts that are the keys of the last two entries, the last one first
+    const std::byte* end = nullptr;
+  };
+  PlainValues values_;
   std::optional<ArrayItem> listed_;   // begin_listed(): the header is known, the elements come next
   std::unique_ptr<InVisitor> items_;  // handles the calls while an array is read item by item
   std::size_t items_depth_ = 0;

@@ -115,6 +115,9 @@ PickleObject parse_pickle_object(const Value& typed) {
   require_kind(object.items, ValueKind::sequence, "items");
   require_kind(object.entries, ValueKind::map, "entries");
   require_kind(object.states, ValueKind::sequence, "states");
+  if (object.name == "pandas.DataFrame" || object.name == "pandas.core.frame.DataFrame") {
+    object.entries = nullptr;  // its columns, which the state has
+  }
   object.is_new = is_new != nullptr && is_new->boolean();
   if ((object.callable != nullptr) != (object.name == "call")) {
     fail(Errc::invalid_argument, "an object of Python without a name, or with a name and a callable");
