@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
@@ -201,6 +202,36 @@ def test_objects_of_ones_own_folder_are_trusted(tmp_path, caplog):
     with pytest.raises(stele.UntrustedError):
         stele.Cache(tmp_path / "c").cache(fit)(3)
     assert stele.Cache(tmp_path / "c", trusted=["test_cache.*", Model]).cache(fit)(3) == Model(3)
+
+
+class Changing:
+    fails = False
+
+    def __setstate__(self, state):
+        if Changing.fails:
+            raise RuntimeError("other fields now")
+        self.__dict__.update(state)
+
+
+def changing():
+    LOG.append(1)
+    made = Changing()
+    made.x = 1
+    return made
+
+
+def test_what_cannot_be_rebuilt_is_computed_anew(cache, caplog):
+    f = cache.cache(changing)
+    LOG.clear()
+    assert f().x == f().x == 1 and len(LOG) == 1
+    Changing.fails = True
+    try:
+        with caplog.at_level(logging.WARNING, "stele.cache"):
+            assert f().x == 1 and len(LOG) == 2
+        assert "other fields now" in caplog.text
+    finally:
+        Changing.fails = False
+    assert f().x == 1 and len(LOG) == 2
 
 
 def test_methods(cache):
@@ -439,6 +470,38 @@ def test_a_cache_is_used_on_in_a_child_of_fork(tmp_path):
     assert os.waitpid(child, 0)[1] == 0
     LOG.clear()
     assert f([2]) == 2 and not LOG
+
+
+def test_ctrl_c_ends_waiting(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    child = context.Process(target=hold_named, args=(str(tmp_path), ready))
+    child.start()
+    assert ready.wait(30)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        stele.Cache(tmp_path).cache(held, version=1)(0)
+    assert time.monotonic() - start < 20
+    child.kill()
+    child.join()
+    assert stele.Cache(tmp_path).cache(held, version=1)(0) == 1  # at once
+
+
+READY = None
+
+
+def held(n):
+    if READY is not None:
+        READY.set()
+        time.sleep(60)
+    return 1
+
+
+def hold_named(location, ready):
+    global READY
+    READY = ready
+    stele.Cache(location).cache(held, version=1)(0)
 
 
 def test_threads(cache):

@@ -11,6 +11,7 @@
 #include "stele/error.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 namespace {
@@ -210,6 +211,15 @@ void bind_cache(nb::module_& module) {
         } catch (const Error& error) {
           const nb::gil_scoped_release released;
           self.reject(digest, error);
+        } catch (const nb::python_error& error) {
+          // A class that has changed, say. What is not trusted the caller must decide on.
+          if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError) ||
+              error.matches(imported("stele._errors", "UntrustedError"))) {
+            throw;
+          }
+          const Error failure(Errc::unsupported, std::string("it cannot be rebuilt: ") + error.what());
+          const nb::gil_scoped_release released;
+          self.reject(digest, failure);
         }
         return nb::borrow<nb::object>(absent);
       },
@@ -219,7 +229,7 @@ void bind_cache(nb::module_& module) {
     const Digest digest = digest_from(key);
     const nb::gil_scoped_release released;
     return new Flight(self.flight(digest));
-  }, nb::keep_alive<0, 1>());
+  }, nb::keep_alive<0, 1>(), nb::call_guard<Interruptible>());
   cache.def(
       "put",
       [](Cache& self, const std::string& name, const std::string& version, const nb::bytes& key, double duration,

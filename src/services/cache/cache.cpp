@@ -132,9 +132,13 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
     }
     if (core_->has_expired(*item, now)) {
       if (core_->writes) {
-        const CacheCore::Change change(*core_);
-        core_->remove_at(key, item->place);
-        ++core_->table->counters()->expired;
+        try {
+          const CacheCore::Change change(*core_);
+          core_->remove_at(key, item->place);
+          ++core_->table->counters()->expired;
+        } catch (const Error& error) {  // it stays, and does not count
+          core_->warn(error.what());
+        }
       }
       break;
     }
@@ -359,7 +363,7 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
 CacheEntry Cache::put_object(const CacheCall& call, const Digest& key, double duration_s, const Object& object) {
   try {
     return store(*core_, call, key, duration_s, {object.walk, object.value});
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // those of the type's own functions too
     ++core_->failed;
     if (core_->options.on_failure == CacheFailure::raise) {
       throw;

@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
+#include "base/interruption.hpp"
 #include "services/cache/lock.hpp"
 
 namespace stele {
 
 namespace {
+
+constexpr auto looked_after = std::chrono::milliseconds(100);  // whether the call is to end
 
 /// Different keys for one byte would only wait for each other without need.
 std::uint64_t byte_of(const Digest& key) noexcept {
@@ -28,19 +31,35 @@ bool CacheFlights::begin(const Digest& key, Clock::time_point until) {
       if (added) {
         break;
       }
-      if (place->second == std::this_thread::get_id() ||
-          ended_.wait_until(lock, until) == std::cv_status::timeout) {
+      if (place->second == std::this_thread::get_id() || Clock::now() >= until) {
         return false;
       }
+      ended_.wait_until(lock, std::min<Clock::time_point>(until, Clock::now() + looked_after));
+      lock.unlock();
+      interruption_point();
+      lock.lock();
     }
   }
+  try {
+    if (!lock_among_processes(key, until)) {
+      end(key);
+      return false;
+    }
+  } catch (...) {
+    end(key);
+    throw;
+  }
+  return true;
+}
+
+bool CacheFlights::lock_among_processes(const Digest& key, Clock::time_point until) {
   std::chrono::microseconds pause(100);
   while (lock_file_ >= 0 && lock_byte(lock_file_, byte_of(key)) == CacheBytes::Locked::no) {
     const Clock::time_point now = Clock::now();
     if (now >= until) {
-      end(key);
       return false;
     }
+    interruption_point();
     std::this_thread::sleep_for(std::min<Clock::duration>(pause, until - now));
     pause = std::min<std::chrono::microseconds>(pause * 2, std::chrono::milliseconds(20));
   }

@@ -22,10 +22,12 @@ class CacheFlights {
 
   /// Waits until nobody else computes `key`. False if that took until `until`, or if this thread computes it already:
   /// then end() must not be called.
+  /// Throws: what ends a long call early (base/interruption.hpp).
   bool begin(const Digest& key, Clock::time_point until);
   void end(const Digest& key) noexcept;
 
  private:
+  bool lock_among_processes(const Digest& key, Clock::time_point until);
   struct Hash {
     std::size_t operator()(const Digest& key) const noexcept;
   };

@@ -226,21 +226,16 @@ std::unique_ptr<CacheTable::Map> CacheTable::create(unsigned bits, const Map* fr
   }
 }
 
-void CacheTable::take(std::unique_ptr<Map> next) {
+void CacheTable::take(std::unique_ptr<Map> next) const {
   maps_.push_back(std::move(next));
   map_.store(maps_.back().get(), std::memory_order_release);
 }
 
 CacheTable::Map& CacheTable::map() const { return *map_.load(std::memory_order_acquire); }
 
-void CacheTable::refresh() {
+void CacheTable::refresh() const {
   while (map().head().superseded.load(std::memory_order_acquire) != 0) {
-    while (following_.test_and_set(std::memory_order_acquire)) {
-    }
-    struct Release {
-      std::atomic_flag& flag;
-      ~Release() { flag.clear(std::memory_order_release); }
-    } release{following_};
+    const std::scoped_lock lock(taking_);
     if (map().head().superseded.load() != 0) {
       bool damaged = false;
       std::unique_ptr<Map> next = open(damaged);
@@ -324,7 +319,7 @@ void CacheTable::fill(Slot& slot, const CacheItem& item) noexcept {
 // --- Without the lock ------------------------------------------------------------------------------------------------
 
 std::optional<CacheItem> CacheTable::find(const Digest& key) const {
-  const_cast<CacheTable*>(this)->refresh();
+  refresh();
   const Slot* const slot = slot_of(map(), key);
   return slot == nullptr ? std::nullopt : item_of(*slot);
 }
@@ -340,7 +335,7 @@ void CacheTable::touch(const Digest& key, double now) noexcept {
 }
 
 void CacheTable::for_each(const std::function<void(const CacheItem&)>& item) const {
-  const_cast<CacheTable*>(this)->refresh();
+  refresh();
   for (const Slot& slot : map().slots) {
     if (const std::optional<CacheItem> found = item_of(slot)) {
       item(*found);
@@ -466,7 +461,7 @@ void CacheTable::add_segment_bytes(std::int64_t bytes) noexcept {
 
 /// Where 7 of 10 slots are taken: twice as many, or as many without those that were erased.
 void CacheTable::make_room() {
-  const Map& old = map();
+  Map& old = map();
   const std::uint64_t used = old.head().used.load();
   const std::uint64_t slots = old.slots.size();
   if ((used + old.head().erased.load() + 1) * 10 <= slots * 7) {
@@ -476,8 +471,10 @@ void CacheTable::make_room() {
   if (bits > most_bits) {
     fail(Errc::limit_exceeded, "the cache has too many items");
   }
-  take(create(bits, &old));
-  maps_[maps_.size() - 2]->head().superseded.store(1, std::memory_order_release);
+  std::unique_ptr<Map> next = create(bits, &old);
+  const std::scoped_lock lock(taking_);
+  take(std::move(next));
+  old.head().superseded.store(1, std::memory_order_release);  // others look for the new one from here on
 }
 
 }  // namespace stele

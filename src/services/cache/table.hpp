@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -82,7 +83,7 @@ class CacheTable {
   // --- With the lock. ---
 
   /// Follows a table that another process has made larger.
-  void refresh();
+  void refresh() const;
   /// Whether a process was killed in the middle of a change, or the machine was restarted, since the last repair().
   bool needs_repair() const noexcept;
   /// Around each change of the table, and of the files that go with it.
@@ -110,7 +111,7 @@ class CacheTable {
   Map& map() const;
   std::unique_ptr<Map> open(bool& damaged) const;
   std::unique_ptr<Map> create(unsigned bits, const Map* from) const;
-  void take(std::unique_ptr<Map> next);
+  void take(std::unique_ptr<Map> next) const;
   static Slot* slot_of(const Map& map, const Digest& key) noexcept;
   static Slot& free_slot(const Map& map, const Digest& key) noexcept;
   static std::optional<CacheItem> item_of(const Slot& slot) noexcept;
@@ -120,8 +121,8 @@ class CacheTable {
   bool writes_;
   bool created_ = false;
   mutable std::atomic<Map*> map_{nullptr};
+  mutable std::mutex taking_;                       // guards what follows
   mutable std::vector<std::unique_ptr<Map>> maps_;  // former ones too: a thread may still look into them
-  mutable std::atomic_flag following_ = ATOMIC_FLAG_INIT;
 };
 
 }  // namespace stele
