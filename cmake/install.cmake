@@ -30,6 +30,7 @@ endif()
 
 # The packages that the users of a static library must find: those of the core, and those of components besides.
 set(STELE_CORE_PACKAGES "")
+set(STELE_INTEROP_PACKAGES "")
 set(STELE_STORE_PACKAGES "")
 if(STELE_STATIC)
   set(STELE_CORE_PACKAGES Threads ZLIB xxHash)
@@ -41,6 +42,9 @@ if(STELE_STATIC)
       list(APPEND STELE_CORE_PACKAGES ${name})
     endif()
   endforeach()
+  if(libhdf5_FOUND)
+    set(STELE_INTEROP_PACKAGES libhdf5)
+  endif()
   set(STELE_STORE_PACKAGES LMDB)
 endif()
 configure_package_config_file(cmake/stele-config.cmake.in "${PROJECT_BINARY_DIR}/stele-config.cmake"
@@ -51,7 +55,7 @@ install(FILES "${PROJECT_BINARY_DIR}/stele-config.cmake" "${PROJECT_BINARY_DIR}/
         DESTINATION "${stele_package_dir}")
 if(STELE_STATIC)
   install(FILES cmake/FindxxHash.cmake cmake/Findzstd.cmake cmake/Findlibdeflate.cmake cmake/Findisal.cmake
-                cmake/Findlz4.cmake cmake/FindLMDB.cmake
+                cmake/Findlz4.cmake cmake/FindLMDB.cmake cmake/Findlibhdf5.cmake
           DESTINATION "${stele_package_dir}")
 endif()
 

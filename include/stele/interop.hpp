@@ -1,7 +1,7 @@
 #pragma once
 // Files of other programs through save(), load(), open() and Reader: NumPy's .npy and .npz, .safetensors, pickles and
-// joblib's files. Those of torch.save() are read, not written. Component stele::interop. docs/guide/neighbours.md says
-// what becomes of what.
+// joblib's files. Those of torch.save() and HDF5 files are read, not written. Component stele::interop.
+// docs/guide/neighbours.md says what becomes of what.
 
 #include <cstdint>
 #include <optional>

@@ -10,6 +10,7 @@
 #include "archive/formats.hpp"
 #include "archive/read/opened.hpp"
 #include "codec/builtin.hpp"
+#include "interop/hdf5/hdf5.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
 #include "interop/pickle/pickle.hpp"
@@ -35,12 +36,13 @@ constexpr std::string_view safetensors_index = "safetensors index";
 constexpr std::string_view pickle = "pickle";
 constexpr std::string_view joblib = "joblib";
 constexpr std::string_view torch = "torch";
+constexpr std::string_view hdf5 = "hdf5";
 
 struct Extension {
   std::string_view text;
   std::string_view format;
 };
-constexpr std::array<Extension, 9> extensions{{
+constexpr std::array<Extension, 11> extensions{{
     {".npy", npy},
     {".npz", npz},
     {".safetensors", safetensors},
@@ -50,6 +52,8 @@ constexpr std::array<Extension, 9> extensions{{
     {".joblib", joblib},
     {".pt", torch},
     {".pth", torch},
+    {".h5", hdf5},
+    {".hdf5", hdf5},
 }};
 
 bool begins_with(Bytes bytes, std::string_view magic) noexcept {
@@ -80,6 +84,9 @@ class Neighbours final : public Formats {
     if (begins_with(first, "PK\x03\x04") || begins_with(first, "PK\x05\x06")) {
       return npz;
     }
+    if (begins_with(first, hdf5_magic)) {
+      return hdf5;
+    }
     if (may_be_old_torch(first)) {
       return torch;
     }
@@ -90,7 +97,7 @@ class Neighbours final : public Formats {
       return safetensors;
     }
     const std::string_view format = named(path);  // the first protocols of pickles have no magic number
-    return format == joblib ? pickle : format;
+    return format == joblib ? pickle : format == hdf5 ? std::string_view() : format;
   }
 
   Foreign read(std::string_view format, const Neighbour& file) const override {
@@ -104,6 +111,10 @@ class Neighbours final : public Formats {
       foreign.value = pickled != nullptr ? read_torch(contents, *pickled) : read_npz(contents);
     } else if (format == torch) {
       foreign.value = read_old_torch(file);
+    } else if (format == hdf5) {
+      Hdf5Content content = read_hdf5(file);
+      foreign.value = std::move(content.value);
+      foreign.metadata = std::move(content.metadata);
     } else if (format == safetensors || format == safetensors_index) {
       Tensors tensors =
           format == safetensors ? read_safetensors(file) : read_safetensors_index(file.path, file.options);
@@ -138,6 +149,8 @@ class Neighbours final : public Formats {
       write_safetensors(to, value, options.metadata);
     } else if (format == safetensors_index) {
       fail(Errc::unsupported, "an index of .safetensors files is only read; write one .safetensors file");
+    } else if (format == hdf5) {
+      fail(Errc::unsupported, "HDF5 files are only read");
     } else if (format == torch) {
       fail(Errc::unsupported, "files of torch.save() are only read; write a .safetensors file");
     } else {

@@ -9,6 +9,7 @@
 #include "interop/npy/npz.hpp"
 #include "interop/pickle/write/pickle_writer.hpp"
 #include "interop/safetensors/safetensors.hpp"
+#include "stele/codec.hpp"
 #include "stele/stele.hpp"
 #include "stele/value.hpp"
 #include "support/test_support.hpp"
@@ -165,6 +166,157 @@ TEST(Neighbours, ATreeIsTheSameWhetherItIsHandedOverOrRead) {
     const auto archived = load<Value>(folder / "tree.stele");
     EXPECT_EQ(archived, handed);
     EXPECT_EQ(hash(archived), hash(handed));
+  }
+}
+
+// --- Arrays that are large enough for several threads
+// -----------------------------------------------------------------
+
+template <class T>
+Value numbers(std::uint64_t count, const Shape& shape, Order order, T step) {
+  std::vector<T> values(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    values[i] = static_cast<T>(static_cast<T>(i % 1'000'003) * step);
+  }
+  return AnyArray::copy_of(ArrayView(walk::dtype_of<T>(), values.data(), shape, order));
+}
+
+/// Sizes around that at which threads share the work, and that are no multiple of a page.
+Value large_arrays() {
+  constexpr std::uint64_t mebibyte = 1 << 20;
+  return Value::make_map(
+      {{Value("small"), numbers<float>(1000, {1000}, Order::row_major, 0.5F)},
+       {Value("below"), numbers<double>(mebibyte - 1, {mebibyte - 1}, Order::row_major, 0.25)},
+       {Value("rows"), numbers<double>(1'200'003, {400'001, 3}, Order::row_major, 0.25)},
+       {Value("columns"), numbers<std::int32_t>(1'300'007 * 2, {1'300'007, 2}, Order::column_major, 3)},
+       {Value("bytes"), numbers<std::uint8_t>(9 * mebibyte + 13, {9 * mebibyte + 13}, Order::row_major, 1)}});
+}
+
+void write_large(const Value& value, const std::string& file) {
+  const Codecs codecs;
+  const Codec* const codec = codecs.by_extension(file);
+  const auto to = file_sink(file);
+  const auto compressed = codec != nullptr ? compressing_sink(*to, *codec, 1) : nullptr;
+  Sink& sink = compressed != nullptr ? *compressed : *to;
+  if (file.find("deflated") != std::string::npos) {
+    write_npz(sink, value, {.level = 1});
+  } else if (file.find(".npz") != std::string::npos) {
+    write_npz(sink, value);
+  } else if (file.find(".safetensors") != std::string::npos) {
+    write_safetensors(sink, value, {});
+  } else {
+    write_pickle(sink, value, {.joblib = file.find(".joblib") != std::string::npos});
+  }
+  if (compressed != nullptr) {
+    compressed->close();
+  }
+  to->close();
+}
+
+Data all_of(const std::string& file) {  // much faster than test::content()
+  const auto source = file_source(file);
+  Data bytes(source->size().value());
+  source->read_at(0, bytes);
+  return bytes;
+}
+
+/// Reads the file on each way, and calls `look` with what does so.
+template <class Look>
+void on_every_way(const std::string& file, const Look& look) {
+  const Data bytes = all_of(file);
+  for (const unsigned threads : {1U, 3U}) {
+    const LoadOptions options{.threads = threads, .formats = &neighbours()};
+    LoadOptions mapping = options;
+    mapping.map = MapMode::read_only;
+    const std::string with = " with " + std::to_string(threads) + " threads";
+    look("file" + with, [&] { return load<Value>(file, options); });
+    look("parts" + with, [&] { return open(file, options).load<Value>(); });
+    look("mapping" + with, [&] {
+      try {
+        return open(file, mapping).load<Value>();
+      } catch (const Error& error) {
+        if (error.code() != Errc::not_mappable) {  // compressed
+          throw;
+        }
+        return load<Value>(file, options);
+      }
+    });
+    look("memory" + with, [&] { return from_bytes<Value>(bytes, options); });
+    look("pipe" + with, [&] {
+      test::TrickleSource source(bytes, 100'000);
+      return load<Value>(source, options);
+    });
+  }
+}
+
+class LargeArrays : public testing::TestWithParam<const char*> {};
+
+TEST_P(LargeArrays, AreTheSameOnEveryWayAndWithAnyNumberOfThreads) {
+  const Folder folder;
+  const std::string file = folder / GetParam();
+  const Value good = large_arrays();
+  write_large(good, file);
+  on_every_way(file, [&](const std::string& way, const auto& read) {
+    const Value found = read();
+    for (const char* const name : {"small", "below", "rows", "columns", "bytes"}) {
+      ASSERT_NE(found.find(name), nullptr) << way;
+      EXPECT_TRUE(*found.find(name) == *good.find(name)) << name << ", " << way;
+    }
+  });
+}
+
+TEST_P(LargeArrays, DamageIsAnErrorOnEveryWay) {
+  const Folder folder;
+  const std::string file = folder / GetParam();
+  write_large(large_arrays(), file);
+  const Data good = all_of(file);
+  Data cut(good.begin(), good.end() - static_cast<std::ptrdiff_t>(good.size() / 3));
+  test::put(file, cut);
+  on_every_way(file, [&](const std::string& way, const auto& read) {
+    const Errc code = test::error_of([&] { (void)read(); }).code();
+    EXPECT_TRUE(code == Errc::truncated || code == Errc::damaged || code == Errc::malformed) << way;
+  });
+  const std::string name = GetParam();
+  if (name.find(".npz") == std::string::npos && name.find(".z") == std::string::npos) {
+    return;  // no checksums
+  }
+  Data damaged = good;
+  damaged[good.size() / 2] ^= std::byte{4};
+  test::put(file, damaged);
+  on_every_way(file, [&](const std::string& way, const auto& read) {
+    if (way.starts_with("mapping") || way.starts_with("parts")) {
+      return;  // what is mapped is compared when asked for
+    }
+    const Errc code = test::error_of([&] { (void)read(); }).code();
+    EXPECT_TRUE(code == Errc::truncated || code == Errc::damaged || code == Errc::malformed) << way;
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Neighbours, LargeArrays,
+                         testing::Values("large.npz", "large.deflated.npz", "large.safetensors", "large.joblib",
+                                         "large.joblib.z", "large.npz.zst", "large.pkl"),
+                         [](const auto& info) {
+                           std::string name(info.param);
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
+
+TEST(Neighbours, WhetherAnArrayIsMappedIsListed) {
+  const Folder folder;
+  const Value value = large_arrays();
+  write_large(value, folder / "x.npz");
+  write_large(value, folder / "x.deflated.npz");
+  write_large(value, folder / "x.joblib");
+  write_large(value, folder / "x.joblib.z");
+  for (const char* const name : {"x.npz", "x.deflated.npz", "x.joblib", "x.joblib.z"}) {
+    const std::string text(name);
+    const bool maps = text == "x.npz" || text == "x.joblib";
+    for (const Entry& entry : open(folder / name, any).list()) {
+      if (entry.kind == Kind::array) {
+        EXPECT_EQ(entry.mappable, maps) << name << " " << entry.path;
+        EXPECT_EQ(entry.offset != 0, maps) << name << " " << entry.path;
+      }
+    }
   }
 }
 

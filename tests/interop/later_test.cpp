@@ -87,12 +87,6 @@ void write(const Value& value, const std::string& file) {
   to->close();
 }
 
-void put_file(const std::string& file, Bytes bytes) {
-  const auto sink = file_sink(file);
-  sink->write(bytes);
-  sink->close();
-}
-
 ForeignFile open_later(const std::string& file) { return open_foreign(file, {.formats = &neighbours()}); }
 
 class Later : public testing::TestWithParam<const char*> {};
@@ -125,11 +119,16 @@ TEST_P(Later, DamageIsFoundWhenItIsWritten) {
   const bool alone = std::string(GetParam()).find(".npy") != std::string::npos;
   const std::string file = folder / ("x" + std::string(GetParam()));
   write(alone ? floats(5, {5 * mebibyte / 4}) : tree(5), file);
-  test::Data bytes = test::content(file);
+  test::Data bytes;
+  {
+    const auto source = file_source(file);
+    bytes.resize(source->size().value());
+    source->read_at(0, bytes);
+  }
   for (const std::size_t at : {bytes.size() / 4, bytes.size() / 2, bytes.size() - 6}) {
     test::Data damaged = bytes;
     damaged[at] ^= std::byte{0x10};
-    put_file(file, damaged);
+    test::put(file, damaged);
     const Error error = test::error_of([&] {
       const ForeignFile later = open_later(file);
       (void)to_bytes(later.content.value);
@@ -138,7 +137,7 @@ TEST_P(Later, DamageIsFoundWhenItIsWritten) {
         << at << ": " << error.what();
   }
   bytes.resize(bytes.size() / 2);
-  put_file(file, bytes);
+  test::put(file, bytes);
   EXPECT_NE(test::error_of([&] { (void)to_bytes(open_later(file).content.value); }).code(), Errc::io);
 }
 

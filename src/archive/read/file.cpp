@@ -288,7 +288,8 @@ std::vector<Entry> File::list(const ListOptions& options) const {
       state_->opened.name,
       [&] {
         if (state_->foreign) {
-          return list_value(state_->foreign->value, options);
+          const auto& mapping = state_->foreign_mapping;
+          return list_value(state_->foreign->value, options, mapping != nullptr ? mapping->bytes() : Bytes());
         }
         Parts::Options listing = state_->parts;
         listing.context.map_all = false;

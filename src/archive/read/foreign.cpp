@@ -1,6 +1,7 @@
 #include "archive/read/foreign.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <unordered_set>
 
@@ -111,7 +112,7 @@ constexpr std::size_t longest_text = 80;
 
 class Lister {
  public:
-  explicit Lister(const ListOptions& options) : options_(options) {}
+  Lister(const ListOptions& options, Bytes mapped) : options_(options), mapped_(mapped) {}
 
   void value(const Value& given, const std::string& path, std::size_t depth) {
     if (stack_is_low()) {
@@ -171,12 +172,19 @@ class Lister {
   std::vector<Entry> take() { return std::move(entries_); }
 
  private:
-  static void array(const AnyArray& array, Entry& entry) {
+  void array(const AnyArray& array, Entry& entry) const {
     entry.dtype = array.dtype();
     entry.shape = array.shape();
     entry.order = stored_order(array.view());
     entry.encoding = "raw";
     entry.bytes = array.view().byte_count();
+    const std::less<> before;
+    const std::byte* const first = array.view().data;
+    const std::byte* const end = mapped_.data() + mapped_.size();
+    if (!mapped_.empty() && !before(first, mapped_.data()) && before(first, end)) {
+      entry.mappable = true;
+      entry.offset = static_cast<std::uint64_t>(first - mapped_.data());
+    }
   }
 
   static std::string shortened(const std::string& text) {
@@ -222,17 +230,18 @@ class Lister {
   }
 
   const ListOptions& options_;
+  const Bytes mapped_;
   std::vector<Entry> entries_;
 };
 
 }  // namespace
 
-std::vector<Entry> list_value(const Value& root, const ListOptions& options) {
+std::vector<Entry> list_value(const Value& root, const ListOptions& options, Bytes mapped) {
   const Value* const start = find_in(root, options.path);
   if (start == nullptr) {
     fail(Errc::not_found, "there is no value at this path", {.path = options.path});
   }
-  Lister lister(options);
+  Lister lister(options, mapped);
   lister.value(*start, options.path, 0);
   return lister.take();
 }

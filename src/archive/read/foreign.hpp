@@ -30,8 +30,8 @@ ForeignFile open_foreign(const Path& path, const LoadOptions& options);
 
 /// The array or other value at a path; null if there is none.
 const Value* find_in(const Value& root, std::string_view path);
-/// As File::list().
-std::vector<Entry> list_value(const Value& root, const ListOptions& options);
+/// As File::list(). `mapped` is the file where its arrays may be there.
+std::vector<Entry> list_value(const Value& root, const ListOptions& options, Bytes mapped = {});
 /// The number and the bytes of the arrays in a value.
 struct ArrayTotals {
   std::uint64_t count = 0;
