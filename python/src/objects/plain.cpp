@@ -6,6 +6,7 @@ namespace stele::python {
 namespace {
 
 constexpr std::size_t known_texts = 256;
+constexpr unsigned unknown_texts = 16;  // that are made before it pays to know some
 constexpr std::uint64_t few_keys = 64;  // of a dict, beyond which they hardly come again
 
 /// Whether there is nothing but ASCII.
@@ -180,6 +181,10 @@ PyObject* PlainMaker::key_text(std::string_view key) noexcept {
     return new_text(key);
   }
   if (known_.empty()) {
+    if (met_ < unknown_texts) {
+      ++met_;
+      return new_text(key);
+    }
     try {
       known_.resize(known_texts);
     } catch (const std::bad_alloc&) {

@@ -10,6 +10,7 @@
 #include "archive/value/any_array.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "objects/modules.hpp"
 #include "objects/plain.hpp"
 #include "stele/error.hpp"
 #include "stele/visitor.hpp"
@@ -35,9 +36,7 @@ class Known {
 
 class Reading {
  public:
-  Reading(InVisitor& in, const Trust& trust) : in_(in), trust_(trust), forms_(nb::module_::import_("stele._forms")) {
-    inert_ = nb::module_::import_("stele._inert").attr("Inert");
-  }
+  Reading(InVisitor& in, const Trust& trust) : in_(in), trust_(trust) {}
 
   nb::object read() {
     const InVisitor::AtOnce at_once(in_);
@@ -825,8 +824,8 @@ class Reading {
 
   InVisitor& in_;
   const Trust& trust_;
-  nb::module_ forms_;
-  nb::object inert_;
+  const nb::object& forms_ = modules().forms;
+  const nb::object& inert_ = modules().inert;
   std::string scratch_;
   PlainMaker maker_;
   std::array<PlainPart, 512> parts_;  // of the innermost container, until its next item is read

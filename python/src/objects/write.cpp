@@ -7,6 +7,7 @@
 
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "objects/modules.hpp"
 #include "objects/no_collection.hpp"
 #include "stele/error.hpp"
 #include "stele/visitor.hpp"
@@ -52,15 +53,7 @@ class Shared final : public SharedOut {
 
 class Writing {
  public:
-  Writing(nb::handle root, bool all_shared)
-      : root_(nb::borrow(root)), all_shared_(all_shared), forms_(nb::module_::import_("stele._forms")) {
-    generic_ = reinterpret_cast<PyTypeObject*>(&PyGenericArrType_Type);
-    typed_ = nb::module_::import_("stele._inert").attr("Typed");
-    reduce_ = forms_.attr("reduce");
-    function_ = nb::module_::import_("types").attr("FunctionType");
-    new_object_ = nb::module_::import_("copyreg").attr("__newobj__");
-    memmap_ = nb::module_::import_("numpy").attr("memmap");
-  }
+  Writing(nb::handle root, bool all_shared) : root_(nb::borrow(root)), all_shared_(all_shared) {}
 
   void write(OutVisitor& out);
 
@@ -204,15 +197,15 @@ class Writing {
 
   nb::object root_;
   const bool all_shared_;
-  nb::module_ forms_;
-  nb::object reduce_;
-  nb::object typed_;
-  nb::object function_;
-  nb::object memmap_;
-  nb::object new_object_;
+  const nb::object& forms_ = modules().forms;
+  const nb::object& reduce_ = modules().reduce;
+  const nb::object& typed_ = modules().typed;
+  const nb::object& function_ = modules().function;
+  const nb::object& memmap_ = modules().memmap;
+  const nb::object& new_object_ = modules().new_object;
   nb::object reduce_ex_ = nb::str("__reduce_ex__");
   nb::object protocol_ = nb::int_(5);
-  PyTypeObject* generic_ = nullptr;
+  PyTypeObject* const generic_ = reinterpret_cast<PyTypeObject*>(&PyGenericArrType_Type);
   const std::shared_ptr<void> life_ = std::make_shared<int>();  // of the objects met: as long as this
   std::vector<nb::object> keep_;                                // owns what was met and would die before the end
   std::unordered_map<PyObject*, std::shared_ptr<Buffer>> buffers_;
