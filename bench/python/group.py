@@ -7,11 +7,14 @@ PROGRAMS = {"rivals measure": 3}
 CASES = {
     "array": "a dict with one array of 80 MB",
     "arrays": "a list of 1,000 arrays of 80 kB",
+    "small": "a list of 1,000 arrays of 800 bytes",
     "forest": "a fitted forest of 200 trees",
     "network": "a fitted MLPClassifier",
     "frame": "a DataFrame of 500,000 rows",
     "floats": "a dict of a million floats",
     "texts": "a list of a million short strings",
+    "tuples": "a list of 300,000 tuples of three",
+    "dicts": "a list of 200,000 dicts of four keys",
     "faces": "pictures scaled to float32, as LFW's",
 }
 # What is compared with what: files whose arrays are as they are in memory, and compressed ones.

@@ -24,6 +24,12 @@ def make(case):
         return {"a": generator.standard_normal(10_000_000 // SCALE)}
     if case == "arrays":
         return [generator.standard_normal(10_000) for _ in range(1000 // SCALE)]
+    if case == "small":
+        return [generator.standard_normal(100) for _ in range(1000 // SCALE)]
+    if case == "tuples":
+        return [(i, i / 3, f"text {i}") for i in range(300_000 // SCALE)]
+    if case == "dicts":
+        return [{"id": i, "name": f"name {i}", "score": i / 3, "ok": i % 2 == 0} for i in range(200_000 // SCALE)]
     if case == "floats":
         return {f"key{i}": float(i) / 7 for i in range(1_000_000 // SCALE)}
     if case == "texts":
@@ -53,7 +59,7 @@ def make(case):
         return MLPClassifier((512, 256), max_iter=3, random_state=0).fit(features, classes)
 
 
-CASES = ("array", "arrays", "forest", "network", "frame", "floats", "texts", "faces")
+CASES = ("array", "arrays", "small", "forest", "network", "frame", "floats", "texts", "tuples", "dicts", "faces")
 
 
 def arrays_of(value):
@@ -180,7 +186,7 @@ def rivals():
 
 
 # skops takes minutes for a million items, and has no form for text of pandas.
-LEFT_OUT = {(who, case) for who in ("skops", "skops zip") for case in ("floats", "texts", "frame")}
+LEFT_OUT = {(who, case) for who in ("skops", "skops zip") for case in ("floats", "texts", "tuples", "dicts", "frame")}
 
 
 def bytes_of(path):

@@ -219,8 +219,7 @@ Viewed viewed(nb::handle object) {
   return {std::move(array), view};
 }
 
-nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) {
-  nb::object dtype = numpy_dtype(view.dtype);
+nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer, nb::object dtype) {
   npy_intp extents[max_rank];
   npy_intp strides[max_rank];
   const std::size_t rank = view.shape.rank();
@@ -232,14 +231,13 @@ nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buff
   // Without elements there may be no address, which NumPy takes for a wish for memory of its own.
   void* data = const_cast<std::byte*>(view.data);
   const bool none = data == nullptr;
-  nb::object array = own(PyArray_NewFromDescr(
-      &PyArray_Type, reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()), static_cast<int>(rank), extents,
-      none ? nullptr : strides, data, writable ? NPY_ARRAY_WRITEABLE : 0, nullptr));
+  nb::object array = own(PyArray_NewFromDescr(&PyArray_Type, reinterpret_cast<PyArray_Descr*>(dtype.release().ptr()),
+                                              static_cast<int>(rank), extents, none ? nullptr : strides, data,
+                                              writable ? NPY_ARRAY_WRITEABLE : 0, nullptr));
   if (!none && buffer != nullptr) {
-    const nb::object owner =
-        nb::capsule(new std::shared_ptr<Buffer>(buffer), [](void* held) noexcept {
-          delete static_cast<std::shared_ptr<Buffer>*>(held);
-        });
+    const nb::object owner = nb::capsule(new std::shared_ptr<Buffer>(buffer), [](void* held) noexcept {
+      delete static_cast<std::shared_ptr<Buffer>*>(held);
+    });
     check(PyArray_SetBaseObject(as_array(array.ptr()), nb::object(owner).release().ptr()));
   }
   PyArray_UpdateFlags(as_array(array.ptr()), NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS | NPY_ARRAY_ALIGNED);

@@ -42,8 +42,11 @@ struct Viewed {
 /// Throws: Error(unsupported) for arrays of objects and the like.
 Viewed viewed(nb::handle object);
 
-/// An array over a buffer, which it keeps alive; writable if the buffer is.
-nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer);
+/// An array over a buffer, which it keeps alive; writable if the buffer is. `dtype` is that of the view.
+nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer, nb::object dtype);
+inline nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) {
+  return array_over(view, buffer, numpy_dtype(view.dtype));
+}
 inline nb::object array_over(const AnyArray& array) { return array_over(array.view(), array.buffer()); }
 
 /// A new array without values.

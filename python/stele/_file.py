@@ -401,10 +401,10 @@ class Node:
 
     @property
     def type(self) -> str:
-        """"dict", "list", "tuple", "record", or the class of an object, "sklearn.svm._classes.SVC"."""
+        """"dict", "list", "tuple", or the class of an object, "sklearn.svm._classes.SVC"."""
         for name in reversed(self._types):
             return name[3:] if name.startswith("py:") else name
-        return {"map": "dict", "sequence": "list"}.get(self._kind, self._kind)
+        return {"map": "dict", "record": "dict", "sequence": "list"}.get(self._kind, self._kind)
 
     if TYPE_CHECKING:  # of Mapping and Sequence; a list has no keys
 

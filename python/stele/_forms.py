@@ -369,10 +369,14 @@ def call(callable_, args, kwargs):
     return callable_(*args, **(kwargs or {}))
 
 
-def takes_attributes(kind):
-    """Whether the state of an object of this class is nothing but its `__dict__`."""
-    return not (issubclass(kind, np.ndarray) or hasattr(kind, "__setstate__") or hasattr(kind, "__getattr__")
-                or kind.__getattribute__ is not object.__getattribute__)
+def way_of_state(kind):
+    """How objects of this class take their state: "attributes" where it is nothing but their `__dict__`, "method" where their
+    `__setstate__` takes any, or "form" where set_state() has to look at it."""
+    if issubclass(kind, (np.ndarray, np.dtype, np.random.BitGenerator)):
+        return "form"
+    if hasattr(kind, "__setstate__"):
+        return "method"
+    return "form" if hasattr(kind, "__getattr__") or kind.__getattribute__ is not object.__getattribute__ else "attributes"
 
 
 def set_state(thing, state):

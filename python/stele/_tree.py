@@ -78,7 +78,7 @@ def _type_name(entry):
     name = entry["type"]
     if name:
         return name[3:] if name.startswith("py:") else name
-    return {"map": "dict", "sequence": "list"}.get(entry["kind"], entry["kind"])
+    return {"map": "dict", "record": "dict", "sequence": "list"}.get(entry["kind"], entry["kind"])
 
 
 def _printable(text):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import random
 import threading
 
@@ -171,5 +172,51 @@ def test_many_keys_that_share_a_place_in_the_cache(round_trip):
     names = [f"n{i}" for i in range(2000)]
     thing = [{name: i, names[-1 - i]: name} for i, name in enumerate(names)]
     assert same(round_trip(thing), thing)
-    back = round_trip([{"again": 1}, {"again": 2}])
-    assert next(iter(back[0])) is next(iter(back[1]))
+    back = round_trip([{"again": i} for i in range(40)])
+    assert next(iter(back[38])) is next(iter(back[39]))
+
+
+def test_dicts_of_the_same_keys_store_them_once(tmp_path):
+    rows = [{"id": i, "a long name of a key": i / 3, "tags": [str(i)], "at": (i, None)} for i in range(3000)]
+    rows[7]["array"] = np.arange(5)
+    rows[9]["tags"] = rows[8]["tags"]
+    for i in (11, 12, 13):
+        rows[i] = {"tags": 1, "id": 2, "at": 3, "a long name of a key": 4}  # another order
+    thing = {"rows": rows, "again": rows[5], "points": [Point({"x": 1, "y": i}) for i in range(50)]}
+    assert len(stele.dumps(rows)) < 3000 * 40
+    for way, back in every_way(thing, tmp_path):
+        assert same(thing, back), way
+        assert back["again"] is back["rows"][5] and back["rows"][9]["tags"] is back["rows"][8]["tags"]
+    with stele.open(tmp_path / "x.stele.zst") as file:
+        assert file["rows"].type == "list" and file["rows"][4].type == "dict" and file["rows/4/id"] == 4
+        assert file["rows"][2000]["at"].load() == (2000, None) and list(file["rows"][12].keys()) == list(rows[12])
+        assert file["points"][3]["x"]["y"] == 3 and file["rows"][100].load() == rows[100]
+    stele.dump(rows[:5], tmp_path / "x.pkl")
+    stele.convert(tmp_path / "x.stele", tmp_path / "y.pkl")
+    assert stele.load(tmp_path / "x.pkl") == rows[:5] == pickle.loads((tmp_path / "x.pkl").read_bytes())
+    assert same(stele.load(tmp_path / "y.pkl", trusted=[Point]), thing)
+    assert stele.hash([{"a": 1, "b": 2}] * 3) == stele.hash([{"a": 1, "b": 2}, {"b": 2, "a": 1}, dict(a=1, b=2)])
+
+
+def test_keys_that_no_record_has(round_trip):
+    for keys in (("@version", "a"), ("@x", "y"), ("", "b"), ("\ud800", "b"), ("a", 1), ("k" * 2000, "c"), ("a\0", "\0a"), ("é", "~/"),
+                 ("__class__", "state"), ("new", "args")):
+        thing = [{keys[0]: i, keys[1]: [i]} for i in range(10)]
+        assert same(round_trip(thing), thing), keys
+    many = [{f"a{i}": 1, f"b{i}": 2} for i in range(400)]
+    assert same(round_trip(many * 3), many * 3)
+    same_text = [{"".join(["k", str(i % 2)]): i, "".join(["m", "n"]): i} for i in range(100)]  # equal keys that are other objects
+    assert same(round_trip(same_text), same_text)
+
+
+def test_a_dict_of_known_keys_that_changes_while_it_is_written():
+    class Changes:
+        def __reduce__(self):
+            target["more"] = 1
+            return dict, ()
+
+    target = {"a": 1, "b": 2}
+    for order in ({"a": Changes(), "b": 2}, {"a": 1, "b": Changes()}):
+        target = order
+        with pytest.raises(RuntimeError, match="changed size"):
+            stele.dumps([{"a": 1, "b": 2}, {"a": 1, "b": 2}, target])

@@ -6,6 +6,7 @@ namespace stele::python {
 namespace {
 
 constexpr std::size_t known_texts = 256;
+constexpr unsigned unknown_texts = 16;  // that are made before it pays to know some
 constexpr std::uint64_t few_keys = 64;  // of a dict, beyond which they hardly come again
 
 /// Whether there is nothing but ASCII.
@@ -25,16 +26,30 @@ bool is_ascii(std::string_view text) noexcept {
   return (found & high_bits) == 0;
 }
 
+template <class T>
+std::uint64_t word(const char* at) noexcept {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+/// A place among known_texts that depends on the first and last bytes.
 std::size_t place_of(std::string_view text) noexcept {
-  std::uint64_t first = text.size();
-  std::uint64_t last = 0;
+  const char* const first = text.data();
+  const char* const end = first + text.size();
+  std::uint64_t begins = 0;
+  std::uint64_t ends = 0;
   if (text.size() >= 8) {
-    std::memcpy(&first, text.data(), 8);
-    std::memcpy(&last, text.data() + text.size() - 8, 8);
-  } else {
-    std::memcpy(&last, text.data(), text.size());
+    begins = word<std::uint64_t>(first);
+    ends = word<std::uint64_t>(end - 8);
+  } else if (text.size() >= 4) {
+    begins = word<std::uint32_t>(first);
+    ends = word<std::uint32_t>(end - 4);
+  } else if (!text.empty()) {
+    begins = word<std::uint8_t>(first) | word<std::uint8_t>(first + text.size() / 2) << 8;
+    ends = word<std::uint8_t>(end - 1);
   }
-  const std::uint64_t mixed = (first ^ (last * 0x9E3779B97F4A7C15U) ^ text.size()) * 0xD6E8FEB86659FD93U;
+  const std::uint64_t mixed = (begins ^ (ends * 0x9E3779B97F4A7C15U) ^ text.size()) * 0xD6E8FEB86659FD93U;
   return static_cast<std::size_t>(mixed >> 32) % known_texts;
 }
 
@@ -166,6 +181,10 @@ PyObject* PlainMaker::key_text(std::string_view key) noexcept {
     return new_text(key);
   }
   if (known_.empty()) {
+    if (met_ < unknown_texts) {
+      ++met_;
+      return new_text(key);
+    }
     try {
       known_.resize(known_texts);
     } catch (const std::bad_alloc&) {

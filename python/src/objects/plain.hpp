@@ -87,7 +87,8 @@ class PlainMaker {
   PyObject* set(const PlainPart& part, const PlainPart*& at, bool frozen) noexcept;
   PyObject* dict(const PlainPart& part, const PlainPart*& at) noexcept;
 
-  std::vector<Known> known_;  // texts met lately, by hash; empty until the first
+  std::vector<Known> known_;  // texts met lately, by hash; empty until some were met
+  unsigned met_ = 0;          // before
 };
 
 }  // namespace stele::python

@@ -10,6 +10,7 @@
 #include "archive/value/any_array.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "objects/modules.hpp"
 #include "objects/plain.hpp"
 #include "stele/error.hpp"
 #include "stele/visitor.hpp"
@@ -35,9 +36,7 @@ class Known {
 
 class Reading {
  public:
-  Reading(InVisitor& in, const Trust& trust) : in_(in), trust_(trust), forms_(nb::module_::import_("stele._forms")) {
-    inert_ = nb::module_::import_("stele._inert").attr("Inert");
-  }
+  Reading(InVisitor& in, const Trust& trust) : in_(in), trust_(trust) {}
 
   nb::object read() {
     const InVisitor::AtOnce at_once(in_);
@@ -377,6 +376,19 @@ class Reading {
 
   // --- Arrays ---
 
+  /// Records of one type are often met, and take NumPy long to make. Each array has a dtype of its own, as it can
+  /// change.
+  nb::object array_dtype(const DType& dtype) {
+    if (!dtype.is_record()) {
+      return numpy_dtype(dtype);
+    }
+    if (!record_dtype_.is_valid() || record_ != dtype) {
+      record_dtype_ = numpy_dtype(dtype);
+      record_ = dtype;
+    }
+    return own(reinterpret_cast<PyObject*>(PyArray_DescrNew(reinterpret_cast<PyArray_Descr*>(record_dtype_.ptr()))));
+  }
+
   nb::object array() {
     AnyTarget target;
     {
@@ -402,7 +414,7 @@ class Reading {
         }
       }
     }
-    nb::object made = array_over(target.view(), target.buffer());
+    nb::object made = array_over(target.view(), target.buffer(), array_dtype(target.view().dtype));
     if (target.buffer().use_count() > 2) {  // ours and the array's
       arrays_[target.view().data].push_back({target.buffer().get(), target.view(), made});
     }
@@ -607,11 +619,16 @@ class Reading {
     return own(PyObject_Call(maker.ptr(), with_class.ptr(), kwargs));
   }
 
-  /// Whether objects of a type take their state as attributes.
-  bool takes_attributes(PyTypeObject* type) {
-    const auto [place, is_new] = takes_attributes_.try_emplace(type);
+  /// How objects of a type take their state.
+  enum class WayOfState : std::uint8_t { attributes, method, form };
+  WayOfState way_of_state(PyTypeObject* type) {
+    const auto [place, is_new] = ways_of_state_.try_emplace(type, WayOfState::form);
     if (is_new) {
-      place->second = nb::cast<bool>(forms_.attr("takes_attributes")(nb::handle(reinterpret_cast<PyObject*>(type))));
+      const nb::object way = forms_.attr("way_of_state")(nb::handle(reinterpret_cast<PyObject*>(type)));
+      const auto name = nb::cast<std::string>(way);
+      place->second = name == "attributes" ? WayOfState::attributes
+                      : name == "method"   ? WayOfState::method
+                                           : WayOfState::form;
     }
     return place->second;
   }
@@ -625,7 +642,12 @@ class Reading {
   }
   /// Gives an object its state. Returns another object where that takes its place, else None.
   nb::object set_state(const nb::object& object, const nb::object& state) {
-    if (!PyDict_CheckExact(state.ptr()) || !takes_attributes(Py_TYPE(object.ptr()))) {
+    const WayOfState way = way_of_state(Py_TYPE(object.ptr()));
+    if (way == WayOfState::method) {
+      own(PyObject_CallMethodObjArgs(object.ptr(), set_state_.ptr(), state.ptr(), nullptr));
+      return nb::none();
+    }
+    if (!PyDict_CheckExact(state.ptr()) || way != WayOfState::attributes) {
       return forms_.attr("set_state")(object, state);
     }
     const nb::object attributes = object.attr("__dict__");
@@ -802,8 +824,8 @@ class Reading {
 
   InVisitor& in_;
   const Trust& trust_;
-  nb::module_ forms_;
-  nb::object inert_;
+  const nb::object& forms_ = modules().forms;
+  const nb::object& inert_ = modules().inert;
   std::string scratch_;
   PlainMaker maker_;
   std::array<PlainPart, 512> parts_;  // of the innermost container, until its next item is read
@@ -811,8 +833,11 @@ class Reading {
   std::unordered_map<const std::byte*, std::vector<Seen>> arrays_;  // over buffers that others have, by their address
   std::unordered_map<std::string, Named> names_;
   std::pair<const std::string, Named>* last_name_ = nullptr;  // the one looked up last
+  DType record_;                                              // met last
+  nb::object record_dtype_;                                   // for it
   bool has_huge_ = false;                                     // something that is longer than its bytes in the file
-  std::unordered_map<PyTypeObject*, bool> takes_attributes_;
+  std::unordered_map<PyTypeObject*, WayOfState> ways_of_state_;
+  const nb::object set_state_ = nb::str("__setstate__");
   std::unordered_map<PyTypeObject*, bool> repeats_state_;
   std::vector<std::string> untrusted_;
   nb::object attribute_;  // the last attribute of a class that is trusted

@@ -7,6 +7,8 @@
 
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "objects/modules.hpp"
+#include "objects/no_collection.hpp"
 #include "stele/error.hpp"
 #include "stele/visitor.hpp"
 #include "stele/walk/keyed.hpp"
@@ -51,15 +53,7 @@ class Shared final : public SharedOut {
 
 class Writing {
  public:
-  Writing(nb::handle root, bool all_shared)
-      : root_(nb::borrow(root)), all_shared_(all_shared), forms_(nb::module_::import_("stele._forms")) {
-    generic_ = reinterpret_cast<PyTypeObject*>(&PyGenericArrType_Type);
-    typed_ = nb::module_::import_("stele._inert").attr("Typed");
-    reduce_ = forms_.attr("reduce");
-    function_ = nb::module_::import_("types").attr("FunctionType");
-    new_object_ = nb::module_::import_("copyreg").attr("__newobj__");
-    memmap_ = nb::module_::import_("numpy").attr("memmap");
-  }
+  Writing(nb::handle root, bool all_shared) : root_(nb::borrow(root)), all_shared_(all_shared) {}
 
   void write(OutVisitor& out);
 
@@ -121,6 +115,67 @@ class Writing {
     return place->second;
   }
 
+  /// The keys of several dicts, which are stored once.
+  struct Keys {
+    std::vector<nb::object> keys;
+    std::vector<std::string_view> names;  // of the keys
+  };
+  /// The keys of a dict, where another one had the very same; null the first time, and for keys that no record can
+  /// have.
+  const Keys* keys_of(PyObject* dict, Py_ssize_t count) {
+    constexpr Py_ssize_t most_keys = 64;
+    if (count < 2 || count > most_keys) {
+      return nullptr;
+    }
+    if (last_keys_ != nullptr && has_keys(dict, count, *last_keys_)) {
+      return last_keys_;
+    }
+    Py_ssize_t at = 0;
+    PyObject* key = nullptr;
+    std::uint64_t hash = static_cast<std::uint64_t>(count);
+    while (PyDict_Next(dict, &at, &key, nullptr) != 0) {
+      if (Py_TYPE(key) != &PyUnicode_Type) {
+        return nullptr;
+      }
+      hash = (hash ^ reinterpret_cast<std::uintptr_t>(key)) * 0x9E3779B97F4A7C15U;
+      hash ^= hash >> 29;
+    }
+    constexpr std::size_t most_known = 128;  // a file has names for 256, of objects too
+    if (keys_.size() >= most_known && !keys_.contains(hash)) {
+      return nullptr;
+    }
+    const auto [place, is_new] = keys_.try_emplace(hash);
+    Keys& known = place->second;
+    if (!is_new) {
+      return has_keys(dict, count, known) ? last_keys_ = &known : nullptr;
+    }
+    at = 0;
+    while (PyDict_Next(dict, &at, &key, nullptr) != 0) {
+      std::string_view name;
+      if (!utf8(key, name) || static_cast<Py_ssize_t>(name.size()) >= shared_text_bytes || name.starts_with('@')) {
+        known.keys.clear();  // stays, so that it is not tried again
+        return nullptr;
+      }
+      known.keys.push_back(nb::borrow(key));
+      known.names.push_back(name);
+    }
+    return nullptr;
+  }
+  static bool has_keys(PyObject* dict, Py_ssize_t count, const Keys& known) {
+    if (known.keys.size() != static_cast<std::size_t>(count)) {
+      return false;
+    }
+    Py_ssize_t at = 0;
+    PyObject* key = nullptr;
+    const nb::object* expected = known.keys.data();
+    while (PyDict_Next(dict, &at, &key, nullptr) != 0) {
+      if (key != (expected++)->ptr()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /// The names of those fields of an object that it has. They outlive the walk, as errors name them.
   std::span<const std::string_view> layout(const std::array<bool, 7>& has) {
     static constexpr std::array<std::string_view, 7> all = {"callable", "new",   "args",   "kwargs",
@@ -142,26 +197,26 @@ class Writing {
 
   nb::object root_;
   const bool all_shared_;
-  nb::module_ forms_;
-  nb::object reduce_;
-  nb::object typed_;
-  nb::object function_;
-  nb::object memmap_;
-  nb::object new_object_;
+  const nb::object& forms_ = modules().forms;
+  const nb::object& reduce_ = modules().reduce;
+  const nb::object& typed_ = modules().typed;
+  const nb::object& function_ = modules().function;
+  const nb::object& memmap_ = modules().memmap;
+  const nb::object& new_object_ = modules().new_object;
   nb::object reduce_ex_ = nb::str("__reduce_ex__");
   nb::object protocol_ = nb::int_(5);
-  PyTypeObject* generic_ = nullptr;
+  PyTypeObject* const generic_ = reinterpret_cast<PyTypeObject*>(&PyGenericArrType_Type);
   const std::shared_ptr<void> life_ = std::make_shared<int>();  // of the objects met: as long as this
   std::vector<nb::object> keep_;                                // owns what was met and would die before the end
   std::unordered_map<PyObject*, std::shared_ptr<Buffer>> buffers_;
   std::unordered_map<PyObject*, Reduced> reduced_;
+  std::unordered_map<std::uint64_t, Keys> keys_;  // by a hash of the keys' addresses
+  const Keys* last_keys_ = nullptr;
   std::unordered_map<PyTypeObject*, OfType> of_types_;
   const std::pair<PyTypeObject* const, OfType>* last_of_type_ = nullptr;  // the one looked up last
   std::unordered_map<PyObject*, nb::object> names_;                       // of classes
-  struct CachedType {
-    PyArray_Descr* dtype = nullptr;
-    std::optional<DType> made;
-  } last_type_;
+  std::unordered_map<PyArray_Descr*, std::optional<DType>> types_;
+  const std::pair<PyArray_Descr* const, std::optional<DType>>* last_type_ = nullptr;  // the one looked up last
   std::array<PlainItem, 256> run_;
   std::array<std::vector<std::string_view>, 128> layouts_;
 };
@@ -397,6 +452,13 @@ class Writing::Pass {
 
   void dict(PyObject* object) {
     const Py_ssize_t count = PyDict_Size(object);
+#ifndef Py_GIL_DISABLED
+    if (!out_.canonical() && !all_.all_shared_) {
+      if (const Keys* const keys = all_.keys_of(object, count)) {
+        return record(object, *keys);
+      }
+    }
+#endif
     out_.begin_map(static_cast<std::uint64_t>(count), Ordering::unordered);
     if (out_.canonical()) {
       const nb::object items = own(PyDict_Items(object));
@@ -452,6 +514,30 @@ class Writing::Pass {
     out_.end();
   }
 
+  /// A dict whose keys another one had too: a record, whose names are stored once where there are several.
+  void record(PyObject* object, const Keys& keys) {
+    out_.begin_record({keys.names, 0, &keys});
+    const auto count = static_cast<Py_ssize_t>(keys.keys.size());
+    Py_ssize_t at = 0;
+    PyObject* key = nullptr;
+    PyObject* item = nullptr;
+    Py_ssize_t seen = 0;
+    while (PyDict_Next(object, &at, &key, &item) != 0) {
+      if (seen == count || key != keys.keys[static_cast<std::size_t>(seen++)].ptr()) {
+        changed("a dict");
+      }
+      const nb::object held = nb::borrow(item);
+      value(item, 2);
+      if (PyDict_Size(object) != count) {
+        changed("a dict");
+      }
+    }
+    if (seen != count) {
+      changed("a dict");
+    }
+    out_.end();
+  }
+
   void set(PyObject* object) {
     const nb::object items = own(PySequence_List(object));
     const Py_ssize_t count = PyList_Size(items.ptr());
@@ -483,14 +569,16 @@ class Writing::Pass {
   // --- Arrays ---
 
   const std::optional<DType>& type_of(PyArrayObject* array) {
-    CachedType& last = all_.last_type_;
     PyArray_Descr* const dtype = PyArray_DESCR(array);
-    if (last.dtype != dtype) {
-      last.made = dtype_of(dtype);
-      last.dtype = dtype;
-      all_.keep_.push_back(nb::borrow(reinterpret_cast<PyObject*>(dtype)));
+    if (all_.last_type_ == nullptr || all_.last_type_->first != dtype) {
+      const auto [place, is_new] = all_.types_.try_emplace(dtype);
+      if (is_new) {
+        place->second = dtype_of(dtype);
+        all_.keep_.push_back(nb::borrow(reinterpret_cast<PyObject*>(dtype)));
+      }
+      all_.last_type_ = &*place;
     }
-    return last.made;
+    return all_.last_type_->second;
   }
 
   void array(PyObject* object, int references) {
@@ -738,6 +826,7 @@ class Writing::Pass {
 
 void Writing::write(OutVisitor& out) {
   const nb::gil_scoped_acquire gil;  // the library may walk again while an array is written without it
+  const NoCollection guard;
   const OutVisitor::AtOnce at_once(out);
   Pass(*this, out).value(root_.ptr(), 2);
 }

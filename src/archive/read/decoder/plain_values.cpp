@@ -1,7 +1,8 @@
-// Looking ahead at values of texts, numbers, sequences and maps.
+// Looking ahead at values of texts, numbers, sequences, maps and records.
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "archive/read/decoder/decoder.hpp"
 #include "archive/read/decoder/state.hpp"
@@ -18,14 +19,24 @@ constexpr std::size_t most_levels = 12;
 
 class Scan {
  public:
-  Scan(std::span<const std::string_view> names, const std::byte* end, PlainPart* to_end, std::size_t levels) noexcept
-      : names_(names), end_(end), to_end_(to_end), levels_(std::min(levels, most_levels)) {}
+  using Records = std::unordered_map<std::uint64_t, const std::vector<std::string>*>;
+  Scan(std::span<const std::string_view> names, const Records& records, const std::byte* end, PlainPart* to_end,
+       std::size_t levels) noexcept
+      : names_(names), records_(records), end_(end), to_end_(to_end), levels_(std::min(levels, most_levels)) {}
 
   /// Reads a value that lies completely before the end, moving `at` and `to` behind it. False for anything else.
   bool value(const std::byte*& at, PlainPart*& to) noexcept {
     Level open[most_levels];
     std::size_t depth = 0;
     for (;;) {
+      if (depth > 0 && open[depth - 1].fields != nullptr) {
+        if (to == to_end_) {
+          return false;
+        }
+        const std::string& field = *open[depth - 1].fields++;
+        *to++ = {PlainPart::Kind::text, {}, 0, field.data(), field.size()};
+        --open[depth - 1].left;
+      }
       const bool is_key = depth > 0 && open[depth - 1].is_map && open[depth - 1].left % 2 == 0;
       if (!part(at, to, is_key)) {
         return false;
@@ -37,7 +48,7 @@ class Scan {
           return false;
         }
         if (made.bits > 0) {
-          open[depth++] = {made.bits << (is_map ? 1 : 0), is_map};
+          open[depth++] = {made.bits << (is_map ? 1 : 0), is_map, std::exchange(fields_, nullptr)};
           continue;
         }
       }
@@ -55,17 +66,25 @@ class Scan {
   struct Level {
     std::uint64_t left;  // items, or keys and values
     bool is_map;
+    const std::string* fields;  // the next name of a record; null: the keys are stored
   };
 
-  bool part(const std::byte*& at, PlainPart* to, bool is_key) const noexcept {
+  bool part(const std::byte*& at, PlainPart* to, bool is_key) noexcept {
     return to != to_end_ && at != end_ && part(at, *to, is_key);
   }
 
-  bool part(const std::byte*& at, PlainPart& to, bool is_key) const noexcept {
+  bool part(const std::byte*& at, PlainPart& to, bool is_key) noexcept {
     to.name = 0;
+    fields_ = nullptr;
     auto first = static_cast<std::uint8_t>(*at);
     if (first >> 5 == static_cast<std::uint8_t>(Major::tag)) {
-      if (is_key || !type_name(at, to.name)) {
+      if (is_key) {
+        return false;
+      }
+      if (first == static_cast<std::uint8_t>(cbor::first_byte(Major::tag, cbor::info_16))) {
+        return record(at, to);
+      }
+      if (!type_name(at, to.name)) {
         return false;
       }
       first = static_cast<std::uint8_t>(*at);
@@ -130,6 +149,38 @@ class Scan {
     return whole == cbor::null_byte || whole == cbor::undefined_byte;
   }
 
+  /// The head of a record whose names were defined, as a map of as many entries.
+  bool record(const std::byte*& at, PlainPart& to) noexcept {
+    constexpr std::size_t head = 3;
+    if (static_cast<std::size_t>(end_ - at) <= head) {
+      return false;
+    }
+    const std::uint64_t id = cbor::argument(at, head, cbor::info_16);
+    if (id != last_id_) {
+      const auto found = records_.find(id);
+      if (found == records_.end()) {
+        return false;
+      }
+      last_id_ = id;
+      last_record_ = found->second;
+    }
+    const auto first = static_cast<std::uint8_t>(at[head]);
+    const std::uint8_t info = first & 31;
+    const std::size_t size = cbor::head_bytes(info);
+    if (first >> 5 != static_cast<std::uint8_t>(Major::array) || size == 0 || info == cbor::info_indefinite ||
+        static_cast<std::size_t>(end_ - at) < head + size) {
+      return false;
+    }
+    to.bits = cbor::argument(at + head, size, info);
+    if (to.bits > last_record_->size()) {
+      return false;
+    }
+    to.kind = PlainPart::Kind::map;
+    fields_ = last_record_->data();
+    at += head + size;
+    return true;
+  }
+
   /// Passes the tag and the name of a typed value, if the name is one that is asked for; at least one byte follows.
   bool type_name(const std::byte*& at, std::uint8_t& name) const noexcept {
     static_assert(frozen::tag_generic_object >= cbor::info_8 && frozen::tag_generic_object <= 0xff);
@@ -153,6 +204,10 @@ class Scan {
   }
 
   const std::span<const std::string_view> names_;
+  const Records& records_;
+  std::uint64_t last_id_ = 0;
+  const std::vector<std::string>* last_record_ = nullptr;  // of that id
+  const std::string* fields_ = nullptr;                    // of the record whose head was read last
   const std::byte* const end_;
   PlainPart* const to_end_;
   const std::size_t levels_;
@@ -168,7 +223,7 @@ std::size_t Decoder::scan_values(std::size_t most) {
   // longer texts are checked one by one
   const std::byte* const end = at + std::min<std::uint64_t>(here.size(), limits.allocation);
   PlainPart* const first = values_.parts.data();
-  Scan scan(values_.names, end, first + values_.parts.size(),
+  Scan scan(values_.names, records_, end, first + values_.parts.size(),
             static_cast<std::size_t>(std::max<std::uint64_t>(limits.depth, depth_) - depth_));
   const bool is_map = frames_[depth_ - 1].form == Form::map;
   PlainPart* to = first;
