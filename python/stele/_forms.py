@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copyreg
+import math
 import sys
 import types
 
@@ -137,7 +138,7 @@ def reduce(thing):
     if isinstance(thing, np.ndarray):
         if kind is np.ndarray or kind is np.memmap:
             return _reduce_array(thing)
-        if kind.__reduce__ is np.ndarray.__reduce__ or isinstance(thing, np.ma.MaskedArray):
+        if kind.__reduce__ is np.ndarray.__reduce__ or isinstance(thing, np.ma.MaskedArray) and thing is not np.ma.masked:
             if not thing.dtype.hasobject:
                 return _reduce_array_subclass(thing)
     if isinstance(thing, np.generic):
@@ -304,8 +305,14 @@ def _dtype_from_parts(kind, state):
     return np.dtype(made, metadata=metadata[0]) if metadata and metadata[0] else made
 
 
-def new_object_array(shape, order):
+def is_large(shape):
+    return math.prod(int(extent) for extent in shape) > 1 << 22
+
+
+def new_object_array(shape, order, items):
     extents = tuple(int(extent) for extent in shape)
+    if items is not None and len(items) != math.prod(extents):
+        raise ValueError(f"an array of {math.prod(extents)} objects with {len(items)} items")
     return np.empty(extents, object, order="F" if order == "F" else "C")
 
 
