@@ -342,6 +342,9 @@ def set_state(thing, state):
     if isinstance(thing, np.ndarray) and isinstance(state, tuple) and len(state) >= 5 and isinstance(state[4], np.ndarray):
         return _array_with_state(thing, state)
     _make.check_state(thing, state)
+    if isinstance(thing, np.ndarray) and isinstance(state, tuple) and len(state) == 5 and getattr(state[2], "kind", "") == "T":
+        # NumPy itself crashes on items that do not fit. They are in the order of C.
+        return np.asarray(np.array(state[4], state[2]).reshape(state[1]), order="F" if state[3] else "C")
     setter = getattr(thing, "__setstate__", None)
     if setter is not None:
         setter(state)

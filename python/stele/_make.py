@@ -111,6 +111,10 @@ def check_state(thing, state):
         raise ValueError("the state of a dtype, which says how memory is read")
     if isinstance(thing, np.random.BitGenerator):
         _check_positions(state)
+    if isinstance(thing, np.ndarray) and isinstance(state, tuple):
+        parts = state[1:] if len(state) == 5 else state  # without the version
+        if isinstance(parts[-1], list) and len(parts[-1]) != math.prod(int(n) for n in parts[0]):
+            raise ValueError(f"an array of the shape {parts[0]} with {len(parts[-1])} items")
 
 
 def _check_positions(state):

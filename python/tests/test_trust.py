@@ -397,3 +397,25 @@ def test_small_files_make_nothing_large():
         with pytest.raises(stele.Error):
             stele.loads(pickle.dumps(made, 2))
     assert stele.loads(stele.dumps(decimal.Decimal("1e-99999"))) == decimal.Decimal("1e-99999")
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy 1")
+def test_arrays_of_strings_take_items_that_do_not_fit():
+    reconstruct = np.zeros(1).__reduce__()[0]
+
+    class Array:
+        def __init__(self, *state):
+            self.state = state
+
+        def __reduce__(self):
+            return reconstruct, (np.ndarray, (0,), b"b"), self.state
+
+    kind = np.dtypes.StringDType()
+    for shape, items in (((38,), ["a", "bcd"]), ((2,), ["a", [1]]), ((1,), ["a", "b"]), ((2,), [b"a", None])):
+        for dtype in (kind, np.dtype(object)):
+            try:
+                stele.loads(pickle.dumps(Array(1, shape, dtype, False, items)))
+            except stele.Error:
+                pass
+    back = stele.loads(pickle.dumps(np.array([["a", "b"], ["c", "d"]], kind).T))
+    assert back.dtype == kind and back.tolist() == [["a", "c"], ["b", "d"]]
