@@ -10,6 +10,8 @@ import copyreg
 import math
 import sys
 import types
+import weakref
+from typing import Any
 
 import numpy as np
 
@@ -223,6 +225,20 @@ def _register_torch():
         torch.bfloat16: (torch.uint16 if hasattr(torch, "uint16") else torch.int16, "bfloat16"),
     }
 
+    storages: Any = weakref.WeakValueDictionary()  # the bytes of a storage as one array, by their address
+
+    def with_base(plain):
+        """The array of a tensor, a view of one that all tensors of its storage have: so it is seen that they share it."""
+        array = plain.numpy()
+        storage = plain.untyped_storage()
+        if array.size == 0 or storage.nbytes() < array.nbytes:
+            return array
+        whole = storages.get(storage.data_ptr())
+        if whole is None or whole.nbytes != storage.nbytes():
+            whole = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
+            storages[storage.data_ptr()] = whole
+        return np.ndarray(array.shape, array.dtype, whole, array.__array_interface__["data"][0] - storage.data_ptr(), array.strides)
+
     def tensor(thing):
         if thing.layout is not torch.strided or thing.is_quantized or thing.device.type == "meta":
             return None
@@ -234,7 +250,7 @@ def _register_torch():
         elif str(plain.dtype).startswith("torch.float8"):
             name = str(plain.dtype).partition(".")[2]
             plain = plain.view(torch.uint8)
-        array = plain.resolve_conj().resolve_neg().numpy()
+        array = with_base(plain.resolve_conj().resolve_neg())
         kind = type(thing)
         parameter = "torch.nn.Parameter" if kind is torch.nn.Parameter else ""
         return ("stele._forms.tensor_from_array", None, False,
