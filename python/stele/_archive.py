@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 from . import _core
 from ._progress import reporting
 from ._trust import Resolver
+from ._types import AnyFile, Buffer, Limits, Metadata, Progress, Trusted
 
 
-def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metadata=None, sync="none", in_place=False,
-         canonical=False, limits=None, progress=None) -> None:
+def dump(value: Any, file: AnyFile, *, codec: Optional[str] = None, level: Optional[int] = None, filter: str = "auto",
+         threads: int = 0, metadata: Optional[Metadata] = None, sync: str = "none", in_place: bool = False,
+         canonical: bool = False, limits: Optional[Limits] = None, progress: Progress = None) -> None:
     """Saves an object to a file.
 
     Parameters
@@ -57,7 +59,8 @@ def dump(value, file, *, codec=None, level=None, filter="auto", threads=0, metad
         _core.dump(value, file, report, options)
 
 
-def dumps(value, *, codec=None, level=None, filter="auto", threads=0, metadata=None, canonical=False, limits=None) -> bytes:
+def dumps(value: Any, *, codec: Optional[str] = None, level: Optional[int] = None, filter: str = "auto", threads: int = 0,
+          metadata: Optional[Metadata] = None, canonical: bool = False, limits: Optional[Limits] = None) -> bytes:
     """The bytes that `dump` writes to a file object."""
     return _core.dumps(value, dict(codec=codec, level=level, filter=filter, threads=threads, metadata=metadata,
                                    canonical=canonical, limits=limits))
@@ -69,8 +72,9 @@ def _trust(trusted, untrusted) -> Any:
     return Resolver(trusted), untrusted == "inert"
 
 
-def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, verify="automatic", limits=None, offset=0,
-         progress=None) -> Any:
+def load(file: AnyFile, mmap_mode: Optional[str] = None, *, trusted: Trusted = (), untrusted: str = "error",
+         threads: int = 0, verify: str = "automatic", limits: Optional[Limits] = None, offset: int = 0,
+         progress: Progress = None) -> Any:
     """Loads the object of a file.
 
     Nothing is imported or called but a fixed list of types that are data (docs/guide/python.md), unless it is trusted.
@@ -111,13 +115,14 @@ def load(file, mmap_mode=None, *, trusted=(), untrusted="error", threads=0, veri
         return _core.load(file, resolver, inert, report, options)
 
 
-def loads(data, *, trusted=(), untrusted="error", threads=0, limits=None) -> Any:
+def loads(data: Buffer, *, trusted: Trusted = (), untrusted: str = "error", threads: int = 0,
+          limits: Optional[Limits] = None) -> Any:
     """Loads the object of bytes that `dump` or `dumps` wrote; see `load`."""
     resolver, inert = _trust(trusted, untrusted)
     return _core.loads(data, resolver, inert, dict(threads=threads, limits=limits))
 
 
-def types(file) -> List[Tuple[str, str, int]]:
+def types(file: AnyFile) -> List[Tuple[str, str, int]]:
     """The classes and functions that a file names, without importing or calling any.
 
     Returns

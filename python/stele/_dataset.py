@@ -15,7 +15,8 @@ import numpy as np
 from . import _core
 
 if TYPE_CHECKING:
-    from ._store import Key, Store
+    from ._store import Store
+    from ._types import Key
 
 __all__ = ["StoreDataset", "StoreStream"]
 
@@ -75,11 +76,11 @@ class StoreDataset(_Items):
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __getitem__(self, index) -> Any:
+    def __getitem__(self, index: int) -> Any:
         index = int(index)
         return self._values([index + len(self) if index < 0 else index])[0]
 
-    def __getitems__(self, indices) -> List[Any]:
+    def __getitems__(self, indices: Any) -> List[Any]:
         """The values at many indices, read together."""
         return self._values(indices)
 
@@ -342,7 +343,7 @@ class StoreStream(_Items):
         self._course.set(state["epoch"], state["done"] // shares, state["seed"])
         self._step = None
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _stream_again, (self.__dict__,)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import List, Optional
 
 __all__ = ["Error", "UntrustedError"]
 
@@ -31,7 +32,7 @@ class Error(Exception):
     code = ""
     message = ""
     path = ""
-    offset = None
+    offset: Optional[int] = None
     file = ""
 
     def __str__(self):
@@ -112,7 +113,7 @@ class UntrustedError(Error, ValueError):
         What `trusted=` would have to allow, "module.qualname".
     """
 
-    names: list = []
+    names: List[str] = []
 
     def __reduce__(self):
         return untrusted, (self.names,)

@@ -16,11 +16,9 @@ from ._archive import _trust
 from ._errors import Error, make
 from ._lazy import LazyArray
 from ._tree import Tree, is_value, join, tree_of
+from ._types import AnyPath, Trusted
 
 __all__ = ["File", "Info", "Node", "info", "open", "verify"]
-
-AnyPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
-Trusted = Union[bool, Iterable[Any], Any]  # names and patterns, classes and functions
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,18 @@ class Opening:
 
     __slots__ = ("path", "mmap_mode", "trusted", "untrusted", "options")
 
-    def __init__(self, path, mmap_mode, trusted, untrusted, options):
+    def __init__(self, path: Any, mmap_mode: Any, trusted: Any, untrusted: Any, options: Any) -> None:
         self.path = path
         self.mmap_mode = mmap_mode
         self.trusted = trusted
         self.untrusted = untrusted
         self.options = options
 
-    def open(self):
+    def open(self) -> Any:
         resolver, inert = _trust(self.trusted, self.untrusted)
         return _core.OpenFile(self.path, dict(self.options, mmap_mode=self.mmap_mode), resolver, inert)
 
-    def shared(self):
+    def shared(self) -> Any:
         """One handle for all that was unpickled in this process, as long as the file is the same."""
         status = os.stat(self.path)
         key = (os.getpid(), self.path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, self.mmap_mode,
@@ -82,7 +80,7 @@ class Opening:
             handle = _unpickled[key] = self.open()
         return handle
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return Opening, (self.path, self.mmap_mode, self.trusted, self.untrusted, self.options)
 
 
@@ -302,7 +300,7 @@ class File:
     def _repr_html_(self) -> Optional[str]:
         return None if self.closed else self.tree()._repr_html_()
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _file_again, (self._opening,)
 
     # --- For nodes ---
@@ -441,7 +439,7 @@ class Node:
     def __bool__(self) -> bool:
         return len(self) > 0
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _node_in, (self._file, self._path)
 
     def _rows(self):

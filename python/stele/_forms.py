@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ast
 import copyreg
+import math
 import sys
 import types
+import weakref
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +140,7 @@ def reduce(thing):
     if isinstance(thing, np.ndarray):
         if kind is np.ndarray or kind is np.memmap:
             return _reduce_array(thing)
-        if kind.__reduce__ is np.ndarray.__reduce__ or isinstance(thing, np.ma.MaskedArray):
+        if kind.__reduce__ is np.ndarray.__reduce__ or isinstance(thing, np.ma.MaskedArray) and thing is not np.ma.masked:
             if not thing.dtype.hasobject:
                 return _reduce_array_subclass(thing)
     if isinstance(thing, np.generic):
@@ -222,6 +225,20 @@ def _register_torch():
         torch.bfloat16: (torch.uint16 if hasattr(torch, "uint16") else torch.int16, "bfloat16"),
     }
 
+    storages: Any = weakref.WeakValueDictionary()  # the bytes of a storage as one array, by their address
+
+    def with_base(plain):
+        """The array of a tensor, a view of one that all tensors of its storage have: so it is seen that they share it."""
+        array = plain.numpy()
+        storage = plain.untyped_storage()
+        if array.size == 0 or storage.nbytes() < array.nbytes:
+            return array
+        whole = storages.get(storage.data_ptr())
+        if whole is None or whole.nbytes != storage.nbytes():
+            whole = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()
+            storages[storage.data_ptr()] = whole
+        return np.ndarray(array.shape, array.dtype, whole, array.__array_interface__["data"][0] - storage.data_ptr(), array.strides)
+
     def tensor(thing):
         if thing.layout is not torch.strided or thing.is_quantized or thing.device.type == "meta":
             return None
@@ -233,7 +250,7 @@ def _register_torch():
         elif str(plain.dtype).startswith("torch.float8"):
             name = str(plain.dtype).partition(".")[2]
             plain = plain.view(torch.uint8)
-        array = plain.resolve_conj().resolve_neg().numpy()
+        array = with_base(plain.resolve_conj().resolve_neg())
         kind = type(thing)
         parameter = "torch.nn.Parameter" if kind is torch.nn.Parameter else ""
         return ("stele._forms.tensor_from_array", None, False,
@@ -349,8 +366,14 @@ def _dtype_from_parts(kind, state):
     return np.dtype(made, metadata=metadata[0]) if metadata and metadata[0] else made
 
 
-def new_object_array(shape, order):
+def is_large(shape):
+    return math.prod(int(extent) for extent in shape) > 1 << 22
+
+
+def new_object_array(shape, order, items):
     extents = tuple(int(extent) for extent in shape)
+    if items is not None and len(items) != math.prod(extents):
+        raise ValueError(f"an array of {math.prod(extents)} objects with {len(items)} items")
     return np.empty(extents, object, order="F" if order == "F" else "C")
 
 
@@ -384,6 +407,9 @@ def set_state(thing, state):
     if isinstance(thing, np.ndarray) and isinstance(state, tuple) and len(state) >= 5 and isinstance(state[4], np.ndarray):
         return _array_with_state(thing, state)
     _make.check_state(thing, state)
+    if isinstance(thing, np.ndarray) and isinstance(state, tuple) and len(state) == 5 and getattr(state[2], "kind", "") == "T":
+        # NumPy itself crashes on items that do not fit. They are in the order of C.
+        return np.asarray(np.array(state[4], state[2]).reshape(state[1]), order="F" if state[3] else "C")
     setter = getattr(thing, "__setstate__", None)
     if setter is not None:
         setter(state)

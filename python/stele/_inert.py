@@ -25,7 +25,7 @@ class Inert:
     __slots__ = ("stele_name", "stele_callable", "stele_new", "stele_args", "stele_kwargs", "stele_state", "stele_states",
                  "stele_items", "stele_entries")
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.stele_name = name
         self.stele_new = False
         self.stele_args = ()
@@ -41,16 +41,16 @@ class Inert:
                 found.update(half)
         return found
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         found = self._attributes()
         if name in found:
             return found[name]
         raise AttributeError(f"{self.stele_name} has no attribute {name!r} in the file")
 
-    def __dir__(self):
+    def __dir__(self) -> Any:
         return sorted({*object.__dir__(self), *(name for name in self._attributes() if isinstance(name, str))})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<stele.Inert {self.stele_name}: {', '.join(map(str, self._attributes())) or 'no attributes'}>"
 
 
@@ -67,16 +67,16 @@ class Typed:
 
     __slots__ = ("name", "value")
 
-    def __init__(self, name, value):
+    def __init__(self, name: str, value: Any) -> None:
         self.name = name
         self.value = value
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Typed) and (self.name, self.value) == (other.name, other.value)
 
     __hash__ = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"stele.Typed({self.name!r}, {self.value!r})"
 
 

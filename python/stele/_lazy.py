@@ -321,7 +321,7 @@ class LazyArray:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return _array_in, (self._opening, self._path)
 
 

@@ -7,6 +7,7 @@ pointers to objects, or cost more memory or time than the file could.
 from __future__ import annotations
 
 import functools
+import math
 import re
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 # Classes that may stand in a file, as the type of an array or a scalar, but are not called: they take memory of others.
 _not_called = frozenset({"numpy.ndarray", "numpy.recarray", "numpy.rec.recarray"})
 # Nothing that these take is iterated or allocated.
-_harmless = frozenset({"datetime", "decimal", "ipaddress", "pathlib", "pathlib._local", "types", "uuid", "zoneinfo"})
+_harmless = frozenset({"datetime", "ipaddress", "pathlib", "pathlib._local", "types", "uuid", "zoneinfo"})
 _bases = (object, bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)
 _ratio = re.compile(r"-?\d+(/\d+)?")
 
@@ -34,13 +35,26 @@ def _has_huge(value, depth=0):
     return isinstance(value, (list, tuple, set, frozenset)) and any(_has_huge(item, depth + 1) for item in value)
 
 
-def _check(name, args):
+def _check(name, args, kwargs):
     if name in _not_called:
         raise ValueError(f"{name} is not called: it would take memory that is not its own")
     if name in ("builtins.bytes", "builtins.bytearray") and args and isinstance(args[0], int):
         raise ValueError(f"{name} of a number of bytes, which the file does not have")
-    if name == "fractions.Fraction" and any(isinstance(arg, str) and not _ratio.fullmatch(arg) for arg in args):
+    if name == "fractions.Fraction" and any(
+            not (_ratio.fullmatch(arg) if isinstance(arg, str) else isinstance(arg, (int, np.integer))) for arg in args):
         raise ValueError("a fraction that is no ratio of integers")
+    if name == "numpy.void" and args and not isinstance(args[0], (bytes, bytearray, np.generic, np.ndarray)):
+        raise ValueError("numpy.void of a number of bytes, which the file does not have")
+    if name.endswith(("._reconstruct", "._mareconstruct")) and math.prod(map(int, args[-2])) > 4096:
+        raise ValueError("an array that is to be filled later, and is not empty")
+    if name.endswith(".multiarray.scalar") and (len(args) < 2 or args[1] is None) and args[0].itemsize > 4096:
+        raise ValueError("a scalar of more bytes than the file has")
+    if name in ("numpy.array", "numpy.ma.MaskedArray", "numpy.ma.core.MaskedArray"):
+        dtype = kwargs.get("dtype", args[1] if name == "numpy.array" and len(args) > 1 else None)
+        if dtype is not None and np.dtype(dtype).itemsize > 4096:
+            raise ValueError("an array of larger elements than the file has")
+    if name == "pytz._p" and len(args) > 1:
+        _check_offset(*args)
     if name == "copyreg._reconstructor" and (len(args) != 3 or args[1] not in _bases):
         raise ValueError("an object of a base that holds more than data")
 
@@ -76,6 +90,15 @@ def _is_ascii(array):
     return np.frombuffer(data, np.uint8)[places[0]:places[-1]].max(initial=0) < 0x80
 
 
+def _check_offset(zone, offset, saving, *_):
+    """Refuses what pytz would enter among the offsets that a time zone has, for the whole process."""
+    import pytz
+
+    known = getattr(pytz.timezone(zone), "_tzinfos", {})
+    if not any((other.total_seconds(), dst.total_seconds()) == (offset, saving) for other, dst, _ in known):
+        raise ValueError("an offset that the time zone does not have")
+
+
 @functools.lru_cache(1024)
 def maker(name):
     """What makes objects of a name in the list of data; None where its arguments need no look.
@@ -92,12 +115,14 @@ def maker(name):
     def make(callable_, new, args, kwargs, huge):
         if huge and callable_ is not range and _has_huge([args, kwargs]):
             raise ValueError(f"{name} of something that is far longer than the file")
-        _check(name, args)
+        _check(name, args, kwargs or {})
         if new:
             return callable_.__new__(callable_, *args, **(kwargs or {}))
         if name.endswith("numeric._frombuffer") and isinstance(args[0], np.ndarray):
             return from_raw(*args)
         made = callable_(*args, **(kwargs or {}))
+        if name == "decimal.Decimal" and made.is_finite() and abs(made.adjusted()) > 100_000:
+            raise ValueError("a decimal number with more digits than memory, as an integer")
         if name.startswith("pyarrow.") and hasattr(made, "validate"):
             _check_arrow(made)
         return made
@@ -107,7 +132,10 @@ def maker(name):
 
 def from_raw(raw, dtype, shape, order, axis_order=None):
     """The array over the bytes of another, as NumPy's _frombuffer makes it of a buffer."""
-    return raw.view(np.uint8).reshape(-1).view(dtype).reshape(tuple(int(n) for n in shape), order=order)
+    shape = tuple(int(n) for n in shape)
+    if np.dtype(dtype).itemsize == 0 and math.prod(shape) <= 1 << 24:
+        return np.empty(shape, dtype, order)
+    return raw.view(np.uint8).reshape(-1).view(dtype).reshape(shape, order=order)
 
 
 def check_state(thing, state):
@@ -116,6 +144,10 @@ def check_state(thing, state):
         raise ValueError("the state of a dtype, which says how memory is read")
     if isinstance(thing, np.random.BitGenerator):
         _check_positions(state)
+    if isinstance(thing, np.ndarray) and isinstance(state, tuple):
+        parts = state[1:] if len(state) == 5 else state  # without the version
+        if isinstance(parts[-1], list) and len(parts[-1]) != math.prod(int(n) for n in parts[0]):
+            raise ValueError(f"an array of the shape {parts[0]} with {len(parts[-1])} items")
 
 
 def _check_positions(state):

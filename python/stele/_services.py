@@ -25,12 +25,12 @@ class _Service:
         made._held = held
         return made
 
-    def save(self, file, *, codec=None, level=None, metadata=None) -> None:
+    def save(self, file: Any, *, codec: Any = None, level: Any = None, metadata: Any = None) -> None:
         """Saves to a path, as `stele.dump` does; C++ loads it as its own type."""
         self._held.save(file, dict(codec=codec, level=level, metadata=metadata))
 
     @classmethod
-    def load(cls, file, mmap_mode=None) -> Any:
+    def load(cls, file: Any, mmap_mode: Any = None) -> Any:
         """Loads what `save` or C++ wrote. With ``mmap_mode="r"`` its tables stay in the file."""
         return cls._over(cls._kind.load(file, dict(mmap_mode=mmap_mode)))
 
@@ -38,7 +38,7 @@ class _Service:
         """A copy with tables of its own."""
         return type(self)._over(self._held.copy())
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return self._held.equals(other._held) if type(other) is type(self) else NotImplemented
 
     __hash__ = None
@@ -46,7 +46,7 @@ class _Service:
     def __getstate__(self) -> Any:
         return self._held.state()
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         self._held = type(self)._kind.from_state(state)
 
     @property
@@ -74,25 +74,25 @@ class TokenCounts(_Service):
     __slots__ = ()
     _kind = _core.TokenCounts
 
-    def __init__(self, longest_lane=32) -> None:
+    def __init__(self, longest_lane: int = 32) -> None:
         self._held = _core.TokenCounts.make(longest_lane)
 
-    def add(self, token, times=1) -> None:
+    def add(self, token: Any, times: int = 1) -> None:
         """Counts a str or bytes `times` times."""
         self._held.add(token, times)
 
-    def update(self, tokens, times=None) -> None:
+    def update(self, tokens: Any, times: Any = None) -> None:
         """Counts many tokens: a list, or an array of fixed texts; `times` is a number for each, or one for all."""
         self._held.update(tokens, times)
 
-    def __getitem__(self, token) -> Any:
+    def __getitem__(self, token: Any) -> Any:
         return self._held.count(token)
 
-    def count(self, tokens) -> np.ndarray:
+    def count(self, tokens: Any) -> np.ndarray:
         """The counts of many tokens: an array of uint64 in their shape; 0 for those that were not counted."""
         return self._held.count_many(tokens)
 
-    def __contains__(self, token) -> bool:
+    def __contains__(self, token: object) -> bool:
         return self._held.count(token) > 0
 
     def __len__(self) -> int:
@@ -103,14 +103,14 @@ class TokenCounts(_Service):
         """The sum of all counts."""
         return self._held.total
 
-    def items(self, sorted=False) -> List[Any]:
+    def items(self, sorted: bool = False) -> List[Any]:
         """Pairs of token and count, in the order of the tokens' bytes if `sorted`."""
         return self._held.items(sorted)
 
     def __iter__(self) -> Iterator[Any]:
         return (token for token, _ in self.items())
 
-    def most_common(self, k) -> List[Any]:
+    def most_common(self, k: Any) -> List[Any]:
         """The `k` tokens with the highest counts."""
         return self._held.top(k)
 
@@ -118,11 +118,11 @@ class TokenCounts(_Service):
         """Moves what was counted lately into the packed lanes; look-ups of many tokens are then fastest."""
         self._held.compact()
 
-    def merge(self, other) -> None:
+    def merge(self, other: Any) -> None:
         """Adds the counts of another."""
         self._held.merge(other._held)
 
-    def remove_below(self, least) -> int:
+    def remove_below(self, least: Any) -> int:
         """Drops tokens counted fewer times; returns how many."""
         return self._held.remove_below(least)
 
@@ -156,25 +156,25 @@ class BloomFilter(_Service):
     __slots__ = ()
     _kind = _core.BloomFilter
 
-    def __init__(self, capacity, false_positive_rate=0.01, *, blocked=False, seed=0) -> None:
+    def __init__(self, capacity: Any, false_positive_rate: float = 0.01, *, blocked: bool = False, seed: int = 0) -> None:
         self._held = _core.BloomFilter.make(capacity, false_positive_rate, blocked, seed)
 
-    def add(self, key) -> None:
+    def add(self, key: Any) -> None:
         """Adds a key."""
         self._held.add(key)
 
-    def update(self, keys) -> None:
+    def update(self, keys: Any) -> None:
         """Adds many keys."""
         self._held.update(keys)
 
-    def __contains__(self, key) -> bool:
+    def __contains__(self, key: object) -> bool:
         return self._held.contains(key)
 
-    def contains(self, keys) -> Any:
+    def contains(self, keys: Any) -> Any:
         """An array of bool in the shape of `keys`."""
         return self._held.contains_many(keys)
 
-    def merge(self, other) -> None:
+    def merge(self, other: Any) -> None:
         """Adds the keys of another of the same size and seed."""
         self._held.merge(other._held)
 
@@ -218,34 +218,34 @@ class BinaryFuse(_Service):
 
     __slots__ = ()
 
-    def __init__(self, keys, *, bits=8, seed=0) -> None:
+    def __init__(self, keys: Any, *, bits: int = 8, seed: int = 0) -> None:
         if bits not in (8, 16):
             raise ValueError(f"bits is 8 or 16, not {bits}")
         self._held = (_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).make(keys, seed)
 
     @classmethod
-    def load(cls, file, mmap_mode=None, *, bits=8) -> Any:
+    def load(cls, file: Any, mmap_mode: Any = None, *, bits: int = 8) -> Any:
         """Loads what `save` or C++ wrote, of so many bits."""
         return cls._over((_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).load(file, dict(mmap_mode=mmap_mode)))
 
     def __getstate__(self) -> Any:
         return {"bits": 8 if type(self._held) is _core.BinaryFuse8 else 16, "filter": self._held.state()}
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         kind = _core.BinaryFuse8 if state["bits"] == 8 else _core.BinaryFuse16
         self._held = kind.from_state(state["filter"])
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         return type(other._held) is type(self._held) and self._held.equals(other._held)
 
     __hash__ = None
 
-    def __contains__(self, key) -> bool:
+    def __contains__(self, key: object) -> bool:
         return self._held.contains(key)
 
-    def contains(self, keys) -> Any:
+    def contains(self, keys: Any) -> Any:
         """An array of bool in the shape of `keys`."""
         return self._held.contains_many(keys)
 
@@ -279,25 +279,25 @@ class CountMin(_Service):
     __slots__ = ()
     _kind = _core.CountMin
 
-    def __init__(self, epsilon=0.001, delta=0.01, *, conservative=False, seed=0) -> None:
+    def __init__(self, epsilon: float = 0.001, delta: float = 0.01, *, conservative: bool = False, seed: int = 0) -> None:
         self._held = _core.CountMin.make(epsilon, delta, conservative, seed)
 
-    def add(self, key, times=1) -> None:
+    def add(self, key: Any, times: int = 1) -> None:
         """Counts a key."""
         self._held.add(key, times)
 
-    def update(self, keys, times=None) -> None:
+    def update(self, keys: Any, times: Any = None) -> None:
         """Counts many keys, each once or `times` times."""
         self._held.update(keys, times)
 
-    def __getitem__(self, key) -> Any:
+    def __getitem__(self, key: Any) -> Any:
         return self._held.estimate(key)
 
-    def estimate(self, keys) -> Any:
+    def estimate(self, keys: Any) -> Any:
         """The counts of many keys, in their shape."""
         return self._held.estimate_many(keys)
 
-    def merge(self, other) -> None:
+    def merge(self, other: Any) -> None:
         """Adds the counts of another of the same size and seed."""
         self._held.merge(other._held)
 
@@ -339,14 +339,14 @@ class HyperLogLog(_Service):
     __slots__ = ()
     _kind = _core.HyperLogLog
 
-    def __init__(self, precision=14, *, seed=0) -> None:
+    def __init__(self, precision: int = 14, *, seed: int = 0) -> None:
         self._held = _core.HyperLogLog.make(precision, seed)
 
-    def add(self, key) -> None:
+    def add(self, key: Any) -> None:
         """Adds a key."""
         self._held.add(key)
 
-    def update(self, keys) -> None:
+    def update(self, keys: Any) -> None:
         """Adds many keys."""
         self._held.update(keys)
 
@@ -354,7 +354,7 @@ class HyperLogLog(_Service):
         """About how many distinct keys were added."""
         return self._held.estimate()
 
-    def merge(self, other) -> None:
+    def merge(self, other: Any) -> None:
         """Adds the keys of another of the same precision and seed."""
         self._held.merge(other._held)
 
@@ -399,30 +399,31 @@ class FeatureStore(_Service):
     __slots__ = ()
     _kind = _core.FeatureStore
 
-    def __init__(self, capacity=1_000_000, *, level=3, bits_per_pair=0.0, generations=1, together_epsilon=0.0, seed=0) -> None:
+    def __init__(self, capacity: int = 1_000_000, *, level: int = 3, bits_per_pair: float = 0.0, generations: int = 1,
+                 together_epsilon: float = 0.0, seed: int = 0) -> None:
         self._held = _core.FeatureStore.make(capacity, level, bits_per_pair, generations, together_epsilon, seed)
 
-    def add(self, entity, feature) -> None:
+    def add(self, entity: Any, feature: Any) -> None:
         """Adds a pair."""
         self._held.add(entity, feature)
 
-    def update(self, entities, features, *, threads=0) -> None:
+    def update(self, entities: Any, features: Any, *, threads: int = 0) -> None:
         """Adds many pairs: one entity, or as many as there are features."""
         self._held.update(entities, features, threads)
 
-    def add_together(self, entity, features) -> None:
+    def add_together(self, entity: Any, features: Any) -> None:
         """Adds features that an entity had at once; needs `together_epsilon`."""
         self._held.add_together(entity, features)
 
-    def contains(self, entities, features) -> Any:
+    def contains(self, entities: Any, features: Any) -> Any:
         """A bool for one pair, else an array of bool. One of the two may be single."""
         return self._held.contains(entities, features)
 
-    def age(self, entity, feature) -> Any:
+    def age(self, entity: Any, feature: Any) -> Any:
         """How many rotations ago the pair was added; None where it is not there."""
         return self._held.age(entity, feature)
 
-    def features(self, entity) -> List[Any]:
+    def features(self, entity: Any) -> List[Any]:
         """The known features of an entity, a list; some may be false positives."""
         return self._held.names(self._held.features(entity))
 
@@ -430,11 +431,11 @@ class FeatureStore(_Service):
         """All features that were added, in the order in which they were first seen."""
         return self._held.names(None)
 
-    def together(self, one, two) -> int:
+    def together(self, one: Any, two: Any) -> int:
         """How often two features were added together; never too low."""
         return self._held.together(one, two)
 
-    def count_with_both(self, entities, one, two) -> int:
+    def count_with_both(self, entities: Any, one: Any, two: Any) -> int:
         """How many of the entities have both features."""
         return self._held.count_with_both(entities, one, two)
 
@@ -442,7 +443,7 @@ class FeatureStore(_Service):
         """Begins a generation and drops the oldest."""
         self._held.rotate()
 
-    def merge(self, other) -> None:
+    def merge(self, other: Any) -> None:
         """Adds the pairs of another with the same settings."""
         self._held.merge(other._held)
 
@@ -463,7 +464,8 @@ def _save_options(minimum, maximum, level, alphabet, dictionary, bare, item, can
                 canonical=canonical)
 
 
-def to_text(value, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False) -> str:
+def to_text(value: Any, *, min: Any = None, max: Any = None, level: int = 1, alphabet: str = "base64",
+            dictionary: Any = None, bare: bool = False, item: Any = None, canonical: bool = False) -> str:
     """A state as base64 of a compressed stream, to be put into JSON or a cookie.
 
     Parameters
@@ -494,17 +496,20 @@ def to_text(value, *, min=None, max=None, level=1, alphabet="base64", dictionary
     return _core.to_text(value, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
 
 
-def train_dictionary(states, *, min=None, max=None, level=1, item=None, canonical=False) -> Any:
+def train_dictionary(states: Any, *, min: Any = None, max: Any = None, level: int = 1, item: Any = None,
+                     canonical: bool = False) -> Any:
     """The `TextDictionary` of what many states have in common; the options are those of `to_text`."""
     return TextDictionary.train(states, _save_options(min, max, level, "base64", None, False, item, canonical))
 
 
-def to_texts(values, *, min=None, max=None, level=1, alphabet="base64", dictionary=None, bare=False, item=None, canonical=False) -> List[str]:
+def to_texts(values: Any, *, min: Any = None, max: Any = None, level: int = 1, alphabet: str = "base64",
+             dictionary: Any = None, bare: bool = False, item: Any = None, canonical: bool = False) -> List[str]:
     """A list of the texts of many states; see `to_text`."""
     return _core.to_texts(values, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
 
 
-def from_text(text, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error") -> Any:
+def from_text(text: Any, *, dtype: Any = None, dictionary: Any = None, bare: bool = False, item: Any = None,
+              max_bytes: Any = 1 << 26, trusted: Any = (), untrusted: str = "error") -> Any:
     """The state of a text that `to_text` or C++ made.
 
     Parameters
@@ -523,7 +528,8 @@ def from_text(text, *, dtype=None, dictionary=None, bare=False, item=None, max_b
     return _core.from_text(text, options, *_trust(trusted, untrusted))
 
 
-def from_texts(texts, *, dtype=None, dictionary=None, bare=False, item=None, max_bytes=1 << 26, trusted=(), untrusted="error") -> List[Any]:
+def from_texts(texts: Any, *, dtype: Any = None, dictionary: Any = None, bare: bool = False, item: Any = None,
+               max_bytes: Any = 1 << 26, trusted: Any = (), untrusted: str = "error") -> List[Any]:
     """A list of the states of many texts; see `from_text`."""
     options = dict(dtype=dtype, dictionary=dictionary, bare=bare, item=item, max_bytes=max_bytes)
     return _core.from_texts(texts, options, *_trust(trusted, untrusted))

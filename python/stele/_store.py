@@ -5,20 +5,19 @@ from __future__ import annotations
 import collections.abc
 import os
 import threading
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, MutableMapping, Optional, Tuple, Union
 
 import numpy as np
 
 from . import _core
 from ._archive import _trust
 from ._dataset import StoreDataset, StoreStream
+from ._types import AnyPath, Key, Pairs, Trusted
 
 __all__ = ["Store"]
 
 if not hasattr(_core, "Store"):
     raise ImportError("this build of stele has no store, as LMDB was not found")
-
-Key = Union[str, bytes, int]
 
 _missing = object()
 _forks = 0  # how many forks lead from the first process to this one
@@ -33,7 +32,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class Store(collections.abc.MutableMapping):
+class Store(MutableMapping[Key, Any]):
     """A mapping of str, bytes and int to any object, in a folder. One process writes, many read.
 
     What is put is seen here at once, and by others after `commit`. Values are read by mapping: arrays of 4 KiB or more of
@@ -80,8 +79,9 @@ class Store(collections.abc.MutableMapping):
     ([1, 2], False, 1)
     """
 
-    def __init__(self, path, mode="a", *, codec="plain", level=None, durability="none", shard_bytes=1 << 30, wait_ms=0,
-                 verify="automatic", trusted=(), untrusted="error") -> None:
+    def __init__(self, path: AnyPath, mode: str = "a", *, codec: str = "plain", level: Optional[int] = None,
+                 durability: str = "none", shard_bytes: int = 1 << 30, wait_ms: int = 0, verify: str = "automatic",
+                 trusted: Trusted = (), untrusted: str = "error") -> None:
         self._path = os.path.abspath(os.fspath(path))
         self._trusted = trusted, untrusted
         self._options = dict(codec=codec, level=level, durability=durability, shard_bytes=shard_bytes, wait_ms=wait_ms,
@@ -116,23 +116,23 @@ class Store(collections.abc.MutableMapping):
 
     # --- Mapping ---
 
-    def __getitem__(self, key) -> Any:
+    def __getitem__(self, key: Key) -> Any:
         found = self._store.get(key, _missing)
         if found is _missing:
             raise KeyError(key)
         return found
 
-    def get(self, key, default=None) -> Any:
+    def get(self, key: Key, default: Any = None) -> Any:
         return self._store.get(key, default)
 
-    def __setitem__(self, key, value) -> None:
+    def __setitem__(self, key: Key, value: Any) -> None:
         self._store.put(key, value)
 
-    def __delitem__(self, key) -> None:
+    def __delitem__(self, key: Key) -> None:
         if not self._store.erase(key):
             raise KeyError(key)
 
-    def __contains__(self, key) -> bool:
+    def __contains__(self, key: object) -> bool:
         return self._store.contains(key)
 
     def __len__(self) -> int:
@@ -157,14 +157,14 @@ class Store(collections.abc.MutableMapping):
         """The values in the order of their keys: a view."""
         return _Values(self)
 
-    def get_many(self, keys, default=None) -> List[Any]:
+    def get_many(self, keys: Iterable[Key], default: Any = None) -> List[Any]:
         """The values of many keys, in the order of `keys`; `default` for those that are not there.
 
         They are read in the order in which they lie, with prefetching: several times faster than one by one.
         """
         return self._store.get_many(keys, default)
 
-    def get_buffer(self, key) -> np.ndarray:
+    def get_buffer(self, key: Key) -> np.ndarray:
         """The bytes of a str or bytes, where they lie: a read-only array of uint8. Bytes beyond 1 MiB are not checked.
 
         Raises
@@ -178,7 +178,7 @@ class Store(collections.abc.MutableMapping):
             raise KeyError(key)
         return found
 
-    def put_many(self, items) -> None:
+    def put_many(self, items: Pairs) -> None:
         """Puts a mapping, or pairs of key and value, in one batch: all or none; in an open batch, as parts of it."""
         pairs = items.items() if isinstance(items, collections.abc.Mapping) else items
         if self._store is not None and self._writer == threading.get_ident():
@@ -189,7 +189,7 @@ class Store(collections.abc.MutableMapping):
             for key, value in pairs:
                 self._held.put(key, value)
 
-    def update(self, other=(), /, **more) -> None:
+    def update(self, other: Pairs = (), /, **more: Any) -> None:
         """Puts what `dict.update` takes, as `put_many`."""
         if not isinstance(other, collections.abc.Mapping) and hasattr(other, "keys"):
             other = {key: other[key] for key in other.keys()}
@@ -241,30 +241,32 @@ class Store(collections.abc.MutableMapping):
             yield from found
             count = min(4 * count, 256)
 
-    def range(self, first=None, last=None, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
+    def range(self, first: Optional[Key] = None, last: Optional[Key] = None, *,
+              reverse: bool = False) -> Iterator[Tuple[Any, Any]]:
         """Pairs of key and value from `first` to before `last`, in the order of the keys, as they are now.
 
         While it is not exhausted, the index of the store cannot reuse what writes free.
         """
         return self._walk(self._store.items(first, last, None, reverse))
 
-    def range_keys(self, first=None, last=None, *, reverse=False) -> Iterator[Any]:
+    def range_keys(self, first: Optional[Key] = None, last: Optional[Key] = None, *,
+                   reverse: bool = False) -> Iterator[Any]:
         """The same for keys alone, without reading values."""
         return self._walk(self._store.keys(first, last, None, reverse))
 
-    def prefix(self, prefix, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
+    def prefix(self, prefix: Union[str, bytes], *, reverse: bool = False) -> Iterator[Tuple[Any, Any]]:
         """Pairs whose keys, str or bytes, begin so."""
         return self._walk(self._store.items(None, None, prefix, reverse))
 
-    def prefix_keys(self, prefix, *, reverse=False) -> Iterator[Any]:
+    def prefix_keys(self, prefix: Union[str, bytes], *, reverse: bool = False) -> Iterator[Any]:
         """The same for keys alone."""
         return self._walk(self._store.keys(None, None, prefix, reverse))
 
-    def sample(self, count, seed=0) -> Iterator[Tuple[Any, Any]]:
+    def sample(self, count: int, seed: int = 0) -> Iterator[Tuple[Any, Any]]:
         """`count` different pairs at random, or all where there are fewer."""
         return self._walk(self._store.sample(count, seed))
 
-    def shuffled(self, seed=0) -> Iterator[Tuple[Any, Any]]:
+    def shuffled(self, seed: int = 0) -> Iterator[Tuple[Any, Any]]:
         """Every pair once, in an order drawn from `seed`; takes 24 bytes of memory a value."""
         return self._walk(self._store.shuffled(seed))
 
@@ -272,7 +274,7 @@ class Store(collections.abc.MutableMapping):
         """Pairs in the order in which they were last put."""
         return self._walk(self._store.by_insertion())
 
-    def by_size(self, *, reverse=False) -> Iterator[Tuple[Any, Any]]:
+    def by_size(self, *, reverse: bool = False) -> Iterator[Tuple[Any, Any]]:
         """Pairs from the smallest value to the largest, by the bytes they take."""
         return self._walk(self._store.by_size(reverse))
 
@@ -311,7 +313,7 @@ class Store(collections.abc.MutableMapping):
     def __enter__(self) -> "Store":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
     def stats(self) -> Dict[str, Any]:
@@ -330,25 +332,25 @@ class Store(collections.abc.MutableMapping):
         """The same; raises for damage."""
         self._store.verify(progress)
 
-    def vacuum(self, dead_share=0.2, progress: Optional[Callable[[int, int], Any]] = None) -> int:
+    def vacuum(self, dead_share: float = 0.2, progress: Optional[Callable[[int, int], Any]] = None) -> int:
         """Rewrites files of which so much is dead. Returns the bytes that were freed."""
         return self._store.vacuum(dead_share, progress)
 
-    def train_dictionary(self, samples=10_000, size=112_640) -> None:
+    def train_dictionary(self, samples: int = 10_000, size: int = 112_640) -> None:
         """Trains a zstd dictionary of `size` bytes on values; small ones are compressed with it from then on."""
         self._store.train_dictionary(samples, size)
 
-    def compact_to(self, file, progress: Optional[Callable[[int, int], Any]] = None) -> None:
+    def compact_to(self, file: AnyPath, progress: Optional[Callable[[int, int], Any]] = None) -> None:
         """Writes everything to one file that is opened with mode "r"."""
         self._store.compact_to(file, progress)
 
     @staticmethod
-    def recover(path, progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
+    def recover(path: AnyPath, progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
         """Rebuilds the index of a store from its files. Returns a dict of what was found and lost."""
         return _core.Store.recover(path, progress)
 
-    def import_from(self, path, *, key_prefix="", key_field="", overwrite=True, exported=False,
-                    progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
+    def import_from(self, path: AnyPath, *, key_prefix: str = "", key_field: str = "", overwrite: bool = True,
+                    exported: bool = False, progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
         """Takes over what another form holds, in batches.
 
         Parameters
@@ -372,7 +374,8 @@ class Store(collections.abc.MutableMapping):
         return self._store.import_from(_form_of(path, False), path, dict(
             key_prefix=key_prefix, key_field=key_field, overwrite=overwrite, exported=exported, progress=progress))
 
-    def export_to(self, path, *, first=None, last=None, prefix=None, overwrite=False, codec="plain",
+    def export_to(self, path: AnyPath, *, first: Optional[Key] = None, last: Optional[Key] = None,
+                  prefix: Union[str, bytes, None] = None, overwrite: bool = False, codec: str = "plain",
                   progress: Optional[Callable[[int, int], Any]] = None) -> Dict[str, Any]:
         """Writes values to a ``.npz`` file (arrays alone), to JSON lines (``.jsonl``), or each to a file of a folder.
 
@@ -389,7 +392,7 @@ class Store(collections.abc.MutableMapping):
             self._held.commit()
         return self._path, self._options, self._trusted
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         self._path, self._options, self._trusted = state
         self._mode, self._writer = "r", None
         self._open()
@@ -424,7 +427,7 @@ class StoreBatch:
         self._store._writer = threading.get_ident()
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: Any, *_: Any) -> None:
         self._end(self._batch.open, kind is None)
 
     def _end(self, is_open, commit) -> None:
@@ -432,13 +435,13 @@ class StoreBatch:
             self._store._writer = None
             self._batch.commit() if commit else self._batch.undo()
 
-    def __setitem__(self, key, value) -> None:
+    def __setitem__(self, key: Key, value: Any) -> None:
         self._store[key] = value
 
-    def __delitem__(self, key) -> None:
+    def __delitem__(self, key: Key) -> None:
         del self._store[key]
 
-    def put_many(self, items) -> None:
+    def put_many(self, items: Pairs) -> None:
         """As `Store.put_many`."""
         self._store.put_many(items)
 

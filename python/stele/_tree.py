@@ -43,7 +43,7 @@ _value_types = frozenset(("py:bytearray", "py:int", "py:str", "py:complex", "py:
                           "py:numpy.object_array", "py:global", "py:builtins.range", "py:builtins.slice"))
 
 
-def is_value(types, kind):
+def is_value(types: Any, kind: Any) -> Any:
     """Whether a stored value is an object of its own rather than a container."""
     name = types[-1] if types else ""
     if name in _value_types or kind not in ("sequence", "map", "record"):
@@ -51,7 +51,7 @@ def is_value(types, kind):
     return name.startswith("py:") and name[3:].partition(".")[0].partition(":")[0] in _value_modules
 
 
-def join(path, step):
+def join(path: Any, step: Any) -> Any:
     return f"{path}/{step}" if path else step
 
 
@@ -325,7 +325,7 @@ def histogram_svg(values: np.ndarray, bins: int = 24, height: int = 14) -> str:
             f'opacity: .55"><title>{escape(title)}</title>{bars}</svg>')
 
 
-def tree_of(handle, path: str, file, depth: int, items: int) -> Tree:
+def tree_of(handle: Any, path: str, file: Any, depth: int, items: int) -> Tree:
     builder = _Builder(handle, depth, items)
     name: Optional[str] = _last(path) if path else file.path.rpartition("/")[2]
     root = builder.build(path, name)

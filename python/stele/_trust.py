@@ -13,20 +13,23 @@ from . import _make
 _data = {
     "builtins": "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple "
                 "Ellipsis NotImplemented",
-    "collections": "Counter OrderedDict defaultdict deque",
+    "array": "array _array_reconstructor",
+    "collections": "ChainMap Counter OrderedDict defaultdict deque",
     "copyreg": "_reconstructor",
+    "dateutil.relativedelta": "relativedelta",
     "datetime": "date datetime time timedelta timezone",
     "decimal": "Decimal",
     "fractions": "Fraction",
     "ipaddress": "IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network",
     "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath",
     "pathlib._local": "Path PosixPath PurePath PurePosixPath PureWindowsPath",
+    "pytz": "FixedOffset _UTC _p",
     "types": "SimpleNamespace",
     "uuid": "UUID SafeUUID",
     "zoneinfo": "ZoneInfo ZoneInfo._unpickle",
     "numpy": "array dtype ndarray matrix recarray record bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 "
              "uint64 float16 float32 float64 longdouble complex64 complex128 clongdouble datetime64 timedelta64 str_ "
-             "bytes_ void object_ generic longlong ulonglong intc uintc",
+             "bytes_ void object_ generic longlong ulonglong intc uintc poly1d",
     "numpy.dtypes": "StringDType",
     "numpy._core._internal": "_convert_to_stringdtype_kwargs",
     "numpy._core.multiarray": "_reconstruct scalar",
@@ -36,6 +39,12 @@ _data = {
     "numpy.matrixlib.defmatrix": "matrix",
     "numpy.ma": "MaskedArray",
     "numpy.ma.core": "MaskedArray _mareconstruct mvoid MaskedConstant",
+    "numpy.polynomial.chebyshev": "Chebyshev",
+    "numpy.polynomial.hermite": "Hermite",
+    "numpy.polynomial.hermite_e": "HermiteE",
+    "numpy.polynomial.laguerre": "Laguerre",
+    "numpy.polynomial.legendre": "Legendre",
+    "numpy.polynomial.polynomial": "Polynomial",
     "numpy.random._pickle": "__bit_generator_ctor __generator_ctor __randomstate_ctor",
     "numpy.random._mt19937": "MT19937",
     "numpy.random._pcg64": "PCG64 PCG64DXSM",
@@ -45,7 +54,7 @@ _data = {
     "numpy.rec": "recarray record",
     "ml_dtypes": "bfloat16 float8_e4m3fn float8_e5m2",
     **{f"scipy.sparse._{kind}": f"{kind}_array {kind}_matrix" for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")},
-    "pandas": "DataFrame Series Index Categorical CategoricalDtype CategoricalIndex DatetimeIndex DatetimeTZDtype "
+    "pandas": "ArrowDtype DataFrame DateOffset Series Index Categorical CategoricalDtype CategoricalIndex DatetimeIndex DatetimeTZDtype "
               "Float32Dtype Float64Dtype BooleanDtype Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype "
               "UInt32Dtype UInt64Dtype Interval IntervalDtype IntervalIndex MultiIndex NA NaT Period PeriodDtype "
               "PeriodIndex RangeIndex SparseDtype StringDtype Timedelta TimedeltaIndex Timestamp",
@@ -55,12 +64,16 @@ _data = {
     "pandas._libs.arrays": "NDArrayBacked __pyx_unpickle_NDArrayBacked",
     "pandas._libs.internals": "BlockPlacement _unpickle_block",
     "pandas._libs.interval": "Interval __pyx_unpickle_IntervalMixin",
-    "pandas._libs.missing": "NAType",
+    "pandas._libs.missing": "NA NAType",
     "pandas._libs.sparse": "BlockIndex IntIndex",
-    "pandas._libs.tslibs.nattype": "_nat_unpickle NaTType",
+    "pandas._libs.tslibs.nattype": "_nat_unpickle __nat_unpickle NaTType",
     "pandas._libs.tslibs.offsets": "Day Hour Minute Second Milli Micro Nano MonthBegin MonthEnd BusinessDay Week "
                                    "YearBegin YearEnd QuarterBegin QuarterEnd _Unpickler BusinessMonthBegin "
-                                   "BusinessMonthEnd BusinessHour __pyx_unpickle_BaseOffset",
+                                   "BusinessMonthEnd BusinessHour CustomBusinessDay CustomBusinessHour "
+                                   "CustomBusinessMonthBegin CustomBusinessMonthEnd SemiMonthBegin SemiMonthEnd "
+                                   "BYearBegin BYearEnd BQuarterBegin BQuarterEnd HalfYearBegin HalfYearEnd "
+                                   "BHalfYearBegin BHalfYearEnd WeekOfMonth LastWeekOfMonth FY5253 FY5253Quarter "
+                                   "Easter DateOffset __pyx_unpickle_BaseOffset",
     "pandas._libs.tslibs.period": "Period",
     "pandas._libs.tslibs.timedeltas": "_timedelta_unpickle Timedelta",
     "pandas._libs.tslibs.timestamps": "_unpickle_timestamp Timestamp",
@@ -85,11 +98,11 @@ _data = {
     "pandas.core.indexes.base": "Index _new_Index",
     "pandas.core.indexes.category": "CategoricalIndex",
     "pandas.core.indexes.datetimes": "DatetimeIndex _new_DatetimeIndex",
-    "pandas.core.indexes.interval": "IntervalIndex",
+    "pandas.core.indexes.interval": "IntervalIndex _new_IntervalIndex",
     "pandas.core.indexes.multi": "MultiIndex",
     "pandas.core.indexes.period": "PeriodIndex _new_PeriodIndex",
     "pandas.core.indexes.range": "RangeIndex",
-    "pandas.core.indexes.timedeltas": "TimedeltaIndex",
+    "pandas.core.indexes.timedeltas": "TimedeltaIndex _new_TimedeltaIndex",
     "pandas.core.indexes.frozen": "FrozenList",
     "pandas.core.internals.managers": "BlockManager SingleBlockManager",
     "pandas.core.internals.blocks": "new_block",
@@ -97,13 +110,15 @@ _data = {
     "pandas.core.flags": "Flags",
     "pyarrow.lib": "py_buffer chunked_array type_for_alias _restore_array _reconstruct_table _reconstruct_record_batch "
                    "schema field Schema Field Table RecordBatch list_ large_list struct map_ dictionary timestamp "
-                   "duration time32 time64 decimal128 decimal256 binary",
+                   "duration time32 time64 decimal32 decimal64 decimal128 decimal256 binary list_view "
+                   "large_list_view union run_end_encoded scalar",
+    "torch": "Size device bool uint8 int8 int16 int32 int64 float16 float32 float64 bfloat16 complex64 complex128",
     "stele": "BinaryFuse BloomFilter CountMin FeatureStore HyperLogLog TokenCounts",
     "stele._forms": "tensor_from_array",
 }
 _data_names = frozenset(f"{module}.{name}" for module, names in _data.items() for name in names.split())
 # Names in modules of NumPy 1 for those of NumPy 2, and the reverse: the modules are told apart when they are imported.
-_numpy_moved = (("numpy._core.", "numpy.core."), ("numpy.core.", "numpy._core."))
+_numpy_moved = (("numpy._core.", "numpy.core."), ("numpy.core.", "numpy._core."), ("numpy.rec", "numpy.core.records"))
 
 
 def _parts(name):
@@ -212,7 +227,7 @@ class Resolver:
         if self.everything or plain in self.names or plain in _data_names:
             found = _find(name)
             if found is None:
-                raise AttributeError(f"the file holds an object of {plain}, which is not there")
+                raise ImportError(f"the file holds an object of {plain}, which is not there")
             return found
         if any(fnmatch.fnmatchcase(plain, pattern) for pattern in self.patterns):
             found = _find(name)

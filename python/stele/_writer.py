@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _core
 from ._archive import _trust
-from ._file import AnyPath, Trusted
+from ._types import AnyPath, Trusted
 from ._lazy import _read_ahead
 
 __all__ = ["Appender", "Writer", "appender", "batches", "convert", "entries", "writer"]

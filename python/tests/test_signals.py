@@ -61,7 +61,7 @@ def seconds_to_end(call, delay):
 def test_ctrl_c_ends_it_soon(folder, name):
     before = sorted(folder.iterdir())
     waits = [seconds_to_end(lambda: calls[name](folder), delay) for delay in (0.1, 0.17, 0.29)]
-    assert sorted(waits)[1] < 0.5, waits
+    assert sorted(waits)[1] < 1, waits  # a tenth of it on an idle machine
     left = set(folder.iterdir()) - set(before)
     assert all(path.name.startswith("out.") for path in left)  # of a call that ended before
     for path in left:

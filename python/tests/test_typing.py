@@ -1,5 +1,7 @@
-"""A program that uses the package passes mypy --strict."""
+"""A program that uses the package passes mypy and pyright, both strict."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -31,6 +33,11 @@ with stele.Store("folder") as store:
     size: int = len(store)
     for key, item in store.range():
         print(key, item)
+    first: Any = store.dataset(prefix="a")[0]
+    stream = store.stream(batch_size=8, seed=1)
+    for batch in stream:
+        state: dict[str, Any] = stream.state_dict(1)
+    stream.load_state_dict({})
 counts = stele.TokenCounts()
 counts.update(["a"])
 total: int = counts.total
@@ -47,9 +54,22 @@ except stele.Error as error:
 def test_mypy(tmp_path):
     pytest.importorskip("mypy")
     (tmp_path / "program.py").write_text(program)
-    import os
-
     environment = dict(os.environ, MYPYPATH=os.path.dirname(os.path.dirname(stele.__file__)))
     done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "program.py"], cwd=tmp_path,
                           capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pyright(tmp_path):
+    pytest.importorskip("pyright")
+    try:  # it may have to fetch itself
+        subprocess.run([sys.executable, "-m", "pyright", "--version"], capture_output=True, check=True, timeout=60)
+    except subprocess.SubprocessError:
+        pytest.skip("pyright does not start")
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({
+        "typeCheckingMode": "strict", "include": ["program.py"],
+        "extraPaths": [os.path.dirname(os.path.dirname(os.path.realpath(stele.__file__)))]}))
+    done = subprocess.run([sys.executable, "-m", "pyright", "--pythonpath", sys.executable], cwd=tmp_path, capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -59,8 +59,7 @@ class Reading {
     try {
       return value();
     } catch (nb::python_error& error) {
-      for (PyObject* const own_fault :
-           {PyExc_ImportError, PyExc_AttributeError, PyExc_MemoryError, PyExc_RecursionError}) {
+      for (PyObject* const own_fault : {PyExc_ImportError, PyExc_MemoryError, PyExc_RecursionError}) {
         if (error.matches(own_fault)) {
           throw;
         }
@@ -71,7 +70,11 @@ class Reading {
       const auto kind = nb::cast<std::string>(nb::str(nb::getattr(error.type(), "__name__")));
       const auto said = nb::cast<std::string>(nb::str(error.value()));
       try {
-        in_.rethrow(Error(Errc::malformed, "Python cannot make the object: " + kind + ": " + said));
+        try {
+          fail(Errc::malformed, "Python cannot make the object: " + kind + ": " + said);
+        } catch (const Error& made) {
+          in_.rethrow(made);
+        }
       } catch (const Error& found) {
         if (found.code() == Errc::malformed && !trust_.resolve.is_none() &&
             nb::cast<bool>(trust_.resolve.attr("trusts"))) {
@@ -522,8 +525,12 @@ class Reading {
       } else if (name == "order") {
         order = value();
       } else if (name == "items" && shape.is_valid()) {
-        made = define(slot, forms_.attr("new_object_array")(shape, order));
-        const nb::object items = value();
+        // A shape costs a file nothing: where it is large, the items come first.
+        nb::object items = nb::cast<bool>(forms_.attr("is_large")(shape)) ? value() : nb::none();
+        made = define(slot, forms_.attr("new_object_array")(shape, order, items));
+        if (items.is_none()) {
+          items = value();
+        }
         forms_.attr("fill_object_array")(made, items, order);
       } else {
         in_.error(Errc::malformed, "an array of objects with another field than shape, order and items");
@@ -675,6 +682,16 @@ class Reading {
     if (!made.callable.is_none() && (has_refused() || has_inert(made.args))) {
       made.callable = nb::none();  // what cannot be complete is not called
     }
+    if (!made.callable.is_none()) {
+      try {
+        made.object = call(made);
+      } catch (nb::python_error& error) {
+        if (!trust_.inert || !error.matches(PyExc_Exception)) {
+          throw;
+        }
+        made.callable = nb::none();  // there may be something inert deeper in its arguments
+      }
+    }
     if (made.callable.is_none()) {
       made.object = inert(name);
       made.object.attr("stele_args") = made.args;
@@ -685,8 +702,6 @@ class Reading {
       if (made.called.is_valid()) {
         made.object.attr("stele_callable") = made.called;
       }
-    } else {
-      made.object = call(made);
     }
     define(slot, made.object);
   }
