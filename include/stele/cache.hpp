@@ -386,6 +386,8 @@ class Cache {
         if constexpr (std::is_invocable_v<decltype(function), decltype(cache::value_of(std::get<A>(pack)))...>) {
           return function(cache::value_of(std::get<A>(pack))...);
         } else {
+          static_assert(std::is_invocable_v<decltype(function)>,
+                        "stele: the function can be called neither with the arguments nor without any");
           return function();
         }
       };
