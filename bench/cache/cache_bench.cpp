@@ -1,4 +1,5 @@
-// The result cache in C++: what a hit costs, what hashing costs, and many items. rivals.py measures Python's and rivals'.
+// The result cache in C++: what a hit costs, what hashing costs, and many items. rivals.py measures Python's and
+// rivals'.
 
 #include "bench.hpp"
 
@@ -33,22 +34,29 @@ stele::Array<float> copied(const std::vector<float>& from) {
 
 int main(int argc, char** argv) {
   static const std::vector<float> large(floats, 1.5F);
-  bench::add("cache/insert/stele, C++", [] {
-    for (int i = 0; i < items; ++i) {
-      cache().get_or_compute("twice", 1, i, twice);
-    }
-    return true;
-  }, static_cast<std::uint64_t>(items));
-  bench::add("cache/hit/stele, C++", [] {
-    bool hits = true;
-    for (int i = 0; i < items; ++i) {
-      hits = cache().get_or_compute("twice", 1, i, twice).hit && hits;
-    }
-    bench::require(hits, "hit");
-    return true;
-  }, static_cast<std::uint64_t>(items));
-  bench::add("cache/large argument/stele, C++", [] { cache().get_or_compute("copied", 1, large, copied); },
-             [] { return cache().get_or_compute("copied", 1, large, copied).value.size(); });
+  bench::add(
+      "cache/insert/stele, C++",
+      [] {
+        for (int i = 0; i < items; ++i) {
+          cache().get_or_compute("twice", 1, i, twice);
+        }
+        return true;
+      },
+      static_cast<std::uint64_t>(items));
+  bench::add(
+      "cache/hit/stele, C++",
+      [] {
+        bool hits = true;
+        for (int i = 0; i < items; ++i) {
+          hits = cache().get_or_compute("twice", 1, i, twice).hit && hits;
+        }
+        bench::require(hits, "hit");
+        return true;
+      },
+      static_cast<std::uint64_t>(items));
+  bench::add(
+      "cache/large argument/stele, C++", [] { cache().get_or_compute("copied", 1, large, copied); },
+      [] { return cache().get_or_compute("copied", 1, large, copied).value.size(); });
   bench::add("cache/large result/stele, C++", [] {
     return cache().get_or_compute("copied", 1, stele::cache::digested(large, stele::hash(1)), copied).value.size();
   });
@@ -56,7 +64,8 @@ int main(int argc, char** argv) {
     return cache().get_or_compute("copied", 1, stele::cache::digested(large, stele::hash(1)), copied).value.size();
   });
   bench::add("cache/hash/stele, C++", [] { return stele::hash(large).bytes.size(); }, floats * sizeof(float));
-  bench::add("cache/prune/stele, C++", [] { return cache().prune({.items = static_cast<std::uint64_t>(items / 2)}); },
-             static_cast<std::uint64_t>(items / 2));
+  bench::add(
+      "cache/prune/stele, C++", [] { return cache().prune({.items = static_cast<std::uint64_t>(items / 2)}); },
+      static_cast<std::uint64_t>(items / 2));
   return bench::run(argc, argv);
 }

@@ -197,6 +197,18 @@ const T& value_of(const CacheDigested<T>& argument) {
   return argument.value;
 }
 
+/// Calls a function with the arguments, or without any if it takes none.
+template <class F, class... Arguments>
+decltype(auto) call(F& function, const Arguments&... arguments) {
+  if constexpr (std::is_invocable_v<F&, const Arguments&...>) {
+    return function(arguments...);
+  } else {
+    static_assert(std::is_invocable_v<F&>,
+                  "stele: the function can be called neither with the arguments nor without any");
+    return function();
+  }
+}
+
 template <class T>
 void add_argument(Hasher& hasher, const T& value) {
   hasher.add(value);
@@ -331,7 +343,8 @@ class Cache {
     }
     return found->as<R>();
   }
-  /// Waits until nobody else computes the result, at most CacheOptions::wait_s. find() must follow: it may be there now.
+  /// Waits until nobody else computes the result, at most CacheOptions::wait_s. find() must follow: it may be there
+  /// now.
   CacheFlight flight(const Digest& key);
   /// Stores a result. What it does on failure is CacheOptions::on_failure; the entry's `bytes` are then 0.
   template <class T>
@@ -383,13 +396,7 @@ class Cache {
       auto& function = std::get<sizeof...(I) - 1>(pack);
       const Digest id = key(call, std::get<A>(pack)...);
       const auto compute = [&]() -> decltype(auto) {
-        if constexpr (std::is_invocable_v<decltype(function), decltype(cache::value_of(std::get<A>(pack)))...>) {
-          return function(cache::value_of(std::get<A>(pack))...);
-        } else {
-          static_assert(std::is_invocable_v<decltype(function)>,
-                        "stele: the function can be called neither with the arguments nor without any");
-          return function();
-        }
+        return cache::call(function, cache::value_of(std::get<A>(pack))...);
       };
       return run<std::decay_t<decltype(compute())>>(call, id, force, compute);
     }(std::make_index_sequence<sizeof...(I) - 1>());

@@ -362,9 +362,7 @@ TEST(Cache, RecursionAndNesting) {
   EXPECT_EQ(cache.stats().items, 80u);
   // A call inside of the same call does not wait for itself.
   int depth = 0;
-  const std::function<int()> same = [&] {
-    return ++depth < 3 ? cache.get_or_compute("same", 1, same).value + 1 : 0;
-  };
+  const std::function<int()> same = [&] { return ++depth < 3 ? cache.get_or_compute("same", 1, same).value + 1 : 0; };
   EXPECT_EQ(cache.get_or_compute("same", 1, same).value, 2);
   EXPECT_EQ(cache.get_or_compute("same", 1, same).value, 2);
 }
@@ -443,8 +441,8 @@ TEST(Cache, AChildMustOpenItAnew) {
   cache.get_or_compute("f", 1, [] { return 1; });
   const pid_t child = ::fork();
   if (child == 0) {
-    const bool refused = error_of([&] { cache.get_or_compute("f", 1, [] { return 1; }); }).code() ==
-                         Errc::invalid_argument;
+    const bool refused =
+        error_of([&] { cache.get_or_compute("f", 1, [] { return 1; }); }).code() == Errc::invalid_argument;
     const bool works = Cache::open(path).get_or_compute("f", 1, [] { return 1; }).hit;
     std::_Exit(refused && works ? 0 : 1);
   }

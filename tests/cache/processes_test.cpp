@@ -192,8 +192,8 @@ TEST(CacheProcesses, AFullDiskLosesNothing) {
   const std::string path = fresh("cache");
   std::vector<std::string> warnings;
   const pid_t child = start([&] {
-    Cache cache = Cache::open(path, {.on_failure = CacheFailure::warn,
-                                     .warn = [&](const std::string& text) { warnings.push_back(text); }});
+    Cache cache = Cache::open(
+        path, {.on_failure = CacheFailure::warn, .warn = [&](const std::string& text) { warnings.push_back(text); }});
     cache.get_or_compute("f", 1, 1, result_of);
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{200'000, 200'000};  // of each file: as a full disk, an error of write(2)
@@ -252,7 +252,8 @@ TEST(CacheProcesses, DamageIsAMiss) {
     } else {
       std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
       for (int i = 0; i < 40; ++i) {
-        const auto at = static_cast<std::streamoff>(random() % (i % 2 == 0 ? size : std::min<std::uintmax_t>(size, 64)));
+        const auto at =
+            static_cast<std::streamoff>(random() % (i % 2 == 0 ? size : std::min<std::uintmax_t>(size, 64)));
         bytes.seekp(at);
         bytes.put(static_cast<char>(random()));
       }

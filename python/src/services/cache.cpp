@@ -225,11 +225,14 @@ void bind_cache(nb::module_& module) {
       },
       nb::arg("key"), nb::arg("resolve"), nb::arg("inert"), nb::arg("absent").none());
   cache.def("count_miss", [](Cache& self) { self.count(nullptr); });
-  cache.def("flight", [](Cache& self, const nb::bytes& key) {
-    const Digest digest = digest_from(key);
-    const nb::gil_scoped_release released;
-    return new Flight(self.flight(digest));
-  }, nb::keep_alive<0, 1>(), nb::call_guard<Interruptible>());
+  cache.def(
+      "flight",
+      [](Cache& self, const nb::bytes& key) {
+        const Digest digest = digest_from(key);
+        const nb::gil_scoped_release released;
+        return new Flight(self.flight(digest));
+      },
+      nb::keep_alive<0, 1>(), nb::call_guard<Interruptible>());
   cache.def(
       "put",
       [](Cache& self, const std::string& name, const std::string& version, const nb::bytes& key, double duration,
@@ -255,8 +258,7 @@ void bind_cache(nb::module_& module) {
       "clear",
       [](Cache& self, const std::optional<std::string>& name, const std::optional<std::string>& version) {
         const nb::gil_scoped_release released;
-        return !name ? self.clear()
-                     : self.clear(*name, version ? std::optional<CacheVersion>(*version) : std::nullopt);
+        return !name ? self.clear() : self.clear(*name, version ? std::optional<CacheVersion>(*version) : std::nullopt);
       },
       nb::arg("name").none(), nb::arg("version").none());
   cache.def("pin", [](Cache& self, const nb::bytes& key, bool pinned) {

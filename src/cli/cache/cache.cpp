@@ -26,9 +26,7 @@ Cache open_to_write(const std::string& folder) {
   return cache;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 /// "12 s", "3.5 h"
 std::string time_text(double seconds) {
@@ -186,8 +184,8 @@ int cache_verify(const CacheOptionsGiven& options) {
                 {"bytes", report.bytes},
                 {"problems", report.problems}});
   } else {
-    print(printable(options.folder) + ": " + (report.good() ? "ok" : "damaged") + " (" +
-          std::to_string(report.items) + " results, " + size_text(report.bytes) + ")\n");
+    print(printable(options.folder) + ": " + (report.good() ? "ok" : "damaged") + " (" + std::to_string(report.items) +
+          " results, " + size_text(report.bytes) + ")\n");
     for (const std::string& problem : report.problems) {
       print_error(options.folder + ": " + problem);
     }
@@ -198,10 +196,10 @@ int cache_verify(const CacheOptionsGiven& options) {
 int cache_clear(const CacheOptionsGiven& options) {
   Cache cache = open_to_write(options.folder);
   const std::uint64_t removed =
-      options.name.empty() ? cache.clear()
-                           : cache.clear(options.name, options.version.empty()
-                                                           ? std::nullopt
-                                                           : std::optional<CacheVersion>(options.version));
+      options.name.empty()
+          ? cache.clear()
+          : cache.clear(options.name,
+                        options.version.empty() ? std::nullopt : std::optional<CacheVersion>(options.version));
   if (options.json) {
     print_json({{"cache", options.folder}, {"removed", removed}});
   } else {

@@ -28,8 +28,7 @@ class CacheCommands::Options {
     add_number(prune, "--items", options_.items, "Results")->type_name("N");
     add_real(prune, "--age", options_.age, "Seconds since a result was computed", 0, 1e12)->type_name("SECONDS");
     add_command("verify", "Check every result; the exit code is 1 if one is damaged", cache_verify);
-    add_name(add_command("clear", "Remove all results, or those of one function", cache_clear),
-             "The function [all]");
+    add_name(add_command("clear", "Remove all results, or those of one function", cache_clear), "The function [all]");
   }
 
  private:

@@ -113,8 +113,8 @@ std::unique_ptr<CacheFound::Part> CacheFound::open() const {
   if (mapping_ == nullptr) {
     fail(Errc::invalid_argument, "the result has a file of its own");
   }
-  const Bytes payload = mapping_->bytes().subspan(static_cast<std::size_t>(payload_at_),
-                                                  static_cast<std::size_t>(payload_size_));
+  const Bytes payload =
+      mapping_->bytes().subspan(static_cast<std::size_t>(payload_at_), static_cast<std::size_t>(payload_size_));
   LoadOptions options = file_options_;
   options.map = MapMode::none;
   // The record is checked. What is small is copied: nothing then keeps a segment that is no longer needed.
@@ -331,7 +331,8 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
       core.remove(*old);  // it is not the result any more
     }
     ++core.table->counters()->refused;
-    core.warn("the result " + key.text() + " of " + record.name + " is not stored: it has more than its share of the "
+    core.warn("the result " + key.text() + " of " + record.name +
+              " is not stored: it has more than its share of the "
               "cache");
     return entry;
   }
@@ -460,8 +461,8 @@ std::uint64_t Cache::prune(const CachePrune& limits) {
     ++core_->table->counters()->expired;
   }
   const std::uint64_t items = core_->table->items();
-  core_->enforce(limits.bytes.value_or(limit(options.bytes_limit)),
-                 limits.items.value_or(limit(options.items_limit)), nullptr, ~std::size_t{0});
+  core_->enforce(limits.bytes.value_or(limit(options.bytes_limit)), limits.items.value_or(limit(options.items_limit)),
+                 nullptr, ~std::size_t{0});
   const std::uint64_t removed = old.size() + items - core_->table->items();
   core_->reclaim(true);
   core_->sweep();

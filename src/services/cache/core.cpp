@@ -78,8 +78,9 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
   }
   if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || options.wait_s < 0 ||
       options.age_limit_s < 0) {
-    fail(Errc::invalid_argument, "an option of the cache is out of its range: small_bytes at most 1 MiB, item_share "
-                                 "above 0, wait_s and age_limit_s at least 0");
+    fail(Errc::invalid_argument,
+         "an option of the cache is out of its range: small_bytes at most 1 MiB, item_share "
+         "above 0, wait_s and age_limit_s at least 0");
   }
   if (!options.codec.empty() && options.codec != "plain") {
     const Codecs codecs;
@@ -301,11 +302,13 @@ std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
         }
         if (victims_.size() < count) {
           victims_.push_back(item);
-          std::push_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+          std::push_heap(victims_.begin(), victims_.end(),
+                         [](const auto& a, const auto& b) { return a.used < b.used; });
         } else if (item.used < victims_.front().used) {
           std::pop_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
           victims_.back() = item;
-          std::push_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
+          std::push_heap(victims_.begin(), victims_.end(),
+                         [](const auto& a, const auto& b) { return a.used < b.used; });
         }
       });
       std::sort(victims_.begin(), victims_.end(), later);

@@ -298,8 +298,9 @@ CachePlace CacheSegments::append(const CacheRecord& record, Bytes payload, Cache
 }
 
 CachePlace CacheSegments::append(const Found& found, CacheTable& table) {
-  return append(found.record, found.mapping->bytes().subspan(static_cast<std::size_t>(found.payload_at),
-                                                             static_cast<std::size_t>(found.payload_size)),
+  return append(found.record,
+                found.mapping->bytes().subspan(static_cast<std::size_t>(found.payload_at),
+                                               static_cast<std::size_t>(found.payload_size)),
                 table);
 }
 

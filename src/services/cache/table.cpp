@@ -118,8 +118,8 @@ CacheTable::CacheTable(const Folder& folder, bool writes) : folder_(folder), wri
   std::unique_ptr<Map> map = open(damaged);
   if (map == nullptr && !writes) {
     const std::string path = folder.path() + index_name;
-    fail(damaged ? Errc::damaged : Errc::not_found,
-         damaged ? "the index of the cache is damaged" : "there is no cache", {.file = path});
+    fail(damaged ? Errc::damaged : Errc::not_found, damaged ? "the index of the cache is damaged" : "there is no cache",
+         {.file = path});
   }
   if (map == nullptr) {
     map = create(least_bits, nullptr);
