@@ -9,6 +9,7 @@
 
 #include "archive/formats.hpp"
 #include "archive/read/opened.hpp"
+#include "archive/value/later.hpp"
 #include "codec/builtin.hpp"
 #include "interop/hdf5/hdf5.hpp"
 #include "interop/npy/npy.hpp"
@@ -142,7 +143,8 @@ class Neighbours final : public Formats {
       if (!inside(value).is_array()) {
         fail(Errc::unsupported, "a .npy file holds one array, not a " + std::string(to_string(inside(value).kind())));
       }
-      write_npy(to, inside(value).array());
+      LaterArray* const later = later_array(inside(value));
+      later != nullptr ? write_npy(to, *later) : write_npy(to, inside(value).array());
     } else if (format == npz) {
       write_npz(to, value, {.level = options.level, .threads = options.threads});
     } else if (format == safetensors) {

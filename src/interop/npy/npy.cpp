@@ -4,6 +4,7 @@
 
 #include "archive/convert.hpp"
 #include "archive/read/rereader.hpp"
+#include "archive/value/later.hpp"
 #include "base/bytes.hpp"
 #include "interop/array.hpp"
 #include "io/read.hpp"
@@ -145,6 +146,25 @@ void write_npy(Sink& to, const AnyArray& array) {
   }
   for (const Bytes part : file->parts()) {
     to.write(part);
+  }
+}
+
+void write_npy(Sink& to, LaterArray& array) {
+  constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
+  const ArrayHeader& described = array.header();
+  const ArrayView view(described.dtype, nullptr, described.shape, described.order);
+  const std::optional<std::string> header = npy_header(view);
+  if (!header) {
+    fail(Errc::unsupported, "elements that NumPy lacks: " + described.dtype.name());
+  }
+  to.write(std::as_bytes(std::span(*header)));
+  const std::unique_ptr<Source> source = array.open();
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(piece_bytes, array.bytes())));
+  for (std::uint64_t left = array.bytes(); left > 0;) {
+    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size()));
+    read_exactly(*source, MutableBytes(piece).first(part));
+    to.write(Bytes(piece).first(part));
+    left -= part;
   }
 }
 

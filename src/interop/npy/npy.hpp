@@ -17,6 +17,8 @@
 
 namespace stele {
 
+class LaterArray;
+
 constexpr std::string_view npy_magic = "\x93NUMPY";
 // The text of a header begins after the magic, two bytes of the version and its size.
 constexpr std::size_t npy_size_at = 8;
@@ -81,5 +83,7 @@ struct NpyFile {
 std::optional<NpyFile> npy_file(const AnyArray& array);
 /// Writes an array; does not close the Sink. Throws: Error(unsupported) for a dtype that NumPy lacks, Error(io).
 void write_npy(Sink& to, const AnyArray& array);
+/// The same of an array that has not been read, piece by piece.
+void write_npy(Sink& to, LaterArray& array);
 
 }  // namespace stele

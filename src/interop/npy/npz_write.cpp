@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "archive/value/later.hpp"
 #include "base/stack.hpp"
 #include "format/path.hpp"
 #include "interop/npy/npy.hpp"
@@ -49,10 +50,11 @@ AnyArray number_array(const Number& number, const std::string& path) {
 
 struct Member {
   std::string name;
-  AnyArray array;
-  Bytes bytes;  // of a member that is no array, or of one that was not read
+  AnyArray array = {};
+  Bytes bytes = {};  // of a member that is no array, or of one that was not read
   bool is_array = true;
   bool is_read = true;
+  LaterArray* later = nullptr;  // instead of `array`, which is read only while it is written
 };
 
 /// Collects the members, so that nothing is written where something is refused.
@@ -76,7 +78,7 @@ class Flattener {
     }
     switch (value.kind()) {
       case ValueKind::array:
-        return add_array(value.array(), path, std::move(name));
+        return add_array(value, path, std::move(name));
       case ValueKind::boolean:
         return add_array(scalar(value.boolean()), path, std::move(name));
       case ValueKind::integer:
@@ -142,10 +144,21 @@ class Flattener {
     }
   }
 
-  void add_array(AnyArray array, const std::string& path, std::string name) {
-    if (!npy_header(ArrayView(array.dtype(), nullptr, Shape(), Order::row_major))) {
-      refuse(path, "elements that NumPy lacks: " + array.dtype().name());
+  [[gnu::noinline]] void add_array(const Value& value, const std::string& path, std::string name) {
+    LaterArray* const later = later_array(value);
+    if (later == nullptr) {
+      return add_array(value.array(), path, std::move(name));
     }
+    require_dtype(later->header().dtype, path);
+    add_member({.name = std::move(name), .later = later}, path);
+  }
+  static void require_dtype(const DType& dtype, const std::string& path) {
+    if (!npy_header(ArrayView(dtype, nullptr, Shape(), Order::row_major))) {
+      refuse(path, "elements that NumPy lacks: " + dtype.name());
+    }
+  }
+  void add_array(AnyArray array, const std::string& path, std::string name) {
+    require_dtype(array.dtype(), path);
     add_member({std::move(name), std::move(array), {}}, path);
   }
 
@@ -175,7 +188,7 @@ void write_npz(Sink& to, const Value& map, const NpzOptions& options) {
       zip.add(member.is_array ? member.name + ".npy" : member.name, {&member.bytes, 1});
       continue;
     }
-    const NpyFile file = npy_file(member.array).value();
+    const NpyFile file = npy_file(member.later != nullptr ? member.later->read() : member.array).value();
     zip.add(member.name + ".npy", file.parts());
   }
   zip.finish();
