@@ -32,7 +32,8 @@ auto retry(Call call) noexcept {
   }
 }
 
-/// The same for a call in order, maybe on a descriptor that is non-blocking: waits with poll(2), and may be interrupted.
+/// The same for a call in order, maybe on a descriptor that is non-blocking: waits with poll(2), and may be
+/// interrupted.
 template <class Call>
 auto retry(int fd, short events, Call call) {
   for (;;) {
