@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import json
 import logging
 import multiprocessing
 import os
@@ -540,3 +541,42 @@ def test_takes_the_place_of_memory(tmp_path):
     memory.reduce_size(bytes_limit=10**9, items_limit=100, age_limit=datetime.timedelta(days=1))
     memory.clear(warn=False)
     assert memory.stats()["items"] == 0
+
+
+@pytest.mark.skipif(not os.environ.get("STELE_BIN"), reason="STELE_BIN names no command line")
+def test_the_command_line(tmp_path):
+    def command(*arguments, code=0):
+        done = subprocess.run([os.environ["STELE_BIN"], "cache", *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    folder = tmp_path / "c"
+    assert "there is no cache" in command("ls", folder, code=3) and not folder.exists()
+    (tmp_path / "other").mkdir()
+    for name in "stat", "prune", "clear", "verify":  # makes no cache of another folder
+        command(name, tmp_path / "other", code=3)
+    assert os.listdir(tmp_path / "other") == []
+
+    cache = stele.Cache(folder)
+    f = cache.cache(total, version=1)
+    for size in 10, 50_000, 20_000:
+        f(np.ones(size))
+    g = cache.cache(fit, version=2)
+    g(30_000)
+    g(30_000)
+    listed = json.loads(command("ls", folder, "--sort", "size", "--json"))["results"]
+    assert [one["name"] for one in listed] == [g.name] + [f.name] * 3 and listed[0]["hits"] >= 1
+    assert listed[0]["file"] and listed[0]["bytes"] > 240_000 and listed[0]["metadata"] == {}
+    assert command("ls", folder, "--name", f.name, "--limit", 2).count("\n") == 3
+    assert json.loads(command("stat", folder, "--json"))["results"] == 4 and "hits" in command("stat", folder)
+    assert "ok (4 results" in command("verify", folder)
+    with open(listed[0]["file"], "r+b") as file:
+        file.seek(10_000)
+        file.write(b"damage")
+    assert "damaged" in command("verify", folder, code=1)
+    assert "1 results removed, 3 left" in command("prune", folder, "--items", 3)
+    removed = json.loads(command("clear", folder, "--name", f.name, "--function-version", 1, "--json"))["removed"]
+    assert removed == 2  # the one used least recently went before
+    command("clear", folder)
+    assert json.loads(command("stat", folder, "--json"))["results"] == 0 and cache.stats()["items"] == 0
+    assert "--bytes" in command("prune", folder, "--bytes", "x", code=2)
