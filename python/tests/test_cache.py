@@ -315,10 +315,10 @@ def test_shelved_results(cache):
 
 def test_expiry_and_validation(tmp_path):
     cache = stele.Cache(tmp_path)
-    f = cache.cache(total, version=1, expires_after=datetime.timedelta(seconds=1))
+    f = cache.cache(total, version=1, expires_after=datetime.timedelta(seconds=3))
     LOG.clear()
     f([1]), f([1])
-    time.sleep(2.2)
+    time.sleep(3.2)
     f([1])
     assert len(LOG) == 2
     seen = []

@@ -251,14 +251,14 @@ TEST(Cache, ResultsExpire) {
   Cache cache = Cache::open(path);
   int calls = 0;
   const auto count = [&] { return std::vector<int>(20'000, ++calls); };
-  const CacheCall call{.name = "f", .version = 1, .expires_after_s = 1.2};
+  const CacheCall call{.name = "f", .version = 1, .expires_after_s = 3};
   EXPECT_EQ(cache.get_or_compute(call, count).value[0], 1);
   EXPECT_EQ(cache.get_or_compute(call, count).value[0], 1);
-  ::usleep(2'300'000);
+  ::usleep(3'200'000);
   EXPECT_EQ(cache.get_or_compute(call, count).value[0], 2);
   EXPECT_EQ(cache.stats().expired, 1u);
   EXPECT_EQ(results_in(path), 1u);
-  ::usleep(2'300'000);
+  ::usleep(4'200'000);  // the index has whole seconds
   EXPECT_EQ(cache.prune(), 1u);
   EXPECT_EQ(results_in(path), 0u);
   EXPECT_EQ(cache.stats().items, 0u);
@@ -402,7 +402,7 @@ TEST(Cache, WaitingEndsInTime) {
   std::jthread first([&] {
     slow.get_or_compute("f", 1, [&] {
       computing = true;
-      ::usleep(1'500'000);
+      ::usleep(5'000'000);
       return 1;
     });
   });
@@ -412,7 +412,7 @@ TEST(Cache, WaitingEndsInTime) {
   Cache hasty = Cache::open(path, {.wait_s = 0.2});
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(hasty.get_or_compute("f", 1, [] { return 1; }).hit, false);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1200));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(4000));
   first.join();
   EXPECT_TRUE(hasty.get_or_compute("f", 1, [] { return 1; }).hit);
 }

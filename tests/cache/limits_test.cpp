@@ -144,10 +144,10 @@ TEST(CacheLimits, AgeCountsFromTheComputation) {
   const std::string path = fresh("cache");
   int calls = 0;
   const auto count = [&] { return ++calls; };
-  Cache cache = Cache::open(path, {.age_limit_s = 2});
+  Cache cache = Cache::open(path, {.age_limit_s = 5});
   cache.get_or_compute("f", 1, count);
   EXPECT_TRUE(cache.get_or_compute("f", 1, count).hit);
-  ::sleep(4);
+  ::usleep(5'200'000);
   EXPECT_FALSE(cache.get_or_compute("f", 1, count).hit);
   EXPECT_EQ(cache.stats().expired, 1u);
   EXPECT_TRUE(Cache::open(path).peek<int>("f", 1));

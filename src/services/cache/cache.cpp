@@ -130,7 +130,9 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
     if (!item) {
       break;
     }
-    if (core_->has_expired(*item, now)) {
+    const std::optional<CacheSegments::Found> found = core_->segments->read(item->place, key);
+    if (core_->has_expired(*item, now) ||
+        (found && core_->has_expired(found->record.created, found->record.expires, now))) {
       if (core_->writes) {
         try {
           const CacheCore::Change change(*core_);
@@ -142,7 +144,6 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
       }
       break;
     }
-    const std::optional<CacheSegments::Found> found = core_->segments->read(item->place, key);
     if (found) {
       CacheFound result;
       result.entry_ = entry_of(*core_, *item, found->record);

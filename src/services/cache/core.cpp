@@ -252,11 +252,6 @@ void CacheCore::remove_at(const Digest& key, const CachePlace& place) {
   }
 }
 
-bool CacheCore::has_expired(const CacheItem& item, double now) const noexcept {
-  return (item.expires != 0 && now >= item.expires) ||
-         (options.age_limit_s > 0 && now - item.created > options.age_limit_s);
-}
-
 void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added, std::size_t most) {
   std::vector<CacheItem> expired;
   const double now = cache_now();

@@ -51,7 +51,13 @@ struct CacheCore {
   /// Fills a new index from the segments.
   void rebuild();
 
-  bool has_expired(const CacheItem& item, double now) const noexcept;
+  /// Slots have whole seconds: up to a second late.
+  bool has_expired(const CacheItem& item, double now) const noexcept {
+    return has_expired(item.created + 1, item.expires, now);
+  }
+  bool has_expired(double created, double expires, double now) const noexcept {
+    return (expires != 0 && now >= expires) || (options.age_limit_s > 0 && now - created > options.age_limit_s);
+  }
   std::string result_name(const Digest& key) const;  // in the folder
   void warn(const std::string& message) const;
 
