@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 
+#include "io/system.hpp"
 #include "store/support.hpp"
 
 namespace stele {
@@ -30,6 +31,52 @@ TEST(StoreRecover, RecoveryAfterAVacuumOfTheShardThatEndsACommitKeepsItsOtherPar
   }
   fs::remove(path + "/index.lmdb");
   const StoreReport report = Store::recover(path);
+  EXPECT_EQ(report.values, model.size());
+  expect_whole(path, model);
+}
+
+/// How the system writes when a process is killed meanwhile: whole pages, and no more.
+bool cut_off_writes = false;
+ssize_t write_some_pages(int fd, const void* from, std::size_t count, off_t offset) {
+  const std::size_t pages = (static_cast<std::size_t>(offset) + count) / 4096 * 4096;
+  if (!cut_off_writes || pages <= static_cast<std::size_t>(offset)) {
+    return ::pwrite(fd, from, count, offset);
+  }
+  [[maybe_unused]] const ssize_t written = ::pwrite(fd, from, pages - static_cast<std::size_t>(offset), offset);
+  std::_Exit(7);
+}
+
+TEST(StoreRecover, RecordsThatAKilledVacuumCutOffAreNoLoss) {
+  const std::string path = fresh("cut");
+  std::map<int, std::string> model;
+  {
+    Store store = Store::open(path, StoreMode::create, {.shard_bytes = 64 << 10});
+    for (int i = 0; i < 300; ++i) {
+      store.put(i % 150, model[i % 150] = std::string(1000, static_cast<char>('a' + i % 26)));
+      if (i % 10 == 9) {
+        store.commit();
+      }
+    }
+    store.commit();
+    ASSERT_GT(store.stats().shards.size(), 4U);
+  }
+  std::size_t shards = 0;
+  ASSERT_EQ(in_child([&] {
+              Store store = Store::open(path, StoreMode::read_write, {.shard_bytes = 64 << 10});
+              system_calls().pwrite = write_some_pages;
+              cut_off_writes = true;
+              store.vacuum({.dead_share = 0.1});
+              return 0;
+            }),
+            7);
+  for (const auto& entry : fs::directory_iterator(path)) {
+    shards += entry.path().extension() == ".shard" && entry.file_size() % 4096 == 0 ? 1 : 0;
+  }
+  ASSERT_EQ(shards, 1U);  // the one that the vacuum had begun
+  fs::remove(path + "/index.lmdb");
+  const StoreReport report = Store::recover(path);
+  EXPECT_TRUE(report.good()) << report.problems[0];
+  EXPECT_EQ(report.lost_bytes, 0U);
   EXPECT_EQ(report.values, model.size());
   expect_whole(path, model);
 }

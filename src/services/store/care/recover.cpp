@@ -80,6 +80,10 @@ class Scan {
   void set_committed(std::uint64_t length) noexcept {
     committed_ = std::max<std::uint64_t>(committed_, std::min<std::uint64_t>(length, all_.bytes.size()));
   }
+  /// Whether a commit mark is in it.
+  bool has_mark() const noexcept { return std::max(end_, part_end_) > header_bytes; }
+  /// A vacuum was killed while it wrote this shard: its records are copies, and the last one may be cut off.
+  void set_unfinished() noexcept { is_unfinished_ = true; }
   std::uint64_t committed() const noexcept { return committed_; }
   std::uint64_t other_bytes() const noexcept { return other_bytes_; }
   // Valid after the last record: where the records end, and the checksum of the mark that ends them, or 0.
@@ -138,6 +142,9 @@ class Scan {
     do {
       ++at_;
     } while (at_ < committed_ && !parse(at_, record));
+    if (is_unfinished_ && at_ == all_.bytes.size()) {
+      return;
+    }
     losses_.add(at_ - from, {shard_.header().rank, shard_.number(), from},
                 shard_.path() + ": " + std::to_string(at_ - from) + " bytes are no record (offset " +
                     std::to_string(from) + ')');
@@ -184,6 +191,7 @@ class Scan {
   std::uint64_t part_ = 0;  // the last commit with a partial mark here, and the end of that mark
   std::uint64_t part_end_ = 0;
   std::uint64_t committed_ = 0;
+  bool is_unfinished_ = false;
   std::uint64_t other_bytes_ = header_bytes;
 };
 
@@ -545,7 +553,13 @@ StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
   found.tell_unreadable(losses, report);
   std::uint64_t later = 0;  // the last commit of the later shards
   for (auto scan = scans.rbegin(); scan != scans.rend(); ++scan) {
-    scan->set_last_commit(state.commits, later > scan->last_commit());
+    const bool is_passed = later > scan->last_commit();
+    scan->set_last_commit(state.commits, is_passed);
+    // A new shard that no commit has reached would be the last one, unless a vacuum made it.
+    if (is_passed && !scan->has_mark() && known.list && known.list->store == state.store &&
+        find_entry(known.list->table, scan->shard().number()) == nullptr) {
+      scan->set_unfinished();
+    }
     later = std::max(later, scan->last_commit());
     if (const ShardEntry* const entry = find_entry(known.table, scan->shard().number());
         known.is_last && entry != nullptr) {
