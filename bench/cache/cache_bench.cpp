@@ -4,6 +4,7 @@
 #include "bench.hpp"
 
 #include <filesystem>
+#include <optional>
 
 #include "stele/cache.hpp"
 
@@ -13,12 +14,16 @@ const bool quick = std::getenv("STELE_BENCH_QUICK") != nullptr;
 const int items = quick ? 50'000 : 1'000'000;
 const std::size_t floats = quick ? 2'500'000 : 25'000'000;  // 100 MB
 
-stele::Cache& cache() {
-  static stele::Cache opened = [] {
+std::optional<stele::Cache> opened;
+
+/// The cache, or an empty one.
+stele::Cache& cache(bool anew = false) {
+  if (anew || !opened) {
+    opened.reset();
     std::filesystem::remove_all(bench::file("cache"));
-    return stele::Cache::open(bench::file("cache"));
-  }();
-  return opened;
+    opened.emplace(stele::Cache::open(bench::file("cache")));
+  }
+  return *opened;
 }
 
 double twice(int x) { return 2.0 * x; }
@@ -34,38 +39,23 @@ stele::Array<float> copied(const std::vector<float>& from) {
 
 int main(int argc, char** argv) {
   static const std::vector<float> large(floats, 1.5F);
-  bench::add(
-      "cache/insert/stele, C++",
-      [] {
-        for (int i = 0; i < items; ++i) {
-          cache().get_or_compute("twice", 1, i, twice);
-        }
-        return true;
-      },
-      static_cast<std::uint64_t>(items));
-  bench::add(
-      "cache/hit/stele, C++",
-      [] {
-        bool hits = true;
-        for (int i = 0; i < items; ++i) {
-          hits = cache().get_or_compute("twice", 1, i, twice).hit && hits;
-        }
-        bench::require(hits, "hit");
-        return true;
-      },
-      static_cast<std::uint64_t>(items));
-  bench::add(
-      "cache/large argument/stele, C++", [] { cache().get_or_compute("copied", 1, large, copied); },
-      [] { return cache().get_or_compute("copied", 1, large, copied).value.size(); });
-  bench::add("cache/large result/stele, C++", [] {
-    return cache().get_or_compute("copied", 1, stele::cache::digested(large, stele::hash(1)), copied).value.size();
-  });
-  bench::add("cache/large result/stele, C++, again", [] {
-    return cache().get_or_compute("copied", 1, stele::cache::digested(large, stele::hash(1)), copied).value.size();
-  });
+  const auto fill = [] {
+    std::size_t hits = 0;
+    for (int i = 0; i < items; ++i) {
+      hits += cache().get_or_compute("twice", 1, i, twice).hit ? 1 : 0;
+    }
+    return hits;
+  };
+  const auto copy = [] { return cache().get_or_compute("copied", 1, large, copied).value.size(); };
+  const auto known = [] {
+    return cache().get_or_compute("copied", 1, stele::cache::digested(large, stele::Digest()), copied).value.size();
+  };
+  const auto half = static_cast<std::uint64_t>(items / 2);
+  bench::add("cache/insert/stele, C++", [] { cache(true); }, fill, static_cast<std::uint64_t>(items));
+  bench::add("cache/hit/stele, C++", [=] { fill(); }, fill, static_cast<std::uint64_t>(items));
+  bench::add("cache/large argument/stele, C++", [=] { copy(); }, copy);
+  bench::add("cache/large result/stele, C++", [=] { known(); }, known);
   bench::add("cache/hash/stele, C++", [] { return stele::hash(large).bytes.size(); }, floats * sizeof(float));
-  bench::add(
-      "cache/prune/stele, C++", [] { return cache().prune({.items = static_cast<std::uint64_t>(items / 2)}); },
-      static_cast<std::uint64_t>(items / 2));
+  bench::add("cache/prune/stele, C++", [=] { fill(); }, [=] { return cache().prune({.items = half}); }, half);
   return bench::run(argc, argv);
 }
