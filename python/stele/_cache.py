@@ -107,9 +107,8 @@ def _called(function: Callable, seen: Dict[str, Callable]) -> None:
         one = codes.pop()
         codes.extend(const for const in one.co_consts if inspect.iscode(const))
         for name in one.co_names:
-            found = inspect.unwrap(getattr(function, "__globals__", {}).get(name, None) or 0)  # type: ignore[arg-type]
-            if isinstance(found, CachedFunction):
-                found = found.func
+            found = getattr(function, "__globals__", {}).get(name)
+            found = found.func if isinstance(found, CachedFunction) else found
             if not inspect.isfunction(found) or (found.__module__ or "").split(".")[0] != package:
                 continue
             key = _identity(found)

@@ -389,6 +389,7 @@ def test_no_folder():
 def test_decorators_and_pickling(tmp_path):
     module = tmp_path / "with_cache.py"
     module.write_text(textwrap.dedent("""
+        import numpy as np
         import stele
         cache = stele.Cache(%r)
 
@@ -402,7 +403,9 @@ def test_decorators_and_pickling(tmp_path):
             return helper(x)
 
         def helper(x):
-            return x
+            return x + offset[0]
+
+        offset = np.zeros(3)
     """ % str(tmp_path / "c")))
     sys.path.insert(0, str(tmp_path))
     try:
@@ -415,7 +418,7 @@ def test_decorators_and_pickling(tmp_path):
         copied = pickle.loads(pickle.dumps(with_cache.cache))
         assert copied.location == with_cache.cache.location
         before = with_cache.followed.version
-        source = module.read_text().replace("def helper(x):\n    return x", "def helper(x):\n    return x + 1")
+        source = module.read_text().replace("return x + offset[0]", "return x + 1")
         module.write_text(source)
         os.utime(module, (1, 1))
         import importlib

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <string>
 
 #include "format/frozen.hpp"
@@ -10,6 +9,7 @@
 #include "stele/eigen.hpp"
 #include "stele/stele.hpp"
 #include "stele/value.hpp"
+#include "support/memory.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {
@@ -18,24 +18,10 @@ namespace {
 constexpr std::size_t count = std::size_t{20} << 20;  // 80 MiB: not a power of 2, so that doubling exceeds it
 constexpr double mebibyte = 1 << 20;
 
-/// A line of /proc/self/status, in MiB.
-double status(const std::string& name) {
-  std::ifstream lines("/proc/self/status");
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(name + ":")) {
-      return std::stod(line.substr(name.size() + 1)) / 1024;
-    }
-  }
-  return 0;
-}
-
 /// The most memory that an action takes at once, beyond `object` MiB.
 template <class F>
 double beyond(double object, F&& action) {
-  std::ofstream("/proc/self/clear_refs") << "5";
-  const double before = status("VmRSS");
-  action();
-  return status("VmHWM") - before - object;
+  return test::peak_mib(action) - object;
 }
 
 class MemoryOf : public testing::TestWithParam<const char*> {};

@@ -294,5 +294,27 @@ TEST(CacheProcesses, ALostIndexIsMadeAnewFromTheSegments) {
   EXPECT_TRUE(cache.verify().good());
 }
 
+/// The counts in the head of the index say that there is room, and there is none.
+TEST(CacheProcesses, AnIndexWithoutAFreeSlotEndsNoSearch) {
+  const std::string path = fresh("cache");
+  Cache::open(path).get_or_compute("f", 1, 1, result_of);
+  {
+    constexpr std::streamoff head = 4096;
+    std::fstream bytes(path + "/index", std::ios::in | std::ios::out | std::ios::binary);
+    for (std::streamoff slot = 0; slot < 1024; ++slot) {
+      bytes.seekp(head + slot * 64);
+      bytes.put(1);  // used
+      bytes.seekp(head + slot * 64 + 8);
+      bytes.put(static_cast<char>(slot)).put(static_cast<char>(slot >> 8)).put(1);  // each of another key
+    }
+  }
+  Cache cache = Cache::open(path);
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(cache.get_or_compute("f", 1, i, result_of).value, result_of(i));
+    EXPECT_TRUE(cache.get_or_compute("f", 1, i, result_of).hit);
+  }
+  EXPECT_GE(cache.prune(), 0u);
+}
+
 }  // namespace
 }  // namespace stele

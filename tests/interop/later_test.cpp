@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <random>
 
 #include "archive/formats.hpp"
@@ -18,6 +17,7 @@
 #include "stele/interop.hpp"
 #include "stele/stele.hpp"
 #include "stele/value.hpp"
+#include "support/memory.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {
@@ -26,25 +26,6 @@ namespace {
 using test::Folder;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
-/// A line of /proc/self/status, in MiB.
-double status(const std::string& name) {
-  std::ifstream lines("/proc/self/status");
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(name + ":")) {
-      return std::stod(line.substr(name.size() + 1)) / 1024;
-    }
-  }
-  return 0;
-}
-
-template <class F>
-double memory_of(F&& action) {
-  std::ofstream("/proc/self/clear_refs") << "5";
-  const double before = status("VmRSS");
-  action();
-  return status("VmHWM") - before;
-}
 
 Value floats(std::size_t mib, const Shape& shape, Order order = Order::row_major) {
   std::mt19937_64 random(mib);
@@ -157,7 +138,7 @@ TEST_P(Later, MemoryIsThatOfAFewBlocks) {
   }
   for (const char* const codec : {"plain", "zstd"}) {
     const auto sink = file_sink(folder / "x.stele");
-    EXPECT_LT(memory_of([&] {
+    EXPECT_LT(test::peak_mib([&] {
                 const ForeignFile later = open_later(file);
                 save(*sink, later.content.value, {.codec = codec, .level = codec == std::string("zstd") ? 1 : 0});
               }),
@@ -181,7 +162,7 @@ TEST_P(Later, OtherFormatsAreWrittenFromThere) {
   good->close();
   // Of a .npz file one array at a time, as its checksum comes first.
   [[maybe_unused]] const double used =
-      memory_of([&] { neighbours().write(format, *to, open_later(file).content.value, {}); });
+      test::peak_mib([&] { neighbours().write(format, *to, open_later(file).content.value, {}); });
   to->close();
 #ifndef STELE_TEST_SANITIZED
   EXPECT_LT(used, alone ? 24 : 40 + 24);
@@ -196,6 +177,31 @@ INSTANTIATE_TEST_SUITE_P(Neighbours, Later, testing::Values(".npy.gz", ".npy.zst
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
+
+TEST(LaterFile, ElementsLargerThanAPieceAreReadWhole) {
+  const Folder folder;
+  constexpr std::uint32_t item = 5'000'000;
+  std::vector<char> elements(3 * item);
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    elements[i] = static_cast<char>('a' + i % 23);
+  }
+  const Value whole = AnyArray::copy_of(ArrayView(DType::fixed_bytes(item), elements.data(), 3));
+  const std::string file = folder / "wide.npy.gz";
+  write(whole, file);
+  const ForeignFile later = open_later(file);
+  ASSERT_NE(later_array(later.content.value), nullptr);
+  EXPECT_TRUE(to_bytes(later.content.value) == to_bytes(whole));
+}
+
+TEST(LaterFile, AFileThatIsReplacedMeanwhileIsAnErrorAndNoOtherArray) {
+  const Folder folder;
+  const std::string file = folder / "x.npy.gz";
+  write(floats(6, {6 * mebibyte / 16, 4}), file);
+  const ForeignFile later = open_later(file);
+  ASSERT_NE(later_array(later.content.value), nullptr);
+  write(floats(7, {7 * mebibyte / 16, 4}), file);
+  EXPECT_ERROR(to_bytes(later.content.value), Errc::io, "changed or replaced while it was read");
+}
 
 }  // namespace
 }  // namespace stele

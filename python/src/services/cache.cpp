@@ -65,6 +65,12 @@ nb::object made_from(const Trust& trust, Into&& read_into, Whole&& as_value) {
   return graph.result;
 }
 
+/// Without the GIL: what has expired is removed under a lock that others hold when they warn.
+std::optional<CacheFound> found_in(Cache& cache, const Digest& key, bool counts) {
+  const nb::gil_scoped_release released;
+  return cache.find(key, counts);
+}
+
 nb::object value_of(const CacheFound& found, const Trust& trust) {
   if (found.entry().file.empty()) {
     return made_from(
@@ -192,7 +198,7 @@ void bind_cache(nb::module_& module) {
   });
   cache.def_prop_ro("folder", &Cache::folder);
   cache.def("find", [](Cache& self, const nb::bytes& key, bool count) -> nb::object {
-    std::optional<CacheFound> result = self.find(digest_from(key), count);
+    std::optional<CacheFound> result = found_in(self, digest_from(key), count);
     return result ? nb::cast(std::move(*result)) : nb::none();
   });
   // The usual hit in one call.
@@ -200,7 +206,7 @@ void bind_cache(nb::module_& module) {
       "get",
       [](Cache& self, const nb::bytes& key, nb::handle resolve, bool inert, nb::handle absent) {
         const Digest digest = digest_from(key);
-        const std::optional<CacheFound> result = self.find(digest, false);
+        const std::optional<CacheFound> result = found_in(self, digest, false);
         if (!result) {
           return nb::borrow<nb::object>(absent);
         }

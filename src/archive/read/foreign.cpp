@@ -1,6 +1,10 @@
 #include "archive/read/foreign.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <functional>
 #include <string>
 #include <unordered_set>
@@ -12,7 +16,9 @@
 #include "base/stack.hpp"
 #include "format/path.hpp"
 #include "format/typed_array.hpp"
+#include "io/descriptor.hpp"
 #include "io/read.hpp"
+#include "io/system.hpp"
 #include "io/wrap/forwarding.hpp"
 #include "io/wrap/prefix.hpp"
 
@@ -53,6 +59,17 @@ class OpenedSource final : public ForwardingSource {
   const Opened opened_;
 };
 
+/// Differs where another file has the name, or the file was written to.
+using FileState = std::array<std::int64_t, 5>;
+FileState state_of(const std::string& name) {
+  struct stat status;
+  if (system_calls().stat(name.c_str(), &status) != 0) {
+    fail_call("examine", name, errno);
+  }
+  return {static_cast<std::int64_t>(status.st_dev), static_cast<std::int64_t>(status.st_ino), status.st_size,
+          status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
 std::shared_ptr<Mapping> mapping_of(const Path& path, const Opened& opened) {
   if (opened.compressed) {
     return nullptr;
@@ -71,6 +88,7 @@ ForeignFile open_foreign(const Path& path, const LoadOptions& options) {
     LoadOptions reading = options;
     reading.map = MapMode::none;
     const std::string name = path.text();
+    const FileState before = state_of(name);
     Opened opened = open_path(path, reading, Loading::whole);
     const bool in_order = !opened.source->random_access();
     if (in_order) {
@@ -78,8 +96,12 @@ ForeignFile open_foreign(const Path& path, const LoadOptions& options) {
       first.resize(read_up_to(*opened.source, first));
       opened.source = std::make_unique<PrefixSource>(std::move(first), std::move(opened.source));
     }
-    auto again = std::make_shared<Rereader>([name, reading]() -> std::unique_ptr<Source> {
-      return std::make_unique<OpenedSource>(open_path(Path(name), reading, Loading::whole));
+    auto again = std::make_shared<Rereader>([name, reading, before]() -> std::unique_ptr<Source> {
+      auto source = std::make_unique<OpenedSource>(open_path(Path(name), reading, Loading::whole));
+      if (state_of(name) != before) {  // its arrays would be taken from other places
+        fail(Errc::io, "the file was changed or replaced while it was read");
+      }
+      return source;
     });
     std::optional<Foreign> content = read_foreign(opened, name, mapping_of(path, opened), std::move(again));
     if (!content) {

@@ -108,13 +108,13 @@ void Encoder::array(const ArrayView& value) {
 void Encoder::later(LaterArray& value) {
   const ArrayHeader& header = value.header();
   const std::uint64_t total = value.bytes();
-  if (total <= later_piece_bytes) {
+  const std::uint64_t item = header.dtype.item_size();
+  if (total <= later_piece_bytes || item > later_piece_bytes) {
     const AnyArray whole = value.read();
     return array(ValueAccess::view_to_write(whole));
   }
   // Pieces end where blocks of an encoding do: these have a multiple of 64 elements, and a power of 2 in bytes at most.
   const std::unique_ptr<Source> source = value.open();
-  const std::uint64_t item = header.dtype.item_size();
   std::vector<std::byte> piece(static_cast<std::size_t>(later_piece_bytes / item * item));
   read_exactly(*source, piece);
   const auto view_of = [&](std::uint64_t bytes) { return ArrayView(header.dtype, piece.data(), bytes / item); };

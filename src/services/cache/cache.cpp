@@ -317,26 +317,6 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
     record.file_bytes = file->bytes();
   }
 
-  CacheEntry entry{.key = key,
-                   .name = record.name,
-                   .version = record.version,
-                   .created = record.created,
-                   .duration = duration,
-                   .expires = record.expires,
-                   .last_used = record.created,
-                   .metadata = call.metadata};
-  const CacheCore::Change change(core);
-  if (options.bytes_limit != 0 && static_cast<double>(payload.size() + record.file_bytes) >
-                                      static_cast<double>(options.bytes_limit) * options.item_share) {
-    if (const std::optional<CacheItem> old = core.table->find(key)) {
-      core.remove(*old);  // it is not the result any more
-    }
-    ++core.table->counters()->refused;
-    core.warn("the result " + key.text() + " of " + record.name +
-              " is not stored: it has more than its share of the "
-              "cache");
-    return entry;
-  }
   CacheItem item{.key = key,
                  .name_hash = cache_name_hash(record.name),
                  .created = record.created,
@@ -344,19 +324,33 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
                  .used = record.created,
                  .pinned = call.pinned,
                  .in_file = file.has_value()};
-  core.table->make_room();
-  item.place = core.segments->append(record, payload, *core.table);
-  item.bytes = item.place.length + record.file_bytes;
-  if (file) {
-    const std::string result = core.result_name(key);
-    file->rename_to(result);
-    entry.file = core.path + result;
+  const bool is_too_large =
+      options.bytes_limit != 0 && static_cast<double>(payload.size() + record.file_bytes) >
+                                      static_cast<double>(options.bytes_limit) * options.item_share;
+  if (!is_too_large) {
+    const CacheCore::Change change(core);
+    core.table->make_room();
+    item.place = core.segments->append(record, payload, *core.table);
+    item.bytes = item.place.length + record.file_bytes;
+    if (file) {
+      file->rename_to(core.result_name(key));
+    }
+    core.put(item);
+    ++core.table->counters()->stored;
+    core.enforce(limit(options.bytes_limit), limit(options.items_limit), &key, evicted_at_once);
+    return entry_of(core, item, record);
   }
-  core.put(item);
-  ++core.table->counters()->stored;
-  entry.bytes = item.bytes;
-  entry.pinned = item.pinned;
-  core.enforce(limit(options.bytes_limit), limit(options.items_limit), &key, evicted_at_once);
+  {
+    const CacheCore::Change change(core);
+    if (const std::optional<CacheItem> old = core.table->find(key)) {
+      core.remove(*old);  // it is not the result any more
+    }
+    ++core.table->counters()->refused;
+  }
+  core.warn("the result " + key.text() + " of " + record.name +
+            " is not stored: it has more than its share of the cache");  // calls others: without the lock
+  CacheEntry entry = entry_of(core, item, record);
+  entry.file.clear();
   return entry;
 }
 

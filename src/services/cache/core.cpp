@@ -162,6 +162,7 @@ void CacheCore::open_table() {
           "Signature: 8a477f597d28d172789f06886806bc55\n"
           "# A cache of stele. Backups may leave it out: https://bford.info/cachedir/\n");
     leave(".gitignore", "*\n");
+    table->begin_change();  // one that is killed meanwhile leaves files to be swept
     rebuild();
   }
 }
@@ -278,7 +279,7 @@ void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* 
 }
 
 std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
-  const auto later = [](const CacheItem& a, const CacheItem& b) { return a.used > b.used; };
+  const auto earlier = [](const CacheItem& a, const CacheItem& b) { return a.used < b.used; };
   for (int pass = 0; pass < 2; ++pass) {
     while (!victims_.empty()) {
       const CacheItem victim = victims_.back();
@@ -295,18 +296,18 @@ std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
         if (item.pinned || (added != nullptr && item.key == *added)) {
           return;
         }
-        if (victims_.size() < count) {
-          victims_.push_back(item);
-          std::push_heap(victims_.begin(), victims_.end(),
-                         [](const auto& a, const auto& b) { return a.used < b.used; });
-        } else if (item.used < victims_.front().used) {
-          std::pop_heap(victims_.begin(), victims_.end(), [](const auto& a, const auto& b) { return a.used < b.used; });
-          victims_.back() = item;
-          std::push_heap(victims_.begin(), victims_.end(),
-                         [](const auto& a, const auto& b) { return a.used < b.used; });
+        if (victims_.size() == count) {  // a heap, the one used last at its top
+          if (!earlier(item, victims_.front())) {
+            return;
+          }
+          std::pop_heap(victims_.begin(), victims_.end(), earlier);
+          victims_.pop_back();
         }
+        victims_.push_back(item);
+        std::push_heap(victims_.begin(), victims_.end(), earlier);
       });
-      std::sort(victims_.begin(), victims_.end(), later);
+      std::sort_heap(victims_.begin(), victims_.end(), earlier);
+      std::reverse(victims_.begin(), victims_.end());  // taken from the end
     }
   }
   return std::nullopt;

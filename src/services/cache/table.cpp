@@ -210,7 +210,7 @@ std::unique_ptr<CacheTable::Map> CacheTable::create(unsigned bits, const Map* fr
       std::uint64_t used = 0;
       for (const Slot& slot : from->slots) {
         if (const std::optional<CacheItem> item = item_of(slot)) {
-          fill(free_slot(*map, item->key), *item);
+          fill(*free_slot(*map, item->key), *item);
           ++used;
         }
       }
@@ -267,14 +267,17 @@ CacheTable::Slot* CacheTable::slot_of(const Map& map, const Digest& key) noexcep
   return nullptr;
 }
 
-/// For a key that is not there. The table must have room.
-CacheTable::Slot& CacheTable::free_slot(const Map& map, const Digest& key) noexcept {
+/// For a key that is not there. Null where all slots are taken, whatever the head of a damaged table says.
+CacheTable::Slot* CacheTable::free_slot(const Map& map, const Digest& key) noexcept {
   const std::size_t mask = map.slots.size() - 1;
-  std::size_t at = words(key).first & mask;
-  while ((map.slots[at].state.load(std::memory_order_relaxed) & state_used) != 0) {
-    at = (at + 1) & mask;
+  const std::size_t first = words(key).first & mask;
+  for (std::size_t i = 0; i <= mask; ++i) {
+    Slot& slot = map.slots[(first + i) & mask];
+    if ((slot.state.load(std::memory_order_relaxed) & state_used) == 0) {
+      return &slot;
+    }
   }
-  return map.slots[at];
+  return nullptr;
 }
 
 std::optional<CacheItem> CacheTable::item_of(const Slot& slot) noexcept {
@@ -395,8 +398,13 @@ void CacheTable::repair(const std::function<bool(const CacheItem&)>& stands, std
 
 std::optional<CacheItem> CacheTable::put(const CacheItem& item) {
   make_room();
-  Head& head = map().head();
   Slot* slot = slot_of(map(), item.key);
+  Slot* free = slot == nullptr ? free_slot(map(), item.key) : slot;
+  if (free == nullptr) {
+    grow();
+    free = free_slot(map(), item.key);
+  }
+  Head& head = map().head();
   std::optional<CacheItem> old;
   CacheItem added = item;
   if (slot != nullptr) {
@@ -404,13 +412,12 @@ std::optional<CacheItem> CacheTable::put(const CacheItem& item) {
     added.pinned = added.pinned || old->pinned;
     head.bytes.fetch_sub(old->bytes);
   } else {
-    slot = &free_slot(map(), item.key);
-    if (slot->state.load() == state_erased) {
+    if (free->state.load() == state_erased) {
       head.erased.fetch_sub(1);
     }
     head.used.fetch_add(1);
   }
-  fill(*slot, added);
+  fill(*free, added);
   head.bytes.fetch_add(added.bytes);
   return old;
 }
@@ -459,15 +466,20 @@ void CacheTable::add_segment_bytes(std::int64_t bytes) noexcept {
   map().head().segment_bytes.fetch_add(static_cast<std::uint64_t>(bytes));
 }
 
-/// Where 7 of 10 slots are taken: twice as many, or as many without those that were erased.
 void CacheTable::make_room() {
-  Map& old = map();
-  const std::uint64_t used = old.head().used.load();
-  const std::uint64_t slots = old.slots.size();
-  if ((used + old.head().erased.load() + 1) * 10 <= slots * 7) {
-    return;
+  const Head& head = map().head();
+  if ((head.used.load() + head.erased.load() + 1) * 10 > map().slots.size() * 7) {
+    grow();
   }
-  const unsigned bits = old.head().bits + (used * 20 > slots * 7 ? 1 : 0);
+}
+
+/// Twice as many slots, or as many without those that were erased. They are counted: the head may be damaged.
+void CacheTable::grow() {
+  Map& old = map();
+  const auto used = static_cast<std::uint64_t>(std::count_if(old.slots.begin(), old.slots.end(), [](const Slot& slot) {
+    return (slot.state.load(std::memory_order_relaxed) & state_used) != 0;
+  }));
+  const unsigned bits = old.head().bits + (used * 20 > old.slots.size() * 7 ? 1 : 0);
   if (bits > most_bits) {
     fail(Errc::limit_exceeded, "the cache has too many items");
   }

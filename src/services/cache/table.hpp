@@ -113,7 +113,8 @@ class CacheTable {
   std::unique_ptr<Map> create(unsigned bits, const Map* from) const;
   void take(std::unique_ptr<Map> next) const;
   static Slot* slot_of(const Map& map, const Digest& key) noexcept;
-  static Slot& free_slot(const Map& map, const Digest& key) noexcept;
+  static Slot* free_slot(const Map& map, const Digest& key) noexcept;
+  void grow();
   static std::optional<CacheItem> item_of(const Slot& slot) noexcept;
   static void fill(Slot& slot, const CacheItem& item) noexcept;
 
