@@ -2,7 +2,7 @@
 
 import importlib.metadata
 
-PROGRAMS = {"rivals measure": 3}
+PROGRAMS = {"rivals measure": 1}
 
 CASES = {
     "array": "a dict with one array of 80 MB",

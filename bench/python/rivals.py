@@ -5,6 +5,7 @@ Each call is made in a process of its own. With STELE_BENCH_QUICK the objects ha
 
 import os
 import pickle
+import random
 import shutil
 import time
 import warnings
@@ -218,8 +219,11 @@ def measure(repetitions):
     runs = []
     for case in CASES:
         value = make(case)
+        everyone = list(rivals().items())
+        measured(lambda: dump_pickle(value, str(FOLDER / "python warm up")))  # whoever comes first meets a cold machine
         for _ in range(repetitions):
-            for who, (dump, load, arrays_alone) in rivals().items():
+            random.shuffle(everyone)
+            for who, (dump, load, arrays_alone) in everyone:
                 if (arrays_alone and arrays_of(value) is None) or (who, case) in LEFT_OUT:
                     continue
                 path = str(FOLDER / f"python {case} {who}")
