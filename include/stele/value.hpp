@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -201,7 +202,9 @@ class Value {
 /// Builds a Value from events. Arrays are copied. Not thread-safe.
 class ValueBuilder {
  public:
-  explicit ValueBuilder(const TypeRegistry* types = nullptr);
+  /// How an array is copied; AnyArray::copy_of() if empty.
+  using CopyArray = std::function<AnyArray(const ArrayView& view)>;
+  explicit ValueBuilder(const TypeRegistry* types = nullptr, CopyArray copy = {});
   ~ValueBuilder();
   ValueBuilder(const ValueBuilder&) = delete;
   ValueBuilder& operator=(const ValueBuilder&) = delete;

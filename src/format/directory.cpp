@@ -462,7 +462,7 @@ void patch_checksum(std::span<std::byte> item, std::size_t array, const ArrayEnt
   fail(Errc::damaged, "the directory does not list the array");
 }
 
-std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trailer) noexcept {
+std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trailer, std::string_view magic) noexcept {
   std::array<std::byte, frozen::trailer_bytes> item{};
   item[0] = cbor::first_byte(Major::bytes, cbor::info_8);
   item[1] = std::byte{frozen::trailer_payload};
@@ -472,14 +472,15 @@ std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trail
     store_le<std::uint64_t>(at, number);
     at += 8;
   }
-  std::memcpy(at, frozen::end_magic.data(), frozen::end_magic.size());
+  std::memcpy(at, magic.data(), magic.size());
   return item;
 }
 
-Trailer decode_trailer(std::span<const std::byte, frozen::trailer_bytes> item, std::uint64_t position) {
+Trailer decode_trailer(std::span<const std::byte, frozen::trailer_bytes> item, std::uint64_t position,
+                       std::string_view magic) {
   const std::byte* at = item.data() + 2;
   if (item[0] != cbor::first_byte(Major::bytes, cbor::info_8) || item[1] != std::byte{frozen::trailer_payload} ||
-      std::memcmp(at + 40, frozen::end_magic.data(), frozen::end_magic.size()) != 0) {
+      std::memcmp(at + 40, magic.data(), magic.size()) != 0) {
     fail(Errc::damaged, "no trailer where the archive should end; it is truncated or damaged", {{}, position});
   }
   Trailer trailer;

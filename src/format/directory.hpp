@@ -133,10 +133,12 @@ struct Trailer {
 };
 
 /// Encodes the trailer as a byte string item of trailer_bytes.
-std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trailer) noexcept;
+std::array<std::byte, frozen::trailer_bytes> encode_trailer(const Trailer& trailer,
+                                                            std::string_view magic = frozen::end_magic) noexcept;
 /// Decodes a trailer and checks that its numbers are consistent. `position` is the offset of the item in the archive,
 /// if known.
 /// Throws: Error(damaged), Error(truncated).
-Trailer decode_trailer(std::span<const std::byte, frozen::trailer_bytes> item, std::uint64_t position);
+Trailer decode_trailer(std::span<const std::byte, frozen::trailer_bytes> item, std::uint64_t position,
+                       std::string_view magic = frozen::end_magic);
 
 }  // namespace stele

@@ -54,6 +54,14 @@ inline constexpr std::size_t trailer_payload = 48;
 inline constexpr std::size_t trailer_bytes = trailer_payload + 2;
 inline constexpr std::string_view end_magic = "STELEEND";
 
+/// A linked archive (docs/format.md): the first bytes of its file, the magic of its trailer, the folder of files that
+/// are kept because others refer to them, and what the place of bytes in a file and in the archive agree in.
+inline constexpr std::array<std::uint8_t, 12> link_label = {0xd9, 0xd9, 0xf8, 0xda, 0x53, 0x54,
+                                                            0x45, 0x4c, 0x43, 0x4c, 0x4e, 0x4b};
+inline constexpr std::string_view link_end_magic = "STELELNK";
+inline constexpr std::string_view kept_folder = "parts";
+inline constexpr std::uint64_t link_alignment = 4096;
+
 /// What follows each commit of a growing file of zstd or lz4: a skippable frame of this number that holds end_magic.
 inline constexpr std::uint32_t commit_mark = 0x184d2a53;
 

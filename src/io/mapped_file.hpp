@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "io/descriptor.hpp"
 #include "stele/io.hpp"
@@ -25,6 +26,17 @@ class MappedFile {
                                              std::uint64_t length);
   /// A copy of the same bytes in memory. Throws: Error(io), Error(truncated).
   static std::shared_ptr<Mapping> read(int file, const std::string& name, std::uint64_t offset, std::uint64_t length);
+
+  /// Bytes of an open file.
+  struct Part {
+    int file = -1;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+  };
+  /// One mapping, read_only or copy_on_write, of `first` and the parts after it. What does not lie in a page of its
+  /// file as it lies in a page of the mapping is a copy in memory. The files may be closed afterwards.
+  /// Throws: Error(io), Error(not_mappable), Error(truncated).
+  static std::shared_ptr<Mapping> join(Bytes first, std::span<const Part> parts, MapMode mode, const std::string& name);
 
   const std::shared_ptr<Mapping>& mapping() const noexcept { return mapping_; }
   /// memory() of the result is the mapping; read_at() reads the file, which for a few bytes costs a fraction of the

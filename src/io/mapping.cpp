@@ -98,6 +98,58 @@ std::shared_ptr<Mapping> MappedFile::read(int file, const std::string& name, std
   return mapping;
 }
 
+std::shared_ptr<Mapping> MappedFile::join(Bytes first, std::span<const Part> parts, MapMode mode,
+                                          const std::string& name) {
+  constexpr std::uint64_t least_mapped = std::uint64_t{64} << 10;  // a copy costs less
+  constexpr std::size_t most_mapped = 16'000;                      // Linux allows 65,530 in a process
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t size = first.size();
+  for (const Part& part : parts) {
+    size += part.length;
+  }
+  std::shared_ptr<Mapping> mapping(new Mapping);
+  mapping->mode_ = mode;
+  mapping->name_ = name;
+  void* const memory = system_calls().mmap(nullptr, static_cast<std::size_t>(size), PROT_READ | PROT_WRITE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    fail_call("map", name, errno);
+  }
+  mapping->base_ = memory;
+  mapping->mapped_ = mapping->size_ = static_cast<std::size_t>(size);
+  std::byte* const data = mapping->data_ = static_cast<std::byte*>(memory);
+  std::copy(first.begin(), first.end(), data);
+  const int protection = mode == MapMode::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+  const int flags = MAP_FIXED | (mode == MapMode::read_only ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+  std::size_t mapped = 0;
+  std::uint64_t at = first.size();
+  for (const Part& part : parts) {
+    const auto copy = [&](std::uint64_t from, std::uint64_t to) {
+      read_all_at(part.file, part.offset + (from - at), {data + from, data + to}, name);
+    };
+    const std::uint64_t end = at + part.length;
+    const std::uint64_t begin = (at + page - 1) / page * page;
+    const std::uint64_t last = end / page * page;
+    if (part.offset % page != at % page || last < begin + least_mapped || mapped == most_mapped) {
+      copy(at, end);
+    } else {
+      void* const pages = system_calls().mmap(data + begin, static_cast<std::size_t>(last - begin), protection, flags,
+                                              part.file, static_cast<off_t>(part.offset + (begin - at)));
+      if (pages == MAP_FAILED) {
+        fail_map(name, errno);
+      }
+      ++mapped;
+      copy(at, begin);
+      copy(last, end);
+    }
+    at = end;
+  }
+  if (mode == MapMode::read_only && system_calls().mprotect(memory, mapping->mapped_, PROT_READ) != 0) {
+    fail_call("map", name, errno);
+  }
+  return mapping;
+}
+
 void MappedFile::fail_map(const std::string& name, int error) {
   if (error == ENODEV) {
     fail(Errc::not_mappable, "cannot map " + name + ": its file system does not map files");

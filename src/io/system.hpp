@@ -29,6 +29,7 @@ struct SystemCalls {
   int (*mkdir)(const char* path, mode_t mode);
   void* (*mmap)(void* address, std::size_t length, int protection, int flags, int fd, off_t offset);
   int (*munmap)(void* address, std::size_t length);
+  int (*mprotect)(void* address, std::size_t length, int protection);
   int (*msync)(void* address, std::size_t length, int flags);
   int (*madvise)(void* address, std::size_t length, int advice);
   ssize_t (*readlink)(const char* path, char* into, std::size_t count);
@@ -45,6 +46,7 @@ struct SystemCalls {
   int (*faccessat)(int folder, const char* name, int mode, int flags);
   ssize_t (*readlinkat)(int folder, const char* name, char* into, std::size_t count);
   int (*renameat)(int from_folder, const char* from, int to_folder, const char* to);
+  int (*linkat)(int from_folder, const char* from, int to_folder, const char* to, int flags);
   int (*unlinkat)(int folder, const char* name, int flags);
   // Metadata of files.
   int (*fchown)(int fd, uid_t owner, gid_t group);

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "archive/formats.hpp"
+#include "archive/linked/source.hpp"
 #include "base/naming.hpp"
 #include "base/threads.hpp"
 #include "codec/blocks/source.hpp"
@@ -54,6 +55,11 @@ class GrowingMemory {
 const Codec* sniff(Bytes first, Opened& opened) {
   if (first.size() >= frozen::label.size() && may_be_label(first.first(frozen::label.size()))) {
     return nullptr;
+  }
+  if (is_linked(first)) {
+    fail(Errc::unsupported,
+         "a linked archive refers to other files in its folder, so it is opened by its path; `stele convert` makes an "
+         "ordinary archive of it");
   }
   if (opened.options.formats != nullptr && !opened.options.formats->recognise(first, {}).empty()) {
     return nullptr;
@@ -240,7 +246,23 @@ Opened open_stream(std::unique_ptr<Source> source, const LoadOptions& options) {
 
 namespace {
 
-Opened open_named(const Path& path, const LoadOptions& options, Loading loading) {
+/// A file, or a part of one, that begins with the label of a linked archive.
+Opened open_links(const Path& path, const LoadOptions& options, std::uint64_t stored, LinkedFiles which) {
+  if (options.offset != 0) {
+    fail(Errc::unsupported, "a linked archive inside of a larger file");
+  }
+  Linked linked = open_linked(path, options.map, options.limits, which);
+  Opened opened;
+  opened.options = options;
+  opened.codec = "linked";
+  opened.stored_bytes = stored;
+  opened.mapping = std::move(linked.mapping);
+  opened.links = std::make_shared<LinkTable>(std::move(linked.table));
+  opened.source = std::move(linked.source);
+  return opened;
+}
+
+Opened open_named(const Path& path, const LoadOptions& options, Loading loading, LinkedFiles which = LinkedFiles::all) {
   if (options.map != MapMode::none) {
     Opened opened;
     opened.options = options;
@@ -249,7 +271,11 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
     opened.mapping = file.mapping();
     opened.stored_bytes = opened.mapping->bytes().size();
     opened.source = std::move(file).source();
-    if (const Codec* codec = sniff(first_bytes(*opened.source), opened)) {
+    const std::vector<std::byte> first = first_bytes(*opened.source);
+    if (is_linked(first)) {
+      return open_links(path, options, opened.stored_bytes, which);
+    }
+    if (const Codec* codec = sniff(first, opened)) {
       fail(Errc::not_mappable, path.text() + " is compressed (" + std::string(codec->name()) +
                                    ") and cannot be mapped; convert it to a plain archive first");
     }
@@ -261,6 +287,9 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
       fail(Errc::invalid_argument, "the offset is after the end of " + path.text());
     }
     source = std::make_unique<TailSource>(std::move(source), options.offset);
+  }
+  if (source->random_access() && is_linked(first_bytes(*source))) {
+    return open_links(path, options, *source->size(), which);
   }
   if (source->random_access() && *source->size() <= small_file) {
     std::vector<std::byte> all(static_cast<std::size_t>(*source->size()));
@@ -278,6 +307,14 @@ Opened open_named(const Path& path, const LoadOptions& options, Loading loading)
 Opened open_path(const Path& path, const LoadOptions& options, Loading loading) {
   return naming(path.text(), [&] {
     Opened opened = open_named(path, options, loading);
+    opened.name = path.text();
+    return opened;
+  });
+}
+
+Opened open_to_list(const Path& path, const LoadOptions& options) {
+  return naming(path.text(), [&] {
+    Opened opened = open_named(path, options, Loading::parts, LinkedFiles::none);
     opened.name = path.text();
     return opened;
   });

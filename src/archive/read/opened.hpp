@@ -14,6 +14,7 @@
 namespace stele {
 
 class InOrderSource;
+struct LinkTable;
 
 /// The end of an archive.
 struct Tail {
@@ -27,6 +28,7 @@ struct Opened {
   std::unique_ptr<Source> source;     // delivers plain bytes
   InOrderSource* in_order = nullptr;  // `source`, or the source below it, if compressed data is read in order
   std::shared_ptr<Mapping> mapping;
+  std::shared_ptr<const LinkTable> links;                // of a linked archive
   std::function<void(std::uint64_t offset)> handed_out;  // as DecoderContext::handed_out
   std::string name;                                      // as Error::file()
   std::string codec = "plain";
@@ -53,6 +55,8 @@ enum class Loading : std::uint8_t { whole, parts };
 
 /// Opens a file. Throws: Error(not_mappable) if a compressed file is to be mapped.
 Opened open_path(const Path& path, const LoadOptions& options, Loading loading);
+/// The same to read its directory alone: files that a linked archive refers to are not opened.
+Opened open_to_list(const Path& path, const LoadOptions& options);
 /// Opens a Source and recognizes the codec from its first bytes. Takes bytes from no other place.
 Opened open_source(std::unique_ptr<Source> source, const LoadOptions& options, Loading loading);
 /// Opens a Source that may continue after the archive. Compressed data is read in order, and no byte after the archive

@@ -139,7 +139,7 @@ class Assembly {
 
 class ValueBuilder::Visitor final : public OutVisitor {
  public:
-  explicit Visitor(const TypeRegistry* types) { types_ = types; }
+  Visitor(const TypeRegistry* types, CopyArray copy) : copy_(std::move(copy)) { types_ = types; }
 
   void null() override { assembly_.put(nullptr); }
   void boolean(bool value) override { assembly_.put(value); }
@@ -214,6 +214,9 @@ class ValueBuilder::Visitor final : public OutVisitor {
 
   /// Copies a view of a buffer once, even if it occurs again.
   AnyArray copy(const ArrayView& view) {
+    if (copy_) {
+      return copy_(view);
+    }
     if (view.buffer == nullptr || view.byte_count() == 0) {
       return AnyArray::copy_of(view);
     }
@@ -240,9 +243,11 @@ class ValueBuilder::Visitor final : public OutVisitor {
   SharedTable shared_{SharedTable::Overlap::refused};
   std::vector<Value::Anchor> anchors_;  // of the shared objects
   BufferMap<std::vector<Copy>> copies_;
+  const CopyArray copy_;
 };
 
-ValueBuilder::ValueBuilder(const TypeRegistry* types) : visitor_(std::make_unique<Visitor>(types)) {}
+ValueBuilder::ValueBuilder(const TypeRegistry* types, CopyArray copy)
+    : visitor_(std::make_unique<Visitor>(types, std::move(copy))) {}
 
 ValueBuilder::~ValueBuilder() = default;
 

@@ -233,6 +233,7 @@ ArrayEntry Encoder::begin_listed(const ArrayView& value, Order order, std::uint6
   entry.order = order;
   entry.offset = out_.position();
   entry.length = bytes;
+  out_.announce(encoding == nullptr ? std::string_view(entry.path) : std::string_view(), bytes);
   return entry;
 }
 

@@ -6,12 +6,13 @@
 #include <system_error>
 #include <utility>
 
+#include "archive/linked/sink.hpp"
 #include "base/interruption.hpp"
 
 namespace stele {
 namespace {
 
-constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+constexpr std::size_t piece_bytes = std::size_t{frozen::checked_piece_bytes};
 constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // for less, a thread costs more than it saves
 constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that already runs
 constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
@@ -23,6 +24,7 @@ constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
 Output::Output(Sink& sink, CompressingSink* compressor, unsigned threads, bool behind)
     : sink_(sink),
       compressor_(compressor),
+      linking_(dynamic_cast<LinkingSink*>(&sink)),
       threads_(threads),
       may_be_behind_(behind && threads > 1),
       chunk_(new std::byte[capacity]),
@@ -172,7 +174,16 @@ void Output::structure(Bytes bytes) {
   }
 }
 
+void Output::announce(std::string_view path, std::uint64_t bytes) {
+  if (linking_ != nullptr) {
+    linking_->begin_array(path, bytes);
+  }
+}
+
 ArrayChecksum Output::payload(Bytes bytes) {
+  if (linking_ != nullptr) {
+    return linked_payload(bytes);
+  }
   if (compressor_ != nullptr && bytes.size() >= beside_bytes) {
     flush();
     ArrayChecksum checksum;
@@ -206,11 +217,72 @@ ArrayChecksum Output::made_payload(std::uint64_t size, std::size_t unit, const M
 void Output::begin_payload() {
   flush();
   payload_.reset();
+  linked_.clear();
+  gathered_.clear();
 }
 
 void Output::payload_piece(Bytes bytes) {
-  payload_.update(bytes);
-  send(bytes);
+  if (linking_ == nullptr) {
+    payload_.update(bytes);
+    send(bytes);
+    return;
+  }
+  while (!bytes.empty()) {
+    const std::size_t size = std::min(bytes.size(), piece_bytes - gathered_.size());
+    gathered_.insert(gathered_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    bytes = bytes.subspan(size);
+    if (gathered_.size() == piece_bytes) {
+      linked_piece(gathered_, xxh3_64(gathered_));
+      gathered_.clear();
+    }
+  }
+}
+
+ArrayChecksum Output::end_payload() { return linking_ != nullptr ? end_linked() : payload_.digest(); }
+
+/// Checksums come first: they tell what need not be written. The other thread makes half of them.
+ArrayChecksum Output::linked_payload(Bytes bytes) {
+  begin_payload();
+  const auto piece = [&](std::size_t index) {
+    return bytes.subspan(index * piece_bytes, std::min(piece_bytes, bytes.size() - index * piece_bytes));
+  };
+  std::vector<std::uint64_t> checksums((bytes.size() + piece_bytes - 1) / piece_bytes);
+  const auto hash = [&](std::size_t from, std::size_t to) {
+    for (; from < to; ++from) {
+      checksums[from] = xxh3_64(piece(from));
+    }
+  };
+  if (bytes.size() < parallel_bytes || other_thread() == nullptr) {
+    hash(0, checksums.size());
+  } else {
+    const std::size_t half = checksums.size() / 2;
+    behind_->beside([&] { hash(half, checksums.size()); }, [&] { hash(0, half); });
+  }
+  for (std::size_t i = 0; i < checksums.size(); ++i) {
+    interruption_point();
+    linked_piece(piece(i), checksums[i]);
+  }
+  return end_linked();
+}
+
+void Output::linked_piece(Bytes piece, std::uint64_t checksum) {
+  if (linking_->refer(linked_.size(), piece.size(), checksum)) {
+    count(piece.size());
+  } else {
+    send(piece);
+  }
+  linked_.push_back(checksum);
+}
+
+ArrayChecksum Output::end_linked() {
+  if (!gathered_.empty()) {
+    linked_piece(gathered_, xxh3_64(gathered_));
+    gathered_.clear();
+  }
+  if (linked_.size() == 1) {
+    return {linked_[0], {}};
+  }
+  return {checksum_of(linked_), std::exchange(linked_, {})};
 }
 
 std::uint64_t Output::reserve(std::size_t size) {

@@ -16,6 +16,8 @@
 
 namespace stele {
 
+class LinkingSink;
+
 class Output {
  public:
   /// `compressor` is `sink` if that compresses. With `behind`, another thread may hash and write long structure while
@@ -43,6 +45,9 @@ class Output {
   /// Writes any bytes that do not belong to a listed array.
   void structure(Bytes bytes);
 
+  /// Says which listed array the next payload is: a LinkingSink may know its elements. An empty path: they are no raw
+  /// elements.
+  void announce(std::string_view path, std::uint64_t bytes);
   /// Writes all bytes of a listed array to the Sink without a copy; returns their checksum.
   ArrayChecksum payload(Bytes bytes);
   /// Writes the bytes that `make` produces for a compressor, in pieces as write_made() does. Returns the result of
@@ -52,7 +57,7 @@ class Output {
   /// The same in pieces: begin, any number of pieces, end.
   void begin_payload();
   void payload_piece(Bytes bytes);
-  ArrayChecksum end_payload() { return payload_.digest(); }
+  ArrayChecksum end_payload();
 
   /// The bytes buffered since the last write to the Sink; valid until more are added.
   MutableBytes unsent() const noexcept { return {buffer_, used_}; }
@@ -78,9 +83,13 @@ class Output {
   void end_piece(std::uint64_t end);
   void send(Bytes bytes);
   void count(std::uint64_t sent) noexcept;
+  ArrayChecksum linked_payload(Bytes bytes);
+  void linked_piece(Bytes piece, std::uint64_t checksum);
+  ArrayChecksum end_linked();
 
   Sink& sink_;
   CompressingSink* compressor_;
+  LinkingSink* linking_;  // `sink_`, if it is one
   unsigned threads_;
   bool may_be_behind_;
   bool is_behind_ = false;  // long structure goes to the other thread, in chunks
@@ -93,6 +102,8 @@ class Output {
   Xxh3 structure_;
   Xxh3 segment_;
   ArrayHash payload_;
+  std::vector<std::uint64_t> linked_;  // checksums of the payload's pieces, with linking_
+  std::vector<std::byte> gathered_;    // a piece that is not complete, with linking_
   std::uint64_t segment_bytes_ = 0;
   std::vector<SegmentEntry> segments_;
   std::uint64_t run_bytes_ = 0;                      // bytes of structure since flush()

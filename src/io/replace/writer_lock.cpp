@@ -1,4 +1,4 @@
-#include "services/store/write/lock.hpp"
+#include "io/replace/writer_lock.hpp"
 
 #include <fcntl.h>
 
@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/interruption.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 
@@ -22,7 +23,7 @@ struct flock whole_file(short type) {
 
 }  // namespace
 
-WriterLock::WriterLock(const Folder& folder, unsigned wait_ms) {
+WriterLock::WriterLock(const Folder& folder, unsigned wait_ms, std::string_view what) {
   using Clock = std::chrono::steady_clock;
   const std::string name = "writer.lock";
   const std::string path = folder.path() + name;
@@ -40,8 +41,9 @@ WriterLock::WriterLock(const Folder& folder, unsigned wait_ms) {
       fail_call("lock", path, errno);
     }
     if (Clock::now() >= until) {
-      fail(Errc::busy, "another writer has the store in " + folder.path() + " open");
+      fail(Errc::busy, "another writer has " + std::string(what) + " in " + folder.path() + " open");
     }
+    interruption_point();
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }

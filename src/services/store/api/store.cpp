@@ -124,7 +124,7 @@ void StoreCore::open_folder() {
       fail_call("create", path, errno);
     }
     hold_folder();
-    const WriterLock lock(folder, std::max(options.wait_ms, making_ms));
+    const WriterLock lock(folder, std::max(options.wait_ms, making_ms), "the store");
     for (const std::string& file : folder.names()) {
       if (shard_number(file)) {
         fail(Errc::damaged, path + " has shards and no index; Store::recover() rebuilds it");

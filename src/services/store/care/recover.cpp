@@ -7,12 +7,12 @@
 #include <map>
 #include <system_error>
 
+#include "io/replace/writer_lock.hpp"
 #include "io/system.hpp"
 #include "services/store/care/fit.hpp"
 #include "services/store/care/report.hpp"
 #include "services/store/shard/list.hpp"
 #include "services/store/shard/shards.hpp"
-#include "services/store/write/lock.hpp"
 #include "services/store/write/tally.hpp"
 #include "stele/error.hpp"
 #include "stele/store.hpp"
@@ -516,7 +516,7 @@ StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
     fail(Errc::not_found, "there is no store in " + path + ": " + std::generic_category().message(errno));
   }
   static_cast<void>(FoundShards(folder));  // fails if there are none, before anything is locked or written
-  const WriterLock lock(folder, 0);
+  const WriterLock lock(folder, 0, "the store");
   Losses losses(report);
   FoundShards found(folder);
   Known known = what_was_known(path, folder);

@@ -18,12 +18,12 @@
 
 #include "base/bytes.hpp"
 #include "base/process.hpp"
+#include "io/replace/writer_lock.hpp"
 #include "io/system.hpp"
 #include "services/store/frozen.hpp"
 #include "services/store/index/pages.hpp"
 #include "services/store/index/state_record.hpp"
 #include "services/store/shard/growing_file.hpp"
-#include "services/store/write/lock.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -44,7 +44,7 @@ void write_whole(OutVisitor& out, const Walkable& object) {
 
 StoreWriter::StoreWriter(Shared shared)
     : shared_(std::move(shared)),
-      lock_(shared_.folder, shared_.options.wait_ms),
+      lock_(shared_.folder, shared_.options.wait_ms, "the store"),
       object_options_{.types = shared_.options.types},
       objects_(object_options_, kept_object),
       mark_id_(random_number()) {

@@ -13,11 +13,11 @@
 
 #include "archive/write/item.hpp"
 #include "base/process.hpp"
+#include "io/replace/writer_lock.hpp"
 #include "services/store/care/fit.hpp"
 #include "services/store/index/index.hpp"
 #include "services/store/shard/shards.hpp"
 #include "services/store/shard/value_codec.hpp"
-#include "services/store/write/lock.hpp"
 #include "services/store/write/pending.hpp"
 #include "services/store/write/shard_appender.hpp"
 #include "services/store/write/spill.hpp"

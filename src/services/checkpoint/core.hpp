@@ -1,0 +1,97 @@
+#pragma once
+// What a Checkpoints owns: the folder, and the save in work.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/process.hpp"
+#include "format/links.hpp"
+#include "io/replace/folder.hpp"
+#include "io/replace/writer_lock.hpp"
+#include "services/checkpoint/snapshot.hpp"
+#include "stele/checkpoint.hpp"
+
+namespace stele {
+
+/// A file of the folder that is named as a checkpoint is.
+struct StepFile {
+  std::uint64_t step = 0;
+  std::string name;
+};
+
+/// What is in its file, without the arrays.
+struct StepRecord {
+  CheckpointInfo info;
+  std::uint64_t id = 0;               // as LinkTable::File::id
+  std::vector<LinkTable::File> uses;  // files that it refers to
+};
+
+/// The name of a step's file in the folder.
+std::string step_name(std::uint64_t step);
+/// The step, if a file is named so.
+std::optional<std::uint64_t> step_of(std::string_view name);
+/// Whether an Error says that a file is damaged or incomplete, rather than that the caller or the system is at fault.
+bool says_damaged(const Error& error) noexcept;
+
+class CheckpointCore {
+ public:
+  using Object = Checkpoints::Object;
+
+  CheckpointCore(const Path& path, const CheckpointOptions& options);
+  ~CheckpointCore();
+  CheckpointCore(const CheckpointCore&) = delete;
+  CheckpointCore& operator=(const CheckpointCore&) = delete;
+
+  // --- Reading
+  /// By ascending steps.
+  std::vector<StepFile> files() const;
+  /// Throws: what open() throws; Error(not_an_archive) for an archive that is no checkpoint.
+  StepRecord read(const StepFile& file) const;
+  /// Those that can be read; of others `failed` is told.
+  std::vector<StepRecord> records(const std::function<void(const StepFile&, const Error&)>& failed = {}) const;
+  /// Throws: Error(not_found).
+  StepFile file_of(std::uint64_t step) const;
+  File open(const StepFile& file, LoadOptions options) const;
+  std::string path_of(const std::string& name) const { return path + name; }
+  void warn(const std::string& message) const;
+  /// Throws: Error(not_found) that tells what is wrong with those that were tried.
+  [[noreturn]] void fail_none(const std::string& tried) const;
+
+  // --- Saving
+  /// On the calling thread.
+  CheckpointInfo save(std::uint64_t step, const Object& object, const CheckpointNotes& notes);
+  /// On another thread, the only one. `keep` lives as long as the save.
+  void save_behind(std::uint64_t step, const Object& object, const CheckpointNotes& notes, std::shared_ptr<void> keep);
+  /// Waits for it. Throws what it failed with.
+  void wait();
+  bool is_saving() const noexcept;
+  void require_writable() const;
+  void require_new(std::uint64_t step, const CheckpointNotes& notes) const;
+
+  // --- Removing; needs the lock
+  WriterLock lock(double wait_s) const;
+  /// Removes what the options do not keep, and files that nobody refers to. Returns the steps that went.
+  std::vector<std::uint64_t> enforce();
+  void remove(const StepRecord& record, const std::vector<StepRecord>& others);
+  /// Removes files that no checkpoint refers to.
+  void sweep();
+
+  Folder folder;
+  std::string path;  // absolute, with a slash at the end
+  CheckpointOptions options;
+  bool writes = true;
+  SnapshotMemory memory;
+  ProcessMark process;
+
+ private:
+  struct Behind;
+  /// Makes the file of a step that is to be replaced stay for those that refer to it.
+  void keep_replaced(const std::string& name) const;
+  ProcessOwned<Behind> behind_;
+};
+
+}  // namespace stele
