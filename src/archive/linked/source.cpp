@@ -170,6 +170,9 @@ Linked open_linked(const Path& path, MapMode mode, const Limits& limits, LinkedF
     fail(Errc::damaged, "the checksum of the table of a linked archive does not match", {.file = name});
   }
   LinkTable table = decode_links(item, trailer.directory_offset);
+  if (trailer.structure_checksum != table.length) {
+    fail(Errc::damaged, "the trailer of a linked archive contradicts its table", {.file = name});
+  }
   std::uint64_t stored = own.size;
   for (const LinkTable::File& file : table.files) {
     files.push_back(which == LinkedFiles::all ? open_target(place.folder, file, name)

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <exception>
 #include <filesystem>
+#include <iterator>
 #include <set>
 
 #include "archive/linked/base.hpp"
@@ -200,12 +201,6 @@ StepRecord CheckpointCore::read(const StepFile& file) const {
     if (!has_step) {
       fail(Errc::not_an_archive, "this archive is no checkpoint of step " + std::to_string(file.step));
     }
-    const std::unique_ptr<Source> stored = file_source(name);
-    std::array<std::byte, frozen::trailer_bytes> last{};
-    if (*stored->size() >= last.size()) {  // of compressed files it is no trailer, but nobody refers to them
-      stored->read_at(*stored->size() - last.size(), last);
-    }
-    record.id = file_id(last);
     if (opened.links != nullptr) {
       record.uses = opened.links->files;
       for (const LinkTable::Extent& extent : opened.links->extents) {
@@ -216,12 +211,47 @@ StepRecord CheckpointCore::read(const StepFile& file) const {
   });
 }
 
+std::uint64_t CheckpointCore::id_of(const std::string& name) const {
+  const std::unique_ptr<Source> stored = file_source(path_of(name));
+  std::array<std::byte, frozen::trailer_bytes> last{};
+  if (*stored->size() >= last.size()) {  // of compressed files it is no trailer, but nobody refers to them
+    stored->read_at(*stored->size() - last.size(), last);
+  }
+  return file_id(last);
+}
+
+bool CheckpointCore::while_there(const StepFile& file, const std::function<void()>& use) const {
+  const auto state = [&] {
+    struct stat status;
+    if (folder.status(file.name, status) != 0) {
+      return std::array<std::int64_t, 3>{};
+    }
+    return std::array<std::int64_t, 3>{static_cast<std::int64_t>(status.st_ino), status.st_ctim.tv_sec,
+                                       status.st_ctim.tv_nsec};
+  };
+  for (;;) {
+    const auto before = state();
+    try {
+      use();
+      return true;
+    } catch (const Error&) {
+      const auto after = state();
+      if (after == std::array<std::int64_t, 3>{}) {
+        return false;
+      }
+      if (after == before) {
+        throw;
+      }
+    }
+  }
+}
+
 std::vector<StepRecord> CheckpointCore::records(
     const std::function<void(const StepFile&, const Error&)>& failed) const {
   std::vector<StepRecord> found;
   for (const StepFile& file : files()) {
     try {
-      found.push_back(read(file));
+      while_there(file, [&] { found.push_back(read(file)); });
     } catch (const Error& error) {
       if (failed) {
         failed(file, error);
@@ -325,7 +355,7 @@ CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, co
   });
   const CheckpointInfo info = read({step, name}).info;
   try {
-    enforce();
+    enforce(step);
   } catch (const Error& error) {  // the new one is complete
     warn("old checkpoints could not be removed: " + std::string(error.what()));
   }
@@ -337,17 +367,14 @@ void CheckpointCore::keep_replaced(const std::string& name) const {
   if (folder.status(name, status) != 0) {
     return;
   }
-  StepRecord old;
-  try {
-    old = read({*step_of(name), name});
-  } catch (const Error&) {  // nobody can read what it holds
-    return;
-  }
   if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
     fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
   }
-  const std::string kept = kept_name(name, old.id);
+  const std::string kept = kept_name(name, id_of(name));
   if (system_calls().linkat(folder.fd(), name.c_str(), folder.fd(), kept.c_str(), 0) == 0 || errno == EEXIST) {
+    if (options.sync == Sync::file_folder) {  // before the new file takes the name
+      folder.open_folder(std::string(frozen::kept_folder)).synchronize();
+    }
     return;
   }
   // no hard links here
@@ -372,9 +399,9 @@ bool CheckpointCore::is_saving() const noexcept { return behind_ != nullptr && b
 
 void CheckpointCore::save_behind(std::uint64_t step, const Object& object, const CheckpointNotes& notes,
                                  std::shared_ptr<void> keep) {
-  behind_ = make_process_owned<Behind>();
-  behind_->running = true;
-  behind_->thread = std::jthread([this, mine = behind_.get(), step, object, notes, keep = std::move(keep)]() mutable {
+  auto behind = make_process_owned<Behind>();
+  behind->running = true;
+  behind->thread = std::jthread([this, mine = behind.get(), step, object, notes, keep = std::move(keep)]() mutable {
     try {
       save(step, object, notes);
     } catch (...) {
@@ -383,6 +410,7 @@ void CheckpointCore::save_behind(std::uint64_t step, const Object& object, const
     keep.reset();  // before the end shows, so that its memory serves the next copy
     mine->running = false;
   });
+  behind_ = std::move(behind);
 }
 
 void CheckpointCore::wait() {
@@ -414,37 +442,44 @@ CheckpointCore::~CheckpointCore() {
 
 // --- Removing --------------------------------------------------------------------------------------------------------
 
-std::vector<std::uint64_t> CheckpointCore::enforce() {
-  std::vector<StepRecord> all = records();
+std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> saved) {
   std::vector<CheckpointInfo> infos;
-  for (const StepRecord& record : all) {
-    infos.push_back(record.info);
+  for (StepRecord& record : records()) {
+    infos.push_back(std::move(record.info));
   }
   const std::vector<bool> keep = checkpoints_to_keep(infos, options, now());
-  std::vector<StepRecord> kept;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (keep[i]) {
-      kept.push_back(all[i]);
+  std::vector<std::uint64_t> gone;
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    if (!keep[i] && infos[i].step != saved) {
+      gone.push_back(infos[i].step);
     }
   }
-  std::vector<std::uint64_t> gone;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!keep[i]) {
-      remove(all[i], kept);
-      gone.push_back(all[i].info.step);
-    }
+  const Uses others = gone.empty() ? Uses{} : uses_but(gone);
+  for (const std::uint64_t step : gone) {
+    remove(step, others);
   }
   sweep();
   return gone;
 }
 
-void CheckpointCore::remove(const StepRecord& record, const std::vector<StepRecord>& others) {
-  const std::string name = step_name(record.info.step);
-  const bool is_used = std::any_of(others.begin(), others.end(), [&](const StepRecord& other) {
-    return std::any_of(other.uses.begin(), other.uses.end(),
-                       [&](const LinkTable::File& file) { return file.name == name && file.id == record.id; });
-  });
-  if (!is_used) {
+CheckpointCore::Uses CheckpointCore::uses_but(const std::vector<std::uint64_t>& gone) const {
+  Uses uses;
+  for (StepRecord& record : records([&](const StepFile&, const Error& error) {
+         uses.all = uses.all && says_damaged(error);  // else it may be readable tomorrow
+       })) {
+    if (std::find(gone.begin(), gone.end(), record.info.step) == gone.end()) {
+      std::move(record.uses.begin(), record.uses.end(), std::back_inserter(uses.files));
+    }
+  }
+  return uses;
+}
+
+void CheckpointCore::remove(std::uint64_t step, const Uses& others) {
+  const std::string name = step_name(step);
+  const std::uint64_t id = id_of(name);
+  const bool is_used = std::any_of(others.files.begin(), others.files.end(),
+                                   [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
+  if (others.all && !is_used) {
     if (folder.unlink(name) != 0 && errno != ENOENT) {
       fail_call("remove", path_of(name), errno);
     }
@@ -453,7 +488,7 @@ void CheckpointCore::remove(const StepRecord& record, const std::vector<StepReco
   if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
     fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
   }
-  if (folder.rename(name, kept_name(name, record.id)) != 0) {
+  if (folder.rename(name, kept_name(name, id)) != 0) {
     fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
   }
 }
@@ -465,18 +500,13 @@ void CheckpointCore::sweep() {
     return;
   }
   remove_leftovers(parts);
-  std::set<std::string> used;
-  bool is_certain = true;
-  const std::vector<StepRecord> all = records([&](const StepFile&, const Error& error) {
-    is_certain = is_certain && says_damaged(error);  // else it may be readable tomorrow
-  });
-  for (const StepRecord& record : all) {
-    for (const LinkTable::File& file : record.uses) {
-      used.insert(kept_name(file.name, file.id));
-    }
-  }
-  if (!is_certain) {
+  const Uses uses = uses_but({});
+  if (!uses.all) {
     return;
+  }
+  std::set<std::string> used;
+  for (const LinkTable::File& file : uses.files) {
+    used.insert(kept_name(file.name, file.id));
   }
   for (const std::string& name : parts.names()) {
     if (name.find(prefix) != std::string::npos && name.ends_with(extension) &&

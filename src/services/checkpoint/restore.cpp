@@ -17,7 +17,7 @@ std::uint64_t Checkpoints::restore_with(const CheckpointRestore& what,
   loading.verify = what.verify;
   loading.strict = what.strict;
   if (what.step) {
-    load(core_->open(core_->file_of(*what.step), loading));
+    load(open_step(*what.step, loading));
     return *what.step;
   }
   const std::vector<StepFile> files = core_->files();
@@ -30,8 +30,12 @@ std::uint64_t Checkpoints::restore_with(const CheckpointRestore& what,
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
     std::optional<File> opened;
     try {
-      core_->read(*file);  // says whether it is a checkpoint at all
-      opened.emplace(core_->open(*file, loading));
+      if (!core_->while_there(*file, [&] {
+            core_->read(*file);  // says whether it is a checkpoint at all
+            opened.emplace(core_->open(*file, loading));
+          })) {
+        return restore_with(what, load);  // there is a newer one
+      }
     } catch (const Error& error) {
       if (!says_damaged(error)) {
         throw;
