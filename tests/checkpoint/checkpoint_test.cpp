@@ -103,6 +103,34 @@ TEST(Checkpoints, NeverLoseWhatOthersReferTo) {
   EXPECT_ERROR(kept.restore<State>(), Errc::not_found, "no checkpoint");
 }
 
+TEST(Checkpoints, KeepTheOneJustSavedAfterARewind) {
+  const test::Folder place;
+  Checkpoints kept = Checkpoints::open(place / "rewound", {.keep_last = 2});
+  for (const std::uint64_t step : {10, 20, 30}) {
+    kept.save(step, state(step));
+  }
+  kept.save(15, state(15));
+  EXPECT_EQ(kept.steps(), (std::vector<std::uint64_t>{15, 20, 30}));
+  kept.save(16, state(16));
+  EXPECT_EQ(kept.steps(), (std::vector<std::uint64_t>{16, 20, 30}));
+}
+
+/// The tables of both are the same; the second one's bytes are not those of the first.
+TEST(Checkpoints, DoNotTakeOneOfTheSameSizesForTheOneTheyReferTo) {
+  const test::Folder place;
+  Checkpoints kept = Checkpoints::open(place / "same_sizes");
+  kept.save(1, state(1));
+  kept.save(2, state(2));
+  kept.save(3, state(2));  // refers to what is new in 2
+  ASSERT_GE(kept.info(3).referred, std::uint64_t{6} << 20);
+  kept.save(2, state(4), {.overwrite = true});
+  kept.save(2, state(6), {.overwrite = true});
+  expect_equal(kept.restore<State>({.step = 2}), state(6));
+  expect_equal(kept.restore<State>({.step = 3}), state(2));
+  kept.remove(2);
+  expect_equal(kept.restore<State>({.step = 3}), state(2));
+}
+
 TEST(Checkpoints, ReplaceOneThatOthersReferTo) {
   const test::Folder place;
   Checkpoints kept = Checkpoints::open(place / "replaced");

@@ -321,7 +321,7 @@ int checkpoints_rm(const CheckpointsGiven& options) {
 }
 
 int checkpoints_export(const CheckpointsGiven& options) {
-  const CheckpointInfo info = open_to_read(options.folder).info(options.steps.at(0));
+  const CheckpointInfo info = open_to_read(options.folder).info(options.step.value());
   ConvertOptions converting;
   converting.input = info.file;
   converting.output = options.output;

@@ -80,7 +80,7 @@ class CheckpointsCommands::Options {
     add_steps(add_command("rm", "Remove checkpoints; what others refer to stays", checkpoints_rm), "STEP", 1, 1 << 20);
     CLI::App& to = add_command("export", "A checkpoint as one archive that refers to nothing, checked on the way",
                                checkpoints_export);
-    add_steps(to, "STEP", 1, 1);
+    add_number(to, "STEP", options_.step, "Its step")->required()->type_name("");
     to.add_option("OUT", options_.output, "The output; it appears when it is complete")->required()->type_name("");
     std::vector<std::string> names = codecs;
     names.insert(names.begin(), "plain");

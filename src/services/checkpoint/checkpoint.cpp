@@ -150,7 +150,7 @@ void Checkpoints::remove(std::uint64_t step) {
   core_->wait();
   const WriterLock held = core_->lock(core_->options.wait_s);
   (void)core_->file_of(step);
-  core_->remove(step, core_->uses_but({step}));
+  core_->remove(step, core_->uses());
   core_->sweep();
 }
 

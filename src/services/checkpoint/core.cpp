@@ -454,32 +454,30 @@ std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> 
       gone.push_back(infos[i].step);
     }
   }
-  const Uses others = gone.empty() ? Uses{} : uses_but(gone);
+  const Uses used = gone.empty() ? Uses{} : uses();
   for (const std::uint64_t step : gone) {
-    remove(step, others);
+    remove(step, used);
   }
   sweep();
   return gone;
 }
 
-CheckpointCore::Uses CheckpointCore::uses_but(const std::vector<std::uint64_t>& gone) const {
-  Uses uses;
+CheckpointCore::Uses CheckpointCore::uses() const {
+  Uses found;
   for (StepRecord& record : records([&](const StepFile&, const Error& error) {
-         uses.all = uses.all && says_damaged(error);  // else it may be readable tomorrow
+         found.all = found.all && says_damaged(error);  // else it may be readable tomorrow
        })) {
-    if (std::find(gone.begin(), gone.end(), record.info.step) == gone.end()) {
-      std::move(record.uses.begin(), record.uses.end(), std::back_inserter(uses.files));
-    }
+    std::move(record.uses.begin(), record.uses.end(), std::back_inserter(found.files));
   }
-  return uses;
+  return found;
 }
 
-void CheckpointCore::remove(std::uint64_t step, const Uses& others) {
+void CheckpointCore::remove(std::uint64_t step, const Uses& uses) {
   const std::string name = step_name(step);
   const std::uint64_t id = id_of(name);
-  const bool is_used = std::any_of(others.files.begin(), others.files.end(),
+  const bool is_used = std::any_of(uses.files.begin(), uses.files.end(),
                                    [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
-  if (others.all && !is_used) {
+  if (uses.all && !is_used) {
     if (folder.unlink(name) != 0 && errno != ENOENT) {
       fail_call("remove", path_of(name), errno);
     }
@@ -491,6 +489,7 @@ void CheckpointCore::remove(std::uint64_t step, const Uses& others) {
   if (folder.rename(name, kept_name(name, id)) != 0) {
     fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
   }
+  (void)folder.unlink(name);  // rename() leaves both names if they are hard links to one file, of a killed save
 }
 
 void CheckpointCore::sweep() {
@@ -500,12 +499,12 @@ void CheckpointCore::sweep() {
     return;
   }
   remove_leftovers(parts);
-  const Uses uses = uses_but({});
-  if (!uses.all) {
+  const Uses all = uses();
+  if (!all.all) {
     return;
   }
   std::set<std::string> used;
-  for (const LinkTable::File& file : uses.files) {
+  for (const LinkTable::File& file : all.files) {
     used.insert(kept_name(file.name, file.id));
   }
   for (const std::string& name : parts.names()) {

@@ -85,9 +85,10 @@ class CheckpointCore {
     std::vector<LinkTable::File> files;
     bool all = true;  // else a checkpoint could not be read that is not damaged: it may refer to anything
   };
-  Uses uses_but(const std::vector<std::uint64_t>& gone) const;
-  /// The file of a step, which goes to the folder of kept files if others refer to it.
-  void remove(std::uint64_t step, const Uses& others);
+  Uses uses() const;
+  /// The file of a step, which goes to the folder of kept files if others refer to it. Those may be removed next, after
+  /// which sweep() takes it: if the process is killed between, none of them is damaged.
+  void remove(std::uint64_t step, const Uses& uses);
   /// Removes files that no checkpoint refers to.
   void sweep();
 
