@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <iterator>
 #include <set>
+#include <utility>
 
 #include "archive/linked/base.hpp"
 #include "archive/linked/sink.hpp"
@@ -261,6 +262,26 @@ std::vector<StepRecord> CheckpointCore::records(
   return found;
 }
 
+std::optional<StepFile> CheckpointCore::saved_last() const {
+  using Time = std::pair<std::int64_t, std::int64_t>;
+  std::vector<std::pair<Time, StepFile>> all;
+  for (StepFile& file : files()) {
+    struct stat status;
+    if (folder.status(file.name, status) == 0) {
+      all.emplace_back(Time(status.st_mtim.tv_sec, status.st_mtim.tv_nsec), std::move(file));
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto file = all.rbegin(); file != all.rend(); ++file) {
+    try {
+      (void)read(file->second);
+      return file->second;
+    } catch (const Error&) {  // damaged, or no checkpoint
+    }
+  }
+  return std::nullopt;
+}
+
 StepFile CheckpointCore::file_of(std::uint64_t step) const {
   StepFile file{step, step_name(step)};
   struct stat status;
@@ -325,14 +346,9 @@ CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, co
   }
   std::optional<LinkBase> base;
   if (options.incremental && saving.codec == "plain") {
-    // The one saved last, which need not have the highest step.
-    const std::vector<StepRecord> known = records();
-    const auto newest = std::max_element(known.begin(), known.end(), [](const StepRecord& a, const StepRecord& b) {
-      return a.info.created < b.info.created;
-    });
-    if (newest != known.end()) {
+    if (const std::optional<StepFile> last = saved_last()) {
       try {
-        base = LinkBase::read(path.substr(0, path.size() - 1), step_name(newest->info.step));
+        base = LinkBase::read(path.substr(0, path.size() - 1), last->name);
       } catch (const Error& error) {
         warn("the new checkpoint does not refer to the last one: " + std::string(error.what()));
       }
@@ -444,8 +460,10 @@ CheckpointCore::~CheckpointCore() {
 
 std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> saved) {
   std::vector<CheckpointInfo> infos;
-  for (StepRecord& record : records()) {
-    infos.push_back(std::move(record.info));
+  if (has_policy(options)) {
+    for (StepRecord& record : records()) {
+      infos.push_back(std::move(record.info));
+    }
   }
   const std::vector<bool> keep = checkpoints_to_keep(infos, options, now());
   std::vector<std::uint64_t> gone;
@@ -499,6 +517,13 @@ void CheckpointCore::sweep() {
     return;
   }
   remove_leftovers(parts);
+  std::vector<std::string> names = parts.names();
+  std::erase_if(names, [](const std::string& name) {
+    return name.find(prefix) == std::string::npos || !name.ends_with(extension);
+  });
+  if (names.empty()) {
+    return;
+  }
   const Uses all = uses();
   if (!all.all) {
     return;
@@ -507,9 +532,8 @@ void CheckpointCore::sweep() {
   for (const LinkTable::File& file : all.files) {
     used.insert(kept_name(file.name, file.id));
   }
-  for (const std::string& name : parts.names()) {
-    if (name.find(prefix) != std::string::npos && name.ends_with(extension) &&
-        !used.contains(std::string(frozen::kept_folder) + "/" + name)) {
+  for (const std::string& name : names) {
+    if (!used.contains(std::string(frozen::kept_folder) + "/" + name)) {
       parts.unlink(name);
     }
   }

@@ -57,6 +57,8 @@ class CheckpointCore {
   std::vector<StepRecord> records(const std::function<void(const StepFile&, const Error&)>& failed = {}) const;
   /// As LinkTable::File::id. Throws: Error(io).
   std::uint64_t id_of(const std::string& name) const;
+  /// The readable one whose file is the newest, which need not have the highest step.
+  std::optional<StepFile> saved_last() const;
   /// Throws: Error(not_found).
   StepFile file_of(std::uint64_t step) const;
   File open(const StepFile& file, LoadOptions options) const;

@@ -23,12 +23,15 @@ std::vector<std::size_t> best_checkpoints(const std::vector<CheckpointInfo>& all
   return best;
 }
 
+bool has_policy(const CheckpointOptions& options) noexcept {
+  return options.keep_last != 0 || options.keep_every != 0 || options.keep_interval_s > 0 || options.keep_age_s > 0 ||
+         !options.keep_best.empty();
+}
+
 std::vector<bool> checkpoints_to_keep(const std::vector<CheckpointInfo>& all, const CheckpointOptions& options,
                                       double now) {
-  const bool has_policy = options.keep_last != 0 || options.keep_every != 0 || options.keep_interval_s > 0 ||
-                          options.keep_age_s > 0 || !options.keep_best.empty();
-  std::vector<bool> keep(all.size(), !has_policy);
-  if (!has_policy || all.empty()) {
+  std::vector<bool> keep(all.size(), !has_policy(options));
+  if (!has_policy(options) || all.empty()) {
     return keep;
   }
   keep.back() = true;
