@@ -271,7 +271,9 @@ std::optional<StepFile> CheckpointCore::saved_last() const {
       all.emplace_back(Time(status.st_mtim.tv_sec, status.st_mtim.tv_nsec), std::move(file));
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : a.second.step < b.second.step;
+  });
   for (auto file = all.rbegin(); file != all.rend(); ++file) {
     try {
       (void)read(file->second);
