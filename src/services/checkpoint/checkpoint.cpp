@@ -7,8 +7,10 @@
 #include "codec/compress.hpp"
 #include "services/checkpoint/core.hpp"
 #include "services/checkpoint/retention.hpp"
+#include "services/checkpoint/sharded/parts.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
+#include "stele/sharded.hpp"
 #include "stele/value.hpp"
 
 namespace stele {
@@ -89,13 +91,7 @@ std::optional<std::uint64_t> Checkpoints::newest_good(Verify verify) const {
   std::vector<StepFile> files = core_->files();
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
     try {
-      core_->read(*file);
-      if (verify != Verify::none) {
-        const File opened = core_->open(*file, {});
-        if (verify != Verify::directory) {
-          opened.verify();
-        }
-      }
+      core_->check(*file, verify);
       return file->step;
     } catch (const Error& error) {
       if (!says_damaged(error)) {
@@ -168,8 +164,7 @@ CheckpointReport Checkpoints::verify(std::optional<std::uint64_t> step) const {
   for (const StepFile& file : files) {
     ++report.checked;
     try {
-      core_->read(file);
-      core_->open(file, {}).verify();
+      core_->check(file, Verify::full);
     } catch (const Error& error) {
       report.damaged.emplace_back(file.step, error.what());
     }
@@ -179,7 +174,10 @@ CheckpointReport Checkpoints::verify(std::optional<std::uint64_t> step) const {
 
 void Checkpoints::export_to(std::uint64_t step, const Path& path, const SaveOptions& options) const {
   const StepFile file = core_->file_of(step);
-  core_->open(file, {}).verify();
+  if (core_->check(file, Verify::full).is_sharded) {
+    shards::export_parts(ShardedCheckpoint::open(core_->path, step), path, options);
+    return;
+  }
   // The bytes of the archive are the same whatever file holds them.
   LoadOptions loading;
   loading.types = core_->options.types;

@@ -22,6 +22,7 @@
 #include "io/replace/temporary.hpp"
 #include "io/system.hpp"
 #include "services/checkpoint/retention.hpp"
+#include "services/checkpoint/sharded/parts.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
 
@@ -49,6 +50,7 @@ constexpr std::string_view own_metadata = "checkpoint.";
 const std::string step_key = "checkpoint.step";
 const std::string created_key = "checkpoint.created";
 const std::string metric_key = "checkpoint.metric.";
+const std::string sharded_key = "checkpoint.sharded";
 
 double now() noexcept {
   struct timespec time;
@@ -75,6 +77,16 @@ std::optional<std::uint64_t> step_of(std::string_view name) {
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), step);
   return error == std::errc{} && end == number.data() + number.size() && step_name(step) == name ? std::optional(step)
                                                                                                  : std::nullopt;
+}
+
+FileIdentity identity_of(const std::string& path) {
+  const std::unique_ptr<Source> file = file_source(path);
+  const std::uint64_t size = file->size().value_or(0);
+  std::array<std::byte, frozen::trailer_bytes> last{};
+  if (size >= last.size()) {  // of compressed files it is no trailer, but tells them apart too
+    file->read_at(size - last.size(), last);
+  }
+  return {file_id(last), size};
 }
 
 bool says_damaged(const Error& error) noexcept {
@@ -191,6 +203,8 @@ StepRecord CheckpointCore::read(const StepFile& file) const {
         has_step = value.natural() == file.step;
       } else if (key == created_key && value.is_real()) {
         info.created = value.real();
+      } else if (key == sharded_key) {
+        record.is_sharded = true;
       } else if (key.starts_with(metric_key) && value.is_real()) {
         info.metrics.emplace(key.substr(metric_key.size()), value.real());
       } else {
@@ -200,12 +214,7 @@ StepRecord CheckpointCore::read(const StepFile& file) const {
     if (!has_step) {
       fail(Errc::not_an_archive, "this archive is no checkpoint of step " + std::to_string(file.step));
     }
-    const std::unique_ptr<Source> stored = file_source(name);
-    std::array<std::byte, frozen::trailer_bytes> last{};
-    if (*stored->size() >= last.size()) {  // of compressed files it is no trailer, but nobody refers to them
-      stored->read_at(*stored->size() - last.size(), last);
-    }
-    record.id = file_id(last);
+    record.id = identity_of(name).id;
     if (opened.links != nullptr) {
       record.uses = opened.links->files;
       for (const LinkTable::Extent& extent : opened.links->extents) {
@@ -256,6 +265,26 @@ File CheckpointCore::open(const StepFile& file, LoadOptions loading) const {
   return stele::open(path_of(file.name), loading);
 }
 
+StepRecord CheckpointCore::check(const StepFile& file, Verify verify) const {
+  StepRecord record = read(file);
+  if (verify == Verify::none) {
+    return record;
+  }
+  const File opened = open(file, {});
+  if (verify != Verify::directory) {
+    opened.verify();
+  }
+  if (record.is_sharded) {
+    for (const shards::PartFile& part : shards::read_manifest(*this, file).files) {
+      const std::string found = shards::find_part(*this, part);
+      if (verify != Verify::directory) {
+        stele::open(found).verify();
+      }
+    }
+  }
+  return record;
+}
+
 void CheckpointCore::fail_none(const std::string& tried) const {
   fail(Errc::not_found, tried.empty() ? "there is no checkpoint" : "no checkpoint can be read: " + tried,
        {.file = path});
@@ -277,24 +306,33 @@ void CheckpointCore::require_new(std::uint64_t step, const CheckpointNotes& note
   }
 }
 
-CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, const CheckpointNotes& notes) {
-  const WriterLock held = lock(options.wait_s);
-  require_new(step, notes);
-  const std::string name = step_name(step);
+SaveOptions CheckpointCore::save_options() const {
   SaveOptions saving;
   saving.codec = options.codec.empty() ? "plain" : options.codec;
   saving.level = options.level;
   saving.filter = options.filter;
   saving.threads = options.threads;
   saving.types = options.types;
+  return saving;
+}
+
+CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, const CheckpointNotes& notes,
+                                    bool manifest) {
+  const WriterLock held = lock(options.wait_s);
+  require_new(step, notes);
+  const std::string name = step_name(step);
+  SaveOptions saving = save_options();
   saving.metadata = notes.metadata;
+  if (manifest) {
+    saving.metadata[sharded_key] = true;
+  }
   saving.metadata[step_key] = step;
   saving.metadata[created_key] = now();
   for (const auto& [metric, value] : notes.metrics) {
     saving.metadata[metric_key + metric] = value;
   }
   std::optional<LinkBase> base;
-  if (options.incremental && saving.codec == "plain") {
+  if (options.incremental && saving.codec == "plain" && !manifest) {
     // The one saved last, which need not have the highest step.
     const std::vector<StepRecord> known = records();
     const auto newest = std::max_element(known.begin(), known.end(), [](const StepRecord& a, const StepRecord& b) {
@@ -445,8 +483,21 @@ void CheckpointCore::remove(const StepRecord& record, const std::vector<StepReco
                        [&](const LinkTable::File& file) { return file.name == name && file.id == record.id; });
   });
   if (!is_used) {
+    std::optional<shards::Manifest> parts;
+    if (record.is_sharded) {
+      parts = shards::read_manifest(*this, {record.info.step, name});
+    }
     if (folder.unlink(name) != 0 && errno != ENOENT) {
       fail_call("remove", path_of(name), errno);
+    }
+    if (parts) {
+      std::vector<shards::Manifest> others_parts;
+      for (const StepRecord& other : others) {
+        if (other.is_sharded) {
+          others_parts.push_back(shards::read_manifest(*this, {other.info.step, step_name(other.info.step)}));
+        }
+      }
+      shards::remove_parts(*this, *parts, others_parts);
     }
     return;
   }
@@ -461,10 +512,10 @@ void CheckpointCore::remove(const StepRecord& record, const std::vector<StepReco
 void CheckpointCore::sweep() {
   remove_leftovers(folder);
   const Folder parts = folder.open_folder(std::string(frozen::kept_folder));
-  if (!parts.is_open()) {
+  const Folder shard_parts = folder.open_folder(std::string(shards::folder_name));
+  if (!parts.is_open() && !shard_parts.is_open()) {
     return;
   }
-  remove_leftovers(parts);
   std::set<std::string> used;
   bool is_certain = true;
   const std::vector<StepRecord> all = records([&](const StepFile&, const Error& error) {
@@ -478,6 +529,13 @@ void CheckpointCore::sweep() {
   if (!is_certain) {
     return;
   }
+  if (shard_parts.is_open()) {
+    shards::sweep_parts(*this, all);
+  }
+  if (!parts.is_open()) {
+    return;
+  }
+  remove_leftovers(parts);
   for (const std::string& name : parts.names()) {
     if (name.find(prefix) != std::string::npos && name.ends_with(extension) &&
         !used.contains(std::string(frozen::kept_folder) + "/" + name)) {

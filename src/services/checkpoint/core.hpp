@@ -27,6 +27,7 @@ struct StepFile {
 struct StepRecord {
   CheckpointInfo info;
   std::uint64_t id = 0;               // as LinkTable::File::id
+  bool is_sharded = false;            // its file is the manifest of parts
   std::vector<LinkTable::File> uses;  // files that it refers to
 };
 
@@ -34,6 +35,13 @@ struct StepRecord {
 std::string step_name(std::uint64_t step);
 /// The step, if a file is named so.
 std::optional<std::uint64_t> step_of(std::string_view name);
+/// XXH3-64 of the end of a file, as LinkTable::File::id; and its size.
+struct FileIdentity {
+  std::uint64_t id = 0;
+  std::uint64_t size = 0;
+};
+/// Throws: Error(not_found), Error(io).
+FileIdentity identity_of(const std::string& path);
 /// Whether an Error says that a file is damaged or incomplete, rather than that the caller or the system is at fault.
 bool says_damaged(const Error& error) noexcept;
 
@@ -56,14 +64,24 @@ class CheckpointCore {
   /// Throws: Error(not_found).
   StepFile file_of(std::uint64_t step) const;
   File open(const StepFile& file, LoadOptions options) const;
+  /// Checks what a checkpoint is, with Verify::directory that all its files are there, and with Verify::full all bytes
+  /// of them. Throws: Error(damaged) …
+  StepRecord check(const StepFile& file, Verify verify) const;
   std::string path_of(const std::string& name) const { return path + name; }
   void warn(const std::string& message) const;
+  /// Opens one checkpoint after another, the newest first, until one can be loaded: this step, or any. `open` returns
+  /// what loads it. Those that are damaged are passed over with a warning. Returns the step.
+  /// Throws: Error(not_found) where there is none, other faults than damage, Error(not_found) of the loading itself.
+  using Load = std::function<void()>;
+  std::uint64_t load_newest(std::optional<std::uint64_t> step,
+                            const std::function<Load(const StepRecord& record)>& open) const;
   /// Throws: Error(not_found) that tells what is wrong with those that were tried.
   [[noreturn]] void fail_none(const std::string& tried) const;
 
   // --- Saving
-  /// On the calling thread.
-  CheckpointInfo save(std::uint64_t step, const Object& object, const CheckpointNotes& notes);
+  /// On the calling thread. `manifest`: the object is that of a sharded step.
+  CheckpointInfo save(std::uint64_t step, const Object& object, const CheckpointNotes& notes, bool manifest = false);
+  SaveOptions save_options() const;
   /// On another thread, the only one. `keep` lives as long as the save.
   void save_behind(std::uint64_t step, const Object& object, const CheckpointNotes& notes, std::shared_ptr<void> keep);
   /// Waits for it. Throws what it failed with.
