@@ -133,8 +133,8 @@ struct CheckpointReport {
 class CheckpointCore;
 
 /// A folder of checkpoints. One process or object saves at a time, others wait; any number may read meanwhile. The
-/// folder alone says what there is: nothing is remembered from one call to the next. Not thread-safe, but for
-/// different objects.
+/// folder alone says what there is, also to an object that has been open for long. Not thread-safe, but for different
+/// objects. A child of fork() opens it anew.
 class Checkpoints {
  public:
   /// Creates the folder if needed, and removes what killed programs left in it.

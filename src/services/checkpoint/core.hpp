@@ -1,11 +1,15 @@
 #pragma once
 // What a Checkpoints owns: the folder, and the save in work.
 
+#include <sys/stat.h>
+
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/process.hpp"
@@ -57,6 +61,7 @@ class CheckpointCore {
   // --- Reading
   /// By ascending steps.
   std::vector<StepFile> files() const;
+  /// Read once, as long as the file is the same: a folder may have thousands. Thread-safe.
   /// Throws: what open() throws; Error(not_an_archive) for an archive that is no checkpoint.
   StepRecord read(const StepFile& file) const;
   /// Those that can be read; of others `failed` is told.
@@ -107,9 +112,19 @@ class CheckpointCore {
 
  private:
   struct Behind;
+  /// A record, and which file it was read from.
+  struct Known {
+    ino_t inode = 0;
+    off_t size = 0;
+    struct timespec changed = {};
+    StepRecord record;
+  };
+  StepRecord read_file(const StepFile& file) const;
   /// Makes the file of a step that is to be replaced stay for those that refer to it.
   void keep_replaced(const std::string& name) const;
   ProcessOwned<Behind> behind_;
+  mutable std::mutex known_mutex_;
+  mutable std::unordered_map<std::string, Known> known_;  // by name
 };
 
 }  // namespace stele
