@@ -112,7 +112,14 @@ TEST(Checkpoints, ReplaceOneThatOthersReferTo) {
   kept.save(1, state(7), {.overwrite = true});
   expect_equal(kept.restore<State>({.step = 1}), state(7));
   expect_equal(kept.restore<State>({.step = 2}), state(2));
+  // What refers to the file that it replaces.
+  EXPECT_GT(kept.save(1, state(8), {.overwrite = true}).referred, 0);
+  EXPECT_GT(kept.save(1, state(9), {.overwrite = true}).referred, 0);
+  expect_equal(kept.restore<State>({.step = 1}), state(9));
+  expect_equal(kept.restore<State>({.step = 2}), state(2));
   EXPECT_EQ(kept.verify().damaged.size(), 0);
+  kept.remove(2);
+  expect_equal(kept.restore<State>({.step = 1}), state(9));
 }
 
 TEST(Checkpoints, AreSavedInTheBackground) {

@@ -142,6 +142,10 @@ CheckpointCore::CheckpointCore(const Path& where, const CheckpointOptions& chose
     writes = false;
     return;
   }
+  if (options.sync != Sync::none && system_calls().fsync(mark.get()) != 0 && errno != EINTR) {
+    warn("the file system of " + path +
+         " does not say when files are on the device: a loss of power may lose checkpoints");
+  }
   try {
     const WriterLock held = lock(0);
     sweep();

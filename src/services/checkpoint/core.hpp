@@ -25,6 +25,7 @@ namespace stele {
 struct StepFile {
   std::uint64_t step = 0;
   std::string name;
+  friend bool operator==(const StepFile&, const StepFile&) = default;
 };
 
 /// What is in its file, without the arrays.

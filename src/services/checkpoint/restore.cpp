@@ -1,6 +1,7 @@
 // Finding the checkpoint to be restored, and filling arrays in memory from it.
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <memory>
 #include <unordered_set>
@@ -18,32 +19,44 @@ std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
     open(read(file_of(*step)))();
     return *step;
   }
-  const std::vector<StepFile> all = files();
+  constexpr int most_rounds = 100;
   std::string tried;
+  // False if the file is gone: another process may have saved newer ones and removed it.
   const auto pass_over = [&](const StepFile& file, const Error& error) {
+    struct stat status;
+    if (folder.status(file.name, status) != 0 && errno == ENOENT) {
+      return false;
+    }
     const std::string message = "step " + std::to_string(file.step) + ": " + error.what();
     warn("passed over a checkpoint, " + message);
     tried += (tried.empty() ? "" : "; ") + message;
+    return true;
   };
-  for (auto file = all.rbegin(); file != all.rend(); ++file) {
-    Load load;
-    try {
-      load = open(read(*file));
-    } catch (const Error& error) {
-      if (!says_damaged(error)) {
-        throw;
+  bool is_over = false;
+  for (int round = 0; !is_over && round < most_rounds; ++round) {
+    tried.clear();
+    const std::vector<StepFile> all = files();
+    is_over = true;
+    for (auto file = all.rbegin(); file != all.rend() && is_over; ++file) {
+      Load load;
+      try {
+        load = open(read(*file));
+      } catch (const Error& error) {
+        if (!says_damaged(error)) {
+          throw;
+        }
+        is_over = pass_over(*file, error);
+        continue;
       }
-      pass_over(*file, error);
-      continue;
-    }
-    try {
-      load();
-      return file->step;
-    } catch (const Error& error) {
-      if (!says_damaged(error) || error.code() == Errc::not_found) {  // there is no such path
-        throw;
+      try {
+        load();
+        return file->step;
+      } catch (const Error& error) {
+        if (!says_damaged(error) || error.code() == Errc::not_found) {  // there is no such path
+          throw;
+        }
+        is_over = pass_over(*file, error);
       }
-      pass_over(*file, error);
     }
   }
   fail_none(tried);
