@@ -9,6 +9,8 @@
 #include <limits>
 #include <numeric>
 
+#include "base/interruption.hpp"
+#include "io/replace/writer_lock.hpp"
 #include "stele/value.hpp"
 #include "support/test_support.hpp"
 
@@ -161,6 +163,21 @@ TEST(Checkpoints, TellFailuresOfTheBackground) {
   kept.save_later(2, state(2));
   EXPECT_ERROR(kept.wait(), Errc::io, "");
   kept.wait();  // told once
+}
+
+TEST(Checkpoints, WaitingForASaveCanBeInterrupted) {
+  struct Stopped {};
+  const test::Folder place;
+  Checkpoints kept = Checkpoints::open(place / "interrupted");
+  {
+    const WriterLock other(Folder::open(kept.folder()), 0, "the folder");  // the save waits for it
+    kept.save_later(1, state(1));
+    const Interruption stop([] { throw Stopped(); });
+    EXPECT_THROW(kept.wait(), Stopped);
+    EXPECT_TRUE(kept.is_saving());
+  }
+  kept.wait();
+  expect_equal(kept.restore<State>(), state(1));
 }
 
 TEST(Checkpoints, ArePassedOverIfDamaged) {

@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <filesystem>
 #include <set>
@@ -17,6 +19,7 @@
 #include "archive/linked/sink.hpp"
 #include "archive/read/opened.hpp"
 #include "archive/write/saving.hpp"
+#include "base/interruption.hpp"
 #include "base/naming.hpp"
 #include "format/directory.hpp"
 #include "io/replace/temporary.hpp"
@@ -434,6 +437,8 @@ struct CheckpointCore::Behind {
   std::jthread thread;
   std::atomic<bool> running{false};
   std::exception_ptr failed;
+  std::mutex mutex;
+  std::condition_variable ended;
 };
 
 bool CheckpointCore::is_saving() const noexcept { return behind_ != nullptr && behind_->running; }
@@ -449,7 +454,9 @@ void CheckpointCore::save_behind(std::uint64_t step, const Object& object, const
       mine->failed = std::current_exception();
     }
     keep.reset();  // before the end shows, so that its memory serves the next copy
+    const std::lock_guard lock(mine->mutex);
     mine->running = false;
+    mine->ended.notify_all();
   });
 }
 
@@ -458,6 +465,13 @@ void CheckpointCore::wait() {
     return;
   }
   process.require_same_process("the folder of checkpoints");
+  std::unique_lock lock(behind_->mutex);
+  while (!behind_->ended.wait_for(lock, std::chrono::milliseconds(20), [&] { return !behind_->running; })) {
+    lock.unlock();
+    interruption_point();
+    lock.lock();
+  }
+  lock.unlock();
   behind_->thread.join();
   const std::exception_ptr failed = std::exchange(behind_->failed, nullptr);
   behind_.reset();
@@ -470,6 +484,7 @@ CheckpointCore::~CheckpointCore() {
   if (process.in_child()) {
     return;
   }
+  const Interruption none(nullptr);
   try {
     wait();
   } catch (const std::exception& error) {
