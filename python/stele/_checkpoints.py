@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 from . import _core
 from . import _file
 from ._errors import Error, make
+from ._sharded import ShardedCheckpoint, ShardWriter
 from ._restore import Restoring, RestoreReport, chosen
 from ._tree import size_text
 from ._types import AnyPath, Metadata, Trusted
@@ -58,6 +59,8 @@ class CheckpointInfo:
     """Of its own file."""
     referred: int
     """Of the archive, in files of other checkpoints."""
+    sharded: bool
+    """Whether several processes have written it: `Checkpoints.shards` reads it, and ``bytes`` are the manifest's."""
     file: str
     """The path of its file."""
 
@@ -167,10 +170,11 @@ class Checkpoints:
         self._threads = threads
         self._stop = 0
         self._process = os.getpid()
-        self._core = _core.Checkpoints.open(folder, dict(
+        self._options = dict(
             keep_last=_natural(keep_last), keep_every=_natural(keep_every), keep_interval=_seconds(keep_interval),
             keep_age=_seconds(keep_age), keep_best=self._best, incremental=incremental, codec=codec, level=level,
-            filter=filter, threads=threads, sync=sync, wait=float(wait), read_only=read_only, warn=_logger.warning))
+            filter=filter, threads=threads, sync=sync, wait=float(wait), read_only=read_only, warn=_logger.warning)
+        self._core = _core.Checkpoints.open(folder, self._options)
         _open.add(self)
 
     @property
@@ -431,8 +435,10 @@ class Checkpoints:
             raise ValueError('mmap_mode of checkpoints is None, "r" or "c": others may refer to their bytes')
         if step is not None:
             return use(self._opened(_natural(step), options), step)
-        tried = []
-        for number in reversed(self._core.named()):
+        tried: List[str] = []
+        steps = self._core.named()
+        while steps:
+            number = steps.pop()
             opened = False
             try:
                 file = self._opened(number, options)
@@ -442,13 +448,21 @@ class Checkpoints:
                 # Before it is open, not_found is a file that it refers to; afterwards it is the caller's path.
                 if error.code not in _damage and not (error.code == "not_found" and not opened):
                     raise
+                now = self._core.named()
+                if number not in now:  # others have saved newer ones meanwhile, and removed it
+                    steps, tried = now, []
+                    continue
                 tried.append(f"step {number}: {error}")
                 _logger.warning("passed over a checkpoint, %s", tried[-1])
         message = "no checkpoint can be read: " + "; ".join(tried) if tried else "there is no checkpoint"
         raise make("not_found", f"{self.folder}: {message}", message, "", None, self.folder)
 
     def _opened(self, step: int, options: Dict[str, Any]) -> _file.File:
-        return _file.open(self._core.info(step)["file"], threads=self._threads, **options)
+        info = self._core.info(step)
+        if info["sharded"]:
+            message = f"the checkpoint of step {step} is sharded; shards() reads it"
+            raise make("type_mismatch", f"{info['file']}: {message}", message, "", None, info["file"])
+        return _file.open(info["file"], threads=self._threads, **options)
 
     # --- Care ---
 
@@ -487,6 +501,54 @@ class Checkpoints:
         """Writes a checkpoint as one archive that refers to nothing; the codec is that of the extension, if none is
         named."""
         self._core.export_to(_natural(step), path, dict(codec=codec, level=level, threads=self._threads))
+
+    # --- Sharded ---
+
+    def shard(self, step: int, *, rank: int, ranks: int, attempt: str) -> ShardWriter:
+        """The part of one process in a checkpoint that several write. `commit` makes a checkpoint of all parts.
+
+        Parameters
+        ----------
+        rank, ranks : int
+            Which part it is, from 0, and of how many.
+        attempt : str
+            Letters, digits, "-" and "_" that all ranks of this attempt to save the step have, and no other attempt ever:
+            a job's number and its restarts, say. It tells parts of a killed attempt from these.
+
+        Examples
+        --------
+        >>> import stele, numpy as np, tempfile
+        >>> k = stele.Checkpoints(tempfile.mkdtemp())
+        >>> x = np.arange(12.0).reshape(6, 2)
+        >>> for rank in range(2):                             # each in a process of its own
+        ...     with k.shard(5, rank=rank, ranks=2, attempt="job-1") as part:
+        ...         part.put("x", x[3 * rank:3 * rank + 3], shape=(6, 2), offset=(3 * rank, 0))
+        >>> info = k.commit(5, ranks=2, attempt="job-1")      # in one of them
+        >>> k.shards()["x"][2:4]
+        array([[4., 5.],
+               [6., 7.]])
+        """
+        return ShardWriter(_core.Shard(self.folder, self._options, _natural(step), rank, ranks, attempt))
+
+    def commit(self, step: int, metrics: Optional[Mapping[str, Any]] = None, metadata: Optional[Metadata] = None, *,
+               ranks: int, attempt: str, overwrite: bool = False, wait: float = 600) -> CheckpointInfo:
+        """Makes a checkpoint of the parts of all ranks, of which one process calls it. Waits for parts that are not there
+        yet, and checks that their boxes make up each array. If it fails, the step does not exist.
+
+        Raises
+        ------
+        stele.Error
+            ``code`` "not_found", with the ranks whose parts are missing after `wait` seconds; "invalid_argument": boxes
+            overlap or leave a gap, or the step exists.
+        """
+        numbers = {name: float(value) for name, value in (metrics or {}).items()}
+        return CheckpointInfo(**_core.commit_shards(self.folder, self._options, _natural(step), ranks, attempt, numbers,
+                                                    metadata, overwrite, float(wait)))
+
+    def shards(self, step: Optional[int] = None, *, verify: str = "automatic") -> ShardedCheckpoint:
+        """Opens a checkpoint that several processes have written, the newest with all its parts if none is named."""
+        return ShardedCheckpoint(_core.ShardedCheckpoint.open(
+            self.folder, None if step is None else _natural(step), dict(verify=verify, threads=self._threads)))
 
     def __repr__(self) -> str:
         return f"<stele.Checkpoints {self.folder}>"

@@ -18,6 +18,7 @@
 #include "objects/graph.hpp"
 #include "options.hpp"
 #include "services/checkpoint/core.hpp"
+#include "services/checkpoints.hpp"
 #include "services/guarded.hpp"
 #include "services/services.hpp"
 #include "watch.hpp"
@@ -95,7 +96,53 @@ class Keeper {
   std::unique_ptr<GraphOut> held_;
 };
 
-CheckpointOptions options_from(const nb::dict& given) {
+/// Returns nothing for a save in the background.
+nb::object save(Keeper& self, std::uint64_t step, nb::handle state, const std::map<std::string, double>& metrics,
+                nb::handle metadata, bool overwrite, bool later, bool unchanged) {
+  const CheckpointNotes notes{.metrics = metrics,
+                              .metadata = metadata.is_none() ? Metadata() : metadata_from(metadata),
+                              .overwrite = overwrite};
+  auto graph = std::make_unique<GraphOut>(state);
+  if (!later) {
+    return checkpoint_info(self.change([&](Checkpoints& kept) { return kept.save(step, *graph, notes); }));
+  }
+  self.change([&](Checkpoints& kept) {
+    unchanged ? kept.save_later_unchanged(step, *graph, notes) : kept.save_later(step, *graph, notes);
+    const nb::gil_scoped_acquire gil;
+    self.hold(unchanged ? std::move(graph) : nullptr);
+  });
+  return nb::none();
+}
+
+/// The steps of all files that are named as checkpoints are, good or not.
+std::vector<std::uint64_t> named(const Checkpoints& kept) {
+  std::vector<std::uint64_t> steps;
+  for (const std::string& name : Folder::open(kept.folder()).names()) {
+    if (const std::optional<std::uint64_t> step = step_of(name)) {
+      steps.push_back(*step);
+    }
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+const char* kind_name(CheckpointChange::Kind kind) {
+  switch (kind) {
+    case CheckpointChange::Kind::changed:
+      return "changed";
+    case CheckpointChange::Kind::added:
+      return "added";
+    case CheckpointChange::Kind::removed:
+      return "removed";
+    case CheckpointChange::Kind::reshaped:
+      return "reshaped";
+  }
+  return "";
+}
+
+}  // namespace
+
+CheckpointOptions checkpoint_options(const nb::dict& given) {
   CheckpointOptions options;
   nb::dict saving;
   for (const auto& [key, value] : given) {
@@ -143,7 +190,7 @@ CheckpointOptions options_from(const nb::dict& given) {
   return options;
 }
 
-nb::dict info_to(const CheckpointInfo& info) {
+nb::dict checkpoint_info(const CheckpointInfo& info) {
   nb::dict made;
   made["step"] = info.step;
   made["created"] = info.created;
@@ -152,62 +199,18 @@ nb::dict info_to(const CheckpointInfo& info) {
   made["bytes"] = info.bytes;
   made["written"] = info.written;
   made["referred"] = info.referred;
+  made["sharded"] = info.sharded;
   made["file"] = own(PyUnicode_DecodeFSDefaultAndSize(info.file.data(), static_cast<Py_ssize_t>(info.file.size())));
   return made;
 }
 
-/// Returns nothing for a save in the background.
-nb::object save(Keeper& self, std::uint64_t step, nb::handle state, const std::map<std::string, double>& metrics,
-                nb::handle metadata, bool overwrite, bool later, bool unchanged) {
-  const CheckpointNotes notes{.metrics = metrics,
-                              .metadata = metadata.is_none() ? Metadata() : metadata_from(metadata),
-                              .overwrite = overwrite};
-  auto graph = std::make_unique<GraphOut>(state);
-  if (!later) {
-    return info_to(self.change([&](Checkpoints& kept) { return kept.save(step, *graph, notes); }));
-  }
-  self.change([&](Checkpoints& kept) {
-    unchanged ? kept.save_later_unchanged(step, *graph, notes) : kept.save_later(step, *graph, notes);
-    const nb::gil_scoped_acquire gil;
-    self.hold(unchanged ? std::move(graph) : nullptr);
-  });
-  return nb::none();
-}
-
-/// The steps of all files that are named as checkpoints are, good or not.
-std::vector<std::uint64_t> named(const Checkpoints& kept) {
-  std::vector<std::uint64_t> steps;
-  for (const std::string& name : Folder::open(kept.folder()).names()) {
-    if (const std::optional<std::uint64_t> step = step_of(name)) {
-      steps.push_back(*step);
-    }
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
-}
-
-const char* kind_name(CheckpointChange::Kind kind) {
-  switch (kind) {
-    case CheckpointChange::Kind::changed:
-      return "changed";
-    case CheckpointChange::Kind::added:
-      return "added";
-    case CheckpointChange::Kind::removed:
-      return "removed";
-    case CheckpointChange::Kind::reshaped:
-      return "reshaped";
-  }
-  return "";
-}
-
-}  // namespace
-
 void bind_checkpoints(nb::module_& module) {
+  bind_sharded(module);
   const nb::call_guard<Interruptible> interruptible;
   nb::class_<Keeper> keeper(module, "Checkpoints");
   keeper.def_static("open", [](nb::handle folder, const nb::dict& options) {
     const Path path = path_from(folder);
-    const CheckpointOptions given = options_from(options);
+    const CheckpointOptions given = checkpoint_options(options);
     const nb::gil_scoped_release released;
     return new Keeper(Checkpoints::open(path, given));
   });
@@ -233,7 +236,7 @@ void bind_checkpoints(nb::module_& module) {
       [](const Keeper& self) {
         nb::list made;
         for (const CheckpointInfo& info : self.read([](const Checkpoints& kept) { return kept.list(); })) {
-          made.append(info_to(info));
+          made.append(checkpoint_info(info));
         }
         return made;
       },
@@ -247,7 +250,7 @@ void bind_checkpoints(nb::module_& module) {
     return self.read([&](const Checkpoints& kept) { return kept.best(metric, largest); });
   });
   keeper.def("info", [](const Keeper& self, std::uint64_t step) {
-    return info_to(self.read([&](const Checkpoints& kept) { return kept.info(step); }));
+    return checkpoint_info(self.read([&](const Checkpoints& kept) { return kept.info(step); }));
   });
   keeper.def("stats", [](const Keeper& self) {
     const CheckpointStats stats = self.read([](const Checkpoints& kept) { return kept.stats(); });

@@ -8,6 +8,7 @@ namespace stele::python {
 void bind_filters(nb::module_& module);
 void bind_cache(nb::module_& module);
 void bind_checkpoints(nb::module_& module);
+void bind_sharded(nb::module_& module);
 void bind_counts(nb::module_& module);
 void bind_features(nb::module_& module);
 void bind_text(nb::module_& module);

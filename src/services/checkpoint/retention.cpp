@@ -15,10 +15,10 @@ std::vector<std::size_t> best_checkpoints(const std::vector<CheckpointInfo>& all
       best.push_back(i);
     }
   }
-  std::stable_sort(best.begin(), best.end(), [&](std::size_t a, std::size_t b) {
+  std::sort(best.begin(), best.end(), [&](std::size_t a, std::size_t b) {
     const double x = all[a].metrics.at(name);
     const double y = all[b].metrics.at(name);
-    return largest ? x > y : x < y;
+    return x == y ? a > b : (x > y) == largest;
   });
   return best;
 }

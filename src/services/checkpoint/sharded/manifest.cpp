@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <tuple>
 
 #include "format/typed_array.hpp"
 #include "services/checkpoint/core.hpp"
@@ -94,8 +95,9 @@ void check_boxes(Manifest& manifest) {
     const auto refuse = [&](const std::string& what) { fail(Errc::invalid_argument, what, {where, {}}); };
     std::uint64_t covered = 0;
     std::erase_if(array.boxes, [](const Box& box) { return !box.extents.empty() && volume(box.extents) == 0; });
-    std::stable_sort(array.boxes.begin(), array.boxes.end(), [](const Box& a, const Box& b) {
-      return a.first != b.first ? a.first < b.first : a.extents < b.extents;
+    // Of copies that of the lowest rank comes first.
+    std::sort(array.boxes.begin(), array.boxes.end(), [](const Box& a, const Box& b) {
+      return std::tie(a.first, a.extents, a.file) < std::tie(b.first, b.extents, b.file);
     });
     const auto same = std::unique(array.boxes.begin(), array.boxes.end(), [](const Box& a, const Box& b) {
       return a.first == b.first && a.extents == b.extents;
