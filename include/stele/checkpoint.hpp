@@ -78,6 +78,7 @@ struct CheckpointInfo {
   std::uint64_t bytes = 0;     // of the checkpoint, as one archive
   std::uint64_t written = 0;   // of its own file
   std::uint64_t referred = 0;  // of the archive, in files of other checkpoints
+  bool sharded = false;        // ShardedCheckpoint of stele/sharded.hpp reads it; `bytes` are those of the manifest
   std::string file = {};       // its path
 };
 
@@ -134,8 +135,8 @@ struct CheckpointReport {
 class CheckpointCore;
 
 /// A folder of checkpoints. One process or object saves at a time, others wait; any number may read meanwhile. The
-/// folder alone says what there is: nothing is remembered from one call to the next. Not thread-safe, but for
-/// different objects.
+/// folder alone says what there is, also to an object that has been open for long. Not thread-safe, but for different
+/// objects. A child of fork() can only read.
 class Checkpoints {
  public:
   /// Creates the folder if needed, and removes what killed programs left in it.

@@ -27,6 +27,7 @@ NB_MODULE(_core, module) {
   bind_archive(module);
   bind_files(module);
   bind_cache(module);
+  bind_checkpoints(module);
   bind_counts(module);
   bind_filters(module);
   bind_features(module);

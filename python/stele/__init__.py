@@ -15,7 +15,10 @@ from ._errors import Error, UntrustedError
 from ._inert import Inert, Typed
 from ._archive import dump, dumps, load, loads, types
 from ._cache import Cache, CachedFunction, CachedResult
+from ._checkpoints import CheckpointChange, CheckpointInfo, Checkpoints
+from ._sharded import ShardedArray, ShardedCheckpoint, ShardWriter
 from ._lazy import LazyArray
+from ._restore import RestoreReport
 from ._tree import Tree
 from ._file import File, Info, Node, info, open, verify
 from ._services import (
@@ -32,9 +35,9 @@ else:
 from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
 __all__ = [
-    "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CountMin", "Error", "FeatureStore", "File",
-    "HyperLogLog", "Inert", "Info",
-    "LazyArray", "Node", "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed",
+    "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CheckpointChange", "CheckpointInfo",
+    "Checkpoints", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
+    "LazyArray", "Node", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed",
     "UntrustedError", "Writer", "appender", "batches", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash",
     "info", "load", "loads", "open", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
 ]

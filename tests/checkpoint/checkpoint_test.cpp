@@ -9,6 +9,8 @@
 #include <limits>
 #include <numeric>
 
+#include "base/interruption.hpp"
+#include "io/replace/writer_lock.hpp"
 #include "stele/value.hpp"
 #include "support/test_support.hpp"
 
@@ -140,7 +142,14 @@ TEST(Checkpoints, ReplaceOneThatOthersReferTo) {
   kept.save(1, state(7), {.overwrite = true});
   expect_equal(kept.restore<State>({.step = 1}), state(7));
   expect_equal(kept.restore<State>({.step = 2}), state(2));
+  // What refers to the file that it replaces.
+  EXPECT_GT(kept.save(1, state(8), {.overwrite = true}).referred, 0);
+  EXPECT_GT(kept.save(1, state(9), {.overwrite = true}).referred, 0);
+  expect_equal(kept.restore<State>({.step = 1}), state(9));
+  expect_equal(kept.restore<State>({.step = 2}), state(2));
   EXPECT_EQ(kept.verify().damaged.size(), 0);
+  kept.remove(2);
+  expect_equal(kept.restore<State>({.step = 1}), state(9));
 }
 
 TEST(Checkpoints, AreSavedInTheBackground) {
@@ -182,6 +191,21 @@ TEST(Checkpoints, TellFailuresOfTheBackground) {
   kept.save_later(2, state(2));
   EXPECT_ERROR(kept.wait(), Errc::io, "");
   kept.wait();  // told once
+}
+
+TEST(Checkpoints, WaitingForASaveCanBeInterrupted) {
+  struct Stopped {};
+  const test::Folder place;
+  Checkpoints kept = Checkpoints::open(place / "interrupted");
+  {
+    const WriterLock other(Folder::open(kept.folder()), 0, "the folder");  // the save waits for it
+    kept.save_later(1, state(1));
+    const Interruption stop([] { throw Stopped(); });
+    EXPECT_THROW(kept.wait(), Stopped);
+    EXPECT_TRUE(kept.is_saving());
+  }
+  kept.wait();
+  expect_equal(kept.restore<State>(), state(1));
 }
 
 TEST(Checkpoints, ArePassedOverIfDamaged) {

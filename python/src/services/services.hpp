@@ -1,5 +1,5 @@
 #pragma once
-// Bindings of the services: stores, counts, filters, texts.
+// Bindings of the services: stores, caches, checkpoints, counts, filters, texts.
 
 #include "python.hpp"
 
@@ -7,6 +7,8 @@ namespace stele::python {
 
 void bind_filters(nb::module_& module);
 void bind_cache(nb::module_& module);
+void bind_checkpoints(nb::module_& module);
+void bind_sharded(nb::module_& module);
 void bind_counts(nb::module_& module);
 void bind_features(nb::module_& module);
 void bind_text(nb::module_& module);

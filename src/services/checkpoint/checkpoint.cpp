@@ -7,8 +7,10 @@
 #include "codec/compress.hpp"
 #include "services/checkpoint/core.hpp"
 #include "services/checkpoint/retention.hpp"
+#include "services/checkpoint/sharded/parts.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
+#include "stele/sharded.hpp"
 #include "stele/value.hpp"
 
 namespace stele {
@@ -89,15 +91,7 @@ std::optional<std::uint64_t> Checkpoints::newest_good(Verify verify) const {
   std::vector<StepFile> files = core_->files();
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
     try {
-      if (!core_->while_there(*file, [&] {
-            core_->read(*file);
-            if (verify != Verify::none) {
-              const File opened = core_->open(*file, {});
-              if (verify != Verify::directory) {
-                opened.verify();
-              }
-            }
-          })) {
+      if (!core_->while_there(*file, [&] { core_->check(*file, verify); })) {
         return newest_good(verify);  // there is a newer one
       }
       return file->step;
@@ -150,7 +144,8 @@ void Checkpoints::remove(std::uint64_t step) {
   core_->wait();
   const WriterLock held = core_->lock(core_->options.wait_s);
   (void)core_->file_of(step);
-  core_->remove(step, core_->uses());
+  CheckpointCore::Uses uses = core_->uses();
+  core_->remove(step, uses);
   core_->sweep();
 }
 
@@ -171,10 +166,7 @@ CheckpointReport Checkpoints::verify(
       progress(static_cast<std::uint64_t>(&file - files.data()), files.size());
     }
     try {
-      if (!core_->while_there(file, [&] {
-            core_->read(file);
-            core_->open(file, {}).verify();
-          })) {
+      if (!core_->while_there(file, [&] { core_->check(file, Verify::full); })) {
         continue;
       }
     } catch (const Error& error) {
@@ -187,7 +179,10 @@ CheckpointReport Checkpoints::verify(
 
 void Checkpoints::export_to(std::uint64_t step, const Path& path, const SaveOptions& options) const {
   const StepFile file = core_->file_of(step);
-  core_->open(file, {}).verify();
+  if (core_->check(file, Verify::full).is_sharded) {
+    shards::export_parts(ShardedCheckpoint::open(core_->path, step), path, options);
+    return;
+  }
   // The bytes of the archive are the same whatever file holds them.
   LoadOptions loading;
   loading.types = core_->options.types;

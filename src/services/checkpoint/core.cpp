@@ -9,9 +9,10 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <filesystem>
-#include <iterator>
 #include <set>
 #include <utility>
 
@@ -19,11 +20,13 @@
 #include "archive/linked/sink.hpp"
 #include "archive/read/opened.hpp"
 #include "archive/write/saving.hpp"
+#include "base/interruption.hpp"
 #include "base/naming.hpp"
 #include "format/directory.hpp"
 #include "io/replace/temporary.hpp"
 #include "io/system.hpp"
 #include "services/checkpoint/retention.hpp"
+#include "services/checkpoint/sharded/parts.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
 
@@ -51,6 +54,7 @@ constexpr std::string_view own_metadata = "checkpoint.";
 const std::string step_key = "checkpoint.step";
 const std::string created_key = "checkpoint.created";
 const std::string metric_key = "checkpoint.metric.";
+const std::string sharded_key = "checkpoint.sharded";
 
 double now() noexcept {
   struct timespec time;
@@ -77,6 +81,16 @@ std::optional<std::uint64_t> step_of(std::string_view name) {
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), step);
   return error == std::errc{} && end == number.data() + number.size() && step_name(step) == name ? std::optional(step)
                                                                                                  : std::nullopt;
+}
+
+FileIdentity identity_of(const std::string& path) {
+  const std::unique_ptr<Source> file = file_source(path);
+  const std::uint64_t size = file->size().value_or(0);
+  std::array<std::byte, frozen::trailer_bytes> last{};
+  if (size >= last.size()) {  // of compressed files it is no trailer, but tells them apart too
+    file->read_at(size - last.size(), last);
+  }
+  return {file_id(last), size};
 }
 
 bool says_damaged(const Error& error) noexcept {
@@ -132,6 +146,10 @@ CheckpointCore::CheckpointCore(const Path& where, const CheckpointOptions& chose
     writes = false;
     return;
   }
+  if (options.sync != Sync::none && system_calls().fsync(mark.get()) != 0 && errno != EINTR) {
+    warn("the file system of " + path +
+         " does not say when files are on the device: a loss of power may lose checkpoints");
+  }
   try {
     const WriterLock held = lock(0);
     sweep();
@@ -174,6 +192,31 @@ std::vector<StepFile> CheckpointCore::files() const {
 }
 
 StepRecord CheckpointCore::read(const StepFile& file) const {
+  struct stat now;
+  if (process.in_child() || folder.status(file.name, now) != 0 || !S_ISREG(now.st_mode)) {
+    return read_file(file);  // in a child the lock may be held for ever; else it says what is wrong
+  }
+  const auto is_same = [&](const Known& known) {
+    return known.inode == now.st_ino && known.size == now.st_size && known.changed.tv_sec == now.st_ctim.tv_sec &&
+           known.changed.tv_nsec == now.st_ctim.tv_nsec;
+  };
+  {
+    const std::lock_guard lock(known_mutex_);
+    const auto found = known_.find(file.name);
+    if (found != known_.end() && is_same(found->second)) {
+      return found->second.record;
+    }
+  }
+  StepRecord record = read_file(file);
+  struct stat later;
+  if (folder.status(file.name, later) == 0 && later.st_ino == now.st_ino) {
+    const std::lock_guard lock(known_mutex_);
+    known_.insert_or_assign(file.name, Known{now.st_ino, now.st_size, now.st_ctim, record});
+  }
+  return record;
+}
+
+StepRecord CheckpointCore::read_file(const StepFile& file) const {
   const std::string name = path_of(file.name);
   return naming(name, [&] {
     LoadOptions loading;
@@ -193,6 +236,8 @@ StepRecord CheckpointCore::read(const StepFile& file) const {
         has_step = value.natural() == file.step;
       } else if (key == created_key && value.is_real()) {
         info.created = value.real();
+      } else if (key == sharded_key) {
+        record.is_sharded = info.sharded = true;
       } else if (key.starts_with(metric_key) && value.is_real()) {
         info.metrics.emplace(key.substr(metric_key.size()), value.real());
       } else {
@@ -210,15 +255,6 @@ StepRecord CheckpointCore::read(const StepFile& file) const {
     }
     return record;
   });
-}
-
-std::uint64_t CheckpointCore::id_of(const std::string& name) const {
-  const std::unique_ptr<Source> stored = file_source(path_of(name));
-  std::array<std::byte, frozen::trailer_bytes> last{};
-  if (*stored->size() >= last.size()) {  // of compressed files it is no trailer, but nobody refers to them
-    stored->read_at(*stored->size() - last.size(), last);
-  }
-  return file_id(last);
 }
 
 bool CheckpointCore::while_there(const StepFile& file, const std::function<void()>& use) const {
@@ -262,28 +298,6 @@ std::vector<StepRecord> CheckpointCore::records(
   return found;
 }
 
-std::optional<StepFile> CheckpointCore::saved_last() const {
-  using Time = std::pair<std::int64_t, std::int64_t>;
-  std::vector<std::pair<Time, StepFile>> all;
-  for (StepFile& file : files()) {
-    struct stat status;
-    if (folder.status(file.name, status) == 0) {
-      all.emplace_back(Time(status.st_mtim.tv_sec, status.st_mtim.tv_nsec), std::move(file));
-    }
-  }
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first < b.first : a.second.step < b.second.step;
-  });
-  for (auto file = all.rbegin(); file != all.rend(); ++file) {
-    try {
-      (void)read(file->second);
-      return file->second;
-    } catch (const Error&) {  // damaged, or no checkpoint
-    }
-  }
-  return std::nullopt;
-}
-
 StepFile CheckpointCore::file_of(std::uint64_t step) const {
   StepFile file{step, step_name(step)};
   struct stat status;
@@ -309,6 +323,26 @@ File CheckpointCore::open(const StepFile& file, LoadOptions loading) const {
   return stele::open(path_of(file.name), loading);
 }
 
+StepRecord CheckpointCore::check(const StepFile& file, Verify verify) const {
+  StepRecord record = read(file);
+  if (verify == Verify::none) {
+    return record;
+  }
+  const File opened = open(file, {});
+  if (verify != Verify::directory) {
+    opened.verify();
+  }
+  if (record.is_sharded) {
+    for (const shards::PartFile& part : shards::read_manifest(*this, file).files) {
+      const std::string found = shards::find_part(*this, part);
+      if (verify != Verify::directory) {
+        stele::open(found).verify();
+      }
+    }
+  }
+  return record;
+}
+
 void CheckpointCore::fail_none(const std::string& tried) const {
   fail(Errc::not_found, tried.empty() ? "there is no checkpoint" : "no checkpoint can be read: " + tried,
        {.file = path});
@@ -330,27 +364,41 @@ void CheckpointCore::require_new(std::uint64_t step, const CheckpointNotes& note
   }
 }
 
-CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, const CheckpointNotes& notes) {
-  const WriterLock held = lock(options.wait_s);
-  require_new(step, notes);
-  const std::string name = step_name(step);
+SaveOptions CheckpointCore::save_options() const {
   SaveOptions saving;
   saving.codec = options.codec.empty() ? "plain" : options.codec;
   saving.level = options.level;
   saving.filter = options.filter;
   saving.threads = options.threads;
   saving.types = options.types;
+  return saving;
+}
+
+CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, const CheckpointNotes& notes,
+                                    bool manifest) {
+  const WriterLock held = lock(options.wait_s);
+  require_new(step, notes);
+  const std::string name = step_name(step);
+  SaveOptions saving = save_options();
   saving.metadata = notes.metadata;
+  if (manifest) {
+    saving.metadata[sharded_key] = true;
+  }
   saving.metadata[step_key] = step;
   saving.metadata[created_key] = now();
   for (const auto& [metric, value] : notes.metrics) {
     saving.metadata[metric_key + metric] = value;
   }
   std::optional<LinkBase> base;
-  if (options.incremental && saving.codec == "plain") {
-    if (const std::optional<StepFile> last = saved_last()) {
+  if (options.incremental && saving.codec == "plain" && !manifest) {
+    // The one saved last, which need not have the highest step.
+    const std::vector<StepRecord> known = records();
+    const auto newest = std::max_element(known.begin(), known.end(), [](const StepRecord& a, const StepRecord& b) {
+      return a.info.created < b.info.created;
+    });
+    if (newest != known.end()) {
       try {
-        base = LinkBase::read(path.substr(0, path.size() - 1), last->name);
+        base = LinkBase::read(path.substr(0, path.size() - 1), step_name(newest->info.step));
       } catch (const Error& error) {
         warn("the new checkpoint does not refer to the last one: " + std::string(error.what()));
       }
@@ -388,7 +436,7 @@ void CheckpointCore::keep_replaced(const std::string& name) const {
   if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
     fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
   }
-  const std::string kept = kept_name(name, id_of(name));
+  const std::string kept = kept_name(name, identity_of(path_of(name)).id);
   if (system_calls().linkat(folder.fd(), name.c_str(), folder.fd(), kept.c_str(), 0) == 0 || errno == EEXIST) {
     if (options.sync == Sync::file_folder) {  // before the new file takes the name
       folder.open_folder(std::string(frozen::kept_folder)).synchronize();
@@ -411,6 +459,8 @@ struct CheckpointCore::Behind {
   std::jthread thread;
   std::atomic<bool> running{false};
   std::exception_ptr failed;
+  std::mutex mutex;
+  std::condition_variable ended;
 };
 
 bool CheckpointCore::is_saving() const noexcept { return behind_ != nullptr && behind_->running; }
@@ -426,7 +476,9 @@ void CheckpointCore::save_behind(std::uint64_t step, const Object& object, const
       mine->failed = std::current_exception();
     }
     keep.reset();  // before the end shows, so that its memory serves the next copy
+    const std::lock_guard lock(mine->mutex);
     mine->running = false;
+    mine->ended.notify_all();
   });
   behind_ = std::move(behind);
 }
@@ -436,6 +488,13 @@ void CheckpointCore::wait() {
     return;
   }
   process.require_same_process("the folder of checkpoints");
+  std::unique_lock lock(behind_->mutex);
+  while (!behind_->ended.wait_for(lock, std::chrono::milliseconds(20), [&] { return !behind_->running; })) {
+    lock.unlock();
+    interruption_point();
+    lock.lock();
+  }
+  lock.unlock();
   behind_->thread.join();
   const std::exception_ptr failed = std::exchange(behind_->failed, nullptr);
   behind_.reset();
@@ -448,6 +507,7 @@ CheckpointCore::~CheckpointCore() {
   if (process.in_child()) {
     return;
   }
+  const Interruption none(nullptr);
   try {
     wait();
   } catch (const std::exception& error) {
@@ -461,22 +521,18 @@ CheckpointCore::~CheckpointCore() {
 // --- Removing --------------------------------------------------------------------------------------------------------
 
 std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> saved) {
+  Uses used = uses();
   std::vector<CheckpointInfo> infos;
-  if (has_policy(options)) {
-    for (StepRecord& record : records()) {
-      infos.push_back(std::move(record.info));
-    }
+  for (const StepRecord& record : used.records) {
+    infos.push_back(record.info);
   }
   const std::vector<bool> keep = checkpoints_to_keep(infos, options, now());
   std::vector<std::uint64_t> gone;
   for (std::size_t i = 0; i < infos.size(); ++i) {
     if (!keep[i] && infos[i].step != saved) {
+      remove(infos[i].step, used);
       gone.push_back(infos[i].step);
     }
-  }
-  const Uses used = gone.empty() ? Uses{} : uses();
-  for (const std::uint64_t step : gone) {
-    remove(step, used);
   }
   sweep();
   return gone;
@@ -484,58 +540,86 @@ std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> 
 
 CheckpointCore::Uses CheckpointCore::uses() const {
   Uses found;
-  for (StepRecord& record : records([&](const StepFile&, const Error& error) {
-         found.all = found.all && says_damaged(error);  // else it may be readable tomorrow
-       })) {
-    std::move(record.uses.begin(), record.uses.end(), std::back_inserter(found.files));
-  }
+  found.records = records([&](const StepFile&, const Error& error) {
+    found.all = found.all && says_damaged(error);  // else it may be readable tomorrow
+  });
   return found;
 }
 
-void CheckpointCore::remove(std::uint64_t step, const Uses& uses) {
+void CheckpointCore::remove(std::uint64_t step, Uses& uses) {
   const std::string name = step_name(step);
-  const std::uint64_t id = id_of(name);
-  const bool is_used = std::any_of(uses.files.begin(), uses.files.end(),
-                                   [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
-  if (uses.all && !is_used) {
-    if (folder.unlink(name) != 0 && errno != ENOENT) {
-      fail_call("remove", path_of(name), errno);
+  const std::uint64_t id = identity_of(path_of(name)).id;
+  const auto own = std::find_if(uses.records.begin(), uses.records.end(),
+                                [&](const StepRecord& record) { return record.info.step == step; });
+  const bool is_sharded = own != uses.records.end() && own->is_sharded;
+  if (own != uses.records.end()) {
+    uses.records.erase(own);
+  }
+  const bool is_used = std::any_of(uses.records.begin(), uses.records.end(), [&](const StepRecord& other) {
+    return std::any_of(other.uses.begin(), other.uses.end(),
+                       [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
+  });
+  if (is_used || !uses.all) {
+    if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
+      fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
     }
+    if (folder.rename(name, kept_name(name, id)) != 0) {
+      fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
+    }
+    (void)folder.unlink(name);  // rename() leaves both names if they are hard links to one file, of a killed save
     return;
   }
-  if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
-    fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
+  std::optional<shards::Manifest> parts;
+  std::vector<shards::Manifest> others_parts;
+  if (is_sharded) {
+    try {
+      parts = shards::read_manifest(*this, {step, name});
+    } catch (const Error& error) {  // sweep() takes the parts of a damaged one
+      if (!says_damaged(error)) {
+        throw;
+      }
+    }
+    for (const StepRecord& other : uses.records) {
+      if (parts && other.is_sharded) {
+        others_parts.push_back(shards::read_manifest(*this, {other.info.step, step_name(other.info.step)}));
+      }
+    }
   }
-  if (folder.rename(name, kept_name(name, id)) != 0) {
-    fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
+  if (folder.unlink(name) != 0 && errno != ENOENT) {
+    fail_call("remove", path_of(name), errno);
   }
-  (void)folder.unlink(name);  // rename() leaves both names if they are hard links to one file, of a killed save
+  if (parts) {
+    shards::remove_parts(*this, *parts, others_parts);
+  }
 }
 
 void CheckpointCore::sweep() {
   remove_leftovers(folder);
   const Folder parts = folder.open_folder(std::string(frozen::kept_folder));
+  const Folder shard_parts = folder.open_folder(std::string(shards::folder_name));
+  if (!parts.is_open() && !shard_parts.is_open()) {
+    return;
+  }
+  const Uses found = uses();
+  if (!found.all) {
+    return;
+  }
+  if (shard_parts.is_open()) {
+    shards::sweep_parts(*this, found.records);
+  }
   if (!parts.is_open()) {
     return;
   }
   remove_leftovers(parts);
-  std::vector<std::string> names = parts.names();
-  std::erase_if(names, [](const std::string& name) {
-    return name.find(prefix) == std::string::npos || !name.ends_with(extension);
-  });
-  if (names.empty()) {
-    return;
-  }
-  const Uses all = uses();
-  if (!all.all) {
-    return;
-  }
   std::set<std::string> used;
-  for (const LinkTable::File& file : all.files) {
-    used.insert(kept_name(file.name, file.id));
+  for (const StepRecord& record : found.records) {
+    for (const LinkTable::File& file : record.uses) {
+      used.insert(kept_name(file.name, file.id));
+    }
   }
-  for (const std::string& name : names) {
-    if (!used.contains(std::string(frozen::kept_folder) + "/" + name)) {
+  for (const std::string& name : parts.names()) {
+    if (name.find(prefix) != std::string::npos && name.ends_with(extension) &&
+        !used.contains(std::string(frozen::kept_folder) + "/" + name)) {
       parts.unlink(name);
     }
   }

@@ -1,14 +1,74 @@
 // Finding the checkpoint to be restored, and filling arrays in memory from it.
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
+#include <memory>
 #include <unordered_set>
 
 #include "services/checkpoint/core.hpp"
 #include "stele/checkpoint.hpp"
 #include "stele/error.hpp"
+#include "stele/sharded.hpp"
 
 namespace stele {
+
+std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
+                                          const std::function<Load(const StepRecord& record)>& open) const {
+  if (step) {
+    const StepFile file = file_of(*step);
+    Load load;
+    if (!while_there(file, [&] { load = open(read(file)); })) {
+      return load_newest(step, open);  // says that it is gone
+    }
+    load();
+    return *step;
+  }
+  constexpr int most_rounds = 100;
+  std::string tried;
+  // False if the file is gone: another process may have saved newer ones and removed it.
+  const auto pass_over = [&](const StepFile& file, const Error& error) {
+    struct stat status;
+    if (folder.status(file.name, status) != 0 && errno == ENOENT) {
+      return false;
+    }
+    const std::string message = "step " + std::to_string(file.step) + ": " + error.what();
+    warn("passed over a checkpoint, " + message);
+    tried += (tried.empty() ? "" : "; ") + message;
+    return true;
+  };
+  bool is_over = false;
+  for (int round = 0; !is_over && round < most_rounds; ++round) {
+    tried.clear();
+    const std::vector<StepFile> all = files();
+    is_over = true;
+    for (auto file = all.rbegin(); file != all.rend() && is_over; ++file) {
+      Load load;
+      try {
+        is_over = while_there(*file, [&] { load = open(read(*file)); });
+        if (!is_over) {
+          break;
+        }
+      } catch (const Error& error) {
+        if (!says_damaged(error)) {
+          throw;
+        }
+        is_over = pass_over(*file, error);
+        continue;
+      }
+      try {
+        load();
+        return file->step;
+      } catch (const Error& error) {
+        if (!says_damaged(error) || error.code() == Errc::not_found) {  // there is no such path
+          throw;
+        }
+        is_over = pass_over(*file, error);
+      }
+    }
+  }
+  fail_none(tried);
+}
 
 std::uint64_t Checkpoints::restore_with(const CheckpointRestore& what,
                                         const std::function<void(const File& file)>& load) const {
@@ -16,45 +76,61 @@ std::uint64_t Checkpoints::restore_with(const CheckpointRestore& what,
   loading.map = what.map;
   loading.verify = what.verify;
   loading.strict = what.strict;
-  if (what.step) {
-    load(open_step(*what.step, loading));
-    return *what.step;
-  }
-  const std::vector<StepFile> files = core_->files();
-  std::string tried;
-  const auto pass_over = [&](const StepFile& file, const Error& error) {
-    const std::string message = "step " + std::to_string(file.step) + ": " + error.what();
-    core_->warn("passed over a checkpoint, " + message);
-    tried += (tried.empty() ? "" : "; ") + message;
-  };
-  for (auto file = files.rbegin(); file != files.rend(); ++file) {
-    std::optional<File> opened;
-    try {
-      if (!core_->while_there(*file, [&] {
-            core_->read(*file);  // says whether it is a checkpoint at all
-            opened.emplace(core_->open(*file, loading));
-          })) {
-        return restore_with(what, load);  // there is a newer one
-      }
-    } catch (const Error& error) {
-      if (!says_damaged(error)) {
-        throw;
-      }
-      pass_over(*file, error);
-      continue;
+  return core_->load_newest(what.step, [&](const StepRecord& record) -> CheckpointCore::Load {
+    if (record.is_sharded) {
+      fail(Errc::type_mismatch, "the checkpoint is sharded; ShardedCheckpoint reads it", {.file = record.info.file});
     }
-    try {
-      load(*opened);
-      return file->step;
-    } catch (const Error& error) {
-      if (!says_damaged(error) || error.code() == Errc::not_found) {  // there is no such path
-        throw;
-      }
-      pass_over(*file, error);
-    }
-  }
-  core_->fail_none(tried);
+    const auto opened = std::make_shared<File>(core_->open({record.info.step, step_name(record.info.step)}, loading));
+    return [opened, &load] { load(*opened); };
+  });
 }
+
+namespace {
+
+/// Where restore_arrays() finds arrays.
+struct ArraySource {
+  std::function<std::optional<Shape>(const std::string& path)> shape;
+  std::function<void(const CheckpointTarget& target)> read;
+  std::function<std::vector<std::string>()> paths;
+};
+
+ArraySource source_of(const std::shared_ptr<File>& file) {
+  const auto found = std::make_shared<std::optional<AnyLazyArray>>();  // by the last shape()
+  return {[=](const std::string& path) -> std::optional<Shape> {
+            if (!file->contains(path)) {
+              return std::nullopt;
+            }
+            found->emplace(file->array(path));
+            return (*found)->shape();
+          },
+          [=](const CheckpointTarget& target) { (*found)->read({}, target.dtype, target.memory); },
+          [=] {
+            std::vector<std::string> paths;
+            for (const Entry& entry : file->list({.max_items = std::numeric_limits<std::uint64_t>::max()})) {
+              if (entry.kind == Kind::array) {
+                paths.push_back(entry.path);
+              }
+            }
+            return paths;
+          }};
+}
+
+ArraySource source_of(const std::shared_ptr<ShardedCheckpoint>& shards) {
+  return {[=](const std::string& path) -> std::optional<Shape> {
+            const ShardedArray* const array = shards->find(path);
+            return array == nullptr ? std::nullopt : std::optional(array->shape);
+          },
+          [=](const CheckpointTarget& target) { shards->read(target.path, {}, target.dtype, target.memory); },
+          [=] {
+            std::vector<std::string> paths;
+            for (const ShardedArray& array : shards->arrays()) {
+              paths.push_back(array.name);
+            }
+            return paths;
+          }};
+}
+
+}  // namespace
 
 CheckpointRestored Checkpoints::restore_arrays(const std::vector<CheckpointTarget>& targets,
                                                const CheckpointRestore& what) const {
@@ -64,37 +140,46 @@ CheckpointRestored Checkpoints::restore_arrays(const std::vector<CheckpointTarge
     }
   }
   CheckpointRestored result;
-  CheckpointRestore read = what;
-  read.map = MapMode::none;
-  result.step = restore_with(read, [&](const File& file) {
-    result = {};
-    std::unordered_set<std::string_view> wanted;
-    for (const CheckpointTarget& target : targets) {
-      wanted.insert(target.path);
-      if (!file.contains(target.path)) {
-        result.missing.push_back(target.path);
-        continue;
-      }
-      try {
-        const AnyLazyArray array = file.array(target.path);
-        if (!(array.shape() == target.shape)) {
-          fail(Errc::type_mismatch, "expected the extents " + target.shape.text() + ", found " + array.shape().text());
+  LoadOptions loading;
+  loading.verify = what.verify;
+  loading.types = core_->options.types;
+  const std::uint64_t step = core_->load_newest(what.step, [&](const StepRecord& record) -> CheckpointCore::Load {
+    const std::uint64_t number = record.info.step;
+    const ArraySource from =
+        record.is_sharded
+            ? source_of(std::make_shared<ShardedCheckpoint>(ShardedCheckpoint::open(core_->path, number, loading)))
+            : source_of(std::make_shared<File>(core_->open({number, step_name(number)}, loading)));
+    return [&result, &targets, from] {
+      result = {};
+      std::unordered_set<std::string_view> wanted;
+      for (const CheckpointTarget& target : targets) {
+        wanted.insert(target.path);
+        try {
+          const std::optional<Shape> shape = from.shape(target.path);
+          if (!shape) {
+            result.missing.push_back(target.path);
+            continue;
+          }
+          if (!(*shape == target.shape)) {
+            fail(Errc::type_mismatch, "expected the extents " + target.shape.text() + ", found " + shape->text());
+          }
+          from.read(target);
+          result.restored.push_back(target.path);
+        } catch (const Error& error) {
+          if (error.code() != Errc::type_mismatch && error.code() != Errc::out_of_range) {
+            throw;
+          }
+          result.mismatched.push_back(target.path + ": " + error.message());
         }
-        array.read({}, target.dtype, target.memory);
-        result.restored.push_back(target.path);
-      } catch (const Error& error) {
-        if (error.code() != Errc::type_mismatch && error.code() != Errc::out_of_range) {
-          throw;
+      }
+      for (std::string& path : from.paths()) {
+        if (!wanted.contains(path)) {
+          result.unexpected.push_back(std::move(path));
         }
-        result.mismatched.push_back(target.path + ": " + error.message());
       }
-    }
-    for (const Entry& entry : file.list({.max_items = std::numeric_limits<std::uint64_t>::max()})) {
-      if (entry.kind == Kind::array && !wanted.contains(entry.path)) {
-        result.unexpected.push_back(entry.path);
-      }
-    }
+    };
   });
+  result.step = step;
   return result;
 }
 

@@ -15,23 +15,20 @@ std::vector<std::size_t> best_checkpoints(const std::vector<CheckpointInfo>& all
       best.push_back(i);
     }
   }
-  std::stable_sort(best.begin(), best.end(), [&](std::size_t a, std::size_t b) {
+  std::sort(best.begin(), best.end(), [&](std::size_t a, std::size_t b) {
     const double x = all[a].metrics.at(name);
     const double y = all[b].metrics.at(name);
-    return largest ? x > y : x < y;
+    return x == y ? a > b : (x > y) == largest;
   });
   return best;
 }
 
-bool has_policy(const CheckpointOptions& options) noexcept {
-  return options.keep_last != 0 || options.keep_every != 0 || options.keep_interval_s > 0 || options.keep_age_s > 0 ||
-         !options.keep_best.empty();
-}
-
 std::vector<bool> checkpoints_to_keep(const std::vector<CheckpointInfo>& all, const CheckpointOptions& options,
                                       double now) {
-  std::vector<bool> keep(all.size(), !has_policy(options));
-  if (!has_policy(options) || all.empty()) {
+  const bool has_policy = options.keep_last != 0 || options.keep_every != 0 || options.keep_interval_s > 0 ||
+                          options.keep_age_s > 0 || !options.keep_best.empty();
+  std::vector<bool> keep(all.size(), !has_policy);
+  if (!has_policy || all.empty()) {
     return keep;
   }
   keep.back() = true;

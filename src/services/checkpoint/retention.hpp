@@ -6,8 +6,6 @@
 
 namespace stele {
 
-/// Whether the options say what is kept; otherwise all are.
-bool has_policy(const CheckpointOptions& options) noexcept;
 /// Which checkpoints the options keep, at time `now` in seconds since 1970. `all` ascends by step.
 std::vector<bool> checkpoints_to_keep(const std::vector<CheckpointInfo>& all, const CheckpointOptions& options,
                                       double now);

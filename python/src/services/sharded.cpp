@@ -1,0 +1,210 @@
+// Sharded checkpoints.
+
+#include "stele/sharded.hpp"
+
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <mutex>
+
+#include "numpy.hpp"
+#include "objects/graph.hpp"
+#include "objects/no_collection.hpp"
+#include "options.hpp"
+#include "services/checkpoints.hpp"
+#include "services/guarded.hpp"
+#include "services/services.hpp"
+#include "stele/error.hpp"
+#include "stele/value.hpp"
+#include "watch.hpp"
+
+namespace stele::python {
+namespace {
+
+Shape shape_from(nb::handle extents) {
+  Shape shape;
+  for (const nb::handle extent : extents) {
+    shape.push_back(nb::cast<std::uint64_t>(extent));
+  }
+  return shape;
+}
+
+nb::tuple shape_to(const Shape& shape) {
+  nb::list extents;
+  for (const std::uint64_t extent : shape) {
+    extents.append(extent);
+  }
+  return nb::tuple(extents);
+}
+
+/// One thread at a time.
+class Shard {
+ public:
+  Shard(const Path& folder, const ShardJob& job, const CheckpointOptions& options)
+      : writer_(std::make_unique<ShardWriter>(folder, job, options)) {}
+  ~Shard() {
+    const Uninterrupted whole;
+    const nb::gil_scoped_release released;
+    writer_.reset();
+  }
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  template <class F>
+  void use(F&& work) {
+    const nb::gil_scoped_release released;
+    const std::lock_guard lock(mutex_);
+    if (writer_ == nullptr) {
+      fail(Errc::invalid_argument, "the part was given up");
+    }
+    work(*writer_);
+  }
+  void give_up() {
+    const nb::gil_scoped_release released;
+    const std::lock_guard lock(mutex_);
+    writer_.reset();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<ShardWriter> writer_;
+};
+
+nb::object read_box(const ShardedCheckpoint& self, const std::string& name, nb::handle box, nb::handle out) {
+  const ShardedArray* const array = self.find(name);
+  if (array == nullptr) {
+    fail(Errc::not_found, "there is no array of this name in the checkpoint", {name, {}});
+  }
+  std::vector<Range> ranges;
+  Shape shape = array->shape;
+  for (const nb::handle one : box) {
+    ranges.push_back({nb::cast<std::uint64_t>(one[0]), nb::cast<std::uint64_t>(one[1])});
+    if (ranges.size() <= shape.rank()) {
+      shape[ranges.size() - 1] = ranges.back().count;
+    }
+  }
+  nb::object to = nb::borrow<nb::object>(out);
+  DType dtype = array->dtype;
+  if (out.is_none()) {
+    to = empty_array(array->dtype, shape);
+  } else {
+    const std::optional<DType> given = dtype_of(PyArray_DESCR(reinterpret_cast<PyArrayObject*>(out.ptr())));
+    if (!given) {
+      raise(PyExc_TypeError, "cannot read into an array of this dtype");
+    }
+    dtype = *given;
+  }
+  const MutableBytes memory = bytes_of(to);
+  const nb::gil_scoped_release released;
+  self.read(name, ranges, dtype, memory);
+  return to;
+}
+
+nb::object read_value(const ShardedCheckpoint& self, const std::string& name, nb::handle resolve, bool inert) {
+  Value whole;
+  {
+    const nb::gil_scoped_release released;
+    whole = self.value<Value>(name);
+  }
+  const NoCollection guard;
+  const Trust trust{nb::borrow(resolve), inert};
+  GraphIn graph(trust);
+  const std::unique_ptr<InVisitor> in = value_reader(whole);
+  read_whole(*in, graph, [] {});
+  return graph.result;
+}
+
+}  // namespace
+
+void bind_sharded(nb::module_& module) {
+  const nb::call_guard<Interruptible> interruptible;
+  nb::class_<Shard> shard(module, "Shard");
+  shard.def("__init__", [](Shard* self, nb::handle folder, const nb::dict& options, std::uint64_t step, unsigned rank,
+                           unsigned ranks, const std::string& attempt) {
+    const Path path = path_from(folder);
+    const CheckpointOptions given = checkpoint_options(options);
+    const nb::gil_scoped_release released;
+    new (self) Shard(path, {step, rank, ranks, attempt}, given);
+  });
+  shard.def(
+      "put",
+      [](Shard& self, const std::string& name, nb::handle array, nb::handle shape, nb::handle offset) {
+        const Viewed box = viewed(array);
+        const Shape whole = shape_from(shape);
+        const Shape first = shape_from(offset);
+        self.use([&](ShardWriter& writer) { writer.put(name, box.view, whole, first); });
+      },
+      interruptible);
+  shard.def(
+      "put_value",
+      [](Shard& self, const std::string& name, nb::handle value) {
+        const GraphOut graph(value);
+        self.use([&](ShardWriter& writer) { writer.put_value(name, graph); });
+      },
+      nb::arg("name"), nb::arg("value").none(), interruptible);
+  shard.def("close", [](Shard& self) { self.use([](ShardWriter& writer) { writer.close(); }); }, interruptible);
+  shard.def("give_up", &Shard::give_up);
+
+  module.def(
+      "commit_shards",
+      [](nb::handle folder, const nb::dict& options, std::uint64_t step, unsigned ranks, const std::string& attempt,
+         const std::map<std::string, double>& metrics, nb::handle metadata, bool overwrite, double wait) {
+        const Path path = path_from(folder);
+        const CheckpointOptions given = checkpoint_options(options);
+        const ShardCommit commit{.notes = {.metrics = metrics,
+                                           .metadata = metadata.is_none() ? Metadata() : metadata_from(metadata),
+                                           .overwrite = overwrite},
+                                 .wait_s = wait};
+        CheckpointInfo info;
+        {
+          const nb::gil_scoped_release released;
+          info = commit_shards(path, {step, 0, ranks, attempt}, commit, given);
+        }
+        return checkpoint_info(info);
+      },
+      nb::arg("folder"), nb::arg("options"), nb::arg("step"), nb::arg("ranks"), nb::arg("attempt"), nb::arg("metrics"),
+      nb::arg("metadata").none(), nb::arg("overwrite"), nb::arg("wait"), interruptible);
+
+  nb::class_<ShardedCheckpoint> sharded(module, "ShardedCheckpoint");
+  sharded.def_static(
+      "open",
+      [](nb::handle folder, std::optional<std::uint64_t> step, const nb::dict& options) {
+        const Path path = path_from(folder);
+        const LoadOptions given = load_options(options);
+        const nb::gil_scoped_release released;
+        return new ShardedCheckpoint(ShardedCheckpoint::open(path, step, given));
+      },
+      nb::arg("folder"), nb::arg("step").none(), nb::arg("options"), interruptible);
+  sharded.def_prop_ro("info", [](const ShardedCheckpoint& self) { return checkpoint_info(self.info()); });
+  sharded.def_prop_ro("ranks", &ShardedCheckpoint::ranks);
+  sharded.def("arrays", [](const ShardedCheckpoint& self) {
+    nb::list made;
+    for (const ShardedArray& array : self.arrays()) {
+      made.append(nb::make_tuple(text(array.name), shape_to(array.shape), array.dtype.name(), array.boxes.size()));
+    }
+    return made;
+  });
+  sharded.def("dtype", [](const ShardedCheckpoint& self, const std::string& name) {
+    const ShardedArray* const array = self.find(name);
+    return array == nullptr ? nb::none() : numpy_dtype(array->dtype);
+  });
+  sharded.def("values", [](const ShardedCheckpoint& self) {
+    nb::list made;
+    for (const std::string& name : self.values()) {
+      made.append(text(name));
+    }
+    return made;
+  });
+  sharded.def("read", &read_box, nb::arg("name"), nb::arg("box"), nb::arg("out").none(), interruptible);
+  sharded.def("value", &read_value, nb::arg("name"), nb::arg("resolve"), nb::arg("inert"), interruptible);
+  sharded.def(
+      "verify",
+      [](const ShardedCheckpoint& self) {
+        const nb::gil_scoped_release released;
+        self.verify();
+      },
+      interruptible);
+}
+
+}  // namespace stele::python

@@ -1,0 +1,135 @@
+"""Checkpoints that several processes write together."""
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import stele
+
+WHOLE = np.arange(600 * 70, dtype=np.float32).reshape(600, 70)
+
+
+def save_part(folder, step, rank, ranks, attempt, factor=1):
+    kept = stele.Checkpoints(folder)
+    begin, end = len(WHOLE) * rank // ranks, len(WHOLE) * (rank + 1) // ranks
+    with kept.shard(step, rank=rank, ranks=ranks, attempt=attempt) as part:
+        part.put("model/w", WHOLE[begin:end] * factor, shape=WHOLE.shape, offset=(begin, 0))
+        part.put("columns", WHOLE.T[:, begin:end], shape=WHOLE.T.shape, offset=(0, begin))
+        part.put_value("state", {"epoch": 3, "rank": rank})
+
+
+def save_all(folder, step, ranks, attempt, factor=1):
+    for rank in range(ranks):
+        save_part(folder, step, rank, ranks, attempt, factor)
+    return stele.Checkpoints(folder).commit(step, {"loss": 0.5}, ranks=ranks, attempt=attempt)
+
+
+@pytest.mark.parametrize("index", [
+    (), (3,), (-1,), (slice(100, 433),), (slice(None), 5), (slice(10, 400, 7), slice(60, 3, -4)), (..., slice(2, 9)),
+    (slice(599, None, -1),), (slice(5, 5),), (7, 8), (slice(590, 1000), -3)])
+def test_boxes_are_those_of_numpy(tmp_path, index):
+    info = save_all(tmp_path, 5, 3, "a")
+    assert info.sharded and info.metrics == {"loss": 0.5} and info.step == 5
+    shards = stele.Checkpoints(tmp_path).shards()
+    for name, whole in (("model/w", WHOLE), ("columns", WHOLE.T)):
+        if name == "columns":
+            index_here = tuple(reversed(index)) if len(index) == 2 and ... not in index else ()
+        else:
+            index_here = index
+        found = shards[name][index_here]
+        np.testing.assert_array_equal(found, whole[index_here])
+        assert np.shape(found) == np.shape(whole[index_here])
+
+
+def test_processes_write_and_others_read(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=save_part, args=(tmp_path, 9, rank, 4, "run-1")) for rank in range(4)]
+    for worker in workers:
+        worker.start()
+    kept = stele.Checkpoints(tmp_path)
+    kept.commit(9, ranks=4, attempt="run-1", wait=120)
+    for worker in workers:
+        worker.join()
+    shards = kept.shards()
+    assert list(shards) == ["columns", "model/w"] and shards.step == 9 and shards.ranks == 4 and len(shards) == 2
+    np.testing.assert_array_equal(shards["model/w"], WHOLE)
+    assert shards["model/w"].dtype == np.float32 and shards["model/w"].shape == (600, 70)
+    assert shards.value_names() == ["state"] and shards.value("state") == {"epoch": 3, "rank": 0}
+    out = np.empty(WHOLE.shape, np.float64)
+    shards["model/w"].read_into(out)
+    np.testing.assert_array_equal(out, WHOLE)
+    with pytest.raises(KeyError):
+        shards["none"]
+    with pytest.raises(IndexError):
+        shards["model/w"][600]
+    shards.verify()
+    assert kept.verify() == {}
+
+
+def test_missing_parts_and_mixed_attempts(tmp_path):
+    kept = stele.Checkpoints(tmp_path)
+    save_part(tmp_path, 1, 0, 2, "first")
+    save_part(tmp_path, 1, 1, 2, "second")
+    with pytest.raises(stele.Error, match="1 ranks: 1") as caught:
+        kept.commit(1, ranks=2, attempt="first", wait=0)
+    assert caught.value.code == "not_found"
+    assert kept.steps() == []
+    with pytest.raises(RuntimeError, match="stop"):
+        with kept.shard(2, rank=0, ranks=1, attempt="x") as part:
+            part.put("a", np.zeros(3), shape=(3,), offset=(0,))
+            raise RuntimeError("stop")
+    with pytest.raises(stele.Error):
+        kept.commit(2, ranks=1, attempt="x", wait=0)
+    with kept.shard(3, rank=0, ranks=1, attempt="x") as part:
+        part.put("a", np.zeros(3), shape=(4,), offset=(0,))
+    with pytest.raises(stele.Error, match="gap"):
+        kept.commit(3, ranks=1, attempt="x", wait=0)
+
+
+def test_a_sharded_checkpoint_is_not_taken_for_another(tmp_path):
+    kept = stele.Checkpoints(tmp_path)
+    save_all(tmp_path, 5, 2, "a")
+    with pytest.raises(stele.Error, match="sharded") as caught:
+        kept.restore()
+    assert caught.value.code == "type_mismatch"
+    with pytest.raises(stele.Error, match="sharded"):
+        kept.open(5)
+    kept.export(5, tmp_path / "one.stele.zst")
+    one = stele.load(tmp_path / "one.stele.zst")
+    np.testing.assert_array_equal(one["model/w"], WHOLE)
+    np.testing.assert_array_equal(one["columns"], WHOLE.T)
+    assert one["state"] == {"epoch": 3, "rank": 0}
+
+
+def test_retention_removes_parts(tmp_path):
+    kept = stele.Checkpoints(tmp_path, keep_last=2)
+    for step in range(1, 6):
+        for rank in range(2):
+            save_part(tmp_path, step, rank, 2, f"s{step}", factor=step)
+        kept.commit(step, ranks=2, attempt=f"s{step}")
+    assert kept.steps() == [4, 5]
+    np.testing.assert_array_equal(kept.shards(4)["model/w"], WHOLE * 4)
+    np.testing.assert_array_equal(kept.shards()["model/w"], WHOLE * 5)
+    names = os.listdir(tmp_path / "shards")
+    assert sum(name.startswith("step-") for name in names) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_killed_rank_leaves_the_last_checkpoint(tmp_path):
+    save_all(tmp_path, 1, 2, "good")
+    for attempt in range(10):
+        child = os.fork()
+        if child == 0:
+            try:
+                save_part(tmp_path, 2, 0, 2, f"k{attempt}")
+                os.kill(os.getpid(), signal.SIGKILL)
+            finally:
+                os._exit(1)
+        os.waitpid(child, 0)
+        assert stele.Checkpoints(tmp_path).shards().step == 1
+    save_all(tmp_path, 2, 2, "last", factor=2)
+    np.testing.assert_array_equal(stele.Checkpoints(tmp_path).shards()["model/w"], WHOLE * 2)
+    assert sum(".k" in name for name in os.listdir(tmp_path / "shards")) == 0

@@ -1,0 +1,154 @@
+#include "services/checkpoint/sharded/manifest.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <tuple>
+
+#include "format/typed_array.hpp"
+#include "services/checkpoint/core.hpp"
+#include "stele/error.hpp"
+
+namespace stele::shards {
+namespace {
+
+constexpr std::string_view extension = ".stele";
+
+/// Whether a box has a rank and extents that fit the array.
+bool fits(const Box& box, const ArrayOf& array) noexcept {
+  if (box.first.size() != array.shape.size() || box.extents.size() != array.shape.size()) {
+    return false;
+  }
+  for (std::size_t axis = 0; axis < array.shape.size(); ++axis) {
+    if (box.first[axis] > array.shape[axis] || box.extents[axis] > array.shape[axis] - box.first[axis]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::uint64_t volume(const std::vector<std::uint64_t>& extents) { return Shape(extents).count(); }
+
+bool overlap(const Box& a, const Box& b) noexcept {
+  for (std::size_t axis = 0; axis < a.first.size(); ++axis) {
+    if (a.first[axis] >= b.first[axis] + b.extents[axis] || b.first[axis] >= a.first[axis] + a.extents[axis]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string text_of(const Box& box) { return Shape(box.first).text() + " of " + Shape(box.extents).text(); }
+
+}  // namespace
+
+std::string part_name(std::uint64_t step, std::string_view attempt, unsigned rank, unsigned ranks) {
+  char numbers[64];
+  std::snprintf(numbers, sizeof numbers, "%05u-of-%05u", rank, ranks);
+  const std::string stem = step_name(step);
+  return stem.substr(0, stem.size() - extension.size()) + "." + std::string(attempt) + "." + numbers +
+         std::string(extension);
+}
+
+std::optional<std::uint64_t> step_of_part(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  return dot == std::string_view::npos ? std::nullopt
+                                       : step_of(std::string(name.substr(0, dot)) + std::string(extension));
+}
+
+std::string dtype_text(const DType& dtype) {
+  std::vector<std::byte> bytes;
+  cbor::Builder out(bytes);
+  put_dtype(out, dtype);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+DType dtype_of_text(const std::string& text) {
+  cbor::Cursor in(std::as_bytes(std::span(text)));
+  bool big_endian = false;
+  return get_dtype(in, big_endian);
+}
+
+void add_part(Manifest& manifest, PartTable part, PartFile file) {
+  const auto number = static_cast<std::uint32_t>(manifest.files.size());
+  for (auto& [name, array] : part.arrays) {
+    const auto [known, added] = manifest.all.arrays.try_emplace(name, ArrayOf{array.dtype, array.shape, {}});
+    if (known->second.dtype != array.dtype || known->second.shape != array.shape) {
+      fail(Errc::invalid_argument,
+           "the parts disagree about an array's type or extents: " + Shape(known->second.shape).text() + " and " +
+               Shape(array.shape).text() + " in " + file.name,
+           {name, {}});
+    }
+    for (Box& box : array.boxes) {
+      box.file = number;
+      known->second.boxes.push_back(std::move(box));
+    }
+  }
+  for (auto& [name, value] : part.values) {
+    manifest.all.values.try_emplace(name, ValueOf{number, std::move(value.key)});
+  }
+  manifest.files.push_back(std::move(file));
+}
+
+void check_boxes(Manifest& manifest) {
+  for (auto& [name, array] : manifest.all.arrays) {
+    const std::string& where = name;
+    const auto refuse = [&](const std::string& what) { fail(Errc::invalid_argument, what, {where, {}}); };
+    std::uint64_t covered = 0;
+    std::erase_if(array.boxes, [](const Box& box) { return !box.extents.empty() && volume(box.extents) == 0; });
+    // Of copies that of the lowest rank comes first.
+    std::sort(array.boxes.begin(), array.boxes.end(), [](const Box& a, const Box& b) {
+      return std::tie(a.first, a.extents, a.file) < std::tie(b.first, b.extents, b.file);
+    });
+    const auto same = std::unique(array.boxes.begin(), array.boxes.end(), [](const Box& a, const Box& b) {
+      return a.first == b.first && a.extents == b.extents;
+    });
+    array.boxes.erase(same, array.boxes.end());
+    for (std::size_t i = 0; i < array.boxes.size(); ++i) {
+      const Box& box = array.boxes[i];
+      if (!fits(box, array)) {
+        refuse("a box " + text_of(box) + " is not inside " + Shape(array.shape).text());
+      }
+      covered += volume(box.extents);
+      // Those after it begin at or after it on the first axis.
+      for (std::size_t j = i + 1; j < array.boxes.size(); ++j) {
+        const Box& other = array.boxes[j];
+        if (!box.first.empty() && fits(other, array) && other.first[0] >= box.first[0] + box.extents[0]) {
+          break;
+        }
+        if (fits(other, array) && overlap(box, other)) {
+          refuse("two boxes overlap: " + text_of(box) + " and " + text_of(other));
+        }
+      }
+    }
+    if (covered != volume(array.shape)) {
+      refuse(message({"the boxes leave a gap: they have ", covered, " of ", volume(array.shape), " elements"}));
+    }
+  }
+}
+
+void check_read(const Manifest& manifest) {
+  try {
+    for (const auto& [name, array] : manifest.all.arrays) {
+      dtype_of_text(array.dtype);
+      std::uint64_t covered = 0;
+      for (const Box& box : array.boxes) {
+        if (box.file >= manifest.files.size() || !fits(box, array)) {
+          fail(Errc::damaged, "the manifest contradicts itself", {name, {}});
+        }
+        covered += volume(box.extents);
+      }
+      if (covered != volume(array.shape)) {
+        fail(Errc::damaged, "the boxes of the manifest do not make up an array", {name, {}});
+      }
+    }
+  } catch (const Error& error) {
+    fail(Errc::damaged, error.message(), {error.path(), {}});
+  }
+  for (const auto& [name, value] : manifest.all.values) {
+    if (value.file >= manifest.files.size()) {
+      fail(Errc::damaged, "the manifest contradicts itself", {name, {}});
+    }
+  }
+}
+
+}  // namespace stele::shards

@@ -1,0 +1,214 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "archive/linked/base.hpp"
+#include "archive/linked/sink.hpp"
+#include "base/interruption.hpp"
+#include "base/naming.hpp"
+#include "io/system.hpp"
+#include "services/checkpoint/sharded/parts.hpp"
+#include "stele/error.hpp"
+#include "stele/sharded.hpp"
+
+namespace stele {
+
+using shards::Manifest;
+
+/// What a part holds under a name: an array or another value, as a type that can be saved.
+struct WalkedPart {
+  const ArrayView* array = nullptr;
+  void (*walk)(OutVisitor& out, const void* value) = nullptr;
+  const void* value = nullptr;
+};
+template <>
+struct Visit<WalkedPart> {
+  static void write(OutVisitor& out, const WalkedPart& part) {
+    part.array != nullptr ? out.array(*part.array) : part.walk(out, part.value);
+  }
+  static void read(InVisitor&, WalkedPart&) {}
+};
+template <>
+inline constexpr bool walk::may_be_null<WalkedPart> = true;
+
+namespace {
+
+void check_job(const ShardJob& job) {
+  if (job.ranks == 0 || job.ranks > 99'999 || job.rank >= job.ranks) {
+    fail(Errc::invalid_argument, message({"rank ", job.rank, " of ", job.ranks, " ranks; at most 99999"}));
+  }
+  const auto fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (job.attempt.empty() || job.attempt.size() > 100 || !std::all_of(job.attempt.begin(), job.attempt.end(), fine)) {
+    fail(Errc::invalid_argument,
+         "the attempt of a sharded checkpoint is named by 1 to 100 letters, digits, '-' and '_'");
+  }
+}
+
+std::vector<std::uint64_t> list_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
+
+}  // namespace
+
+struct ShardWriter::State {
+  State(const Path& where, const ShardJob& chosen, const CheckpointOptions& options)
+      : core(where, options), job(chosen), name(shards::part_name(job.step, job.attempt, job.rank, job.ranks)) {
+    check_job(job);
+    core.require_writable();
+    const std::string parts = core.path_of(std::string(shards::folder_name));
+    if (system_calls().mkdir(parts.c_str(), 0777) != 0 && errno != EEXIST) {
+      fail_call("create", parts, errno);
+    }
+    path = parts + "/" + name;
+    const SaveOptions saving = core.save_options();
+    if (core.options.incremental && saving.codec == "plain") {
+      find_base(parts);
+    }
+    file = file_sink(path, core.options.sync);
+    if (base) {
+      linking.emplace(*file, *base);
+    }
+    writer.emplace(linking ? static_cast<Sink&>(*linking) : *file, saving);
+  }
+
+  /// This rank's part of the step that was committed last.
+  void find_base(const std::string& parts) {
+    try {
+      std::optional<StepRecord> newest;
+      for (const StepRecord& record : core.records()) {
+        if (record.is_sharded && (!newest || record.info.created > newest->info.created)) {
+          newest = record;
+        }
+      }
+      if (newest) {
+        const Manifest manifest = shards::read_manifest(core, {newest->info.step, step_name(newest->info.step)});
+        if (manifest.ranks == job.ranks && job.rank < manifest.files.size()) {
+          base = LinkBase::read(parts, manifest.files[job.rank].name);
+        }
+      }
+    } catch (const Error& error) {
+      core.warn("the part of rank " + std::to_string(job.rank) + " does not refer to the last one: " + error.what());
+    }
+  }
+
+  CheckpointCore core;
+  const ShardJob job;
+  const std::string name;
+  std::string path;
+  std::optional<LinkBase> base;
+  std::unique_ptr<Sink> file;
+  std::optional<LinkingSink> linking;
+  std::optional<MapWriter> writer;
+  shards::PartTable table;
+  bool closed = false;
+};
+
+ShardWriter::ShardWriter(const Path& folder, const ShardJob& job, const CheckpointOptions& options)
+    : state_(std::make_unique<State>(folder, job, options)) {}
+ShardWriter::~ShardWriter() = default;
+ShardWriter::ShardWriter(ShardWriter&&) noexcept = default;
+ShardWriter& ShardWriter::operator=(ShardWriter&&) noexcept = default;
+
+void ShardWriter::put(std::string_view name, const ArrayView& box, const Shape& whole, const Shape& first) {
+  State& state = *state_;
+  bool inside = box.shape.rank() == whole.rank() && first.rank() == whole.rank();
+  for (std::size_t axis = 0; inside && axis < whole.rank(); ++axis) {
+    inside = first[axis] <= whole[axis] && box.shape[axis] <= whole[axis] - first[axis];
+  }
+  if (!inside) {
+    fail(Errc::invalid_argument, "a box " + box.shape.text() + " at " + first.text() + " is not inside " + whole.text(),
+         {name, {}});
+  }
+  const auto [array, added] = state.table.arrays.try_emplace(
+      std::string(name), shards::ArrayOf{shards::dtype_text(box.dtype), list_of(whole), {}});
+  if (array->second.dtype != shards::dtype_text(box.dtype) || array->second.shape != list_of(whole)) {
+    fail(Errc::invalid_argument, "boxes of one array have one type and say the same extents", {name, {}});
+  }
+  const std::string key = "=" + std::string(name) + "#" + std::to_string(array->second.boxes.size());
+  ArrayView alone = box;
+  alone.buffer = nullptr;
+  state.writer->write(key, WalkedPart{.array = &alone});
+  array->second.boxes.push_back({0, key, list_of(first), list_of(box.shape)});
+}
+
+void ShardWriter::put_object(std::string_view name, const Object& object) {
+  State& state = *state_;
+  const std::string key = "+" + std::string(name);
+  if (!state.table.values.try_emplace(std::string(name), shards::ValueOf{0, key}).second) {
+    fail(Errc::invalid_argument, "a value of this name was put already", {name, {}});
+  }
+  state.writer->write(key, WalkedPart{.walk = object.walk, .value = object.value});
+}
+
+void ShardWriter::close() {
+  State& state = *state_;
+  if (state.closed) {
+    fail(Errc::invalid_argument, "the part is closed already", {.file = state.path});
+  }
+  state.closed = true;
+  naming(state.path, [&] {
+    state.writer->write(shards::table_key, state.table);
+    state.writer->close();
+    if (state.linking) {
+      state.linking->close();
+    }
+    state.file->close();
+  });
+}
+
+CheckpointInfo commit_shards(const Path& folder, const ShardJob& job, const ShardCommit& commit,
+                             const CheckpointOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  check_job({job.step, 0, job.ranks, job.attempt});
+  CheckpointCore core(folder, options);
+  core.require_writable();
+  core.require_new(job.step, commit.notes);
+  const std::string parts = core.path_of(std::string(shards::folder_name)) + "/";
+  const Clock::time_point until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                                     std::chrono::duration<double>(std::min(commit.wait_s, 1e8)));
+  const auto has = [&](unsigned rank) {
+    struct stat status;
+    return system_calls().stat((parts + shards::part_name(job.step, job.attempt, rank, job.ranks)).c_str(), &status) ==
+           0;
+  };
+  for (unsigned rank = 0; rank < job.ranks;) {
+    if (has(rank)) {
+      ++rank;
+      continue;
+    }
+    if (Clock::now() >= until) {
+      std::string missing;
+      std::size_t count = 0;
+      for (unsigned other = rank; other < job.ranks; ++other) {
+        if (!has(other) && ++count <= 20) {
+          missing += (missing.empty() ? "" : ", ") + std::to_string(other);
+        }
+      }
+      fail(Errc::not_found,
+           message({"step ", job.step, ", attempt ", job.attempt, ": there is no part of ", std::uint64_t{count},
+                    " ranks: ", missing, count > 20 ? " …" : ""}),
+           {.file = parts});
+    }
+    interruption_point();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  Manifest manifest;
+  manifest.ranks = job.ranks;
+  manifest.attempt = job.attempt;
+  for (unsigned rank = 0; rank < job.ranks; ++rank) {
+    const std::string name = shards::part_name(job.step, job.attempt, rank, job.ranks);
+    const FileIdentity identity = identity_of(parts + name);
+    shards::add_part(manifest, stele::open(parts + name).load<shards::PartTable>(shards::table_key),
+                     {name, identity.id, identity.size});
+  }
+  shards::check_boxes(manifest);
+  const CheckpointCore::Object object{
+      [](OutVisitor& out, const void* value) { write_whole(out, *static_cast<const Manifest*>(value)); }, &manifest};
+  return core.save(job.step, object, commit.notes, true);
+}
+
+}  // namespace stele
