@@ -24,7 +24,8 @@ struct KeepBest {
 };
 
 struct CheckpointOptions {
-  // A checkpoint is kept if one of these says so; if none is set, all are kept. The newest one is always kept.
+  // A checkpoint is kept if one of these says so; if none is set, all are kept. The newest one is always kept, and the
+  // one just saved, whatever its step, until the next is saved.
   /// The last ones.
   std::size_t keep_last = 0;
   /// Those whose step is a multiple.
@@ -215,8 +216,9 @@ class Checkpoints {
   void remove(std::uint64_t step);
   /// Removes what the options do not keep, and leftovers. Returns the steps that went.
   std::vector<std::uint64_t> prune();
-  /// Checks everything of all checkpoints, or of one.
-  CheckpointReport verify(std::optional<std::uint64_t> step = std::nullopt) const;
+  /// Checks everything of all checkpoints, or of one. `progress` is called before each of them; what it throws ends it.
+  CheckpointReport verify(std::optional<std::uint64_t> step = std::nullopt,
+                          const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {}) const;
   /// Writes a checkpoint as one archive that refers to nothing.
   void export_to(std::uint64_t step, const Path& path, const SaveOptions& options = {}) const;
   /// The arrays of 4 KiB or more that differ between two checkpoints, by path. Arrays with equal checksums are not

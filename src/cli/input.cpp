@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "archive/formats.hpp"
+#include "archive/linked/source.hpp"
+#include "format/frozen.hpp"
 #include "io/read.hpp"
 #include "io/wrap/tail.hpp"
 #include "stele/codec.hpp"
@@ -41,9 +43,23 @@ std::uint64_t memory_bytes() noexcept {
                                : ~std::uint64_t{0};
 }
 
+/// Such a file is opened by its path.
+bool is_linked_file(const std::string& name) {
+  std::error_code ignored;
+  if (name == "-" || !std::filesystem::is_regular_file(name, ignored)) {
+    return false;
+  }
+  std::vector<std::byte> first(frozen::link_label.size());
+  first.resize(read_up_to(*file_source(name), first));
+  return is_linked(first);
+}
+
 }  // namespace
 
 std::unique_ptr<Source> open_input(const std::string& name, std::uint64_t offset) {
+  if (offset == 0 && is_linked_file(name)) {
+    return open_linked(name, MapMode::none, {}).source;
+  }
   std::unique_ptr<Source> source = name == "-" ? fd_source(0) : file_source(name);
   if (offset == 0) {
     return source;
@@ -95,7 +111,7 @@ File open_archive(const std::string& name, LoadOptions options) {
     }
   }
   options.map = MapMode::none;
-  if (!neighbours().named(name).empty() && std::filesystem::is_regular_file(name, ignored)) {
+  if ((!neighbours().named(name).empty() && std::filesystem::is_regular_file(name, ignored)) || is_linked_file(name)) {
     return open(name, options);
   }
   std::unique_ptr<Source> source = open_input(name, options.offset);

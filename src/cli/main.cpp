@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cache/commands.hpp"
+#include "cli/checkpoints/commands.hpp"
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/numbers.hpp"
@@ -69,6 +70,7 @@ class CommandLine {
       run_ = std::move(run);
     };
     cache_ = std::make_unique<CacheCommands>(app_, json_, choose);
+    checkpoints_ = std::make_unique<CheckpointsCommands>(app_, json_, codecs_, choose);
 #if STELE_WITH_STORE
     store_ = std::make_unique<StoreCommands>(app_, json_, codecs_, choose);
 #endif
@@ -279,6 +281,7 @@ class CommandLine {
   BenchOptions bench_;
   CodecsOptions codecs_options_;
   std::unique_ptr<CacheCommands> cache_;
+  std::unique_ptr<CheckpointsCommands> checkpoints_;
 #if STELE_WITH_STORE
   std::unique_ptr<StoreCommands> store_;
 #endif

@@ -105,6 +105,34 @@ TEST(Checkpoints, NeverLoseWhatOthersReferTo) {
   EXPECT_ERROR(kept.restore<State>(), Errc::not_found, "no checkpoint");
 }
 
+TEST(Checkpoints, KeepTheOneJustSavedAfterARewind) {
+  const test::Folder place;
+  Checkpoints kept = Checkpoints::open(place / "rewound", {.keep_last = 2});
+  for (const std::uint64_t step : {10, 20, 30}) {
+    kept.save(step, state(step));
+  }
+  kept.save(15, state(15));
+  EXPECT_EQ(kept.steps(), (std::vector<std::uint64_t>{15, 20, 30}));
+  kept.save(16, state(16));
+  EXPECT_EQ(kept.steps(), (std::vector<std::uint64_t>{16, 20, 30}));
+}
+
+/// Both have the same table, and other bytes of their own.
+TEST(Checkpoints, DoNotTakeOneOfTheSameSizesForTheOneTheyReferTo) {
+  const test::Folder place;
+  Checkpoints kept = Checkpoints::open(place / "same_sizes");
+  using Two = std::vector<std::vector<float>>;
+  const auto two = [](float second) { return Two{std::vector<float>(100'000, 1), std::vector<float>(50'000, second)}; };
+  kept.save(1, two(1.5));
+  kept.save(2, two(2));
+  ASSERT_EQ(kept.save(3, two(2)).referred, 600'000);  // one array in 1, and one in 2
+  kept.save(2, two(4), {.overwrite = true});
+  EXPECT_EQ(kept.restore<Two>({.step = 2}), two(4));
+  EXPECT_EQ(kept.restore<Two>({.step = 3}), two(2));
+  kept.remove(2);
+  EXPECT_EQ(kept.restore<Two>({.step = 3}), two(2));
+}
+
 TEST(Checkpoints, ReplaceOneThatOthersReferTo) {
   const test::Folder place;
   Checkpoints kept = Checkpoints::open(place / "replaced");

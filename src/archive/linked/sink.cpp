@@ -1,5 +1,6 @@
 #include "archive/linked/sink.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "base/checksum.hpp"
@@ -28,6 +29,9 @@ void LinkingSink::write(Bytes bytes) {
     stored_ += gap;
   }
   file_.write(bytes);
+  last_.insert(last_.end(), bytes.end() - static_cast<std::ptrdiff_t>(std::min(bytes.size(), frozen::trailer_bytes)),
+               bytes.end());
+  last_.erase(last_.begin(), last_.end() - static_cast<std::ptrdiff_t>(std::min(last_.size(), frozen::trailer_bytes)));
   table_.add({bytes.size(), 0, stored_});
   length_ += bytes.size();
   stored_ += bytes.size();
@@ -83,7 +87,7 @@ void LinkingSink::close() {
   trailer.directory_length = item.size();
   trailer.total_length = stored_ + item.size() + frozen::trailer_bytes;
   trailer.directory_checksum = xxh3_64(item);
-  trailer.structure_checksum = length_;
+  trailer.structure_checksum = xxh3_64(last_);
   file_.write(encode_trailer(trailer, frozen::link_end_magic));
   file_.patch(0, std::as_bytes(std::span(frozen::link_label)));
 }

@@ -39,6 +39,7 @@ class LinkingSink final : public Sink {
   std::uint64_t array_bytes_ = 0;
   LinkTable table_;
   std::vector<std::size_t> numbers_;  // by index in the base's files: that in the table, from 1; 0: not used yet
+  std::vector<std::byte> last_;       // the last bytes of the archive so far, up to the length of its trailer
   std::uint64_t length_ = 0;          // of the archive
   std::uint64_t stored_ = 0;          // of the file
   std::uint64_t referred_ = 0;

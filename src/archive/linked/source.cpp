@@ -198,6 +198,11 @@ Linked open_linked(const Path& path, MapMode mode, const Limits& limits, LinkedF
   }
   linked.table = table;
   linked.source = std::make_unique<LinkedSource>(name, std::move(table), std::move(files), linked.mapping);
+  // The table may be the same in two archives of the same sizes; their trailers never are.
+  linked.source->read_at(std::max<std::uint64_t>(linked.table.length, last.size()) - last.size(), last);
+  if (xxh3_64(last) != trailer.structure_checksum) {
+    fail(Errc::damaged, "the trailer of a linked archive contradicts that of the archive", {.file = name});
+  }
   return linked;
 }
 

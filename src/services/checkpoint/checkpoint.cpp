@@ -91,7 +91,9 @@ std::optional<std::uint64_t> Checkpoints::newest_good(Verify verify) const {
   std::vector<StepFile> files = core_->files();
   for (auto file = files.rbegin(); file != files.rend(); ++file) {
     try {
-      core_->check(*file, verify);
+      if (!core_->while_there(*file, [&] { core_->check(*file, verify); })) {
+        return newest_good(verify);  // there is a newer one
+      }
       return file->step;
     } catch (const Error& error) {
       if (!says_damaged(error)) {
@@ -126,7 +128,13 @@ CheckpointStats Checkpoints::stats() const {
 }
 
 File Checkpoints::open_step(std::uint64_t step, LoadOptions options) const {
-  return core_->open(core_->file_of(step), options);
+  const StepFile file = core_->file_of(step);
+  std::optional<File> opened;
+  if (!core_->while_there(file, [&] { opened.emplace(core_->open(file, options)); })) {
+    (void)core_->file_of(step);  // throws: it is gone
+    return open_step(step, options);
+  }
+  return std::move(*opened);
 }
 
 // --- Care ------------------------------------------------------------------------------------------------------------
@@ -135,19 +143,8 @@ void Checkpoints::remove(std::uint64_t step) {
   core_->require_writable();
   core_->wait();
   const WriterLock held = core_->lock(core_->options.wait_s);
-  const StepFile file = core_->file_of(step);
-  StepRecord gone;
-  try {
-    gone = core_->read(file);
-  } catch (const Error& error) {
-    if (!says_damaged(error)) {
-      throw;
-    }
-    gone.info.step = step;  // nobody can refer to what cannot be read, as its number would be another
-  }
-  std::vector<StepRecord> others = core_->records();
-  std::erase_if(others, [&](const StepRecord& other) { return other.info.step == step; });
-  core_->remove(gone, others);
+  (void)core_->file_of(step);
+  core_->remove(step, core_->uses());
   core_->sweep();
 }
 
@@ -158,16 +155,23 @@ std::vector<std::uint64_t> Checkpoints::prune() {
   return core_->enforce();
 }
 
-CheckpointReport Checkpoints::verify(std::optional<std::uint64_t> step) const {
+CheckpointReport Checkpoints::verify(
+    std::optional<std::uint64_t> step,
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) const {
   CheckpointReport report;
   const std::vector<StepFile> files = step ? std::vector<StepFile>{core_->file_of(*step)} : core_->files();
   for (const StepFile& file : files) {
-    ++report.checked;
+    if (progress) {
+      progress(static_cast<std::uint64_t>(&file - files.data()), files.size());
+    }
     try {
-      core_->check(file, Verify::full);
+      if (!core_->while_there(file, [&] { core_->check(file, Verify::full); })) {
+        continue;
+      }
     } catch (const Error& error) {
       report.damaged.emplace_back(file.step, error.what());
     }
+    ++report.checked;
   }
   return report;
 }

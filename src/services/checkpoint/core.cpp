@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <exception>
 #include <filesystem>
+#include <iterator>
 #include <set>
 
 #include "archive/linked/base.hpp"
@@ -246,7 +247,6 @@ StepRecord CheckpointCore::read_file(const StepFile& file) const {
     if (!has_step) {
       fail(Errc::not_an_archive, "this archive is no checkpoint of step " + std::to_string(file.step));
     }
-    record.id = identity_of(name).id;
     if (opened.links != nullptr) {
       record.uses = opened.links->files;
       for (const LinkTable::Extent& extent : opened.links->extents) {
@@ -257,12 +257,38 @@ StepRecord CheckpointCore::read_file(const StepFile& file) const {
   });
 }
 
+bool CheckpointCore::while_there(const StepFile& file, const std::function<void()>& use) const {
+  const auto state = [&] {
+    struct stat status;
+    if (folder.status(file.name, status) != 0) {
+      return std::array<std::int64_t, 3>{};
+    }
+    return std::array<std::int64_t, 3>{static_cast<std::int64_t>(status.st_ino), status.st_ctim.tv_sec,
+                                       status.st_ctim.tv_nsec};
+  };
+  for (;;) {
+    const auto before = state();
+    try {
+      use();
+      return true;
+    } catch (const Error&) {
+      const auto after = state();
+      if (after == std::array<std::int64_t, 3>{}) {
+        return false;
+      }
+      if (after == before) {
+        throw;
+      }
+    }
+  }
+}
+
 std::vector<StepRecord> CheckpointCore::records(
     const std::function<void(const StepFile&, const Error&)>& failed) const {
   std::vector<StepRecord> found;
   for (const StepFile& file : files()) {
     try {
-      found.push_back(read(file));
+      while_there(file, [&] { found.push_back(read(file)); });
     } catch (const Error& error) {
       if (failed) {
         failed(file, error);
@@ -395,7 +421,7 @@ CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, co
   });
   const CheckpointInfo info = read({step, name}).info;
   try {
-    enforce();
+    enforce(step);
   } catch (const Error& error) {  // the new one is complete
     warn("old checkpoints could not be removed: " + std::string(error.what()));
   }
@@ -407,17 +433,14 @@ void CheckpointCore::keep_replaced(const std::string& name) const {
   if (folder.status(name, status) != 0) {
     return;
   }
-  StepRecord old;
-  try {
-    old = read({*step_of(name), name});
-  } catch (const Error&) {  // nobody can read what it holds
-    return;
-  }
   if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
     fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
   }
-  const std::string kept = kept_name(name, old.id);
+  const std::string kept = kept_name(name, identity_of(path_of(name)).id);
   if (system_calls().linkat(folder.fd(), name.c_str(), folder.fd(), kept.c_str(), 0) == 0 || errno == EEXIST) {
+    if (options.sync == Sync::file_folder) {  // before the new file takes the name
+      folder.open_folder(std::string(frozen::kept_folder)).synchronize();
+    }
     return;
   }
   // no hard links here
@@ -444,9 +467,9 @@ bool CheckpointCore::is_saving() const noexcept { return behind_ != nullptr && b
 
 void CheckpointCore::save_behind(std::uint64_t step, const Object& object, const CheckpointNotes& notes,
                                  std::shared_ptr<void> keep) {
-  behind_ = make_process_owned<Behind>();
-  behind_->running = true;
-  behind_->thread = std::jthread([this, mine = behind_.get(), step, object, notes, keep = std::move(keep)]() mutable {
+  auto behind = make_process_owned<Behind>();
+  behind->running = true;
+  behind->thread = std::jthread([this, mine = behind.get(), step, object, notes, keep = std::move(keep)]() mutable {
     try {
       save(step, object, notes);
     } catch (...) {
@@ -457,6 +480,7 @@ void CheckpointCore::save_behind(std::uint64_t step, const Object& object, const
     mine->running = false;
     mine->ended.notify_all();
   });
+  behind_ = std::move(behind);
 }
 
 void CheckpointCore::wait() {
@@ -496,61 +520,67 @@ CheckpointCore::~CheckpointCore() {
 
 // --- Removing --------------------------------------------------------------------------------------------------------
 
-std::vector<std::uint64_t> CheckpointCore::enforce() {
-  std::vector<StepRecord> all = records();
+std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> saved) {
   std::vector<CheckpointInfo> infos;
-  for (const StepRecord& record : all) {
-    infos.push_back(record.info);
+  for (StepRecord& record : records()) {
+    infos.push_back(std::move(record.info));
   }
   const std::vector<bool> keep = checkpoints_to_keep(infos, options, now());
-  std::vector<StepRecord> kept;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (keep[i]) {
-      kept.push_back(all[i]);
+  std::vector<std::uint64_t> gone;
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    if (!keep[i] && infos[i].step != saved) {
+      gone.push_back(infos[i].step);
     }
   }
-  std::vector<std::uint64_t> gone;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!keep[i]) {
-      remove(all[i], kept);
-      gone.push_back(all[i].info.step);
-    }
+  const Uses used = gone.empty() ? Uses{} : uses();
+  for (const std::uint64_t step : gone) {
+    remove(step, used);
   }
   sweep();
   return gone;
 }
 
-void CheckpointCore::remove(const StepRecord& record, const std::vector<StepRecord>& others) {
-  const std::string name = step_name(record.info.step);
-  const bool is_used = std::any_of(others.begin(), others.end(), [&](const StepRecord& other) {
-    return std::any_of(other.uses.begin(), other.uses.end(),
-                       [&](const LinkTable::File& file) { return file.name == name && file.id == record.id; });
-  });
-  if (!is_used) {
+CheckpointCore::Uses CheckpointCore::uses() const {
+  Uses found;
+  for (StepRecord& record : records([&](const StepFile&, const Error& error) {
+         found.all = found.all && says_damaged(error);  // else it may be readable tomorrow
+       })) {
+    std::move(record.uses.begin(), record.uses.end(), std::back_inserter(found.files));
+  }
+  return found;
+}
+
+void CheckpointCore::remove(std::uint64_t step, const Uses& uses) {
+  const std::string name = step_name(step);
+  const std::uint64_t id = identity_of(path_of(name)).id;
+  const bool is_used = std::any_of(uses.files.begin(), uses.files.end(),
+                                   [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
+  if (uses.all && !is_used) {
     std::optional<shards::Manifest> parts;
-    if (record.is_sharded) {
-      parts = shards::read_manifest(*this, {record.info.step, name});
+    try {
+      if (read({step, name}).is_sharded) {
+        parts = shards::read_manifest(*this, {step, name});
+      }
+    } catch (const Error& error) {
+      if (!says_damaged(error)) {
+        throw;
+      }
     }
     if (folder.unlink(name) != 0 && errno != ENOENT) {
       fail_call("remove", path_of(name), errno);
     }
     if (parts) {
-      std::vector<shards::Manifest> others_parts;
-      for (const StepRecord& other : others) {
-        if (other.is_sharded) {
-          others_parts.push_back(shards::read_manifest(*this, {other.info.step, step_name(other.info.step)}));
-        }
-      }
-      shards::remove_parts(*this, *parts, others_parts);
+      shards::put_aside(*this, *parts);
     }
     return;
   }
   if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
     fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
   }
-  if (folder.rename(name, kept_name(name, record.id)) != 0) {
+  if (folder.rename(name, kept_name(name, id)) != 0) {
     fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
   }
+  (void)folder.unlink(name);  // rename() leaves both names if they are hard links to one file, of a killed save
 }
 
 void CheckpointCore::sweep() {
@@ -560,26 +590,21 @@ void CheckpointCore::sweep() {
   if (!parts.is_open() && !shard_parts.is_open()) {
     return;
   }
-  std::set<std::string> used;
-  bool is_certain = true;
-  const std::vector<StepRecord> all = records([&](const StepFile&, const Error& error) {
-    is_certain = is_certain && says_damaged(error);  // else it may be readable tomorrow
-  });
-  for (const StepRecord& record : all) {
-    for (const LinkTable::File& file : record.uses) {
-      used.insert(kept_name(file.name, file.id));
-    }
-  }
-  if (!is_certain) {
+  const Uses all = uses();
+  if (!all.all) {
     return;
   }
   if (shard_parts.is_open()) {
-    shards::sweep_parts(*this, all);
+    shards::sweep_parts(*this);
   }
   if (!parts.is_open()) {
     return;
   }
   remove_leftovers(parts);
+  std::set<std::string> used;
+  for (const LinkTable::File& file : all.files) {
+    used.insert(kept_name(file.name, file.id));
+  }
   for (const std::string& name : parts.names()) {
     if (name.find(prefix) != std::string::npos && name.ends_with(extension) &&
         !used.contains(std::string(frozen::kept_folder) + "/" + name)) {

@@ -31,7 +31,6 @@ struct StepFile {
 /// What is in its file, without the arrays.
 struct StepRecord {
   CheckpointInfo info;
-  std::uint64_t id = 0;               // as LinkTable::File::id
   bool is_sharded = false;            // its file is the manifest of parts
   std::vector<LinkTable::File> uses;  // files that it refers to
 };
@@ -65,6 +64,9 @@ class CheckpointCore {
   /// Read once, as long as the file is the same: a folder may have thousands. Thread-safe.
   /// Throws: what open() throws; Error(not_an_archive) for an archive that is no checkpoint.
   StepRecord read(const StepFile& file) const;
+  /// Calls `use`, which opens a checkpoint, again if another file takes its name meanwhile. False if it is gone then:
+  /// another process has removed it. Throws: what `use` throws about a file that is there.
+  bool while_there(const StepFile& file, const std::function<void()>& use) const;
   /// Those that can be read; of others `failed` is told.
   std::vector<StepRecord> records(const std::function<void(const StepFile&, const Error&)>& failed = {}) const;
   /// Throws: Error(not_found).
@@ -98,9 +100,17 @@ class CheckpointCore {
 
   // --- Removing; needs the lock
   WriterLock lock(double wait_s) const;
-  /// Removes what the options do not keep, and files that nobody refers to. Returns the steps that went.
-  std::vector<std::uint64_t> enforce();
-  void remove(const StepRecord& record, const std::vector<StepRecord>& others);
+  /// Removes what the options do not keep, and files that nobody refers to. Returns the steps that went. `saved` stays.
+  std::vector<std::uint64_t> enforce(std::optional<std::uint64_t> saved = std::nullopt);
+  /// What files refer to.
+  struct Uses {
+    std::vector<LinkTable::File> files;
+    bool all = true;  // else a checkpoint could not be read that is not damaged: it may refer to anything
+  };
+  Uses uses() const;
+  /// The file of a step, which goes to the folder of kept files if others refer to it. Those may be removed next, after
+  /// which sweep() takes it: if the process is killed between, none of them is damaged.
+  void remove(std::uint64_t step, const Uses& uses);
   /// Removes files that no checkpoint refers to.
   void sweep();
 

@@ -16,7 +16,13 @@ namespace stele {
 std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
                                           const std::function<Load(const StepRecord& record)>& open) const {
   if (step) {
-    open(read(file_of(*step)))();
+    const StepFile file = file_of(*step);
+    Load load;
+    if (!while_there(file, [&] { load = open(read(file)); })) {
+      (void)file_of(*step);  // throws: it is gone
+      return load_newest(step, open);
+    }
+    load();
     return *step;
   }
   constexpr int most_rounds = 100;
@@ -40,7 +46,10 @@ std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
     for (auto file = all.rbegin(); file != all.rend() && is_over; ++file) {
       Load load;
       try {
-        load = open(read(*file));
+        is_over = while_there(*file, [&] { load = open(read(*file)); });
+        if (!is_over) {
+          continue;
+        }
       } catch (const Error& error) {
         if (!says_damaged(error)) {
           throw;
