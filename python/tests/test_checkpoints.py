@@ -242,6 +242,13 @@ def test_a_save_in_work_is_completed_at_the_end(tmp_path):
     assert stele.Checkpoints(tmp_path / "k").restore()[-1] == 5e6 - 1
 
 
+def test_a_save_in_work_is_completed_when_the_object_goes(tmp_path):
+    k = stele.Checkpoints(tmp_path / "k")
+    k.save(1, state(1), asynchronous=True)
+    del k
+    assert same(stele.Checkpoints(tmp_path / "k").restore(), state(1))
+
+
 def test_the_last_save_is_told_of_if_it_fails(tmp_path):
     done = run("""
         import numpy as np, os, stele
@@ -594,6 +601,14 @@ def test_types_that_hold_the_stored_values(k):
     into = {"a": np.zeros(3000, "f8"), "b": np.zeros((6000,), "i4")[::2]}
     k.restore(into=into)
     assert into["a"][-1] == 2999 and into["b"][-1] == 2999 and into["b"].base[1] == 0
+    for count in (3, 3000):  # small ones and large ones alike
+        k.save(count, {"x": np.arange(count), "big": np.arange(count, dtype=">f8"), "n": np.arange(count, dtype="u4")})
+        into = {"x": np.zeros(count, ">i8"), "big": np.zeros(count), "n": np.zeros(count, "f8")}
+        k.restore(into=into)
+        assert into["x"].tolist() == into["big"].tolist() == into["n"].tolist() == list(range(count))
+        for wrong in ("f8", "i4", "u8", "c16", "?"):
+            with pytest.raises(TypeError, match="expected .*, found int64"):
+                k.restore(into={"x": np.zeros(count, wrong)})
 
 
 def test_paths_choose(k):
@@ -648,6 +663,34 @@ def test_what_is_shared_is_restored_once(k):
     assert cycle["w"][0] == 0 and cycle["self"] is cycle
 
 
+def test_many_small_parts_are_found_at_once(k):
+    things = {"layers": [{"w": np.full(3, i), "n": i, "big": np.full(1000, i), "deep": {str(i): {"x": np.full((), i)}}}
+                         for i in range(500)]}
+    k.save(1, things)
+    into = {"layers": [{"w": np.zeros(3, int), "n": 0, "big": np.zeros(1000, int), "deep": {str(i): {"x": np.zeros((), int)}}}
+                       for i in range(500)]}
+    assert same(k.restore(into=into), things)
+    found = k.restore(paths="layers/*/deep/**/x")
+    assert len(found) == 500 and found["layers/7/deep/7/x"] == 7
+
+
+def test_objects_that_only_look_like_tensors(k):
+    for args in ((), (np.ones(3),), (np.ones(3), 5), ("a", "b"), ([np.ones(3)], "")):
+        k.save(1, {"x": _Reduced(args)}, overwrite=True)
+        with pytest.raises(TypeError, match="expected an array"):
+            k.restore(into={"x": np.zeros(3)})
+
+
+class _Reduced:
+    def __init__(self, args):
+        self.args = args
+
+    def __reduce_ex__(self, protocol):
+        from stele._forms import tensor_from_array
+
+        return tensor_from_array, self.args
+
+
 def test_two_keys_of_one_name(k):
     k.save(1, {1: np.ones(2), "1": np.zeros(2)})
     with pytest.raises(stele.Error, match="two keys"):
@@ -693,7 +736,9 @@ class Module:
         self.loads = 0
 
     def state_dict(self):
-        return collections.OrderedDict(self.parameters)
+        made = collections.OrderedDict(self.parameters)
+        made._metadata = {"version": 1}
+        return made
 
     def load_state_dict(self, state):
         self.loads += 1
@@ -845,6 +890,8 @@ def test_torch(k):
     with torch.no_grad():
         model[0].weight.zero_()
     k.wait()
+    again, other = made()
+    assert k.restore(into={"model": again}, report=True)[1].unexpected == ["optimizer"]
     again, other = made()
     places = [one.data_ptr() for one in again.parameters()]
     k.restore(into={"model": again, "optimizer": other})
