@@ -31,9 +31,9 @@ class SteleCheckpoints(TrainerCallback):
         if self.checkpoints.stop_requested:
             control.should_save = control.should_training_stop = True
         if control.should_save and state.is_world_process_zero:
-            objects = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": lr_scheduler.state_dict()}
-            self.checkpoints.save(state.global_step, objects, self.metrics, {"epoch": state.epoch}, overwrite=True,
-                                  asynchronous=True)
+            objects = {"model": model, "optimizer": optimizer, "scheduler": lr_scheduler}
+            self.checkpoints.save(state.global_step, {name: one.state_dict() for name, one in objects.items()}, self.metrics,
+                                  {"epoch": state.epoch}, overwrite=True, asynchronous=True)
         control.should_save = False
 
     on_epoch_end = on_step_end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import re
 import sys
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ def _pattern(text: str) -> str:
         elif part in "*?":
             made += "[^/]*" if part == "*" else "[^/]"
         elif part.startswith("[") and len(part) > 1:
-            made += "[" + ("^" if part[1] == "!" else "") + re.escape(part[1 + (part[1] == "!"):-1]).replace(r"\-", "-") + "]"
+            made += "(?!/)" + fnmatch.translate(part)[4:-3]  # without "(?s:" and what ends it
         else:
             made += re.escape(part)
     return made + "(?:/.*)?"
