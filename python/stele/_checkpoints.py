@@ -91,8 +91,9 @@ def _seconds(value: _Seconds) -> float:
 
 def _bests(given: Union[_Best, Iterable[_Best]]) -> List[Tuple[str, bool, int]]:
     found = []
-    for one in [given] if isinstance(given, tuple) and given and isinstance(given[0], str) else given:
-        metric, mode, count = (*one, 1)[:3]
+    rules: Any = [given] if isinstance(given, tuple) and given and isinstance(given[0], str) else given
+    for rule in rules:
+        metric, mode, count = rule if len(rule) == 3 else (*rule, 1)
         found.append((metric, _largest(mode), operator.index(count)))
     return found
 

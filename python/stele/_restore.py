@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import re
 import sys
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Named
 
 import numpy as np
 
-from . import _file
+from . import _core, _file
 from ._errors import make
 from ._tree import is_value, join
 
@@ -68,7 +69,7 @@ def _pattern(text: str) -> str:
         elif part in "*?":
             made += "[^/]*" if part == "*" else "[^/]"
         elif part.startswith("[") and len(part) > 1:
-            made += "[" + ("^" if part[1] == "!" else "") + re.escape(part[1 + (part[1] == "!"):-1]).replace(r"\-", "-") + "]"
+            made += "(?!/)" + fnmatch.translate(part)[4:-3]  # without "(?s:" and what ends it
         else:
             made += re.escape(part)
     return made + "(?:/.*)?"
@@ -100,99 +101,94 @@ def _renamer(rename: Union[Mapping[str, str], Callable[[str], str], None]) -> Ca
 # --- What the checkpoint holds ---------------------------------------------------------------------------------------
 
 
-class _Found(NamedTuple):
-    known: bool
-    value: Any  # or else its path in the file
+class _Node(NamedTuple):
+    """A part of an outline; see python/src/files/children.hpp."""
+
+    kind: str
+    types: Tuple[str, ...]
+    path: str
+    content: Any
 
 
 class _Stored:
-    """The values of a file by name, looked up as they are asked for."""
+    """The values of a file by name."""
 
     def __init__(self, file: _file.File, root: str) -> None:
         self.file = file
-        self._root = _Found(False, root)
-        self._below: Dict[str, Dict[str, _Found]] = {}
+        self.root = _Node(*file._open.outline(root))
+        self._below: Dict[str, Dict[str, _Node]] = {}
 
-    def find(self, name: str) -> Optional[_Found]:
+    def find(self, name: str) -> Optional[_Node]:
         if not name:
-            return self._root
+            return self.root
         parent, _, last = name.rpartition("/")
         return self.below(parent).get(last)
 
-    def below(self, name: str) -> Dict[str, _Found]:
+    def below(self, name: str) -> Dict[str, _Node]:
         """What a container has; nothing for other values."""
         if name not in self._below:
-            self._below[name] = {}
-            found = self.find(name)
-            if found is not None and not found.known:
-                self._below[name] = self._children(name, found.value)
+            node = self.find(name)
+            self._below[name] = _children(node, name) if node is not None else {}
         return self._below[name]
 
-    def _children(self, name: str, path: str) -> Dict[str, _Found]:
-        kind, types, count, is_leaf, _ = self.file._open.glance(path)
-        if is_leaf or is_value(types, kind) or (types and types[-1] == _tensor_type):
-            return {}
-        if kind == "sequence":
-            node: Any = _file._Sequence(self.file, path, kind, types, count)
-            return {str(place): _Found(known, value if known else join(path, step))
-                    for place, (_, step, known, value) in enumerate(node._rows())}
-        node = _file._Mapping(self.file, path, kind, types, count)
-        fields = node._children()
-        if types and types[-1].startswith("py:") and "args" in fields and not {"state", "entries"} & fields.keys():
-            return self._children(name, fields["args"][1])  # a named tuple
-        return _unique(((key, _Found(*value)) for key, value in fields.items()), name)
+    def load(self, node: _Node) -> Any:
+        return node.content if node.kind == "value" else self.file.load(node.path)
 
-    def load(self, found: _Found) -> Any:
-        return found.value if found.known else self.file.load(found.value)
-
-    def array(self, found: _Found) -> Tuple[Any, str]:
-        """An array to read from, and the dtype of PyTorch whose bits it has. None where it is none, or has no element
-        type in archives."""
-        if found.known:
-            return None, ""
-        kind, types, *_ = self.file._open.glance(found.value)
-        if kind == "array" and not types:
-            return self.file._open.array(found.value), ""
-        if types and types[-1] == _tensor_type:
-            args = join(found.value, "args")
-            return self.file._open.array(args + "/0"), self.file.load(args + "/1")
+    def array(self, node: _Node) -> Tuple[Any, str]:
+        """An array to read from, or one that is read, and the dtype of PyTorch whose bits it has; None for what is none."""
+        if node.kind == "array":
+            return self.file._open.array(node.path), ""
+        if node.kind == "value":
+            return node.content if isinstance(node.content, np.ndarray) else None, ""
+        if node.types[-1:] == (_tensor_type,):
+            args = [part for key, part in node.content if type(key) is str and key == "args"] if node.kind == "map" else []
+            items = [_Node(*part) for _, part in args[0][3]] if args and args[0][0] == "sequence" else []
+            is_good = len(items) > 1 and not items[0].types and isinstance(items[1].content, str)
+            return (self.array(items[0])[0], items[1].content) if is_good else (None, "")
+        if node.types and node.types[-1] in _numpy_types:
+            loaded = self.file.load(node.path)
+            return np.asarray(loaded) if isinstance(loaded, (np.ndarray, np.generic)) else None, ""
         return None, ""
 
-    def is_numpy(self, found: _Found) -> bool:
-        types = () if found.known else self.file._open.glance(found.value)[1]
-        return bool(types) and types[-1] in _numpy_types
+
+def _children(node: _Node, name: str) -> Dict[str, _Node]:
+    """What a container has; nothing for other values."""
+    if node.kind not in ("sequence", "map") or node.types[-1:] == (_tensor_type,) or is_value(node.types, node.kind):
+        return {}
+    parts = {key: _Node(*value) for key, value in _unique(node.content, name).items()}
+    if node.kind == "sequence" or not node.types or not node.types[-1].startswith("py:"):
+        return parts
+    part = parts.get("entries") or parts.get("state")  # of a mapping its items, of another object its attributes
+    members: Dict[str, _Node] = {}
+    if part is not None:
+        halves = [_Node(*half) for _, half in part.content] if part.kind == "sequence" and len(part.content) == 2 else [part]
+        for half in halves:  # those in slots are apart
+            if half.kind == "map":
+                for key, value in _unique(half.content, name).items():
+                    members.setdefault(key, _Node(*value))
+    if not members and "args" in parts and parts["args"].kind == "sequence":  # a named tuple
+        return _children(parts["args"], name)
+    return members or parts
 
 
-def _walk(stored: _Stored, name: str = "") -> Iterator[str]:
-    """All names below one, containers before what they hold. `send(True)`: not what is below."""
-    for step in stored.below(name):
+def _topmost(node: _Node, name: str, is_one: Callable[[str], Any],
+             is_closed: Callable[[str], bool]) -> Iterator[Tuple[str, _Node]]:
+    """Those below a node for whose name `is_one`, without what is below them and below those that are closed."""
+    for step, child in _children(node, name).items():
         inner = join(name, step)
-        if not (yield inner):
-            yield from _walk(stored, inner)
-
-
-def _topmost(stored: _Stored, is_one: Callable[[str], Any], is_closed: Callable[[str], bool]) -> List[str]:
-    """The names for which `is_one`, without what is below them and below those that are closed."""
-    found: List[str] = []
-    walk = _walk(stored)
-    below = None
-    try:
-        while True:
-            name = walk.send(below)
-            below = is_closed(name)
-            if not below and is_one(name):
-                found.append(name)
-                below = True
-    except StopIteration:
-        return found
+        if is_closed(inner):
+            continue
+        if is_one(inner):
+            yield inner, child
+        elif child.kind in ("sequence", "map"):
+            yield from _topmost(child, inner, is_one, is_closed)
 
 
 def chosen(file: _file.File, root: str, paths: Union[str, Iterable[str]], step: int) -> Tuple[Dict[str, Any], RestoreReport]:
     """The values whose names the patterns choose."""
     stored = _Stored(file, root)
-    names = _topmost(stored, _chooser(paths), lambda name: False)
-    made = {name: stored.load(stored.find(name)) for name in names}  # type: ignore[arg-type]
-    return made, RestoreReport(step, names)
+    made = {name: stored.load(node) for name, node in _topmost(stored.root, "", _chooser(paths), lambda name: False)}
+    return made, RestoreReport(step, list(made))
 
 
 # --- What is there ---------------------------------------------------------------------------------------------------
@@ -297,7 +293,7 @@ class Restoring:
         stored = _Stored(file, root)
         report = RestoreReport(step)
         fills: Dict[str, Callable[[], None]] = {}
-        others: Dict[str, _Found] = {}
+        others: Dict[str, _Node] = {}
         for name, leaf in self._wanted:
             found = stored.find(self._renamed(name))
             if found is None:
@@ -325,7 +321,7 @@ class Restoring:
         self._seen.clear()
         return self._rebuilt(self._into, "", new, report.restored), report
 
-    def _fill(self, stored: _Stored, found: _Found, leaf: Any) -> Callable[[], None]:
+    def _fill(self, stored: _Stored, found: _Node, leaf: Any) -> Callable[[], None]:
         """What fills an array or a tensor. Reads nothing of a large array."""
         memory, bits = _memory(leaf)
         if memory is None:
@@ -341,25 +337,25 @@ class Restoring:
             raise _Mismatch("the array is read-only")
         array, stored_bits = stored.array(found)
         if array is None:
-            return _fill_with(stored.load(found) if stored.is_numpy(found) else None, memory)
-        if bits and not stored_bits and array.dtype_name == bits:
+            raise _Mismatch("expected an array, found another value")
+        stored_name = array.dtype.name if isinstance(array, np.ndarray) else array.dtype_name
+        if bits and not stored_bits and stored_name == bits:
             memory = memory.view(array.dtype)
         elif stored_bits and not bits and memory.dtype.name == stored_bits:
             memory = memory.view(np.uint16 if memory.dtype.itemsize == 2 else np.uint8)
         elif bits != stored_bits:
-            raise _Mismatch(f"expected {bits or memory.dtype}, found {stored_bits or array.dtype_name}")
+            raise _Mismatch(f"expected {bits or memory.dtype}, found {stored_bits or stored_name}")
         if array.shape != memory.shape:
             raise _Mismatch(f"expected the shape {_shape(memory.shape)}, found {_shape(array.shape)}")
-        try:  # no rows: only the element types are compared
-            array.read_to([(0, 0, 1)] if memory.ndim else [], np.empty((0, *memory.shape[1:]) if memory.ndim else (), memory.dtype))
-        except TypeError as error:
-            raise _Mismatch(getattr(error, "message", "") or f"the array has elements of {memory.dtype}") from None
+        direct = not isinstance(array, np.ndarray) and array.fits(memory.dtype)
+        if not direct and not _fits(array.dtype, memory.dtype):
+            raise _Mismatch(f"expected {memory.dtype}, found {stored_name}")
 
         def fill() -> None:
-            if memory.flags.c_contiguous:
+            if direct and memory.flags.c_contiguous:
                 array.read_to([], memory)
             else:
-                memory[...] = array.read([])
+                memory[...] = array if isinstance(array, np.ndarray) else array.read([])
 
         return fill
 
@@ -368,7 +364,10 @@ class Restoring:
         above = {name[:place] for name in wanted for place, letter in enumerate(name) if letter == "/"}
         if "" in wanted:
             return []
-        return _topmost(stored, lambda name: name not in above and self._chooses(name), wanted.__contains__)
+        def is_one(name: str) -> Any:
+            return name not in above and self._chooses(name)
+
+        return [name for name, _ in _topmost(stored.root, "", is_one, wanted.__contains__)]
 
     def _rebuilt(self, thing: Any, name: str, new: Dict[str, Any], restored: List[str]) -> Any:
         """The object, with what is new in it. Containers that cannot be changed are made again."""
@@ -415,15 +414,10 @@ def _shape(extents: Tuple[int, ...]) -> str:
     return "[" + ", ".join(map(str, extents)) + "]"
 
 
-def _fill_with(loaded: Any, memory: np.ndarray) -> Callable[[], None]:
-    """For arrays of objects and others that have no element type in archives."""
-    if not isinstance(loaded, (np.ndarray, np.generic)):
-        raise _Mismatch("expected an array, found another value")
-    if np.shape(loaded) != memory.shape:
-        raise _Mismatch(f"expected the shape {_shape(memory.shape)}, found {_shape(np.shape(loaded))}")
-    if not np.can_cast(loaded.dtype, memory.dtype, "safe"):
-        raise _Mismatch(f"expected {memory.dtype}, found {loaded.dtype}")
-    return lambda: np.copyto(memory, loaded)
+def _fits(stored: np.dtype, wanted: np.dtype) -> bool:
+    """Whether all values can be kept: by the library's rule, and for what has no element type in archives, by NumPy's."""
+    stored, wanted = stored.newbyteorder("="), wanted.newbyteorder("=")
+    return np.can_cast(stored, wanted, "safe") and (stored == wanted or wanted.kind in "OSU" or _core.widens(stored, wanted))
 
 
 def _replaced(old: Any, new: Any) -> Any:

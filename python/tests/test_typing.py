@@ -38,6 +38,16 @@ with stele.Store("folder") as store:
     for batch in stream:
         state: dict[str, Any] = stream.state_dict(1)
     stream.load_state_dict({})
+with stele.Checkpoints("runs", keep_best=[("loss", "min", 2), ("accuracy", "max")], keep_age=3600) as kept:
+    kept.save(1, {"a": np.zeros(3)}, {"loss": 0.5}, asynchronous=True)
+    steps: list[int] = kept.steps()
+    newest: int | None = kept.latest()
+    restored: Any = kept.restore(into={"a": np.zeros(3)}, rename={"a": "b"}, strict=False)
+    infos: list[stele.CheckpointInfo] = kept.list()
+    for change in kept.diff(1, 2):
+        print(change.path, change.relative)
+    with kept.save_on_signal(), kept.open() as file:
+        print(kept.stop_requested, file["a"])
 counts = stele.TokenCounts()
 counts.update(["a"])
 total: int = counts.total

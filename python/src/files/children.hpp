@@ -1,12 +1,13 @@
 #pragma once
-// One level of a value in a file.
+// What a value in a file is made of: one level, or all of it.
 
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
-#include "python.hpp"
 #include "objects/graph.hpp"
+#include "python.hpp"
 #include "stele/visitor.hpp"
 #include "stele/walk.hpp"
 
@@ -29,6 +30,17 @@ struct Children {
   nb::list found;
 };
 
+/// All that is in a value, but for the elements of large arrays and the contents of objects: a tuple
+/// (kind, types, path, content). The kind is "value", with a leaf or a small array; "array" and "other", which are to
+/// be read by their path; "sequence" or "map", with a list of pairs of key and such a tuple. What is shared is one
+/// tuple.
+struct Outline {
+  const Trust& trust;
+  std::string path;                              // of the value
+  const std::unordered_set<std::string>& small;  // paths of arrays to be read
+  nb::object found = {};
+};
+
 }  // namespace stele::python
 
 namespace stele {
@@ -44,8 +56,15 @@ struct Visit<python::Children> {
   static void read(InVisitor& in, python::Children& children);
 };
 template <>
+struct Visit<python::Outline> {
+  static void write(OutVisitor& out, const python::Outline& outline) = delete;
+  static void read(InVisitor& in, python::Outline& outline);
+};
+template <>
 inline constexpr bool walk::may_be_null<python::Glance> = true;
 template <>
 inline constexpr bool walk::may_be_null<python::Children> = true;
+template <>
+inline constexpr bool walk::may_be_null<python::Outline> = true;
 
 }  // namespace stele

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "archive/convert.hpp"
 #include "files/files.hpp"
 #include "numpy.hpp"
 #include "stele/error.hpp"
@@ -12,10 +13,15 @@ namespace {
 
 PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
 
+std::optional<DType> type_of(nb::handle dtype) {
+  return PyArray_DescrCheck(dtype.ptr()) ? dtype_of(reinterpret_cast<PyArray_Descr*>(dtype.ptr())) : std::nullopt;
+}
+
 std::vector<Range> ranges_of(nb::handle box) {
   std::vector<Range> ranges;
   for (const nb::handle one : box) {
-    ranges.push_back({nb::cast<std::uint64_t>(one[0]), nb::cast<std::uint64_t>(one[1]), nb::cast<std::int64_t>(one[2])});
+    ranges.push_back(
+        {nb::cast<std::uint64_t>(one[0]), nb::cast<std::uint64_t>(one[1]), nb::cast<std::int64_t>(one[2])});
   }
   return ranges;
 }
@@ -30,6 +36,11 @@ nb::tuple ArrayInFile::shape() const {
     extents.append(extent);
   }
   return nb::tuple(extents);
+}
+
+bool ArrayInFile::fits(nb::handle dtype) const {
+  const std::optional<DType> wanted = type_of(dtype);
+  return wanted && widens(array_.dtype(), *wanted);
 }
 
 nb::object ArrayInFile::read(nb::handle box) const {
@@ -51,8 +62,8 @@ void ArrayInFile::read_to(nb::handle box, nb::handle out) const {
   }
   const ArrayView view = view_of(as_array(out), *dtype);
   if (!(view.shape == array_.extents(ranges))) {
-    raise(PyExc_ValueError, "cannot read an array of shape " + array_.extents(ranges).text() + " into one of " +
-                                view.shape.text());
+    raise(PyExc_ValueError,
+          "cannot read an array of shape " + array_.extents(ranges).text() + " into one of " + view.shape.text());
   }
   const MutableBytes to = bytes_of(out);
   const nb::gil_scoped_release released;
@@ -73,6 +84,11 @@ nb::object ArrayInFile::gather(nb::handle rows) const {
 }
 
 void bind_lazy_array(nb::module_& module) {
+  module.def("widens", [](nb::handle from, nb::handle to) {
+    const std::optional<DType> stored = type_of(from);
+    const std::optional<DType> wanted = type_of(to);
+    return stored && wanted && widens(*stored, *wanted);
+  });
   nb::class_<ArrayInFile>(module, "ArrayInFile")
       .def_prop_ro("dtype", &ArrayInFile::dtype)
       .def_prop_ro("dtype_name", &ArrayInFile::dtype_name)
@@ -80,6 +96,7 @@ void bind_lazy_array(nb::module_& module) {
       .def_prop_ro("shape", &ArrayInFile::shape)
       .def_prop_ro("order", &ArrayInFile::order)
       .def_prop_ro("encoding", &ArrayInFile::encoding)
+      .def("fits", &ArrayInFile::fits)
       .def("read", &ArrayInFile::read, nb::call_guard<Interruptible>())
       .def("read_to", &ArrayInFile::read_to, nb::call_guard<Interruptible>())
       .def("gather", &ArrayInFile::gather, nb::call_guard<Interruptible>());

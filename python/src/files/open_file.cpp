@@ -1,12 +1,15 @@
 // The handle of stele.File.
 
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <type_traits>
+#include <unordered_set>
 
 #include "files/children.hpp"
 #include "files/files.hpp"
 #include "files/lazy_array.hpp"
+#include "format/frozen.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
 #include "objects/no_collection.hpp"
@@ -65,6 +68,23 @@ class OpenFile {
   nb::list children(const std::string& path) const {
     const NoCollection guard;
     return read_at(path, [&] { return Children(trust_); }).found;
+  }
+
+  /// An Outline, with the elements of arrays that are not in the file's directory.
+  nb::object outline(const std::string& path) const {
+    const std::shared_ptr<File> file = held();
+    std::unordered_set<std::string> small;
+    {
+      const nb::gil_scoped_release released;
+      constexpr std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
+      for (Entry& entry : file->list({.path = path, .depth = all, .max_items = all})) {
+        if (entry.kind == Kind::array && entry.shape.count() * entry.dtype.item_size() < frozen::listed_array_bytes) {
+          small.insert(std::move(entry.path));
+        }
+      }
+    }
+    const NoCollection guard;
+    return read_at(path, [&] { return Outline{trust_, path, small}; }).found;
   }
 
   ArrayInFile array(const std::string& path) const {
@@ -189,6 +209,7 @@ void bind_open_file(nb::module_& module) {
       .def("load", &OpenFile::load, nb::call_guard<Interruptible>())
       .def("glance", &OpenFile::glance)
       .def("children", &OpenFile::children)
+      .def("outline", &OpenFile::outline, nb::call_guard<Interruptible>())
       .def("array", &OpenFile::array)
       .def("contains", &OpenFile::contains)
       .def("list", &OpenFile::list, nb::call_guard<Interruptible>())

@@ -144,8 +144,7 @@ void Checkpoints::remove(std::uint64_t step) {
   core_->wait();
   const WriterLock held = core_->lock(core_->options.wait_s);
   (void)core_->file_of(step);
-  CheckpointCore::Uses uses = core_->uses();
-  core_->remove(step, uses);
+  core_->remove(step, core_->uses());
   core_->sweep();
 }
 

@@ -13,8 +13,8 @@
 #include <condition_variable>
 #include <exception>
 #include <filesystem>
+#include <iterator>
 #include <set>
-#include <utility>
 
 #include "archive/linked/base.hpp"
 #include "archive/linked/sink.hpp"
@@ -521,18 +521,20 @@ CheckpointCore::~CheckpointCore() {
 // --- Removing --------------------------------------------------------------------------------------------------------
 
 std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> saved) {
-  Uses used = uses();
   std::vector<CheckpointInfo> infos;
-  for (const StepRecord& record : used.records) {
-    infos.push_back(record.info);
+  for (StepRecord& record : records()) {
+    infos.push_back(std::move(record.info));
   }
   const std::vector<bool> keep = checkpoints_to_keep(infos, options, now());
   std::vector<std::uint64_t> gone;
   for (std::size_t i = 0; i < infos.size(); ++i) {
     if (!keep[i] && infos[i].step != saved) {
-      remove(infos[i].step, used);
       gone.push_back(infos[i].step);
     }
+  }
+  const Uses used = gone.empty() ? Uses{} : uses();
+  for (const std::uint64_t step : gone) {
+    remove(step, used);
   }
   sweep();
   return gone;
@@ -540,57 +542,45 @@ std::vector<std::uint64_t> CheckpointCore::enforce(std::optional<std::uint64_t> 
 
 CheckpointCore::Uses CheckpointCore::uses() const {
   Uses found;
-  found.records = records([&](const StepFile&, const Error& error) {
-    found.all = found.all && says_damaged(error);  // else it may be readable tomorrow
-  });
+  for (StepRecord& record : records([&](const StepFile&, const Error& error) {
+         found.all = found.all && says_damaged(error);  // else it may be readable tomorrow
+       })) {
+    std::move(record.uses.begin(), record.uses.end(), std::back_inserter(found.files));
+  }
   return found;
 }
 
-void CheckpointCore::remove(std::uint64_t step, Uses& uses) {
+void CheckpointCore::remove(std::uint64_t step, const Uses& uses) {
   const std::string name = step_name(step);
   const std::uint64_t id = identity_of(path_of(name)).id;
-  const auto own = std::find_if(uses.records.begin(), uses.records.end(),
-                                [&](const StepRecord& record) { return record.info.step == step; });
-  const bool is_sharded = own != uses.records.end() && own->is_sharded;
-  if (own != uses.records.end()) {
-    uses.records.erase(own);
-  }
-  const bool is_used = std::any_of(uses.records.begin(), uses.records.end(), [&](const StepRecord& other) {
-    return std::any_of(other.uses.begin(), other.uses.end(),
-                       [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
-  });
-  if (is_used || !uses.all) {
-    if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
-      fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
-    }
-    if (folder.rename(name, kept_name(name, id)) != 0) {
-      fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
-    }
-    (void)folder.unlink(name);  // rename() leaves both names if they are hard links to one file, of a killed save
-    return;
-  }
-  std::optional<shards::Manifest> parts;
-  std::vector<shards::Manifest> others_parts;
-  if (is_sharded) {
+  const bool is_used = std::any_of(uses.files.begin(), uses.files.end(),
+                                   [&](const LinkTable::File& file) { return file.name == name && file.id == id; });
+  if (uses.all && !is_used) {
+    std::optional<shards::Manifest> parts;
     try {
-      parts = shards::read_manifest(*this, {step, name});
-    } catch (const Error& error) {  // sweep() takes the parts of a damaged one
+      if (read({step, name}).is_sharded) {
+        parts = shards::read_manifest(*this, {step, name});
+      }
+    } catch (const Error& error) {
       if (!says_damaged(error)) {
         throw;
       }
     }
-    for (const StepRecord& other : uses.records) {
-      if (parts && other.is_sharded) {
-        others_parts.push_back(shards::read_manifest(*this, {other.info.step, step_name(other.info.step)}));
-      }
+    if (folder.unlink(name) != 0 && errno != ENOENT) {
+      fail_call("remove", path_of(name), errno);
     }
+    if (parts) {
+      shards::put_aside(*this, *parts);
+    }
+    return;
   }
-  if (folder.unlink(name) != 0 && errno != ENOENT) {
-    fail_call("remove", path_of(name), errno);
+  if (system_calls().mkdir(path_of(std::string(frozen::kept_folder)).c_str(), 0777) != 0 && errno != EEXIST) {
+    fail_call("create", path_of(std::string(frozen::kept_folder)), errno);
   }
-  if (parts) {
-    shards::remove_parts(*this, *parts, others_parts);
+  if (folder.rename(name, kept_name(name, id)) != 0) {
+    fail_call("move to " + std::string(frozen::kept_folder), path_of(name), errno);
   }
+  (void)folder.unlink(name);  // rename() leaves both names if they are hard links to one file, of a killed save
 }
 
 void CheckpointCore::sweep() {
@@ -600,22 +590,20 @@ void CheckpointCore::sweep() {
   if (!parts.is_open() && !shard_parts.is_open()) {
     return;
   }
-  const Uses found = uses();
-  if (!found.all) {
+  const Uses all = uses();
+  if (!all.all) {
     return;
   }
   if (shard_parts.is_open()) {
-    shards::sweep_parts(*this, found.records);
+    shards::sweep_parts(*this);
   }
   if (!parts.is_open()) {
     return;
   }
   remove_leftovers(parts);
   std::set<std::string> used;
-  for (const StepRecord& record : found.records) {
-    for (const LinkTable::File& file : record.uses) {
-      used.insert(kept_name(file.name, file.id));
-    }
+  for (const LinkTable::File& file : all.files) {
+    used.insert(kept_name(file.name, file.id));
   }
   for (const std::string& name : parts.names()) {
     if (name.find(prefix) != std::string::npos && name.ends_with(extension) &&

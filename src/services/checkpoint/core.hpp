@@ -102,15 +102,15 @@ class CheckpointCore {
   WriterLock lock(double wait_s) const;
   /// Removes what the options do not keep, and files that nobody refers to. Returns the steps that went. `saved` stays.
   std::vector<std::uint64_t> enforce(std::optional<std::uint64_t> saved = std::nullopt);
-  /// All checkpoints that can be read.
+  /// What files refer to.
   struct Uses {
-    std::vector<StepRecord> records;
-    bool all = true;  // else one could not be read that is not damaged: it may refer to anything
+    std::vector<LinkTable::File> files;
+    bool all = true;  // else a checkpoint could not be read that is not damaged: it may refer to anything
   };
   Uses uses() const;
-  /// Removes the file of a step, and takes the step out of `uses`. The file goes to the folder of kept files if others
-  /// refer to it. If these are removed next, sweep() takes it: where the process is killed between, none is damaged.
-  void remove(std::uint64_t step, Uses& uses);
+  /// The file of a step, which goes to the folder of kept files if others refer to it. Those may be removed next, after
+  /// which sweep() takes it: if the process is killed between, none of them is damaged.
+  void remove(std::uint64_t step, const Uses& uses);
   /// Removes files that no checkpoint refers to.
   void sweep();
 

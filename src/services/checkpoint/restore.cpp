@@ -19,7 +19,8 @@ std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
     const StepFile file = file_of(*step);
     Load load;
     if (!while_there(file, [&] { load = open(read(file)); })) {
-      return load_newest(step, open);  // says that it is gone
+      (void)file_of(*step);  // throws: it is gone
+      return load_newest(step, open);
     }
     load();
     return *step;
@@ -47,7 +48,7 @@ std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
       try {
         is_over = while_there(*file, [&] { load = open(read(*file)); });
         if (!is_over) {
-          break;
+          continue;
         }
       } catch (const Error& error) {
         if (!says_damaged(error)) {

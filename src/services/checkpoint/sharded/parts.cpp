@@ -92,28 +92,25 @@ std::string find_part(const CheckpointCore& core, const PartFile& part) {
   fail(Errc::not_found, "the part " + part.name + " is missing, truncated or another one", {.file = folder_of(core)});
 }
 
-void remove_parts(const CheckpointCore& core, const Manifest& gone, const std::vector<Manifest>& others) {
-  const Used used = used_by(core, others);
+void put_aside(const CheckpointCore& core, const Manifest& gone) {
   const Folder folder = core.folder.open_folder(std::string(folder_name));
+  const std::string aside = folder_of(core) + std::string(frozen::kept_folder);
+  if (system_calls().mkdir(aside.c_str(), 0777) != 0 && errno != EEXIST) {
+    fail_call("create", aside, errno);
+  }
   for (const PartFile& part : gone.files) {
-    const std::string kept = kept_name(part.name, part.id);
-    if (!used.kept.contains(kept)) {
-      folder.unlink(part.name);
-    } else if (system_calls().mkdir((folder_of(core) + std::string(frozen::kept_folder)).c_str(), 0777) != 0 &&
-               errno != EEXIST) {
-      fail_call("create", folder_of(core) + std::string(frozen::kept_folder), errno);
-    } else if (folder.rename(part.name, kept) != 0 && errno != ENOENT) {
+    if (folder.rename(part.name, kept_name(part.name, part.id)) != 0 && errno != ENOENT) {
       fail_call("move", folder_of(core) + part.name, errno);
     }
   }
 }
 
-void sweep_parts(const CheckpointCore& core, const std::vector<StepRecord>& steps) {
+void sweep_parts(const CheckpointCore& core) {
   const Folder folder = core.folder.open_folder(std::string(folder_name));
   remove_leftovers(folder);
   std::vector<Manifest> manifests;
   std::map<std::uint64_t, double> committed;
-  for (const StepRecord& step : steps) {
+  for (const StepRecord& step : core.records()) {
     if (step.is_sharded) {
       manifests.push_back(read_manifest(core, {step.info.step, step_name(step.info.step)}));
       committed.emplace(step.info.step, step.info.created);

@@ -20,11 +20,12 @@ std::string find_part(const CheckpointCore& core, const PartFile& part);
 /// Writes all arrays and values to one archive, a map by their names.
 void export_parts(const ShardedCheckpoint& from, const Path& path, const SaveOptions& options);
 
-/// Removes the parts of a step whose manifest is gone. What other parts refer to stays.
-void remove_parts(const CheckpointCore& core, const Manifest& gone, const std::vector<Manifest>& others);
+/// Moves the parts of a step whose manifest is gone to those that are kept for others. sweep_parts() takes them if
+/// there are none.
+void put_aside(const CheckpointCore& core, const Manifest& gone);
 
-/// Removes what killed writers left: parts of a step that was committed without them later, or a day ago, and kept ones
-/// that nobody refers to any more.
-void sweep_parts(const CheckpointCore& core, const std::vector<StepRecord>& steps);
+/// Removes what killed writers left: parts of a step that was committed without them later, or a day ago, and parts
+/// that were put aside and nobody refers to.
+void sweep_parts(const CheckpointCore& core);
 
 }  // namespace stele::shards
