@@ -24,7 +24,7 @@ LAYERS = [
     # The contents page: it may include all of the above, which do not include it.
     (4.5, "include/stele/stele.hpp"),
     (5, "include/stele/interop.hpp src/interop/*"),
-    (6, "include/stele/cache.hpp include/stele/checkpoint.hpp include/stele/store.hpp include/stele/store/* "
+    (6, "include/stele/cache.hpp include/stele/checkpoint.hpp include/stele/sharded.hpp include/stele/store.hpp include/stele/store/* "
         "include/stele/token_counts.hpp include/stele/key_hash.hpp include/stele/own_array.hpp include/stele/bloom.hpp "
         "include/stele/binary_fuse.hpp include/stele/count_min.hpp include/stele/hyper_log_log.hpp "
         "include/stele/feature_store.hpp include/stele/known_features.hpp include/stele/state_text.hpp src/services/*"),
