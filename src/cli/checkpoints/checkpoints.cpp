@@ -18,6 +18,7 @@
 #include "cli/progress.hpp"
 #include "cli/report.hpp"
 #include "services/checkpoint/retention.hpp"
+#include "stele/sharded.hpp"
 #include "stele/value.hpp"
 
 namespace stele::cli {
@@ -96,8 +97,31 @@ Json info_json(const CheckpointInfo& info) {
   document["bytes"] = info.bytes;
   document["written"] = info.written;
   document["referred"] = info.referred;
+  document["sharded"] = info.sharded;
   document["file"] = info.file;
   return document;
+}
+
+struct CheckpointArray {
+  std::string path;
+  DType dtype;
+  Shape shape;
+};
+std::vector<CheckpointArray> arrays_of(const Checkpoints& kept, const CheckpointInfo& info) {
+  std::vector<CheckpointArray> found;
+  if (info.sharded) {
+    const ShardedCheckpoint shards = ShardedCheckpoint::open(kept.folder(), info.step);
+    for (const ShardedArray& array : shards.arrays()) {
+      found.push_back({array.name, array.dtype, array.shape});
+    }
+    return found;
+  }
+  for (const Entry& entry : kept.open_step(info.step).list({.max_items = UINT64_MAX})) {
+    if (entry.kind == Kind::array) {
+      found.push_back({entry.path, entry.dtype, entry.shape});
+    }
+  }
+  return found;
 }
 
 /// The metrics, and the relative change of the arrays that change most, from step to step.
@@ -166,7 +190,7 @@ int checkpoints_ls(const CheckpointsGiven& options) {
   table.add({"step", "saved", "size", "written", "metrics"});
   for (const CheckpointInfo& info : found.all) {
     table.add({std::to_string(info.step), date_text(info.created), size_text(info.bytes), size_text(info.written),
-               metrics_text(info)});
+               metrics_text(info) + (info.sharded ? " (sharded)" : "")});
   }
   print(table.text());
   return found.code;
@@ -195,13 +219,11 @@ int checkpoints_show(const CheckpointsGiven& options) {
       document["refers_to"].push_back({{"file", name}, {"bytes", bytes}});
     }
     document["arrays"] = Json::array();
-    for (const Entry& entry : kept.open_step(*step).list({.max_items = UINT64_MAX})) {
-      if (entry.kind == Kind::array) {
-        document["arrays"].push_back({{"path", entry.path},
-                                      {"dtype", entry.dtype.name()},
-                                      {"shape", std::vector<std::uint64_t>(entry.shape.begin(), entry.shape.end())},
-                                      {"bytes", entry.bytes}});
-      }
+    for (const CheckpointArray& array : arrays_of(kept, info)) {
+      document["arrays"].push_back({{"path", array.path},
+                                    {"dtype", array.dtype.name()},
+                                    {"shape", std::vector<std::uint64_t>(array.shape.begin(), array.shape.end())},
+                                    {"bytes", array.shape.count() * array.dtype.item_size()}});
     }
     print_json(document);
     return exit_fine;
@@ -222,6 +244,15 @@ int checkpoints_show(const CheckpointsGiven& options) {
     table.add({"metadata", printable(name) + " " + printable(value.to_string())});
   }
   print(table.text() + "\n");
+  if (info.sharded) {
+    Table arrays({2});
+    for (const CheckpointArray& array : arrays_of(kept, info)) {
+      arrays.add({name_text(array.path), printable(array.dtype.name()) + array.shape.text(),
+                  size_text(array.shape.count() * array.dtype.item_size())});
+    }
+    print(arrays.text());
+    return exit_fine;
+  }
   LsOptions listing;
   listing.file = info.file;
   return ls(listing);
@@ -321,7 +352,18 @@ int checkpoints_rm(const CheckpointsGiven& options) {
 }
 
 int checkpoints_export(const CheckpointsGiven& options) {
-  const CheckpointInfo info = open_to_read(options.folder).info(options.step.value());
+  const Checkpoints kept = open_to_read(options.folder);
+  const CheckpointInfo info = kept.info(options.step.value());
+  if (info.sharded) {
+    SaveOptions saving;
+    saving.codec = options.codec;
+    saving.level = options.level;
+    kept.export_to(info.step, options.output, saving);
+    if (options.json) {
+      print_json({{"output", {{"file", options.output}}}});
+    }
+    return exit_fine;
+  }
   ConvertOptions converting;
   converting.input = info.file;
   converting.output = options.output;
