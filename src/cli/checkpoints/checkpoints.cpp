@@ -18,6 +18,7 @@
 #include "cli/progress.hpp"
 #include "cli/report.hpp"
 #include "services/checkpoint/retention.hpp"
+#include "stele/sharded.hpp"
 #include "stele/value.hpp"
 
 namespace stele::cli {
@@ -96,6 +97,7 @@ Json info_json(const CheckpointInfo& info) {
   document["bytes"] = info.bytes;
   document["written"] = info.written;
   document["referred"] = info.referred;
+  document["sharded"] = info.sharded;
   document["file"] = info.file;
   return document;
 }
@@ -114,8 +116,9 @@ void plot(const CheckpointsGiven& options, const Checkpoints& kept, const std::v
       add(metrics, name, infos[i].step, value);
     }
     check_interrupt();
-    for (const CheckpointChange& change :
-         i == 0 ? std::vector<CheckpointChange>() : kept.diff(infos[i - 1].step, infos[i].step)) {
+    for (const CheckpointChange& change : i == 0 || infos[i - 1].sharded || infos[i].sharded
+                                              ? std::vector<CheckpointChange>()
+                                              : kept.diff(infos[i - 1].step, infos[i].step)) {
       if (change.kind == CheckpointChange::Kind::changed) {
         add(changes, change.path, infos[i].step, change.relative);
       }
@@ -172,6 +175,42 @@ int checkpoints_ls(const CheckpointsGiven& options) {
   return found.code;
 }
 
+namespace {
+
+/// The arrays that several processes have written.
+int show_sharded(const CheckpointsGiven& options, const CheckpointInfo& info) {
+  const ShardedCheckpoint shards = ShardedCheckpoint::open(options.folder, info.step);
+  if (options.json) {
+    Json document = info_json(info);
+    document["ranks"] = shards.ranks();
+    document["arrays"] = Json::array();
+    for (const ShardedArray& array : shards.arrays()) {
+      document["arrays"].push_back({{"path", array.name},
+                                    {"dtype", array.dtype.name()},
+                                    {"shape", std::vector<std::uint64_t>(array.shape.begin(), array.shape.end())},
+                                    {"boxes", array.boxes.size()}});
+    }
+    print_json(document);
+    return exit_fine;
+  }
+  Table table;
+  table.add({"step", std::to_string(info.step) + ", parts of " + std::to_string(shards.ranks()) + " ranks"});
+  table.add({"saved", date_text(info.created)});
+  table.add({"metrics", metrics_text(info)});
+  Table arrays({2});
+  for (const ShardedArray& array : shards.arrays()) {
+    arrays.add({name_text(array.name), array.dtype.name() + array.shape.text(),
+                std::to_string(array.boxes.size()) + " boxes"});
+  }
+  for (const std::string& name : shards.values()) {
+    arrays.add({name_text(name), "a value", ""});
+  }
+  print(table.text() + "\n" + arrays.text());
+  return exit_fine;
+}
+
+}  // namespace
+
 int checkpoints_show(const CheckpointsGiven& options) {
   const Checkpoints kept = open_to_read(options.folder);
   const std::optional<std::uint64_t> step = options.step ? options.step : kept.latest();
@@ -179,6 +218,9 @@ int checkpoints_show(const CheckpointsGiven& options) {
     fail(Errc::not_found, "there is no checkpoint", {.file = options.folder});
   }
   const CheckpointInfo info = kept.info(*step);
+  if (info.sharded) {
+    return show_sharded(options, info);
+  }
   std::map<std::string, std::uint64_t> referred;
   if (info.referred > 0) {
     const LinkTable table = open_linked(info.file, MapMode::none, {}, LinkedFiles::none).table;

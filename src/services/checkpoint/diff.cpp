@@ -116,6 +116,7 @@ std::vector<CheckpointChange> Checkpoints::diff(std::uint64_t before, std::uint6
   };
   const auto side = [&](std::uint64_t step) {
     const StepFile file = core_->file_of(step);
+    core_->require_whole(core_->read(file));
     Side made{file, core_->open(file, {}), {}};
     const Tail tail = find_tail(open_to_list(core_->path_of(file.name), {}), 0);
     for (const ArrayEntry& entry : tail.directory.arrays) {
