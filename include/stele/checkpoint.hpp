@@ -188,7 +188,7 @@ class Checkpoints {
   CheckpointStats stats() const;
 
   /// Opens a checkpoint as an archive. It stays readable when the checkpoint is removed.
-  /// Throws: Error(not_found), and what stele::open() throws.
+  /// Throws: Error(not_found), Error(type_mismatch) for a sharded one, and what stele::open() throws.
   File open_step(std::uint64_t step, LoadOptions options = {}) const;
 
   /// Loads a checkpoint, or the value at a path in it.
@@ -222,7 +222,7 @@ class Checkpoints {
   /// Writes a checkpoint as one archive that refers to nothing.
   void export_to(std::uint64_t step, const Path& path, const SaveOptions& options = {}) const;
   /// The arrays of 4 KiB or more that differ between two checkpoints, by path. Arrays with equal checksums are not
-  /// read.
+  /// read; those of sharded ones have none for whole arrays. Throws: Error(not_found).
   std::vector<CheckpointChange> diff(std::uint64_t before, std::uint64_t after) const;
 
   const std::string& folder() const noexcept;

@@ -1,8 +1,11 @@
 """Checkpoints that several processes write together."""
 
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -133,3 +136,27 @@ def test_a_killed_rank_leaves_the_last_checkpoint(tmp_path):
     save_all(tmp_path, 2, 2, "last", factor=2)
     np.testing.assert_array_equal(stele.Checkpoints(tmp_path).shards()["model/w"], WHOLE * 2)
     assert sum(".k" in name for name in os.listdir(tmp_path / "shards")) == 0
+
+
+def test_the_command_line_knows_sharded_checkpoints(tmp_path):
+    save_all(tmp_path, 5, 3, "a")
+
+    def stele_command(*arguments):
+        done = subprocess.run([sys.executable, "-m", "stele", "checkpoints", *map(str, arguments)], capture_output=True,
+                              text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, _ = stele_command("show", tmp_path)
+    assert code == 0 and "3 ranks" in out and "float32[600, 70]" in out and "3 boxes" in out and "state" in out
+    code, out, _ = stele_command("show", tmp_path, "--json")
+    assert code == 0 and [one["path"] for one in json.loads(out)["arrays"]] == ["columns", "model/w"]
+    assert stele_command("verify", tmp_path)[0] == 0
+    assert stele_command("export", tmp_path, 5, tmp_path / "one.stele.gz")[0] == 0
+    np.testing.assert_array_equal(stele.load(tmp_path / "one.stele.gz")["model/w"], WHOLE)
+    assert stele_command("diff", tmp_path, 5, 5)[0] == 0
+    part = next((tmp_path / "shards").glob("*00001-of-00003*"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    code, _, err = stele_command("verify", tmp_path)
+    assert code == 1 and "step 5" in err

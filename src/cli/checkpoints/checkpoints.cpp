@@ -102,28 +102,6 @@ Json info_json(const CheckpointInfo& info) {
   return document;
 }
 
-struct CheckpointArray {
-  std::string path;
-  DType dtype;
-  Shape shape;
-};
-std::vector<CheckpointArray> arrays_of(const Checkpoints& kept, const CheckpointInfo& info) {
-  std::vector<CheckpointArray> found;
-  if (info.sharded) {
-    const ShardedCheckpoint shards = ShardedCheckpoint::open(kept.folder(), info.step);
-    for (const ShardedArray& array : shards.arrays()) {
-      found.push_back({array.name, array.dtype, array.shape});
-    }
-    return found;
-  }
-  for (const Entry& entry : kept.open_step(info.step).list({.max_items = UINT64_MAX})) {
-    if (entry.kind == Kind::array) {
-      found.push_back({entry.path, entry.dtype, entry.shape});
-    }
-  }
-  return found;
-}
-
 /// The metrics, and the relative change of the arrays that change most, from step to step.
 void plot(const CheckpointsGiven& options, const Checkpoints& kept, const std::vector<CheckpointInfo>& infos) {
   std::map<std::string, PlotLine> metrics;
@@ -196,6 +174,42 @@ int checkpoints_ls(const CheckpointsGiven& options) {
   return found.code;
 }
 
+namespace {
+
+/// The arrays that several processes have written.
+int show_sharded(const CheckpointsGiven& options, const CheckpointInfo& info) {
+  const ShardedCheckpoint shards = ShardedCheckpoint::open(options.folder, info.step);
+  if (options.json) {
+    Json document = info_json(info);
+    document["ranks"] = shards.ranks();
+    document["arrays"] = Json::array();
+    for (const ShardedArray& array : shards.arrays()) {
+      document["arrays"].push_back({{"path", array.name},
+                                    {"dtype", array.dtype.name()},
+                                    {"shape", std::vector<std::uint64_t>(array.shape.begin(), array.shape.end())},
+                                    {"boxes", array.boxes.size()}});
+    }
+    print_json(document);
+    return exit_fine;
+  }
+  Table table;
+  table.add({"step", std::to_string(info.step) + ", parts of " + std::to_string(shards.ranks()) + " ranks"});
+  table.add({"saved", date_text(info.created)});
+  table.add({"metrics", metrics_text(info)});
+  Table arrays({2});
+  for (const ShardedArray& array : shards.arrays()) {
+    arrays.add({name_text(array.name), printable(array.dtype.name()) + array.shape.text(),
+                std::to_string(array.boxes.size()) + " boxes"});
+  }
+  for (const std::string& name : shards.values()) {
+    arrays.add({name_text(name), "a value", ""});
+  }
+  print(table.text() + "\n" + arrays.text());
+  return exit_fine;
+}
+
+}  // namespace
+
 int checkpoints_show(const CheckpointsGiven& options) {
   const Checkpoints kept = open_to_read(options.folder);
   const std::optional<std::uint64_t> step = options.step ? options.step : kept.latest();
@@ -203,6 +217,9 @@ int checkpoints_show(const CheckpointsGiven& options) {
     fail(Errc::not_found, "there is no checkpoint", {.file = options.folder});
   }
   const CheckpointInfo info = kept.info(*step);
+  if (info.sharded) {
+    return show_sharded(options, info);
+  }
   std::map<std::string, std::uint64_t> referred;
   if (info.referred > 0) {
     const LinkTable table = open_linked(info.file, MapMode::none, {}, LinkedFiles::none).table;
@@ -219,11 +236,13 @@ int checkpoints_show(const CheckpointsGiven& options) {
       document["refers_to"].push_back({{"file", name}, {"bytes", bytes}});
     }
     document["arrays"] = Json::array();
-    for (const CheckpointArray& array : arrays_of(kept, info)) {
-      document["arrays"].push_back({{"path", array.path},
-                                    {"dtype", array.dtype.name()},
-                                    {"shape", std::vector<std::uint64_t>(array.shape.begin(), array.shape.end())},
-                                    {"bytes", array.shape.count() * array.dtype.item_size()}});
+    for (const Entry& entry : kept.open_step(*step).list({.max_items = UINT64_MAX})) {
+      if (entry.kind == Kind::array) {
+        document["arrays"].push_back({{"path", entry.path},
+                                      {"dtype", entry.dtype.name()},
+                                      {"shape", std::vector<std::uint64_t>(entry.shape.begin(), entry.shape.end())},
+                                      {"bytes", entry.bytes}});
+      }
     }
     print_json(document);
     return exit_fine;
@@ -244,15 +263,6 @@ int checkpoints_show(const CheckpointsGiven& options) {
     table.add({"metadata", printable(name) + " " + printable(value.to_string())});
   }
   print(table.text() + "\n");
-  if (info.sharded) {
-    Table arrays({2});
-    for (const CheckpointArray& array : arrays_of(kept, info)) {
-      arrays.add({name_text(array.path), printable(array.dtype.name()) + array.shape.text(),
-                  size_text(array.shape.count() * array.dtype.item_size())});
-    }
-    print(arrays.text());
-    return exit_fine;
-  }
   LsOptions listing;
   listing.file = info.file;
   return ls(listing);

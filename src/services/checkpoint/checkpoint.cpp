@@ -130,7 +130,10 @@ CheckpointStats Checkpoints::stats() const {
 File Checkpoints::open_step(std::uint64_t step, LoadOptions options) const {
   const StepFile file = core_->file_of(step);
   std::optional<File> opened;
-  if (!core_->while_there(file, [&] { opened.emplace(core_->open(file, options)); })) {
+  if (!core_->while_there(file, [&] {
+        core_->require_whole(core_->read(file));
+        opened.emplace(core_->open(file, options));
+      })) {
     (void)core_->file_of(step);  // throws: it is gone
     return open_step(step, options);
   }

@@ -392,7 +392,8 @@ CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, co
   std::optional<LinkBase> base;
   if (options.incremental && saving.codec == "plain" && !manifest) {
     // The one saved last, which need not have the highest step.
-    const std::vector<StepRecord> known = records();
+    std::vector<StepRecord> known = records();
+    std::erase_if(known, [](const StepRecord& record) { return record.is_sharded; });
     const auto newest = std::max_element(known.begin(), known.end(), [](const StepRecord& a, const StepRecord& b) {
       return a.info.created < b.info.created;
     });

@@ -72,6 +72,8 @@ class CheckpointCore {
   /// Throws: Error(not_found).
   StepFile file_of(std::uint64_t step) const;
   File open(const StepFile& file, LoadOptions options) const;
+  /// Throws: Error(type_mismatch) for a sharded one.
+  void require_whole(const StepRecord& record) const;
   /// Checks what a checkpoint is, with Verify::directory that all its files are there, and with Verify::full all bytes
   /// of them. Throws: Error(damaged) …
   StepRecord check(const StepFile& file, Verify verify) const;

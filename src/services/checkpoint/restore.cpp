@@ -71,6 +71,14 @@ std::uint64_t CheckpointCore::load_newest(std::optional<std::uint64_t> step,
   fail_none(tried);
 }
 
+void CheckpointCore::require_whole(const StepRecord& record) const {
+  if (record.is_sharded) {
+    fail(Errc::type_mismatch,
+         "the checkpoint of step " + std::to_string(record.info.step) + " is sharded; ShardedCheckpoint reads it",
+         {.file = record.info.file});
+  }
+}
+
 std::uint64_t Checkpoints::restore_with(const CheckpointRestore& what,
                                         const std::function<void(const File& file)>& load) const {
   LoadOptions loading;
@@ -78,9 +86,7 @@ std::uint64_t Checkpoints::restore_with(const CheckpointRestore& what,
   loading.verify = what.verify;
   loading.strict = what.strict;
   return core_->load_newest(what.step, [&](const StepRecord& record) -> CheckpointCore::Load {
-    if (record.is_sharded) {
-      fail(Errc::type_mismatch, "the checkpoint is sharded; ShardedCheckpoint reads it", {.file = record.info.file});
-    }
+    core_->require_whole(record);
     const auto opened = std::make_shared<File>(core_->open({record.info.step, step_name(record.info.step)}, loading));
     return [opened, &load] { load(*opened); };
   });
