@@ -222,7 +222,7 @@ class Checkpoints {
   /// Writes a checkpoint as one archive that refers to nothing.
   void export_to(std::uint64_t step, const Path& path, const SaveOptions& options = {}) const;
   /// The arrays of 4 KiB or more that differ between two checkpoints, by path. Arrays with equal checksums are not
-  /// read. Throws: Error(not_found), Error(type_mismatch) for sharded ones.
+  /// read; those of sharded ones have none for whole arrays. Throws: Error(not_found).
   std::vector<CheckpointChange> diff(std::uint64_t before, std::uint64_t after) const;
 
   const std::string& folder() const noexcept;

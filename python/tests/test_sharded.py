@@ -153,8 +153,7 @@ def test_the_command_line_knows_sharded_checkpoints(tmp_path):
     assert stele_command("verify", tmp_path)[0] == 0
     assert stele_command("export", tmp_path, 5, tmp_path / "one.stele.gz")[0] == 0
     np.testing.assert_array_equal(stele.load(tmp_path / "one.stele.gz")["model/w"], WHOLE)
-    code, _, err = stele_command("diff", tmp_path, 5, 5)
-    assert code != 0 and "sharded" in err
+    assert stele_command("diff", tmp_path, 5, 5)[0] == 0
     part = next((tmp_path / "shards").glob("*00001-of-00003*"))
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1

@@ -86,7 +86,7 @@ TEST(Sharded, ComeBackAcrossOtherSplits) {
   EXPECT_TRUE(kept.verify().damaged.empty());
   EXPECT_ERROR(kept.restore<int>(), Errc::type_mismatch, "sharded");
   EXPECT_ERROR(kept.open_step(7), Errc::type_mismatch, "sharded");
-  EXPECT_ERROR(kept.diff(7, 7), Errc::type_mismatch, "sharded");
+  EXPECT_TRUE(kept.diff(7, 7).empty());
   std::vector<float> memory(1001 * 300);
   const CheckpointRestored done = kept.restore_arrays(
       {{"model/rows", DType::Kind::float32, {1001, 300}, std::as_writable_bytes(std::span(memory))}});

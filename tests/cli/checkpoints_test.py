@@ -17,6 +17,7 @@ from build_program import Compiler
 STELE = os.environ.get("STELE_BIN", "")
 SAVER = """
 #include <stele/checkpoint.hpp>
+#include <stele/sharded.hpp>
 #include <stele/stele.hpp>
 #include <cmath>
 struct State { int step = 0; std::map<std::string, std::vector<float>> weights; std::vector<double> bias; };
@@ -31,6 +32,17 @@ int main() {
     state.bias.assign(1000 + step / 50, 0.5);
     kept.save(step, state, {.metrics = {{"loss", 5.0 / step}, {"accuracy", step == 30 ? NAN : step / 100.0}},
                             .metadata = {{"run", "seven"}}});
+  }
+  for (int step = 1; step <= 2; ++step) {
+    for (unsigned rank = 0; rank < 2; ++rank) {
+      stele::ShardWriter part("sharded", {static_cast<std::uint64_t>(step), rank, 2, "a"});
+      stele::Array<float, 2> rows({50, 30});
+      rows.mutable_at(7, 7) = step * (1.0F + rank);
+      part.put("rows", rows, {100, 30}, {50 * rank, 0});
+      part.put("same", stele::Array<float, 2>({50, 30}), {100, 30}, {50 * rank, 0});
+      part.close();
+    }
+    stele::commit_shards("sharded", {static_cast<std::uint64_t>(step), 0, 2, "a"});
   }
 }
 """
@@ -170,6 +182,20 @@ class Looking(Case):
             for path in picture.findall(name + "path"):
                 self.assertNotIn("nan", path.get("d"))
             os.remove("plot.svg")
+
+
+class Sharded(Case):
+    def test_sharded_checkpoints(self):
+        self.assertIn("(sharded)", self.ok("checkpoints", "ls", "sharded"))
+        self.assertIn("float32[100, 30]", self.ok("checkpoints", "show", "sharded"))
+        shown = self.json("checkpoints", "show", "sharded", 1)
+        self.assertEqual([array["path"] for array in shown["arrays"]], ["rows", "same"])
+        self.assertEqual(self.ok("checkpoints", "verify", "sharded"), "sharded: ok (2 checkpoints)\n")
+        self.ok("checkpoints", "export", "sharded", 2, "whole.stele")
+        self.assertIn("float32[100, 30]", self.ok("ls", "whole.stele"))
+        changes = self.json("checkpoints", "diff", "sharded", 1, 2)["arrays"]
+        self.assertEqual([(change["path"], change["largest"], change["relative"]) for change in changes],
+                         [("rows", 2, 1)])
 
 
 class Removing(Case):

@@ -116,9 +116,8 @@ void plot(const CheckpointsGiven& options, const Checkpoints& kept, const std::v
       add(metrics, name, infos[i].step, value);
     }
     check_interrupt();
-    for (const CheckpointChange& change : i == 0 || infos[i - 1].sharded || infos[i].sharded
-                                              ? std::vector<CheckpointChange>()
-                                              : kept.diff(infos[i - 1].step, infos[i].step)) {
+    for (const CheckpointChange& change :
+         i == 0 ? std::vector<CheckpointChange>() : kept.diff(infos[i - 1].step, infos[i].step)) {
       if (change.kind == CheckpointChange::Kind::changed) {
         add(changes, change.path, infos[i].step, change.relative);
       }
@@ -169,7 +168,7 @@ int checkpoints_ls(const CheckpointsGiven& options) {
   table.add({"step", "saved", "size", "written", "metrics"});
   for (const CheckpointInfo& info : found.all) {
     table.add({std::to_string(info.step), date_text(info.created), size_text(info.bytes), size_text(info.written),
-               metrics_text(info)});
+               metrics_text(info) + (info.sharded ? " (sharded)" : "")});
   }
   print(table.text());
   return found.code;
@@ -199,7 +198,7 @@ int show_sharded(const CheckpointsGiven& options, const CheckpointInfo& info) {
   table.add({"metrics", metrics_text(info)});
   Table arrays({2});
   for (const ShardedArray& array : shards.arrays()) {
-    arrays.add({name_text(array.name), array.dtype.name() + array.shape.text(),
+    arrays.add({name_text(array.name), printable(array.dtype.name()) + array.shape.text(),
                 std::to_string(array.boxes.size()) + " boxes"});
   }
   for (const std::string& name : shards.values()) {
@@ -363,7 +362,18 @@ int checkpoints_rm(const CheckpointsGiven& options) {
 }
 
 int checkpoints_export(const CheckpointsGiven& options) {
-  const CheckpointInfo info = open_to_read(options.folder).info(options.step.value());
+  const Checkpoints kept = open_to_read(options.folder);
+  const CheckpointInfo info = kept.info(options.step.value());
+  if (info.sharded) {
+    SaveOptions saving;
+    saving.codec = options.codec;
+    saving.level = options.level;
+    kept.export_to(info.step, options.output, saving);
+    if (options.json) {
+      print_json({{"output", {{"file", options.output}}}});
+    }
+    return exit_fine;
+  }
   ConvertOptions converting;
   converting.input = info.file;
   converting.output = options.output;

@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 
 #include "archive/read/opened.hpp"
 #include "base/interruption.hpp"
+#include "format/frozen.hpp"
 #include "services/checkpoint/core.hpp"
 #include "stele/checkpoint.hpp"
+#include "stele/sharded.hpp"
 #include "stele/types.hpp"
 
 namespace stele {
@@ -72,14 +77,27 @@ bool for_each_pair(const DType& dtype, const std::byte* a, const std::byte* b, s
   }
 }
 
-void measure(const AnyLazyArray& a, const AnyLazyArray& b, CheckpointChange& change) {
-  const Shape& shape = a.shape();
-  const std::uint64_t item = a.dtype().item_size();
+/// An array of a checkpoint, and how its rows are read.
+struct Item {
+  DType dtype;
+  Shape shape;
+  Order order = Order::row_major;
+  std::optional<std::uint64_t> checksum;  // of all elements, if the archive has it
+  std::function<void(std::span<const Range> box, MutableBytes to)> read;
+
+  std::uint64_t bytes() const { return shape.count() * dtype.item_size(); }
+};
+
+/// False if all elements are the same.
+bool measure(const Item& a, const Item& b, CheckpointChange& change) {
+  const Shape& shape = a.shape;
+  const std::uint64_t item = a.dtype.item_size();
   const std::uint64_t rows = shape.rank() == 0 ? 1 : shape[0];
   const std::uint64_t row = shape.count() / std::max<std::uint64_t>(rows, 1) * item;
   const std::uint64_t step = std::max<std::uint64_t>(1, window_bytes / std::max<std::uint64_t>(row, 1));
   double of_first = 0;
   double of_difference = 0;
+  bool differ = false;
   std::vector<std::byte> left;
   std::vector<std::byte> right;
   for (std::uint64_t at = 0; at < rows; at += step) {
@@ -88,63 +106,74 @@ void measure(const AnyLazyArray& a, const AnyLazyArray& b, CheckpointChange& cha
     const std::span<const Range> box(&range, shape.rank() == 0 ? 0 : 1);
     left.resize(static_cast<std::size_t>(range.count * row));
     right.resize(left.size());
-    a.read(box, a.dtype(), left);
-    b.read(box, b.dtype(), right);
-    const bool numbers =
-        for_each_pair(a.dtype(), left.data(), right.data(), left.size() / item, [&](double x, double y) {
-          const double difference = x == y ? 0 : y - x;  // equal infinities too
-          of_first += x * x;
-          of_difference += difference * difference;
-          if (!(std::abs(difference) <= change.largest)) {  // NaN stays
-            change.largest = std::abs(difference);
-          }
-        });
-    if (!numbers) {
-      return;
+    a.read(box, left);
+    b.read(box, right);
+    differ = differ || left != right;
+    const bool numbers = for_each_pair(a.dtype, left.data(), right.data(), left.size() / item, [&](double x, double y) {
+      const double difference = x == y ? 0 : y - x;  // equal infinities too
+      of_first += x * x;
+      of_difference += difference * difference;
+      if (!(std::abs(difference) <= change.largest)) {  // NaN stays
+        change.largest = std::abs(difference);
+      }
+    });
+    if (!numbers && differ) {
+      return true;
     }
   }
   change.relative = of_difference == 0 ? 0 : std::sqrt(of_difference) / std::sqrt(of_first);
+  return differ;
 }
 
 }  // namespace
 
 std::vector<CheckpointChange> Checkpoints::diff(std::uint64_t before, std::uint64_t after) const {
-  struct Side {
-    StepFile file;
-    File opened;
-    std::map<std::string, ArrayEntry> arrays;
-  };
-  const auto side = [&](std::uint64_t step) {
-    const StepFile file = core_->file_of(step);
-    core_->require_whole(core_->read(file));
-    Side made{file, core_->open(file, {}), {}};
-    const Tail tail = find_tail(open_to_list(core_->path_of(file.name), {}), 0);
-    for (const ArrayEntry& entry : tail.directory.arrays) {
-      made.arrays.emplace(entry.path, entry);
+  const auto items_of = [&](std::uint64_t step) {
+    std::map<std::string, Item> items;
+    if (info(step).sharded) {
+      const auto shards = std::make_shared<const ShardedCheckpoint>(ShardedCheckpoint::open(core_->path, step));
+      for (const ShardedArray& array : shards->arrays()) {
+        const auto read = [shards, &array](std::span<const Range> box, MutableBytes to) {
+          shards->read(array.name, box, array.dtype, to);
+        };
+        Item item{array.dtype, array.shape, Order::row_major, std::nullopt, read};
+        if (item.bytes() >= frozen::listed_array_bytes) {
+          items.emplace(array.name, std::move(item));
+        }
+      }
+      return items;
     }
-    return made;
+    const StepFile file = core_->file_of(step);
+    const auto opened = std::make_shared<const File>(core_->open(file, {}));
+    for (const ArrayEntry& entry : find_tail(open_to_list(core_->path_of(file.name), {}), 0).directory.arrays) {
+      const auto read = [opened, path = entry.path, dtype = entry.dtype](std::span<const Range> box, MutableBytes to) {
+        opened->array(path).read(box, dtype, to);
+      };
+      items.emplace(entry.path, Item{entry.dtype, entry.shape, entry.order, entry.checksum, read});
+    }
+    return items;
   };
-  const Side a = side(before);
-  const Side b = side(after);
+  const std::map<std::string, Item> a = items_of(before);
+  const std::map<std::string, Item> b = items_of(after);
   std::vector<CheckpointChange> changes;
-  for (const auto& [path, entry] : a.arrays) {
-    const auto other = b.arrays.find(path);
-    CheckpointChange change{.path = path, .bytes = entry.element_bytes()};
-    if (other == b.arrays.end()) {
+  for (const auto& [path, item] : a) {
+    const auto other = b.find(path);
+    CheckpointChange change{.path = path, .bytes = item.bytes()};
+    if (other == b.end()) {
       change.kind = CheckpointChange::Kind::removed;
-    } else if (!(other->second.dtype == entry.dtype) || !(other->second.shape == entry.shape)) {
+    } else if (!(other->second.dtype == item.dtype) || !(other->second.shape == item.shape)) {
       change.kind = CheckpointChange::Kind::reshaped;
-      change.bytes = other->second.element_bytes();
-    } else if (other->second.order == entry.order && other->second.checksum == entry.checksum) {
+      change.bytes = other->second.bytes();
+    } else if (item.checksum && item.checksum == other->second.checksum && item.order == other->second.order) {
       continue;
-    } else {
-      measure(a.opened.array(path), b.opened.array(path), change);
+    } else if (!measure(item, other->second, change)) {
+      continue;
     }
     changes.push_back(std::move(change));
   }
-  for (const auto& [path, entry] : b.arrays) {
-    if (!a.arrays.contains(path)) {
-      changes.push_back({.kind = CheckpointChange::Kind::added, .path = path, .bytes = entry.element_bytes()});
+  for (const auto& [path, item] : b) {
+    if (!a.contains(path)) {
+      changes.push_back({.kind = CheckpointChange::Kind::added, .path = path, .bytes = item.bytes()});
     }
   }
   std::sort(changes.begin(), changes.end(),
