@@ -76,6 +76,13 @@ def test_what_is_saved_comes_back(k, tmp_path):
     assert k.steps() == [200] and k.stats()["parts"] == 1 and same(k.restore(), state(200))
 
 
+def test_files_of_checkpoints_are_loaded_with_progress(k):
+    for step in (1, 2):
+        k.save(step, state(step))
+        told = []
+        assert same(stele.load(k.info(step).file, progress=told.append), state(step)) and told
+
+
 def test_wrong_arguments(k):
     k.save(1, [1])
     for wrong, error in [(lambda: k.save(1, [2]), ValueError), (lambda: k.save(-1, 0), ValueError),
