@@ -1,10 +1,13 @@
 #include "archive.hpp"
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
 
 #include "archive/formats.hpp"
+#include "archive/linked/source.hpp"
+#include "format/frozen.hpp"
 #include "objects/graph.hpp"
 #include "objects/no_collection.hpp"
 #include "options.hpp"
@@ -123,7 +126,15 @@ nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle prog
       std::unique_ptr<Source> source;
       nb::object made = read_with(
           [&] {
-            source = std::make_unique<WatchedSource>(file_source(Path(path)), watch);
+            std::unique_ptr<Source> file = file_source(Path(path));
+            std::array<std::byte, frozen::link_label.size()> first{};
+            if (file->random_access() && file->size().value_or(0) >= first.size()) {
+              file->read_at(0, first);
+            }
+            if (is_linked(first)) {  // several files are read then
+              return std::make_unique<Reader>(Path(path), given);
+            }
+            source = std::make_unique<WatchedSource>(std::move(file), watch);
             return std::make_unique<Reader>(*source, given);
           },
           given, trust);
@@ -210,8 +221,8 @@ nb::list references(nb::handle file, const nb::dict& options) {
 
 void bind_archive(nb::module_& module) {
   const nb::call_guard<Interruptible> interruptible;
-  module.def("dump", &dump, nb::arg("value").none(), nb::arg("file"), nb::arg("progress").none(),
-             nb::arg("options"), interruptible);
+  module.def("dump", &dump, nb::arg("value").none(), nb::arg("file"), nb::arg("progress").none(), nb::arg("options"),
+             interruptible);
   module.def("dumps", &dumps, nb::arg("value").none(), nb::arg("options"), interruptible);
   module.def("load", &load, nb::arg("file"), nb::arg("resolve"), nb::arg("inert"), nb::arg("progress").none(),
              nb::arg("options"), interruptible);

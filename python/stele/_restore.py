@@ -240,6 +240,7 @@ class Restoring:
         self._strict = strict
         self._verifies = verifies
         self._states: Dict[int, Any] = {}  # of objects that have one, by identity
+        self._with_state: List[str] = []
         self._seen: Set[int] = set()
         self._again: List[str] = []  # names of what has another name, too
         self._touched: Set[str] = set()  # by a checkpoint that turned out to be damaged
@@ -275,6 +276,8 @@ class Restoring:
             self._again.append(name)
             return [], True
         self._seen.add(id(thing))
+        if _has_state(thing):
+            self._with_state.append(name)
         stays = _has_state(thing) or _is_record(thing) or _is_named(thing)
         found: List[Tuple[str, Any]] = []
         for step, part in parts.items():
@@ -310,7 +313,7 @@ class Restoring:
             report.restored.append(name)
         report.unexpected = self._unexpected(stored)
         if self._strict and (report.missing or report.mismatched):
-            raise _unfit(report)
+            raise _unfit(report, [name for name in self._with_state if self._is_object(stored, name)])
         if not self._touched <= set(report.restored):
             message = "a newer checkpoint turned out to be damaged after it was restored in part, and this one has less"
             raise make("unsupported", f"{file.path}: {message}", message, "", None, file.path)
@@ -320,6 +323,11 @@ class Restoring:
             fill()
         self._seen.clear()
         return self._rebuilt(self._into, "", new, report.restored), report
+
+    def _is_object(self, stored: _Stored, name: str) -> bool:
+        """Whether the checkpoint has an object there rather than its state."""
+        node = stored.find(self._renamed(name))
+        return node is not None and bool(node.types) and not node.types[-1].endswith("Dict")
 
     def _fill(self, stored: _Stored, found: _Node, leaf: Any) -> Callable[[], None]:
         """What fills an array or a tensor. Reads nothing of a large array."""
@@ -432,12 +440,14 @@ def _replaced(old: Any, new: Any) -> Any:
     return new
 
 
-def _unfit(report: RestoreReport) -> Exception:
+def _unfit(report: RestoreReport, objects: List[str]) -> Exception:
     parts = []
     if report.missing:
         parts.append("missing: " + _some(report.missing))
     if report.mismatched:
         parts.append("mismatched: " + _some([f"{name} ({why})" for name, why in report.mismatched.items()]))
+    if objects:
+        parts.append(f"what was saved as {_some(objects)} is an object itself, and not its state_dict()")
     message = f"the checkpoint of step {report.step} does not fit the object: " + "; ".join(parts)
     error = make("type_mismatch" if report.mismatched else "missing_field", message, message)
     error.report = report

@@ -76,6 +76,13 @@ def test_what_is_saved_comes_back(k, tmp_path):
     assert k.steps() == [200] and k.stats()["parts"] == 1 and same(k.restore(), state(200))
 
 
+def test_files_of_checkpoints_are_loaded_with_progress(k):
+    for step in (1, 2):
+        k.save(step, state(step))
+        told = []
+        assert same(stele.load(k.info(step).file, progress=told.append), state(step)) and told
+
+
 def test_wrong_arguments(k):
     k.save(1, [1])
     for wrong, error in [(lambda: k.save(1, [2]), ValueError), (lambda: k.save(-1, 0), ValueError),
@@ -804,6 +811,12 @@ def test_modules_and_optimizers(k):
     assert other.loads == 3
 
 
+def test_a_module_that_was_saved_itself(k):
+    k.save(1, {"model": Module(1.0)})
+    with pytest.raises(stele.Error, match="missing: model/layer.weight.*saved as model is an object itself"):
+        k.restore(into={"model": Module(0.0)})
+
+
 class Tensor:
     """As much of torch.Tensor as is used."""
 
@@ -959,6 +972,14 @@ def test_the_command_line_reads_them(k, tmp_path):
     cli = os.environ.get("STELE_BIN", os.path.join(package, "library", "bin", "stele"))
     if not os.path.exists(cli):
         pytest.skip("no command line beside the module")
+    found = subprocess.run([cli, "checkpoints", "verify", k.folder], check=True, capture_output=True, text=True)
+    changes = subprocess.run([cli, "checkpoints", "diff", k.folder, "1", "2"], check=True, capture_output=True, text=True).stdout
+    assert found.stderr == "" and "model/b" in changes and "model/w" not in changes
+    subprocess.run([cli, "checkpoints", "export", k.folder, "2", str(tmp_path / "two.stele")], check=True)
+    assert same(stele.load(tmp_path / "two.stele"), state(2))
+    subprocess.run([cli, "checkpoints", "rm", k.folder, "1"], check=True)
+    assert k.steps() == [2] and same(k.restore(), state(2))
+    k.save(1, state(1))
     for step in (1, 2):
         subprocess.run([cli, "extract", k.info(step).file, "model/b", "-o", str(tmp_path / "b.npy")], check=True)
         assert np.load(tmp_path / "b.npy")[0, 0] == step
