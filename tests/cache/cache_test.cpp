@@ -435,6 +435,45 @@ TEST(Cache, PicksUpWhatOtherObjectsStored) {
   EXPECT_EQ(a.entries().size(), 3000u);
 }
 
+/// Between finding a result and opening its file another process may remove or replace it.
+TEST(Cache, ResultsThatAreRemovedWhileTheyAreReadAreNotDamaged) {
+  const std::string path = fresh("cache");
+  std::vector<std::string> warnings;
+  Cache reader = Cache::open(
+      path, {.on_failure = CacheFailure::warn, .warn = [&](const std::string& text) { warnings.push_back(text); }});
+  Cache writer = Cache::open(path);
+  const CacheCall call{.name = "f", .version = 1};
+  const auto store = [&](std::size_t size) {
+    writer.force(call, cache::ignored(0), [&](int) { return std::vector<int>(size, 7); });
+  };
+  const Digest key = writer.key(call, cache::ignored(0));
+  for (const bool replaced : {false, true}) {
+    store(50'000);
+    const std::optional<CacheFound> found = reader.find(key);
+    ASSERT_TRUE(found);
+    writer.erase(key);
+    if (replaced) {
+      store(3);
+    }
+    reader.reject(*found, error_of([&] { found->as<std::vector<int>>(); }));
+    EXPECT_EQ(reader.stats().items, replaced ? 1u : 0u);
+  }
+  EXPECT_EQ(reader.stats().damaged, 0u);
+  EXPECT_EQ(warnings, std::vector<std::string>{});
+  EXPECT_EQ(reader.peek<std::vector<int>>(call, cache::ignored(0))->value, std::vector<int>(3, 7));
+}
+
+TEST(Cache, StatsSeeWhatOtherObjectsStored) {
+  const std::string path = fresh("cache");
+  const Cache watching = Cache::open(path);
+  Cache writing = Cache::open(path);
+  for (int i = 0; i < 3000; ++i) {  // the index grows meanwhile
+    writing.get_or_compute("f", 1, i, [](int x) { return x; });
+  }
+  EXPECT_EQ(watching.stats().items, 3000u);
+  EXPECT_EQ(watching.stats().misses, 3000u);
+}
+
 TEST(Cache, AChildMustOpenItAnew) {
   const std::string path = fresh("cache");
   Cache cache = Cache::open(path);

@@ -15,7 +15,6 @@
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
-#include "io/replace/temporary.hpp"
 #include "io/system.hpp"
 #include "services/cache/frozen.hpp"
 #include "services/cache/lock.hpp"
@@ -30,6 +29,8 @@ constexpr std::uint64_t most_segment_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t least_segment_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t expired_looked_for = 8;  // items that each change looks at
 constexpr std::size_t most_victims = 65'536;
+constexpr std::size_t most_removed = 10'000;                        // in one change
+constexpr std::uint64_t most_reclaimed = std::uint64_t{256} << 20;  // bytes copied in one change
 constexpr auto longest_change = std::chrono::seconds(30);
 const std::string results = "results";
 const std::string unfinished_results = "unfinished";
@@ -148,13 +149,15 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
 }
 
 void CacheCore::open_table() {
-  table = std::make_unique<CacheTable>(folder, true);
-  if (table->created()) {
-    const auto leave = [&](const char* name, std::string_view text) {
+  // Before the index: where a process was killed in between, the next one does it again.
+  struct stat status;
+  if (folder.status("index", status) != 0) {
+    const auto leave = [&](const std::string& name, std::string_view text) {
       try {
-        const std::unique_ptr<Sink> sink = file_sink_in(folder, name, Sync::none);
-        sink->write(std::as_bytes(std::span(text)));
-        sink->close();
+        const OwnedDescriptor file = folder.open_file(name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0666);
+        if (file.is_open()) {
+          write_all_at(file.get(), 0, std::as_bytes(std::span(text)), path + name);
+        }
       } catch (const Error&) {  // it is for other programs; the cache does without
       }
     };
@@ -162,8 +165,11 @@ void CacheCore::open_table() {
           "Signature: 8a477f597d28d172789f06886806bc55\n"
           "# A cache of stele. Backups may leave it out: https://bford.info/cachedir/\n");
     leave(".gitignore", "*\n");
-    table->begin_change();  // one that is killed meanwhile leaves files to be swept
+  }
+  table = std::make_unique<CacheTable>(folder, true);
+  if (table->created()) {
     rebuild();
+    table->end_change();
   }
 }
 
@@ -213,6 +219,9 @@ CacheCore::Change::Change(CacheCore& core) : core_(core) {
     }
     core.table->refresh();
     const bool left_by_another = core.table->needs_repair();
+    if (left_by_another) {
+      core.table->follow_name();
+    }
     core.table->begin_change();
     if (left_by_another) {
       core.repair();
@@ -246,14 +255,16 @@ void CacheCore::remove(const CacheItem& item) {
   }
 }
 
-void CacheCore::remove_at(const Digest& key, const CachePlace& place) {
+bool CacheCore::remove_at(const Digest& key, std::uint64_t place) {
   const std::optional<CacheItem> item = table->find(key);
-  if (item && item->place.segment == place.segment && item->place.offset == place.offset) {
-    remove(*item);
+  if (!item || item->place.word() != place) {
+    return false;
   }
+  remove(*item);
+  return true;
 }
 
-void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added, std::size_t most) {
+bool CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added) {
   std::vector<CacheItem> expired;
   const double now = cache_now();
   table->next_items(expired_looked_for, [&](const CacheItem& item) {
@@ -263,19 +274,21 @@ void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* 
   });
   for (const CacheItem& item : expired) {
     remove(item);
-    ++table->counters()->expired;
+    ++table->counters().expired;
   }
-  for (std::size_t removed = 0; removed < most && (table->bytes() > bytes || table->items() > items); ++removed) {
+  std::size_t removed = 0;
+  for (; removed < most_removed && (table->bytes() > bytes || table->items() > items); ++removed) {
     const std::optional<CacheItem> victim = next_victim(added);
     if (!victim) {
       break;
     }
     remove(*victim);
-    ++table->counters()->evicted;
+    ++table->counters().evicted;
   }
   if (dead_bytes_ >= segment_size_ / 2) {
     reclaim(false);
   }
+  return removed == most_removed;
 }
 
 std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
@@ -320,10 +333,11 @@ std::string CacheCore::result_name(const Digest& key) const {
   return results + "/" + name.substr(0, 2) + "/" + name + ".stele";
 }
 
-void CacheCore::reclaim(bool all) {
+bool CacheCore::reclaim(bool all) {
   dead_bytes_ = 0;
   std::unordered_map<std::uint32_t, std::uint64_t> live;
   table->for_each([&](const CacheItem& item) { live[item.place.segment] += item.place.length; });
+  std::uint64_t copied = 0;
   for (const auto& [number, size] : segments->list()) {
     const auto found = live.find(number);
     const std::uint64_t counted = found == live.end() ? 0 : found->second;
@@ -343,28 +357,34 @@ void CacheCore::reclaim(bool all) {
       });
     }
     segments->remove(number, *table);
-    if (counted > 0 && !all) {
-      break;
+    copied += counted;
+    if (copied > (all ? most_reclaimed : 0)) {
+      return true;
     }
   }
+  return false;
 }
 
 void CacheCore::sweep() {
   for (const std::string& part : folder.open_folder(results).names()) {
-    const Folder inside = folder.open_folder(results + "/" + part);
-    if (!inside.is_open()) {
-      continue;
+    sweep(part);
+  }
+}
+
+void CacheCore::sweep(const std::string& part) {
+  const Folder inside = folder.open_folder(results + "/" + part);
+  if (!inside.is_open()) {
+    return;
+  }
+  for (const std::string& name : inside.names()) {
+    std::optional<CacheItem> item;
+    try {
+      item = table->find(Digest::parse("xxh3-128:" + name.substr(0, name.find('.'))));
+    } catch (const Error&) {
+      continue;  // no file of ours
     }
-    for (const std::string& name : inside.names()) {
-      std::optional<CacheItem> item;
-      try {
-        item = table->find(Digest::parse("xxh3-128:" + name.substr(0, name.find('.'))));
-      } catch (const Error&) {
-        continue;  // no file of ours
-      }
-      if (!item || !item->in_file) {
-        inside.unlink(name);
-      }
+    if (!item || !item->in_file) {
+      inside.unlink(name);
     }
   }
 }
@@ -410,6 +430,98 @@ void CacheCore::rebuild() {
   }
   table->add_segment_bytes(static_cast<std::int64_t>(bytes));
   sweep();
+}
+
+// --- Care ------------------------------------------------------------------------------------------------------------
+
+std::uint64_t CacheCore::erase(const std::function<bool(const CacheItem&)>& condition) {
+  std::vector<Digest> keys;
+  table->for_each([&](const CacheItem& item) {
+    if (condition(item)) {
+      keys.push_back(item.key);
+    }
+  });
+  std::uint64_t erased = 0;
+  for (std::size_t begin = 0; begin < keys.size(); begin += most_removed) {
+    const Change change(*this);
+    for (const Digest& key : std::span(keys).subspan(begin, std::min(most_removed, keys.size() - begin))) {
+      const std::optional<CacheItem> item = table->find(key);
+      if (item && condition(*item)) {
+        remove(*item);
+        ++erased;
+      }
+    }
+  }
+  return erased;
+}
+
+std::uint64_t CacheCore::clear(const std::function<bool(const CacheItem&)>& condition) {
+  {
+    const Change change(*this);
+  }  // repairs, and fails where nothing may be changed
+  const std::uint64_t erased = erase(condition);
+  reclaim_all();
+  return erased;
+}
+
+std::uint64_t CacheCore::prune(const CachePrune& limits, const CacheProgress& progress) {
+  {
+    const Change change(*this);
+  }
+  const std::uint64_t total = table->stats().items;
+  const double now = cache_now();
+  std::uint64_t removed = erase([&](const CacheItem& item) {
+    return has_expired(item, now) || (limits.age_s && !item.pinned && now - item.created > *limits.age_s);
+  });
+  {
+    const Change change(*this);
+    table->counters().expired += removed;
+  }
+  for (bool more = true; more;) {
+    if (progress && !progress(removed, total)) {
+      return removed;
+    }
+    const Change change(*this);
+    const std::uint64_t items = table->items();
+    more = enforce(limits.bytes.value_or(bytes_limit()), limits.items.value_or(items_limit()), nullptr);
+    removed += items - table->items();
+  }
+  reclaim_all();
+  for (const std::string& part : folder.open_folder(results).names()) {
+    const Change change(*this);
+    sweep(part);
+  }
+  if (progress) {
+    progress(removed, total);
+  }
+  return removed;
+}
+
+void CacheCore::reclaim_all() {
+  for (bool more = true; more;) {
+    const Change change(*this);
+    more = reclaim(true);
+  }
+}
+
+void CacheCore::reject(const Digest& key, std::uint64_t place, const Error& error) {
+  bool is_there = false;
+  try {
+    if (writes) {
+      const Change change(*this);
+      is_there = remove_at(key, place);
+      table->counters().damaged += is_there ? 1 : 0;
+    } else {
+      const std::optional<CacheItem> item = table->find(key);
+      is_there = item && item->place.word() == place;
+    }
+  } catch (const Error& failure) {  // it stays there, and is rejected again
+    is_there = true;
+    warn(failure.what());
+  }
+  if (is_there) {
+    warn("the cached result " + key.text() + " cannot be used: " + error.what());
+  }
 }
 
 void CacheCore::warn(const std::string& message) const {

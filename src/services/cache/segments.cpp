@@ -33,6 +33,7 @@ constexpr std::size_t at_file_bytes = 56;
 constexpr std::size_t at_payload = 64;
 constexpr std::size_t at_form = 68;
 
+constexpr std::size_t most_opened = 256;     // segments at once: each takes a descriptor
 constexpr std::size_t reused_segments = 64;  // so many are asked whether there is room in them
 constexpr std::string_view extension = ".segment";
 
@@ -107,6 +108,9 @@ std::shared_ptr<const CacheSegments::Segment> CacheSegments::segment(std::uint32
     struct stat status;
     return system_calls().fstat(other.second->file.get(), &status) != 0 || status.st_nlink == 0;
   });
+  if (opened_.size() >= most_opened) {
+    opened_.clear();
+  }
   return opened_.try_emplace(number, opened).first->second;
 }
 
