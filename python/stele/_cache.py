@@ -374,8 +374,6 @@ class CachedFunction:
         self._validate = validate
         self._metadata = metadata
         self._verbose = verbose if verbose is not None else cache.verbose
-        if validate is not None and not callable(validate):
-            raise ValueError(f"cache_validation_callback needs to be callable, not {validate!r}")
         self._code = getattr(self._target, "__code__", None)
         self._version: Optional[str] = None if version is None else str(version)
         self.name = _identity(self._target)
@@ -665,6 +663,8 @@ class Cache:
         Arrays of results with a file of their own are mapped: read-only or with private changes. None: read.
     codec, level, filter
         Of the results, as for `stele.dump`; what is compressed is not mapped.
+    compress : bool or int, optional
+        As joblib has it: codec "zlib", of level 3 or this one.
     bytes_limit : int or str, optional
         Bytes of all results, 1000 or "10G". The least recently used go first. Without limits nothing is removed.
     items_limit : int, optional
@@ -703,7 +703,12 @@ class Cache:
     def __init__(self, location=None, mmap_mode: Optional[str] = "r", *, codec: Optional[str] = None, level: Optional[int] = None,
                  filter: str = "auto", bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
                  age_limit: _Seconds = None, item_share: float = 0.5, wait: float = 600, on_failure: str = "warn",
-                 trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0) -> None:
+                 trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0,
+                 compress: Union[bool, int] = False) -> None:
+        if compress:
+            if codec is not None or level is not None:
+                raise ValueError("compress= stands for codec= and level=")
+            codec, level = "zlib", 3 if compress is True else compress
         if on_failure not in ("warn", "raise", "ignore"):
             raise ValueError(f'on_failure is "warn", "raise" or "ignore", not {on_failure!r}')
         if mmap_mode not in (None, "r", "c"):
@@ -787,8 +792,11 @@ class Cache:
         metadata : dict, optional
             Kept with each result.
         """
-        options = dict(ignore=ignore, version=version, follow=follow, expires_after=expires_after, key=key,
-                       validate=validate or cache_validation_callback, verbose=verbose, metadata=metadata)
+        validate = cache_validation_callback if validate is None else validate
+        if validate is not None and not callable(validate):
+            raise ValueError(f"cache_validation_callback needs to be callable. Got {validate!r}.")
+        options = dict(ignore=ignore, version=version, follow=follow, expires_after=expires_after, key=key, validate=validate,
+                       verbose=verbose, metadata=metadata)
         if func is None:
             return functools.partial(self._cached, mmap_mode=mmap_mode, **options)
         return self._cached(func, mmap_mode=mmap_mode, **options)

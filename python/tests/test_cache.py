@@ -481,8 +481,9 @@ def test_other_code_is_another_version(cache):
     assert f(1) == 2
     one.__code__ = (lambda x: x + 5).__code__
     assert f(1) == 6 and f(1) == 6
-    with pytest.raises(ValueError, match="callable"):
-        cache.cache(one, cache_validation_callback="no")
+    for wrong in ("no", True, False):
+        with pytest.raises(ValueError, match="callable"):
+            cache.cache(cache_validation_callback=wrong)
 
 
 def test_exceptions_are_not_cached(cache):
@@ -733,6 +734,18 @@ def test_threads(cache):
     for thread in threads:
         thread.join()
     assert sorted(calls) == list(range(20))
+
+
+def test_compress_as_joblib_has_it(tmp_path):
+    sizes = []
+    for compress in (False, True, 9):
+        cache = stele.Cache(tmp_path / str(compress), compress=compress)
+        f = cache.cache(lambda n: np.zeros(n), version=1)
+        assert not f(100_000).any() and not f(100_000).any() and cache.stats()["hits"] > 0
+        sizes.append(cache.stats()["bytes"])
+    assert sizes[0] > 100 * sizes[1]
+    with pytest.raises(ValueError, match="stands for"):
+        stele.Cache(tmp_path / "other", codec="zstd", compress=True)
 
 
 def test_takes_the_place_of_memory(tmp_path):

@@ -463,6 +463,17 @@ TEST(Cache, ResultsThatAreRemovedWhileTheyAreReadAreNotDamaged) {
   EXPECT_EQ(reader.peek<std::vector<int>>(call, cache::ignored(0))->value, std::vector<int>(3, 7));
 }
 
+TEST(Cache, FilesForOtherProgramsAreNotOverwritten) {
+  const std::string path = fresh("cache");
+  std::filesystem::create_directory(path);
+  const std::string mine = "!results\n# mine";
+  test::put(path + "/.gitignore", std::as_bytes(std::span(mine)));
+  test::put(path + "/CACHEDIR.TAG", {});  // a process was killed before it wrote it
+  Cache::open(path).get_or_compute("f", 1, [] { return 1; });
+  EXPECT_EQ(test::content(path + "/.gitignore").size(), mine.size());
+  EXPECT_GT(test::content(path + "/CACHEDIR.TAG").size(), 43u);
+}
+
 TEST(Cache, StatsSeeWhatOtherObjectsStored) {
   const std::string path = fresh("cache");
   const Cache watching = Cache::open(path);

@@ -154,7 +154,9 @@ void CacheCore::open_table() {
   if (folder.status("index", status) != 0) {
     const auto leave = [&](const std::string& name, std::string_view text) {
       try {
-        const OwnedDescriptor file = folder.open_file(name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0666);
+        const bool is_there = folder.status(name, status) == 0 && status.st_size > 0;  // the user's own, perhaps
+        const OwnedDescriptor file =
+            is_there ? OwnedDescriptor() : folder.open_file(name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0666);
         if (file.is_open()) {
           write_all_at(file.get(), 0, std::as_bytes(std::span(text)), path + name);
         }
