@@ -363,6 +363,9 @@ class Cache {
 
   // --- Care ---
 
+  /// Whether somebody has removed the files of the cache. Then it has no results, and new ones are an Error(not_found):
+  /// open it anew.
+  bool removed() const noexcept;
   /// Whether there was one.
   bool erase(const Digest& key);
   /// Erases the results of a function, of all its versions or of one; returns their number.

@@ -444,7 +444,7 @@ class CachedFunction:
 
     def _compute(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
         cache = self._cache
-        flight = cache._held.flight(key)
+        flight = cache._there().flight(key)
         try:
             if not force:
                 value = self._valid(key)  # another thread or process may have computed it
@@ -492,7 +492,7 @@ class CachedFunction:
             if other is not None:  # of the tasks of an event loop one computes
                 await asyncio.wait([other], timeout=max(until - loop.time(), 0))
             else:
-                flight = cache._held.flight(key, 0)  # waits for nobody: that would keep the loop from its other tasks
+                flight = cache._there().flight(key, 0)  # waits for nobody: that would keep the loop from its other tasks
                 if not flight.alone:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, 0.02)
@@ -737,7 +737,7 @@ class Cache:
         if self.on_failure != "ignore":
             options["warn"] = _warn
         with self._lock:
-            if self._process != os.getpid():
+            if self._process != os.getpid() or self._opened.removed:
                 self._opened = _core.Cache.open(self.location, options)
                 self._resolver = _trust(self._trusted(), "error")
                 self._process = os.getpid()
@@ -757,6 +757,11 @@ class Cache:
         if self._process != os.getpid():  # a child of fork opens it anew
             if self.location is None:
                 raise ValueError("this cache has no folder")
+            self._open()
+        return self._opened
+
+    def _there(self) -> Any:
+        if self._held.removed:  # as people do to clear it
             self._open()
         return self._opened
 

@@ -9,6 +9,7 @@ import multiprocessing
 import operator
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -746,6 +747,23 @@ def test_compress_as_joblib_has_it(tmp_path):
     assert sizes[0] > 100 * sizes[1]
     with pytest.raises(ValueError, match="stands for"):
         stele.Cache(tmp_path / "other", codec="zstd", compress=True)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_folder_that_is_removed_meanwhile_is_an_empty_cache(tmp_path, size):
+    calls = []
+    cache = stele.Cache(tmp_path / "cache")
+
+    @cache.cache(version=1)
+    def ones(n):
+        calls.append(n)
+        return np.ones(n)
+
+    for round in (1, 2, 3):
+        assert ones(size).sum() == size and ones(size).sum() == size
+        assert len(calls) == round
+        assert stele.Cache(tmp_path / "cache").stats()["items"] == 1
+        shutil.rmtree(tmp_path / "cache")
 
 
 def test_takes_the_place_of_memory(tmp_path):

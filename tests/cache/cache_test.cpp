@@ -474,6 +474,57 @@ TEST(Cache, FilesForOtherProgramsAreNotOverwritten) {
   EXPECT_GT(test::content(path + "/CACHEDIR.TAG").size(), 43u);
 }
 
+TEST(Cache, AFolderThatIsRemovedMeanwhileHasNoResults) {
+  const std::string path = fresh("cache");
+  Cache cache = Cache::open(path);
+  for (const int size : {1, 100'000}) {
+    const auto make = [&] { return std::vector<int>(static_cast<std::size_t>(size), 1); };
+    cache.get_or_compute("f", size, make);
+    EXPECT_TRUE(cache.get_or_compute("f", size, make).hit);
+    EXPECT_FALSE(cache.removed());
+    std::filesystem::remove_all(path);
+    EXPECT_TRUE(cache.removed());
+    EXPECT_FALSE(cache.peek<std::vector<int>>("f", size));
+    EXPECT_EQ(error_of([&] { cache.get_or_compute("f", size, make); }).code(), Errc::not_found);
+    cache = Cache::open(path);
+    EXPECT_FALSE(cache.get_or_compute("f", size, make).hit);
+  }
+}
+
+/// The index grows and is made anew, files of results come and go, while others look.
+TEST(Cache, ThreadsAtALimit) {
+  Cache cache = Cache::open(fresh("cache"), {.map = MapMode::none, .items_limit = 900});
+  std::atomic<int> wrong = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 random(static_cast<unsigned>(t));
+        for (int i = 0; i < (test::sanitized ? 3000 : 10'000); ++i) {
+          const int n = static_cast<int>(random() % 3000);
+          const std::vector<int> expected(n % 100 == 0 ? 20'000 : n % 10, n);
+          wrong += cache.get_or_compute("f", 1, n, [&](int) { return expected; }).value != expected ? 1 : 0;
+        }
+      });
+    }
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        for (const CacheEntry& entry : cache.entries()) {
+          wrong += entry.name == "f" ? 0 : 1;
+        }
+        wrong += cache.stats().items > 901 ? 1 : 0;
+        cache.erase(cache.key({.name = "f", .version = 1}, i));
+        if (i % 50 == 0) {
+          cache.prune({.items = 500});
+        }
+      }
+    });
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(cache.stats().damaged, 0u);
+  EXPECT_TRUE(cache.verify().good());
+}
+
 TEST(Cache, StatsSeeWhatOtherObjectsStored) {
   const std::string path = fresh("cache");
   const Cache watching = Cache::open(path);

@@ -209,6 +209,7 @@ void bind_cache(nb::module_& module) {
     return new Cache(Cache::open(Path(path), given));
   });
   cache.def_prop_ro("folder", &Cache::folder);
+  cache.def_prop_ro("removed", &Cache::removed);
   cache.def("find", [](Cache& self, const nb::bytes& key, bool count) -> nb::object {
     std::optional<CacheFound> result = found_in(self, digest_from(key), count);
     return result ? nb::cast(std::move(*result)) : nb::none();

@@ -121,7 +121,7 @@ std::unique_ptr<CacheFound::Part> CacheFound::open() const {
 std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
   core_->process.require_same_process("the cache");
   const double now = cache_now();
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+  for (int attempt = 0; attempt < most_attempts && !core_->is_removed(); ++attempt) {
     const std::optional<CacheItem> item = core_->table->find(key);
     if (!item) {
       break;
@@ -247,6 +247,7 @@ class Unfinished {
 };
 
 CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, double duration, const Walkable& object) {
+  core.require_files();
   const CacheOptions& options = core.options;
   CacheRecord record{.key = key,
                      .created = cache_now(),
@@ -352,6 +353,8 @@ CacheEntry Cache::put_object(const CacheCall& call, const Digest& key, double du
 }
 
 // --- Care ------------------------------------------------------------------------------------------------------------
+
+bool Cache::removed() const noexcept { return core_->is_removed(); }
 
 bool Cache::erase(const Digest& key) {
   const CacheCore::Change change(*core_);

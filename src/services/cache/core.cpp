@@ -216,6 +216,7 @@ CacheCore::Change::Change(CacheCore& core) : core_(core) {
     }
   }
   try {
+    core.require_files();
     if (core.table == nullptr) {
       core.open_table();
     }
@@ -237,6 +238,17 @@ CacheCore::Change::Change(CacheCore& core) : core_(core) {
 CacheCore::Change::~Change() {
   core_.table->end_change();
   unlock_byte(core_.lock_file.get(), CacheBytes::change);
+}
+
+bool CacheCore::is_removed() const noexcept {
+  struct stat status;
+  return writes && system_calls().fstat(lock_file.get(), &status) == 0 && status.st_nlink == 0;
+}
+
+void CacheCore::require_files() const {
+  if (is_removed()) {
+    fail(Errc::not_found, "the files of the cache were removed while it was open", {.file = path});
+  }
 }
 
 void CacheCore::put(const CacheItem& item) {

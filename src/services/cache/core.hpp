@@ -27,7 +27,8 @@ struct CacheCore {
   class Change {
    public:
     /// Repairs what a killed process left.
-    /// Throws: Error(busy) if another process holds it for 30 seconds, Error(read_only), Error(io).
+    /// Throws: Error(busy) if another process holds it for 30 seconds, Error(read_only), Error(not_found) if the files
+    /// were removed, Error(io).
     explicit Change(CacheCore& core);
     ~Change();
     Change(const Change&) = delete;
@@ -72,6 +73,9 @@ struct CacheCore {
   bool has_expired(double created, double expires, double now) const noexcept {
     return (expires != 0 && now >= expires) || (options.age_limit_s > 0 && now - created > options.age_limit_s);
   }
+  /// Somebody removed the files: there are no results any more, and new ones would be lost.
+  bool is_removed() const noexcept;
+  void require_files() const;
   std::uint64_t bytes_limit() const noexcept { return options.bytes_limit == 0 ? no_limit : options.bytes_limit; }
   std::uint64_t items_limit() const noexcept { return options.items_limit == 0 ? no_limit : options.items_limit; }
   std::string result_name(const Digest& key) const;  // in the folder
