@@ -282,7 +282,8 @@ class CacheFlight {
   Digest key_;
 };
 
-/// A cache. Several threads may call all members at once. A child of fork() must not use it: open it there anew.
+/// A cache. Several threads may call all members at once. A child of fork() must not use it, but leave() it, and open it
+/// there anew.
 class Cache {
  public:
   /// Opens a folder, or creates it.
@@ -292,6 +293,9 @@ class Cache {
   ~Cache();
   Cache(Cache&&) noexcept;
   Cache& operator=(Cache&&) noexcept;
+  /// In a child of fork(): gives up its part in the parent's locks. As long as a child has it, what the parent computed
+  /// when it was killed counts as being computed. Does nothing elsewhere.
+  void leave() noexcept;
 
   /// The result of `function(arguments…)`, or of `function()` if it takes none: from the cache, or computed and stored.
   /// `arguments_and_function` are any number of arguments, hashed by content, and the function. Exceptions of the

@@ -20,6 +20,7 @@ import threading
 import time
 import tokenize
 import types
+import weakref
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 from . import _core
@@ -726,6 +727,7 @@ class Cache:
         self._pending: Dict[Tuple[Any, bytes], "asyncio.Future"] = {}  # what tasks compute, by event loop and key
         self._opened: Any = None
         self._resolver: Tuple[Any, bool] = (None, False)
+        _all.add(self)
         if self.location is not None:
             self._open()
 
@@ -877,6 +879,21 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"Cache({self.location!r})"
+
+
+_all: "weakref.WeakSet[Cache]" = weakref.WeakSet()
+
+
+def _leave_all() -> None:
+    """In a child of fork: the locks of the parent end with the parent."""
+    for cache in list(_all):
+        cache._lock = threading.Lock()  # a thread of the parent may have held it
+        if cache._opened is not None:
+            cache._opened.leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all)
 
 
 def _warn(message: str) -> None:

@@ -766,6 +766,28 @@ def test_a_folder_that_is_removed_meanwhile_is_an_empty_cache(tmp_path, size):
         shutil.rmtree(tmp_path / "cache")
 
 
+def test_a_killed_holder_is_replaced_though_its_child_lives(tmp_path):
+    program = textwrap.dedent("""
+        import os, sys, time, stele
+        def slow():
+            if sys.argv[2] == "dies":
+                if os.fork() == 0:
+                    print("forked", flush=True)
+                time.sleep(60)
+            return 7
+        print(stele.Cache(sys.argv[1]).cache(slow, version=1)())
+        """)
+    command = [sys.executable, "-c", program, str(tmp_path / "cache")]
+    with subprocess.Popen([*command, "dies"], stdout=subprocess.PIPE, text=True, start_new_session=True) as holder:
+        try:
+            assert holder.stdout.readline() == "forked\n"
+            holder.kill()
+            found = subprocess.run([*command, "lives"], capture_output=True, text=True, timeout=30)
+            assert found.stdout == "7\n", found.stderr
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
+
+
 def test_takes_the_place_of_memory(tmp_path):
     """The lines of joblib's documentation, with Cache for Memory."""
     memory = stele.Cache(tmp_path, verbose=0)

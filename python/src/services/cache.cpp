@@ -210,6 +210,7 @@ void bind_cache(nb::module_& module) {
   });
   cache.def_prop_ro("folder", &Cache::folder);
   cache.def_prop_ro("removed", &Cache::removed);
+  cache.def("leave", &Cache::leave);
   cache.def("find", [](Cache& self, const nb::bytes& key, bool count) -> nb::object {
     std::optional<CacheFound> result = found_in(self, digest_from(key), count);
     return result ? nb::cast(std::move(*result)) : nb::none();

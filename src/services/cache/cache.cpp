@@ -81,6 +81,12 @@ Cache Cache::open(const Path& folder, const CacheOptions& options) {
   return Cache(std::make_unique<CacheCore>(folder, options));
 }
 
+void Cache::leave() noexcept {
+  if (core_->process.in_child()) {
+    core_->lock_file = OwnedDescriptor();
+  }
+}
+
 const std::string& Cache::folder() const noexcept { return core_->path; }
 const CacheOptions& Cache::options() const noexcept { return core_->options; }
 
