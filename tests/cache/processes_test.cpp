@@ -448,6 +448,33 @@ TEST(CacheProcesses, ManySegmentsTakeFewDescriptors) {
   EXPECT_LT(descriptors() - before, 300);
 }
 
+/// Each number in the head of the index, damaged: no opening hangs, and the cache works as before.
+TEST(CacheProcesses, ADamagedHeadOfTheIndexEndsNothing) {
+  for (const std::streamoff at : {40, 48, 56, 64, 72, 80, 88, 96, 104}) {
+    const std::string path = fresh("cache");
+    {
+      Cache cache = Cache::open(path);
+      for (int i = 0; i < 100; ++i) {
+        cache.get_or_compute("f", 1, i, result_of);
+      }
+    }
+    {
+      std::fstream bytes(path + "/index", std::ios::in | std::ios::out | std::ios::binary);
+      bytes.seekp(at);
+      bytes.write("\xff\xfe\xfd\xfc\x7b\x7a\x79\x00", 8);
+    }
+    Cache cache = Cache::open(path, {.bytes_limit = 1 << 20, .items_limit = 500});
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_EQ(cache.get_or_compute("f", 1, i, result_of).value, result_of(i)) << at;
+    }
+    EXPECT_TRUE(cache.get_or_compute("f", 1, 298, result_of).hit) << at;
+    EXPECT_LE(cache.stats().items, 500u) << at;
+    EXPECT_GT(cache.stats().items, 50u) << at;
+    cache.clear();
+    EXPECT_EQ(cache.stats().items, 0u) << at;
+  }
+}
+
 /// The counts in the head of the index say that there is room, and there is none.
 TEST(CacheProcesses, AnIndexWithoutAFreeSlotEndsNoSearch) {
   const std::string path = fresh("cache");

@@ -293,7 +293,8 @@ bool CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* 
   std::size_t removed = 0;
   for (; removed < most_removed && (table->bytes() > bytes || table->items() > items); ++removed) {
     const std::optional<CacheItem> victim = next_victim(added);
-    if (!victim) {
+    if (!victim) {  // all are pinned, or the totals of a damaged index are wrong
+      table->repair([](const CacheItem&) { return true; }, table->stats().segment_bytes);
       break;
     }
     remove(*victim);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -183,9 +184,9 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> CacheSegments::list() const
   std::vector<std::pair<std::uint32_t, std::uint64_t>> all;
   for (const std::string& name : folder_.names()) {
     struct stat status;
-    unsigned number = 0;
-    if (std::sscanf(name.c_str(), "%8u", &number) == 1 && name == file_name(number) &&
-        folder_.status(name, status) == 0 && S_ISREG(status.st_mode)) {
+    std::uint32_t number = 0;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    if (name == file_name(number) && folder_.status(name, status) == 0 && S_ISREG(status.st_mode)) {
       all.emplace_back(number, static_cast<std::uint64_t>(status.st_size));
     }
   }

@@ -200,7 +200,7 @@ std::unique_ptr<CacheTable::Map> CacheTable::open(bool& damaged) const {
     fail(Errc::unsupported, message({"the cache has version ", head.version, ", this build reads version ", version}),
          {.file = path});
   }
-  if (head.bits < least_bits || head.bits > most_bits ||
+  if (head.superseded != 0 || head.bits < least_bits || head.bits > most_bits ||
       size != index_head + (std::uint64_t{sizeof(Slot)} << head.bits)) {
     return nullptr;
   }
