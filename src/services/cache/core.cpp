@@ -292,7 +292,8 @@ bool CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* 
   }
   std::size_t removed = 0;
   for (; removed < most_removed && (table->bytes() > bytes || table->items() > items); ++removed) {
-    const std::optional<CacheItem> victim = next_victim(added);
+    const std::uint64_t all = table->items();
+    const std::optional<CacheItem> victim = next_victim(added, all > items ? all - items : 0);
     if (!victim) {  // all are pinned, or the totals of a damaged index are wrong
       table->repair([](const CacheItem&) { return true; }, table->stats().segment_bytes);
       break;
@@ -306,11 +307,11 @@ bool CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* 
   return removed == most_removed;
 }
 
-std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
-  const auto earlier = [](const CacheItem& a, const CacheItem& b) { return a.used < b.used; };
+std::optional<CacheItem> CacheCore::next_victim(const Digest* added, std::uint64_t wanted) {
+  const auto earlier = [](const Victim& a, const Victim& b) { return a.used < b.used; };
   for (int pass = 0; pass < 2; ++pass) {
     while (!victims_.empty()) {
-      const CacheItem victim = victims_.back();
+      const Victim victim = victims_.back();
       victims_.pop_back();
       const std::optional<CacheItem> now = table->find(victim.key);
       if (now && now->used == victim.used && !now->pinned && (added == nullptr || victim.key != *added)) {
@@ -318,20 +319,21 @@ std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
       }
     }
     if (pass == 0) {
-      // One pass over the table for many victims: of a hundred items the one that was used least recently.
-      const std::size_t count = std::clamp<std::size_t>(table->items() / 100, 64, most_victims);
+      // One pass over the table for many victims: of twenty items the one that was used least recently.
+      const std::size_t count = std::clamp<std::size_t>(std::max(table->items() / 20, wanted), 64, most_victims);
       table->for_each([&](const CacheItem& item) {
         if (item.pinned || (added != nullptr && item.key == *added)) {
           return;
         }
+        const Victim victim{item.used, item.key};
         if (victims_.size() == count) {  // a heap, the one used last at its top
-          if (!earlier(item, victims_.front())) {
+          if (!earlier(victim, victims_.front())) {
             return;
           }
           std::pop_heap(victims_.begin(), victims_.end(), earlier);
           victims_.pop_back();
         }
-        victims_.push_back(item);
+        victims_.push_back(victim);
         std::push_heap(victims_.begin(), victims_.end(), earlier);
       });
       std::sort_heap(victims_.begin(), victims_.end(), earlier);

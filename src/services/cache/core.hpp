@@ -101,11 +101,15 @@ struct CacheCore {
   std::uint64_t erase(const std::function<bool(const CacheItem&)>& condition);
   void reclaim_all();
   bool is_left(const std::string& unfinished_name) const;
-  /// The least recently used items, a batch at a time.
-  std::optional<CacheItem> next_victim(const Digest* added);
+  /// The least recently used items, a batch at a time, of about `wanted` if that is many.
+  std::optional<CacheItem> next_victim(const Digest* added, std::uint64_t wanted);
 
   std::mutex change_mutex_;
-  std::vector<CacheItem> victims_;
+  struct Victim {
+    double used;
+    Digest key;
+  };
+  std::vector<Victim> victims_;
   std::uint64_t dead_bytes_ = 0;  // of records that this object removed since the last reclaim()
   std::uint64_t segment_size_ = 0;
 };
