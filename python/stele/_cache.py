@@ -371,6 +371,8 @@ class CachedFunction:
         self._given_version = version
         self._follow = follow
         self._expires_after = _seconds(expires_after) or 0.0
+        if not self._expires_after >= 0:
+            raise ValueError(f"expires_after is a number of seconds from 0, which is never, and not {expires_after!r}")
         self._key_function = key
         self._validate = validate
         self._metadata = metadata

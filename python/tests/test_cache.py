@@ -482,6 +482,11 @@ def test_other_code_is_another_version(cache):
     assert f(1) == 2
     one.__code__ = (lambda x: x + 5).__code__
     assert f(1) == 6 and f(1) == 6
+    for seconds in (-1, float("nan")):
+        with pytest.raises(ValueError, match="expires_after"):
+            cache.cache(one, expires_after=seconds)
+        with pytest.raises(stele.Error, match="out of its range"):
+            stele.Cache(cache.location, age_limit=seconds)
     for wrong in ("no", True, False):
         with pytest.raises(ValueError, match="callable"):
             cache.cache(cache_validation_callback=wrong)

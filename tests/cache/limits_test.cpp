@@ -177,6 +177,26 @@ TEST(CacheLimits, ManyItemsAndTheirRemoval) {
   EXPECT_NEAR(static_cast<double>(third), 20'000.0 / 7, 10);
 }
 
+/// What is left is copied to a new segment, not to one that holds little else.
+TEST(CacheLimits, PruningFreesDiskSpaceAtOnce) {
+  const std::string path = fresh("cache");
+  {
+    std::vector<Cache> writers;  // each has a segment of its own
+    for (int i = 0; i < 8000; ++i) {
+      if (i < 4) {
+        writers.push_back(Cache::open(path));
+      }
+      writers[static_cast<std::size_t>(i) % 4].get_or_compute("f", 1, i, [](int seed) { return noise(seed, 2000); });
+    }
+  }
+  Cache cache = Cache::open(path);
+  const std::uint64_t before = disk_bytes(path);
+  cache.prune({.items = 400});
+  EXPECT_EQ(cache.stats().items, 400u);
+  EXPECT_LT(disk_bytes(path), before / 10);
+  EXPECT_TRUE(cache.verify().good());
+}
+
 /// At a limit the index is made anew from time to time. A former one would take space as long as it is mapped.
 TEST(CacheLimits, FormerIndexesAreUnmapped) {
   const std::string path = fresh("cache");

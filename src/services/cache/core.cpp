@@ -29,7 +29,8 @@ constexpr std::uint64_t most_segment_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t least_segment_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t expired_looked_for = 8;  // items that each change looks at
 constexpr std::size_t most_victims = 65'536;
-constexpr std::size_t most_removed = 10'000;                        // in one change
+constexpr std::size_t most_removed = 10'000;  // in one change
+constexpr std::size_t most_segments = 64;
 constexpr std::uint64_t most_reclaimed = std::uint64_t{256} << 20;  // bytes copied in one change
 constexpr auto longest_change = std::chrono::seconds(30);
 const std::string results = "results";
@@ -77,8 +78,8 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
   if (options.map == MapMode::read_write) {
     fail(Errc::invalid_argument, "cached results cannot be mapped for writing: they would change what is cached");
   }
-  if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || options.wait_s < 0 ||
-      options.age_limit_s < 0) {
+  if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || !(options.wait_s >= 0) ||
+      !(options.age_limit_s >= 0)) {
     fail(Errc::invalid_argument,
          "an option of the cache is out of its range: small_bytes at most 1 MiB, item_share "
          "above 0, wait_s and age_limit_s at least 0");
@@ -354,32 +355,45 @@ bool CacheCore::reclaim(bool all) {
   dead_bytes_ = 0;
   std::unordered_map<std::uint32_t, std::uint64_t> live;
   table->for_each([&](const CacheItem& item) { live[item.place.segment] += item.place.length; });
+  struct Chosen {
+    std::uint32_t number;
+    std::uint64_t counted;
+    OwnedDescriptor reserved;
+  };
+  // All are reserved before the first is copied: none of them is where the copies go.
+  std::vector<Chosen> chosen;
   std::uint64_t copied = 0;
+  if (all) {
+    segments->end_segment();
+  }
   for (const auto& [number, size] : segments->list()) {
     const auto found = live.find(number);
     const std::uint64_t counted = found == live.end() ? 0 : found->second;
     if (counted * 2 >= size) {
       continue;
     }
-    const OwnedDescriptor reserved = segments->reserve(number);
+    OwnedDescriptor reserved = segments->reserve(number);
     if (!reserved.is_open()) {
       continue;  // somebody appends to it
     }
-    if (counted > 0) {
-      segments->for_each(number, [&](const CacheSegments::Found& record) {
+    chosen.push_back({number, counted, std::move(reserved)});
+    copied += counted;
+    if (copied > (all ? most_reclaimed : 0) || chosen.size() == most_segments) {
+      break;
+    }
+  }
+  for (const Chosen& segment : chosen) {
+    if (segment.counted > 0) {
+      segments->for_each(segment.number, [&](const CacheSegments::Found& record) {
         const std::optional<CacheItem> item = table->find(record.record.key);
-        if (item && item->place.segment == number && item->place.offset == record.place.offset) {
+        if (item && item->place.word() == record.place.word()) {
           table->move(record.record.key, record.place, segments->append(record, *table));
         }
       });
     }
-    segments->remove(number, *table);
-    copied += counted;
-    if (copied > (all ? most_reclaimed : 0)) {
-      return true;
-    }
+    segments->remove(segment.number, *table);
   }
-  return false;
+  return copied > most_reclaimed || chosen.size() == most_segments;
 }
 
 void CacheCore::sweep() {

@@ -223,6 +223,11 @@ OwnedDescriptor CacheSegments::reserve(std::uint32_t number) const {
   return file;
 }
 
+void CacheSegments::end_segment() {
+  const std::scoped_lock lock(append_mutex_);
+  appended_ = OwnedDescriptor();
+}
+
 void CacheSegments::begin_segment(CacheTable& table) {
   appended_ = OwnedDescriptor();
   const auto all = list();
