@@ -127,9 +127,9 @@ std::unique_ptr<CacheFound::Part> CacheFound::open() const {
 std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
   core_->process.require_same_process("the cache");
   const double now = cache_now();
-  for (int attempt = 0; attempt < most_attempts && !core_->is_removed(); ++attempt) {
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const std::optional<CacheItem> item = core_->table->find(key);
-    if (!item) {
+    if (!item || core_->is_removed()) {
       break;
     }
     const std::optional<CacheSegments::Found> found = core_->segments->read(item->place, key);
@@ -253,7 +253,6 @@ class Unfinished {
 };
 
 CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, double duration, const Walkable& object) {
-  core.require_files();
   const CacheOptions& options = core.options;
   CacheRecord record{.key = key,
                      .created = cache_now(),
@@ -295,6 +294,7 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
     }
   }
   if (record.form == CacheRecord::Form::file) {
+    core.require_files();
     payload = {};
     record.form = compresses ? CacheRecord::Form::compressed_file : CacheRecord::Form::file;
     save_options.codec = compresses ? options.codec : "plain";
