@@ -4,6 +4,7 @@ import importlib.metadata
 
 PROGRAMS = {"cache_bench": 3, "rivals measure": 3}
 
+WORK = ("insert", "hit", "prune", "at a limit", "insert together", "hit together", "large argument")
 PYTHON = ("stele", "joblib.Memory", "diskcache", "functools.lru_cache")
 
 
@@ -14,9 +15,12 @@ def versions():
 def microseconds(results, work, who):
     """For one call."""
     name = f"cache/{work}/{who}"
-    if name not in results:
-        return None
-    return 1e3 * results.median(name) / results.median(name, "amount") if work in ("insert", "hit") else 1e3 * results.median(name)
+    return 1e3 * results.median(name) / results.median(name, "amount") if name in results else None
+
+
+def speed(results, who):
+    name = f"cache/hash/{who}"
+    return results.median(name, "amount") / results.median(name) / 1e6 if name in results else None
 
 
 def bars(results):
@@ -25,6 +29,9 @@ def bars(results):
         took = microseconds(results, work, who)
         return (what, f"at most {most:,} µs", f"{took:.2f} µs", took <= most)
 
+    def at_least(what, mine, other, bar):
+        return (what, f"at least {bar} times", f"{other / mine:.1f} times", other >= bar * mine)
+
     rows = [
         at_most("a small hit, C++", "hit", "stele, C++", 3),
         at_most("a small hit, Python", "hit", "stele", 12),
@@ -32,14 +39,20 @@ def bars(results):
         at_most("argument and mapped result of 100 MB, Python", "large argument", "stele", 10_000),
         at_most("mapped result of 100 MB alone, C++", "large result", "stele, C++", 100),
     ]
-    speed = results.median("cache/hash/stele, C++", "amount") / results.median("cache/hash/stele, C++") / 1e6
-    rows.append(("hashing an argument of 100 MB", "at least 5 GB/s", f"{speed:.1f} GB/s", speed >= 5))
-    for work, rival, bar in (("insert", "joblib.Memory", 10), ("insert", "diskcache", 1), ("hit", "diskcache", 1),
-                             ("hit", "joblib.Memory", 1), ("large argument", "joblib.Memory", 1)):
-        other = microseconds(results, work, rival)
-        if other is not None:
-            times = other / microseconds(results, work, "stele")
-            rows.append((f"{work}, Python, beside {rival}", f"at least {bar} times", f"{times:.1f} times", times >= bar))
+    rows += [(f"hashing an argument of 1 GB, {language}", "at least 5 GB/s", f"{speed(results, who):.1f} GB/s",
+              speed(results, who) >= 5) for who, language in (("stele, C++", "C++"), ("stele", "Python"))]
+    for work in WORK:
+        for rival in ("joblib.Memory", "diskcache"):
+            other = microseconds(results, work, rival)
+            if other is not None:
+                bar = 10 if (work, rival) == ("insert", "joblib.Memory") else 1
+                rows.append(at_least(f"{work}, beside {rival}", microseconds(results, work, "stele"), other, bar))
+    for counter, what in (("bytes", "disk"), ("files", "files")):
+        for rival in ("joblib.Memory", "diskcache"):
+            if f"cache/insert/{rival}" in results:
+                rows.append(at_least(f"{what} of a small result, beside {rival}",
+                                     results.median("cache/insert/stele", counter),
+                                     results.median(f"cache/insert/{rival}", counter), 1))
     return rows
 
 
@@ -54,7 +67,11 @@ def tables(results, table):
         name = f"cache/insert/{who}"
         stored = [f"{results.median(name, counter):.2f}" for counter in ("bytes", "files")] if who in PYTHON and name in results \
             else ["", ""]
-        rows.append([who, *(figure(microseconds(results, work, who)) for work in ("insert", "hit", "large argument")), *stored])
-    note = ("Microseconds for one call: a small result computed and stored, a small result found, and an argument of 100 MB\n"
-            "with a result of 100 MB, mapped. diskcache and lru_cache do not hash arguments. Disk: of small results.")
-    yield "Results of functions", note + "\n\n" + table(["", "stored µs", "found µs", "100 MB µs", "bytes each", "files each"], rows)
+        rows.append([who, *(figure(microseconds(results, work, who)) for work in WORK), figure(speed(results, who)), *stored])
+    note = ("Microseconds for one call: a small result computed and stored, one found, one removed by pruning to half, one\n"
+            "stored where another must go, the same as the first two by four processes at once, and an argument of 100 MB\n"
+            "with a result of 100 MB, mapped. Hashing: of 1 GB. A million small results; 100,000 of diskcache, whose limit is of\n"
+            "bytes; 2,000 of joblib. diskcache and lru_cache do not hash arguments. Disk: of small results.")
+    yield "Results of functions", note + "\n\n" + table(
+        ["", "stored µs", "found µs", "pruned µs", "at a limit µs", "stored by 4 µs", "found by 4 µs", "100 MB µs", "hash GB/s",
+         "bytes each", "files each"], rows)

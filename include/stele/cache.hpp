@@ -259,6 +259,7 @@ class CacheFound {
   friend class Cache;
   CacheEntry entry_;
   LoadOptions file_options_;
+  std::uint64_t place_ = 0;
   bool is_archive_ = false;
   std::shared_ptr<Mapping> mapping_;
   std::uint64_t payload_at_ = 0;
@@ -271,6 +272,8 @@ class CacheFlight {
   CacheFlight(CacheFlight&& other) noexcept : core_(std::exchange(other.core_, nullptr)), key_(other.key_) {}
   CacheFlight& operator=(CacheFlight&&) = delete;
   ~CacheFlight();
+  /// False if another one still computed it when the time was over, or if this thread does already.
+  bool alone() const noexcept { return core_ != nullptr; }
 
  private:
   friend class Cache;
@@ -279,7 +282,8 @@ class CacheFlight {
   Digest key_;
 };
 
-/// A cache. Several threads may call all members at once. A child of fork() must not use it: open it there anew.
+/// A cache. Several threads may call all members at once. A child of fork() must not use it, but leave() it, and open it
+/// there anew.
 class Cache {
  public:
   /// Opens a folder, or creates it.
@@ -289,6 +293,9 @@ class Cache {
   ~Cache();
   Cache(Cache&&) noexcept;
   Cache& operator=(Cache&&) noexcept;
+  /// In a child of fork(): gives up its part in the parent's locks. As long as a child has it, what the parent computed
+  /// when it was killed counts as being computed. Does nothing elsewhere.
+  void leave() noexcept;
 
   /// The result of `function(arguments…)`, or of `function()` if it takes none: from the cache, or computed and stored.
   /// `arguments_and_function` are any number of arguments, hashed by content, and the function. Exceptions of the
@@ -343,9 +350,9 @@ class Cache {
     }
     return found->as<R>();
   }
-  /// Waits until nobody else computes the result, at most CacheOptions::wait_s. find() must follow: it may be there
-  /// now.
-  CacheFlight flight(const Digest& key);
+  /// Waits until nobody else computes the result, at most `wait_s` or CacheOptions::wait_s. find() must follow: it may
+  /// be there now.
+  CacheFlight flight(const Digest& key, std::optional<double> wait_s = std::nullopt);
   /// Stores a result. What it does on failure is CacheOptions::on_failure; the entry's `bytes` are then 0.
   template <class T>
   CacheEntry put(const CacheCall& call, const Digest& key, double duration_s, const T& value) {
@@ -354,11 +361,15 @@ class Cache {
   }
   /// Counts a use of a result that find() returned without counting, or a miss.
   void count(const CacheEntry* used);
-  /// A result that was there could not be read: removes it, counts and reports it.
-  void reject(const Digest& key, const Error& error);
+  /// A result that was found could not be read: removes it, counts and reports it, unless another one has removed or
+  /// replaced it meanwhile.
+  void reject(const CacheFound& found, const Error& error);
 
   // --- Care ---
 
+  /// Whether somebody has removed the files of the cache. Then it has no results, and new ones are an Error(not_found):
+  /// open it anew.
+  bool removed() const noexcept;
   /// Whether there was one.
   bool erase(const Digest& key);
   /// Erases the results of a function, of all its versions or of one; returns their number.
@@ -371,8 +382,8 @@ class Cache {
   std::vector<CacheEntry> entries() const;
   CacheStats stats() const;
   /// Removes what expired, results down to the limits given, the least recently used first, and files that no result
-  /// needs. Returns the number of results that were removed.
-  std::uint64_t prune(const CachePrune& limits = {});
+  /// needs. Returns the number of results that were removed. `progress` has this number and that of all results.
+  std::uint64_t prune(const CachePrune& limits = {}, const CacheProgress& progress = {});
   /// Reads and checks every result.
   CacheReport verify(const CacheProgress& progress = {}) const;
   const std::string& folder() const noexcept;
@@ -435,7 +446,7 @@ class Cache {
       count(&result.entry);
       return result;
     } catch (const Error& error) {
-      reject(key, error);
+      reject(*found, error);
       return std::nullopt;
     }
   }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextvars
 import datetime
+import dis
 import functools
 import hashlib
 import inspect
@@ -18,16 +20,18 @@ import threading
 import time
 import tokenize
 import types
+import weakref
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 from . import _core
 from ._archive import _trust
-from ._progress import reporting
+from ._progress import counting
 
 __all__ = ["Cache", "CachedFunction", "CachedResult"]
 
 _logger = logging.getLogger("stele.cache")
 _missing = object()
+_computing: "contextvars.ContextVar[frozenset]" = contextvars.ContextVar("keys that this task computes", default=frozenset())
 _Seconds = Union[float, datetime.timedelta, None]
 
 
@@ -47,6 +51,37 @@ def _bytes(value: Union[int, str, None]) -> Optional[int]:
 
 
 # --- What function it is ----------------------------------------------------------------------------------------------
+
+
+def _called_by(function: Callable) -> Tuple[Callable, tuple, Dict[str, Any]]:
+    """The function whose name and source count, and the arguments that go before those of a call: what a partial has, the
+    object of a method, an object that is called itself."""
+    args: tuple = ()
+    kwargs: Dict[str, Any] = {}
+    while True:
+        if isinstance(function, CachedFunction):
+            function = function.func
+        elif isinstance(function, _BoundCachedFunction):
+            args = (function._instance, *args)
+            function = function._function.func
+        elif isinstance(function, functools.partial):
+            args, kwargs = function.args + args, {**function.keywords, **kwargs}
+            function = function.func
+        elif isinstance(function, types.MethodType):
+            args = (function.__self__, *args)
+            function = function.__func__
+        elif isinstance(function, (types.BuiltinFunctionType, types.MethodWrapperType)):
+            owner = function.__self__
+            return function, args if owner is None or isinstance(owner, types.ModuleType) else (owner, *args), kwargs
+        elif isinstance(function, (types.FunctionType, type, types.MethodDescriptorType, types.WrapperDescriptorType)):
+            return function, args, kwargs
+        elif isinstance(type(function).__call__, types.FunctionType):
+            args = (function, *args)
+            function = type(function).__call__
+        elif callable(getattr(function, "__wrapped__", None)):  # of functools.lru_cache, for example
+            function = function.__wrapped__
+        else:
+            return function, (function, *args), kwargs
 
 
 def _identity(function: Callable) -> str:
@@ -87,12 +122,18 @@ def _code_of(code: Any) -> List[Any]:
     return [code.co_code.hex(), [_constant(one) for one in code.co_consts], list(code.co_names), list(code.co_varnames)]
 
 
+def _is_lambda(function: Callable) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_name == "<lambda>"
+
+
 def _source(function: Callable) -> str:
     """What the function does: its source, or its byte code where there is no source."""
     code = getattr(function, "__code__", None)
-    if getattr(function, "__name__", "") != "<lambda>":  # of these several may be in one line
+    if not _is_lambda(function):  # of these several may be in one line
         try:
-            return "\x1f".join(_tokens(inspect.getsource(function)))
+            # Of the code: that of a function which functools.wraps() has named would be another one's.
+            return "\x1f".join(_tokens(inspect.getsource(function if code is None else code)))
         except (OSError, TypeError, SyntaxError, tokenize.TokenError, ValueError):
             pass
     return repr(_code_of(code)) if code is not None else ""
@@ -115,6 +156,80 @@ def _called(function: Callable, seen: Dict[str, Callable]) -> None:
             if key not in seen:
                 seen[key] = found
                 _called(found, seen)
+
+
+def _assigned(code: Any) -> set:
+    """The variables of enclosing functions that it assigns."""
+    names = {one.argval for one in dis.get_instructions(code) if one.opname in ("STORE_DEREF", "DELETE_DEREF")}
+    for const in code.co_consts:
+        if inspect.iscode(const):
+            names |= _assigned(const)
+    return names & set(code.co_freevars)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not set yet
+        return _missing
+
+
+class _Closure:
+    """The values that a function has from where it was made. They count as arguments do, as they are when a variable gets
+    them; of a variable that the function assigns itself, the first one."""
+
+    def __init__(self, function: Callable, name: str) -> None:
+        self._function, self._name = function, name
+        self._first: Dict[int, Any] = {}  # by the id of the cell
+        self._known: Tuple[tuple, tuple] = self._look()
+
+    def values(self) -> tuple:
+        for cell, value in self._known[0]:
+            if _content(cell) is not value:
+                self._known = self._look()
+                break
+        return self._known[1]
+
+    def _look(self) -> Tuple[tuple, tuple]:
+        bound: List[Tuple[Any, Any]] = []
+        values = self._of(self._function, bound, {id(self._function)})
+        if _is_lambda(self._function):  # a name and a version do not tell these apart
+            values = (_source(self._function), *values)
+        elif hasattr(self._function, "__wrapped__") and hasattr(self._function, "__code__"):  # it has another one's name
+            own = getattr(self._function.__code__, "co_qualname", None) or _source(self._function)
+            values = (self._function.__globals__.get("__name__", ""), own, *values)
+        return tuple(bound), values
+
+    def _of(self, function: Any, bound: list, seen: set) -> tuple:
+        cells = getattr(function, "__closure__", None) or ()
+        assigned = _assigned(function.__code__) if cells else ()
+        values: List[Any] = []
+        for name, cell in zip(function.__code__.co_freevars, cells) if cells else ():
+            value = _content(cell)
+            if name in assigned:
+                value = self._first.setdefault(id(cell), value)
+            else:
+                bound.append((cell, value))
+            if value is _missing or name == "__class__" or isinstance(value, (Cache, types.ModuleType)):
+                continue
+            version = value.version if isinstance(value, CachedFunction) else None
+            value = value.func if isinstance(value, CachedFunction) else value
+            if not inspect.isfunction(value):
+                values.append((name, self._digest(name, value)))
+            elif id(value) not in seen:
+                seen.add(id(value))
+                defaults = (value.__defaults__, value.__kwdefaults__)
+                values.append((name, _identity(value), _source(value) if version is None else version,
+                               self._digest(name, defaults) if any(defaults) else None, self._of(value, bound, seen)))
+        return tuple(values)
+
+    def _digest(self, name: str, value: Any) -> Optional[bytes]:
+        try:
+            return _core.digest(value)
+        except Exception as error:
+            _logger.warning("%s: %r, which the function has from where it was made, does not count for its results: %s",
+                            self._name, name, error)
+            return None
 
 
 class _Signature:
@@ -144,7 +259,10 @@ class _Signature:
             return args
         if self.signature is None:
             return (args, kwargs)
-        bound = self.signature.bind(*args, **kwargs)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:  # of a method of a built-in type, or the call will fail
+            return (args, kwargs)
         bound.apply_defaults()
         values: List[Any] = []
         for name, value in bound.arguments.items():
@@ -246,24 +364,24 @@ class CachedFunction:
                  key=None, validate=None, verbose=None, metadata=None) -> None:
         functools.update_wrapper(self, function)
         self.func = function
+        self._target, self._args, self._kwargs = _called_by(function)
         self.ignore = list(ignore or ())
         self._cache = cache
-        self._signature = _Signature(function, self.ignore)
+        self._signature = _Signature(self._target, self.ignore)
         self._given_version = version
         self._follow = follow
         self._expires_after = _seconds(expires_after) or 0.0
+        if not self._expires_after >= 0:
+            raise ValueError(f"expires_after is a number of seconds from 0, which is never, and not {expires_after!r}")
         self._key_function = key
         self._validate = validate
         self._metadata = metadata
         self._verbose = verbose if verbose is not None else cache.verbose
-        if validate is not None and not callable(validate):
-            raise ValueError(f"cache_validation_callback needs to be callable, not {validate!r}")
-        self._code = getattr(function, "__code__", None)
+        self._code = getattr(self._target, "__code__", None)
         self._version: Optional[str] = None if version is None else str(version)
-        self.name = _identity(function)
-        self._closure = self._of_closure()
-        self._async = inspect.iscoroutinefunction(function)
-        self._pending: Dict[bytes, "asyncio.Future"] = {}
+        self.name = _identity(self._target)
+        self._closure = _Closure(self._target, self.name)
+        self._async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(self._target)
         if version is None and not follow:
             self.version  # now, as the file may be edited while the old code runs
 
@@ -272,15 +390,15 @@ class CachedFunction:
     @property
     def version(self) -> str:
         """The version given, or the digest of the function's source."""
-        code = getattr(self.func, "__code__", None)
+        code = getattr(self._target, "__code__", None)
         if code is not self._code and self._given_version is None:  # it was given other code
             self._code = code
             return self._set_version(repr(_code_of(code)))
         if self._version is None:
             called: Dict[str, Callable] = {}
             if self._follow:
-                _called(self.func, called)
-            parts = [_source(self.func)] + [f"{name}\x1e{_source(called[name])}" for name in sorted(called)]
+                _called(self._target, called)
+            parts = [_source(self._target)] + [f"{name}\x1e{_source(called[name])}" for name in sorted(called)]
             self._set_version("\x1d".join(parts))
         return self._version  # type: ignore[return-value]
 
@@ -288,36 +406,15 @@ class CachedFunction:
         self._version = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return self._version
 
-    def _of_closure(self) -> tuple:
-        """The values that the function has from where it was made: they count as arguments do, as they are now."""
-        cells = getattr(self.func, "__closure__", None) or ()
-        values: List[Any] = []
-        for name, cell in zip(self.func.__code__.co_freevars, cells) if cells else ():
-            try:
-                value = cell.cell_contents
-            except ValueError:  # not set yet, as the function's own name
-                continue
-            if name == "__class__" or isinstance(value, (Cache, types.ModuleType)):
-                continue
-            if isinstance(value, CachedFunction):
-                values.append((name, value.name, value.version))
-            elif inspect.isfunction(value):
-                values.append((name, _identity(value), _source(value)))
-            else:
-                try:
-                    values.append((name, _core.digest(value)))
-                except Exception as error:
-                    _logger.warning("%s: %r, which the function has from where it was made, does not count for its results: %s",
-                                    self.name, name, error)
-        return tuple(values)
-
     def _key(self, args: tuple, kwargs: dict) -> bytes:
         if self._key_function is not None:
             arguments: Any = self._key_function(*args, **kwargs)
         else:
+            if self._args or self._kwargs:
+                args, kwargs = self._args + args, {**self._kwargs, **kwargs}
             arguments = self._signature.key(args, kwargs)
-        version = self._version if self._version is not None and self._code is getattr(self.func, "__code__", None) else self.version
-        return _core.digest((self.name, version, arguments, self._closure))
+        version = self._version if self._version is not None and self._code is getattr(self._target, "__code__", None) else self.version
+        return _core.digest((self.name, version, arguments, self._closure.values()))
 
     @property
     def mmap_mode(self) -> Optional[str]:
@@ -350,7 +447,7 @@ class CachedFunction:
 
     def _compute(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
         cache = self._cache
-        flight = cache._held.flight(key)
+        flight = cache._there().flight(key)
         try:
             if not force:
                 value = self._valid(key)  # another thread or process may have computed it
@@ -387,29 +484,41 @@ class CachedFunction:
         return (await self._compute_async(key, args, kwargs))[0] if value is _missing else value
 
     async def _compute_async(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
+        cache = self._cache
         loop = asyncio.get_running_loop()
-        while key in self._pending:  # of the tasks of an event loop one computes
-            await asyncio.wait([self._pending[key]])
-            value = _missing if force else self._valid(key)
-            if value is not _missing:
-                return value, {}
-        done = self._pending[key] = loop.create_future()
+        until = loop.time() + cache._given["wait"]
+        pause = 0.0005
+        flight = None
+        inside = _computing.get()
+        while key not in inside:  # a call inside of the same call does not wait for itself
+            other = cache._pending.get((loop, key))
+            if other is not None:  # of the tasks of an event loop one computes
+                await asyncio.wait([other], timeout=max(until - loop.time(), 0))
+            else:
+                flight = cache._there().flight(key, 0)  # waits for nobody: that would keep the loop from its other tasks
+                if not flight.alone:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, 0.02)
+            if flight is not None and flight.alone or loop.time() >= until:
+                break
+        alone = flight is not None and flight.alone
+        if alone:
+            cache._pending[loop, key] = loop.create_future()
+        token = _computing.set(inside | {key})
         try:
-            flight = await loop.run_in_executor(None, self._cache._held.flight, key)
-            try:
-                if not force:
-                    value = self._valid(key)
-                    if value is not _missing:
-                        return value, {}
-                    self._cache._held.count_miss()
-                start = time.perf_counter()
-                value = await self.func(*args, **kwargs)
-                return self._keep(key, value, time.perf_counter() - start)
-            finally:
-                flight.end()
+            if not force:
+                value = self._valid(key)
+                if value is not _missing:
+                    return value, {}
+                cache._held.count_miss()
+            start = time.perf_counter()
+            value = await self.func(*args, **kwargs)
+            return self._keep(key, value, time.perf_counter() - start)
         finally:
-            del self._pending[key]
-            done.set_result(None)
+            _computing.reset(token)
+            if alone:
+                flight.end()
+                cache._pending.pop((loop, key)).set_result(None)
 
     def __get__(self, instance, owner=None) -> Any:
         return self if instance is None else _BoundCachedFunction(self, instance)
@@ -506,7 +615,8 @@ class _NotCached(CachedFunction):
         functools.update_wrapper(self, function)
         self.func = function
         self.ignore = []
-        self.name = _identity(function)
+        self._target = _called_by(function)[0]
+        self.name = _identity(self._target)
         self._version = self._given_version = ""
         self._code = None
         self._cache = cache
@@ -556,6 +666,8 @@ class Cache:
         Arrays of results with a file of their own are mapped: read-only or with private changes. None: read.
     codec, level, filter
         Of the results, as for `stele.dump`; what is compressed is not mapped.
+    compress : bool or int, optional
+        As joblib has it: codec "zlib", of level 3 or this one.
     bytes_limit : int or str, optional
         Bytes of all results, 1000 or "10G". The least recently used go first. Without limits nothing is removed.
     items_limit : int, optional
@@ -594,7 +706,12 @@ class Cache:
     def __init__(self, location=None, mmap_mode: Optional[str] = "r", *, codec: Optional[str] = None, level: Optional[int] = None,
                  filter: str = "auto", bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
                  age_limit: _Seconds = None, item_share: float = 0.5, wait: float = 600, on_failure: str = "warn",
-                 trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0) -> None:
+                 trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0,
+                 compress: Union[bool, int] = False) -> None:
+        if compress:
+            if codec is not None or level is not None:
+                raise ValueError("compress= stands for codec= and level=")
+            codec, level = "zlib", 3 if compress is True else compress
         if on_failure not in ("warn", "raise", "ignore"):
             raise ValueError(f'on_failure is "warn", "raise" or "ignore", not {on_failure!r}')
         if mmap_mode not in (None, "r", "c"):
@@ -609,8 +726,10 @@ class Cache:
                            threads=threads)
         self._process = -1
         self._lock = threading.Lock()
+        self._pending: Dict[Tuple[Any, bytes], "asyncio.Future"] = {}  # what tasks compute, by event loop and key
         self._opened: Any = None
         self._resolver: Tuple[Any, bool] = (None, False)
+        _all.add(self)
         if self.location is not None:
             self._open()
 
@@ -622,7 +741,7 @@ class Cache:
         if self.on_failure != "ignore":
             options["warn"] = _warn
         with self._lock:
-            if self._process != os.getpid():
+            if self._process != os.getpid() or self._opened.removed:
                 self._opened = _core.Cache.open(self.location, options)
                 self._resolver = _trust(self._trusted(), "error")
                 self._process = os.getpid()
@@ -642,6 +761,11 @@ class Cache:
         if self._process != os.getpid():  # a child of fork opens it anew
             if self.location is None:
                 raise ValueError("this cache has no folder")
+            self._open()
+        return self._opened
+
+    def _there(self) -> Any:
+        if self._held.removed:  # as people do to clear it
             self._open()
         return self._opened
 
@@ -677,8 +801,11 @@ class Cache:
         metadata : dict, optional
             Kept with each result.
         """
-        options = dict(ignore=ignore, version=version, follow=follow, expires_after=expires_after, key=key,
-                       validate=validate or cache_validation_callback, verbose=verbose, metadata=metadata)
+        validate = cache_validation_callback if validate is None else validate
+        if validate is not None and not callable(validate):
+            raise ValueError(f"cache_validation_callback needs to be callable. Got {validate!r}.")
+        options = dict(ignore=ignore, version=version, follow=follow, expires_after=expires_after, key=key, validate=validate,
+                       verbose=verbose, metadata=metadata)
         if func is None:
             return functools.partial(self._cached, mmap_mode=mmap_mode, **options)
         return self._cached(func, mmap_mode=mmap_mode, **options)
@@ -709,8 +836,14 @@ class Cache:
             self._held.clear(None, None)
 
     def reduce_size(self, bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
-                    age_limit: _Seconds = None) -> int:
+                    age_limit: _Seconds = None, *, progress=None) -> int:
         """Removes what has expired, and results down to these limits, the least recently used first.
+
+        Parameters
+        ----------
+        progress : bool or callable, optional
+            True: a bar on standard error. A callable gets the numbers of results removed and of all; returning False ends
+            the work.
 
         Returns
         -------
@@ -719,7 +852,8 @@ class Cache:
         """
         if self.location is None:
             return 0
-        return self._held.prune(_bytes(bytes_limit), items_limit, _seconds(age_limit))
+        with counting(progress, "pruning") as report:
+            return self._held.prune(_bytes(bytes_limit), items_limit, _seconds(age_limit), report)
 
     def stats(self) -> Dict[str, Any]:
         """Counts of this folder: items, bytes, hits, misses, stored, evicted, expired, damaged, too_large, seconds_saved."""
@@ -734,9 +868,9 @@ class Cache:
         return self._held.pin(bytes.fromhex(key.split(":")[-1]), pinned)
 
     def verify(self, progress=None) -> List[str]:
-        """Reads and checks every result; a line for each that is damaged."""
-        with reporting(progress, "verifying") as report:
-            return self._held.verify(None if report is None else lambda done, total: report(done))[2]
+        """Reads and checks every result; a line for each that is damaged. `progress` as in reduce_size()."""
+        with counting(progress, "verifying") as report:
+            return self._held.verify(report)[2]
 
     def __getstate__(self):
         return self.location, self._given
@@ -747,6 +881,21 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"Cache({self.location!r})"
+
+
+_all: "weakref.WeakSet[Cache]" = weakref.WeakSet()
+
+
+def _leave_all() -> None:
+    """In a child of fork: the locks of the parent end with the parent."""
+    for cache in list(_all):
+        cache._lock = threading.Lock()  # a thread of the parent may have held it
+        if cache._opened is not None:
+            cache._opened.leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all)
 
 
 def _warn(message: str) -> None:

@@ -24,6 +24,29 @@ def reporting(progress, label, total=None):
         yield lambda done: bar.update(done - bar.n)
 
 
+@contextlib.contextmanager
+def counting(progress, label):
+    """As reporting(), of things: it is called with the number so far and that of all, and ends the work by False."""
+    if not progress:
+        yield None
+        return
+    if callable(progress):
+        yield progress
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        with _Line(label, None) as line:
+            yield lambda done, total: line.draw(f"{done} of {total}")
+        return
+    with tqdm(desc=label, leave=False) as bar:
+        def report(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield report
+
+
 class _Line:
     """One line on standard error, if that is a terminal."""
 
@@ -34,11 +57,13 @@ class _Line:
         return self
 
     def __call__(self, done):
+        self.draw(f"{done >> 20}{f' of {self.total >> 20}' if self.total else ''} MiB")
+
+    def draw(self, text):
         import sys
 
         if sys.stderr.isatty():
-            of = f" of {self.total >> 20}" if self.total else ""
-            sys.stderr.write(f"\r{self.label}: {done >> 20}{of} MiB ")
+            sys.stderr.write(f"\r{self.label}: {text} ")
             sys.stderr.flush()
             self.drawn = True
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import datetime
+import functools
 import json
 import logging
 import multiprocessing
+import operator
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +144,120 @@ def test_closures_count(cache):
 
     assert [adder(n)(10) for n in (1, 2, 1)] == [11, 12, 11]
     assert cache.stats()["misses"] == 2
+
+
+def test_variables_that_get_their_value_later_count(cache):
+    def run(factor):
+        @cache.cache
+        def scaled(x):
+            return helper(x)
+
+        def helper(x):  # not yet there when scaled was decorated
+            return x * factor
+
+        values = [scaled(1)]
+        factor = 10 * factor
+        return [*values, scaled(1)]
+
+    assert run(1) == [1, 10] and run(2) == [2, 20] and run(1) == [1, 10]
+    assert cache.stats()["misses"] == 4
+
+
+def test_what_a_function_assigns_itself_does_not_make_it_new_each_time(cache):
+    calls = 0
+    seen = []
+
+    @cache.cache
+    def square(x):
+        nonlocal calls
+        calls += 1
+        seen.append(x)
+        return x * x
+
+    assert [square(3), square(3), square(4), square(3)] == [9, 9, 16, 9]
+    assert calls == 2 and seen == [3, 4]
+
+
+def _plus(a, b=0):
+    return a + b
+
+
+def _times(a, b=1):
+    return a * b
+
+
+class _Scale:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def of(self, x):
+        return self.factor * x
+
+    @classmethod
+    def name(cls, x):
+        return cls.__name__ * x
+
+    def __call__(self, x):
+        return self.factor + x
+
+
+class _Other(_Scale):
+    pass
+
+
+def _more(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args) + 1
+    return wrapper
+
+
+def _much_more(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args) + 2
+    return wrapper
+
+
+@pytest.mark.parametrize("functions, args, results", [
+    ([functools.partial(_plus, 3), functools.partial(_times, 3), functools.partial(_plus, 5),
+      functools.partial(_plus, b=7)], (4,), [7, 12, 9, 11]),
+    ([_Scale(2).of, _Scale(3).of], (5,), [10, 15]),
+    ([_Scale(2), _Scale(3)], (5,), [7, 8]),
+    ([_Scale.name, _Other.name], (2,), ["_Scale_Scale", "_Other_Other"]),
+    (["-".join, "+".join], (["a", "b"],), ["a-b", "a+b"]),
+    ([operator.itemgetter(0), operator.itemgetter(1)], ([5, 6],), [5, 6]),
+    ([np.add, np.multiply], (3, 4), [7, 12]),
+    ([np.vectorize(_plus), np.vectorize(_times)], (3, 4), [7, 12]),
+    ([functools.lru_cache(_plus), functools.lru_cache(_times)], (3, 4), [7, 12]),
+    ([_plus, _more(_plus), _much_more(_plus)], (1, 1), [2, 3, 4]),
+    ([int, float, str.upper, str.lower], ("1",), [1, 1.0, "1", "1"]),
+], ids=["partial", "method", "callable object", "classmethod", "method of a built-in object", "itemgetter", "ufunc",
+        "vectorize", "lru_cache", "wraps", "types"])
+@pytest.mark.parametrize("version", [None, 1])
+def test_each_callable_has_results_of_its_own(cache, functions, args, results, version):
+    for _ in range(2):
+        assert [cache.cache(function, version=version)(*args) for function in functions] == results
+    assert cache.stats()["misses"] == cache.stats()["hits"] == len(functions)
+
+
+def test_lambdas_of_one_version_differ(cache):
+    assert [cache.cache(f, version=1)(5) for f in (lambda x: x + 1, lambda x: x + 2)] == [6, 7]
+
+
+def test_functions_among_the_variables_count_with_theirs(cache):
+    def outer(k, default=0):
+        def helper(x, more=default):
+            return x + k + more
+
+        return cache.cache(lambda x: helper(x))
+
+    assert [outer(1)(1), outer(2)(1), outer(1, 5)(1)] == [2, 3, 7]
+
+
+def test_a_wrong_call_fails_as_it_does_without_a_cache(cache):
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        cache.cache(_plus)(b=1)
 
 
 def test_results_are_equal_and_of_the_same_type(cache):
@@ -278,6 +395,85 @@ def test_async(cache):
     assert sorted(calls) == [-1, 0, 1, 2, 2, 7]
 
 
+def test_async_calls_of_several_event_loops(cache):
+    calls, found = [], []
+
+    @cache.cache(version=1, key=lambda x: x)
+    async def slow(x):
+        calls.append(x)
+        await asyncio.sleep(0.2)
+        return x
+
+    threads = [threading.Thread(target=lambda: found.append(asyncio.run(slow(7)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [7, 7, 7] and calls == [7]
+
+
+def test_async_waiting_does_not_keep_the_threads_from_those_who_compute(tmp_path):
+    """Two caches that each hold what the other waits for, with functions that run in the loop's few threads."""
+    names = [f"result {n}" for n in range(80)]
+
+    def work(order):
+        cache = stele.Cache(tmp_path / "cache")
+
+        @cache.cache(version=1)
+        async def slow(name):
+            await asyncio.to_thread(time.sleep, 0.005)
+            return name
+
+        async def main():
+            return await asyncio.wait_for(asyncio.gather(*(slow(name) for name in order)), 60)
+
+        found.append(sorted(asyncio.run(main())))
+
+    found = []
+    threads = [threading.Thread(target=work, args=(order,)) for order in (names, names[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert found == [sorted(names)] * 2
+
+
+def test_an_async_call_inside_of_the_same_call(cache):
+    depth = 0
+
+    @cache.cache(version=1)
+    async def nested():
+        nonlocal depth
+        depth += 1
+        return 7 if depth == 3 else (await asyncio.gather(nested()))[0]
+
+    async def main():
+        return await asyncio.wait_for(nested(), 30)
+
+    assert asyncio.run(main()) == 7 and depth == 3
+
+
+def test_async_waiting_ends_in_time(tmp_path):
+    cache = stele.Cache(tmp_path / "cache", wait=0.2)
+
+    @cache.cache(version=1)
+    async def slow():
+        await asyncio.sleep(1.5)
+        return 1
+
+    async def main():
+        first = asyncio.create_task(slow())
+        await asyncio.sleep(0.05)
+        begin = time.monotonic()
+        assert await slow() == 1  # computed here too
+        assert time.monotonic() - begin > 1.5
+        first.cancel()
+        return await slow()
+
+    assert asyncio.run(main()) == 1
+    assert cache.stats()["misses"] == 2
+
+
 def test_other_code_is_another_version(cache):
     def one(x):
         return x + 1
@@ -286,8 +482,14 @@ def test_other_code_is_another_version(cache):
     assert f(1) == 2
     one.__code__ = (lambda x: x + 5).__code__
     assert f(1) == 6 and f(1) == 6
-    with pytest.raises(ValueError, match="callable"):
-        cache.cache(one, cache_validation_callback="no")
+    for seconds in (-1, float("nan")):
+        with pytest.raises(ValueError, match="expires_after"):
+            cache.cache(one, expires_after=seconds)
+        with pytest.raises(stele.Error, match="out of its range"):
+            stele.Cache(cache.location, age_limit=seconds)
+    for wrong in ("no", True, False):
+        with pytest.raises(ValueError, match="callable"):
+            cache.cache(cache_validation_callback=wrong)
 
 
 def test_exceptions_are_not_cached(cache):
@@ -345,6 +547,21 @@ def test_limits(tmp_path):
     key = f.call_and_shelve(5).key
     assert cache.pin(key) and [e["pinned"] for e in cache.entries()] == [True]
     assert not cache.pin("xxh3-128:" + "0" * 32)
+
+
+def test_progress_of_pruning_and_verifying(cache):
+    f = cache.cache(lambda x: x, version=1)
+    for i in range(50):
+        f(i)
+    seen = []
+    assert cache.verify(progress=lambda done, total: seen.append((done, total))) == []
+    assert seen[0] == (1, 50) and seen[-1] == (50, 50)
+    assert cache.reduce_size(items_limit=20, progress=lambda done, total: False) == 0
+    assert cache.reduce_size(items_limit=20, progress=lambda done, total: seen.append((done, total))) == 30
+    assert seen[-1] == (30, 50)
+    with pytest.raises(ZeroDivisionError):
+        cache.verify(progress=lambda done, total: 1 // 0)
+    assert cache.verify(progress=True) == [] and cache.reduce_size(progress=True) == 0
 
 
 def test_failures_to_store(tmp_path, caplog):
@@ -523,6 +740,57 @@ def test_threads(cache):
     for thread in threads:
         thread.join()
     assert sorted(calls) == list(range(20))
+
+
+def test_compress_as_joblib_has_it(tmp_path):
+    sizes = []
+    for compress in (False, True, 9):
+        cache = stele.Cache(tmp_path / str(compress), compress=compress)
+        f = cache.cache(lambda n: np.zeros(n), version=1)
+        assert not f(100_000).any() and not f(100_000).any() and cache.stats()["hits"] > 0
+        sizes.append(cache.stats()["bytes"])
+    assert sizes[0] > 100 * sizes[1]
+    with pytest.raises(ValueError, match="stands for"):
+        stele.Cache(tmp_path / "other", codec="zstd", compress=True)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_folder_that_is_removed_meanwhile_is_an_empty_cache(tmp_path, size):
+    calls = []
+    cache = stele.Cache(tmp_path / "cache")
+
+    @cache.cache(version=1)
+    def ones(n):
+        calls.append(n)
+        return np.ones(n)
+
+    for round in (1, 2, 3):
+        assert ones(size).sum() == size and ones(size).sum() == size
+        assert len(calls) == round
+        assert stele.Cache(tmp_path / "cache").stats()["items"] == 1
+        shutil.rmtree(tmp_path / "cache")
+
+
+def test_a_killed_holder_is_replaced_though_its_child_lives(tmp_path):
+    program = textwrap.dedent("""
+        import os, sys, time, stele
+        def slow():
+            if sys.argv[2] == "dies":
+                if os.fork() == 0:
+                    print("forked", flush=True)
+                time.sleep(60)
+            return 7
+        print(stele.Cache(sys.argv[1]).cache(slow, version=1)())
+        """)
+    command = [sys.executable, "-c", program, str(tmp_path / "cache")]
+    with subprocess.Popen([*command, "dies"], stdout=subprocess.PIPE, text=True, start_new_session=True) as holder:
+        try:
+            assert holder.stdout.readline() == "forked\n"
+            holder.kill()
+            found = subprocess.run([*command, "lives"], capture_output=True, text=True, timeout=30)
+            assert found.stdout == "7\n", found.stderr
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
 
 
 def test_takes_the_place_of_memory(tmp_path):

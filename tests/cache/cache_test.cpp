@@ -435,6 +435,107 @@ TEST(Cache, PicksUpWhatOtherObjectsStored) {
   EXPECT_EQ(a.entries().size(), 3000u);
 }
 
+/// Between finding a result and opening its file another process may remove or replace it.
+TEST(Cache, ResultsThatAreRemovedWhileTheyAreReadAreNotDamaged) {
+  const std::string path = fresh("cache");
+  std::vector<std::string> warnings;
+  Cache reader = Cache::open(
+      path, {.on_failure = CacheFailure::warn, .warn = [&](const std::string& text) { warnings.push_back(text); }});
+  Cache writer = Cache::open(path);
+  const CacheCall call{.name = "f", .version = 1};
+  const auto store = [&](std::size_t size) {
+    writer.force(call, cache::ignored(0), [&](int) { return std::vector<int>(size, 7); });
+  };
+  const Digest key = writer.key(call, cache::ignored(0));
+  for (const bool replaced : {false, true}) {
+    store(50'000);
+    const std::optional<CacheFound> found = reader.find(key);
+    ASSERT_TRUE(found);
+    writer.erase(key);
+    if (replaced) {
+      store(3);
+    }
+    reader.reject(*found, error_of([&] { found->as<std::vector<int>>(); }));
+    EXPECT_EQ(reader.stats().items, replaced ? 1u : 0u);
+  }
+  EXPECT_EQ(reader.stats().damaged, 0u);
+  EXPECT_EQ(warnings, std::vector<std::string>{});
+  EXPECT_EQ(reader.peek<std::vector<int>>(call, cache::ignored(0))->value, std::vector<int>(3, 7));
+}
+
+TEST(Cache, FilesForOtherProgramsAreNotOverwritten) {
+  const std::string path = fresh("cache");
+  std::filesystem::create_directory(path);
+  const std::string mine = "!results\n# mine";
+  test::put(path + "/.gitignore", std::as_bytes(std::span(mine)));
+  test::put(path + "/CACHEDIR.TAG", {});  // a process was killed before it wrote it
+  Cache::open(path).get_or_compute("f", 1, [] { return 1; });
+  EXPECT_EQ(test::content(path + "/.gitignore").size(), mine.size());
+  EXPECT_GT(test::content(path + "/CACHEDIR.TAG").size(), 43u);
+}
+
+TEST(Cache, AFolderThatIsRemovedMeanwhileHasNoResults) {
+  const std::string path = fresh("cache");
+  Cache cache = Cache::open(path);
+  for (const int size : {1, 100'000}) {
+    const auto make = [&] { return std::vector<int>(static_cast<std::size_t>(size), 1); };
+    cache.get_or_compute("f", size, make);
+    EXPECT_TRUE(cache.get_or_compute("f", size, make).hit);
+    EXPECT_FALSE(cache.removed());
+    std::filesystem::remove_all(path);
+    EXPECT_TRUE(cache.removed());
+    EXPECT_FALSE(cache.peek<std::vector<int>>("f", size));
+    EXPECT_EQ(error_of([&] { cache.get_or_compute("f", size, make); }).code(), Errc::not_found);
+    cache = Cache::open(path);
+    EXPECT_FALSE(cache.get_or_compute("f", size, make).hit);
+  }
+}
+
+/// The index grows and is made anew, files of results come and go, while others look.
+TEST(Cache, ThreadsAtALimit) {
+  Cache cache = Cache::open(fresh("cache"), {.map = MapMode::none, .items_limit = 900});
+  std::atomic<int> wrong = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 random(static_cast<unsigned>(t));
+        for (int i = 0; i < (test::sanitized ? 3000 : 10'000); ++i) {
+          const int n = static_cast<int>(random() % 3000);
+          const std::vector<int> expected(n % 100 == 0 ? 20'000 : n % 10, n);
+          wrong += cache.get_or_compute("f", 1, n, [&](int) { return expected; }).value != expected ? 1 : 0;
+        }
+      });
+    }
+    threads.emplace_back([&] {
+      for (int i = 0; i < 200; ++i) {
+        for (const CacheEntry& entry : cache.entries()) {
+          wrong += entry.name == "f" ? 0 : 1;
+        }
+        wrong += cache.stats().items > 901 ? 1 : 0;
+        cache.erase(cache.key({.name = "f", .version = 1}, i));
+        if (i % 50 == 0) {
+          cache.prune({.items = 500});
+        }
+      }
+    });
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(cache.stats().damaged, 0u);
+  EXPECT_TRUE(cache.verify().good());
+}
+
+TEST(Cache, StatsSeeWhatOtherObjectsStored) {
+  const std::string path = fresh("cache");
+  const Cache watching = Cache::open(path);
+  Cache writing = Cache::open(path);
+  for (int i = 0; i < 3000; ++i) {  // the index grows meanwhile
+    writing.get_or_compute("f", 1, i, [](int x) { return x; });
+  }
+  EXPECT_EQ(watching.stats().items, 3000u);
+  EXPECT_EQ(watching.stats().misses, 3000u);
+}
+
 TEST(Cache, AChildMustOpenItAnew) {
   const std::string path = fresh("cache");
   Cache cache = Cache::open(path);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <fstream>
 #include <set>
 
 #include "stele/cache.hpp"
@@ -174,6 +175,110 @@ TEST(CacheLimits, ManyItemsAndTheirRemoval) {
   const std::uint64_t third = cache.clear("f", 3);
   EXPECT_EQ(cache.stats().items, 20'000u - third);
   EXPECT_NEAR(static_cast<double>(third), 20'000.0 / 7, 10);
+}
+
+/// What is left is copied to a new segment, not to one that holds little else.
+TEST(CacheLimits, PruningFreesDiskSpaceAtOnce) {
+  const std::string path = fresh("cache");
+  {
+    std::vector<Cache> writers;  // each has a segment of its own
+    for (int i = 0; i < 8000; ++i) {
+      if (i < 4) {
+        writers.push_back(Cache::open(path));
+      }
+      writers[static_cast<std::size_t>(i) % 4].get_or_compute("f", 1, i, [](int seed) { return noise(seed, 2000); });
+    }
+  }
+  Cache cache = Cache::open(path);
+  const std::uint64_t before = disk_bytes(path);
+  cache.prune({.items = 400});
+  EXPECT_EQ(cache.stats().items, 400u);
+  EXPECT_LT(disk_bytes(path), before / 10);
+  EXPECT_TRUE(cache.verify().good());
+}
+
+/// At a limit the index is made anew from time to time. A former one would take space as long as it is mapped.
+TEST(CacheLimits, FormerIndexesAreUnmapped) {
+  const std::string path = fresh("cache");
+  Cache cache = Cache::open(path, {.items_limit = 600});
+  const auto mapped = [&] {
+    std::ifstream maps("/proc/self/maps");
+    int count = 0;
+    for (std::string line; std::getline(maps, line);) {
+      count += line.find(path + "/index") != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  ASSERT_EQ(mapped(), 1);
+  for (int i = 0; i < 20'000; ++i) {
+    cache.get_or_compute("f", 1, i, [](int x) { return x; });
+  }
+  EXPECT_EQ(mapped(), 1);
+}
+
+TEST(CacheLimits, PruningReportsProgressAndLetsOthersIn) {
+  const std::string path = fresh("cache");
+  Cache cache = Cache::open(path);
+  Cache other = Cache::open(path);
+  const auto identity = [](int x) { return x; };
+  for (int i = 0; i < 25'000; ++i) {
+    cache.get_or_compute("f", 1, i, identity);
+  }
+  int steps = 0;
+  EXPECT_EQ(cache.prune({.items = 0},
+                        [&](std::uint64_t done, std::uint64_t total) {
+                          EXPECT_EQ(total, 25'000u);
+                          return done == 0 || ++steps < 1;
+                        }),
+            10'000u);
+  EXPECT_EQ(cache.stats().items, 15'000u);
+  std::vector<std::uint64_t> reported;
+  cache.prune({.items = 100}, [&](std::uint64_t done, std::uint64_t) {
+    reported.push_back(done);
+    EXPECT_FALSE(other.get_or_compute("g", 1, reported.size(), [](std::size_t x) { return x; }).hit);
+    return true;
+  });
+  EXPECT_GE(reported.size(), 3u);
+  EXPECT_TRUE(std::is_sorted(reported.begin(), reported.end()));
+  EXPECT_GE(reported.back(), 14'900u);
+  EXPECT_TRUE(cache.verify().good());
+}
+
+/// As if the clock had been an hour ahead until now: what comes next is not the oldest.
+TEST(CacheLimits, NewResultsStayAfterTheClockWasSetBack) {
+  const std::string path = fresh("cache");
+  const auto identity = [](int x) { return x; };
+  {
+    Cache cache = Cache::open(path);
+    for (int i = 0; i < 10; ++i) {
+      cache.get_or_compute("f", 1, i, identity);
+    }
+  }
+  {
+    std::fstream index(path + "/index", std::ios::in | std::ios::out | std::ios::binary);
+    const auto add_an_hour = [&](std::streamoff at, unsigned shift) {
+      std::uint64_t time = 0;
+      index.seekg(at);
+      index.read(reinterpret_cast<char*>(&time), sizeof time);
+      time += time == 0 ? 0 : std::uint64_t{3'600'000} << shift;
+      index.seekp(at);
+      index.write(reinterpret_cast<const char*>(&time), sizeof time);
+    };
+    add_an_hour(104, 0);  // the latest use
+    for (std::streamoff slot = 0; slot < 1024; ++slot) {
+      add_an_hour(4096 + slot * 64 + 48, 20);
+    }
+  }
+  Cache cache = Cache::open(path, {.items_limit = 10});
+  for (int i = 10; i < 13; ++i) {
+    cache.get_or_compute("f", 1, i, identity);
+  }
+  for (const CacheEntry& entry : cache.entries()) {
+    EXPECT_GT(entry.last_used, entry.created + 3000);
+  }
+  for (int i = 10; i < 13; ++i) {
+    EXPECT_TRUE(cache.peek<int>("f", 1, i)) << i;
+  }
 }
 
 }  // namespace

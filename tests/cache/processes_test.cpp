@@ -2,14 +2,18 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <map>
+#include <set>
 #include <thread>
 
+#include "io/system.hpp"
 #include "stele/cache.hpp"
 #include "support/test_support.hpp"
 
@@ -45,9 +49,9 @@ int end_of(pid_t child) {
 }
 
 /// A line for each computation: written at once, also by processes that are killed next.
-void note(const std::string& log, int n) {
+void note(const std::string& log, const std::string& text) {
   const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
-  const std::string line = std::to_string(n) + "\n";
+  const std::string line = text + "\n";
   [[maybe_unused]] const ssize_t written = ::write(fd, line.data(), line.size());
   ::close(fd);
 }
@@ -73,6 +77,20 @@ std::vector<std::string> leftovers(const std::string& path) {
   return found;
 }
 
+std::size_t files_of_results(const std::string& path) {
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path + "/results")) {
+    files += entry.is_regular_file() ? 1 : 0;
+  }
+  return files;
+}
+
+std::size_t entries_with_files(const Cache& cache) {
+  const std::vector<CacheEntry> entries = cache.entries();
+  return static_cast<std::size_t>(
+      std::count_if(entries.begin(), entries.end(), [](const CacheEntry& entry) { return !entry.file.empty(); }));
+}
+
 TEST(CacheProcesses, EachResultIsComputedOnce) {
   const std::string path = fresh("cache");
   const std::string log = fresh("log");
@@ -84,7 +102,7 @@ TEST(CacheProcesses, EachResultIsComputedOnce) {
       for (int i = 0; i < 1500; ++i) {
         const int n = (i * 17 + p * 31) % results;
         const auto found = cache.get_or_compute("f", 1, n, [&](int of) {
-          note(log, of);
+          note(log, std::to_string(of));
           return result_of(of);
         });
         if (found.value != result_of(n)) {
@@ -106,6 +124,123 @@ TEST(CacheProcesses, EachResultIsComputedOnce) {
   EXPECT_EQ(cache.stats().hits + cache.stats().misses, 6u * 1500);
   EXPECT_TRUE(cache.verify().good());
   EXPECT_EQ(leftovers(path), std::vector<std::string>{});
+}
+
+/// Eight processes that are killed and replaced all the time. A result is computed again only where the process that
+/// computed it was killed before it could go on.
+TEST(CacheProcesses, EachResultIsComputedOnceButForThoseOfKilledProcesses) {
+  constexpr int workers = 8;
+  constexpr int calls = test::sanitized ? 1000 : 10'000;
+  constexpr int results = calls / 2;
+  const std::string path = fresh("cache");
+  const std::string log = fresh("log");
+  auto* const done = static_cast<std::atomic<int>*>(
+      ::mmap(nullptr, workers * sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(done, MAP_FAILED);
+  const auto work = [&](int worker) {
+    return start([&, worker] {
+      Cache cache = Cache::open(path, {.wait_s = 100});
+      for (int i = done[worker]; i < calls; done[worker] = ++i) {
+        const int n = static_cast<int>((static_cast<unsigned>(i * workers + worker) * 2654435761u >> 8) % results);
+        const auto found = cache.get_or_compute("f", 1, n, [&](int of) {
+          note(log, std::to_string(of) + " " + std::to_string(::getpid()));
+          return result_of(of);
+        });
+        if (found.value != result_of(n)) {
+          throw std::runtime_error("wrong value");
+        }
+      }
+    });
+  };
+  std::vector<pid_t> children;
+  for (int worker = 0; worker < workers; ++worker) {
+    children.push_back(work(worker));
+  }
+  std::mt19937 random(3);
+  std::set<pid_t> killed;
+  for (int alive = workers; alive > 0;) {
+    ::usleep(static_cast<useconds_t>(random() % 6'000));
+    const int worker = static_cast<int>(random() % workers);
+    pid_t& child = children[static_cast<std::size_t>(worker)];
+    if (child == 0) {
+      continue;
+    }
+    ::kill(child, SIGKILL);
+    const int end = end_of(child);
+    if (end == -SIGKILL) {
+      killed.insert(child);
+      child = work(worker);
+    } else {
+      EXPECT_EQ(end, 0);
+      EXPECT_EQ(done[worker], calls);
+      child = 0;
+      --alive;
+    }
+  }
+  ::munmap(done, workers * sizeof(std::atomic<int>));
+
+  // Which process computed what, in the order in which they began.
+  std::ifstream in(log);
+  std::map<int, std::vector<pid_t>> computed;
+  std::map<pid_t, int> last;
+  for (std::pair<int, pid_t> line; in >> line.first >> line.second;) {
+    computed[line.first].push_back(line.second);
+    last[line.second] = line.first;
+  }
+  std::uint64_t repeated = 0;
+  for (const auto& [n, by] : computed) {
+    for (std::size_t i = 0; i + 1 < by.size(); ++i) {
+      EXPECT_TRUE(killed.contains(by[i]) && last[by[i]] == n) << n;
+    }
+    repeated += by.size() - 1;
+  }
+  EXPECT_GT(killed.size(), 20u);
+  RecordProperty("killed", static_cast<int>(killed.size()));
+  RecordProperty("repeated", static_cast<int>(repeated));
+  const Cache cache = Cache::open(path);
+  EXPECT_EQ(computed.size(), cache.stats().items);
+  EXPECT_GT(computed.size(), results * 3u / 4);
+  EXPECT_EQ(cache.stats().damaged, 0u);
+  const CacheReport report = cache.verify();
+  EXPECT_TRUE(report.good()) << report.problems[0];
+  EXPECT_EQ(report.items, cache.stats().items);
+  EXPECT_EQ(report.bytes, cache.stats().bytes);
+  EXPECT_EQ(leftovers(path), std::vector<std::string>{});
+  EXPECT_EQ(files_of_results(path), entries_with_files(cache));
+}
+
+/// A process is killed after a larger index has got the name, and before others could know.
+TEST(CacheProcesses, AnIndexThatAKilledProcessReplacedIsFollowed) {
+  const std::string path = fresh("cache");
+  Cache first = Cache::open(path);
+  Cache second = Cache::open(path);
+  first.get_or_compute("f", 1, -1, result_of);
+  const pid_t child = start([&] {
+    static const auto rename = system_calls().renameat;
+    Cache cache = Cache::open(path);
+    system_calls().renameat = [](int from_folder, const char* from, int to_folder, const char* to) {
+      const int result = rename(from_folder, from, to_folder, to);
+      if (std::string_view(to) == "index") {
+        ::kill(::getpid(), SIGKILL);
+      }
+      return result;
+    };
+    for (int i = 0;; ++i) {
+      cache.get_or_compute("f", 1, i, result_of);
+    }
+  });
+  EXPECT_EQ(end_of(child), -SIGKILL);
+  const std::uint64_t items = first.stats().items;
+  EXPECT_GT(items, 500u);
+  first.get_or_compute("f", 1, -2, result_of);
+  Cache third = Cache::open(path);
+  third.get_or_compute("f", 1, -3, result_of);
+  for (Cache* const cache : {&first, &second, &third}) {
+    EXPECT_EQ(cache->stats().items, items + 2);
+    for (const int n : {-1, -2, -3}) {
+      EXPECT_TRUE(cache->peek<std::vector<std::uint32_t>>("f", 1, n)) << n;
+    }
+  }
 }
 
 TEST(CacheProcesses, KilledAtAnyPointLeavesAUsableCache) {
@@ -145,16 +280,7 @@ TEST(CacheProcesses, KilledAtAnyPointLeavesAUsableCache) {
     ASSERT_EQ(report.bytes, cache.stats().bytes);
     ASSERT_LE(report.items, 601u);  // one that was killed had not yet removed what its last result displaced
     before = std::max(before, report.items);
-    // Each file of a result belongs to one.
-    std::size_t files = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path + "/results")) {
-      files += entry.is_regular_file() ? 1 : 0;
-    }
-    std::size_t expected = 0;
-    for (const CacheEntry& entry : cache.entries()) {
-      expected += entry.file.empty() ? 0 : 1;
-    }
-    ASSERT_EQ(files, expected) << round;
+    ASSERT_EQ(files_of_results(path), entries_with_files(cache)) << round;
   }
   EXPECT_GT(before, 100u);
 }
@@ -292,6 +418,61 @@ TEST(CacheProcesses, ALostIndexIsMadeAnewFromTheSegments) {
     EXPECT_EQ(found->value, i == 5 ? (std::vector<std::uint32_t>{1, 2, 3}) : result_of(i));
   }
   EXPECT_TRUE(cache.verify().good());
+}
+
+TEST(CacheProcesses, ManySegmentsTakeFewDescriptors) {
+  rlimit former{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &former), 0);
+  const rlimit limit{std::min<rlim_t>(4096, former.rlim_max), former.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  const test::Finally restore([&] { ::setrlimit(RLIMIT_NOFILE, &former); });
+  const std::string path = fresh("cache");
+  constexpr int count = 400;
+  {
+    std::vector<Cache> writers;  // each appends to a segment of its own
+    for (int i = 0; i < count; ++i) {
+      writers.push_back(Cache::open(path));
+      writers.back().get_or_compute("f", 1, i, [](int n) { return n; });
+    }
+  }
+  const auto descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  };
+  const auto before = descriptors();
+  Cache cache = Cache::open(path);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_EQ(cache.peek<int>("f", 1, i)->value, i);
+    }
+  }
+  EXPECT_LT(descriptors() - before, 300);
+}
+
+/// Each number in the head of the index, damaged: no opening hangs, and the cache works as before.
+TEST(CacheProcesses, ADamagedHeadOfTheIndexEndsNothing) {
+  for (const std::streamoff at : {40, 48, 56, 64, 72, 80, 88, 96, 104}) {
+    const std::string path = fresh("cache");
+    {
+      Cache cache = Cache::open(path);
+      for (int i = 0; i < 100; ++i) {
+        cache.get_or_compute("f", 1, i, result_of);
+      }
+    }
+    {
+      std::fstream bytes(path + "/index", std::ios::in | std::ios::out | std::ios::binary);
+      bytes.seekp(at);
+      bytes.write("\xff\xfe\xfd\xfc\x7b\x7a\x79\x00", 8);
+    }
+    Cache cache = Cache::open(path, {.bytes_limit = 1 << 20, .items_limit = 500});
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_EQ(cache.get_or_compute("f", 1, i, result_of).value, result_of(i)) << at;
+    }
+    EXPECT_TRUE(cache.get_or_compute("f", 1, 298, result_of).hit) << at;
+    EXPECT_LE(cache.stats().items, 500u) << at;
+    EXPECT_GT(cache.stats().items, 50u) << at;
+    cache.clear();
+    EXPECT_EQ(cache.stats().items, 0u) << at;
+  }
 }
 
 /// The counts in the head of the index say that there is room, and there is none.

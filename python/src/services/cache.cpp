@@ -98,6 +98,7 @@ nb::object value_of(const CacheFound& found, const Trust& trust) {
 class Flight {
  public:
   explicit Flight(CacheFlight flight) : flight_(std::move(flight)) {}
+  bool alone() const noexcept { return flight_ && flight_->alone(); }
   void end() {
     const nb::gil_scoped_release released;
     flight_.reset();
@@ -160,6 +161,17 @@ CacheOptions options_from(const nb::dict& given) {
   return options;
 }
 
+/// Python's `progress`, called with what is done and all; a signal handler that raises ends the work.
+CacheProgress progress_from(nb::handle progress) {
+  if (progress.is_none()) {
+    return {};
+  }
+  return [progress](std::uint64_t done, std::uint64_t total) {
+    const nb::gil_scoped_acquire held;
+    return !progress(done, total).is(nb::handle(Py_False));
+  };
+}
+
 CacheCall call_from(std::string_view name, std::string_view version, double expires_after, nb::handle metadata,
                     bool pinned) {
   return {.name = name,
@@ -177,7 +189,7 @@ void bind_cache(nb::module_& module) {
       [](nb::handle object) { return digest_to(hash(GraphOut(object, true), HashOptions{.ignore_order = true})); },
       nb::arg("value").none(), "The content hash of an object, 16 bytes; arrays count the same in either order.");
 
-  nb::class_<Flight>(module, "CacheFlight").def("end", &Flight::end);
+  nb::class_<Flight>(module, "CacheFlight").def("end", &Flight::end).def_prop_ro("alone", &Flight::alone);
 
   nb::class_<CacheFound> found(module, "CacheFound");
   found.def_prop_ro("entry", [](const CacheFound& self) { return entry_to(self.entry()); });
@@ -197,6 +209,8 @@ void bind_cache(nb::module_& module) {
     return new Cache(Cache::open(Path(path), given));
   });
   cache.def_prop_ro("folder", &Cache::folder);
+  cache.def_prop_ro("removed", &Cache::removed);
+  cache.def("leave", &Cache::leave);
   cache.def("find", [](Cache& self, const nb::bytes& key, bool count) -> nb::object {
     std::optional<CacheFound> result = found_in(self, digest_from(key), count);
     return result ? nb::cast(std::move(*result)) : nb::none();
@@ -216,7 +230,7 @@ void bind_cache(nb::module_& module) {
           return value;
         } catch (const Error& error) {
           const nb::gil_scoped_release released;
-          self.reject(digest, error);
+          self.reject(*result, error);
         } catch (const nb::python_error& error) {
           // A class that has changed, say. What is not trusted the caller must decide on.
           if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError) ||
@@ -225,7 +239,7 @@ void bind_cache(nb::module_& module) {
           }
           const Error failure(Errc::unsupported, std::string("it cannot be rebuilt: ") + error.what());
           const nb::gil_scoped_release released;
-          self.reject(digest, failure);
+          self.reject(*result, failure);
         }
         return nb::borrow<nb::object>(absent);
       },
@@ -233,12 +247,12 @@ void bind_cache(nb::module_& module) {
   cache.def("count_miss", [](Cache& self) { self.count(nullptr); });
   cache.def(
       "flight",
-      [](Cache& self, const nb::bytes& key) {
+      [](Cache& self, const nb::bytes& key, std::optional<double> wait) {
         const Digest digest = digest_from(key);
         const nb::gil_scoped_release released;
-        return new Flight(self.flight(digest));
+        return new Flight(self.flight(digest, wait));
       },
-      nb::keep_alive<0, 1>(), nb::call_guard<Interruptible>());
+      nb::arg("key"), nb::arg("wait") = nb::none(), nb::keep_alive<0, 1>(), nb::call_guard<Interruptible>());
   cache.def(
       "put",
       [](Cache& self, const std::string& name, const std::string& version, const nb::bytes& key, double duration,
@@ -303,23 +317,17 @@ void bind_cache(nb::module_& module) {
   });
   cache.def(
       "prune",
-      [](Cache& self, std::optional<std::uint64_t> bytes, std::optional<std::uint64_t> items,
-         std::optional<double> age) {
+      [](Cache& self, std::optional<std::uint64_t> bytes, std::optional<std::uint64_t> items, std::optional<double> age,
+         nb::handle progress) {
+        const CacheProgress report = progress_from(progress);
         const nb::gil_scoped_release released;
-        return self.prune({.bytes = bytes, .items = items, .age_s = age});
+        return self.prune({.bytes = bytes, .items = items, .age_s = age}, report);
       },
-      nb::arg("bytes").none(), nb::arg("items").none(), nb::arg("age").none());
+      nb::arg("bytes").none(), nb::arg("items").none(), nb::arg("age").none(), nb::arg("progress").none());
   cache.def(
       "verify",
       [](const Cache& self, nb::handle progress) {
-        CacheProgress report;
-        if (!progress.is_none()) {
-          report = [progress](std::uint64_t done, std::uint64_t total) {
-            const nb::gil_scoped_acquire held;
-            progress(done, total);
-            return true;
-          };
-        }
+        const CacheProgress report = progress_from(progress);
         CacheReport result;
         {
           const nb::gil_scoped_release released;

@@ -154,7 +154,17 @@ int cache_prune(const CacheOptionsGiven& options) {
   if (options.age >= 0) {
     limits.age_s = options.age;
   }
-  const std::uint64_t removed = cache.prune(limits);
+  std::uint64_t removed = 0;
+  {
+    const InterruptGuard guard;
+    Progress bar(options.folder, std::nullopt, !options.json);
+    removed = cache.prune(limits, [&](std::uint64_t done, std::uint64_t total) {
+      bar.describe(std::to_string(done) + " of " + std::to_string(total) + " results removed");
+      bar.update(done);
+      return !interrupted();
+    });
+    check_interrupt();
+  }
   const CacheStats stats = cache.stats();
   if (options.json) {
     print_json({{"cache", options.folder}, {"removed", removed}, {"results", stats.items}, {"bytes", stats.bytes}});

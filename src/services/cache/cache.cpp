@@ -22,11 +22,7 @@ struct Walked {
   Walkable object;
 };
 
-constexpr std::size_t evicted_at_once = 10'000;
-constexpr std::uint64_t no_limit = ~std::uint64_t{0};
 constexpr int most_attempts = 4;
-
-std::uint64_t limit(std::uint64_t value) noexcept { return value == 0 ? no_limit : value; }
 
 std::string saved(const Metadata& metadata) {
   if (metadata.empty()) {
@@ -85,6 +81,12 @@ Cache Cache::open(const Path& folder, const CacheOptions& options) {
   return Cache(std::make_unique<CacheCore>(folder, options));
 }
 
+void Cache::leave() noexcept {
+  if (core_->process.in_child()) {
+    core_->lock_file = OwnedDescriptor();
+  }
+}
+
 const std::string& Cache::folder() const noexcept { return core_->path; }
 const CacheOptions& Cache::options() const noexcept { return core_->options; }
 
@@ -127,7 +129,7 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
   const double now = cache_now();
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const std::optional<CacheItem> item = core_->table->find(key);
-    if (!item) {
+    if (!item || core_->is_removed()) {
       break;
     }
     const std::optional<CacheSegments::Found> found = core_->segments->read(item->place, key);
@@ -136,8 +138,8 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
       if (core_->writes) {
         try {
           const CacheCore::Change change(*core_);
-          core_->remove_at(key, item->place);
-          ++core_->table->counters()->expired;
+          core_->remove_at(key, item->place.word());
+          ++core_->table->counters().expired;
         } catch (const Error& error) {  // it stays, and does not count
           core_->warn(error.what());
         }
@@ -147,6 +149,7 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
     if (found) {
       CacheFound result;
       result.entry_ = entry_of(*core_, *item, found->record);
+      result.place_ = item->place.word();
       const bool mapped = found->record.form != CacheRecord::Form::compressed_file;
       result.file_options_ = {.map = mapped ? core_->options.map : MapMode::none,
                               .verify = core_->options.verify,
@@ -165,7 +168,7 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
     }
     const std::optional<CacheItem> again = core_->table->find(key);
     if (again && again->place == item->place) {
-      reject(key, Error(Errc::damaged, "the record of a result is damaged"));
+      core_->reject(key, item->place.word(), Error(Errc::damaged, "the record of a result is damaged"));
       break;
     }
   }
@@ -179,38 +182,22 @@ void Cache::count(const CacheEntry* used) {
   if (!core_->writes) {
     return;
   }
-  CacheCounters* const counters = core_->table->counters();
   if (used == nullptr) {
-    counters->misses.fetch_add(1, std::memory_order_relaxed);
-    return;
+    core_->table->count_miss();
+  } else {
+    core_->table->count_hit(used->key, cache_now(), used->duration);
   }
-  core_->table->touch(used->key, cache_now());
-  counters->hits.fetch_add(1, std::memory_order_relaxed);
-  counters->saved_us.fetch_add(static_cast<std::uint64_t>(std::max(used->duration, 0.0) * 1e6),
-                               std::memory_order_relaxed);
 }
 
-void Cache::reject(const Digest& key, const Error& error) {
-  core_->warn("the cached result " + key.text() + " cannot be used: " + error.what());
-  if (!core_->writes) {
-    return;
-  }
-  try {
-    const CacheCore::Change change(*core_);
-    ++core_->table->counters()->damaged;
-    if (const std::optional<CacheItem> item = core_->table->find(key)) {
-      core_->remove(*item);
-    }
-  } catch (const Error& failure) {  // it stays there, and is rejected again
-    core_->warn(failure.what());
-  }
+void Cache::reject(const CacheFound& found, const Error& error) {
+  core_->reject(found.entry_.key, found.place_, error);
 }
 
 // --- Flights ---------------------------------------------------------------------------------------------------------
 
-CacheFlight Cache::flight(const Digest& key) {
+CacheFlight Cache::flight(const Digest& key, std::optional<double> wait_s) {
   core_->process.require_same_process("the cache");
-  const auto wait = std::chrono::duration<double>(std::min(core_->options.wait_s, 1e9));
+  const auto wait = std::chrono::duration<double>(std::clamp(wait_s.value_or(core_->options.wait_s), 0.0, 1e9));
   const auto until = CacheFlights::Clock::now() + std::chrono::duration_cast<CacheFlights::Clock::duration>(wait);
   return {core_->flights->begin(key, until) ? core_.get() : nullptr, key};
 }
@@ -307,6 +294,7 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
     }
   }
   if (record.form == CacheRecord::Form::file) {
+    core.require_files();
     payload = {};
     record.form = compresses ? CacheRecord::Form::compressed_file : CacheRecord::Form::file;
     save_options.codec = compresses ? options.codec : "plain";
@@ -330,14 +318,15 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
   if (!is_too_large) {
     const CacheCore::Change change(core);
     core.table->make_room();
+    item.used = core.table->next_use(record.created);
     item.place = core.segments->append(record, payload, *core.table);
     item.bytes = item.place.length + record.file_bytes;
     if (file) {
       file->rename_to(core.result_name(key));
     }
     core.put(item);
-    ++core.table->counters()->stored;
-    core.enforce(limit(options.bytes_limit), limit(options.items_limit), &key, evicted_at_once);
+    ++core.table->counters().stored;
+    core.enforce(core.bytes_limit(), core.items_limit(), &key);
     return entry_of(core, item, record);
   }
   {
@@ -345,7 +334,7 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
     if (const std::optional<CacheItem> old = core.table->find(key)) {
       core.remove(*old);  // it is not the result any more
     }
-    ++core.table->counters()->refused;
+    ++core.table->counters().refused;
   }
   core.warn("the result " + key.text() + " of " + record.name +
             " is not stored: it has more than its share of the cache");  // calls others: without the lock
@@ -371,6 +360,8 @@ CacheEntry Cache::put_object(const CacheCall& call, const Digest& key, double du
 
 // --- Care ------------------------------------------------------------------------------------------------------------
 
+bool Cache::removed() const noexcept { return core_->is_removed(); }
+
 bool Cache::erase(const Digest& key) {
   const CacheCore::Change change(*core_);
   const std::optional<CacheItem> item = core_->table->find(key);
@@ -381,32 +372,17 @@ bool Cache::erase(const Digest& key) {
 }
 
 std::uint64_t Cache::clear(std::string_view name, const std::optional<CacheVersion>& version) {
-  const CacheCore::Change change(*core_);
-  std::vector<CacheItem> erased;
-  core_->table->for_each([&](const CacheItem& item) {
-    if (item.name_hash == cache_name_hash(name)) {
-      const std::optional<CacheSegments::Found> found = core_->segments->read(item.place, item.key);
-      if (!found || (found->record.name == name && (!version || found->record.version == version->text()))) {
-        erased.push_back(item);
-      }
+  return core_->clear([&](const CacheItem& item) {
+    if (item.name_hash != cache_name_hash(name)) {
+      return false;
     }
+    const std::optional<CacheSegments::Found> found = core_->segments->read(item.place, item.key);
+    return !found || (found->record.name == name && (!version || found->record.version == version->text()));
   });
-  for (const CacheItem& item : erased) {
-    core_->remove(item);
-  }
-  core_->reclaim(true);
-  return erased.size();
 }
 
 std::uint64_t Cache::clear() {
-  const CacheCore::Change change(*core_);
-  std::vector<CacheItem> erased;
-  core_->table->for_each([&](const CacheItem& item) { erased.push_back(item); });
-  for (const CacheItem& item : erased) {
-    core_->remove(item);
-  }
-  core_->reclaim(true);
-  return erased.size();
+  return core_->clear([](const CacheItem&) { return true; });
 }
 
 bool Cache::pin(const Digest& key, bool pinned) {
@@ -425,43 +401,13 @@ std::vector<CacheEntry> Cache::entries() const {
 }
 
 CacheStats Cache::stats() const {
-  const CacheTable& table = *core_->table;
-  const CacheCounters& counted = *core_->table->counters();
-  return {.items = table.items(),
-          .bytes = table.bytes(),
-          .segment_bytes = table.segment_bytes(),
-          .hits = counted.hits,
-          .misses = counted.misses,
-          .stored = counted.stored,
-          .evicted = counted.evicted,
-          .expired = counted.expired,
-          .damaged = counted.damaged,
-          .too_large = counted.refused,
-          .failed = core_->failed,
-          .saved_s = static_cast<double>(counted.saved_us) * 1e-6};
+  CacheStats stats = core_->table->stats();
+  stats.failed = core_->failed;
+  return stats;
 }
 
-std::uint64_t Cache::prune(const CachePrune& limits) {
-  const CacheCore::Change change(*core_);
-  const CacheOptions& options = core_->options;
-  const double now = cache_now();
-  std::vector<CacheItem> old;
-  core_->table->for_each([&](const CacheItem& item) {
-    if (core_->has_expired(item, now) || (limits.age_s && !item.pinned && now - item.created > *limits.age_s)) {
-      old.push_back(item);
-    }
-  });
-  for (const CacheItem& item : old) {
-    core_->remove(item);
-    ++core_->table->counters()->expired;
-  }
-  const std::uint64_t items = core_->table->items();
-  core_->enforce(limits.bytes.value_or(limit(options.bytes_limit)), limits.items.value_or(limit(options.items_limit)),
-                 nullptr, ~std::size_t{0});
-  const std::uint64_t removed = old.size() + items - core_->table->items();
-  core_->reclaim(true);
-  core_->sweep();
-  return removed;
+std::uint64_t Cache::prune(const CachePrune& limits, const CacheProgress& progress) {
+  return core_->prune(limits, progress);
 }
 
 CacheReport Cache::verify(const CacheProgress& progress) const {

@@ -15,7 +15,6 @@
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
-#include "io/replace/temporary.hpp"
 #include "io/system.hpp"
 #include "services/cache/frozen.hpp"
 #include "services/cache/lock.hpp"
@@ -30,6 +29,9 @@ constexpr std::uint64_t most_segment_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t least_segment_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t expired_looked_for = 8;  // items that each change looks at
 constexpr std::size_t most_victims = 65'536;
+constexpr std::size_t most_removed = 10'000;  // in one change
+constexpr std::size_t most_segments = 64;
+constexpr std::uint64_t most_reclaimed = std::uint64_t{256} << 20;  // bytes copied in one change
 constexpr auto longest_change = std::chrono::seconds(30);
 const std::string results = "results";
 const std::string unfinished_results = "unfinished";
@@ -76,8 +78,8 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
   if (options.map == MapMode::read_write) {
     fail(Errc::invalid_argument, "cached results cannot be mapped for writing: they would change what is cached");
   }
-  if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || options.wait_s < 0 ||
-      options.age_limit_s < 0) {
+  if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || !(options.wait_s >= 0) ||
+      !(options.age_limit_s >= 0)) {
     fail(Errc::invalid_argument,
          "an option of the cache is out of its range: small_bytes at most 1 MiB, item_share "
          "above 0, wait_s and age_limit_s at least 0");
@@ -148,13 +150,17 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
 }
 
 void CacheCore::open_table() {
-  table = std::make_unique<CacheTable>(folder, true);
-  if (table->created()) {
-    const auto leave = [&](const char* name, std::string_view text) {
+  // Before the index: where a process was killed in between, the next one does it again.
+  struct stat status;
+  if (folder.status("index", status) != 0) {
+    const auto leave = [&](const std::string& name, std::string_view text) {
       try {
-        const std::unique_ptr<Sink> sink = file_sink_in(folder, name, Sync::none);
-        sink->write(std::as_bytes(std::span(text)));
-        sink->close();
+        const bool is_there = folder.status(name, status) == 0 && status.st_size > 0;  // the user's own, perhaps
+        const OwnedDescriptor file =
+            is_there ? OwnedDescriptor() : folder.open_file(name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0666);
+        if (file.is_open()) {
+          write_all_at(file.get(), 0, std::as_bytes(std::span(text)), path + name);
+        }
       } catch (const Error&) {  // it is for other programs; the cache does without
       }
     };
@@ -162,8 +168,11 @@ void CacheCore::open_table() {
           "Signature: 8a477f597d28d172789f06886806bc55\n"
           "# A cache of stele. Backups may leave it out: https://bford.info/cachedir/\n");
     leave(".gitignore", "*\n");
-    table->begin_change();  // one that is killed meanwhile leaves files to be swept
+  }
+  table = std::make_unique<CacheTable>(folder, true);
+  if (table->created()) {
     rebuild();
+    table->end_change();
   }
 }
 
@@ -208,11 +217,15 @@ CacheCore::Change::Change(CacheCore& core) : core_(core) {
     }
   }
   try {
+    core.require_files();
     if (core.table == nullptr) {
       core.open_table();
     }
     core.table->refresh();
     const bool left_by_another = core.table->needs_repair();
+    if (left_by_another) {
+      core.table->follow_name();
+    }
     core.table->begin_change();
     if (left_by_another) {
       core.repair();
@@ -226,6 +239,17 @@ CacheCore::Change::Change(CacheCore& core) : core_(core) {
 CacheCore::Change::~Change() {
   core_.table->end_change();
   unlock_byte(core_.lock_file.get(), CacheBytes::change);
+}
+
+bool CacheCore::is_removed() const noexcept {
+  struct stat status;
+  return writes && system_calls().fstat(lock_file.get(), &status) == 0 && status.st_nlink == 0;
+}
+
+void CacheCore::require_files() const {
+  if (is_removed()) {
+    fail(Errc::not_found, "the files of the cache were removed while it was open", {.file = path});
+  }
 }
 
 void CacheCore::put(const CacheItem& item) {
@@ -246,14 +270,16 @@ void CacheCore::remove(const CacheItem& item) {
   }
 }
 
-void CacheCore::remove_at(const Digest& key, const CachePlace& place) {
+bool CacheCore::remove_at(const Digest& key, std::uint64_t place) {
   const std::optional<CacheItem> item = table->find(key);
-  if (item && item->place.segment == place.segment && item->place.offset == place.offset) {
-    remove(*item);
+  if (!item || item->place.word() != place) {
+    return false;
   }
+  remove(*item);
+  return true;
 }
 
-void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added, std::size_t most) {
+bool CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added) {
   std::vector<CacheItem> expired;
   const double now = cache_now();
   table->next_items(expired_looked_for, [&](const CacheItem& item) {
@@ -263,26 +289,30 @@ void CacheCore::enforce(std::uint64_t bytes, std::uint64_t items, const Digest* 
   });
   for (const CacheItem& item : expired) {
     remove(item);
-    ++table->counters()->expired;
+    ++table->counters().expired;
   }
-  for (std::size_t removed = 0; removed < most && (table->bytes() > bytes || table->items() > items); ++removed) {
-    const std::optional<CacheItem> victim = next_victim(added);
-    if (!victim) {
+  std::size_t removed = 0;
+  for (; removed < most_removed && (table->bytes() > bytes || table->items() > items); ++removed) {
+    const std::uint64_t all = table->items();
+    const std::optional<CacheItem> victim = next_victim(added, all > items ? all - items : 0);
+    if (!victim) {  // all are pinned, or the totals of a damaged index are wrong
+      table->repair([](const CacheItem&) { return true; }, table->stats().segment_bytes);
       break;
     }
     remove(*victim);
-    ++table->counters()->evicted;
+    ++table->counters().evicted;
   }
   if (dead_bytes_ >= segment_size_ / 2) {
     reclaim(false);
   }
+  return removed == most_removed;
 }
 
-std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
-  const auto earlier = [](const CacheItem& a, const CacheItem& b) { return a.used < b.used; };
+std::optional<CacheItem> CacheCore::next_victim(const Digest* added, std::uint64_t wanted) {
+  const auto earlier = [](const Victim& a, const Victim& b) { return a.used < b.used; };
   for (int pass = 0; pass < 2; ++pass) {
     while (!victims_.empty()) {
-      const CacheItem victim = victims_.back();
+      const Victim victim = victims_.back();
       victims_.pop_back();
       const std::optional<CacheItem> now = table->find(victim.key);
       if (now && now->used == victim.used && !now->pinned && (added == nullptr || victim.key != *added)) {
@@ -290,20 +320,21 @@ std::optional<CacheItem> CacheCore::next_victim(const Digest* added) {
       }
     }
     if (pass == 0) {
-      // One pass over the table for many victims: of a hundred items the one that was used least recently.
-      const std::size_t count = std::clamp<std::size_t>(table->items() / 100, 64, most_victims);
+      // One pass over the table for many victims: of twenty items the one that was used least recently.
+      const std::size_t count = std::clamp<std::size_t>(std::max(table->items() / 20, wanted), 64, most_victims);
       table->for_each([&](const CacheItem& item) {
         if (item.pinned || (added != nullptr && item.key == *added)) {
           return;
         }
+        const Victim victim{item.used, item.key};
         if (victims_.size() == count) {  // a heap, the one used last at its top
-          if (!earlier(item, victims_.front())) {
+          if (!earlier(victim, victims_.front())) {
             return;
           }
           std::pop_heap(victims_.begin(), victims_.end(), earlier);
           victims_.pop_back();
         }
-        victims_.push_back(item);
+        victims_.push_back(victim);
         std::push_heap(victims_.begin(), victims_.end(), earlier);
       });
       std::sort_heap(victims_.begin(), victims_.end(), earlier);
@@ -320,51 +351,71 @@ std::string CacheCore::result_name(const Digest& key) const {
   return results + "/" + name.substr(0, 2) + "/" + name + ".stele";
 }
 
-void CacheCore::reclaim(bool all) {
+bool CacheCore::reclaim(bool all) {
   dead_bytes_ = 0;
   std::unordered_map<std::uint32_t, std::uint64_t> live;
   table->for_each([&](const CacheItem& item) { live[item.place.segment] += item.place.length; });
+  struct Chosen {
+    std::uint32_t number;
+    std::uint64_t counted;
+    OwnedDescriptor reserved;
+  };
+  // All are reserved before the first is copied: none of them is where the copies go.
+  std::vector<Chosen> chosen;
+  std::uint64_t copied = 0;
+  if (all) {
+    segments->end_segment();
+  }
   for (const auto& [number, size] : segments->list()) {
     const auto found = live.find(number);
     const std::uint64_t counted = found == live.end() ? 0 : found->second;
     if (counted * 2 >= size) {
       continue;
     }
-    const OwnedDescriptor reserved = segments->reserve(number);
+    OwnedDescriptor reserved = segments->reserve(number);
     if (!reserved.is_open()) {
       continue;  // somebody appends to it
     }
-    if (counted > 0) {
-      segments->for_each(number, [&](const CacheSegments::Found& record) {
+    chosen.push_back({number, counted, std::move(reserved)});
+    copied += counted;
+    if (copied > (all ? most_reclaimed : 0) || chosen.size() == most_segments) {
+      break;
+    }
+  }
+  for (const Chosen& segment : chosen) {
+    if (segment.counted > 0) {
+      segments->for_each(segment.number, [&](const CacheSegments::Found& record) {
         const std::optional<CacheItem> item = table->find(record.record.key);
-        if (item && item->place.segment == number && item->place.offset == record.place.offset) {
+        if (item && item->place.word() == record.place.word()) {
           table->move(record.record.key, record.place, segments->append(record, *table));
         }
       });
     }
-    segments->remove(number, *table);
-    if (counted > 0 && !all) {
-      break;
-    }
+    segments->remove(segment.number, *table);
   }
+  return copied > most_reclaimed || chosen.size() == most_segments;
 }
 
 void CacheCore::sweep() {
   for (const std::string& part : folder.open_folder(results).names()) {
-    const Folder inside = folder.open_folder(results + "/" + part);
-    if (!inside.is_open()) {
-      continue;
+    sweep(part);
+  }
+}
+
+void CacheCore::sweep(const std::string& part) {
+  const Folder inside = folder.open_folder(results + "/" + part);
+  if (!inside.is_open()) {
+    return;
+  }
+  for (const std::string& name : inside.names()) {
+    std::optional<CacheItem> item;
+    try {
+      item = table->find(Digest::parse("xxh3-128:" + name.substr(0, name.find('.'))));
+    } catch (const Error&) {
+      continue;  // no file of ours
     }
-    for (const std::string& name : inside.names()) {
-      std::optional<CacheItem> item;
-      try {
-        item = table->find(Digest::parse("xxh3-128:" + name.substr(0, name.find('.'))));
-      } catch (const Error&) {
-        continue;  // no file of ours
-      }
-      if (!item || !item->in_file) {
-        inside.unlink(name);
-      }
+    if (!item || !item->in_file) {
+      inside.unlink(name);
     }
   }
 }
@@ -410,6 +461,98 @@ void CacheCore::rebuild() {
   }
   table->add_segment_bytes(static_cast<std::int64_t>(bytes));
   sweep();
+}
+
+// --- Care ------------------------------------------------------------------------------------------------------------
+
+std::uint64_t CacheCore::erase(const std::function<bool(const CacheItem&)>& condition) {
+  std::vector<Digest> keys;
+  table->for_each([&](const CacheItem& item) {
+    if (condition(item)) {
+      keys.push_back(item.key);
+    }
+  });
+  std::uint64_t erased = 0;
+  for (std::size_t begin = 0; begin < keys.size(); begin += most_removed) {
+    const Change change(*this);
+    for (const Digest& key : std::span(keys).subspan(begin, std::min(most_removed, keys.size() - begin))) {
+      const std::optional<CacheItem> item = table->find(key);
+      if (item && condition(*item)) {
+        remove(*item);
+        ++erased;
+      }
+    }
+  }
+  return erased;
+}
+
+std::uint64_t CacheCore::clear(const std::function<bool(const CacheItem&)>& condition) {
+  {
+    const Change change(*this);
+  }  // repairs, and fails where nothing may be changed
+  const std::uint64_t erased = erase(condition);
+  reclaim_all();
+  return erased;
+}
+
+std::uint64_t CacheCore::prune(const CachePrune& limits, const CacheProgress& progress) {
+  {
+    const Change change(*this);
+  }
+  const std::uint64_t total = table->stats().items;
+  const double now = cache_now();
+  std::uint64_t removed = erase([&](const CacheItem& item) {
+    return has_expired(item, now) || (limits.age_s && !item.pinned && now - item.created > *limits.age_s);
+  });
+  {
+    const Change change(*this);
+    table->counters().expired += removed;
+  }
+  for (bool more = true; more;) {
+    if (progress && !progress(removed, total)) {
+      return removed;
+    }
+    const Change change(*this);
+    const std::uint64_t items = table->items();
+    more = enforce(limits.bytes.value_or(bytes_limit()), limits.items.value_or(items_limit()), nullptr);
+    removed += items - table->items();
+  }
+  reclaim_all();
+  for (const std::string& part : folder.open_folder(results).names()) {
+    const Change change(*this);
+    sweep(part);
+  }
+  if (progress) {
+    progress(removed, total);
+  }
+  return removed;
+}
+
+void CacheCore::reclaim_all() {
+  for (bool more = true; more;) {
+    const Change change(*this);
+    more = reclaim(true);
+  }
+}
+
+void CacheCore::reject(const Digest& key, std::uint64_t place, const Error& error) {
+  bool is_there = false;
+  try {
+    if (writes) {
+      const Change change(*this);
+      is_there = remove_at(key, place);
+      table->counters().damaged += is_there ? 1 : 0;
+    } else {
+      const std::optional<CacheItem> item = table->find(key);
+      is_there = item && item->place.word() == place;
+    }
+  } catch (const Error& failure) {  // it stays there, and is rejected again
+    is_there = true;
+    warn(failure.what());
+  }
+  if (is_there) {
+    warn("the cached result " + key.text() + " cannot be used: " + error.what());
+  }
 }
 
 void CacheCore::warn(const std::string& message) const {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,13 +19,16 @@
 namespace stele {
 
 struct CacheCore {
+  static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
+
   CacheCore(const Path& path, const CacheOptions& options);
 
   /// Permission to change the index: of all threads and processes one has it.
   class Change {
    public:
     /// Repairs what a killed process left.
-    /// Throws: Error(busy) if another process holds it for 30 seconds, Error(read_only), Error(io).
+    /// Throws: Error(busy) if another process holds it for 30 seconds, Error(read_only), Error(not_found) if the files
+    /// were removed, Error(io).
     explicit Change(CacheCore& core);
     ~Change();
     Change(const Change&) = delete;
@@ -35,18 +39,29 @@ struct CacheCore {
     std::unique_lock<std::mutex> lock_;
   };
 
+  // These make changes of their own, one after another: others need not wait for all of it.
+
+  /// Removes the items of which `condition` is true; returns their number.
+  std::uint64_t clear(const std::function<bool(const CacheItem&)>& condition);
+  std::uint64_t prune(const CachePrune& limits, const CacheProgress& progress);
+  /// A result at that place could not be used. If it is still there, it is removed, counted and reported; otherwise
+  /// it was removed or replaced meanwhile, and nothing is wrong with it.
+  void reject(const Digest& key, std::uint64_t place, const Error& error);
+
   // The items below need a Change.
+
   void put(const CacheItem& item);
   void remove(const CacheItem& item);
-  /// Removes the item of a key if its record is still at that place.
-  void remove_at(const Digest& key, const CachePlace& place);
-  /// Removes results beyond the limits, not `added`; and some that have expired.
-  void enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added, std::size_t most);
-  /// Copies what counts out of segments that hold little else, and removes them; at most one of those to be copied
-  /// unless `all`.
-  void reclaim(bool all);
+  /// Removes the item of a key if its record is still at that place; whether it was.
+  bool remove_at(const Digest& key, std::uint64_t place);
+  /// Removes some results that have expired, and results beyond the limits, not `added`; so many at most that others
+  /// need not wait long. Whether there may be more of them.
+  bool enforce(std::uint64_t bytes, std::uint64_t items, const Digest* added);
+  /// Copies what counts out of segments that hold little else, and removes them: one, or many if `all`, as above.
+  bool reclaim(bool all);
   /// Removes files that no result needs.
   void sweep();
+  void sweep(const std::string& part);
   void repair();
   /// Fills a new index from the segments.
   void rebuild();
@@ -58,6 +73,11 @@ struct CacheCore {
   bool has_expired(double created, double expires, double now) const noexcept {
     return (expires != 0 && now >= expires) || (options.age_limit_s > 0 && now - created > options.age_limit_s);
   }
+  /// Somebody removed the files: there are no results any more, and new ones would be lost.
+  bool is_removed() const noexcept;
+  void require_files() const;
+  std::uint64_t bytes_limit() const noexcept { return options.bytes_limit == 0 ? no_limit : options.bytes_limit; }
+  std::uint64_t items_limit() const noexcept { return options.items_limit == 0 ? no_limit : options.items_limit; }
   std::string result_name(const Digest& key) const;  // in the folder
   void warn(const std::string& message) const;
 
@@ -78,12 +98,18 @@ struct CacheCore {
  private:
   friend class Change;
   void open_table();
+  std::uint64_t erase(const std::function<bool(const CacheItem&)>& condition);
+  void reclaim_all();
   bool is_left(const std::string& unfinished_name) const;
-  /// The least recently used items, a batch at a time.
-  std::optional<CacheItem> next_victim(const Digest* added);
+  /// The least recently used items, a batch at a time, of about `wanted` if that is many.
+  std::optional<CacheItem> next_victim(const Digest* added, std::uint64_t wanted);
 
   std::mutex change_mutex_;
-  std::vector<CacheItem> victims_;
+  struct Victim {
+    double used;
+    Digest key;
+  };
+  std::vector<Victim> victims_;
   std::uint64_t dead_bytes_ = 0;  // of records that this object removed since the last reclaim()
   std::uint64_t segment_size_ = 0;
 };

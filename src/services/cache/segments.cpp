@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -33,6 +34,7 @@ constexpr std::size_t at_file_bytes = 56;
 constexpr std::size_t at_payload = 64;
 constexpr std::size_t at_form = 68;
 
+constexpr std::size_t most_opened = 256;     // segments at once: each takes a descriptor
 constexpr std::size_t reused_segments = 64;  // so many are asked whether there is room in them
 constexpr std::string_view extension = ".segment";
 
@@ -107,6 +109,9 @@ std::shared_ptr<const CacheSegments::Segment> CacheSegments::segment(std::uint32
     struct stat status;
     return system_calls().fstat(other.second->file.get(), &status) != 0 || status.st_nlink == 0;
   });
+  if (opened_.size() >= most_opened) {
+    opened_.clear();
+  }
   return opened_.try_emplace(number, opened).first->second;
 }
 
@@ -179,9 +184,9 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> CacheSegments::list() const
   std::vector<std::pair<std::uint32_t, std::uint64_t>> all;
   for (const std::string& name : folder_.names()) {
     struct stat status;
-    unsigned number = 0;
-    if (std::sscanf(name.c_str(), "%8u", &number) == 1 && name == file_name(number) &&
-        folder_.status(name, status) == 0 && S_ISREG(status.st_mode)) {
+    std::uint32_t number = 0;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    if (name == file_name(number) && folder_.status(name, status) == 0 && S_ISREG(status.st_mode)) {
       all.emplace_back(number, static_cast<std::uint64_t>(status.st_size));
     }
   }
@@ -216,6 +221,11 @@ OwnedDescriptor CacheSegments::reserve(std::uint32_t number) const {
     file = OwnedDescriptor();
   }
   return file;
+}
+
+void CacheSegments::end_segment() {
+  const std::scoped_lock lock(append_mutex_);
+  appended_ = OwnedDescriptor();
 }
 
 void CacheSegments::begin_segment(CacheTable& table) {

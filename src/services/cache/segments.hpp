@@ -54,6 +54,8 @@ class CacheSegments {
   /// Appends a record, to a new segment if need be, whose number comes from `table`. Thread-safe.
   /// Throws: Error(io).
   CachePlace append(const CacheRecord& record, Bytes payload, CacheTable& table);
+  /// Appends to another segment from here on, perhaps.
+  void end_segment();
   /// Copies a record.
   CachePlace append(const Found& found, CacheTable& table);
 

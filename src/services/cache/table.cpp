@@ -53,9 +53,20 @@ std::uint32_t seconds(double time) noexcept {
   return static_cast<std::uint32_t>(std::clamp(time - epoch, 1.0, 4294967295.0));
 }
 
+std::uint64_t milliseconds(double time) noexcept {
+  return static_cast<std::uint64_t>(std::clamp((time - epoch) * 1000, 0.0, 17592186044415.0));
+}
+
 std::uint64_t use(double time, std::uint64_t hits) noexcept {
-  const auto ms = static_cast<std::uint64_t>(std::clamp((time - epoch) * 1000, 0.0, 17592186044415.0));
-  return ms << hits_bits | std::min(hits, most_hits);
+  return milliseconds(time) << hits_bits | std::min(hits, most_hits);
+}
+
+void copy(const CacheCounters& from, CacheCounters& to) noexcept {
+  const auto* const counted = reinterpret_cast<const std::atomic<std::uint64_t>*>(&from);
+  auto* const counts = reinterpret_cast<std::atomic<std::uint64_t>*>(&to);
+  for (std::size_t i = 0; i < sizeof(CacheCounters) / sizeof *counts; ++i) {
+    counts[i] = counted[i].load();
+  }
 }
 
 }  // namespace
@@ -74,6 +85,7 @@ struct CacheTable::Head {
   std::atomic<std::uint64_t> segment_bytes;
   std::atomic<std::uint64_t> last_segment;
   std::atomic<std::uint64_t> hand;
+  std::atomic<std::uint64_t> latest_use;
   alignas(64) CacheCounters counters;
 };
 
@@ -89,6 +101,9 @@ struct CacheTable::Slot {
 
 struct CacheTable::Map {
   Map(int file, const std::string& name, std::size_t size, bool writes) : size_(size) {
+    if (system_calls().fstat(file, &status) != 0) {
+      fail_call("examine", name, errno);
+    }
     void* const at = system_calls().mmap(nullptr, size, PROT_READ | (writes ? PROT_WRITE : 0), MAP_SHARED, file, 0);
     if (at == MAP_FAILED) {
       fail_call("map", name, errno);
@@ -103,10 +118,36 @@ struct CacheTable::Map {
   Head& head() const noexcept { return *reinterpret_cast<Head*>(address_); }
 
   std::span<Slot> slots;
+  struct stat status;
 
  private:
   std::byte* address_;
   std::size_t size_;
+};
+
+/// The table as it is now; it stays mapped meanwhile.
+class CacheTable::Look {
+ public:
+  explicit Look(const CacheTable& table) : table_(table) {
+    for (;;) {
+      table.looks_.fetch_add(1);
+      map_ = table.map_.load();
+      if (map_->head().superseded.load(std::memory_order_acquire) == 0) {
+        return;
+      }
+      table.looks_.fetch_sub(1);
+      table.refresh();
+    }
+  }
+  ~Look() { table_.looks_.fetch_sub(1); }
+  Look(const Look&) = delete;
+  Look& operator=(const Look&) = delete;
+  const Map& operator*() const noexcept { return *map_; }
+  const Map* operator->() const noexcept { return map_; }
+
+ private:
+  const CacheTable& table_;
+  const Map* map_;
 };
 
 // --- Opening ---------------------------------------------------------------------------------------------------------
@@ -159,7 +200,7 @@ std::unique_ptr<CacheTable::Map> CacheTable::open(bool& damaged) const {
     fail(Errc::unsupported, message({"the cache has version ", head.version, ", this build reads version ", version}),
          {.file = path});
   }
-  if (head.bits < least_bits || head.bits > most_bits ||
+  if (head.superseded != 0 || head.bits < least_bits || head.bits > most_bits ||
       size != index_head + (std::uint64_t{sizeof(Slot)} << head.bits)) {
     return nullptr;
   }
@@ -195,6 +236,7 @@ std::unique_ptr<CacheTable::Map> CacheTable::create(unsigned bits, const Map* fr
     head.version = version;
     head.bits = bits;
     head.boot = boot();
+    head.dirty = 1;  // one that is killed before it has filled the table leaves files to be swept
     if (from != nullptr) {
       const Head& old = from->head();
       head.boot = old.boot.load();
@@ -202,11 +244,8 @@ std::unique_ptr<CacheTable::Map> CacheTable::create(unsigned bits, const Map* fr
       head.bytes = old.bytes.load();
       head.segment_bytes = old.segment_bytes.load();
       head.last_segment = old.last_segment.load();
-      const auto* const counted = reinterpret_cast<const std::atomic<std::uint64_t>*>(&old.counters);
-      auto* const counts = reinterpret_cast<std::atomic<std::uint64_t>*>(&head.counters);
-      for (std::size_t i = 0; i < sizeof(CacheCounters) / sizeof *counts; ++i) {
-        counts[i] = counted[i].load();
-      }
+      head.latest_use = old.latest_use.load();
+      copy(old.counters, head.counters);
       std::uint64_t used = 0;
       for (const Slot& slot : from->slots) {
         if (const std::optional<CacheItem> item = item_of(slot)) {
@@ -228,23 +267,33 @@ std::unique_ptr<CacheTable::Map> CacheTable::create(unsigned bits, const Map* fr
 
 void CacheTable::take(std::unique_ptr<Map> next) const {
   maps_.push_back(std::move(next));
-  map_.store(maps_.back().get(), std::memory_order_release);
+  map_.store(maps_.back().get());
+  if (looks_.load() == 0) {  // who looks from here on sees the new one
+    maps_.erase(maps_.begin(), maps_.end() - 1);
+  }
 }
 
 CacheTable::Map& CacheTable::map() const { return *map_.load(std::memory_order_acquire); }
 
+void CacheTable::follow_name() const {
+  struct stat status;
+  const struct stat& mine = map().status;
+  if (folder_.status(index_name, status) == 0 && (status.st_ino != mine.st_ino || status.st_dev != mine.st_dev)) {
+    map().head().superseded.store(1, std::memory_order_release);
+    refresh();
+  }
+}
+
 void CacheTable::refresh() const {
+  const std::scoped_lock lock(taking_);
   while (map().head().superseded.load(std::memory_order_acquire) != 0) {
-    const std::scoped_lock lock(taking_);
-    if (map().head().superseded.load() != 0) {
-      bool damaged = false;
-      std::unique_ptr<Map> next = open(damaged);
-      if (next == nullptr) {
-        fail(Errc::damaged, "the index of the cache was damaged or removed while it was open",
-             {.file = folder_.path() + index_name});
-      }
-      take(std::move(next));
+    bool damaged = false;
+    std::unique_ptr<Map> next = open(damaged);
+    if (next == nullptr) {
+      fail(Errc::damaged, "the index of the cache was damaged or removed while it was open",
+           {.file = folder_.path() + index_name});
     }
+    take(std::move(next));
   }
 }
 
@@ -313,7 +362,7 @@ void CacheTable::fill(Slot& slot, const CacheItem& item) noexcept {
   slot.use.store(use(item.used, item.hits), std::memory_order_relaxed);
   const std::uint64_t expires = item.expires == 0 ? 0 : seconds(std::ceil(item.expires));
   slot.times.store(expires << 32 | seconds(item.created), std::memory_order_relaxed);
-  slot.place.store(std::uint64_t{item.place.segment} << 32 | item.place.offset, std::memory_order_release);
+  slot.place.store(item.place.word(), std::memory_order_release);
   slot.state.store(std::uint64_t{item.name_hash} << 32 | state_used | (item.pinned ? state_pinned : 0) |
                        (item.in_file ? state_in_file : 0),
                    std::memory_order_release);
@@ -322,29 +371,67 @@ void CacheTable::fill(Slot& slot, const CacheItem& item) noexcept {
 // --- Without the lock ------------------------------------------------------------------------------------------------
 
 std::optional<CacheItem> CacheTable::find(const Digest& key) const {
-  refresh();
-  const Slot* const slot = slot_of(map(), key);
+  const Look look(*this);
+  const Slot* const slot = slot_of(*look, key);
   return slot == nullptr ? std::nullopt : item_of(*slot);
 }
 
-void CacheTable::touch(const Digest& key, double now) noexcept {
-  if (!writes_) {
-    return;
-  }
-  if (Slot* const slot = slot_of(map(), key)) {
+void CacheTable::count_hit(const Digest& key, double now, double saved_s) {
+  const Look look(*this);
+  Head& head = look->head();
+  if (Slot* const slot = slot_of(*look, key)) {
     // Two threads at once may count as one: the order of use is what matters.
-    slot->use.store(use(now, (slot->use.load(std::memory_order_relaxed) & most_hits) + 1), std::memory_order_relaxed);
+    slot->use.store(use(later(head, now), (slot->use.load(std::memory_order_relaxed) & most_hits) + 1),
+                    std::memory_order_relaxed);
   }
+  head.counters.hits.fetch_add(1, std::memory_order_relaxed);
+  head.counters.saved_us.fetch_add(static_cast<std::uint64_t>(std::max(saved_s, 0.0) * 1e6), std::memory_order_relaxed);
+}
+
+void CacheTable::count_miss() { Look(*this)->head().counters.misses.fetch_add(1, std::memory_order_relaxed); }
+
+double CacheTable::next_use(double now) noexcept { return later(map().head(), now); }
+
+double CacheTable::later(Head& head, double now) noexcept {
+  const std::uint64_t ms = milliseconds(now);
+  const std::uint64_t latest = head.latest_use.load(std::memory_order_relaxed);
+  if (ms > latest) {
+    head.latest_use.store(ms, std::memory_order_relaxed);
+  }
+  return ms >= latest ? now : epoch + static_cast<double>(latest) / 1000;
 }
 
 void CacheTable::for_each(const std::function<void(const CacheItem&)>& item) const {
-  refresh();
-  for (const Slot& slot : map().slots) {
+  const Look look(*this);
+  for (const Slot& slot : look->slots) {
     if (const std::optional<CacheItem> found = item_of(slot)) {
       item(*found);
     }
   }
 }
+
+CacheStats CacheTable::stats() const {
+  const Look look(*this);
+  const Head& head = look->head();
+  const CacheCounters& counted = head.counters;
+  return {.items = head.used,
+          .bytes = head.bytes,
+          .segment_bytes = head.segment_bytes,
+          .hits = counted.hits,
+          .misses = counted.misses,
+          .stored = counted.stored,
+          .evicted = counted.evicted,
+          .expired = counted.expired,
+          .damaged = counted.damaged,
+          .too_large = counted.refused,
+          .saved_s = static_cast<double>(counted.saved_us) * 1e-6};
+}
+
+// --- With the lock ---------------------------------------------------------------------------------------------------
+
+std::uint64_t CacheTable::items() const noexcept { return map().head().used.load(); }
+std::uint64_t CacheTable::bytes() const noexcept { return map().head().bytes.load(); }
+CacheCounters& CacheTable::counters() noexcept { return map().head().counters; }
 
 void CacheTable::next_items(std::size_t count, const std::function<void(const CacheItem&)>& item) {
   const Map& all = map();
@@ -355,13 +442,6 @@ void CacheTable::next_items(std::size_t count, const std::function<void(const Ca
     }
   }
 }
-
-std::uint64_t CacheTable::items() const noexcept { return map().head().used.load(); }
-std::uint64_t CacheTable::bytes() const noexcept { return map().head().bytes.load(); }
-std::uint64_t CacheTable::segment_bytes() const noexcept { return map().head().segment_bytes.load(); }
-CacheCounters* CacheTable::counters() noexcept { return &map().head().counters; }
-
-// --- With the lock ---------------------------------------------------------------------------------------------------
 
 bool CacheTable::needs_repair() const noexcept {
   const Head& head = map().head();
@@ -438,10 +518,10 @@ std::optional<CacheItem> CacheTable::erase(const Digest& key) {
 
 bool CacheTable::move(const Digest& key, const CachePlace& from, const CachePlace& to) noexcept {
   Slot* const slot = slot_of(map(), key);
-  if (slot == nullptr || slot->place.load() != (std::uint64_t{from.segment} << 32 | from.offset)) {
+  if (slot == nullptr || slot->place.load() != from.word()) {
     return false;
   }
-  slot->place.store(std::uint64_t{to.segment} << 32 | to.offset, std::memory_order_release);
+  slot->place.store(to.word(), std::memory_order_release);
   return true;
 }
 
@@ -485,8 +565,9 @@ void CacheTable::grow() {
   }
   std::unique_ptr<Map> next = create(bits, &old);
   const std::scoped_lock lock(taking_);
-  take(std::move(next));
+  copy(old.head().counters, next->head().counters);           // others have gone on counting
   old.head().superseded.store(1, std::memory_order_release);  // others look for the new one from here on
+  take(std::move(next));
 }
 
 }  // namespace stele

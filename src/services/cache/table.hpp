@@ -16,6 +16,7 @@
 
 #include "io/descriptor.hpp"
 #include "io/replace/folder.hpp"
+#include "stele/cache.hpp"
 #include "stele/hash.hpp"
 
 namespace stele {
@@ -25,6 +26,8 @@ struct CachePlace {
   std::uint32_t segment = 0;
   std::uint32_t offset = 0;
   std::uint32_t length = 0;
+  /// Segment and offset.
+  std::uint64_t word() const noexcept { return std::uint64_t{segment} << 32 | offset; }
   friend bool operator==(const CachePlace&, const CachePlace&) = default;
 };
 
@@ -57,8 +60,8 @@ struct CacheCounters {
 class CacheTable {
  public:
   /// Opens the index, or creates it if `writes`. An index that is damaged is replaced by an empty one, if `writes`;
-  /// created() then tells. Not to be called by two processes at once: hold the cache's lock.
-  /// Throws: Error(io), Error(not_found), Error(unsupported) for another version, Error(damaged).
+  /// created() then tells, and it is in the middle of a change. Not to be called by two processes at once: hold the
+  /// cache's lock. Throws: Error(io), Error(not_found), Error(unsupported) for another version, Error(damaged).
   CacheTable(const Folder& folder, bool writes);
   ~CacheTable();
   CacheTable(const CacheTable&) = delete;
@@ -68,22 +71,27 @@ class CacheTable {
   // --- Without the lock. Thread-safe. ---
 
   std::optional<CacheItem> find(const Digest& key) const;
-  /// Counts a use.
-  void touch(const Digest& key, double now) noexcept;
+  /// Counts a use of what took `saved_s` seconds to compute.
+  void count_hit(const Digest& key, double now, double saved_s);
+  void count_miss();
   void for_each(const std::function<void(const CacheItem&)>& item) const;
-  /// At most `count` items from a slot that moves on with each call: over many calls all of them.
-  void next_items(std::size_t count, const std::function<void(const CacheItem&)>& item);
-  std::uint64_t items() const noexcept;
-  /// Of all items.
-  std::uint64_t bytes() const noexcept;
-  /// Of the files of all segments.
-  std::uint64_t segment_bytes() const noexcept;
-  CacheCounters* counters() noexcept;
+  /// All but `failed`.
+  CacheStats stats() const;
 
   // --- With the lock. ---
 
+  std::uint64_t items() const noexcept;
+  /// Of all items.
+  std::uint64_t bytes() const noexcept;
+  CacheCounters& counters() noexcept;
+  /// At most `count` items from a slot that moves on with each call: over many calls all of them.
+  void next_items(std::size_t count, const std::function<void(const CacheItem&)>& item);
+  /// `now`, or the latest use where the clock was set back: what is used next would be taken for the oldest.
+  double next_use(double now) noexcept;
   /// Follows a table that another process has made larger.
   void refresh() const;
+  /// After a process was killed: it may have given the name to a larger table and not yet said so.
+  void follow_name() const;
   /// Whether a process was killed in the middle of a change, or the machine was restarted, since the last repair().
   bool needs_repair() const noexcept;
   /// Around each change of the table, and of the files that go with it.
@@ -108,6 +116,7 @@ class CacheTable {
   struct Head;
   struct Slot;
   struct Map;
+  class Look;
   Map& map() const;
   std::unique_ptr<Map> open(bool& damaged) const;
   std::unique_ptr<Map> create(unsigned bits, const Map* from) const;
@@ -117,13 +126,15 @@ class CacheTable {
   void grow();
   static std::optional<CacheItem> item_of(const Slot& slot) noexcept;
   static void fill(Slot& slot, const CacheItem& item) noexcept;
+  static double later(Head& head, double now) noexcept;
 
   const Folder& folder_;
   bool writes_;
   bool created_ = false;
   mutable std::atomic<Map*> map_{nullptr};
+  mutable std::atomic<std::uint64_t> looks_{0};
   mutable std::mutex taking_;                       // guards what follows
-  mutable std::vector<std::unique_ptr<Map>> maps_;  // former ones too: a thread may still look into them
+  mutable std::vector<std::unique_ptr<Map>> maps_;  // former ones too, while a thread looks into them
 };
 
 }  // namespace stele
