@@ -64,6 +64,18 @@ E choice(nb::handle value, const char* what, const std::pair<const char*, E> (&c
 
 }  // namespace
 
+std::function<void(const std::string& message)> warning(nb::handle callable) {
+  PyObject* const kept = nb::borrow<nb::object>(callable).release().ptr();
+  return [kept](const std::string& message) {
+    const nb::gil_scoped_acquire held;
+    if (PyObject* const result = PyObject_CallFunction(kept, "s", message.c_str())) {
+      Py_DECREF(result);
+    } else {
+      PyErr_WriteUnraisable(kept);
+    }
+  };
+}
+
 Metadata metadata_from(nb::handle given) {
   Metadata metadata;
   if (!PyDict_Check(given.ptr())) {

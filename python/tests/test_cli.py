@@ -1,25 +1,12 @@
 """The command line of the installation."""
 
-import os
 import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 import stele
 from stele import __main__ as command_line
-
-
-@pytest.fixture
-def environment():
-    made = dict(os.environ)
-    given = made.get("STELE_BIN")
-    if given:  # of a build tree
-        made["PATH"] = os.path.dirname(given) + os.pathsep + made.get("PATH", "")
-    elif command_line.executable() is None:
-        pytest.skip("no command line beside the module")
-    return made
 
 
 def run(environment, *arguments, **more):

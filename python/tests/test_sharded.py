@@ -138,12 +138,12 @@ def test_a_killed_rank_leaves_the_last_checkpoint(tmp_path):
     assert sum(".k" in name for name in os.listdir(tmp_path / "shards")) == 0
 
 
-def test_the_command_line_knows_sharded_checkpoints(tmp_path):
+def test_the_command_line_knows_sharded_checkpoints(tmp_path, environment):
     save_all(tmp_path, 5, 3, "a")
 
     def stele_command(*arguments):
         done = subprocess.run([sys.executable, "-m", "stele", "checkpoints", *map(str, arguments)], capture_output=True,
-                              text=True, check=False)
+                              text=True, check=False, env=environment)
         return done.returncode, done.stdout, done.stderr
 
     code, out, _ = stele_command("show", tmp_path)

@@ -136,16 +136,7 @@ CacheOptions options_from(const nb::dict& given) {
     } else if (name == "read_only") {
       options.read_only = nb::cast<bool>(value);
     } else if (name == "warn") {
-      // Kept until the interpreter ends: a thread may warn while it does.
-      PyObject* const callable = nb::borrow<nb::object>(value).release().ptr();
-      options.warn = [callable](const std::string& message) {
-        const nb::gil_scoped_acquire held;
-        if (PyObject* const result = PyObject_CallFunction(callable, "s", message.c_str())) {
-          Py_DECREF(result);
-        } else {
-          PyErr_WriteUnraisable(callable);
-        }
-      };
+      options.warn = warning(value);
     } else {
       raise(PyExc_TypeError, "unknown option " + name);
     }
