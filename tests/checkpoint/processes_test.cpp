@@ -212,6 +212,46 @@ TEST(CheckpointProcesses, SaversTakeTurns) {
   EXPECT_EQ(leftovers(path), std::vector<std::string>{});
 }
 
+TEST(CheckpointProcesses, AKilledSaverHoldsUpNobody) {
+  const Folder place;
+  const std::string path = place / "beside";
+  Checkpoints kept = Checkpoints::open(path, {.sync = Sync::none, .wait_s = 20});
+  std::mt19937 random(3);
+  std::uint64_t step = 0;
+  for (int round = 0; round < 15; ++round) {
+    const pid_t child = start([&] {  // saves odd steps, and removes some
+      Checkpoints other = Checkpoints::open(path, {.sync = Sync::none});
+      for (std::uint64_t odd = 1001 + static_cast<std::uint64_t>(round) * 1000;; odd += 2) {
+        other.save(odd, state(odd));
+        if (odd % 6 == 1) {
+          other.remove(odd);
+        }
+      }
+    });
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(5 + random() % 30);
+    do {
+      step += 2;
+      kept.save(step, state(step));
+    } while (std::chrono::steady_clock::now() < until);
+    ::kill(child, SIGKILL);
+    ASSERT_EQ(end_of(child), -SIGKILL);
+    step += 2;
+    kept.save(step, state(step));
+    for (const std::uint64_t odd : kept.steps()) {
+      ASSERT_TRUE(is_whole(kept.restore<State>({.step = odd})));
+      if (odd % 2 == 1) {
+        kept.remove(odd);
+      }
+    }
+    ASSERT_EQ(kept.steps().size(), step / 2);
+    Checkpoints::open(path);
+    ASSERT_EQ(leftovers(path), std::vector<std::string>{}) << round;
+    if (round % 5 == 4) {
+      ASSERT_EQ(kept.verify().damaged.size(), 0);
+    }
+  }
+}
+
 TEST(CheckpointProcesses, AReaderFindsTheNextStepWhereItsOwnWasRemoved) {
   const Folder place;
   const std::string path = place / "read";
