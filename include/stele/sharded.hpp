@@ -105,7 +105,8 @@ class ShardedCheckpoint {
 
   const CheckpointInfo& info() const noexcept;
   unsigned ranks() const noexcept;
-  const std::vector<ShardedArray>& arrays() const noexcept;
+  const std::vector<ShardedArray>& arrays() const& noexcept;
+  const std::vector<ShardedArray>& arrays() const&& = delete;
   /// Null if there is none.
   const ShardedArray* find(std::string_view name) const noexcept;
   /// The names of other values.

@@ -173,7 +173,7 @@ ShardedCheckpoint ShardedCheckpoint::open(const Path& folder, std::optional<std:
 
 const CheckpointInfo& ShardedCheckpoint::info() const noexcept { return state_->info; }
 unsigned ShardedCheckpoint::ranks() const noexcept { return state_->manifest.ranks; }
-const std::vector<ShardedArray>& ShardedCheckpoint::arrays() const noexcept { return state_->arrays; }
+const std::vector<ShardedArray>& ShardedCheckpoint::arrays() const& noexcept { return state_->arrays; }
 
 const ShardedArray* ShardedCheckpoint::find(std::string_view name) const noexcept {
   const auto found =
