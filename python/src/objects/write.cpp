@@ -226,6 +226,9 @@ class Writing::Pass {
  public:
   Pass(Writing& all, OutVisitor& out) : all_(all), out_(out) {}
 
+  /// For objects that are written anew wherever they are, whatever refers to them.
+  static constexpr int unshared = std::numeric_limits<int>::max();
+
   /// `references`: those to the object that are no part of the graph.
   void value(PyObject* object, int references) {
     PyTypeObject* const type = Py_TYPE(object);
@@ -373,7 +376,8 @@ class Writing::Pass {
 
   /// True: the value follows.
   bool begin_shared(PyObject* object, int references) {
-    if (!all_.all_shared_ && Py_REFCNT(object) <= references) {
+    // Immortal objects have a count beyond int.
+    if (!all_.all_shared_ && (references == unshared || Py_REFCNT(object) <= references)) {
       return true;
     }
     return out_.begin_shared(Shared(object, all_.life_));
@@ -641,16 +645,17 @@ class Writing::Pass {
       std::string_view spelled;
       utf8(name.ptr(), spelled);
       out_.begin_typed(spelled);
-      return value(content.ptr(), 1 << 30);
+      return value(content.ptr(), unshared);
     }
     if (PyArray_DescrCheck(object)) {
-      if (begin_shared(object, 1 << 30)) {
-        const nb::object description = describe_dtype(object);
-        if (!description.is_none()) {
+      const nb::object description = describe_dtype(object);
+      if (!description.is_none()) {
+        if (begin_shared(object, unshared)) {
           all_.keep_.push_back(description);
           out_.begin_typed("py:numpy.dtype");
-          return value(description.ptr(), 1 << 30);
+          value(description.ptr(), unshared);
         }
+        return;
       }
     }
     taken(object, references);
@@ -757,7 +762,7 @@ class Writing::Pass {
     }
     if (name == "global") {
       out_.begin_typed("py:global");
-      return value(PyTuple_GetItem(made.args.ptr(), 0), 1 << 30);
+      return value(PyTuple_GetItem(made.args.ptr(), 0), unshared);
     }
     if (name == "numpy.object_array") {  // its fields are its own
       out_.begin_typed("py:numpy.object_array");
@@ -768,7 +773,7 @@ class Writing::Pass {
         if (i == 2) {
           list(item);
         } else {
-          value(item, 1 << 30);
+          value(item, unshared);
         }
       }
       return out_.end();
@@ -781,7 +786,7 @@ class Writing::Pass {
     out_.begin_record({all_.layout({!made.name.is_valid(), made.is_new, has_args, made.kwargs.is_valid(),
                                     made.state.is_valid(), made.items.is_valid(), has_entries})});
     if (!made.name.is_valid()) {
-      value(made.callable.ptr(), 1 << 30);
+      value(made.callable.ptr(), unshared);
     }
     if (made.is_new) {
       out_.boolean(true);
