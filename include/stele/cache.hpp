@@ -282,8 +282,8 @@ class CacheFlight {
   Digest key_;
 };
 
-/// A cache. Several threads may call all members at once. A child of fork() must not use it, but leave() it, and open it
-/// there anew.
+/// A cache. Several threads may call all members at once. A child of fork() must not use it, but leave() it, and open
+/// it there anew.
 class Cache {
  public:
   /// Opens a folder, or creates it.
@@ -459,10 +459,11 @@ struct CacheHandle {
   std::string folder;
   std::string key;  // Digest::text()
 
-  /// Throws: Error(not_found) if the result is no longer there, and what load() throws.
+  /// Writes nothing: it does not count as a use.
+  /// Throws: Error(not_found) if the result or its cache is no longer there, and what load() throws.
   template <class R>
   R load() const {
-    return Cache::open(folder).load<R>(Digest::parse(key));
+    return Cache::open(folder, {.read_only = true}).load<R>(Digest::parse(key));
   }
 };
 

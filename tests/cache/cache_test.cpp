@@ -200,6 +200,9 @@ TEST(Cache, ForcePeekEraseAndHandles) {
   EXPECT_FALSE(cache.erase(key));
   EXPECT_EQ(error_of([&] { cache.load<int>(key); }).code(), Errc::not_found);
   EXPECT_EQ(error_of([&] { handle.load<int>(); }).code(), Errc::not_found);
+  const CacheHandle nowhere{fresh("nowhere"), key.text()};
+  EXPECT_EQ(error_of([&] { nowhere.load<int>(); }).code(), Errc::not_found);
+  EXPECT_FALSE(std::filesystem::exists(nowhere.folder));
 
   // Between a small result and one with a file of its own, and back.
   int size = 10;
