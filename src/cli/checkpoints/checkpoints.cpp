@@ -135,8 +135,9 @@ void plot(const CheckpointsGiven& options, const Checkpoints& kept, const std::v
     for (auto& [name, line] : all) {
       found.push_back(std::move(line));
     }
-    std::stable_sort(found.begin(), found.end(),
-                     [&](const PlotLine& a, const PlotLine& b) { return most(a) > most(b); });
+    std::sort(found.begin(), found.end(), [&](const PlotLine& a, const PlotLine& b) {
+      return most(a) != most(b) ? most(a) > most(b) : a.name < b.name;
+    });
     found.resize(std::min(found.size(), most_lines));
     return found;
   };
