@@ -196,6 +196,30 @@ TEST(Sharded, ArePassedOverWithoutAPart) {
   EXPECT_EQ(ShardedCheckpoint::open(folder).info().step, 1);
 }
 
+TEST(Sharded, KeepTheirPartsWhileAManifestIsDamaged) {
+  const test::Folder place;
+  const std::string folder = place / "steps";
+  for (const std::uint64_t step : {1, 2}) {
+    save_shards(folder, step, 2, "s" + std::to_string(step), static_cast<float>(step));
+    commit_shards(folder, {step, 0, 2, "s" + std::to_string(step)});
+  }
+  const std::string manifest = folder + "/step-000000000001.stele";
+  std::fstream file(manifest, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(40);
+  file.put('\xff');
+  file.close();
+  Checkpoints kept = Checkpoints::open(folder);
+  EXPECT_EQ(kept.verify().damaged.size(), 1);
+  EXPECT_TRUE(kept.prune().empty());
+  for (const char* const part : {"s1.00000-of-00002", "s1.00001-of-00002", "s2.00000-of-00002", "s2.00001-of-00002"}) {
+    const std::string step = part[1] == '1' ? "1" : "2";
+    EXPECT_TRUE(std::filesystem::exists(folder + "/shards/step-00000000000" + step + "." + part + ".stele")) << part;
+  }
+  EXPECT_EQ((ShardedCheckpoint::open(folder).load<float, 2>("model/rows").data()[0]), 2);
+  kept.remove(1);
+  EXPECT_TRUE(kept.verify().damaged.empty());
+}
+
 TEST(Sharded, OfEveryRankAndSize) {
   const test::Folder place;
   ShardWriter out(place / "steps", {0, 0, 1, "a"});

@@ -8,20 +8,11 @@
 #include <cerrno>
 
 #include "format/frozen.hpp"
+#include "io/file_lock.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
-namespace {
-
-struct flock whole_file(short type) {
-  struct flock lock{};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  return lock;
-}
-
-}  // namespace
 
 OwnedDescriptor open_appended(const std::string& path, AppendedAccess access) {
   const int flags = access == AppendedAccess::read    ? O_RDONLY

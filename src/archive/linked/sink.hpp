@@ -26,10 +26,6 @@ class LinkingSink final : public Sink {
   /// Whether the base has the piece `index`, of this length and XXH3-64. If so, it counts as written.
   bool refer(std::size_t index, std::uint64_t bytes, std::uint64_t checksum);
 
-  /// Bytes of the archive so far, and of these the ones that other files hold.
-  std::uint64_t length() const noexcept { return length_; }
-  std::uint64_t referred() const noexcept { return referred_; }
-
  private:
   std::size_t number_of(std::size_t base_file);
 

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <utility>
 
+#include "io/file_lock.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 
@@ -54,9 +55,7 @@ std::string unlocked_name(std::string_view target) {
 
 enum class Locked : std::uint8_t { yes, no, unsupported, failed };
 Locked lock(int fd, short type) noexcept {
-  struct flock whole{};
-  whole.l_type = type;
-  whole.l_whence = SEEK_SET;
+  struct flock whole = whole_file(type);
   for (;;) {
     if (system_calls().fcntl(fd, F_OFD_SETLK, &whole) == 0) {
       return Locked::yes;

@@ -7,21 +7,11 @@
 #include <thread>
 
 #include "base/interruption.hpp"
+#include "io/file_lock.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
-
-namespace {
-
-struct flock whole_file(short type) {
-  struct flock lock{};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  return lock;
-}
-
-}  // namespace
 
 WriterLock::WriterLock(const Folder& folder, unsigned wait_ms, std::string_view what) {
   using Clock = std::chrono::steady_clock;

@@ -12,6 +12,7 @@
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
+#include "io/file_lock.hpp"
 #include "io/mapped_file.hpp"
 #include "io/system.hpp"
 #include "services/cache/frozen.hpp"
@@ -74,9 +75,7 @@ bool take_text(Bytes& from, std::string& text) {
 }
 
 bool lock_whole(int file) noexcept {
-  struct flock whole{};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
+  struct flock whole = whole_file(F_WRLCK);
   return system_calls().fcntl(file, F_OFD_SETLK, &whole) == 0;
 }
 

@@ -146,8 +146,12 @@ std::vector<CheckpointChange> Checkpoints::diff(std::uint64_t before, std::uint6
     const StepFile file = core_->file_of(step);
     const auto opened = std::make_shared<const File>(core_->open(file, {}));
     for (const ArrayEntry& entry : find_tail(open_to_list(core_->path_of(file.name), {}), 0).directory.arrays) {
-      const auto read = [opened, path = entry.path, dtype = entry.dtype](std::span<const Range> box, MutableBytes to) {
-        opened->array(path).read(box, dtype, to);
+      const auto read = [opened, path = entry.path, array = std::optional<AnyLazyArray>()](std::span<const Range> box,
+                                                                                           MutableBytes to) mutable {
+        if (!array) {
+          array = opened->array(path);
+        }
+        array->read(box, array->dtype(), to);
       };
       items.emplace(entry.path, Item{entry.dtype, entry.shape, entry.order, entry.checksum, read});
     }

@@ -112,7 +112,14 @@ void sweep_parts(const CheckpointCore& core) {
   std::map<std::uint64_t, double> committed;
   for (const StepRecord& step : core.records()) {
     if (step.is_sharded) {
-      manifests.push_back(read_manifest(core, {step.info.step, step_name(step.info.step)}));
+      try {
+        manifests.push_back(read_manifest(core, {step.info.step, step_name(step.info.step)}));
+      } catch (const Error& error) {
+        if (!says_damaged(error)) {
+          throw;
+        }
+        return;  // nobody can tell which parts are its own
+      }
       committed.emplace(step.info.step, step.info.created);
     }
   }
