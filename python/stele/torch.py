@@ -31,6 +31,7 @@ from torch.futures import Future
 from ._archive import dump, load
 from ._errors import Error, make
 from ._file import File, open
+from ._lazy import LazyArray
 from ._types import Trusted
 from ._urls import Folder, folder
 from ._writer import writer
@@ -40,6 +41,10 @@ __all__ = ["StorageReader", "StorageWriter"]
 _manifest = "checkpoint.stele"
 _format = 1
 _suffix = ".part.stele"
+# The entry of a part that is a dict of what is small: it is read at once, as each look-up for one of many costs more.
+_small = "small"
+_small_bytes = 4096
+_leaves = (bool, int, float, str, type(None))
 
 
 def _fail(code: str, message: str, path: str = "", file: Any = "") -> Error:
@@ -98,7 +103,7 @@ class _Place:
     """Where a chunk or an object is: what a rank tells of what it wrote, and what is in `Metadata.storage_data`."""
 
     part: str
-    key: str
+    path: str
     kind: str = ""  # of an object: how a planner wrapped it
     shape: Tuple[int, ...] = ()  # of a chunk
 
@@ -167,13 +172,15 @@ class StorageWriter(_StorageWriter):
         results: List[WriteResult] = []
         if plan.items:
             with writer(self._there().at(part), metadata={"torch.part": part}, **self._options) as out:
+                small: Dict[str, Any] = {}
                 for item in plan.items:
-                    results.append(self._write(out, part, item, planner))
+                    results.append(self._write(out, small, part, item, planner))
+                out[_small] = small
         done.set_result(results)
         return done
 
     @staticmethod
-    def _write(out: Any, part: str, item: WriteItem, planner: SavePlanner) -> WriteResult:
+    def _write(out: Any, small: Dict[str, Any], part: str, item: WriteItem, planner: SavePlanner) -> WriteResult:
         data = planner.resolve_data(item)
         name = item.index.fqn
         kind = ""
@@ -188,13 +195,19 @@ class StorageWriter(_StorageWriter):
                     raise ValueError(f"the plan has another chunk than the tensor of {data.dtype}{list(data.shape)}")
         except (TypeError, ValueError) as error:
             raise _fail("unsupported", str(error), name) from error
+        taken = (out, small, (_small,))
         key = name
-        if key in out and item.index.offset is not None:
+        if any(key in keys for keys in taken) and item.index.offset is not None:
             key = f"{name}@{','.join(map(str, item.index.offset))}"
-        while key in out:
+        while any(key in keys for keys in taken):
             key += "+"
-        out[key] = value
-        return WriteResult(index=item.index, size_in_bytes=size, storage_data=_Place(part, key, kind))
+        path = _escaped(key)
+        if type(value) in _leaves or isinstance(value, np.ndarray) and kind == "" and value.nbytes < _small_bytes:
+            small[key] = value
+            path = f"{_small}/{path}"
+        else:
+            out[key] = value
+        return WriteResult(index=item.index, size_in_bytes=size, storage_data=_Place(part, path, kind))
 
     def finish(self, metadata: dcp.Metadata, results: List[List[WriteResult]]) -> None:
         there = self._there()
@@ -248,7 +261,7 @@ def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place], 
     for name, entry in metadata.state_dict_metadata.items():
         if isinstance(entry, dcp.BytesStorageMetadata):
             found = place(name, None)
-            objects[name] = (found.part, found.key, found.kind)
+            objects[name] = (found.part, found.path, found.kind)
             continue
         properties = entry.properties
         rank = len(entry.size)
@@ -257,7 +270,7 @@ def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place], 
         strides = getattr(properties, "strides", None)
         tensors[name] = {
             "dtype": _text(properties.dtype), "shape": tuple(entry.size), "boxes": boxes,
-            "parts": [one.part for one in chunks], "keys": [one.key for one in chunks],
+            "parts": [one.part for one in chunks], "paths": [one.path for one in chunks],
             "layout": _text(properties.layout), "memory_format": _text(properties.memory_format),
             "requires_grad": bool(properties.requires_grad), "pin_memory": bool(properties.pin_memory),
             "strides": None if strides is None else tuple(strides)}
@@ -349,12 +362,15 @@ class StorageReader(_StorageReader):
             by_part.setdefault(place.part, []).append((place, item))
         for part, items in sorted(by_part.items()):
             with self._open(there, part, known["parts"][part]) as file:
+                small: Dict[str, Any] = {}
+                if any(place.path.startswith(_small + "/") for place, _ in items):
+                    small = {f"{_small}/{_escaped(key)}": value for key, value in file.load(_small).items()}
                 for place, item in items:
                     try:
                         if item.type == LoadItemType.BYTE_IO:
-                            planner.load_bytes(item, self._bytes_of(file, place))
+                            planner.load_bytes(item, self._bytes_of(file, small, place))
                         else:
-                            self._read(file, place, item, planner, known["dtypes"][item.storage_index.fqn])
+                            self._read(file, small, place, item, planner, known["dtypes"][item.storage_index.fqn])
                     except (KeyError, IndexError) as error:
                         if isinstance(error, Error):
                             raise _fail("malformed", f"the part does not have it: {error}", item.storage_index.fqn,
@@ -375,12 +391,12 @@ class StorageReader(_StorageReader):
             raise _fail("damaged", "this is another file than the one that the checkpoint names", file=there.at(part))
         return file
 
-    def _bytes_of(self, file: File, place: _Place) -> io.BytesIO:
-        value = file.load(_escaped(place.key))
+    def _bytes_of(self, file: File, small: Dict[str, Any], place: _Place) -> io.BytesIO:
+        value = small[place.path] if place.path in small else file.load(place.path)
         if place.kind == "raw":
             if self._trusted is not True:
                 raise _fail("unsupported", "this holds bytes of a planner of its own, and what that does with them may run code "
-                            "that they say; trusted=True lets it", place.key, file.path)
+                            "that they say; trusted=True lets it", place.path, file.path)
             return io.BytesIO(value)
         # The planner is given a pickle; it is made here, of an object that was loaded without executing anything.
         made = io.BytesIO()
@@ -388,11 +404,12 @@ class StorageReader(_StorageReader):
         made.seek(0)
         return made
 
-    def _read(self, file: File, place: _Place, item: Any, planner: LoadPlanner, dtype: torch.dtype) -> None:
-        stored = file[_escaped(place.key)]
+    def _read(self, file: File, small: Dict[str, Any], place: _Place, item: Any, planner: LoadPlanner,
+              dtype: torch.dtype) -> None:
+        stored = small[place.path] if place.path in small else file[place.path]
         shape = getattr(stored, "shape", None)
         if shape != place.shape:
-            raise _fail("malformed", f"expected a chunk of shape {list(place.shape)}, found {stored!r}", place.key, file.path)
+            raise _fail("malformed", f"expected a chunk of shape {list(place.shape)}, found {stored!r}", place.path, file.path)
         box = tuple(slice(first, first + count) for first, count in zip(item.storage_offsets, item.lengths)) or ...
         target = planner.resolve_tensor(item).detach()
         if tuple(target.shape) != tuple(item.lengths):
@@ -401,7 +418,7 @@ class StorageReader(_StorageReader):
         if not torch.can_cast(dtype, target.dtype):
             raise _fail("type_mismatch", f"cannot read {dtype} into a tensor of {target.dtype}", item.dest_index.fqn, file.path)
         out = _memory_of(target) if target.dtype == dtype else None
-        if out is not None and out.dtype == stored.dtype:
+        if out is not None and isinstance(stored, LazyArray) and out.dtype == stored.dtype:
             stored.read_into(out, box)
         else:
             target.copy_(_tensor_of(np.asarray(stored[box]), dtype))
@@ -438,7 +455,7 @@ def _metadata_of(manifest: Dict[str, Any]) -> dcp.Metadata:
     for name, one in manifest["tensors"].items():
         rank = len(one["shape"])
         boxes = np.asarray(one["boxes"], np.int64)
-        if boxes.shape[1:] != (2, rank) or not len(boxes) == len(one["parts"]) == len(one["keys"]):
+        if boxes.shape[1:] != (2, rank) or not len(boxes) == len(one["parts"]) == len(one["paths"]):
             raise ValueError(f"the chunks of {name}")
         shape = np.array(one["shape"], np.int64)
         if (boxes < 0).any() or (boxes.sum(1) > shape).any() or boxes[:, 1].prod(1).sum() != shape.prod():
@@ -450,15 +467,15 @@ def _metadata_of(manifest: Dict[str, Any]) -> dcp.Metadata:
         if one["strides"] is not None and hasattr(properties, "strides"):
             properties.strides = tuple(map(int, one["strides"]))
         chunks = []
-        for (offsets, sizes), part, key in zip(boxes.tolist(), one["parts"], one["keys"]):
+        for (offsets, sizes), part, path in zip(boxes.tolist(), one["parts"], one["paths"]):
             known[part]  # is one of them
             chunks.append(dcp.ChunkStorageMetadata(torch.Size(offsets), torch.Size(sizes)))
-            places[dcp.MetadataIndex(name, offsets)] = _Place(part, key, shape=tuple(sizes))
+            places[dcp.MetadataIndex(name, offsets)] = _Place(part, path, shape=tuple(sizes))
         entries[name] = dcp.TensorStorageMetadata(properties, torch.Size(one["shape"]), chunks)
-    for name, (part, key, kind) in manifest["objects"].items():
+    for name, (part, path, kind) in manifest["objects"].items():
         known[part]
         entries[name] = dcp.BytesStorageMetadata()
-        places[dcp.MetadataIndex(name)] = _Place(part, key, kind)
+        places[dcp.MetadataIndex(name)] = _Place(part, path, kind)
     made = dcp.Metadata(entries, planner_data=manifest["planner"],
                         storage_data={"places": places, "parts": known, "dtypes": dtypes})
     if manifest["version"] is not None and hasattr(made, "version"):

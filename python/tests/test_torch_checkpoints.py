@@ -36,6 +36,7 @@ def plain_state():
     state["empty"] = torch.empty(0, 3)
     state["turned"] = torch.arange(12.0).reshape(3, 4).T
     state["a/b~c"] = torch.arange(2000)
+    state["small"] = torch.ones(2)
     state["conjugate"] = torch.tensor([1 + 2j]).conj()
     objects = {"epoch": 3, "rate": 0.1, "name": "x", "list": [1, (2, "b")], "none": None, "bytes": b"\0\1",
                "ordered": collections.OrderedDict(b=1, a=2), "size": torch.Size([3, 4]), "type": torch.bfloat16,
@@ -89,8 +90,9 @@ def test_one_process(tmp_path, codec):
         stele.verify(tmp_path / "c" / name)
         assert not zipfile.is_zipfile(tmp_path / "c" / name)
     with stele.open(tmp_path / "c" / part) as file:
-        assert (file["tensors.float64"][...] == state["tensors"]["float64"].numpy()).all()
-        assert file["objects.epoch"] == 3
+        assert (file["small/tensors.float64"][...] == state["tensors"]["float64"].numpy()).all()
+        assert file["small/objects.epoch"] == 3
+        assert file["tensors.a~1b~0c"].shape == (2000,)
     assert all(risk == "data" for name in (part, manifest) for _, risk, _ in stele.types(tmp_path / "c" / name))
 
 
@@ -261,7 +263,7 @@ def damaged_manifest(folder, change):
     (lambda m: m["tensors"]["x"].update(boxes=np.array([[[0], [2000]]])), "do not make up"),
     (lambda m: m["tensors"]["x"].update(boxes=np.array([[[0], [500]]])), "do not make up"),
     (lambda m: m["tensors"]["x"].update(boxes=np.array([[[0], [500]]]), shape=(500,)), "expected a chunk of shape|mismatch"),
-    (lambda m: m["tensors"]["x"].update(keys=["y"]), "does not have it"),
+    (lambda m: m["tensors"]["x"].update(paths=["y"]), "does not have it"),
     (lambda m: m.update(parts={name: size + 1 for name, size in m["parts"].items()}), "another file"),
 ])
 def test_a_damaged_manifest_is_an_error(tmp_path, change, message):
