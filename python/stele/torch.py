@@ -33,7 +33,7 @@ from ._errors import Error, make
 from ._file import File, open
 from ._lazy import LazyArray
 from ._types import Trusted
-from ._urls import Folder, folder
+from ._urls import Folder, RemotePath, folder
 from ._writer import writer
 
 __all__ = ["StorageReader", "StorageWriter"]
@@ -137,7 +137,7 @@ class StorageWriter(_StorageWriter):
         self._rank = 0
 
     @property
-    def checkpoint_id(self) -> Optional[str]:
+    def checkpoint_id(self) -> Any:
         """The place."""
         return None if self._folder is None else self._folder.place
 
@@ -156,7 +156,7 @@ class StorageWriter(_StorageWriter):
         self._rank = kwargs.get("rank") or 0
         there = self._there()
         there.make()
-        if is_coordinator and not self._overwrite and there.size(_manifest) is not None:
+        if is_coordinator and not self._overwrite and _manifest in there.sizes():
             raise _fail("invalid_argument", "there is a checkpoint; overwrite=True replaces it", file=there.place)
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
@@ -188,6 +188,8 @@ class StorageWriter(_StorageWriter):
             if item.type == WriteItemType.BYTE_IO:
                 value, kind, size = _object_of(data)
             else:
+                if not isinstance(data, torch.Tensor):
+                    raise TypeError(f"the planner gives {type(data).__name__} for a tensor")
                 value = _array_of(data)
                 size = value.nbytes
                 wanted = item.tensor_data
@@ -230,7 +232,7 @@ class StorageWriter(_StorageWriter):
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        return isinstance(checkpoint_id, (str, os.PathLike))
+        return isinstance(checkpoint_id, (str, os.PathLike, RemotePath))
 
 
 def _object_of(data: Any) -> Tuple[Any, str, int]:
@@ -311,7 +313,7 @@ class StorageReader(_StorageReader):
         self._manifest: Any = None
 
     @property
-    def checkpoint_id(self) -> Optional[str]:
+    def checkpoint_id(self) -> Any:
         """The place."""
         return None if self._folder is None else self._folder.place
 
@@ -426,7 +428,7 @@ class StorageReader(_StorageReader):
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        return isinstance(checkpoint_id, (str, os.PathLike))
+        return isinstance(checkpoint_id, (str, os.PathLike, RemotePath))
 
 
 def _escaped(key: str) -> str:
