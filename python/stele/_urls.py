@@ -564,6 +564,23 @@ class Folder:
                 os.unlink(self.at(name))
 
 
+def version_of(place: Any) -> Any:
+    """What changes when a file, or the archive in a folder, is replaced; None where only the core knows."""
+    if is_remote(place):
+        url = name_for_core(os.fspath(place))
+        if url is None:
+            return None
+        above, _, name = url.rpartition("/")
+        found = storage_at(above).find(name) or storage_at(url).find(_sharded_manifest)
+        return None if found is None else found[3]
+    path = os.fsdecode(place)
+    status = os.stat(os.path.join(path, _sharded_manifest) if os.path.isdir(path) else path)
+    return status.st_size, status.st_mtime_ns
+
+
+_sharded_manifest = "manifest.stele"
+
+
 def folder(place: Any) -> Folder:
     """A folder by its path or URL."""
     return place if isinstance(place, Folder) else Folder(place)
