@@ -20,18 +20,15 @@ import numpy as np
 
 from dask.delayed import delayed
 
-from ._errors import make
-from ._file import File, open
+from ._file import open
+from ._pinned import PinnedArray, attempt_key, open_pinned, pin
 from ._services import FeatureStore, TokenCounts
 from ._sharded import ShardedWriter, commit_sharded
 from ._types import Trusted
-from ._urls import version_of
 
 __all__ = ["count_tokens", "features", "from_stele", "to_stele"]
 
-# In an archive's metadata: what `to_stele` wrote, as JSON, and a text that no other call has.
-_layout = "dask"
-_attempt = "dask.attempt"
+_layout = "dask"  # in an archive's metadata: what `to_stele` wrote, as JSON
 
 
 def _is_array(thing: Any) -> bool:
@@ -136,7 +133,7 @@ def _write_part(place: Any, attempt: str, rank: int, ranks: int, saving: Dict[st
             raise
         # Dask runs a task again whose worker has died. If it is not that, the whole graph is computed a second time.
         with contextlib.suppress(FileNotFoundError), open(place) as file:
-            if file.metadata.get(_attempt) == attempt:
+            if file.metadata.get(attempt_key) == attempt:
                 raise ValueError("this was computed before; another call of to_stele writes again") from None
         return
     with out:
@@ -145,7 +142,7 @@ def _write_part(place: Any, attempt: str, rank: int, ranks: int, saving: Dict[st
 
 @delayed(pure=False)
 def _commit(parts: List[int], place: Any, attempt: str, ranks: int, saving: Dict[str, Any], layout: str) -> None:
-    commit_sharded(place, ranks, attempt, wait=0, metadata={_layout: layout, _attempt: attempt}, **saving)
+    commit_sharded(place, ranks, attempt, wait=0, metadata={_layout: layout, attempt_key: attempt}, **saving)
 
 
 def from_stele(place: Any, path: Optional[str] = None, *, chunks: Any = None, trusted: Trusted = ()) -> Any:
@@ -174,7 +171,7 @@ def from_stele(place: Any, path: Optional[str] = None, *, chunks: Any = None, tr
         With the code "changed", when it is computed, if the archive was replaced meanwhile.
     """
     with open(place) as file:
-        version = _version(file, place)
+        version = pin(file, place)
         layout = json.loads(file.metadata.get(_layout, "{}"))
         if path is None:
             if "bag" in layout:
@@ -183,36 +180,6 @@ def from_stele(place: Any, path: Optional[str] = None, *, chunks: Any = None, tr
                 return {name: _array(file, place, version, name, chunks or split) for name, split in layout["arrays"].items()}
             path = layout.get("single", "")
         return _array(file, place, version, path, chunks or layout.get("arrays", {}).get(path))
-
-
-class _Stored:
-    """An array in an archive, for tasks: where it is unpickled, the archive is opened, and is found to be the same."""
-
-    def __init__(self, place: Any, version: Any, path: str, array: Any) -> None:
-        self.place, self.version, self.path, self.array = place, version, path, array
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.array[index]
-
-    def __reduce__(self) -> Any:
-        return _stored, (self.place, self.version, self.path)
-
-
-def _version(file: File, place: Any) -> Any:
-    return file.metadata.get(_attempt), file.info.stored_bytes, version_of(place)
-
-
-def _opened(place: Any, version: Any, trusted: Trusted = ()) -> File:
-    file = open(place, trusted=trusted, threads=1)
-    if _version(file, place) != version:
-        message = "it was replaced after from_stele had opened it"
-        raise make("changed", f"{place}: {message}", message, "", None, str(place))
-    return file
-
-
-def _stored(place: Any, version: Any, path: str) -> _Stored:
-    return _Stored(place, version, path, _opened(place, version)[path])
 
 
 def _array(file: Any, place: Any, version: Any, path: str, chunks: Any) -> Any:
@@ -225,13 +192,13 @@ def _array(file: Any, place: Any, version: Any, path: str, chunks: Any) -> Any:
         chunks = ("auto",) + (-1,) * (found.ndim - 1) if found.ndim else ()
     elif isinstance(chunks, list):
         chunks = tuple(map(tuple, chunks))
-    return dask.array.from_array(_Stored(place, version, path, found), chunks=chunks, name=f"stele-{uuid.uuid4().hex}",
+    return dask.array.from_array(PinnedArray(place, version, path, found), chunks=chunks, name=f"stele-{uuid.uuid4().hex}",
                                  inline_array=False)
 
 
 @delayed(pure=False)
 def _partition(place: Any, version: Any, number: int, trusted: Any) -> List[Any]:
-    with _opened(place, version, trusted) as file:
+    with open_pinned(place, version, trusted) as file:
         found: List[Any] = file.load(f"partitions/{number}")
     return found
 
