@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import uuid
+import weakref
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from ._errors import Error, make
@@ -208,10 +209,16 @@ class _Storage:
         found = self.find(key)
         if found is None:
             raise _error("not_found", "there is no such file", self.named(key))
-        return _Reader(self, key, found[1], found[3])
+        with _lock:  # one for all that have it open now
+            name = self.url, key, found[3]
+            reader = _readers.get(name)
+            if reader is None:
+                reader = _readers[name] = _Reader(self, key, found[1], found[3])
+            return reader
 
 
 _piece_bytes = 8 << 20  # of one request, so that several run at once
+_readers: "weakref.WeakValueDictionary[Tuple[str, str, str], _Reader]" = weakref.WeakValueDictionary()
 
 
 class _Reader:
@@ -239,12 +246,11 @@ class _Reader:
                     into[:] = data[offset - first:offset - first + count]
                     return None
         begin = max(0, min(offset, self.size - self.ahead_bytes))
-        data = bytearray(min(self.ahead_bytes, self.size - begin) if offset + count <= begin + self.ahead_bytes else count)
-        begin = begin if offset + count <= begin + len(data) else offset
-        self.storage._fill(self.key, [(begin, memoryview(data))], self.etag)
-        into[:] = data[offset - begin:offset - begin + count]
+        read = bytearray(min(self.ahead_bytes, self.size - begin))
+        self.storage._fill(self.key, [(begin, memoryview(read))], self.etag)
+        into[:] = read[offset - begin:offset - begin + count]
         with self._lock:
-            self._segments.append((begin, bytes(data)))
+            self._segments.append((begin, bytes(read)))
             del self._segments[:-self.most_segments]
         return None
 

@@ -172,7 +172,7 @@ def from_stele(place: Any, path: Optional[str] = None, *, chunks: Any = None, tr
     """
     with open(place) as file:
         version = pin(file, place)
-        layout = json.loads(file.metadata.get(_layout, "{}"))
+        layout = json.loads(str(file.metadata.get(_layout, "{}")))
         if path is None:
             if "bag" in layout:
                 return _bag(place, version, int(layout["bag"]), trusted)

@@ -86,7 +86,7 @@ def _tensor_of(array: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     return made if made.dtype == dtype else made.view(dtype)
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: Any, where: Any) -> Any:
     """The data of a planner, if it is data."""
     if value is None or type(value) in (bool, int, float, str, bytes):
         return value
@@ -247,7 +247,7 @@ def _object_of(data: Any) -> Tuple[Any, str, int]:
     return (value.getvalue(), "BytesIO", size) if type(value) is io.BytesIO else (value, "object", size)
 
 
-def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place], where: str) -> Tuple[Dict[str, Any], set]:
+def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place], where: Any) -> Tuple[Dict[str, Any], set]:
     """The metadata as plain data, and the names of the parts that it uses."""
     tensors: Dict[str, Any] = {}
     objects: Dict[str, Any] = {}

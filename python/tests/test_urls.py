@@ -236,8 +236,8 @@ def test_few_requests():
     with stele.open(at) as file:
         assert (file["w30"][...] == 30).all()
     gets = [request for request in system.requests if request[0] == "get"]
-    assert len(gets) <= 7
-    assert sum(end - start for _, _, start, end in gets) < 1.1 * 1_200_000 + 6 * 65536
+    assert len(gets) <= 4
+    assert sum(end - start for _, _, start, end in gets) < 1_200_000 + 3 * 65536
 
 
 def test_urls(memory):
