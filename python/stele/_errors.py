@@ -50,6 +50,10 @@ class _IO(Error, OSError):
     pass
 
 
+class _Denied(Error, PermissionError):
+    pass
+
+
 class _NoPath(Error, KeyError):
     pass
 
@@ -74,11 +78,7 @@ class _ReadOnly(Error, ValueError, PermissionError):
     pass
 
 
-class _Denied(Error, PermissionError):
-    pass
-
-
-for _class in (_FileNotFound, _IO, _NoPath, _Value, _Type, _Index, _Limit, _ReadOnly, _Denied):
+for _class in (_FileNotFound, _IO, _Denied, _NoPath, _Value, _Type, _Index, _Limit, _ReadOnly):
     _class.__name__ = _class.__qualname__ = "Error"
     _class.__module__ = "stele"
 Error.__module__ = "stele"
