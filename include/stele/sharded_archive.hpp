@@ -86,6 +86,10 @@ class ShardedWriter {
   /// close() and commit_sharded().
   ShardedCommit commit();
 
+  /// Gives the part up, also one that is complete: removes it. Not to be called once a commit may have taken it.
+  /// Does not throw: what cannot be removed is left for a later commit.
+  void discard() noexcept;
+
   const std::string& attempt() const& noexcept;
   std::string attempt() const&& { return static_cast<const ShardedWriter&>(*this).attempt(); }
 

@@ -96,17 +96,37 @@ class PythonSource final : public Source {
     if (offset > size_ || into.size() > size_ - offset) {
       fail(Errc::truncated, name_ + " ends before what is to be read", {.file = name_});
     }
-    if (!into.empty()) {
-      in_python([&] { reader_.get().attr("read_at")(offset, view_of(into)); });
+    if (into.empty()) {
+      return;
+    }
+    Plan plan;
+    {
+      const std::lock_guard lock(mutex_);
+      plan = plan_;
+    }
+    in_python([&] { reader_.get().attr("read_at")(offset, view_of(into), plan.begin, plan.end); });
+  }
+  void will_read(std::uint64_t offset, std::uint64_t size) const override {
+    const std::uint64_t begin = std::min(offset, size_);
+    const std::uint64_t end = begin + std::min(size, size_ - begin);
+    const std::lock_guard lock(mutex_);
+    if (begin < plan_.begin || end > plan_.end) {
+      plan_ = {begin, end};
     }
   }
   std::string name() const override { return name_; }
 
  private:
+  struct Plan {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
   const std::uint64_t size_;
   std::uint64_t position_ = 0;
   const std::string name_;
   const Held reader_;
+  mutable std::mutex mutex_;  // guards plan_
+  mutable Plan plan_;         // of the last call of will_read()
 };
 
 class PythonSink final : public Sink {

@@ -195,8 +195,11 @@ class _Storage:
         self._fill(key, ranges, etag)
 
     def _fill(self, key: str, ranges: List[Tuple[int, memoryview]], etag: str) -> None:
-        pieces = [(first, into[at:at + _piece_bytes]) for offset, into in ranges
-                  for at, first in zip(range(0, len(into), _piece_bytes), range(offset, offset + len(into), _piece_bytes))]
+        pieces = []
+        for offset, into in ranges:
+            parts = max(1, len(into) // _piece_bytes)
+            edges = [len(into) * part // parts for part in range(parts + 1)]
+            pieces += [(offset + begin, into[begin:end]) for begin, end in zip(edges, edges[1:])]
         with _raising(self.named(key)):
             found = self.fetch(key, [(first, first + len(into)) for first, into in pieces], etag)
         for (first, into), got in zip(pieces, found):
@@ -222,10 +225,11 @@ _readers: "weakref.WeakValueDictionary[Tuple[str, str, str], _Reader]" = weakref
 
 
 class _Reader:
-    """Reads an object as it is now. What is near to a small read comes with it; large reads come alone."""
+    """Reads an object as it is now. What is near to a small read comes with it, and what is planned in few pieces."""
 
     ahead_bytes = 64 << 10
     most_segments = 16
+    window_bytes = 32 << 20  # of what is planned
 
     def __init__(self, storage: _Storage, key: str, size: int, etag: str) -> None:
         self.storage = storage
@@ -233,26 +237,51 @@ class _Reader:
         self.size = size
         self.etag = etag
         self._lock = threading.Lock()
-        self._segments: List[Tuple[int, bytes]] = []  # the one used last at the end
+        self._segments: List[Tuple[int, bytearray]] = []  # the one used last at the end
+        self._planning = threading.Lock()
+        self._window: Tuple[int, bytearray] = (0, bytearray())  # the last piece of a plan
 
-    def read_at(self, offset: int, into: memoryview) -> None:
+    def _fetch(self, begin: int, size: int) -> bytearray:
+        read = bytearray(size)
+        self.storage._fill(self.key, [(begin, memoryview(read))], self.etag)
+        return read
+
+    def read_at(self, offset: int, into: memoryview, plan_begin: int, plan_end: int) -> None:
         count = len(into)
-        if count >= self.ahead_bytes:
-            return self.storage._fill(self.key, [(offset, into)], self.etag)
+        if count < self.ahead_bytes and self._read_near(offset, into, False):
+            return
+        if plan_begin <= offset and offset + count <= plan_end and count <= self.window_bytes and plan_end - plan_begin > count:
+            with self._planning:  # others want what is being fetched
+                first, data = self._window
+                if not (first <= offset and offset + count <= first + len(data)):
+                    left = plan_end - offset
+                    first = offset
+                    data = self._fetch(offset, left if left < 2 * self.window_bytes else self.window_bytes)
+                    self._window = first, data
+                into[:] = memoryview(data)[offset - first:offset - first + count]
+                if offset + count == plan_end:
+                    self._window = 0, bytearray()  # nobody comes back
+        elif count >= self.ahead_bytes:
+            self.storage._fill(self.key, [(offset, into)], self.etag)
+        else:
+            self._read_near(offset, into, True)
+
+    def _read_near(self, offset: int, into: memoryview, fetch: bool) -> bool:
+        count = len(into)
         with self._lock:
             for at, (first, data) in enumerate(self._segments):
                 if first <= offset and offset + count <= first + len(data):
                     self._segments.append(self._segments.pop(at))
-                    into[:] = data[offset - first:offset - first + count]
-                    return None
-        begin = max(0, min(offset, self.size - self.ahead_bytes))
-        read = bytearray(min(self.ahead_bytes, self.size - begin))
-        self.storage._fill(self.key, [(begin, memoryview(read))], self.etag)
-        into[:] = read[offset - begin:offset - begin + count]
-        with self._lock:
-            self._segments.append((begin, bytes(read)))
-            del self._segments[:-self.most_segments]
-        return None
+                    into[:] = memoryview(data)[offset - first:offset - first + count]
+                    return True
+        if fetch:
+            begin = max(0, min(offset, self.size - self.ahead_bytes))
+            data = self._fetch(begin, min(self.ahead_bytes, self.size - begin))
+            into[:] = memoryview(data)[offset - begin:offset - begin + count]
+            with self._lock:
+                self._segments.append((begin, data))
+                del self._segments[:-self.most_segments]
+        return fetch
 
 
 class _Fsspec(_Storage):

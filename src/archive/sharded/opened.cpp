@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "archive/read/foreign.hpp"
+#include "archive/read/opened.hpp"
 #include "archive/sharded/boxes.hpp"
 #include "archive/sharded/part.hpp"
 #include "archive/value/any_array.hpp"
@@ -14,6 +14,7 @@
 #include "base/naming.hpp"
 #include "base/stack.hpp"
 #include "base/threads.hpp"
+#include "codec/first_bytes.hpp"
 #include "format/path.hpp"
 #include "io/storage/urls.hpp"
 #include "io/system.hpp"
@@ -448,9 +449,14 @@ std::shared_ptr<ShardedFile> open_if_sharded(const Path& path, const LoadOptions
   if (is_folder(path)) {
     return open_folder(path, options);
   }
+  struct stat status;
+  if (const std::optional<std::string> local = local_path(path.text());
+      local && (system_calls().stat(local->c_str(), &status) != 0 || !S_ISREG(status.st_mode))) {
+    return nullptr;
+  }
   try {
     std::unique_ptr<Source> source = file_source(path);
-    if (!source->random_access() || !is_manifest(open(std::move(source)).info().metadata)) {
+    if (!may_be_label(first_bytes(*source)) || !is_manifest(open(std::move(source)).info().metadata)) {
       return nullptr;
     }
   } catch (const Error& error) {

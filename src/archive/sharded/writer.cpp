@@ -338,6 +338,13 @@ struct ShardedWriter::State {
   bool failed = false;  // a part of which something is missing never counts
   bool closed = false;
 
+  void require_open() const {
+    if (closed || failed) {
+      fail(Errc::invalid_argument,
+           closed ? "the part is closed" : "an array or a value could not be written: the part is lost",
+           {.file = place_name});
+    }
+  }
   static void require_no(const auto& others, std::string_view path) {
     if (others.contains(std::string(path))) {
       fail(Errc::invalid_argument, "an array and another value have the same path", {path, {}});
@@ -349,9 +356,6 @@ struct ShardedWriter::State {
     naming(
         place_name,
         [&] {
-          if (closed || failed) {
-            fail(Errc::invalid_argument, closed ? "the part is closed" : "an array or a value could not be written");
-          }
           paths.add(path);
           failed = true;
           work();
@@ -371,6 +375,7 @@ const std::string& ShardedWriter::attempt() const& noexcept { return state_->att
 
 void ShardedWriter::put(std::string_view path, const ArrayView& box, const Shape& whole, const Shape& first) {
   State& state = *state_;
+  state.require_open();
   shards::check_box(path, box, whole, first, state.writer->table());
   state.require_no(state.writer->table().values, path);
   state.write(path, [&] { state.writer->put(path, box, whole, first); });
@@ -379,6 +384,7 @@ void ShardedWriter::put(std::string_view path, const ArrayView& box, const Shape
 void ShardedWriter::put_object(std::string_view path, void (*walk)(OutVisitor& out, const void* value),
                                const void* value) {
   State& state = *state_;
+  state.require_open();
   shards::check_new(path, state.writer->table());
   state.require_no(state.writer->table().arrays, path);
   state.write(path, [&] { state.writer->put_value(path, walk, value); });
@@ -387,16 +393,27 @@ void ShardedWriter::put_object(std::string_view path, void (*walk)(OutVisitor& o
 void ShardedWriter::close() {
   State& state = *state_;
   naming(state.place_name, [&] {
-    if (state.closed || state.failed) {
-      fail(Errc::invalid_argument,
-           state.closed ? "the part is closed already" : "an array or a value could not be written: the part is lost");
-    }
+    state.require_open();
     state.closed = true;
     state.failed = true;
     state.writer->close();
     state.sink->close();
     state.failed = false;
   });
+}
+
+void ShardedWriter::discard() noexcept {
+  State& state = *state_;
+  const bool complete = state.closed && !state.failed;
+  state.closed = state.failed = true;
+  state.writer.reset();
+  state.sink.reset();
+  try {
+    if (complete) {
+      state.place->remove(state.key);
+    }
+  } catch (const std::exception&) {  // swept later
+  }
 }
 
 ShardedCommit ShardedWriter::commit() {
