@@ -236,7 +236,59 @@ std::unique_ptr<Storage> open_python_storage(const std::string& url) {
   });
 }
 
+/// A Storage of the core, for the package's own Python.
+class OpenStorage {
+ public:
+  explicit OpenStorage(nb::handle place) {
+    std::string path;
+    if (!path_of(place, path)) {
+      raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(place.type().attr("__name__"))));
+    }
+    const nb::gil_scoped_release released;
+    storage_ = open_storage(Path(path));
+  }
+  /// Tuples of key, bytes, time and etag.
+  nb::list list(const std::string& prefix) const {
+    std::vector<StoredObject> found;
+    {
+      const nb::gil_scoped_release released;
+      found = storage_->list(prefix);
+    }
+    nb::list made;
+    for (const StoredObject& one : found) {
+      made.append(tuple_of(one));
+    }
+    return made;
+  }
+  nb::object find(const std::string& key) const {
+    std::optional<StoredObject> found;
+    {
+      const nb::gil_scoped_release released;
+      found = storage_->find(key);
+    }
+    return found ? nb::object(tuple_of(*found)) : nb::none();
+  }
+  void remove(const std::string& key) const {
+    const nb::gil_scoped_release released;
+    storage_->remove(key);
+  }
+
+ private:
+  static nb::tuple tuple_of(const StoredObject& one) {
+    return nb::make_tuple(text(one.key), one.bytes, one.modified, text(one.etag));
+  }
+  std::unique_ptr<Storage> storage_;
+};
+
 }  // namespace
+
+void bind_storage(nb::module_& module) {
+  nb::class_<OpenStorage>(module, "Storage")
+      .def(nb::init<nb::handle>())
+      .def("list", &OpenStorage::list)
+      .def("find", &OpenStorage::find)
+      .def("remove", &OpenStorage::remove);
+}
 
 void name_for_core(std::string& path) {
   if (path.find("://") == std::string::npos) {

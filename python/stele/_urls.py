@@ -11,12 +11,13 @@ import uuid
 import weakref
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
+from . import _core
 from ._errors import Error, make
 
 __all__ = ["Folder", "RemotePath", "folder"]
 
 # What the core reaches without Python. All other schemes are fsspec's.
-_core_schemes = frozenset({"file"})
+_core_schemes = frozenset({"file", "s3", "http", "https"} if hasattr(_core, "remote_options") else {"file"})
 _url = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)(::|://)")
 _alias = "fsspec://"  # before URLs whose form is not the core's, and "@name" of an object that the caller gave
 _given: Dict[str, Any] = {}  # those objects
@@ -556,24 +557,16 @@ class Folder:
 
     def __init__(self, place: Any) -> None:
         self.place: Union[str, RemotePath] = place
-        self._storage: Optional[Any] = None
         if not isinstance(place, RemotePath):
             self.place = os.fsdecode(place).rstrip("/") if is_remote(place) else os.path.abspath(os.fsdecode(place))
+        self._storage = _core.Storage(self.place)
 
     def __reduce__(self) -> Any:
         return Folder, (self.place,)
 
-    @property
-    def _remote(self) -> Any:
-        if self._storage is None:
-            self._storage = storage_at(name_for_core(os.fspath(self.place)) or os.fspath(self.place))
-        return self._storage
-
     def at(self, name: str) -> Any:
         """What `stele.dump`, `stele.load` and `stele.open` take for a file of the folder."""
-        if isinstance(self.place, RemotePath):
-            return self.place / name
-        return f"{self.place}/{name}" if is_remote(self.place) else os.path.join(self.place, name)
+        return self.place / name if isinstance(self.place, RemotePath) else f"{self.place}/{name}"
 
     def make(self) -> None:
         """Makes the folder, where there are such things."""
@@ -582,35 +575,20 @@ class Folder:
 
     def sizes(self) -> Dict[str, int]:
         """The files in it by their names, which have no slash, with their bytes; none if there is no such folder."""
-        if is_remote(self.place):
-            return {key: size for key, size, _, _ in self._remote.list("") if "/" not in key}
-        try:
-            with os.scandir(self.place) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-        except FileNotFoundError:
-            return {}
+        return {key: size for key, size, _, _ in self._storage.list("") if "/" not in key}
 
     def remove(self, name: str) -> None:
         """Removes a file, which may be gone already."""
-        if is_remote(self.place):
-            self._remote.remove(name)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.at(name))
+        self._storage.remove(name)
 
 
 def version_of(place: Any) -> Any:
-    """What changes when a file, or the archive in a folder, is replaced; None where only the core knows."""
-    if is_remote(place):
-        url = name_for_core(os.fspath(place))
-        if url is None:
-            return None
-        above, _, name = url.rpartition("/")
-        found = storage_at(above).find(name) or storage_at(url).find(_sharded_manifest)
-        return None if found is None else found[3]
-    path = os.fsdecode(place)
-    status = os.stat(os.path.join(path, _sharded_manifest) if os.path.isdir(path) else path)
-    return status.st_size, status.st_mtime_ns
+    """What changes when a file, or the archive in a folder, is replaced."""
+    path = os.fsdecode(place) if is_remote(place) else os.path.abspath(os.fsdecode(place))
+    path = (name_for_core(path) or path).rstrip("/")
+    above, _, name = path.rpartition("/")
+    found = _core.Storage(above or "/").find(name) or _core.Storage(path).find(_sharded_manifest)
+    return None if found is None else (found[1], found[3])
 
 
 _sharded_manifest = "manifest.stele"

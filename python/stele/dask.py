@@ -92,7 +92,7 @@ def to_stele(value: Any, place: Any, *, path: str = "data", compute: bool = True
                     tuple(sizes[at] for sizes, at in zip(array.chunks, index))))
     if not parts:
         raise ValueError("there is nothing to write")
-    done = _commit(parts, place, attempt, ranks, saving, json.dumps(layout))
+    done = _commit(parts, place, attempt, ranks, json.dumps(layout))
     return done.compute(**options) if compute else done
 
 
@@ -114,7 +114,8 @@ def _write_block(block: Any, place: Any, attempt: str, rank: int, ranks: int, sa
     if found.shape != extents or found.dtype != dtype:
         raise ValueError(f"{name}: the block at {list(offset)} is {found.dtype}{list(found.shape)}, and the array says "
                          f"{dtype}{list(extents)}")
-    _write_part(place, attempt, rank, ranks, saving, lambda out: out.put(name, found, shape, offset))
+    native = found.astype(dtype.newbyteorder("="), copy=False)
+    _write_part(place, attempt, rank, ranks, saving, lambda out: out.put(name, native, shape, offset))
     return rank
 
 
@@ -138,11 +139,12 @@ def _write_part(place: Any, attempt: str, rank: int, ranks: int, saving: Dict[st
         return
     with out:
         put(out)
+        out.close()  # and no commit
 
 
 @delayed(pure=False)
-def _commit(parts: List[int], place: Any, attempt: str, ranks: int, saving: Dict[str, Any], layout: str) -> None:
-    commit_sharded(place, ranks, attempt, wait=0, metadata={_layout: layout, attempt_key: attempt}, **saving)
+def _commit(parts: List[int], place: Any, attempt: str, ranks: int, layout: str) -> None:
+    commit_sharded(place, ranks, attempt, wait=30, metadata={_layout: layout, attempt_key: attempt})
 
 
 def from_stele(place: Any, path: Optional[str] = None, *, chunks: Any = None, trusted: Trusted = ()) -> Any:
