@@ -263,7 +263,7 @@ def test_command_line_takes_an_archive_of_many_writers(tmp_path):
         pytest.skip("no command line")
     for path in (place, place / "manifest.stele"):
         listed = run("ls", path)
-        assert "model/columns" in listed and "float32" in listed and "[600, 70]" in listed, listed
+        assert "columns  float32[70, 600]" in listed and "int64[3000]" in listed, listed
         assert "sharded" in run("info", path)
         assert "41999" in run("show", path, "model/w[-1, -1]")
         assert "ok" in run("verify", path)
