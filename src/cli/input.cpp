@@ -14,6 +14,7 @@
 #include "io/wrap/tail.hpp"
 #include "stele/codec.hpp"
 #include "stele/interop.hpp"
+#include "stele/storage.hpp"
 
 namespace stele::cli {
 namespace {
@@ -103,7 +104,7 @@ bool is_sharded(const std::string& name) { return name != "-" && shards::open_if
 
 File open_archive(const std::string& name, LoadOptions options) {
   options.formats = &neighbours();
-  if (is_sharded(name)) {
+  if (is_url(name) || is_sharded(name)) {
     options.map = MapMode::none;
     return open(name, options);
   }

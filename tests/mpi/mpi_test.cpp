@@ -86,7 +86,7 @@ TEST(MpiArchive, AllThrowOrNone) {
   EXPECT_ERROR(save([&](ShardedWriter& out) { put_rows(out, 2, total + 1); }), Errc::invalid_argument, "gap");
   const auto file = open(folder / "a");
   EXPECT_EQ(file.load<int>("first"), 1);
-  EXPECT_EQ(file.load<Array<int, 2>>("rows")(total - 1, 2), static_cast<int>(total) * 3);
+  EXPECT_EQ((file.load<Array<int, 2>>("rows")(total - 1, 2)), static_cast<int>(total) * 3);
   EXPECT_ERROR(mpi::load(MPI_COMM_WORLD, folder / "none", [](const File&) {}), Errc::not_found, "none");
   MPI_Barrier(MPI_COMM_WORLD);
   // The parts of attempts that were given up before the commit are gone; those of the one that left a gap wait.

@@ -403,7 +403,10 @@ void ShardedFile::verify() const {
 bool is_folder(const Path& path) {
   struct stat status;
   const std::optional<std::string> local = local_path(path.text());
-  return local && system_calls().stat(local->c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  if (!local) {
+    return path.text().ends_with('/');
+  }
+  return system_calls().stat(local->c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 bool is_folder(const Path& path, const Error& error) {
