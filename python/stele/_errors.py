@@ -99,8 +99,8 @@ def make(code, what, message, path="", offset=None, file=""):
     """The exception for an error of the library."""
     kind = _classes.get(code, _Value)
     if code == "not_found":
-        # A file that is not there, also the manifest of a folder, or a path in one that is.
-        kind = _FileNotFound if file and not os.path.isfile(file) and not path else _NoPath
+        # A file that is not there, or a path in one that is.
+        kind = _FileNotFound if file and not os.path.exists(file) and not path else _NoPath
     error = kind(what)
     error.code, error.message, error.path, error.offset, error.file = code, message, path, offset, file
     return error
