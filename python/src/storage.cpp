@@ -42,8 +42,8 @@ auto in_python(F&& work) {
     const auto said = nb::cast<std::string>(value.attr("message"));
     const auto file = nb::cast<std::string>(value.attr("file"));
     Errc found = Errc::io;
-    for (const Errc one : {Errc::not_found, Errc::truncated, Errc::unsupported, Errc::invalid_argument, Errc::denied,
-                           Errc::changed}) {
+    for (const Errc one :
+         {Errc::not_found, Errc::truncated, Errc::unsupported, Errc::invalid_argument, Errc::denied, Errc::changed}) {
       if (to_string(one) == code) {
         found = one;
       }
@@ -145,9 +145,8 @@ class PythonSink final : public Sink {
   void write(Bytes bytes) override {
     in_python([&] {
       check(PyErr_CheckSignals());
-      const nb::object view = own(PyMemoryView_FromMemory(
-          reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())), static_cast<Py_ssize_t>(bytes.size()),
-          PyBUF_READ));
+      const nb::object view = own(PyMemoryView_FromMemory(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
+                                                          static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
       file_.get().attr("write")(view);
       view.attr("release")();
     });
@@ -201,9 +200,8 @@ class PythonStorage final : public Storage {
   }
   std::unique_ptr<Source> source(std::string_view key) const override {
     require_key(key);
-    return in_python([&] {
-      return std::make_unique<PythonSource>(storage_.get().attr("reader")(text(key)), path_of(key));
-    });
+    return in_python(
+        [&] { return std::make_unique<PythonSource>(storage_.get().attr("reader")(text(key)), path_of(key)); });
   }
   std::unique_ptr<Sink> sink(std::string_view key) override {
     require_key(key);
@@ -231,9 +229,8 @@ class PythonStorage final : public Storage {
 };
 
 std::unique_ptr<Storage> open_python_storage(const std::string& url) {
-  return in_python([&] {
-    return std::make_unique<PythonStorage>(url, imported("stele._urls", "storage_at")(text(url)));
-  });
+  return in_python(
+      [&] { return std::make_unique<PythonStorage>(url, imported("stele._urls", "storage_at")(text(url))); });
 }
 
 /// A Storage of the core, for the package's own Python.
@@ -294,7 +291,8 @@ void name_for_core(std::string& path) {
   if (path.find("://") == std::string::npos) {
     return;
   }
-  const nb::object url = own(PyUnicode_DecodeUTF8(path.data(), static_cast<Py_ssize_t>(path.size()), "surrogateescape"));
+  const nb::object url =
+      own(PyUnicode_DecodeUTF8(path.data(), static_cast<Py_ssize_t>(path.size()), "surrogateescape"));
   const nb::object named = imported("stele._urls", "name_for_core")(url);
   if (named.is_none()) {
     return;

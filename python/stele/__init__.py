@@ -43,8 +43,8 @@ __all__ = [
     "Checkpoints", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
     "LazyArray", "Node", "RemotePath", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "ShardedWriter",
     "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed",
-    "UntrustedError", "Writer", "appender", "batches", "commit_sharded", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash",
-    "info", "load", "loads", "open", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
+    "UntrustedError", "Writer", "appender", "batches", "commit_sharded", "convert", "dump", "dumps", "entries",
+    "from_text", "from_texts", "hash", "info", "load", "loads", "open", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
 ]
 __all__ = [name for name in __all__ if name not in _without]
 

@@ -36,7 +36,8 @@ def _is_array(thing: Any) -> bool:
 
 
 def _is_bag(thing: Any) -> bool:
-    return hasattr(thing, "to_delayed") and hasattr(thing, "npartitions") and not hasattr(thing, "dtypes") and not _is_array(thing)
+    is_frame = hasattr(thing, "dtypes")
+    return hasattr(thing, "to_delayed") and hasattr(thing, "npartitions") and not is_frame and not _is_array(thing)
 
 
 def to_stele(value: Any, place: Any, *, path: str = "data", compute: bool = True, codec: Optional[str] = None,

@@ -4,9 +4,9 @@
 >>> dcp.save(state, storage_writer=stele.torch.StorageWriter("run/step-100"))                         # doctest: +SKIP
 >>> dcp.load(state, storage_reader=stele.torch.StorageReader("run/step-100"))                         # doctest: +SKIP
 
-A checkpoint is a folder, or a prefix of an object store. Each rank writes one archive there, a dict of its chunks; the rank that
-coordinates writes `checkpoint.stele` last, which names them. Without that file the checkpoint does not exist. No file holds a
-pickle, and nothing that is read is executed.
+A checkpoint is a folder, or a prefix of an object store. Each rank writes one archive there, a dict of its chunks; the
+rank that coordinates writes `checkpoint.stele` last, which names them. Without that file the checkpoint does not exist.
+No file holds a pickle, and nothing that is read is executed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ _bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 def _array_of(tensor: torch.Tensor) -> np.ndarray:
     """The elements of a dense tensor in memory of the CPU, without a copy where there need be none."""
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type == "meta":
-        raise ValueError(f"a tensor of layout {tensor.layout}, dtype {tensor.dtype} on {tensor.device} has no elements to store")
+        raise ValueError(f"a tensor of layout {tensor.layout}, dtype {tensor.dtype} on {tensor.device} has no elements to "
+                         "store")
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     try:
         return plain.numpy()
@@ -247,7 +248,8 @@ def _object_of(data: Any) -> Tuple[Any, str, int]:
     return (value.getvalue(), "BytesIO", size) if type(value) is io.BytesIO else (value, "object", size)
 
 
-def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place], where: Any) -> Tuple[Dict[str, Any], set]:
+def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place],
+               where: Any) -> Tuple[Dict[str, Any], set]:
     """The metadata as plain data, and the names of the parts that it uses."""
     tensors: Dict[str, Any] = {}
     objects: Dict[str, Any] = {}
@@ -256,7 +258,8 @@ def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place], 
     def place(name: str, offset: Any) -> _Place:
         found = places.pop(dcp.MetadataIndex(name, offset), None)
         if found is None:
-            raise _fail("invalid_argument", f"no rank wrote {'it' if offset is None else f'the chunk at {list(offset)}'}", name, where)
+            what = "it" if offset is None else f"the chunk at {list(offset)}"
+            raise _fail("invalid_argument", f"no rank wrote {what}", name, where)
         used.add(found.part)
         return found
 
@@ -397,8 +400,8 @@ class StorageReader(_StorageReader):
         value = small[place.path] if place.path in small else file.load(place.path)
         if place.kind == "raw":
             if self._trusted is not True:
-                raise _fail("unsupported", "this holds bytes of a planner of its own, and what that does with them may run code "
-                            "that they say; trusted=True lets it", place.path, file.path)
+                raise _fail("unsupported", "this holds bytes of a planner of its own, and what that does with them may run "
+                            "code that they say; trusted=True lets it", place.path, file.path)
             return io.BytesIO(value)
         # The planner is given a pickle; it is made here, of an object that was loaded without executing anything.
         made = io.BytesIO()
@@ -415,10 +418,11 @@ class StorageReader(_StorageReader):
         box = tuple(slice(first, first + count) for first, count in zip(item.storage_offsets, item.lengths)) or ...
         target = planner.resolve_tensor(item).detach()
         if tuple(target.shape) != tuple(item.lengths):
-            raise _fail("type_mismatch", f"cannot read a box of shape {list(item.lengths)} into a tensor of {list(target.shape)}",
-                        item.dest_index.fqn, file.path)
+            message = f"cannot read a box of shape {list(item.lengths)} into a tensor of {list(target.shape)}"
+            raise _fail("type_mismatch", message, item.dest_index.fqn, file.path)
         if not torch.can_cast(dtype, target.dtype):
-            raise _fail("type_mismatch", f"cannot read {dtype} into a tensor of {target.dtype}", item.dest_index.fqn, file.path)
+            message = f"cannot read {dtype} into a tensor of {target.dtype}"
+            raise _fail("type_mismatch", message, item.dest_index.fqn, file.path)
         out = _memory_of(target) if target.dtype == dtype else None
         if out is not None and isinstance(stored, LazyArray) and out.dtype == stored.dtype:
             stored.read_into(out, box)
@@ -464,8 +468,10 @@ def _metadata_of(manifest: Dict[str, Any]) -> dcp.Metadata:
             raise ValueError(f"the chunks of {name} do not make up its shape {one['shape']}")
         dtypes[name] = _named(one["dtype"], torch.dtype, "dtype")
         properties = dcp.TensorProperties(
-            dtype=dtypes[name], layout=_named(one["layout"], torch.layout, "layout"), requires_grad=bool(one["requires_grad"]),
-            memory_format=_named(one["memory_format"], torch.memory_format, "memory format"), pin_memory=bool(one["pin_memory"]))
+            dtype=dtypes[name], layout=_named(one["layout"], torch.layout, "layout"),
+            requires_grad=bool(one["requires_grad"]),
+            memory_format=_named(one["memory_format"], torch.memory_format, "memory format"),
+            pin_memory=bool(one["pin_memory"]))
         if one["strides"] is not None and hasattr(properties, "strides"):
             properties.strides = tuple(map(int, one["strides"]))
         chunks = []

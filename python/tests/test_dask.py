@@ -105,7 +105,8 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     wrong = array.from_array(WHOLE, chunks=300).map_blocks(lambda block: block[:-1], dtype=WHOLE.dtype)
     with pytest.raises(ValueError, match="the array says"):
         to_stele(wrong, tmp_path / "a")
-    other = array.from_array(WHOLE, chunks=300).map_blocks(lambda block: block.astype("f8"), dtype="f4", meta=np.empty((0, 0), "f4"))
+    other = array.from_array(WHOLE, chunks=300).map_blocks(lambda block: block.astype("f8"), dtype="f4",
+                                                           meta=np.empty((0, 0), "f4"))
     with pytest.raises(ValueError, match="the array says"):
         to_stele(other, tmp_path / "a")
     for thing in (WHOLE, 3, "x", {"x": 3}):

@@ -18,7 +18,8 @@ from fsspec.implementations.dirfs import DirFileSystem  # noqa: E402
 from fsspec.implementations.local import LocalFileSystem  # noqa: E402
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # noqa: E402
 
-VALUE = {"x": np.arange(300_000.0).reshape(3000, 100), "small": np.arange(5), "layers": [{"name": "a"}, {"name": "b"}], "epoch": 3}
+VALUE = {"x": np.arange(300_000.0).reshape(3000, 100), "small": np.arange(5), "layers": [{"name": "a"}, {"name": "b"}],
+         "epoch": 3}
 
 
 class Uploads(AbstractFileSystem):
