@@ -439,3 +439,26 @@ def test_store_of_obstore_in_s3(s3):
     with pytest.raises(stele.Error) as caught:
         file["x"].load()
     assert caught.value.code == "changed"
+
+
+def test_s3_through_the_core(monkeypatch):
+    if not hasattr(stele._core, "remote_options"):
+        pytest.skip("a build without libcurl")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        address = "http://127.0.0.1:%d" % server.get_host_and_port()[1]
+        for name, value in (("ENDPOINT_URL", address), ("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"),
+                            ("DEFAULT_REGION", "us-east-1")):
+            monkeypatch.setenv("AWS_" + name, value)
+        pytest.importorskip("boto3").client("s3").create_bucket(Bucket="core-bucket")
+        stele.dump(VALUE, "s3://core-bucket/m.stele.zst")
+        same(stele.load("s3://core-bucket/m.stele.zst"))
+        assert pickle.loads(pickle.dumps(stele.open("s3://core-bucket/m.stele.zst")))["x"][3, 3] == VALUE["x"][3, 3]
+        assert names("s3://core-bucket") == ["m.stele.zst"]
+        da = pytest.importorskip("dask.array")
+        from stele.dask import from_stele, to_stele
+        to_stele(da.arange(1000, chunks=300), "s3://core-bucket/d", scheduler="threads")
+        assert from_stele("s3://core-bucket/d").compute(scheduler="threads").tolist() == list(range(1000))
+    finally:
+        server.stop()
