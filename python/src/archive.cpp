@@ -7,6 +7,7 @@
 
 #include "archive/formats.hpp"
 #include "archive/linked/source.hpp"
+#include "archive/sharded/opened.hpp"
 #include "format/frozen.hpp"
 #include "objects/graph.hpp"
 #include "objects/no_collection.hpp"
@@ -126,12 +127,15 @@ nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle prog
       std::unique_ptr<Source> source;
       nb::object made = read_with(
           [&] {
+            if (shards::open_if_sharded(Path(path), given) != nullptr) {  // several files are read then
+              return std::make_unique<Reader>(Path(path), given);
+            }
             std::unique_ptr<Source> file = file_source(Path(path));
             std::array<std::byte, frozen::link_label.size()> first{};
             if (file->random_access() && file->size().value_or(0) >= first.size()) {
               file->read_at(0, first);
             }
-            if (is_linked(first)) {  // several files are read then
+            if (is_linked(first)) {  // here too
               return std::make_unique<Reader>(Path(path), given);
             }
             source = std::make_unique<WatchedSource>(std::move(file), watch);

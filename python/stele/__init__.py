@@ -16,7 +16,7 @@ from ._inert import Inert, Typed
 from ._archive import dump, dumps, load, loads, types
 from ._cache import Cache, CachedFunction, CachedResult
 from ._checkpoints import CheckpointChange, CheckpointInfo, Checkpoints
-from ._sharded import ShardedArray, ShardedCheckpoint, ShardWriter
+from ._sharded import ShardedArray, ShardedCheckpoint, ShardedWriter, ShardWriter, commit_sharded
 from ._lazy import LazyArray
 from ._remote import remote_options
 from ._restore import RestoreReport
@@ -38,8 +38,9 @@ from ._writer import Appender, Writer, appender, batches, convert, entries, writ
 __all__ = [
     "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CheckpointChange", "CheckpointInfo",
     "Checkpoints", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
-    "LazyArray", "Node", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed",
-    "UntrustedError", "Writer", "appender", "batches", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash",
-    "info", "load", "loads", "open", "remote_options", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
+    "LazyArray", "Node", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "ShardedWriter", "Store",
+    "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender",
+    "batches", "commit_sharded", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load",
+    "loads", "open", "remote_options", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
 ]
 __all__ = [name for name in __all__ if name not in _without]

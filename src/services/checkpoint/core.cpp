@@ -56,7 +56,7 @@ constexpr std::string_view own_metadata = "checkpoint.";
 const std::string step_key = "checkpoint.step";
 const std::string created_key = "checkpoint.created";
 const std::string metric_key = "checkpoint.metric.";
-const std::string sharded_key = "checkpoint.sharded";
+const std::string sharded_key(shards::step_key);
 
 double now() noexcept {
   struct timespec time;
@@ -338,16 +338,13 @@ StepRecord CheckpointCore::check(const StepFile& file, Verify verify) const {
     return record;
   }
   const File opened = open(file, {});
-  if (verify != Verify::directory) {
-    opened.verify();
-  }
   if (record.is_sharded) {
     for (const shards::PartFile& part : shards::read_manifest(*this, file).files) {
-      const std::string found = shards::find_part(*this, part);
-      if (verify != Verify::directory) {
-        stele::open(found).verify();
-      }
+      (void)shards::find_part(*this, part);
     }
+  }
+  if (verify != Verify::directory) {
+    opened.verify();
   }
   return record;
 }
