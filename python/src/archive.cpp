@@ -17,6 +17,7 @@
 #include "stele/hash.hpp"
 #include "stele/interop.hpp"
 #include "stele/value.hpp"
+#include "storage.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
 
@@ -117,11 +118,25 @@ nb::object read_with(F&& open, const LoadOptions& options, const Trust& trust) {
   return from_value(value, options, trust);
 }
 
+/// For a Source that calls Python in any thread: nobody waits for one with the GIL held.
+nb::object read_released(const std::function<std::unique_ptr<Reader>()>& open, const LoadOptions& options,
+                         const Trust& trust) {
+  Value value;
+  {
+    const nb::gil_scoped_release released;
+    value = open()->read<Value>();
+  }
+  return from_value(value, options, trust);
+}
+
 nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle progress, const nb::dict& options) {
   const LoadOptions given = load_options(options);
   const Trust trust{nb::borrow(resolve), inert};
   std::string path;
   if (path_of(file, path)) {
+    if (read_by_python(path)) {
+      return read_released([&] { return std::make_unique<Reader>(Path(path), given); }, given, trust);
+    }
     if (!progress.is_none() && given.map == MapMode::none) {
       Watch watch(progress);
       std::unique_ptr<Source> source;
@@ -177,14 +192,7 @@ nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle prog
     source.settle();
     return made;
   }
-  // The object's read() is called by whatever thread reads ahead.
-  Value value;
-  {
-    const nb::gil_scoped_release released;
-    Reader in(source, given);
-    value = in.read<Value>();
-  }
-  return from_value(value, given, trust);
+  return read_released([&] { return std::make_unique<Reader>(source, given); }, given, trust);
 }
 
 nb::object loads(nb::handle data, nb::handle resolve, bool inert, const nb::dict& options) {

@@ -9,6 +9,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from ._core import hash, version as __version__
 from . import _forms  # noqa: F401 - the module uses it
 from ._errors import Error, UntrustedError
@@ -33,14 +36,22 @@ except ImportError:  # a build without LMDB
     _without = {"Store", "StoreDataset", "StoreStream"}
 else:
     _without = set()
+from ._urls import RemotePath
 from ._writer import Appender, Writer, appender, batches, convert, entries, writer
 
 __all__ = [
     "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CheckpointChange", "CheckpointInfo",
     "Checkpoints", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
-    "LazyArray", "Node", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "ShardedWriter", "Store",
-    "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender",
+    "LazyArray", "Node", "RemotePath", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "ShardedWriter",
+    "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender",
     "batches", "commit_sharded", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load",
     "loads", "open", "remote_options", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
 ]
 __all__ = [name for name in __all__ if name not in _without]
+
+
+def __getattr__(name: str) -> Any:
+    """Modules for other packages, which are imported when they are used."""
+    if name in ("dask", "ray", "torch"):
+        return import_module("." + name, __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

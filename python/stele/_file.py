@@ -17,6 +17,7 @@ from ._errors import Error, make
 from ._lazy import LazyArray
 from ._tree import Tree, is_value, join, tree_of
 from ._types import AnyPath, Trusted
+from ._urls import is_remote
 
 __all__ = ["File", "Info", "Node", "info", "open", "verify"]
 
@@ -72,9 +73,12 @@ class Opening:
 
     def shared(self) -> Any:
         """One handle for all that was unpickled in this process, as long as the file is the same."""
-        status = os.stat(self.path)
-        key = (os.getpid(), self.path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, self.mmap_mode,
-               repr((self.trusted, self.untrusted, self.options)))
+        if is_remote(self.path):
+            version: Any = ()  # reading finds changes
+        else:
+            status = os.stat(self.path)
+            version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        key = (os.getpid(), self.path, version, self.mmap_mode, repr((self.trusted, self.untrusted, self.options)))
         handle = _unpickled.get(key)
         if handle is None:
             handle = _unpickled[key] = self.open()
@@ -129,7 +133,7 @@ def open(path: AnyPath, mmap_mode: Optional[str] = None, *, trusted: Trusted = (
     elif not isinstance(trusted, bool) and trusted is not None:
         trusted = tuple(trusted)
     try:
-        absolute = os.path.abspath(os.fspath(path))
+        absolute = path if is_remote(path) else os.path.abspath(os.fspath(path))
     except TypeError:
         raise TypeError(f"expected a path, found {type(path).__name__}") from None
     options = dict(threads=threads, verify=verify, limits=limits, offset=offset)
@@ -157,7 +161,7 @@ class File:
 
     @property
     def path(self) -> str:
-        """The absolute path."""
+        """The absolute path, or the URL."""
         return os.fsdecode(self._opening.path)
 
     @property

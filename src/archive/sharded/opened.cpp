@@ -430,7 +430,8 @@ std::shared_ptr<ShardedFile> open_folder(const Path& path, const LoadOptions& op
     require_unmapped(name, options);
     std::unique_ptr<Storage> place = storage_of(name);
     if (!place->find(manifest_name)) {
-      fail(Errc::not_found, "there is no sharded archive here: a commit would have written this file",
+      fail(Errc::not_found,
+           "there is no sharded archive: the folder has no " + std::string(manifest_name) + ", which a commit writes",
            {.file = place->path_of(manifest_name)});
     }
     return std::make_shared<ShardedFile>(name, std::move(place), std::string(manifest_name), options);
