@@ -32,6 +32,8 @@ enum class Errc : std::uint8_t {
   unknown_type,      // a polymorphic type that the registry does not know
   invalid_argument,  // an option or argument makes no sense
   busy,              // another writer holds the lock
+  denied,            // a store refuses: no, wrong or expired credentials, or no permission
+  changed,           // a file or object was replaced while it was read
 };
 
 /// The enumerator's name, as in "type_mismatch".

@@ -20,10 +20,10 @@ namespace stele {
 
 /// A file or object in a Storage.
 struct StoredObject {
-  std::string key;          // relative to the Storage, with slashes: "shards/part-0.stele"
+  std::string key;  // relative to the Storage, with slashes: "shards/part-0.stele"
   std::uint64_t bytes = 0;
-  double modified = 0;      // seconds since 1970; 0 if unknown
-  std::string etag = {};    // of its content, and different after each change; as the store gives it. May be empty.
+  double modified = 0;    // seconds since 1970; 0 if unknown
+  std::string etag = {};  // of its content, and different after each change; as the store gives it. May be empty.
 };
 
 /// A piece of an object to be read.
@@ -56,9 +56,9 @@ class Storage {
   /// The path or URL of an object, for open() and others that take a Path.
   std::string path_of(std::string_view key) const;
 
-  /// All objects whose keys begin with `prefix`, sorted by their keys; none for a folder that does not exist. Files that
-  /// are being written are not among them.
-  /// Throws: Error(io), Error(denied), Error(unsupported) for HTTP, which cannot list.
+  /// All objects whose keys begin with `prefix`, sorted by their keys; none for a folder that does not exist. Files
+  /// that are being written are not among them. Throws: Error(io), Error(denied), Error(unsupported) for HTTP, which
+  /// cannot list.
   virtual std::vector<StoredObject> list(std::string_view prefix = {}) const = 0;
   /// Nothing if there is no such object. Throws: Error(io), Error(denied).
   virtual std::optional<StoredObject> find(std::string_view key) const = 0;
@@ -86,9 +86,9 @@ class Storage {
   static void require_key(std::string_view key);
 };
 
-/// Opens the Storage of a folder's path, or of a URL such as "s3://bucket/prefix" or "file:///data". The folder need not
-/// exist. Does not connect.
-/// Throws: Error(unsupported) for a URL whose component is not in the program, Error(invalid_argument).
+/// Opens the Storage of a folder's path, or of a URL such as "s3://bucket/prefix" or "file:///data". The folder need
+/// not exist. Does not connect. Throws: Error(unsupported) for a URL whose component is not in the program,
+/// Error(invalid_argument).
 std::unique_ptr<Storage> open_storage(const Path& place);
 
 /// Whether a path is a URL: a scheme of letters, digits, '+', '-' and '.', then "://". A file of such a name is reached

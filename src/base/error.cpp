@@ -59,7 +59,7 @@ std::string compose(const std::string& message, Where where) {
 }  // namespace
 
 std::string_view to_string(Errc code) noexcept {
-  static constexpr std::array<std::string_view, 19> names = {"io",
+  static constexpr std::array<std::string_view, 21> names = {"io",
                                                              "not_found",
                                                              "not_an_archive",
                                                              "truncated",
@@ -77,7 +77,9 @@ std::string_view to_string(Errc code) noexcept {
                                                              "unknown_codec",
                                                              "unknown_type",
                                                              "invalid_argument",
-                                                             "busy"};
+                                                             "busy",
+                                                             "denied",
+                                                             "changed"};
   const auto index = static_cast<std::size_t>(code);
   return index < names.size() ? names[index] : std::string_view("unknown");
 }

@@ -11,6 +11,7 @@
 #include "io/replace/in_place.hpp"
 #include "io/replace/place.hpp"
 #include "io/replace/temporary.hpp"
+#include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
@@ -257,7 +258,12 @@ std::string Path::checked(std::string path) {
 }
 
 std::unique_ptr<Sink> file_sink(const Path& path, Sync sync, bool in_place) {
-  const std::string& name = path.text();
+  const std::optional<std::string> local = local_path(path.text());
+  if (!local) {
+    const ObjectPlace object = object_at(path.text());
+    return object.storage->sink(object.key);
+  }
+  const std::string& name = *local;
   Place place = find_place(name);
   if (place.descriptor) {
     return descriptor_sink(duplicate(*place.descriptor, O_WRONLY, name), name, sync);
@@ -300,6 +306,12 @@ std::unique_ptr<Sink> file_sink_in(const Folder& folder, const std::string& name
   place.name = name;
   return std::make_unique<FileSink>(std::move(place), folder.path() + name, sync, exists ? &old : nullptr);
 }
-std::unique_ptr<Source> file_source(const Path& path) { return std::make_unique<FileSource>(path.text()); }
+std::unique_ptr<Source> file_source(const Path& path) {
+  if (std::optional<std::string> local = local_path(path.text())) {
+    return std::make_unique<FileSource>(std::move(*local));
+  }
+  const ObjectPlace object = object_at(path.text());
+  return object.storage->source(object.key);
+}
 
 }  // namespace stele

@@ -9,6 +9,7 @@
 
 #include "io/mapped_file.hpp"
 #include "io/replace/place.hpp"
+#include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
@@ -17,7 +18,11 @@ namespace stele {
 
 MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std::optional<std::uint64_t> length)
     : name_(path.text()), offset_(offset) {
-  const std::string& name = name_;
+  const std::optional<std::string> local = local_path(name_);
+  if (!local) {
+    fail(Errc::not_mappable, "cannot map " + name_ + ": only local files can be mapped", {.file = name_});
+  }
+  const std::string& name = *local;
   if (mode == MapMode::none) {
     fail(Errc::invalid_argument, "cannot map " + name + ": no mode of mapping was given");
   }

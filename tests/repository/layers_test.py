@@ -14,7 +14,7 @@ import sys
 # Layer, and the files that belong to it.
 LAYERS = [
     (0, "include/stele/version.hpp include/stele/error.hpp src/base/*"),
-    (1, "include/stele/dtype.hpp include/stele/array.hpp include/stele/io.hpp src/array/* src/io/*"),
+    (1, "include/stele/dtype.hpp include/stele/array.hpp include/stele/io.hpp include/stele/storage.hpp src/array/* src/io/*"),
     (2, "include/stele/codec.hpp include/stele/block_codec.hpp src/encoding/* src/codec/*"),
     (3, "include/stele/visitor.hpp include/stele/reflect*.hpp include/stele/walk*.hpp include/stele/types.hpp "
         "include/stele/metadata.hpp include/stele/random.hpp src/format/*"),
@@ -24,6 +24,7 @@ LAYERS = [
     # The contents page: it may include all of the above, which do not include it.
     (4.5, "include/stele/stele.hpp"),
     (5, "include/stele/interop.hpp src/interop/*"),
+    (5, "include/stele/remote.hpp src/remote/*"),
     (6, "include/stele/cache.hpp include/stele/checkpoint.hpp include/stele/sharded.hpp include/stele/store.hpp include/stele/store/* "
         "include/stele/token_counts.hpp include/stele/key_hash.hpp include/stele/own_array.hpp include/stele/bloom.hpp "
         "include/stele/binary_fuse.hpp include/stele/count_min.hpp include/stele/hyper_log_log.hpp "

@@ -1,0 +1,26 @@
+#pragma once
+// Paths that are URLs.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "stele/storage.hpp"
+
+namespace stele {
+
+/// The path in the file system that a path or a "file://" URL means; nothing for other URLs.
+/// Throws: Error(invalid_argument) for a "file://" URL of another machine.
+std::optional<std::string> local_path(const std::string& path);
+
+/// An object that a URL names, in the Storage of what comes before the last slash.
+struct ObjectPlace {
+  std::unique_ptr<Storage> storage;
+  std::string key;
+};
+/// Throws: Error(unsupported), Error(invalid_argument) as open_storage().
+ObjectPlace object_at(const std::string& url);
+
+std::unique_ptr<Storage> open_folder_storage(std::string name, std::string path);
+
+}  // namespace stele
