@@ -91,6 +91,9 @@ class Source {
   /// The offset at which a read that begins at `offset` is best split, when several threads share the work: an offset
   /// after it, such as the end of a compressed block. By default 1 MiB further. Thread-safe.
   virtual std::uint64_t next_cut(std::uint64_t offset) const;
+  /// Says that these bytes will be read, from the first to the last or nearly so: where each read is slow to begin, such
+  /// as of a remote object, they can be fetched together. Thread-safe.
+  virtual void will_read(std::uint64_t /*offset*/, std::uint64_t /*size*/) const {}
   /// Consumes and verifies what the format has after the last byte read, such as a checksum and a block index, and
   /// nothing more. Called once after each archive that is read as a whole.
   /// Throws: Error(damaged), Error(truncated).

@@ -35,4 +35,7 @@ NB_MODULE(_core, module) {
 #if STELE_WITH_STORE
   bind_store(module);
 #endif
+#if STELE_WITH_REMOTE
+  bind_remote(module);
+#endif
 }

@@ -50,6 +50,10 @@ class _IO(Error, OSError):
     pass
 
 
+class _Denied(Error, PermissionError):
+    pass
+
+
 class _NoPath(Error, KeyError):
     pass
 
@@ -74,7 +78,7 @@ class _ReadOnly(Error, ValueError, PermissionError):
     pass
 
 
-for _class in (_FileNotFound, _IO, _NoPath, _Value, _Type, _Index, _Limit, _ReadOnly):
+for _class in (_FileNotFound, _IO, _Denied, _NoPath, _Value, _Type, _Index, _Limit, _ReadOnly):
     _class.__name__ = _class.__qualname__ = "Error"
     _class.__module__ = "stele"
 Error.__module__ = "stele"
@@ -86,6 +90,8 @@ _classes = {
     "limit_exceeded": _Limit,
     "read_only": _ReadOnly,
     "busy": _IO,
+    "denied": _Denied,
+    "changed": _IO,
 }
 
 

@@ -2,6 +2,7 @@
 // A child of fork() has copies of its parent's objects but not its threads, and must not finish the parent's
 // operations. This header detects a child and has a pointer that leaves such objects alone there.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -50,6 +51,41 @@ struct LeaveInChild {
 /// the locks.
 template <class T>
 using ProcessOwned = std::unique_ptr<T, LeaveInChild>;
+
+/// An object of which each process has its own, made at the first use in it. Thread-safe, also in a child that was made
+/// while another thread used the parent's.
+template <class T>
+class PerProcess {
+ public:
+  PerProcess() = default;
+  PerProcess(const PerProcess&) = delete;
+  PerProcess& operator=(const PerProcess&) = delete;
+  ~PerProcess() {
+    if (Made* const made = made_.load(); made != nullptr && made->process == this_process()) {
+      delete made;
+    } else {
+      leave_behind(made);
+    }
+  }
+  T& get() {
+    Made* now = made_.load();
+    if (now == nullptr || now->process != this_process()) {
+      auto fresh = std::make_unique<Made>();
+      if (made_.compare_exchange_strong(now, fresh.get())) {
+        leave_behind(now);
+        now = fresh.release();
+      }
+    }
+    return now->thing;
+  }
+
+ private:
+  struct Made {
+    const std::uint64_t process = this_process();
+    T thing;
+  };
+  std::atomic<Made*> made_ = nullptr;
+};
 
 template <class T, class... Arguments>
 ProcessOwned<T> make_process_owned(Arguments&&... arguments) {

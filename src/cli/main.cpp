@@ -21,6 +21,9 @@
 #include "cli/report.hpp"
 #include "stele/codec.hpp"
 #include "stele/version.hpp"
+#if STELE_WITH_REMOTE
+#include "stele/remote.hpp"
+#endif
 #if STELE_WITH_STORE
 #include "cli/store/commands.hpp"
 #endif

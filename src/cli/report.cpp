@@ -48,6 +48,8 @@ ExitCode exit_code(Errc code) noexcept {
     case Errc::io:
     case Errc::read_only:
     case Errc::busy:
+    case Errc::denied:
+    case Errc::changed:
       return exit_io;
     case Errc::not_found:
       return exit_not_found;

@@ -14,5 +14,7 @@ void bind_features(nb::module_& module);
 void bind_text(nb::module_& module);
 /// In builds with LMDB alone.
 void bind_store(nb::module_& module);
+/// In builds with libcurl alone.
+void bind_remote(nb::module_& module);
 
 }  // namespace stele::python

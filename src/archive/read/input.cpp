@@ -303,8 +303,16 @@ void Input::begin_payload(bool in_one) {
   payload_.reset(in_one);
 }
 
+/// Says that the next bytes will be read.
+void Input::announce(std::uint64_t size) const {
+  if (options_.random && size >= parallel_bytes) {
+    source_.will_read(options_.start + position(), size);
+  }
+}
+
 void Input::payload(MutableBytes to) {
   check_expansion();
+  announce(to.size());
   if (in_parallel(to.size())) {
     payload_parallel(to);
     return;
@@ -356,6 +364,7 @@ void Input::pass_window(std::uint64_t offset) noexcept {
 
 void Input::encoded_payload(std::uint64_t size, const EncodedRun& run, MutableBytes to) {
   check_expansion();
+  announce(size);
   const auto place = [&](std::uint64_t begin, std::uint64_t end) {
     const auto first = static_cast<std::size_t>(begin / run.stored_unit * run.unit);
     const auto last = end == size ? to.size() : static_cast<std::size_t>(end / run.stored_unit * run.unit);

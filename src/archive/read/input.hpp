@@ -155,6 +155,7 @@ class Input {
   void check_expansion() const;
   [[noreturn]] void fail_here(Errc code, std::string message) const;
   [[noreturn]] void rethrow_here(const Error& error) const;
+  void announce(std::uint64_t size) const;
   bool in_parallel(std::uint64_t size) const;
   std::uint64_t hash_pieces(std::uint64_t size);
   void payload_parallel(MutableBytes to);

@@ -204,6 +204,9 @@ Opened open_any(std::unique_ptr<Source> source, const LoadOptions& options, Way 
     source = std::move(whole);
   }
   const Codec* codec = sniff(first, opened);
+  if (way == Way::whole && source->random_access()) {
+    source->will_read(0, *source->size());
+  }
   if (codec == nullptr) {
     opened.source = std::move(source);
     return opened;

@@ -248,6 +248,15 @@ std::uint64_t BlockSource::next_cut(std::uint64_t offset) const {
   return block.plain_offset + block.plain_size;
 }
 
+void BlockSource::will_read(std::uint64_t offset, std::uint64_t size) const {
+  if (size == 0 || offset >= size_) {
+    return;
+  }
+  const Block& first = block_at(offset);
+  const Block& last = block_at(std::min(offset + std::min(size, size_ - offset), size_) - 1);
+  stored_->will_read(first.stored_offset, last.stored_offset + last.stored_size - first.stored_offset);
+}
+
 /// Everything the format has after its last block is checked, but the Source may have more bytes.
 void BlockSource::finish() {
   stored_->seek(stored_->size().value_or(0));

@@ -27,6 +27,7 @@ class BlockSource final : public Source {
   std::size_t read(MutableBytes into) override;
   void read_at(std::uint64_t offset, MutableBytes into) const override;
   std::uint64_t next_cut(std::uint64_t offset) const override;
+  void will_read(std::uint64_t offset, std::uint64_t size) const override;
   void finish() override;
 
   const BlockIndex& index() const noexcept { return index_; }

@@ -39,21 +39,6 @@ std::string_view scheme_of(std::string_view path) noexcept {
   return path.substr(0, end);
 }
 
-std::string percent_decoded(std::string_view text) {
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
-      decoded += static_cast<char>(value);
-      i += 2;
-    } else {
-      decoded += text[i];
-    }
-  }
-  return decoded;
-}
-
 std::string without_slashes(std::string text) {
   while (text.size() > 1 && text.back() == '/' && !text.ends_with(separator)) {
     text.pop_back();
@@ -124,6 +109,37 @@ ObjectPlace object_at(const std::string& url) {
     fail(Errc::invalid_argument, "cannot reach " + url + ": it does not name a file", {.file = url});
   }
   return {open(url.substr(0, slash)), url.substr(slash + 1)};
+}
+
+std::string percent_encoded(std::string_view text, bool keep_slashes) {
+  static constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~' || (c == '/' && keep_slashes);
+    if (plain) {
+      encoded += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      encoded += {'%', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return encoded;
+}
+
+std::string percent_decoded(std::string_view text, bool form) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
+      decoded += static_cast<char>(value);
+      i += 2;
+    } else {
+      decoded += form && text[i] == '+' ? ' ' : text[i];
+    }
+  }
+  return decoded;
 }
 
 std::string Storage::path_of(std::string_view key) const { return name() + "/" + std::string(key); }

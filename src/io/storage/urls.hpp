@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "stele/storage.hpp"
 
@@ -20,6 +21,11 @@ struct ObjectPlace {
 };
 /// Throws: Error(unsupported), Error(invalid_argument) as open_storage().
 ObjectPlace object_at(const std::string& url);
+
+/// The text with all bytes but letters, digits and "-._~" as "%XX", and '/' too unless it is kept (RFC 3986).
+std::string percent_encoded(std::string_view text, bool keep_slashes);
+/// The reverse; what is no "%XX" stays. In forms a '+' stands for a space.
+std::string percent_decoded(std::string_view text, bool form = false);
 
 std::unique_ptr<Storage> open_folder_storage(std::string name, std::string path);
 

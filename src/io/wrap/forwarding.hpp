@@ -15,6 +15,7 @@ class ForwardingSource : public Source {
   void seek(std::uint64_t offset) override { inner_.seek(offset); }
   void read_at(std::uint64_t offset, MutableBytes into) const override { inner_.read_at(offset, into); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return inner_.next_cut(offset); }
+  void will_read(std::uint64_t offset, std::uint64_t size) const override { inner_.will_read(offset, size); }
   void finish() override { inner_.finish(); }
   Bytes memory() const noexcept override { return inner_.memory(); }
   std::string name() const override { return inner_.name(); }

@@ -27,6 +27,7 @@ class PrefixSource final : public ForwardingSource {
   void seek(std::uint64_t offset) override { Source::seek(offset); }
   void read_at(std::uint64_t offset, MutableBytes into) const override { Source::read_at(offset, into); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return Source::next_cut(offset); }
+  void will_read(std::uint64_t, std::uint64_t) const override {}
   Bytes memory() const noexcept override { return {}; }
   /// Gives up the rest of the Source, which is all that is left once the prefix was read; this cannot be used further.
   std::unique_ptr<Source> take_rest() noexcept { return std::move(rest_); }

@@ -32,6 +32,7 @@ class SliceSource final : public Source {
     base_.read_at(begin_ + offset, into);
   }
   std::uint64_t next_cut(std::uint64_t offset) const override { return base_.next_cut(begin_ + offset) - begin_; }
+  void will_read(std::uint64_t offset, std::uint64_t size) const override { base_.will_read(begin_ + offset, size); }
   std::string name() const override { return base_.name(); }
 
  private:

@@ -27,6 +27,7 @@ class TailSource final : public ForwardingSource {
   }
   void read_at(std::uint64_t offset, MutableBytes into) const override { inner_.read_at(offset_ + offset, into); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return inner_.next_cut(offset_ + offset) - offset_; }
+  void will_read(std::uint64_t offset, std::uint64_t size) const override { inner_.will_read(offset_ + offset, size); }
   Bytes memory() const noexcept override {
     const Bytes all = inner_.memory();
     return all.subspan(static_cast<std::size_t>(std::min<std::uint64_t>(offset_, all.size())));

@@ -68,6 +68,9 @@ class SelectionReader {
       add(std::move(axis));
     }
     arrange();
+    if (spans_[0] / 4 <= count) {
+      elements_.will_read(static_cast<std::uint64_t>(first_), spans_[0]);
+    }
     threads_ = count * size_ >= shared_bytes ? threads : 1;
     walk(0, static_cast<std::uint64_t>(first_), result_first_);
     run_tasks();

@@ -28,6 +28,7 @@ class PlainElements final : public StoredElements {
  private:
   void read_bytes(std::uint64_t at, MutableBytes to) const override { bytes_.read(at, to); }
   std::uint64_t next_byte_cut(std::uint64_t at) const override { return bytes_.next_cut(at); }
+  void will_read_bytes(std::uint64_t at, std::uint64_t size) const override { bytes_.will_read(at, size); }
   const std::byte* elements_in_place() const noexcept override { return as_in_memory() ? bytes_.memory() : nullptr; }
 
   const StoredBytes bytes_;
@@ -114,6 +115,13 @@ class EncodedElements final : public StoredElements {
     const std::uint64_t block = at / encoding_->block_size();
     const std::uint64_t stored = encoding_->block_stored_size();
     return std::max(block + 1, (bytes_.next_cut(block * stored) + stored - 1) / stored) * encoding_->block_size();
+  }
+
+  void will_read_bytes(std::uint64_t at, std::uint64_t size) const override {
+    const std::uint64_t block = encoding_->block_size();
+    const std::uint64_t items = (std::min(total_, (at + size + block - 1) / block * block)) / encoding_->item_size;
+    const std::uint64_t from = at / block * encoding_->block_stored_size();
+    bytes_.will_read(from, encoding_->stored_size(items) - from);
   }
 
   const StoredBytes bytes_;
@@ -206,6 +214,19 @@ std::uint64_t StoredBytes::next_cut(std::uint64_t at) const {
   const Decoder::Chunk& chunk = chunk_at(at);
   const std::uint64_t from = options_.start + chunk.offset + (at - chunk.first);
   return at + std::min(source_.next_cut(from) - from, most_piece_bytes);
+}
+
+void StoredBytes::will_read(std::uint64_t at, std::uint64_t size) const {
+  if (size == 0 || memory_ != nullptr) {
+    return;
+  }
+  const Decoder::Chunk& first = chunk_at(at);
+  const Decoder::Chunk& last = chunk_at(at + size - 1);
+  const std::uint64_t begin = first.offset + (at - first.first);
+  const std::uint64_t end = last.offset + (at + size - last.first);
+  if (begin < end && end - begin <= 2 * size) {
+    source_.will_read(options_.start + begin, end - begin);
+  }
 }
 
 // --- PieceCheck ------------------------------------------------------------------------------------------------------
@@ -302,6 +323,17 @@ void StoredElements::read(std::uint64_t first, std::uint64_t count, std::byte* t
   if (booleans_ && !booleans_are_valid(dtype_, to, count)) {
     fail(Errc::malformed, "an array of bool holds a byte other than 0 and 1");
   }
+}
+
+void StoredElements::will_read(std::uint64_t first, std::uint64_t count) const {
+  const std::uint64_t size = dtype_.item_size();
+  std::uint64_t begin = first * size;
+  std::uint64_t end = begin + count * size;
+  if (check_ != nullptr) {  // which reads whole pieces
+    begin = begin / frozen::checked_piece_bytes * frozen::checked_piece_bytes;
+    end = check_->end_of_piece(end);
+  }
+  will_read_bytes(begin, end - begin);
 }
 
 std::uint64_t StoredElements::next_cut(std::uint64_t first) const {

@@ -26,6 +26,8 @@ class StoredBytes {
   void read(std::uint64_t at, MutableBytes into) const;
   /// Where a read that begins at `at` is best split.
   std::uint64_t next_cut(std::uint64_t at) const;
+  /// As Source::will_read().
+  void will_read(std::uint64_t at, std::uint64_t size) const;
   /// All bytes, if they lie in memory without gaps; else null.
   const std::byte* memory() const noexcept { return memory_; }
   bool compressed() const noexcept { return options_.stored_size.has_value(); }
@@ -86,6 +88,8 @@ class StoredElements {
   void read(std::uint64_t first, std::uint64_t count, std::byte* to) const;
   /// The element before which a read that begins at `first` is best split; greater than `first`.
   std::uint64_t next_cut(std::uint64_t first) const;
+  /// Says that these elements, or most of them, will be read; as Source::will_read().
+  void will_read(std::uint64_t first, std::uint64_t count) const;
   /// So many unwanted elements between two wanted ones cost no more than a second read.
   virtual std::uint64_t worth_reading() const noexcept = 0;
   /// The elements, if they lie in memory as they are and need no check; else null.
@@ -101,6 +105,8 @@ class StoredElements {
   virtual void read_bytes(std::uint64_t at, MutableBytes to) const = 0;
   /// next_cut() in these bytes.
   virtual std::uint64_t next_byte_cut(std::uint64_t at) const = 0;
+  /// will_read() in these bytes.
+  virtual void will_read_bytes(std::uint64_t /*at*/, std::uint64_t /*size*/) const {}
   virtual const std::byte* elements_in_place() const noexcept { return nullptr; }
   bool as_in_memory() const noexcept { return !big_endian_ && !booleans_; }
 

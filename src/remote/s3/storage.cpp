@@ -1,0 +1,195 @@
+#include "remote/s3/storage.hpp"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <list>
+
+#include "io/storage/urls.hpp"
+#include "remote/s3/bucket.hpp"
+#include "remote/s3/listing.hpp"
+#include "remote/source.hpp"
+#include "stele/error.hpp"
+#include "stele/remote.hpp"
+
+namespace stele::remote {
+namespace {
+
+constexpr std::size_t longest_listing = std::size_t{16} << 20;  // of a page of at most 1,000 objects
+
+class S3Storage final : public Storage {
+ public:
+  S3Storage(std::string name, std::string bucket, std::string prefix)
+      : name_(std::move(name)), bucket_(std::make_shared<Bucket>(std::move(bucket))), prefix_(std::move(prefix)) {}
+
+  const std::string& name() const noexcept override { return name_; }
+
+  std::vector<StoredObject> list(std::string_view prefix) const override {
+    std::vector<StoredObject> all;
+    const std::string wanted = prefix_ + std::string(prefix);
+    std::string token;
+    do {
+      std::string query = token.empty() ? "" : "continuation-token=" + percent_encoded(token, false) + "&";
+      query += "encoding-type=url&list-type=2&prefix=" + percent_encoded(wanted, false);
+      Request request = bucket_->request("GET", "", query);
+      request.most_text = longest_listing;
+      const Answer answer = exchange(std::move(request));
+      if (!answer.succeeded()) {
+        bucket_->fail("list", name_, answer);
+      }
+      Listing page = read_listing(answer.text, name_);
+      for (StoredObject& object : page.objects) {
+        if (object.key.starts_with(wanted) && !object.key.ends_with('/')) {
+          object.key.erase(0, prefix_.size());
+          all.push_back(std::move(object));
+        }
+      }
+      if (page.next == token && !token.empty()) {
+        fail(Errc::io, "cannot list " + name_ + ": the server gives the same page again", {.file = name_});
+      }
+      token = std::move(page.next);
+    } while (!token.empty());
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+    return all;
+  }
+
+  std::optional<StoredObject> find(std::string_view key) const override {
+    require_key(key);
+    const Answer answer = exchange(bucket_->request("HEAD", prefix_ + std::string(key)));
+    if (answer.status == 404) {
+      return std::nullopt;
+    }
+    if (!answer.succeeded()) {
+      bucket_->fail("find", path_of(key), answer);
+    }
+    StoredObject object{std::string(key)};
+    const std::string_view length = answer.header("content-length");
+    std::from_chars(length.data(), length.data() + length.size(), object.bytes);
+    object.etag = answer.header("etag");
+    object.modified =
+        std::max(0.0, static_cast<double>(curl_getdate(std::string(answer.header("last-modified")).c_str(), nullptr)));
+    return object;
+  }
+
+  void read(std::string_view key, std::span<const ByteRange> ranges, std::string_view etag) const override {
+    std::list<Exchange> exchanges;
+    const auto take = [&] {
+      const Answer answer = exchanges.front().wait();
+      if (answer.status == 416) {
+        fail(Errc::truncated, "cannot read " + path_of(key) + ": a range is past its end", {.file = path_of(key)});
+      }
+      if (answer.status != 206) {
+        bucket_->fail("read", path_of(key), answer);
+      }
+      exchanges.pop_front();
+    };
+    for (const ByteRange& range : ranges) {
+      if (range.to.empty()) {
+        continue;
+      }
+      if (exchanges.size() == std::max(1U, options().parts)) {
+        take();
+      }
+      Request request = get(key);
+      request.to = range.to;
+      request.offset = range.offset;
+      request.etag = etag;
+      exchanges.emplace_back(std::move(request));
+    }
+    while (!exchanges.empty()) {
+      take();
+    }
+  }
+
+  std::unique_ptr<Source> source(std::string_view key) const override {
+    try {
+      return object_source(get(key));
+    } catch (const Refused& refused) {
+      bucket_->fail("read", path_of(key), refused.answer);
+    }
+  }
+
+  std::unique_ptr<Sink> sink(std::string_view key) override {
+    require_key(key);
+    return upload(bucket_, prefix_ + std::string(key));
+  }
+
+  std::optional<std::string> put(std::string_view key, Bytes content, const PutCondition& when) override {
+    require_key(key);
+    // Stores that know no conditions ignore them: then at least what is there already is found.
+    if (when.kind != PutCondition::Kind::always) {
+      const std::optional<StoredObject> now = find(key);
+      if (when.kind == PutCondition::Kind::absent ? now.has_value() : !now || now->etag != when.etag) {
+        return std::nullopt;
+      }
+    }
+    Request request = bucket_->request("PUT", prefix_ + std::string(key));
+    request.content = content;
+    for (std::string& header : content_headers(content)) {
+      request.headers.push_back(std::move(header));
+    }
+    if (when.kind == PutCondition::Kind::absent) {
+      request.headers.emplace_back("If-None-Match: *");
+    } else if (when.kind == PutCondition::Kind::unchanged) {
+      request.headers.push_back("If-Match: " + when.etag);
+    }
+    const Answer answer = exchange(std::move(request));
+    if (answer.status == 412 || (answer.status == 404 && when.kind == PutCondition::Kind::unchanged)) {
+      // After a lost answer it may be this content that is there.
+      return answer.tries > 1 ? etag_if_same(key, content) : std::nullopt;
+    }
+    if (!answer.succeeded()) {
+      bucket_->fail("write", path_of(key), answer);
+    }
+    return std::string(answer.header("etag"));
+  }
+
+  void remove(std::string_view key) override {
+    require_key(key);
+    const Answer answer = exchange(bucket_->request("DELETE", prefix_ + std::string(key)));
+    if (!answer.succeeded() && answer.status != 404) {
+      bucket_->fail("remove", path_of(key), answer);
+    }
+  }
+
+ private:
+  Request get(std::string_view key) const {
+    require_key(key);
+    return bucket_->request("GET", prefix_ + std::string(key));
+  }
+
+  std::optional<std::string> etag_if_same(std::string_view key, Bytes content) const {
+    const std::optional<StoredObject> now = find(key);
+    if (!now || now->bytes != content.size()) {
+      return std::nullopt;
+    }
+    std::vector<std::byte> there(content.size());
+    const ByteRange all{0, there};
+    read(key, std::span(&all, 1), now->etag);
+    return std::equal(there.begin(), there.end(), content.begin()) ? std::optional(now->etag) : std::nullopt;
+  }
+
+  const std::string name_;
+  const std::shared_ptr<const Bucket> bucket_;
+  const std::string prefix_;  // empty, or ends with a slash
+};
+
+}  // namespace
+
+std::unique_ptr<Storage> open_s3(const std::string& url) {
+  const std::string rest = url.substr(url.find("://") + 3);
+  const std::size_t slash = rest.find('/');
+  const std::string bucket = rest.substr(0, slash);
+  std::string prefix = slash == std::string::npos ? std::string() : rest.substr(slash + 1);
+  if (bucket.empty() || bucket.find_first_of("?#%@: ") != std::string::npos) {
+    fail(Errc::invalid_argument, "cannot reach " + url + ": a bucket's URL is s3://bucket/prefix", {.file = url});
+  }
+  if (!prefix.empty()) {
+    prefix += '/';
+  }
+  return std::make_unique<S3Storage>(url, bucket, std::move(prefix));
+}
+
+}  // namespace stele::remote
