@@ -8,6 +8,7 @@
 Requests keep their Host, so that signatures hold. Bodies are held in memory.
 """
 
+import base64
 import contextlib
 import dataclasses
 import http.client
@@ -16,6 +17,7 @@ import socket
 import struct
 import threading
 import urllib.parse
+import zlib
 
 
 @dataclasses.dataclass
@@ -40,6 +42,7 @@ class FaultProxy:
         self.rules = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
+        self.check_uploads = False  # whether bodies must have the checksum that their header states, as S3 has it
 
     def inject(self, fault, *, method=None, key=None, query=None, times=1, after=0):
         """Lets `times` requests meet `fault`, a function of an Exchange, once `after` of them have passed.
@@ -170,6 +173,10 @@ class Exchange:
     def forward(self):
         """The server's answer: status, headers, body."""
         request = self.request
+        stated = request.headers.get("x-amz-checksum-crc32")
+        if self.proxy.check_uploads and stated is not None:
+            if base64.b64encode(zlib.crc32(request.body).to_bytes(4, "big")).decode() != stated:
+                return 400, [("Content-Length", "48")], b"<Error><Code>BadDigest</Code><Message/></Error>\n"
         dropped = ("connection", "expect", "transfer-encoding", "content-length")
         self.upstream.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers.items():
