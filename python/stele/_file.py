@@ -6,6 +6,7 @@ import difflib
 import operator
 import os
 import re
+import re
 import weakref
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
@@ -129,11 +130,18 @@ def open(path: AnyPath, mmap_mode: Optional[str] = None, *, trusted: Trusted = (
     elif not isinstance(trusted, bool) and trusted is not None:
         trusted = tuple(trusted)
     try:
-        absolute = os.path.abspath(os.fspath(path))
+        absolute = os.fspath(path)
+        if not _is_url(absolute):
+            absolute = os.path.abspath(absolute)
     except TypeError:
         raise TypeError(f"expected a path, found {type(path).__name__}") from None
     options = dict(threads=threads, verify=verify, limits=limits, offset=offset)
     return File(Opening(absolute, mmap_mode, trusted, untrusted, options))
+
+
+def _is_url(path):
+    """As stele::is_url."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", os.fsdecode(path)) is not None
 
 
 class File:
@@ -157,7 +165,7 @@ class File:
 
     @property
     def path(self) -> str:
-        """The absolute path."""
+        """The absolute path, or the URL."""
         return os.fsdecode(self._opening.path)
 
     @property
