@@ -6,7 +6,6 @@ import difflib
 import operator
 import os
 import re
-import re
 import weakref
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
