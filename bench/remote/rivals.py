@@ -249,16 +249,17 @@ def measure(repetitions):
                 stored = object_servers.client(server.endpoint).head_object(
                     Bucket=BUCKET, Key=f"parts.{codec}.stele")["ContentLength"] / ARRAYS
                 for what in ("array", "box"):
-                    for _ in range(10 * repetitions):
-                        for who in shuffled(READERS):
-                            seconds = part_read(who, what, codec, state[NAME], server.endpoint)
-                            if seconds is None:
-                                continue
-                            counting.clear()
-                            part_read(who, what, codec, state[NAME], counting.endpoint)
+                    counted = {}
+                    for who in READERS:
+                        counting.clear()
+                        if part_read(who, what, codec, state[NAME], counting.endpoint) is not None:
                             received = counting.bytes_sent()
-                            runs.append(entry(f"remote/{what}/{codec}/{who}", seconds, requests=len(counting.log),
-                                              mb_moved=received / 1e6, share_moved=received / stored))
+                            counted[who] = {"requests": len(counting.log), "mb_moved": received / 1e6,
+                                            "share_moved": received / stored}
+                    for _ in range(5 * repetitions):
+                        for who in shuffled(counted):
+                            seconds = part_read(who, what, codec, state[NAME], server.endpoint)
+                            runs.append(entry(f"remote/{what}/{codec}/{who}", seconds, **counted[who]))
     return runs
 
 
