@@ -125,9 +125,6 @@ struct Exchange::State final : Receiver {
     if (const std::string& etag = request.version.known ? request.version.etag : request.etag; is_strong(etag)) {
       job.headers.push_back("If-Match: " + etag);
     }
-    if (!request.content.empty()) {
-      job.headers.push_back("Expect:");  // no round trip before the content
-    }
     reset();
     Engine::of_process().start(job);
   }
