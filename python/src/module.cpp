@@ -8,6 +8,7 @@
 #include "files/files.hpp"
 #include "services/services.hpp"
 #include "stele/version.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 
@@ -23,6 +24,7 @@ NB_MODULE(_core, module) {
   using namespace stele::python;
   import_numpy();
   translate_errors();
+  let_others_run_while_waiting();
   module.attr("version") = stele::version_string;
   bind_archive(module);
   bind_files(module);
