@@ -224,8 +224,13 @@ class ObjectSource final : public Source {
         return;
       }
       if (piece.state == Piece::State::awaited) {
-        all.changed.wait_for(lock, std::chrono::milliseconds(20));
         lock.unlock();
+        {
+          const Waiting waiting;
+          std::unique_lock inner(all.mutex);
+          all.changed.wait_for(inner, std::chrono::milliseconds(20),
+                               [&] { return piece.state != Piece::State::awaited; });
+        }
         interruption_point();
         lock.lock();
         continue;

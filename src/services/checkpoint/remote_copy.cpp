@@ -10,7 +10,7 @@
 #include "format/links.hpp"
 #include "io/read.hpp"
 #include "services/checkpoint/core.hpp"
-#include "services/checkpoint/sharded/manifest.hpp"
+#include "archive/sharded/table.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
