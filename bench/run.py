@@ -25,7 +25,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 GROUPS = ["archive", "compression", "store", "counts", "filters", "features", "text", "parts", "neighbours", "python",
-          "cache", "checkpoint"]
+          "cache", "checkpoint", "remote"]
 MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 

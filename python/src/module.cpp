@@ -9,6 +9,7 @@
 #include "services/services.hpp"
 #include "storage.hpp"
 #include "stele/version.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 
@@ -24,6 +25,7 @@ NB_MODULE(_core, module) {
   using namespace stele::python;
   import_numpy();
   translate_errors();
+  let_others_run_while_waiting();
   module.attr("version") = stele::version_string;
   bind_archive(module);
   bind_files(module);

@@ -22,6 +22,19 @@ void run_signal_handlers() {
   check(PyErr_CheckSignals());
 }
 
+void let_others_run_while_waiting() {
+  set_wait_hooks({.begin =
+                      [] {
+                        const PyGILState_STATE held = PyGILState_Ensure();
+                        return WaitHooks::State{PyEval_SaveThread(), static_cast<int>(held)};
+                      },
+                  .end =
+                      [](WaitHooks::State state) {
+                        PyEval_RestoreThread(static_cast<PyThreadState*>(state.thread));
+                        PyGILState_Release(static_cast<PyGILState_STATE>(state.held));
+                      }});
+}
+
 Watch::Watch(nb::handle callback) : callback_(nb::borrow(callback)), before_(std::exchange(watching, this)) {}
 Watch::~Watch() { watching = before_; }
 

@@ -14,6 +14,9 @@ namespace stele::python {
 /// Runs signal handlers, if this is the main thread; throws what they raise. Takes the GIL.
 void run_signal_handlers();
 
+/// Lets the library release the GIL while it waits for other machines. To be called once.
+void let_others_run_while_waiting();
+
 /// Ctrl-C ends long work of the library on this thread while it exists: the guard of a call.
 class Interruptible {
  public:
@@ -85,6 +88,7 @@ class WatchedSource final : public Source {
     inner_->read_at(offset, into);
     watch_.add(into.size());
   }
+  void will_read(std::uint64_t offset, std::uint64_t size) const override { inner_->will_read(offset, size); }
   std::uint64_t next_cut(std::uint64_t offset) const override { return inner_->next_cut(offset); }
   void finish() override { inner_->finish(); }
   std::string name() const override { return inner_->name(); }

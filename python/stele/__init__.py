@@ -21,6 +21,7 @@ from ._cache import Cache, CachedFunction, CachedResult
 from ._checkpoints import CheckpointChange, CheckpointInfo, Checkpoints
 from ._sharded import ShardedArray, ShardedCheckpoint, ShardedWriter, ShardWriter, commit_sharded
 from ._lazy import LazyArray
+from ._remote import remote_options
 from ._restore import RestoreReport
 from ._tree import Tree
 from ._file import File, Info, Node, info, open, verify
@@ -42,9 +43,9 @@ __all__ = [
     "Appender", "BinaryFuse", "BloomFilter", "Cache", "CachedFunction", "CachedResult", "CheckpointChange", "CheckpointInfo",
     "Checkpoints", "CountMin", "Error", "FeatureStore", "File", "HyperLogLog", "Inert", "Info",
     "LazyArray", "Node", "RemotePath", "RestoreReport", "ShardWriter", "ShardedArray", "ShardedCheckpoint", "ShardedWriter",
-    "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed",
-    "UntrustedError", "Writer", "appender", "batches", "commit_sharded", "convert", "dump", "dumps", "entries",
-    "from_text", "from_texts", "hash", "info", "load", "loads", "open", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
+    "Store", "StoreDataset", "StoreStream", "TextDictionary", "TokenCounts", "Tree", "Typed", "UntrustedError", "Writer", "appender",
+    "batches", "commit_sharded", "convert", "dump", "dumps", "entries", "from_text", "from_texts", "hash", "info", "load",
+    "loads", "open", "remote_options", "to_text", "to_texts", "train_dictionary", "types", "verify", "writer",
 ]
 __all__ = [name for name in __all__ if name not in _without]
 

@@ -10,6 +10,8 @@ constexpr std::chrono::milliseconds pause(20);
 
 thread_local Interruption::Check current = nullptr;
 thread_local std::chrono::steady_clock::time_point next_check;
+thread_local unsigned interruptions = 0;  // that exist
+WaitHooks hooks;
 
 void check_at(std::chrono::steady_clock::time_point now) {
   next_check = now + pause;
@@ -18,8 +20,24 @@ void check_at(std::chrono::steady_clock::time_point now) {
 
 }  // namespace
 
-Interruption::Interruption(Check check) noexcept : before_(std::exchange(current, check)) {}
-Interruption::~Interruption() { current = before_; }
+Interruption::Interruption(Check check) noexcept : before_(std::exchange(current, check)) { ++interruptions; }
+Interruption::~Interruption() {
+  current = before_;
+  --interruptions;
+}
+
+void set_wait_hooks(WaitHooks given) noexcept { hooks = given; }
+
+Waiting::Waiting() : hooked_(interruptions > 0 && hooks.begin != nullptr) {
+  if (hooked_) {
+    state_ = hooks.begin();
+  }
+}
+Waiting::~Waiting() {
+  if (hooked_) {
+    hooks.end(state_);
+  }
+}
 
 void interruption_point() {
   if (current == nullptr) {

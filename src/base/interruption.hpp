@@ -18,6 +18,33 @@ class Interruption {
   const Check before_;
 };
 
+/// How the program around lets its other threads go on while one of them waits: Python's lock. `begin` is called before
+/// the wait and may be so with the lock or without; what it returns is given to `end`.
+struct WaitHooks {
+  struct State {
+    void* thread = nullptr;
+    int held = 0;
+  };
+  State (*begin)() = nullptr;
+  void (*end)(State) = nullptr;
+};
+/// Sets them for the process. To be called before other threads run.
+void set_wait_hooks(WaitHooks hooks) noexcept;
+
+/// While it exists, this thread waits for other machines. Does something only on threads that have an Interruption.
+/// No lock may be held where it begins or ends.
+class Waiting {
+ public:
+  Waiting();
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  const bool hooked_;
+  WaitHooks::State state_;
+};
+
 /// A step of long work: costs nothing worth counting. Not to be called with a lock held, as `check` may wait for others
 /// that want it, nor in a destructor.
 void interruption_point();

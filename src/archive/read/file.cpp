@@ -142,6 +142,28 @@ struct File::State {
   }
   /// A decoder that stands at the value at `path`.
   Parts::Part part_at(std::string_view path) const;
+  /// Tells a slow Source what loading the value at `path` will read, so that it is fetched at once.
+  void announce(std::string_view path) const {
+    const ArrayEntry* const entry = path.empty() ? nullptr : listed(path);
+    if (path.empty()) {
+      opened.source->will_read(0, tail.trailer.total_length);
+    }
+    if (entry == nullptr) {
+      return;
+    }
+    std::uint64_t begin = entry->offset;
+    std::uint64_t end = entry->offset + entry->length;
+    if (!entry->is_raw()) {
+      begin = entry->header;
+      if (segments != nullptr) {  // the array's head is checked with all of its segment
+        constexpr std::uint64_t near = std::uint64_t{1} << 20;
+        const auto [first, last] = segments->around(begin);
+        begin = begin - first <= near ? first : begin;
+        end = last > end && last - end <= near ? last : end;
+      }
+    }
+    opened.source->will_read(begin, end - begin);
+  }
 
   const ArrayEntry* listed(std::string_view path) const {
     const std::lock_guard lock(mutex);
@@ -226,6 +248,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
           const bool tree = &value == &root && (buffers || arrays_of(root).count == 0);
           return std::make_unique<FoundForeign>(value, state_->opened.options, Handing{buffers, tree});
         }
+        state_->announce(path);
         return std::make_unique<Found>(state_->part_at(path));
       },
       path);

@@ -79,6 +79,11 @@ std::optional<ContentRange> content_range(std::string_view text) {
 
 bool is_strong(std::string_view etag) noexcept { return etag.starts_with('"'); }
 
+bool is_over(Job& job) {
+  const Waiting waiting;
+  return Engine::of_process().wait(job, wait_ms);
+}
+
 double random_part() {
   thread_local std::minstd_rand random{std::random_device{}()};
   return std::uniform_real_distribution<double>(0, 1)(random);
@@ -124,9 +129,6 @@ struct Exchange::State final : Receiver {
     }
     if (const std::string& etag = request.version.known ? request.version.etag : request.etag; is_strong(etag)) {
       job.headers.push_back("If-Match: " + etag);
-    }
-    if (!request.content.empty()) {
-      job.headers.push_back("Expect:");  // no round trip before the content
     }
     reset();
     Engine::of_process().start(job);
@@ -234,7 +236,7 @@ Answer Exchange::wait() {
   unsigned stalls = 0;
   bool renewed = false;
   for (;;) {
-    while (!Engine::of_process().wait(state.job, wait_ms)) {
+    while (!is_over(state.job)) {
       interruption_point();
     }
     Answer& answer = state.answer;
@@ -302,6 +304,7 @@ Answer Exchange::wait() {
     const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(pause);
     while (std::chrono::steady_clock::now() < until) {
       interruption_point();
+      const Waiting waiting;
       std::this_thread::sleep_until(std::min(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(until),
                                              std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms)));
     }
