@@ -10,12 +10,14 @@ import re
 import sys
 
 # Adapters may include what they adapt.
-ADAPTERS = {"stele/eigen.hpp": re.compile(r"Eigen/\w+")}
+ADAPTERS = {"stele/eigen.hpp": re.compile(r"Eigen/\w+"), "stele/mpi.hpp": re.compile(r"mpi\.h")}
 
 # Headers without a test of their name.
 TESTED_ELSEWHERE = {
     "stele/eigen.hpp": "only includes",
     "stele/options.hpp": "tests of what the options control",
+    "stele/remote.hpp": "remote/s3_test.cpp, remote/http_test.cpp",
+    "stele/sharded_archive.hpp": "archive/sharded_test.cpp",
     "stele/reflect_count.hpp": "archive/reflect_test.cpp",
     "stele/reflect_fields.hpp": "archive/reflect_test.cpp",
     "stele/stele.hpp": "only includes",
