@@ -26,6 +26,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 from . import _core
 from ._archive import _trust
 from ._progress import counting
+from ._urls import local_folder
 
 __all__ = ["Cache", "CachedFunction", "CachedResult"]
 
@@ -716,7 +717,7 @@ class Cache:
             raise ValueError(f'on_failure is "warn", "raise" or "ignore", not {on_failure!r}')
         if mmap_mode not in (None, "r", "c"):
             raise ValueError(f'mmap_mode is "r", "c" or None: a result in the cache cannot be changed; not {mmap_mode!r}')
-        self.location = None if location is None else os.path.abspath(os.fspath(location))
+        self.location = None if location is None else local_folder(location, "a cache is a local folder")
         self.mmap_mode = mmap_mode
         self.on_failure = on_failure
         self.verbose = verbose

@@ -21,6 +21,7 @@ from ._sharded import ShardedCheckpoint, ShardWriter
 from ._restore import Restoring, RestoreReport, chosen
 from ._tree import size_text
 from ._types import AnyPath, Metadata, Trusted
+from ._urls import local_folder
 
 __all__ = ["CheckpointChange", "CheckpointInfo", "Checkpoints"]
 
@@ -181,7 +182,8 @@ class Checkpoints:
             keep_age=_seconds(keep_age), keep_best=self._best, incremental=incremental, codec=codec, level=level,
             filter=filter, threads=threads, sync=sync, wait=float(wait), read_only=read_only, warn=_logger.warning,
             remote=None if remote is None else os.fspath(remote))
-        self._core = _core.Checkpoints.open(folder, self._options)
+        self._core = _core.Checkpoints.open(
+            local_folder(folder, "checkpoints are in a local folder; `remote` names where copies go"), self._options)
         _open.add(self)
 
     @property

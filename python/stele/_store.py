@@ -13,6 +13,7 @@ from . import _core
 from ._archive import _trust
 from ._dataset import StoreDataset, StoreStream
 from ._types import AnyPath, Key, Pairs, Trusted
+from ._urls import local_folder
 
 __all__ = ["Store"]
 
@@ -82,7 +83,7 @@ class Store(MutableMapping[Key, Any]):
     def __init__(self, path: AnyPath, mode: str = "a", *, codec: str = "plain", level: Optional[int] = None,
                  durability: str = "none", shard_bytes: int = 1 << 30, wait_ms: int = 0, verify: str = "automatic",
                  trusted: Trusted = (), untrusted: str = "error") -> None:
-        self._path = os.path.abspath(os.fspath(path))
+        self._path = local_folder(path, "a store is a local folder or file")
         self._trusted = trusted, untrusted
         self._options = dict(codec=codec, level=level, durability=durability, shard_bytes=shard_bytes, wait_ms=wait_ms,
                              verify=verify)

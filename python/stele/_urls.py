@@ -18,7 +18,7 @@ __all__ = ["Folder", "RemotePath", "folder"]
 
 # What the core reaches without Python. All other schemes are fsspec's.
 _core_schemes = frozenset({"file", "s3", "http", "https"} if hasattr(_core, "remote_options") else {"file"})
-_url = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)(::|://)")
+_url = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)(::(?=.*://)|://)", re.DOTALL)
 _alias = "fsspec://"  # before URLs whose form is not the core's, and "@name" of an object that the caller gave
 _given: Dict[str, Any] = {}  # those objects
 _packages = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "adl": "adlfs", "s3": "s3fs",
@@ -33,6 +33,14 @@ def is_remote(path: Any) -> bool:
         path = os.fsdecode(path)
     return isinstance(path, RemotePath) or (isinstance(path, str) and _url.match(path) is not None
                                             and not path.lower().startswith("file://"))
+
+
+def local_folder(path: Any, what: str) -> str:
+    """The absolute path of what must be on this machine; `what` is as in "a store is a local folder"."""
+    if is_remote(path):
+        text = f"cannot use {path}: {what}"
+        raise make("unsupported", text, text, file=str(path))
+    return os.path.abspath(os.fspath(path))
 
 
 def name_for_core(url: str) -> Optional[str]:

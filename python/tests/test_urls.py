@@ -462,3 +462,20 @@ def test_s3_through_the_core(monkeypatch):
         assert from_stele("s3://core-bucket/d").compute(scheduler="threads").tolist() == list(range(1000))
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/run", "memory://run", "simplecache::memory://run"])
+def test_what_must_be_local_refuses_urls(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for open_it in (stele.Store, stele.Cache, stele.Checkpoints):
+        with pytest.raises(stele.Error) as caught:
+            open_it(url)
+        assert caught.value.code == "unsupported" and "local folder" in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_with_colons_are_local(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stele.dump([1, 2], "a::b.stele")
+    assert os.listdir(tmp_path) == ["a::b.stele"] and stele.load("a::b.stele") == [1, 2]
+    assert stele.open("a::b.stele").load() == [1, 2]
