@@ -172,8 +172,7 @@ class ShardedArchiveEnds : public testing::Test {
   /// Two ranks one after the other, in this thread.
   static void save_both(const std::string& place, int number) {
     for (unsigned rank = 2; rank-- > 0;) {
-      ShardedWriter out(place, rank, 2,
-                        {.attempt = "n" + std::to_string(number), .wait_s = 0, .save = {.threads = 1}});
+      ShardedWriter out(place, rank, 2, {.attempt = "n" + std::to_string(number), .wait_s = 0, .save = {.threads = 1}});
       Array<int, 1> part({per_rank});
       std::iota(part.mutable_data(), part.mutable_data() + per_rank, number);
       out.put("x", part, {per_rank * 2}, {rank * per_rank});
