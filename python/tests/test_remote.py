@@ -21,14 +21,8 @@ generator = np.random.default_rng(0)
 
 
 def of_size(size):
-    """An object whose plain archive has just so many bytes."""
-    length = size
-    while True:
-        thing = generator.bytes(length)
-        found = len(stele.dumps(thing))
-        if found == size:
-            return thing
-        length -= found - size
+    """A plain archive's content, of about this size: archives end at multiples of 64 bytes."""
+    return generator.bytes(size - 256)
 
 
 @contextlib.contextmanager
@@ -42,16 +36,17 @@ def error(code, *words):
 
 # --- Round trips ---
 
-@pytest.mark.parametrize("size", [100, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 40 * MIB])
+@pytest.mark.parametrize("size", [200, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 40 * MIB])
 def test_sizes_around_those_of_parts(s3, size):
-    thing = of_size(size)
+    array = np.frombuffer(generator.bytes(size - 128), np.uint8)
+    stele.dump(array, s3.url + "/x.npy")
+    assert s3.size("x.npy") == size and s3.uploads() == []
+    np.testing.assert_array_equal(stele.load(s3.url + "/x.npy"), array)
+    thing = array.tobytes()
     stele.dump(thing, s3.url + "/x.stele")
-    assert s3.size("x.stele") == size and s3.uploads() == []
+    assert s3.get("x.stele") == stele.dumps(thing) and s3.uploads() == []
     assert stele.load(s3.url + "/x.stele") == thing
-    with stele.open(s3.url + "/x.stele") as file:
-        assert file.load() == thing
     stele.verify(s3.url + "/x.stele")
-    assert s3.get("x.stele") == stele.dumps(thing)
 
 
 @pytest.mark.parametrize("codec", ["plain", "zstd", "gzip", "lz4", "xz", "bzip2", "zlib", "lzma"])
