@@ -10,9 +10,7 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/stele" DESTINATION "${CMAKE_INS
 # One export per component, so that a component's targets exist only where it was asked for.
 install(TARGETS stele EXPORT stele-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT stele-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
-install(TARGETS stele_eigen EXPORT stele-eigen-targets)
-install(EXPORT stele-eigen-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")
-foreach(component IN ITEMS cache checkpoint counts filters features text interop remote store)
+foreach(component IN ITEMS eigen mpi cache checkpoint counts filters features text interop remote store)
   if(TARGET stele_${component})
     install(TARGETS stele_${component} EXPORT stele-${component}-targets)
     install(EXPORT stele-${component}-targets NAMESPACE stele:: DESTINATION "${stele_package_dir}")

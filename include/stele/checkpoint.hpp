@@ -46,6 +46,11 @@ struct CheckpointOptions {
   std::string filter = "auto";
   /// How durable a checkpoint is when save() returns. A device that cannot say so counts as if it did.
   Sync sync = Sync::file_folder;
+  /// Where copies go: another folder or a URL (stele/remote.hpp). A save returns once the checkpoint is in its own
+  /// folder; the copy is made in the background, incomplete steps are not seen there, and wait() and close() wait for
+  /// it. What is removed here is removed there, but for what this object has never seen here. If the folder has no
+  /// checkpoint when it is opened, all are taken from there.
+  std::string remote = {};
   /// Seconds to wait while another process or object saves to the folder; then Error(busy).
   double wait_s = 600;
   /// Called with what happened and is no failure: a damaged checkpoint that was passed over, a failed save in the
@@ -168,7 +173,7 @@ class Checkpoints {
   }
   /// Whether a save is in work.
   bool is_saving() const noexcept;
-  /// Waits for the save in work. Throws what it failed with.
+  /// Waits for the save in work, and for copies. Throws what it failed with.
   void wait();
   /// The same, and releases the memory of copies.
   void close();

@@ -7,6 +7,7 @@
 
 #include "archive/formats.hpp"
 #include "archive/linked/source.hpp"
+#include "archive/sharded/opened.hpp"
 #include "format/frozen.hpp"
 #include "objects/graph.hpp"
 #include "objects/no_collection.hpp"
@@ -16,6 +17,7 @@
 #include "stele/hash.hpp"
 #include "stele/interop.hpp"
 #include "stele/value.hpp"
+#include "storage.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
 
@@ -116,22 +118,39 @@ nb::object read_with(F&& open, const LoadOptions& options, const Trust& trust) {
   return from_value(value, options, trust);
 }
 
+/// For a Source that calls Python in any thread: nobody waits for one with the GIL held.
+nb::object read_released(const std::function<std::unique_ptr<Reader>()>& open, const LoadOptions& options,
+                         const Trust& trust) {
+  Value value;
+  {
+    const nb::gil_scoped_release released;
+    value = open()->read<Value>();
+  }
+  return from_value(value, options, trust);
+}
+
 nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle progress, const nb::dict& options) {
   const LoadOptions given = load_options(options);
   const Trust trust{nb::borrow(resolve), inert};
   std::string path;
   if (path_of(file, path)) {
+    if (read_by_python(path)) {
+      return read_released([&] { return std::make_unique<Reader>(Path(path), given); }, given, trust);
+    }
     if (!progress.is_none() && given.map == MapMode::none) {
       Watch watch(progress);
       std::unique_ptr<Source> source;
       nb::object made = read_with(
           [&] {
+            if (shards::open_if_sharded(Path(path), given) != nullptr) {  // several files are read then
+              return std::make_unique<Reader>(Path(path), given);
+            }
             std::unique_ptr<Source> file = file_source(Path(path));
             std::array<std::byte, frozen::link_label.size()> first{};
             if (file->random_access() && file->size().value_or(0) >= first.size()) {
               file->read_at(0, first);
             }
-            if (is_linked(first)) {  // several files are read then
+            if (is_linked(first)) {  // here too
               return std::make_unique<Reader>(Path(path), given);
             }
             source = std::make_unique<WatchedSource>(std::move(file), watch);
@@ -173,14 +192,7 @@ nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle prog
     source.settle();
     return made;
   }
-  // The object's read() is called by whatever thread reads ahead.
-  Value value;
-  {
-    const nb::gil_scoped_release released;
-    Reader in(source, given);
-    value = in.read<Value>();
-  }
-  return from_value(value, given, trust);
+  return read_released([&] { return std::make_unique<Reader>(source, given); }, given, trust);
 }
 
 nb::object loads(nb::handle data, nb::handle resolve, bool inert, const nb::dict& options) {

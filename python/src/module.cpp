@@ -7,6 +7,7 @@
 #include "errors.hpp"
 #include "files/files.hpp"
 #include "services/services.hpp"
+#include "storage.hpp"
 #include "stele/version.hpp"
 #include "watch.hpp"
 
@@ -28,6 +29,7 @@ NB_MODULE(_core, module) {
   module.attr("version") = stele::version_string;
   bind_archive(module);
   bind_files(module);
+  bind_storage(module);
   bind_cache(module);
   bind_checkpoints(module);
   bind_counts(module);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "stele/error.hpp"
+#include "storage.hpp"
 
 namespace stele::python {
 namespace {
@@ -38,6 +39,7 @@ bool path_of(nb::handle object, std::string& path) {
   }
   const nb::object bytes = imported("os", "fsencode")(object);
   path.assign(PyBytes_AsString(bytes.ptr()), static_cast<std::size_t>(PyBytes_Size(bytes.ptr())));
+  name_for_core(path);
   return true;
 }
 

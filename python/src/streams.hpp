@@ -9,7 +9,7 @@
 
 namespace stele::python {
 
-/// The path that a str, bytes or os.PathLike means. False for other objects.
+/// The path or URL that a str, bytes or os.PathLike means. False for other objects.
 bool path_of(nb::handle object, std::string& path);
 
 /// Writes to an object with write(). A file of the system's is written through its descriptor, at its position.

@@ -9,6 +9,7 @@ from . import _core
 from ._progress import reporting
 from ._trust import Resolver
 from ._types import AnyFile, Buffer, Limits, Metadata, Progress, Trusted
+from ._urls import is_remote
 
 
 def dump(value: Any, file: AnyFile, *, codec: Optional[str] = None, level: Optional[int] = None, filter: str = "auto",
@@ -110,7 +111,8 @@ def load(file: AnyFile, mmap_mode: Optional[str] = None, *, trusted: Trusted = (
     """
     resolver, inert = _trust(trusted, untrusted)
     options = dict(mmap_mode=mmap_mode, threads=threads, verify=verify, limits=limits, offset=offset)
-    total = os.path.getsize(file) if progress is True and isinstance(file, (str, bytes, os.PathLike)) else None
+    known = progress is True and isinstance(file, (str, bytes, os.PathLike)) and not is_remote(file)
+    total = os.path.getsize(file) if known else None
     with reporting(progress, "loading", total) as report:
         return _core.load(file, resolver, inert, report, options)
 

@@ -138,6 +138,10 @@ class Checkpoints:
         What must be on the device when a checkpoint counts as saved.
     wait : float
         Seconds to wait while another process saves to the folder.
+    remote : str or path, optional
+        Where copies go: another folder, or a URL such as "s3://bucket/run". A save returns once the checkpoint is in its
+        own folder; the copy is made in the background, and `wait` and `close` wait for it. What is removed here is
+        removed there. If the folder has no checkpoint when it is opened, all are taken from there.
     read_only : bool
         Nothing is written.
 
@@ -166,7 +170,8 @@ class Checkpoints:
     def __init__(self, folder: AnyPath, *, keep_last: int = 0, keep_every: int = 0, keep_interval: _Seconds = None,
                  keep_age: _Seconds = None, keep_best: Union[_Best, Iterable[_Best]] = (), incremental: bool = True,
                  codec: str = "plain", level: Optional[int] = None, filter: str = "auto", threads: int = 0,
-                 sync: str = "file_folder", wait: float = 600, read_only: bool = False) -> None:
+                 sync: str = "file_folder", wait: float = 600, read_only: bool = False,
+                 remote: Optional[Union[str, "os.PathLike[str]"]] = None) -> None:
         self._best = _bests(keep_best)
         self._threads = threads
         self._stop = 0
@@ -174,7 +179,8 @@ class Checkpoints:
         self._options = dict(
             keep_last=_natural(keep_last), keep_every=_natural(keep_every), keep_interval=_seconds(keep_interval),
             keep_age=_seconds(keep_age), keep_best=self._best, incremental=incremental, codec=codec, level=level,
-            filter=filter, threads=threads, sync=sync, wait=float(wait), read_only=read_only, warn=_logger.warning)
+            filter=filter, threads=threads, sync=sync, wait=float(wait), read_only=read_only, warn=_logger.warning,
+            remote=None if remote is None else os.fspath(remote))
         self._core = _core.Checkpoints.open(folder, self._options)
         _open.add(self)
 
@@ -232,7 +238,7 @@ class Checkpoints:
         return self._core.is_saving()
 
     def wait(self) -> None:
-        """Waits for the save in work. Raises what it failed with."""
+        """Waits for the save in work, and for copies. Raises what they failed with."""
         self._core.wait()
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from ._errors import Error, make
 from ._lazy import LazyArray
 from ._tree import Tree, is_value, join, tree_of
 from ._types import AnyPath, Trusted
+from ._urls import is_remote
 
 __all__ = ["File", "Info", "Node", "info", "open", "verify"]
 
@@ -72,9 +73,12 @@ class Opening:
 
     def shared(self) -> Any:
         """One handle for all that was unpickled in this process, as long as the file is the same."""
-        status = os.stat(self.path)
-        key = (os.getpid(), self.path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, self.mmap_mode,
-               repr((self.trusted, self.untrusted, self.options)))
+        if is_remote(self.path):
+            version: Any = ()  # reading finds changes
+        else:
+            status = os.stat(self.path)
+            version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        key = (os.getpid(), self.path, version, self.mmap_mode, repr((self.trusted, self.untrusted, self.options)))
         handle = _unpickled.get(key)
         if handle is None:
             handle = _unpickled[key] = self.open()
@@ -129,18 +133,11 @@ def open(path: AnyPath, mmap_mode: Optional[str] = None, *, trusted: Trusted = (
     elif not isinstance(trusted, bool) and trusted is not None:
         trusted = tuple(trusted)
     try:
-        absolute = os.fspath(path)
-        if not _is_url(absolute):
-            absolute = os.path.abspath(absolute)
+        absolute = path if is_remote(path) else os.path.abspath(os.fspath(path))
     except TypeError:
         raise TypeError(f"expected a path, found {type(path).__name__}") from None
     options = dict(threads=threads, verify=verify, limits=limits, offset=offset)
     return File(Opening(absolute, mmap_mode, trusted, untrusted, options))
-
-
-def _is_url(path):
-    """As stele::is_url."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", os.fsdecode(path)) is not None
 
 
 class File:

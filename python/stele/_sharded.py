@@ -1,16 +1,162 @@
-"""Checkpoints that several processes write together."""
+"""Archives and checkpoints that several processes write together."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from . import _core
 from ._archive import _trust
-from ._types import Trusted
+from ._types import AnyPath, Metadata, Trusted
 
-__all__ = ["ShardedArray", "ShardedCheckpoint", "ShardWriter"]
+__all__ = ["ShardedArray", "ShardedCheckpoint", "ShardedWriter", "ShardWriter", "commit_sharded"]
+
+
+class ShardedWriter:
+    """The part of one process, a rank, in an archive that many write.
+
+    A folder, or a prefix of an object store, becomes one archive when all ranks have written their parts and rank 0 has
+    committed. `stele.open` and `stele.load` of that folder then read it like any other. The end of a ``with`` block commits;
+    an exception gives the part up.
+
+    Parameters
+    ----------
+    place : str or path
+        A folder, or a URL.
+    rank, ranks : int
+        Which process this is, and how many there are.
+    attempt : str, optional
+        A text of letters, digits, ``-`` and ``_`` that all ranks of this attempt share and no other attempt ever has: it
+        tells the parts of a killed run from these. By default what mpirun, torchrun or srun say; a random one for a
+        single rank.
+    wait : float
+        Seconds that the commit waits for parts.
+    keep : float
+        Parts that no commit has named are removed by a commit when they are older, in seconds.
+    codec, level, filter, threads
+        How this part is written, as for `stele.dump`; parts are plain by default.
+    metadata : dict, optional
+        That of the archive; rank 0's counts.
+
+    Raises
+    ------
+    stele.Error
+        Where there is no attempt, and where this rank has written its part of it already.
+
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np, stele
+    >>> place = os.path.join(tempfile.mkdtemp(), "model")
+    >>> for rank in (1, 0):  # each in a process of its own
+    ...     with stele.ShardedWriter(place, rank, 2, "job-4711-0") as out:
+    ...         out.put("layers/0/weights", np.full((5, 3), rank), shape=(10, 3), offset=(5 * rank, 0))
+    ...         out.put_value("epoch", 7)
+    >>> with stele.open(place) as f:
+    ...     f["epoch"], f["layers/0/weights"][4:6, 0]
+    (7, array([0, 1]))
+    """
+
+    def __init__(self, place: AnyPath, rank: int, ranks: int, attempt: Optional[str] = None, *, wait: float = 600.0,
+                 keep: float = 24 * 3600.0, codec: Optional[str] = None, level: Optional[int] = None,
+                 filter: str = "auto", threads: int = 0, metadata: Optional[Metadata] = None) -> None:
+        options = dict(codec=codec, level=level, filter=filter, threads=threads, metadata=metadata)
+        self._core = _core.ShardedWriter(place, operator.index(rank), operator.index(ranks), attempt or "", float(wait),
+                                         float(keep), options)
+        self._done = False
+
+    @property
+    def attempt(self) -> str:
+        """What the ranks of this attempt share."""
+        return self._core.attempt
+
+    def put(self, path: str, array: Any, shape: Optional[Sequence[int]] = None,
+            offset: Optional[Sequence[int]] = None) -> None:
+        """Writes a box of an array.
+
+        Parameters
+        ----------
+        path : str
+            Where the array is in the archive, "layers/3/weights".
+        array : array_like
+            The elements of the box.
+        shape : sequence of int, optional
+            The extents of the whole array, which all ranks agree on; by default the box is the whole.
+        offset : sequence of int, optional
+            The position of the box's first element in it; by default 0 along each axis.
+        """
+        box = np.asanyarray(array)
+        whole = box.shape if shape is None else tuple(operator.index(n) for n in shape)
+        first = (0,) * len(whole) if offset is None else tuple(operator.index(n) for n in offset)
+        self._core.put(path, box, whole, first)
+
+    def put_value(self, path: str, value: Any) -> None:
+        """Writes any other object that `stele.dump` takes. If several ranks write it, the lowest rank's counts."""
+        self._core.put_value(path, value)
+
+    def close(self) -> None:
+        """Completes the part. It counts when rank 0 or `commit_sharded` commits."""
+        self._done = True
+        self._core.close()
+
+    def commit(self) -> Dict[str, Any]:
+        """Completes the part; to be called by every rank. Rank 0 waits for all parts and makes them the archive: when this
+        returns there, it is in place. Other ranks do not wait, and are not told whether the commit succeeds.
+
+        Returns
+        -------
+        dict
+            ``attempt``, ``ranks``, ``arrays``, ``bytes``, and ``left``: parts of older archives that could not be removed.
+        """
+        self._done = True
+        return self._core.commit()
+
+    def __enter__(self) -> "ShardedWriter":
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            self._core.give_up()
+        elif not self._done:
+            self.commit()
+
+
+def commit_sharded(place: AnyPath, ranks: int, attempt: str, *, wait: float = 600.0, keep: float = 24 * 3600.0,
+                   threads: int = 0, metadata: Optional[Metadata] = None) -> Dict[str, Any]:
+    """Makes one archive of the parts that `ranks` processes have written with `ShardedWriter` and closed, in any one process
+    that can reach the place. What `ShardedWriter.commit` does in rank 0.
+
+    Parameters
+    ----------
+    place : str or path
+        A folder, or a URL.
+    ranks : int
+        How many there are.
+    attempt : str
+        That of the writers.
+    wait : float
+        Seconds to wait for parts that are not there yet.
+    keep : float
+        Parts that no commit has named are removed when they are older, in seconds.
+    threads : int
+        0: as many as the machine has.
+    metadata : dict, optional
+        That of the archive.
+
+    Returns
+    -------
+    dict
+        As `ShardedWriter.commit`.
+
+    Raises
+    ------
+    stele.Error
+        That names the ranks without a part; where boxes overlap or leave a gap, or ranks contradict each other; where
+        another commit came first. What was there before is then still there.
+    """
+    return _core.commit_sharded(place, operator.index(ranks), attempt, float(wait), float(keep),
+                                dict(threads=threads, metadata=metadata))
 
 
 class ShardWriter:
@@ -160,3 +306,4 @@ class ShardedCheckpoint(Mapping[str, ShardedArray]):
 
 
 ShardedArray.__module__ = ShardedCheckpoint.__module__ = ShardWriter.__module__ = "stele"
+ShardedWriter.__module__ = commit_sharded.__module__ = "stele"

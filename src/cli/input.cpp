@@ -8,11 +8,13 @@
 
 #include "archive/formats.hpp"
 #include "archive/linked/source.hpp"
+#include "archive/sharded/opened.hpp"
 #include "format/frozen.hpp"
 #include "io/read.hpp"
 #include "io/wrap/tail.hpp"
 #include "stele/codec.hpp"
 #include "stele/interop.hpp"
+#include "stele/storage.hpp"
 
 namespace stele::cli {
 namespace {
@@ -98,8 +100,14 @@ bool is_foreign(const std::string& name) {
   }
 }
 
+bool is_sharded(const std::string& name) { return name != "-" && shards::open_if_sharded(name, {}) != nullptr; }
+
 File open_archive(const std::string& name, LoadOptions options) {
   options.formats = &neighbours();
+  if (is_url(name) || is_sharded(name)) {
+    options.map = MapMode::none;
+    return open(name, options);
+  }
   std::error_code ignored;  // open_input() reports the error
   if (options.map != MapMode::none && name != "-" && std::filesystem::is_regular_file(name, ignored)) {
     try {

@@ -20,6 +20,10 @@ File open_archive(const std::string& name, LoadOptions options);
 /// Whether a file is in a format of another program, which the library reads like an archive.
 bool is_foreign(const std::string& name);
 
+/// Whether it is the folder of a sharded archive, a URL's prefix that is one, or the manifest of one.
+/// Throws: Error(not_found) for a folder without one.
+bool is_sharded(const std::string& name);
+
 /// The rest of a Source. Throws: Error(limit_exceeded) for endless input.
 std::vector<std::byte> read_all(Source& source);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <utility>
 
 #include "base/interruption.hpp"
 #include "base/process.hpp"
@@ -14,7 +15,7 @@
 namespace stele::remote {
 namespace {
 
-constexpr std::size_t end_bytes = std::size_t{256} << 10;       // read when an object is opened
+constexpr std::size_t end_bytes = std::size_t{512} << 10;       // read when an object is opened
 constexpr std::size_t least_piece = std::size_t{64} << 10;      // read for a few bytes
 constexpr std::uint64_t direct_bytes = std::uint64_t{1} << 20;  // larger reads go to the caller's memory at once
 constexpr std::size_t most_whole = std::size_t{64} << 20;       // an object of a server without ranges
@@ -73,6 +74,7 @@ class ObjectSource final : public Source {
     if (offset < all.plan_begin || end > all.plan_end) {
       all.plan_begin = offset;
       all.plan_end = end;
+      all.plan_begun = false;
     }
   }
 
@@ -90,16 +92,17 @@ class ObjectSource final : public Source {
     std::mutex mutex;  // guards the other members
     std::condition_variable changed;
     std::list<std::shared_ptr<Piece>> pieces;  // the last one used first
-    std::uint64_t next = 0;                    // where a read in order would go on
+    std::uint64_t next = ~std::uint64_t{0};    // where a read in order would go on
     std::size_t grown = least_piece;
     // The last call of will_read().
     std::uint64_t plan_begin = 0;
     std::uint64_t plan_end = 0;
+    bool plan_begun = false;
     bool plans(std::uint64_t offset) const noexcept { return offset >= plan_begin && offset < plan_end; }
   };
 
   /// Reads one byte or more.
-  std::size_t read_piece(std::uint64_t offset, MutableBytes into) const {
+  std::size_t read_piece(const std::uint64_t offset, MutableBytes into) const {
     Shared& all = shared_.get();
     std::unique_lock lock(all.mutex);
     std::shared_ptr<Piece> piece = find(all, offset);
@@ -113,7 +116,11 @@ class ObjectSource final : public Source {
         lock.unlock();
         return read_direct(offset, into.first(static_cast<std::size_t>(until - offset)));
       }
-      piece = begin_piece(all, offset, piece_bytes(all, offset, into.size(), planned));
+      const std::uint64_t begin = planned ? begin_of_plan(all, offset) : offset;
+      piece = begin_piece(all, begin, piece_bytes(all, begin, into.size(), planned));
+      if (piece->end() <= offset) {
+        piece = begin_piece(all, offset, piece_bytes(all, offset, into.size(), planned));
+      }
     }
     const std::size_t got = std::min(into.size(), static_cast<std::size_t>(piece->end() - offset));
     go_on(all, offset, got);
@@ -127,6 +134,12 @@ class ObjectSource final : public Source {
       }
     }
     return got;
+  }
+
+  /// Reads need not begin where the plan does: what lies before a near first one is fetched with it.
+  static std::uint64_t begin_of_plan(Shared& all, std::uint64_t offset) {
+    const bool first = !std::exchange(all.plan_begun, true);
+    return first && offset - all.plan_begin <= options().part_bytes ? all.plan_begin : offset;
   }
 
   static std::shared_ptr<Piece> find(Shared& all, std::uint64_t offset) {

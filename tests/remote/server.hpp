@@ -82,7 +82,11 @@ class Server {
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
   // To be used by the test while no request is in work, or with `mutex`.
-  std::map<std::string, std::string> objects;                          // by path, "/bucket/key"
+  struct Stored {
+    std::string content;
+    std::string etag;
+  };
+  std::map<std::string, Stored> objects;                               // by path, "/bucket/key"
   std::map<std::string, std::map<int, std::string>> uploads;           // by id
   std::map<std::string, std::map<std::string, std::string>> metadata;  // x-amz-meta-… of objects and uploads
   std::vector<Asked> log;
@@ -93,12 +97,12 @@ class Server {
 
   void put(const std::string& path, std::string content) {
     const std::lock_guard lock(mutex_);
-    objects[path] = std::move(content);
+    store(path, std::move(content));
   }
   std::optional<std::string> get(const std::string& path) {
     const std::lock_guard lock(mutex_);
     const auto found = objects.find(path);
-    return found == objects.end() ? std::nullopt : std::optional(found->second);
+    return found == objects.end() ? std::nullopt : std::optional(found->second.content);
   }
   void set_fault(Fault what) {
     const std::lock_guard lock(mutex_);
@@ -273,12 +277,12 @@ class Server {
     if (found == objects.end()) {
       return refused(404, "NoSuchKey");
     }
-    const std::string& content = found->second;
-    const std::string etag = etag_of(content);
+    const std::string& content = found->second.content;
+    const std::string& etag = found->second.etag;
     if (asked.headers.contains("if-match") && asked.headers.at("if-match") != etag) {
       return refused(412, "PreconditionFailed");
     }
-    Reply reply{200, content, {}};
+    Reply reply;
     if (etags) {
       reply.headers.push_back("ETag: " + etag);
     }
@@ -290,6 +294,7 @@ class Server {
       return reply;
     }
     if (!ranges || !asked.headers.contains("range")) {
+      reply.content = content;
       return reply;
     }
     const std::string range = asked.headers.at("range").substr(6);
@@ -333,23 +338,29 @@ class Server {
     const auto found = objects.find(path);
     if ((asked.headers.contains("if-none-match") && found != objects.end()) ||
         (asked.headers.contains("if-match") &&
-         (found == objects.end() || etag_of(found->second) != asked.headers.at("if-match")))) {
+         (found == objects.end() || found->second.etag != asked.headers.at("if-match")))) {
       return refused(412, "PreconditionFailed");
     }
-    objects[path] = asked.content;
-    metadata.erase(path);
+    store(path, asked.content);
+    metadata[path] = metadata_of(asked);
     return {200, {}, {"ETag: " + etag_of(asked.content)}};
+  }
+
+  static std::map<std::string, std::string> metadata_of(const Asked& asked) {
+    std::map<std::string, std::string> found;
+    for (const auto& [name, value] : asked.headers) {
+      if (name.starts_with("x-amz-meta-")) {
+        found[name] = value;
+      }
+    }
+    return found;
   }
 
   Reply post(const Asked& asked, const std::string& path, const std::string& query) {
     if (query == "uploads=") {
       const std::string id = "id/" + std::to_string(++ids_) + "+";
       uploads[id];
-      for (const auto& [name, value] : asked.headers) {
-        if (name.starts_with("x-amz-meta-")) {
-          metadata[id][name] = value;
-        }
-      }
+      metadata[id] = metadata_of(asked);
       return {200, "<R><UploadId>" + id + "</UploadId></R>", {}};
     }
     const std::string id = value_of(query, "uploadId");
@@ -364,7 +375,7 @@ class Server {
       }
       whole += part;
     }
-    objects[path] = std::move(whole);
+    store(path, std::move(whole));
     metadata[path] = metadata[id];
     uploads.erase(id);
     return {200, "<R><ETag>x</ETag></R>", {}};
@@ -378,7 +389,7 @@ class Server {
     std::size_t found = 0;
     std::string last;
     bool more = false;
-    for (const auto& [key, content] : objects) {
+    for (const auto& [key, object] : objects) {
       if (!key.starts_with(prefix) || (!after.empty() && key <= after)) {
         continue;
       }
@@ -389,12 +400,17 @@ class Server {
       ++found;
       last = key;
       xml += "<Contents><Key>" + percent_encoded(key.substr(bucket.size()), true) + "</Key><Size>" +
-             std::to_string(content.size()) + "</Size><ETag>&quot;" + etag_of(content).substr(1, 16) +
+             std::to_string(object.content.size()) + "</Size><ETag>&quot;" + object.etag.substr(1, 16) +
              "&quot;</ETag><LastModified>2026-11-30T12:00:00.000Z</LastModified></Contents>";
     }
     xml += more ? "<IsTruncated>true</IsTruncated><NextContinuationToken>" + last + "</NextContinuationToken>"
                 : "<IsTruncated>false</IsTruncated>";
     return {200, xml + "</ListBucketResult>", {}};
+  }
+
+  void store(const std::string& path, std::string content) {
+    const std::string etag = etag_of(content);
+    objects[path] = {std::move(content), etag};
   }
 
   static std::string value_of(const std::string& query, const std::string& name) {

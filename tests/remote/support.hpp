@@ -26,7 +26,7 @@ class Remote : public testing::Test {
     ::unsetenv("AWS_SESSION_TOKEN");
     remote::Options options;
     options.attempts = 4;
-    options.stall_s = 1;
+    options.stall_s = 20;
     options.part_bytes = std::uint64_t{5} << 20;
     remote::set_options(options);
   }
@@ -58,6 +58,16 @@ class Remote : public testing::Test {
     }
     ADD_FAILURE() << "no error";
     return Errc::malformed;
+  }
+
+  /// What was asked for, for messages.
+  std::string ranges() {
+    std::string text;
+    for (const Server::Asked& asked : server_.log) {
+      const auto range = asked.headers.find("range");
+      text += "\n  " + asked.method + (range == asked.headers.end() ? std::string() : " " + range->second);
+    }
+    return text;
   }
 
   Server server_;

@@ -20,7 +20,7 @@ LAYERS = [
         "include/stele/metadata.hpp include/stele/random.hpp src/format/*"),
     (4, "include/stele/archive.hpp include/stele/lazy_array.hpp include/stele/options.hpp include/stele/hash.hpp "
         "include/stele/appender.hpp include/stele/appended_array.hpp include/stele/describe.hpp "
-        "include/stele/value.hpp src/archive/*"),
+        "include/stele/value.hpp include/stele/sharded_archive.hpp src/archive/*"),
     # The contents page: it may include all of the above, which do not include it.
     (4.5, "include/stele/stele.hpp"),
     (5, "include/stele/interop.hpp src/interop/*"),
@@ -29,7 +29,7 @@ LAYERS = [
         "include/stele/token_counts.hpp include/stele/key_hash.hpp include/stele/own_array.hpp include/stele/bloom.hpp "
         "include/stele/binary_fuse.hpp include/stele/count_min.hpp include/stele/hyper_log_log.hpp "
         "include/stele/feature_store.hpp include/stele/known_features.hpp include/stele/state_text.hpp src/services/*"),
-    (6, "include/stele/eigen.hpp include/stele/eigen/*"),
+    (6, "include/stele/eigen.hpp include/stele/eigen/* include/stele/mpi.hpp"),
     (7, "src/cli/* python/*"),
 ]
 

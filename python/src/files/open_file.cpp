@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "stele/archive.hpp"
 #include "stele/value.hpp"
+#include "storage.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
 
@@ -32,15 +33,22 @@ class OpenFile {
     }
     const nb::gil_scoped_release released;
     file_ = std::make_shared<File>(open(Path(path), options_));
+    if (read_by_python(path)) {
+      LoadOptions alone = options_;
+      alone.threads = 1;
+      here_ = std::make_shared<File>(open(Path(path), alone));
+    }
   }
 
   /// Another handle of the same file, which stays open when this one is closed.
-  OpenFile(const OpenFile& other) : options_(other.options_), trust_(other.trust_), file_(other.held()) {}
+  OpenFile(const OpenFile& other) : options_(other.options_), trust_(other.trust_), file_(other.held()), here_(other.here_) {}
 
   void close() {
     std::shared_ptr<File> last;
+    std::shared_ptr<File> last_here;
     const std::lock_guard lock(mutex_);
     last.swap(file_);
+    last_here.swap(here_);
   }
   bool closed() const {
     const std::lock_guard lock(mutex_);
@@ -49,7 +57,8 @@ class OpenFile {
 
   nb::object load(const std::string& path) const {
     const NoCollection guard;
-    return read_at(path, [&] { return GraphIn(trust_); }).result;
+    const auto make = [&] { return GraphIn(trust_); };
+    return here_ != nullptr ? read_value(path, make).result : read_at(path, make).result;
   }
 
   /// (kind, names of types, count or None, whether it is a leaf, its value)
@@ -163,24 +172,30 @@ class OpenFile {
   }
 
  private:
-  std::shared_ptr<File> held() const {
+  /// `here`: the File that may be used with the GIL held.
+  std::shared_ptr<File> held(bool here = false) const {
     const std::lock_guard lock(mutex_);
     if (file_ == nullptr) {
       raise(PyExc_ValueError, "the file is closed");
     }
-    return file_;
+    return here && here_ != nullptr ? here_ : file_;
   }
 
   /// Reads the value at a path into what `make` returns: directly, or, if it is stored in parts, as a Value first.
   template <class F>
   std::invoke_result_t<F> read_at(const std::string& path, F make) const {
-    const std::shared_ptr<File> file = held();
+    const std::shared_ptr<File> file = held(true);
     try {
       auto made = make();
       file->load_into(made, path);
       return made;
     } catch (const StoredInParts&) {
     }
+    return read_value(path, make);
+  }
+  template <class F>
+  std::invoke_result_t<F> read_value(const std::string& path, F make) const {
+    const std::shared_ptr<File> file = held();
     Value value;
     {
       const nb::gil_scoped_release released;
@@ -196,6 +211,8 @@ class OpenFile {
   const Trust trust_;
   mutable std::mutex mutex_;
   std::shared_ptr<File> file_;
+  /// The same file without helper threads, where Python reads it: they would wait for the GIL, and it for them.
+  std::shared_ptr<File> here_;
 };
 
 }  // namespace
@@ -207,13 +224,13 @@ void bind_open_file(nb::module_& module) {
       .def("close", &OpenFile::close)
       .def_prop_ro("closed", &OpenFile::closed)
       .def("load", &OpenFile::load, nb::call_guard<Interruptible>())
-      .def("glance", &OpenFile::glance)
-      .def("children", &OpenFile::children)
+      .def("glance", &OpenFile::glance, nb::call_guard<Interruptible>())
+      .def("children", &OpenFile::children, nb::call_guard<Interruptible>())
       .def("outline", &OpenFile::outline, nb::call_guard<Interruptible>())
-      .def("array", &OpenFile::array)
-      .def("contains", &OpenFile::contains)
+      .def("array", &OpenFile::array, nb::call_guard<Interruptible>())
+      .def("contains", &OpenFile::contains, nb::call_guard<Interruptible>())
       .def("list", &OpenFile::list, nb::call_guard<Interruptible>())
-      .def("info", &OpenFile::info)
+      .def("info", &OpenFile::info, nb::call_guard<Interruptible>())
       .def("verify", &OpenFile::verify, nb::call_guard<Interruptible>())
       .def("flush", &OpenFile::flush);
 }

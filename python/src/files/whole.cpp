@@ -6,6 +6,7 @@
 #include "options.hpp"
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
+#include "stele/storage.hpp"
 #include "stele/value.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
@@ -42,7 +43,7 @@ void convert(nb::handle from, nb::handle to, const nb::dict& save, bool keep_met
   SaveOptions saving = save_options(save);
   LoadOptions loading = load_options(nb::dict());
   const nb::gil_scoped_release released;
-  if (open(Path(source), loading).info().codec == "plain") {
+  if (!is_url(source) && open(Path(source), loading).info().codec == "plain") {
     loading.map = MapMode::read_only;  // the arrays of a plain file are not copied
     loading.verify = Verify::full;
   }

@@ -164,6 +164,8 @@ CheckpointOptions checkpoint_options(const nb::dict& given) {
       options.incremental = nb::cast<bool>(value);
     } else if (name == "wait") {
       options.wait_s = nb::cast<double>(value);
+    } else if (name == "remote") {
+      options.remote = value.is_none() ? std::string() : nb::cast<std::string>(value);
     } else if (name == "read_only") {
       options.read_only = nb::cast<bool>(value);
     } else if (name == "warn") {

@@ -1,4 +1,4 @@
-// Sharded checkpoints.
+// Sharded checkpoints and archives.
 
 #include "stele/sharded.hpp"
 
@@ -16,6 +16,7 @@
 #include "services/guarded.hpp"
 #include "services/services.hpp"
 #include "stele/error.hpp"
+#include "stele/sharded_archive.hpp"
 #include "stele/value.hpp"
 #include "watch.hpp"
 
@@ -38,11 +39,11 @@ nb::tuple shape_to(const Shape& shape) {
   return nb::tuple(extents);
 }
 
-/// One thread at a time.
+/// A ShardWriter or ShardedWriter, used by one thread at a time.
+template <class Writer>
 class Shard {
  public:
-  Shard(const Path& folder, const ShardJob& job, const CheckpointOptions& options)
-      : writer_(std::make_unique<ShardWriter>(folder, job, options)) {}
+  explicit Shard(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}
   ~Shard() {
     const Uninterrupted whole;
     const nb::gil_scoped_release released;
@@ -52,13 +53,13 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   template <class F>
-  void use(F&& work) {
+  auto use(F&& work) {
     const nb::gil_scoped_release released;
     const std::lock_guard lock(mutex_);
     if (writer_ == nullptr) {
       fail(Errc::invalid_argument, "the part was given up");
     }
-    work(*writer_);
+    return work(*writer_);
   }
   void give_up() {
     const nb::gil_scoped_release released;
@@ -68,7 +69,7 @@ class Shard {
 
  private:
   std::mutex mutex_;
-  std::unique_ptr<ShardWriter> writer_;
+  std::unique_ptr<Writer> writer_;
 };
 
 nb::object read_box(const ShardedCheckpoint& self, const std::string& name, nb::handle box, nb::handle out) {
@@ -115,36 +116,100 @@ nb::object read_value(const ShardedCheckpoint& self, const std::string& name, nb
   return graph.result;
 }
 
-}  // namespace
-
-void bind_sharded(nb::module_& module) {
+/// What both writers have.
+template <class Writer>
+nb::class_<Shard<Writer>> bind_shard(nb::module_& module, const char* name) {
   const nb::call_guard<Interruptible> interruptible;
-  nb::class_<Shard> shard(module, "Shard");
-  shard.def("__init__", [](Shard* self, nb::handle folder, const nb::dict& options, std::uint64_t step, unsigned rank,
-                           unsigned ranks, const std::string& attempt) {
-    const Path path = path_from(folder);
-    const CheckpointOptions given = checkpoint_options(options);
-    const nb::gil_scoped_release released;
-    new (self) Shard(path, {step, rank, ranks, attempt}, given);
-  });
+  using Own = Shard<Writer>;
+  nb::class_<Own> shard(module, name);
   shard.def(
       "put",
-      [](Shard& self, const std::string& name, nb::handle array, nb::handle shape, nb::handle offset) {
+      [](Own& self, const std::string& path, nb::handle array, nb::handle shape, nb::handle offset) {
         const Viewed box = viewed(array);
         const Shape whole = shape_from(shape);
         const Shape first = shape_from(offset);
-        self.use([&](ShardWriter& writer) { writer.put(name, box.view, whole, first); });
+        self.use([&](Writer& writer) { writer.put(path, box.view, whole, first); });
       },
       interruptible);
   shard.def(
       "put_value",
-      [](Shard& self, const std::string& name, nb::handle value) {
+      [](Own& self, const std::string& path, nb::handle value) {
         const GraphOut graph(value);
-        self.use([&](ShardWriter& writer) { writer.put_value(name, graph); });
+        self.use([&](Writer& writer) { writer.put_value(path, graph); });
       },
       nb::arg("name"), nb::arg("value").none(), interruptible);
-  shard.def("close", [](Shard& self) { self.use([](ShardWriter& writer) { writer.close(); }); }, interruptible);
-  shard.def("give_up", &Shard::give_up);
+  shard.def("close", [](Own& self) { self.use([](Writer& writer) { writer.close(); }); }, interruptible);
+  shard.def("give_up", &Own::give_up);
+  return shard;
+}
+
+nb::dict commit_to(const ShardedCommit& commit) {
+  nb::dict made;
+  made["attempt"] = text(commit.attempt);
+  made["ranks"] = commit.ranks;
+  made["arrays"] = commit.arrays;
+  made["bytes"] = commit.bytes;
+  nb::list left;
+  for (const std::string& one : commit.left) {
+    left.append(text(one));
+  }
+  made["left"] = left;
+  return made;
+}
+
+ShardedOptions sharded_options(const std::string& attempt, double wait, double keep, const nb::dict& options) {
+  ShardedOptions given{.attempt = attempt, .wait_s = wait, .keep_s = keep, .save = save_options(options)};
+  given.save.formats = nullptr;
+  return given;
+}
+
+void bind_sharded_archive(nb::module_& module) {
+  const nb::call_guard<Interruptible> interruptible;
+  using Own = Shard<ShardedWriter>;
+  nb::class_<Own> writer = bind_shard<ShardedWriter>(module, "ShardedWriter");
+  writer.def("__init__", [](Own* self, nb::handle place, unsigned rank, unsigned ranks, const std::string& attempt,
+                            double wait, double keep, const nb::dict& options) {
+    const Path path = path_from(place);
+    const ShardedOptions given = sharded_options(attempt, wait, keep, options);
+    const nb::gil_scoped_release released;
+    new (self) Own(std::make_unique<ShardedWriter>(path, rank, ranks, given));
+  });
+  writer.def(
+      "commit", [](Own& self) { return commit_to(self.use([](ShardedWriter& out) { return out.commit(); })); },
+      interruptible);
+  writer.def_prop_ro("attempt",
+                     [](Own& self) { return text(self.use([](ShardedWriter& out) { return out.attempt(); })); });
+  module.def(
+      "commit_sharded",
+      [](nb::handle place, unsigned ranks, const std::string& attempt, double wait, double keep,
+         const nb::dict& options) {
+        const Path path = path_from(place);
+        const ShardedOptions given = sharded_options({}, wait, keep, options);
+        ShardedCommit made;
+        {
+          const nb::gil_scoped_release released;
+          made = commit_sharded(path, ranks, attempt, given);
+        }
+        return commit_to(made);
+      },
+      interruptible);
+  module.def("job_attempt", [] { return text(job_attempt()); });
+}
+
+}  // namespace
+
+void bind_sharded(nb::module_& module) {
+  const nb::call_guard<Interruptible> interruptible;
+  using Part = Shard<ShardWriter>;
+  bind_shard<ShardWriter>(module, "Shard")
+      .def("__init__", [](Part* self, nb::handle folder, const nb::dict& options, std::uint64_t step, unsigned rank,
+                          unsigned ranks, const std::string& attempt) {
+        const Path path = path_from(folder);
+        const CheckpointOptions given = checkpoint_options(options);
+        const nb::gil_scoped_release released;
+        new (self) Part(std::make_unique<ShardWriter>(path, ShardJob{step, rank, ranks, attempt}, given));
+      });
+  bind_sharded_archive(module);
 
   module.def(
       "commit_shards",

@@ -3,12 +3,14 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "archive/read/decoder/fields.hpp"
 #include "archive/read/foreign.hpp"
 #include "archive/read/lazy/lazy_array.hpp"
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
 #include "archive/read/writable.hpp"
+#include "archive/sharded/opened.hpp"
 #include "archive/value/any_array.hpp"
 #include "archive/value/nodes.hpp"
 #include "base/naming.hpp"
@@ -28,8 +30,9 @@ struct File::State {
   mutable std::unordered_map<std::string_view, const ArrayEntry*> arrays;
   std::unique_ptr<SegmentCheck> segments;
   Parts::Options parts;
-  std::optional<Foreign> foreign;            // instead of the archive
-  std::shared_ptr<Mapping> foreign_mapping;  // of its file, if its arrays are there
+  std::optional<Foreign> foreign;                      // instead of the archive
+  std::shared_ptr<Mapping> foreign_mapping;            // of its file, if its arrays are there
+  std::shared_ptr<const shards::ShardedFile> sharded;  // instead of the archive
 
   /// `path` is empty for what is no file.
   State(Opened from, const std::string& path) : opened(std::move(from)) {
@@ -52,6 +55,11 @@ struct File::State {
         read_ends();
       }
     });
+  }
+
+  explicit State(std::shared_ptr<const shards::ShardedFile> file) : sharded(std::move(file)) {
+    opened.name = sharded->name();
+    opened.options = sharded->options();
   }
 
   /// Of another program's file, so that only those arrays are read that are asked for. Null where there is none.
@@ -77,6 +85,14 @@ struct File::State {
       const std::unique_ptr<Source> source = memory_source(foreign_mapping->bytes());
       full.formats->read(foreign->format, {*source, foreign_mapping, opened.name, full});
     });
+  }
+
+  shards::ShardedFile::Place sharded_at(std::string_view path) const {
+    std::optional<shards::ShardedFile::Place> place = sharded->find(path);
+    if (!place) {
+      fail(Errc::not_found, "there is no value at this path", {path, {}});
+    }
+    return *std::move(place);
   }
 
   const Value& foreign_at(std::string_view path) const {
@@ -126,6 +142,28 @@ struct File::State {
   }
   /// A decoder that stands at the value at `path`.
   Parts::Part part_at(std::string_view path) const;
+  /// Tells a slow Source what loading the value at `path` will read, so that it is fetched at once.
+  void announce(std::string_view path) const {
+    const ArrayEntry* const entry = path.empty() ? nullptr : listed(path);
+    if (path.empty()) {
+      opened.source->will_read(0, tail.trailer.total_length);
+    }
+    if (entry == nullptr) {
+      return;
+    }
+    std::uint64_t begin = entry->offset;
+    std::uint64_t end = entry->offset + entry->length;
+    if (!entry->is_raw()) {
+      begin = entry->header;
+      if (segments != nullptr) {  // the array's head is checked with all of its segment
+        constexpr std::uint64_t near = std::uint64_t{1} << 20;
+        const auto [first, last] = segments->around(begin);
+        begin = begin - first <= near ? first : begin;
+        end = last > end && last - end <= near ? last : end;
+      }
+    }
+    opened.source->will_read(begin, end - begin);
+  }
 
   const ArrayEntry* listed(std::string_view path) const {
     const std::lock_guard lock(mutex);
@@ -182,9 +220,27 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
    private:
     std::unique_ptr<InVisitor> values_;
   };
+  class FoundSharded final : public Part {
+   public:
+    FoundSharded(Value value, const LoadOptions& options)
+        : value_(std::move(value)), values_(value_reader(value_, options)) {}
+    InVisitor& visitor() override { return *values_; }
+    void finish() override {}
+
+   private:
+    const Value value_;
+    std::unique_ptr<InVisitor> values_;
+  };
   return naming(
       state_->opened.name,
       [&]() -> std::unique_ptr<Part> {
+        if (state_->sharded) {
+          const shards::ShardedFile::Place place = state_->sharded_at(path);
+          if (place.part != nullptr) {
+            return place.part->find(place.path);
+          }
+          return std::make_unique<FoundSharded>(state_->sharded->value(path), state_->opened.options);
+        }
         if (state_->foreign) {
           const Value& root = state_->foreign->value;
           const Value& value = state_->foreign_at(path);
@@ -192,6 +248,7 @@ std::unique_ptr<File::Part> File::find(std::string_view path) const {
           const bool tree = &value == &root && (buffers || arrays_of(root).count == 0);
           return std::make_unique<FoundForeign>(value, state_->opened.options, Handing{buffers, tree});
         }
+        state_->announce(path);
         return std::make_unique<Found>(state_->part_at(path));
       },
       path);
@@ -218,6 +275,31 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
     array->threads = thread_count(state_->opened.options.threads);
     return AnyLazyArray(std::move(array));
   };
+  if (state_->sharded) {
+    return naming(
+        state_->opened.name,
+        [&] {
+          const shards::ShardedFile::Place place = state_->sharded_at(path);
+          if (place.part != nullptr) {
+            return place.part->find_array(place.path, wanted);
+          }
+          if (place.array == nullptr) {
+            fail(Errc::type_mismatch, "expected an array, found a map");
+          }
+          auto array = std::make_shared<AnyLazyArray::State>();
+          array->dtype = shards::dtype_of_text(place.array->dtype);
+          array->shape = Shape(place.array->shape);
+          array->encoding = "sharded";
+          array->boxes = state_->sharded->elements(*place.array);
+          if (wanted != nullptr) {
+            const Value value = state_->sharded->value(path);
+            check_array({array->dtype, array->shape, array->order}, *wanted,
+                        *value_reader(value, state_->opened.options));
+          }
+          return complete(std::move(array));
+        },
+        path);
+  }
   if (state_->foreign) {
     return naming(
         state_->opened.name,
@@ -276,6 +358,9 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
 
 bool File::contains(std::string_view path) const {
   return naming(state_->opened.name, [&] {
+    if (state_->sharded) {
+      return state_->sharded->find(path).has_value();
+    }
     if (state_->foreign) {
       return find_in(state_->foreign->value, path) != nullptr;
     }
@@ -287,6 +372,9 @@ std::vector<Entry> File::list(const ListOptions& options) const {
   return naming(
       state_->opened.name,
       [&] {
+        if (state_->sharded) {
+          return state_->sharded->list(options);
+        }
         if (state_->foreign) {
           const auto& mapping = state_->foreign_mapping;
           return list_value(state_->foreign->value, options, mapping != nullptr ? mapping->bytes() : Bytes());
@@ -333,6 +421,9 @@ std::vector<Entry> File::list(const ListOptions& options) const {
 }
 
 Info File::info() const {
+  if (state_->sharded) {
+    return state_->sharded->info();
+  }
   const Opened& opened = state_->opened;
   const Directory& directory = state_->tail.directory;
   Info info;
@@ -363,6 +454,9 @@ Info File::info() const {
 }
 
 void File::verify() const {
+  if (state_->sharded) {
+    return naming(state_->opened.name, [&] { state_->sharded->verify(); });
+  }
   if (state_->foreign) {
     state_->verify_foreign();
     return;
@@ -414,7 +508,22 @@ void File::flush(std::string_view path, const Range& rows) {
 }
 
 File open(const Path& path, const LoadOptions& options) {
-  return File(std::make_shared<File::State>(open_path(path, options, Loading::parts), path.text()));
+  if (shards::is_folder(path)) {
+    return File(std::make_shared<File::State>(shards::open_folder(path, options)));
+  }
+  std::shared_ptr<File::State> state;
+  try {
+    state = std::make_shared<File::State>(open_path(path, options, Loading::parts), path.text());
+  } catch (const Error& error) {
+    if (!shards::is_folder(path, error)) {
+      throw;
+    }
+    return File(std::make_shared<File::State>(shards::open_folder(path, options)));
+  }
+  if (!state->foreign && shards::is_manifest(state->tail.directory.metadata)) {
+    return File(std::make_shared<File::State>(shards::open_manifest(path, options)));
+  }
+  return File(std::move(state));
 }
 
 File open(std::unique_ptr<Source> source, const LoadOptions& options) {

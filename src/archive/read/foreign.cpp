@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "archive/read/rereader.hpp"
+#include "archive/sharded/opened.hpp"
 #include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
 #include "base/naming.hpp"
@@ -85,6 +86,11 @@ std::shared_ptr<Mapping> mapping_of(const Path& path, const Opened& opened) {
 
 ForeignFile open_foreign(const Path& path, const LoadOptions& options) {
   return naming(path.text(), [&] {
+    if (const auto sharded = shards::open_if_sharded(path, options)) {
+      const Info& info = sharded->info();
+      return ForeignFile{
+          {"sharded archive", sharded->value({}), info.metadata}, info.codec, info.stored_bytes, info.plain_bytes};
+    }
     LoadOptions reading = options;
     reading.map = MapMode::none;
     const std::string name = path.text();

@@ -25,7 +25,7 @@ struct ForeignFile {
   std::uint64_t stored_bytes = 0;
   std::uint64_t plain_bytes = 0;  // of the arrays, where the file does not say how large it is
 };
-/// The content of a file that is no archive. Throws: Error(not_an_archive) for another, and what opening it throws.
+/// The content of a file that is no archive, or of a sharded archive. Throws: Error(not_an_archive) for another, and what opening it throws.
 ForeignFile open_foreign(const Path& path, const LoadOptions& options);
 
 /// The array or other value at a path; null if there is none.

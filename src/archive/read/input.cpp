@@ -58,6 +58,13 @@ void SegmentCheck::ensure(std::uint64_t first, std::uint64_t last) {
   }
 }
 
+std::pair<std::uint64_t, std::uint64_t> SegmentCheck::around(std::uint64_t offset) const noexcept {
+  const auto segment = std::upper_bound(segments_.begin(), segments_.end(), offset,
+                                        [](std::uint64_t at, const SegmentEntry& one) { return at < one.end; });
+  return {segment == segments_.begin() ? 0 : std::prev(segment)->end,
+          segment == segments_.end() ? whole_end_ : segment->end};
+}
+
 /// The checksum of the structure between two offsets.
 std::uint64_t SegmentCheck::checksum(std::uint64_t begin, std::uint64_t end) const {
   Xxh3 hash;
@@ -305,7 +312,8 @@ void Input::begin_payload(bool in_one) {
 
 /// Says that the next bytes will be read.
 void Input::announce(std::uint64_t size) const {
-  if (options_.random && size >= parallel_bytes) {
+  constexpr std::uint64_t worth_it = std::uint64_t{64} << 10;
+  if (options_.random && size > worth_it) {
     source_.will_read(options_.start + position(), size);
   }
 }

@@ -26,6 +26,8 @@ class SegmentCheck {
   SegmentCheck(const Source& source, std::uint64_t start, const Directory& directory, const Trailer& trailer);
   /// Throws: Error(damaged) if a segment that overlaps [first, last) has a wrong checksum.
   void ensure(std::uint64_t first, std::uint64_t last);
+  /// The segment that holds `offset`: where it begins and ends.
+  std::pair<std::uint64_t, std::uint64_t> around(std::uint64_t offset) const noexcept;
 
  private:
   std::uint64_t checksum(std::uint64_t begin, std::uint64_t end) const;

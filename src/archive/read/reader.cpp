@@ -6,6 +6,7 @@
 #include "archive/read/opened.hpp"
 #include "archive/read/rows.hpp"
 #include "archive/read/writable.hpp"
+#include "archive/sharded/opened.hpp"
 #include "archive/value/any_array.hpp"
 #include "archive/value/nodes.hpp"
 #include "base/naming.hpp"
@@ -35,7 +36,8 @@ struct Reader::State {
   PrefixSource* resumed = nullptr;  // `opened->source` after the first archive that was in it
   std::optional<Tail> tail;
   std::unique_ptr<Decoding> current;
-  std::optional<Foreign> foreign;  // instead of `current`: a file of another program
+  std::shared_ptr<const shards::ShardedFile> sharded;  // instead of what `opened` holds
+  std::optional<Foreign> foreign;                      // instead of `current`: a file of another program, or `sharded`
   std::unique_ptr<InVisitor> foreign_values;
   Metadata metadata;
   ProcessMark process;
@@ -150,6 +152,11 @@ struct Reader::State {
       return;
     }
     tail = read_tail(from, position);
+    if (is_path && position == 0 && tail && shards::is_manifest(tail->directory.metadata)) {
+      sharded = shards::open_manifest(Path(from.name), options);
+      begin_foreign();
+      return;
+    }
     if (from.mapping != nullptr && from.mapping->mode() == MapMode::read_write) {
       if (position != 0) {
         fail(Errc::not_mappable, "only the first archive of a file can be mapped for writing");
@@ -197,9 +204,13 @@ struct Reader::State {
     if (position != 0) {
       return false;
     }
-    foreign = read_foreign(*opened, is_path ? opened->name : std::string(), opened->mapping);
+    if (sharded != nullptr) {
+      foreign = Foreign{"sharded archive", sharded->value({}), sharded->info().metadata};
+    } else {
+      foreign = read_foreign(*opened, is_path ? opened->name : std::string(), opened->mapping);
+    }
     if (foreign) {
-      foreign_values = value_reader(foreign->value, options, {.tree = true});
+      foreign_values = value_reader(foreign->value, options, {.tree = sharded == nullptr});
     }
     return foreign.has_value();
   }
@@ -268,8 +279,22 @@ struct Reader::State {
 
 Reader::Reader(const Path& path, const LoadOptions& options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  state_->opened = open_path(path, options, Loading::whole);
   state_->is_path = true;
+  if (!shards::is_folder(path)) {
+    try {
+      state_->opened = open_path(path, options, Loading::whole);
+      return;
+    } catch (const Error& error) {
+      if (!shards::is_folder(path, error)) {
+        throw;
+      }
+    }
+  }
+  state_->sharded = shards::open_folder(path, options);
+  state_->opened.emplace();
+  state_->opened->options = options;
+  state_->opened->name = path.text();
+  state_->opened->source = state_->sharded->manifest();
 }
 
 Reader::Reader(std::istream& stream, const LoadOptions& options) : state_(std::make_unique<State>()) {
@@ -319,7 +344,7 @@ std::shared_ptr<RowStream> Reader::rows(std::string_view path, ArrayTarget& want
   begin();
   State* const state = state_.get();  // stays where it is when the Reader is moved
   if (state->foreign) {
-    fail(Errc::unsupported, "batches of a file in another format: open() it and use File::array()",
+    fail(Errc::unsupported, "batches of a sharded archive or a file in another format: open() it and use File::array()",
          {path, {}, state->name()});
   }
   return rows_in_order(state->current->decoder, path, wanted, state->options.limits, [state] { state->end(); });

@@ -19,6 +19,8 @@ AnyArray LaterArray::read() {
   return {target.view(), target.buffer()};
 }
 
+bool LaterArray::read_as(const DType&, const std::function<MutableBytes()>&) { return false; }
+
 Value later_value(std::shared_ptr<LaterArray> array) {
   auto node = std::make_shared<ValueAccess::Array>();
   node->later = std::move(array);

@@ -1,6 +1,7 @@
 #pragma once
 // Arrays that are left in their file until they are needed: a conversion reads each when it writes it, piece by piece.
 
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -22,7 +23,10 @@ class LaterArray {
   /// The elements as they lie densely in that order. Its last read() makes the checks of the format. One at a time.
   virtual std::unique_ptr<Source> open() = 0;
   /// All of it.
-  AnyArray read();
+  virtual AnyArray read();
+  /// Reads all of it to `to`, densely in the order of the header, as elements of `dtype`, to which its own widen. False
+  /// if it cannot, and then nothing is read.
+  virtual bool read_as(const DType& dtype, const std::function<MutableBytes()>& to);
 
  private:
   const ArrayHeader header_;

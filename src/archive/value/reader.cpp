@@ -8,6 +8,7 @@
 #include "archive/convert.hpp"
 #include "archive/read/decoder/fields.hpp"
 #include "archive/value/any_array.hpp"
+#include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
 #include "base/interruption.hpp"
 #include "base/stack.hpp"
@@ -90,7 +91,9 @@ class ValueReader final : public InVisitor {
       return items_->array(target);
     }
     const Value& value = peek();
-    if (value.is_array()) {
+    if (LaterArray* const later = later_array(value); later != nullptr && deliver_later(*later, target)) {
+      // read to its place
+    } else if (value.is_array()) {
       deliver(value.array().view(), value.array().buffer(), target);
     } else if (value.is(ValueKind::bytes)) {
       const Bytes bytes = value.bytes();
@@ -210,7 +213,7 @@ class ValueReader final : public InVisitor {
     }
     const Value& value = *next_;
     if (value.is_array()) {
-      return begin_shared_array(value);
+      return later_array(value) != nullptr ? SharedIn() : begin_shared_array(value);
     }
     if (!value.is(ValueKind::shared) && !value.is(ValueKind::reference)) {
       return {};
@@ -440,6 +443,21 @@ class ValueReader final : public InVisitor {
     if (!any) {
       check_fields(stored.dtype, wanted, *this);
     }
+  }
+  /// False if the array cannot be read to where the target wants it.
+  bool deliver_later(LaterArray& array, ArrayTarget& target) {
+    const ArrayHeader& stored = array.header();
+    check(stored, target);
+    const bool any = target.dtype().kind() == DType::Kind::none;
+    const ArrayHeader wanted{any ? stored.dtype : target.dtype(), stored.shape, stored.order};
+    if (target.order(wanted) != stored.order) {
+      return false;
+    }
+    return array.read_as(wanted.dtype, [&]() -> MutableBytes {
+      const std::uint64_t total = stored.shape.count() * wanted.dtype.item_size();
+      target.memory(wanted, 0, total, true);
+      return {target.memory(wanted, total, total, true), static_cast<std::size_t>(total)};
+    });
   }
   void deliver(const ArrayView& view, const std::shared_ptr<Buffer>& buffer, ArrayTarget& target) {
     const ArrayHeader stored{view.dtype, view.shape, stored_order(view)};

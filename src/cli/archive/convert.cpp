@@ -72,10 +72,10 @@ void write_anew(const Value& value, const Metadata& metadata, const ConvertOptio
   write_value(output, options.output, codec, value, saving);
 }
 
-/// From or to a file in another format. Large arrays of one are read when they are written; what an archive
+/// From a sharded archive, from or to a file in another format. Large arrays of one are read when they are written; what an archive
 /// has is in memory, or in the mapping of a plain file.
 Passed through_value(const ConvertOptions& options, const Codec* codec, Output& output) {
-  if (is_foreign(options.input)) {
+  if (is_foreign(options.input) || is_sharded(options.input)) {
     const ForeignFile file =
         open_foreign(options.input, {.verify = Verify::full, .threads = options.threads, .formats = &neighbours()});
     write_anew(file.content.value, file.content.metadata, options, codec, output);
@@ -115,7 +115,8 @@ int convert(const ConvertOptions& options) {
     chosen.filter = "none";  // plain files are for mapping
   }
   Output output(options.output, options.sync, options.in_place, options.json);
-  const bool foreign = !neighbours().named(options.output).empty() || is_foreign(options.input);
+  const bool foreign =
+      !neighbours().named(options.output).empty() || is_foreign(options.input) || is_sharded(options.input);
   const Passed passed = foreign                 ? through_value(options, codec, output)
                         : chosen.filter.empty() ? pass_on(chosen, codec, output)
                                                 : save_anew(chosen, codec, output);

@@ -81,8 +81,9 @@ struct BlockSource::Ahead {
   std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::vector<std::unique_ptr<Kept>> kept;
-  const Block* last = nullptr;  // the last block of which a part was read
-  std::uint64_t in_flight = 0;  // stored bytes that are being decoded
+  const Block* last = nullptr;                      // the last block of which a part was read
+  std::pair<const Block*, const Block*> announced;  // those of the last will_read()
+  std::uint64_t in_flight = 0;                      // stored bytes that are being decoded
   std::uint64_t clock = 0;
   bool stopping = false;
   std::vector<std::jthread> helpers;
@@ -255,6 +256,10 @@ void BlockSource::will_read(std::uint64_t offset, std::uint64_t size) const {
   const Block& first = block_at(offset);
   const Block& last = block_at(std::min(offset + std::min(size, size_ - offset), size_) - 1);
   stored_->will_read(first.stored_offset, last.stored_offset + last.stored_size - first.stored_offset);
+  if (!process_.in_child()) {
+    const std::lock_guard lock(ahead_->mutex);
+    ahead_->announced = {&first, &last + 1};
+  }
 }
 
 /// Everything the format has after its last block is checked, but the Source may have more bytes.
@@ -493,6 +498,9 @@ void BlockSource::look_ahead(const Block& block) const {
   }
   std::uint64_t bytes = block.plain_size;
   const Block* end = blocks_.data() + blocks_.size();
+  if (std::less_equal<>()(ahead_->announced.first, &block) && std::less<>()(&block, ahead_->announced.second)) {
+    end = ahead_->announced.second;  // the caller knows where it ends
+  }
   const Block* next = &block + 1;
   bool any = false;
   for (unsigned i = 0; i < options_.threads && next != end; ++i, ++next) {

@@ -99,6 +99,14 @@ std::optional<std::string> local_path(const std::string& path) {
   return Path(percent_decoded(rest)).text();
 }
 
+std::string require_local(const std::string& path, std::string_view what) {
+  std::optional<std::string> local = local_path(path);
+  if (!local) {
+    fail(Errc::unsupported, "cannot use " + path + ": " + std::string(what), {.file = path});
+  }
+  return std::move(*local);
+}
+
 ObjectPlace object_at(const std::string& url) {
   const Opener open = opener_of(url);
   // A query, such as the signature of a link, belongs to the name. S3's keys may have a '?' of their own.

@@ -14,6 +14,10 @@ namespace stele {
 /// Throws: Error(invalid_argument) for a "file://" URL of another machine.
 std::optional<std::string> local_path(const std::string& path);
 
+/// The same for what must be on this machine. `what` is as in "a store is a local folder".
+/// Throws: Error(unsupported) for other URLs, Error(invalid_argument).
+std::string require_local(const std::string& path, std::string_view what);
+
 /// An object that a URL names, in the Storage of what comes before the last slash.
 struct ObjectPlace {
   std::unique_ptr<Storage> storage;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <random>
 
 #include "codec/formats/deflate.hpp"
 #include "format/base64.hpp"
@@ -70,6 +71,11 @@ void Bucket::fail(std::string_view action, const std::string& url, const Answer&
     throw Error(Errc::denied, error.message() + "; no credentials were found in the environment or in ~/.aws",
                 {.file = url});
   }
+}
+
+std::string new_mark() {
+  std::random_device random;
+  return message({std::uint64_t{random()}, "-", std::uint64_t{random()}, "-", std::uint64_t{random()}});
 }
 
 std::vector<std::string> content_headers(Bytes content) {

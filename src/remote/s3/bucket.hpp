@@ -37,6 +37,10 @@ class Bucket {
 /// Writes an object in parts of `options().part_bytes`, which appears at close(). A small one is one request.
 std::unique_ptr<Sink> upload(std::shared_ptr<const Bucket> bucket, std::string key);
 
+/// Metadata that tells an object from others, so that a write is recognized whose answer was lost; and a value for it.
+inline constexpr const char* mark_header = "x-amz-meta-stele-write";
+std::string new_mark();
+
 /// The headers for content that is sent: what it is, and its checksum, which the store compares (CRC-32).
 std::vector<std::string> content_headers(Bytes content);
 

@@ -135,10 +135,14 @@ class S3Storage final : public Storage {
     } else if (when.kind == PutCondition::Kind::unchanged) {
       request.headers.push_back("If-Match: " + when.etag);
     }
+    const std::string mark = new_mark();
+    request.headers.push_back(std::string(mark_header) + ": " + mark);
     const Answer answer = exchange(std::move(request));
     if (answer.status == 412 || (answer.status == 404 && when.kind == PutCondition::Kind::unchanged)) {
-      // After a lost answer it may be this content that is there.
-      return answer.tries > 1 ? etag_if_same(key, content) : std::nullopt;
+      // The answer to an earlier try may have been lost.
+      const Answer now = exchange(bucket_->request("HEAD", prefix_ + std::string(key)));
+      return now.succeeded() && now.header(mark_header) == mark ? std::optional<std::string>(now.header("etag"))
+                                                                : std::nullopt;
     }
     if (!answer.succeeded()) {
       bucket_->fail("write", path_of(key), answer);
@@ -158,17 +162,6 @@ class S3Storage final : public Storage {
   Request get(std::string_view key) const {
     require_key(key);
     return bucket_->request("GET", prefix_ + std::string(key));
-  }
-
-  std::optional<std::string> etag_if_same(std::string_view key, Bytes content) const {
-    const std::optional<StoredObject> now = find(key);
-    if (!now || now->bytes != content.size()) {
-      return std::nullopt;
-    }
-    std::vector<std::byte> there(content.size());
-    const ByteRange all{0, there};
-    read(key, std::span(&all, 1), now->etag);
-    return std::equal(there.begin(), there.end(), content.begin()) ? std::optional(now->etag) : std::nullopt;
   }
 
   const std::string name_;

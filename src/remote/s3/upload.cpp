@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
-#include <random>
 
 #include "base/interruption.hpp"
 #include "base/process.hpp"
@@ -18,7 +17,6 @@ namespace {
 constexpr std::size_t parts_of_one_size = 1000;  // then they are twice as large; a store takes 10,000
 constexpr std::size_t most_parts = 10'000;
 constexpr double abort_s = 5;
-constexpr const char* mark_header = "x-amz-meta-stele-upload";
 
 class Upload final : public Sink {
  public:
@@ -108,8 +106,7 @@ class Upload final : public Sink {
   }
 
   void begin() {
-    std::random_device random;
-    mark_ = message({std::uint64_t{random()}, "-", std::uint64_t{random()}, "-", std::uint64_t{random()}});
+    mark_ = new_mark();
     Request request = bucket_->request("POST", key_, "uploads=");
     request.headers.push_back(std::string(mark_header) + ": " + mark_);
     const Answer answer = exchange(std::move(request));
@@ -173,8 +170,9 @@ class Upload final : public Sink {
     request.headers.emplace_back("Content-Type: application/xml");
     const Answer answer = exchange(std::move(request));
     const bool done = answer.succeeded() && xml_text(answer.text, "Code").empty();
-    // The answer to an earlier try may have been lost after the upload was completed.
-    if (!done && !(answer.tries > 1 && xml_text(answer.text, "Code") == "NoSuchUpload" && is_complete())) {
+    // The answer to an earlier try may have been lost after the upload was completed. libcurl too tries again where a
+    // connection that it had kept ends.
+    if (!done && !(xml_text(answer.text, "Code") == "NoSuchUpload" && is_complete())) {
       bucket_->fail("write", url_, answer);
     }
     id_.clear();

@@ -15,6 +15,7 @@
 
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
+#include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "services/cache/frozen.hpp"
 #include "services/cache/lock.hpp"
@@ -88,7 +89,8 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
     const Codecs codecs;
     codecs.get(options.codec);
   }
-  path = std::filesystem::absolute(where.text()).lexically_normal().native();
+  path =
+      std::filesystem::absolute(require_local(where.text(), "a cache is a local folder")).lexically_normal().native();
   path += path.ends_with('/') ? "" : "/";
   writes = !options.read_only;
   const auto open_folder = [&](const std::string& name) {

@@ -5,6 +5,7 @@
 
 #include "archive/read/opened.hpp"
 #include "codec/compress.hpp"
+#include "io/read.hpp"
 #include "services/checkpoint/core.hpp"
 #include "services/checkpoint/retention.hpp"
 #include "services/checkpoint/sharded/parts.hpp"
@@ -52,10 +53,14 @@ void Checkpoints::save_unchanged_later(std::uint64_t step, const Object& object,
 }
 
 bool Checkpoints::is_saving() const noexcept { return core_->is_saving(); }
-void Checkpoints::wait() { core_->wait(); }
+void Checkpoints::wait() {
+  core_->wait();
+  core_->wait_for_copy();
+}
 
 void Checkpoints::close() {
   core_->wait();
+  core_->wait_for_copy();
   core_->memory.release();
 }
 
@@ -149,13 +154,19 @@ void Checkpoints::remove(std::uint64_t step) {
   (void)core_->file_of(step);
   core_->remove(step, core_->uses());
   core_->sweep();
+  core_->changed();
 }
 
 std::vector<std::uint64_t> Checkpoints::prune() {
   core_->require_writable();
   core_->wait();
-  const WriterLock held = core_->lock(core_->options.wait_s);
-  return core_->enforce();
+  std::vector<std::uint64_t> gone;
+  {
+    const WriterLock held = core_->lock(core_->options.wait_s);
+    gone = core_->enforce();
+  }
+  core_->changed();
+  return gone;
 }
 
 CheckpointReport Checkpoints::verify(
@@ -198,10 +209,7 @@ void Checkpoints::export_to(std::uint64_t step, const Path& path, const SaveOpti
   const std::unique_ptr<CompressingSink> compressing =
       codec == nullptr ? nullptr : make_compressing_sink(*to, *codec, options.level, options.threads);
   Sink& sink = compressing != nullptr ? static_cast<Sink&>(*compressing) : *to;
-  std::vector<std::byte> piece(std::size_t{1} << 20);
-  for (std::size_t count = opened.source->read(piece); count > 0; count = opened.source->read(piece)) {
-    sink.write(std::span(piece).first(count));
-  }
+  copy_rest(*opened.source, sink);
   opened.source->finish();
   if (compressing != nullptr) {
     compressing->close();

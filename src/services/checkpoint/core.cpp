@@ -23,7 +23,9 @@
 #include "base/interruption.hpp"
 #include "base/naming.hpp"
 #include "format/directory.hpp"
+#include "io/read.hpp"
 #include "io/replace/temporary.hpp"
+#include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "services/checkpoint/retention.hpp"
 #include "services/checkpoint/sharded/parts.hpp"
@@ -54,7 +56,7 @@ constexpr std::string_view own_metadata = "checkpoint.";
 const std::string step_key = "checkpoint.step";
 const std::string created_key = "checkpoint.created";
 const std::string metric_key = "checkpoint.metric.";
-const std::string sharded_key = "checkpoint.sharded";
+const std::string sharded_key(shards::step_key);
 
 double now() noexcept {
   struct timespec time;
@@ -118,7 +120,10 @@ CheckpointCore::CheckpointCore(const Path& where, const CheckpointOptions& chose
   saving.level = options.level;
   saving.filter = options.filter;
   check_saving(saving, is_plain ? nullptr : &codecs.get(options.codec));
-  path = std::filesystem::absolute(where.text()).lexically_normal().native();
+  path = std::filesystem::absolute(
+             require_local(where.text(), "checkpoints are in a local folder; `remote` names where copies go"))
+             .lexically_normal()
+             .native();
   path += path.ends_with('/') ? "" : "/";
   writes = !options.read_only;
   if (writes) {
@@ -137,6 +142,10 @@ CheckpointCore::CheckpointCore(const Path& where, const CheckpointOptions& chose
   }
   if (!writes) {
     return;
+  }
+  if (!options.remote.empty()) {
+    copy_.emplace(path, options.remote);
+    copy_->begin();
   }
   const OwnedDescriptor mark = folder.open_file("writer.lock", O_RDWR | O_CREAT, 0666);
   if (!mark.is_open()) {
@@ -329,16 +338,13 @@ StepRecord CheckpointCore::check(const StepFile& file, Verify verify) const {
     return record;
   }
   const File opened = open(file, {});
-  if (verify != Verify::directory) {
-    opened.verify();
-  }
   if (record.is_sharded) {
     for (const shards::PartFile& part : shards::read_manifest(*this, file).files) {
-      const std::string found = shards::find_part(*this, part);
-      if (verify != Verify::directory) {
-        stele::open(found).verify();
-      }
+      (void)shards::find_part(*this, part);
     }
+  }
+  if (verify != Verify::directory) {
+    opened.verify();
   }
   return record;
 }
@@ -426,7 +432,20 @@ CheckpointInfo CheckpointCore::save(std::uint64_t step, const Object& object, co
   } catch (const Error& error) {  // the new one is complete
     warn("old checkpoints could not be removed: " + std::string(error.what()));
   }
+  changed();
   return info;
+}
+
+void CheckpointCore::changed() {
+  if (copy_) {
+    copy_->update();
+  }
+}
+
+void CheckpointCore::wait_for_copy() {
+  if (copy_) {
+    copy_->wait();
+  }
 }
 
 void CheckpointCore::keep_replaced(const std::string& name) const {
@@ -447,10 +466,7 @@ void CheckpointCore::keep_replaced(const std::string& name) const {
   // no hard links here
   const std::unique_ptr<Source> from = file_source(path_of(name));
   const std::unique_ptr<Sink> to = file_sink(path_of(kept), options.sync);
-  std::vector<std::byte> piece(std::size_t{1} << 20);
-  for (std::size_t count = from->read(piece); count > 0; count = from->read(piece)) {
-    to->write(std::span(piece).first(count));
-  }
+  copy_rest(*from, *to);
   to->close();
 }
 
@@ -509,14 +525,18 @@ CheckpointCore::~CheckpointCore() {
     return;
   }
   const Interruption none(nullptr);
-  try {
-    wait();
-  } catch (const std::exception& error) {
+  const auto end = [&](const char* what, void (CheckpointCore::*step)()) {
     try {
-      warn("a checkpoint was not saved: " + std::string(error.what()));
-    } catch (...) {  // a destructor does not throw
+      (this->*step)();
+    } catch (const std::exception& error) {
+      try {
+        warn(what + std::string(error.what()));
+      } catch (...) {  // a destructor does not throw
+      }
     }
-  }
+  };
+  end("a checkpoint was not saved: ", &CheckpointCore::wait);
+  end("checkpoints were not copied: ", &CheckpointCore::wait_for_copy);
 }
 
 // --- Removing --------------------------------------------------------------------------------------------------------

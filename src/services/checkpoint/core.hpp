@@ -16,6 +16,7 @@
 #include "format/links.hpp"
 #include "io/replace/folder.hpp"
 #include "io/replace/writer_lock.hpp"
+#include "services/checkpoint/remote_copy.hpp"
 #include "services/checkpoint/snapshot.hpp"
 #include "stele/checkpoint.hpp"
 
@@ -96,6 +97,10 @@ class CheckpointCore {
   void save_behind(std::uint64_t step, const Object& object, const CheckpointNotes& notes, std::shared_ptr<void> keep);
   /// Waits for it. Throws what it failed with.
   void wait();
+  /// Files have changed: begins to copy them to options.remote.
+  void changed();
+  /// Waits for that. Throws what it failed with.
+  void wait_for_copy();
   bool is_saving() const noexcept;
   void require_writable() const;
   void require_new(std::uint64_t step, const CheckpointNotes& notes) const;
@@ -136,6 +141,7 @@ class CheckpointCore {
   /// Makes the file of a step that is to be replaced stay for those that refer to it.
   void keep_replaced(const std::string& name) const;
   ProcessOwned<Behind> behind_;
+  std::optional<RemoteCopy> copy_;
   mutable std::mutex known_mutex_;
   mutable std::unordered_map<std::string, Known> known_;  // by name
 };

@@ -4,6 +4,7 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "archive/convert.hpp"
 #include "archive/read/lazy/selection.hpp"
@@ -135,6 +136,22 @@ void AnyLazyArray::read(std::span<const Range> box, std::span<const std::uint64_
           fail(Errc::invalid_argument,
                message({"room of ", to.size(), " bytes for elements ", dtype.name(), shape.text()}));
         }
+        for (const std::uint64_t row : rows) {
+          if (row >= state.shape[0]) {
+            fail(Errc::out_of_range, message({"row ", row, " of ", state.shape[0]}));
+          }
+        }
+        if (state.boxes != nullptr) {
+          if (gather) {
+            return state.boxes->gather(rows, dtype, to);
+          }
+          std::vector<Range> all(box.begin(), box.end());
+          all.resize(shape.rank());
+          for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+            all[axis].count = shape[axis];
+          }
+          return state.boxes->read(all, dtype, to);
+        }
         Selection selection;
         selection.first = state.first;
         std::int64_t result_stride = 1;
@@ -148,9 +165,6 @@ void AnyLazyArray::read(std::span<const Range> box, std::span<const std::uint64_
           result_stride *= static_cast<std::int64_t>(shape[axis]);
         }
         for (std::size_t i = 0; i < rows.size(); ++i) {
-          if (rows[i] >= state.shape[0]) {
-            fail(Errc::out_of_range, message({"row ", rows[i], " of ", state.shape[0]}));
-          }
           selection.axes.back().places.push_back({rows[i], i});
         }
         read_selection(*state.elements, std::move(selection), dtype, to.data(), state.threads);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "archive/linked/source.hpp"
+#include "archive/sharded/opened.hpp"
 #include "format/frozen.hpp"
 #include "io/replace/temporary.hpp"
 #include "io/system.hpp"
@@ -17,6 +18,15 @@ namespace stele::shards {
 namespace {
 
 constexpr std::time_t stale_s = 24 * 60 * 60;
+
+constexpr std::string_view extension = ".stele";
+
+/// The step of a part by its name; nothing for other names.
+std::optional<std::uint64_t> step_of_part(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  return dot == std::string_view::npos ? std::nullopt
+                                       : step_of(std::string(name.substr(0, dot)) + std::string(extension));
+}
 
 std::string folder_of(const CheckpointCore& core) { return core.path_of(std::string(folder_name)) + "/"; }
 
@@ -70,10 +80,13 @@ Used used_by(const CheckpointCore& core, const std::vector<Manifest>& manifests)
 
 }  // namespace
 
+std::string part_name(std::uint64_t step, std::string_view attempt, unsigned rank, unsigned ranks) {
+  const std::string stem = step_name(step);
+  return stem.substr(0, stem.size() - extension.size()) + part_suffix(attempt, rank, ranks);
+}
+
 Manifest read_manifest(const CheckpointCore& core, const StepFile& file) {
-  Manifest manifest = core.open(file, {}).load<Manifest>();
-  check_read(manifest);
-  return manifest;
+  return read_manifest(stele::open(file_source(core.path_of(file.name))));  // not as the tree that it stands for
 }
 
 std::string find_part(const CheckpointCore& core, const PartFile& part) {

@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "archive/sharded/table.hpp"
 #include "services/checkpoint/core.hpp"
-#include "services/checkpoint/sharded/manifest.hpp"
 #include "stele/sharded.hpp"
 
 namespace stele::shards {
+
+/// The name of a part's file.
+std::string part_name(std::uint64_t step, std::string_view attempt, unsigned rank, unsigned ranks);
 
 /// Reads the manifest of a sharded step. Throws: what open() throws, Error(damaged).
 Manifest read_manifest(const CheckpointCore& core, const StepFile& file);

@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 
-#include "base/interruption.hpp"
-#include "format/path.hpp"
+#include "archive/sharded/boxes.hpp"
+#include "base/threads.hpp"
 #include "services/checkpoint/sharded/parts.hpp"
 #include "stele/error.hpp"
 #include "stele/sharded.hpp"
@@ -16,56 +15,6 @@ using shards::Manifest;
 namespace {
 
 constexpr std::uint64_t window_bytes = std::uint64_t{4} << 20;
-
-/// A box in an array: where it begins and how far it goes along each axis.
-struct Region {
-  Shape first;
-  Shape extents;
-};
-
-std::string path_of_key(const std::string& key) {
-  std::string path;
-  append_step(path, key);
-  return path;
-}
-
-/// Copies a dense region to its place in a larger dense one. `at`: where it begins there.
-void place(const std::byte* from, const Shape& extents, std::byte* to, const Shape& whole, const Shape& at,
-           std::uint64_t item) {
-  const std::size_t rank = extents.rank();
-  // The innermost axes that both have as a whole are one run.
-  std::size_t outer = rank;
-  std::uint64_t run = item;
-  std::uint64_t inner = item;  // bytes of one step along axis `outer` in the larger region
-  while (outer > 0) {
-    --outer;
-    run *= extents[outer];
-    if (outer == 0 || extents[outer] != whole[outer]) {
-      break;
-    }
-    inner *= whole[outer];
-  }
-  Shape index;
-  for (std::size_t axis = 0; axis < outer; ++axis) {
-    index.push_back(0);
-  }
-  for (;;) {
-    std::uint64_t offset = 0;
-    for (std::size_t axis = 0; axis < outer; ++axis) {
-      offset = (offset + at[axis] + index[axis]) * whole[axis + 1];
-    }
-    std::memcpy(to + (offset + at[outer]) * inner, from, static_cast<std::size_t>(run));
-    from += run;
-    std::size_t axis = outer;
-    while (axis > 0 && ++index[axis - 1] == extents[axis - 1]) {
-      index[axis - 1] = 0;
-      --axis;
-    }
-    if (axis == 0) {
-      return;
-    }
-  }
-}
 
 }  // namespace
 
@@ -112,11 +61,12 @@ struct ShardedCheckpoint::State {
     }
     return found->second;
   }
-  Region region(std::string_view name, const shards::ArrayOf& array, std::span<const Range> box) const {
+  /// With the count of each range.
+  std::vector<Range> region(std::string_view name, const shards::ArrayOf& array, std::span<const Range> box) const {
     if (box.size() > array.shape.size()) {
       fail(Errc::invalid_argument, "a box with more axes than the array", {name, {}});
     }
-    Region made;
+    std::vector<Range> made;
     for (std::size_t axis = 0; axis < array.shape.size(); ++axis) {
       const Range range = axis < box.size() ? box[axis] : Range{};
       const std::uint64_t extent = array.shape[axis];
@@ -127,8 +77,7 @@ struct ShardedCheckpoint::State {
         fail(Errc::out_of_range,
              message({"positions from ", range.first, " on along axis ", axis, ", which has ", extent}), {name, {}});
       }
-      made.first.push_back(range.first);
-      made.extents.push_back(range.count == Range::rest ? extent - range.first : range.count);
+      made.push_back({range.first, range.count == Range::rest ? extent - range.first : range.count});
     }
     return made;
   }
@@ -191,67 +140,23 @@ std::vector<std::string> ShardedCheckpoint::values() const {
 }
 
 Shape ShardedCheckpoint::box_extents(std::string_view name, std::span<const Range> box) const {
-  return state_->region(name, state_->array(name), box).extents;
+  Shape extents;
+  for (const Range& range : state_->region(name, state_->array(name), box)) {
+    extents.push_back(range.count);
+  }
+  return extents;
 }
 
 void ShardedCheckpoint::read(std::string_view name, std::span<const Range> box, const DType& dtype,
                              MutableBytes to) const {
   const shards::ArrayOf& array = state_->array(name);
-  const Region wanted = state_->region(name, array, box);
-  const std::uint64_t item = dtype.item_size();
-  const std::size_t rank = array.shape.size();
-  if (to.size() != wanted.extents.count() * item) {
+  const std::vector<Range> wanted = state_->region(name, array, box);
+  if (to.size() != box_extents(name, box).count() * dtype.item_size()) {
     fail(Errc::invalid_argument, "the memory does not have the size of the box", {name, {}});
   }
-  for (const shards::Box& part : array.boxes) {
-    Region common;
-    bool touches = true;
-    for (std::size_t axis = 0; axis < rank && touches; ++axis) {
-      const std::uint64_t begin = std::max(wanted.first[axis], part.first[axis]);
-      const std::uint64_t end =
-          std::min(wanted.first[axis] + wanted.extents[axis], part.first[axis] + part.extents[axis]);
-      touches = begin < end;
-      common.first.push_back(begin);
-      common.extents.push_back(touches ? end - begin : 0);
-    }
-    if (!touches) {
-      continue;
-    }
-    const AnyLazyArray source = state_->part(part.file).array(path_of_key(part.key));
-    if (!std::equal(source.shape().begin(), source.shape().end(), part.extents.begin(), part.extents.end())) {
-      fail(Errc::damaged, "a part has other extents than the manifest says", {name, {}});
-    }
-    std::vector<Range> ranges;
-    Shape at;
-    bool is_dense = true;  // the common box is one run of what is wanted
-    for (std::size_t axis = 0; axis < rank; ++axis) {
-      ranges.push_back({common.first[axis] - part.first[axis], common.extents[axis]});
-      at.push_back(common.first[axis] - wanted.first[axis]);
-      is_dense = is_dense && (axis == 0 || common.extents[axis] == wanted.extents[axis]);
-    }
-    if (is_dense) {
-      const std::uint64_t row = rank == 0 ? item : wanted.extents.count() / wanted.extents[0] * item;
-      source.read(ranges, dtype,
-                  to.subspan(static_cast<std::size_t>(rank == 0 ? 0 : at[0] * row),
-                             static_cast<std::size_t>(common.extents.count() * item)));
-      continue;
-    }
-    std::vector<std::byte> window;
-    const std::uint64_t row = common.extents.count() / common.extents[0] * item;
-    const std::uint64_t rows = std::max<std::uint64_t>(1, window_bytes / row);
-    Shape piece = common.extents;
-    const std::uint64_t first = ranges[0].first;
-    const std::uint64_t first_at = at[0];
-    for (std::uint64_t done = 0; done < common.extents[0]; done += rows) {
-      interruption_point();
-      piece[0] = ranges[0].count = std::min(rows, common.extents[0] - done);
-      ranges[0].first = first + done;
-      at[0] = first_at + done;
-      window.resize(static_cast<std::size_t>(piece[0] * row));
-      source.read(ranges, dtype, window);
-      place(window.data(), piece, to.data(), wanted.extents, at, item);
-    }
-  }
+  shards::read_boxes(
+      array, [this](std::uint32_t file) -> const File& { return state_->part(file); }, wanted, dtype, to,
+      thread_count(state_->options.threads));
 }
 
 std::pair<const File*, std::string> ShardedCheckpoint::place_of(std::string_view name) const {
@@ -259,7 +164,7 @@ std::pair<const File*, std::string> ShardedCheckpoint::place_of(std::string_view
   if (found == state_->manifest.all.values.end()) {
     fail(Errc::not_found, "there is no value of this name in the checkpoint", {name, {}});
   }
-  return {&state_->part(found->second.file), path_of_key(found->second.key)};
+  return {&state_->part(found->second.file), shards::path_of_key(found->second.key)};
 }
 
 void ShardedCheckpoint::verify() const {

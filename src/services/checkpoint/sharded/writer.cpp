@@ -8,6 +8,7 @@
 
 #include "archive/linked/base.hpp"
 #include "archive/linked/sink.hpp"
+#include "archive/sharded/part.hpp"
 #include "base/interruption.hpp"
 #include "base/naming.hpp"
 #include "io/system.hpp"
@@ -19,45 +20,10 @@ namespace stele {
 
 using shards::Manifest;
 
-/// What a part holds under a name: an array or another value, as a type that can be saved.
-struct WalkedPart {
-  const ArrayView* array = nullptr;
-  void (*walk)(OutVisitor& out, const void* value) = nullptr;
-  const void* value = nullptr;
-};
-template <>
-struct Visit<WalkedPart> {
-  static void write(OutVisitor& out, const WalkedPart& part) {
-    part.array != nullptr ? out.array(*part.array) : part.walk(out, part.value);
-  }
-  static void read(InVisitor&, WalkedPart&) {}
-};
-template <>
-inline constexpr bool walk::may_be_null<WalkedPart> = true;
-
-namespace {
-
-void check_job(const ShardJob& job) {
-  if (job.ranks == 0 || job.ranks > 99'999 || job.rank >= job.ranks) {
-    fail(Errc::invalid_argument, message({"rank ", job.rank, " of ", job.ranks, " ranks; at most 99999"}));
-  }
-  const auto fine = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  };
-  if (job.attempt.empty() || job.attempt.size() > 100 || !std::all_of(job.attempt.begin(), job.attempt.end(), fine)) {
-    fail(Errc::invalid_argument,
-         "the attempt of a sharded checkpoint is named by 1 to 100 letters, digits, '-' and '_'");
-  }
-}
-
-std::vector<std::uint64_t> list_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
-}  // namespace
-
 struct ShardWriter::State {
   State(const Path& where, const ShardJob& chosen, const CheckpointOptions& options)
       : core(where, options), job(chosen), name(shards::part_name(job.step, job.attempt, job.rank, job.ranks)) {
-    check_job(job);
+    shards::check_attempt(job.attempt, job.rank, job.ranks);
     core.require_writable();
     const std::string parts = core.path_of(std::string(shards::folder_name));
     if (system_calls().mkdir(parts.c_str(), 0777) != 0 && errno != EEXIST) {
@@ -102,8 +68,7 @@ struct ShardWriter::State {
   std::optional<LinkBase> base;
   std::unique_ptr<Sink> file;
   std::optional<LinkingSink> linking;
-  std::optional<MapWriter> writer;
-  shards::PartTable table;
+  std::optional<shards::PartWriter> writer;
   bool closed = false;
 };
 
@@ -114,34 +79,11 @@ ShardWriter::ShardWriter(ShardWriter&&) noexcept = default;
 ShardWriter& ShardWriter::operator=(ShardWriter&&) noexcept = default;
 
 void ShardWriter::put(std::string_view name, const ArrayView& box, const Shape& whole, const Shape& first) {
-  State& state = *state_;
-  bool inside = box.shape.rank() == whole.rank() && first.rank() == whole.rank();
-  for (std::size_t axis = 0; inside && axis < whole.rank(); ++axis) {
-    inside = first[axis] <= whole[axis] && box.shape[axis] <= whole[axis] - first[axis];
-  }
-  if (!inside) {
-    fail(Errc::invalid_argument, "a box " + box.shape.text() + " at " + first.text() + " is not inside " + whole.text(),
-         {name, {}});
-  }
-  const auto [array, added] = state.table.arrays.try_emplace(
-      std::string(name), shards::ArrayOf{shards::dtype_text(box.dtype), list_of(whole), {}});
-  if (array->second.dtype != shards::dtype_text(box.dtype) || array->second.shape != list_of(whole)) {
-    fail(Errc::invalid_argument, "boxes of one array have one type and say the same extents", {name, {}});
-  }
-  const std::string key = "=" + std::string(name) + "#" + std::to_string(array->second.boxes.size());
-  ArrayView alone = box;
-  alone.buffer = nullptr;
-  state.writer->write(key, WalkedPart{.array = &alone});
-  array->second.boxes.push_back({0, key, list_of(first), list_of(box.shape)});
+  state_->writer->put(name, box, whole, first);
 }
 
 void ShardWriter::put_object(std::string_view name, const Object& object) {
-  State& state = *state_;
-  const std::string key = "+" + std::string(name);
-  if (!state.table.values.try_emplace(std::string(name), shards::ValueOf{0, key}).second) {
-    fail(Errc::invalid_argument, "a value of this name was put already", {name, {}});
-  }
-  state.writer->write(key, WalkedPart{.walk = object.walk, .value = object.value});
+  state_->writer->put_value(name, object.walk, object.value);
 }
 
 void ShardWriter::close() {
@@ -151,7 +93,6 @@ void ShardWriter::close() {
   }
   state.closed = true;
   naming(state.path, [&] {
-    state.writer->write(shards::table_key, state.table);
     state.writer->close();
     if (state.linking) {
       state.linking->close();
@@ -163,7 +104,7 @@ void ShardWriter::close() {
 CheckpointInfo commit_shards(const Path& folder, const ShardJob& job, const ShardCommit& commit,
                              const CheckpointOptions& options) {
   using Clock = std::chrono::steady_clock;
-  check_job({job.step, 0, job.ranks, job.attempt});
+  shards::check_attempt(job.attempt, 0, job.ranks);
   CheckpointCore core(folder, options);
   core.require_writable();
   core.require_new(job.step, commit.notes);

@@ -15,6 +15,7 @@
 #include "base/naming.hpp"
 #include "format/cbor.hpp"
 #include "format/utf8.hpp"
+#include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "services/store/api/core.hpp"
 #include "services/store/api/prefetch.hpp"
@@ -65,7 +66,7 @@ std::uint64_t new_store_number() {
 // --- Opening ---------------------------------------------------------------------------------------------------------
 
 StoreCore::StoreCore(std::string where, StoreMode how, StoreOptions given)
-    : path(std::move(where)), mode(how), options(std::move(given)) {
+    : path(require_local(where, "a store is a local folder or file")), mode(how), options(std::move(given)) {
   load.types = options.types;
   absolute_path = std::filesystem::absolute(path).string();
   struct stat status;

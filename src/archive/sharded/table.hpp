@@ -1,21 +1,27 @@
 #pragma once
-// What a part of a sharded checkpoint says of itself, and what the manifest says of all parts. Both are values in
-// ordinary archives.
+// What a part of a sharded archive or checkpoint says of itself, and what the manifest says of all parts. Both are
+// values in ordinary archives.
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "format/links.hpp"
 #include "stele/array.hpp"
+#include "stele/metadata.hpp"
 
 namespace stele::shards {
 
-/// The folder of parts, in the folder of checkpoints.
+/// The folder of parts, in the folder of the manifest.
 inline constexpr std::string_view folder_name = "shards";
+/// The file of a sharded archive's manifest.
+inline constexpr std::string_view manifest_name = "manifest.stele";
+/// The metadata by which a manifest is known: that of an archive, and that of a checkpoint's step.
+inline constexpr std::string_view archive_key = "sharded.archive";
+inline constexpr std::string_view step_key = "checkpoint.sharded";
+/// Of archive_key.
+inline constexpr std::uint64_t format = 1;
 /// The entry of a part that holds its PartTable; those of arrays begin with '=', of other values with '+'.
 inline constexpr std::string_view table_key = "boxes";
 
@@ -50,10 +56,12 @@ struct Manifest {
   PartTable all;
 };
 
-/// The name of a part's file.
-std::string part_name(std::uint64_t step, std::string_view attempt, unsigned rank, unsigned ranks);
-/// Its step; nothing for other names.
-std::optional<std::uint64_t> step_of_part(std::string_view name);
+/// What the writers of one attempt agree on. Throws: Error(invalid_argument).
+void check_attempt(std::string_view attempt, unsigned rank, unsigned ranks);
+/// The end of the name of a part's file: ".ATTEMPT.00003-of-00016.stele".
+std::string part_suffix(std::string_view attempt, unsigned rank, unsigned ranks);
+/// Whether an archive with this metadata is a manifest. Throws: Error(unsupported) for one of a newer format.
+bool is_manifest(const Metadata& metadata);
 
 std::string dtype_text(const DType& dtype);
 /// Throws: Error(malformed).
@@ -64,7 +72,8 @@ void add_part(Manifest& manifest, PartTable part, PartFile file);
 /// Checks that the boxes of each array make it up, and drops copies.
 /// Throws: Error(invalid_argument).
 void check_boxes(Manifest& manifest);
-/// Checks what was read from a file, in a time that its length bounds. Throws: Error(damaged).
-void check_read(const Manifest& manifest);
+/// Checks what was read from a file, in a time that its length bounds, and sorts the boxes of each array.
+/// Throws: Error(damaged).
+void check_read(Manifest& manifest);
 
 }  // namespace stele::shards

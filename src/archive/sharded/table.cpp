@@ -1,17 +1,14 @@
-#include "services/checkpoint/sharded/manifest.hpp"
+#include "archive/sharded/table.hpp"
 
 #include <algorithm>
 #include <cstdio>
 #include <tuple>
 
 #include "format/typed_array.hpp"
-#include "services/checkpoint/core.hpp"
 #include "stele/error.hpp"
 
 namespace stele::shards {
 namespace {
-
-constexpr std::string_view extension = ".stele";
 
 /// Whether a box has a rank and extents that fit the array.
 bool fits(const Box& box, const ArrayOf& array) noexcept {
@@ -41,18 +38,33 @@ std::string text_of(const Box& box) { return Shape(box.first).text() + " of " + 
 
 }  // namespace
 
-std::string part_name(std::uint64_t step, std::string_view attempt, unsigned rank, unsigned ranks) {
-  char numbers[64];
-  std::snprintf(numbers, sizeof numbers, "%05u-of-%05u", rank, ranks);
-  const std::string stem = step_name(step);
-  return stem.substr(0, stem.size() - extension.size()) + "." + std::string(attempt) + "." + numbers +
-         std::string(extension);
+void check_attempt(std::string_view attempt, unsigned rank, unsigned ranks) {
+  if (ranks == 0 || ranks > 99'999 || rank >= ranks) {
+    fail(Errc::invalid_argument, message({"rank ", rank, " of ", ranks, " ranks; at most 99999"}));
+  }
+  const auto fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (attempt.empty() || attempt.size() > 100 || !std::all_of(attempt.begin(), attempt.end(), fine)) {
+    fail(Errc::invalid_argument, "an attempt to write parts is named by 1 to 100 letters, digits, '-' and '_'");
+  }
 }
 
-std::optional<std::uint64_t> step_of_part(std::string_view name) {
-  const std::size_t dot = name.find('.');
-  return dot == std::string_view::npos ? std::nullopt
-                                       : step_of(std::string(name.substr(0, dot)) + std::string(extension));
+std::string part_suffix(std::string_view attempt, unsigned rank, unsigned ranks) {
+  char numbers[64];
+  std::snprintf(numbers, sizeof numbers, "%05u-of-%05u", rank, ranks);
+  return "." + std::string(attempt) + "." + numbers + ".stele";
+}
+
+bool is_manifest(const Metadata& metadata) {
+  const auto found = metadata.find(std::string(archive_key));
+  if (found == metadata.end()) {
+    return metadata.contains(std::string(step_key));
+  }
+  if (!found->second.is_natural() || found->second.natural() != format) {
+    fail(Errc::unsupported, "this sharded archive has a newer format than this version of stele reads");
+  }
+  return true;
 }
 
 std::string dtype_text(const DType& dtype) {
@@ -126,9 +138,9 @@ void check_boxes(Manifest& manifest) {
   }
 }
 
-void check_read(const Manifest& manifest) {
+void check_read(Manifest& manifest) {
   try {
-    for (const auto& [name, array] : manifest.all.arrays) {
+    for (auto& [name, array] : manifest.all.arrays) {
       dtype_of_text(array.dtype);
       std::uint64_t covered = 0;
       for (const Box& box : array.boxes) {
@@ -140,6 +152,7 @@ void check_read(const Manifest& manifest) {
       if (covered != volume(array.shape)) {
         fail(Errc::damaged, "the boxes of the manifest do not make up an array", {name, {}});
       }
+      std::sort(array.boxes.begin(), array.boxes.end(), [](const Box& a, const Box& b) { return a.first < b.first; });
     }
   } catch (const Error& error) {
     fail(Errc::damaged, error.message(), {error.path(), {}});
