@@ -7,8 +7,8 @@
 #include "errors.hpp"
 #include "files/files.hpp"
 #include "services/services.hpp"
-#include "storage.hpp"
 #include "stele/version.hpp"
+#include "storage.hpp"
 #include "watch.hpp"
 
 namespace stele::python {

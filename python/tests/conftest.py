@@ -123,6 +123,6 @@ def web():
 @pytest.fixture
 def patience():
     """Sets options of remote storage, for the length of a test."""
-    before = stele.remote_options()
-    yield lambda **options: stele.remote_options(**options)
-    stele.remote_options(**before)
+    before = stele._core.remote_options()
+    yield stele._core.remote_options
+    stele._core.remote_options(**before)

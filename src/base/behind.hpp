@@ -1,6 +1,7 @@
 #pragma once
 // One thread that works behind or ahead of another, such as a stage of a pipeline, with a bounded queue between them.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -23,13 +24,15 @@ class Behind {
 
   /// Adds a job. Throws the exception of an earlier job; later jobs are then dropped.
   void run(std::function<void()> job);
-  /// Waits until at most `left` jobs are left, those that were added last. Throws as run().
+  /// Waits until at most `left` jobs are left, those that were added last. Throws as run(), and what an interruption
+  /// point throws: no job runs then, and later ones are dropped.
   void wait(std::size_t left = 0);
   /// Runs `job` on the other thread and `own` on this one; both have ended when it returns or throws.
   void beside(std::function<void()> job, const std::function<void()>& own);
 
  private:
   void work();
+  void stop(std::exception_ptr reason) noexcept;
 
   const std::size_t most_jobs_;
   std::mutex mutex_;  // guards the members below
@@ -37,6 +40,7 @@ class Behind {
   std::deque<std::function<void()>> jobs_;  // the first may be running
   std::exception_ptr failed_;
   bool over_ = false;
+  std::atomic<bool> stopped_ = false;  // ends the running job at its next interruption point
   std::jthread thread_;
 };
 

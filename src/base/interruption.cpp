@@ -10,7 +10,7 @@ constexpr std::chrono::milliseconds pause(20);
 
 thread_local Interruption::Check current = nullptr;
 thread_local std::chrono::steady_clock::time_point next_check;
-thread_local unsigned interruptions = 0;  // that exist
+thread_local unsigned interruptions = 0;  // of the program, that exist
 WaitHooks hooks;
 
 void check_at(std::chrono::steady_clock::time_point now) {
@@ -20,10 +20,13 @@ void check_at(std::chrono::steady_clock::time_point now) {
 
 }  // namespace
 
-Interruption::Interruption(Check check) noexcept : before_(std::exchange(current, check)) { ++interruptions; }
+Interruption::Interruption(Check check, bool of_program) noexcept
+    : before_(std::exchange(current, check)), of_program_(of_program) {
+  interruptions += of_program_ ? 1 : 0;
+}
 Interruption::~Interruption() {
   current = before_;
-  --interruptions;
+  interruptions -= of_program_ ? 1 : 0;
 }
 
 void set_wait_hooks(WaitHooks given) noexcept { hooks = given; }

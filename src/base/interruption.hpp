@@ -9,13 +9,15 @@ namespace stele {
 class Interruption {
  public:
   using Check = void (*)();
-  explicit Interruption(Check check) noexcept;
+  /// `of_program`: whether this is a thread of the program around, so that a Waiting calls the hooks.
+  explicit Interruption(Check check, bool of_program = true) noexcept;
   ~Interruption();
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
  private:
   const Check before_;
+  const bool of_program_;
 };
 
 /// How the program around lets its other threads go on while one of them waits: Python's lock. `begin` is called before
@@ -31,7 +33,8 @@ struct WaitHooks {
 /// Sets them for the process. To be called before other threads run.
 void set_wait_hooks(WaitHooks hooks) noexcept;
 
-/// While it exists, this thread waits for other machines. Does something only on threads that have an Interruption.
+/// While it exists, this thread waits for other machines. Does something only on threads of the program around
+/// that have an Interruption.
 /// No lock may be held where it begins or ends.
 class Waiting {
  public:

@@ -224,13 +224,13 @@ void bind_open_file(nb::module_& module) {
       .def("close", &OpenFile::close)
       .def_prop_ro("closed", &OpenFile::closed)
       .def("load", &OpenFile::load, nb::call_guard<Interruptible>())
-      .def("glance", &OpenFile::glance)
-      .def("children", &OpenFile::children)
+      .def("glance", &OpenFile::glance, nb::call_guard<Interruptible>())
+      .def("children", &OpenFile::children, nb::call_guard<Interruptible>())
       .def("outline", &OpenFile::outline, nb::call_guard<Interruptible>())
-      .def("array", &OpenFile::array)
-      .def("contains", &OpenFile::contains)
+      .def("array", &OpenFile::array, nb::call_guard<Interruptible>())
+      .def("contains", &OpenFile::contains, nb::call_guard<Interruptible>())
       .def("list", &OpenFile::list, nb::call_guard<Interruptible>())
-      .def("info", &OpenFile::info)
+      .def("info", &OpenFile::info, nb::call_guard<Interruptible>())
       .def("verify", &OpenFile::verify, nb::call_guard<Interruptible>())
       .def("flush", &OpenFile::flush);
 }

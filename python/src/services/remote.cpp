@@ -1,5 +1,7 @@
 // Options of remote storage.
 
+#include <nanobind/stl/optional.h>
+
 #include "services/services.hpp"
 #include "stele/remote.hpp"
 

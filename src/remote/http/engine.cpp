@@ -204,6 +204,7 @@ class CurlEngine final : public Engine {
     // No round trip before content that is sent. The empty header "Expect:" would be signed, but not sent.
     curl_easy_setopt(handle, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits.connect_s * 1e3));
+    curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(job.most_s * 1e3));
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(limits.stall_s + 0.5)));
     curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, on_header);

@@ -40,6 +40,7 @@ struct Job {
   Signing signing;
   Bytes content;  // what is sent; stays valid until the job is over
   Receiver* receiver = nullptr;
+  double most_s = 0;  // how long it may take; 0 for any time
 
   // The answer.
   CURLcode result = CURLE_OK;

@@ -116,6 +116,7 @@ struct Exchange::State final : Receiver {
     job.headers = request.headers;
     job.content = request.content;
     job.receiver = this;
+    job.most_s = request.most_s;
     if (request.sign) {
       job.signing = request.sign(renew);
       if (!job.signing.token.empty()) {
@@ -232,7 +233,7 @@ Exchange::~Exchange() {
 
 Answer Exchange::wait() {
   State& state = *state_;
-  const unsigned attempts = std::max(1U, options().attempts);
+  const unsigned attempts = state.request.most_s > 0 ? 1 : std::max(1U, options().attempts);
   unsigned stalls = 0;
   bool renewed = false;
   for (;;) {

@@ -37,6 +37,7 @@ struct Request {
     std::uint64_t bytes = 0;
     bool known = false;
   } version = {};
+  double most_s = 0;                             // for an only try, how long it may take; 0 for the tries of options()
   std::size_t most_text = std::size_t{1} << 20;  // a longer body is an Error
 };
 

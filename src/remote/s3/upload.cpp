@@ -4,6 +4,7 @@
 #include <cstring>
 #include <deque>
 
+#include "base/interruption.hpp"
 #include "base/process.hpp"
 #include "io/storage/urls.hpp"
 #include "remote/s3/bucket.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t parts_of_one_size = 1000;  // then they are twice as large; a store takes 10,000
 constexpr std::size_t most_parts = 10'000;
+constexpr double abort_s = 5;
 
 class Upload final : public Sink {
  public:
@@ -190,7 +192,10 @@ class Upload final : public Sink {
       return;
     }
     try {
-      static_cast<void>(exchange(bucket_->request("DELETE", key_, "uploadId=" + percent_encoded(id_, false))));
+      const Interruption none(nullptr, false);  // it may be one that ends the upload
+      Request request = bucket_->request("DELETE", key_, "uploadId=" + percent_encoded(id_, false));
+      request.most_s = abort_s;
+      static_cast<void>(exchange(std::move(request)));
     } catch (...) {  // the first failure counts
     }
     id_.clear();
