@@ -11,10 +11,15 @@
 #include "io/file_lock.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
+#include "stele/storage.hpp"
 
 namespace stele {
 
 OwnedDescriptor open_appended(const std::string& path, AppendedAccess access) {
+  if (is_url(path)) {
+    fail(Errc::unsupported, "cannot open " + path + ": what is appended to, or read beside its writer, is a local path",
+         {.file = path});
+  }
   const int flags = access == AppendedAccess::read    ? O_RDONLY
                     : access == AppendedAccess::write ? O_RDWR
                                                       : O_RDWR | O_CREAT;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <list>
 
+#include "base/naming.hpp"
 #include "io/storage/urls.hpp"
 #include "remote/s3/bucket.hpp"
 #include "remote/s3/listing.hpp"
@@ -22,7 +23,11 @@ constexpr std::size_t longest_listing = std::size_t{16} << 20;  // of a page of 
 class S3Storage final : public Storage {
  public:
   S3Storage(std::string name, std::string bucket, std::string prefix)
-      : name_(std::move(name)), bucket_(std::make_shared<Bucket>(std::move(bucket))), prefix_(std::move(prefix)) {}
+      : name_(std::move(name)), bucket_(std::make_shared<Bucket>(std::move(bucket))), prefix_(std::move(prefix)) {
+    if (!prefix_.empty()) {
+      naming(name_, [&] { require_key(std::string_view(prefix_).substr(0, prefix_.size() - 1)); });
+    }
+  }
 
   const std::string& name() const noexcept override { return name_; }
 
