@@ -289,7 +289,7 @@ def test_one_array_of_many_costs_few_requests_and_its_bytes(s3, codec):
     with stele.open(url) as file:
         np.testing.assert_array_equal(file["layer20"][()], arrays["layer20"])
     assert len(s3.proxy.log) <= 4, [request.target for request in s3.proxy.log]
-    assert s3.proxy.bytes_sent() <= 1.1 * size / 30
+    assert s3.proxy.bytes_sent() <= 1.01 * size / 30 + 400_000  # both ends of the file: 1.05 of an array of 10 MB
 
 
 @pytest.mark.parametrize("codec", ["plain", "zstd"])

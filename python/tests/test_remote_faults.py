@@ -126,7 +126,8 @@ def test_a_byte_that_changes_on_the_way_is_found(s3):
 @pytest.mark.parametrize("codec", ["plain", "zstd"])
 def test_an_object_that_is_replaced_is_not_mixed_with_the_new_one(s3, codec):
     url = s3.url + "/x.stele"
-    old, new = {"a": np.zeros(2_000_000), "b": np.zeros(1000)}, {"a": np.ones(2_000_000), "b": np.ones(1000)}
+    old = {"a": generator.random(2_000_000), "b": np.zeros(1000)}
+    new = {"a": old["a"] + 1, "b": np.ones(1000)}
     stele.dump(old, url, codec=codec, filter="none")
     s3.put("new", stele.dumps(new, codec=codec, filter="none"))
     content = s3.get("new")
@@ -137,7 +138,7 @@ def test_an_object_that_is_replaced_is_not_mixed_with_the_new_one(s3, codec):
             file["a"][()]
         assert caught.value.code == "changed" and url in str(caught.value)
     with stele.open(url) as file:
-        assert file["a"][5] == 1
+        assert file["a"][5] == new["a"][5]
     # between the requests of a load, whichever it is
     for at in range(4):
         stele.dump(old, url, codec=codec, filter="none")
@@ -148,8 +149,7 @@ def test_an_object_that_is_replaced_is_not_mixed_with_the_new_one(s3, codec):
         except stele.Error as error:
             assert error.code == "changed"
         else:
-            assert equal(loaded, new if at == 0 and s3.proxy.injected else loaded)
-            assert loaded["a"].min() == loaded["a"].max() == loaded["b"].min()
+            assert equal(loaded, new) if at == 0 else equal(loaded, old) or equal(loaded, new)
 
 
 def test_an_object_that_is_removed_while_it_is_read(s3):
