@@ -102,7 +102,14 @@ void RemoteCopy::update() {
 
 void RemoteCopy::wait() {
   if (thread_ != nullptr) {
-    thread_->wait();
+    try {
+      thread_->wait();
+    } catch (...) {  // the program was interrupted; the next update has a new thread
+      thread_.reset();
+      const std::lock_guard lock(update_->mutex);
+      update_->queued = false;
+      throw;
+    }
   }
   const std::lock_guard lock(update_->mutex);
   if (const std::exception_ptr failed = std::exchange(update_->failed, nullptr)) {
