@@ -36,6 +36,7 @@ def remote_options(*, attempts: Optional[int] = None, connect_s: Optional[float]
 
     Examples
     --------
+    >>> import stele
     >>> stele.remote_options()["parts"]
     4
     """

@@ -268,7 +268,7 @@ def test_damaged_and_shortened_archives(s3):
                 assert caught.value.code in ("damaged", "truncated", "malformed")
 
 
-@pytest.mark.parametrize("url", ["s3://", "s3:///x", "s3://bucket", "s3://bucket/", "s3://bucket/a//b",
+@pytest.mark.parametrize("url", ["s3://", "s3:///x", "s3://bucket", "s3://bucket/a//b",
                                  "s3://bucket/../b"])
 def test_what_is_no_url_of_an_object(s3, url):
     for call in (lambda: stele.load(url), lambda: stele.dump([1], url)):
@@ -289,7 +289,9 @@ def test_one_array_of_many_costs_few_requests_and_its_bytes(s3, codec):
     with stele.open(url) as file:
         np.testing.assert_array_equal(file["layer20"][()], arrays["layer20"])
     assert len(s3.proxy.log) <= 4, [request.target for request in s3.proxy.log]
-    assert s3.proxy.bytes_sent() <= 1.01 * size / 30 + 400_000  # both ends of the file: 1.05 of an array of 10 MB
+    # Both ends of the file, and of a compressed one the blocks that the array shares with others.
+    around = 600_000 if codec == "plain" else 2_800_000
+    assert s3.proxy.bytes_sent() <= 1.01 * size / 30 + around
 
 
 @pytest.mark.parametrize("codec", ["plain", "zstd"])
@@ -422,13 +424,13 @@ def test_the_command_line(s3, command, tmp_path):
     url = s3.url + "/a b.stele"
     stele.dump({"layers": [np.arange(5000.0)], "name": "x"}, url, metadata={"epoch": 3})
     assert "float64[5000]" in command("ls", url)
-    assert "4999" in command("show", url, "layers/0")
+    assert "4.999e+03" in command("show", url, "layers/0")
     assert "epoch" in command("info", url)
     command("verify", url)
     command("convert", url, s3.url + "/y.stele.zst", "--codec", "zstd")
     assert stele.load(s3.url + "/y.stele.zst")["name"] == "x"
-    command("extract", url, "layers/0", str(tmp_path / "z.stele"))
-    command("extract", url, "layers/0", s3.url + "/z.stele")
+    command("extract", url, "layers/0", "-o", str(tmp_path / "z.stele"))
+    command("extract", url, "layers/0", "-o", s3.url + "/z.stele")
     for place in (str(tmp_path / "z.stele"), s3.url + "/z.stele"):
         np.testing.assert_array_equal(stele.load(place), np.arange(5000.0))
     said = command("ls", s3.url + "/none.stele", code=3)

@@ -42,6 +42,30 @@ Waiting::~Waiting() {
   }
 }
 
+std::unique_lock<std::mutex> Waiting::lock(std::mutex& mutex) {
+  std::unique_lock taken(mutex, std::try_to_lock);
+  if (!taken) {
+    const Waiting waiting;
+    taken.lock();
+  }
+  return taken;
+}
+
+void Waiting::wait(std::condition_variable& changed, std::unique_lock<std::mutex>& lock) {
+  if (interruptions == 0 || hooks.begin == nullptr) {
+    changed.wait(lock);
+    return;
+  }
+  std::mutex& mutex = *lock.mutex();
+  lock.unlock();
+  {
+    const Waiting waiting;
+    std::unique_lock inner(mutex);
+    changed.wait_for(inner, pause);
+  }
+  lock.lock();
+}
+
 void interruption_point() {
   if (current == nullptr) {
     return;

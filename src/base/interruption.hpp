@@ -2,6 +2,9 @@
 // Lets the program around the library look up from a long call, and end it: Python's signal handlers run only in the
 // thread that called.
 
+#include <condition_variable>
+#include <mutex>
+
 namespace stele {
 
 /// While it exists, long work on this thread calls `check` now and then, about every 20 milliseconds; what that throws
@@ -42,6 +45,13 @@ class Waiting {
   ~Waiting();
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
+
+  // A thread that waits for another one must let that one end a Waiting, or both would wait for ever:
+  /// Locks what is held during reads that may be Waitings.
+  static std::unique_lock<std::mutex> lock(std::mutex& mutex);
+  /// Waits for a notification, or returns without one: to be called until a condition holds. `lock` is not one that is
+  /// held during reads.
+  static void wait(std::condition_variable& changed, std::unique_lock<std::mutex>& lock);
 
  private:
   const bool hooked_;

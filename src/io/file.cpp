@@ -260,6 +260,10 @@ std::string Path::checked(std::string path) {
 std::unique_ptr<Sink> file_sink(const Path& path, Sync sync, bool in_place) {
   const std::optional<std::string> local = local_path(path.text());
   if (!local) {
+    if (in_place) {
+      fail(Errc::unsupported, "cannot write " + path.text() + " in place: an object is replaced as a whole",
+           {.file = path.text()});
+    }
     const ObjectPlace object = object_at(path.text());
     return object.storage->sink(object.key);
   }

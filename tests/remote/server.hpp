@@ -124,6 +124,12 @@ class Server {
     return uploads.size();
   }
 
+  /// For a Fault, which is called with the lock held.
+  void store(const std::string& path, std::string content) {
+    const std::string etag = etag_of(content);
+    objects[path] = {std::move(content), etag};
+  }
+
   static std::string etag_of(std::string_view content) {
     char text[40];
     std::snprintf(text, sizeof text, "\"%016llx\"",
@@ -406,11 +412,6 @@ class Server {
     xml += more ? "<IsTruncated>true</IsTruncated><NextContinuationToken>" + last + "</NextContinuationToken>"
                 : "<IsTruncated>false</IsTruncated>";
     return {200, xml + "</ListBucketResult>", {}};
-  }
-
-  void store(const std::string& path, std::string content) {
-    const std::string etag = etag_of(content);
-    objects[path] = {std::move(content), etag};
   }
 
   static std::string value_of(const std::string& query, const std::string& name) {

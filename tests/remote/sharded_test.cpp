@@ -86,7 +86,7 @@ TEST_F(RemoteSharded, OfTwoCommitsOneCounts) {
   server_.set_fault([&](const Server::Asked& asked, Server::Reply&) {
     if (asked.method == "PUT" && asked.target.find("manifest.stele") != std::string::npos &&
         !std::exchange(done, true)) {
-      server_.objects["/bucket/runs/model/manifest.stele"] = other;  // just before
+      server_.store("/bucket/runs/model/manifest.stele", other);  // just before
     }
     return false;
   });
@@ -100,7 +100,7 @@ TEST_F(RemoteSharded, ACommitWhoseAnswerIsLostCounts) {
   server_.set_fault([&](const Server::Asked& asked, Server::Reply& reply) {
     if (asked.method == "PUT" && asked.target.find("manifest.stele") != std::string::npos &&
         !std::exchange(done, true)) {
-      server_.objects["/bucket/runs/model/manifest.stele"] = asked.content;
+      server_.store("/bucket/runs/model/manifest.stele", asked.content);
       reply.silent = true;
       return true;
     }

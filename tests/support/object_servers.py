@@ -220,7 +220,8 @@ class HttpServer:
                         status, content, headers["Content-Range"] = 416, b"", f"bytes */{size}"
                     else:
                         status, content = 206, content[begin:end]
-                        headers["Content-Range"] = self.content_range or f"bytes {begin}-{end - 1}/{size}"
+                        headers["Content-Range"] = (f"bytes {begin}-{end - 1}/{size}" if self.content_range is None
+                                                    else self.content_range)
         if self.compressed and status == 200 and "gzip" in request.headers.get("Accept-Encoding", ""):
             content, headers["Content-Encoding"] = gzip.compress(content), "gzip"
         request.send_response(status)

@@ -219,7 +219,7 @@ class OpenFile {
 
 void bind_open_file(nb::module_& module) {
   nb::class_<OpenFile>(module, "OpenFile", nb::is_weak_referenceable())
-      .def(nb::init<nb::handle, const nb::dict&, nb::handle, bool>())
+      .def(nb::init<nb::handle, const nb::dict&, nb::handle, bool>(), nb::call_guard<Interruptible>())
       .def("share", [](const OpenFile& file) { return OpenFile(file); })
       .def("close", &OpenFile::close)
       .def_prop_ro("closed", &OpenFile::closed)

@@ -162,6 +162,9 @@ struct File::State {
         end = last > end && last - end <= near ? last : end;
       }
     }
+    // Of a long array the caller may want a part; its elements are announced when they are read.
+    constexpr std::uint64_t at_once = std::uint64_t{16} << 20;
+    end = end - begin <= at_once ? end : std::min(end, entry->offset + (std::uint64_t{1} << 20));
     opened.source->will_read(begin, end - begin);
   }
 

@@ -40,7 +40,7 @@ SegmentCheck::SegmentCheck(const Source& source, std::uint64_t start, const Dire
 }
 
 void SegmentCheck::ensure(std::uint64_t first, std::uint64_t last) {
-  const std::lock_guard lock(mutex_);
+  const std::unique_lock lock = Waiting::lock(mutex_);
   const auto begin = std::upper_bound(segments_.begin(), segments_.end(), first,
                                       [](std::uint64_t at, const SegmentEntry& segment) { return at < segment.end; });
   for (auto i = static_cast<std::size_t>(begin - segments_.begin()); i < segments_.size(); ++i) {

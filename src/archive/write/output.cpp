@@ -60,9 +60,11 @@ void Output::hash_structure(Bytes bytes) {
   segment_bytes_ += bytes.size();
 }
 
-/// A segment may end at the end of a piece of structure.
+/// A segment may end at the end of a piece of structure. To check one, no reader should have to look around many arrays.
 void Output::end_piece(std::uint64_t end) {
-  if (segment_bytes_ >= frozen::step_bytes) {
+  constexpr std::uint64_t longest = std::uint64_t{1} << 20;
+  const std::uint64_t begin = segments_.empty() ? 0 : segments_.back().end;
+  if (segment_bytes_ >= frozen::step_bytes || (segment_bytes_ > 0 && end - begin >= longest)) {
     segments_.push_back({end, segment_.digest64()});
     segment_.reset();
     segment_bytes_ = 0;
@@ -308,6 +310,8 @@ std::vector<SegmentEntry> Output::segments() {
   std::vector<SegmentEntry> segments = segments_;
   if (!segments.empty() && segment_bytes_ > 0) {
     segments.push_back({flushed_, segment_.digest64()});
+  } else if (!segments.empty()) {
+    segments.back().end = flushed_;  // an array is last
   }
   return segments;
 }

@@ -70,7 +70,7 @@ class Output {
 
   /// XXH3-64 of everything so far except payloads.
   std::uint64_t structure_checksum();
-  /// The segments so far, the last one closed at the current position; none if the structure is below 64 KiB.
+  /// The segments so far, the last one closed at the current position; none if there is only one.
   std::vector<SegmentEntry> segments();
 
  private:

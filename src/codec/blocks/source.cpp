@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/interruption.hpp"
 #include "base/pool.hpp"
 #include "codec/stream/intake.hpp"
 #include "stele/error.hpp"
@@ -102,7 +103,7 @@ class BlockSource::Reference {
   /// Reads the plain bytes of a block that could not be decoded by itself, for `reason`, in a file of `size` bytes.
   /// Throws the file's error if it has one.
   void read(const Block& block, std::uint64_t size, MutableBytes plain, const Error& reason) {
-    const std::lock_guard lock(mutex_);
+    const std::unique_lock lock = Waiting::lock(mutex_);
     if (!judged_) {
       judge(size, reason);
     }
@@ -258,7 +259,11 @@ void BlockSource::will_read(std::uint64_t offset, std::uint64_t size) const {
   stored_->will_read(first.stored_offset, last.stored_offset + last.stored_size - first.stored_offset);
   if (!process_.in_child()) {
     const std::lock_guard lock(ahead_->mutex);
-    ahead_->announced = {&first, &last + 1};
+    auto& [begin, end] = ahead_->announced;
+    if (std::less<>()(&first, begin) || std::less<>()(end, &last + 1)) {  // not a part of what was announced before
+      begin = &first;
+      end = &last + 1;
+    }
   }
 }
 
@@ -281,8 +286,9 @@ void BlockSource::decode(const Block& block, MutableBytes plain) const {
   };
   if (!in_memory) {
     std::unique_lock lock(ahead_->mutex);
-    ahead_->changed.wait(
-        lock, [&] { return ahead_->in_flight == 0 || ahead_->in_flight + block.stored_size <= most_in_flight; });
+    while (ahead_->in_flight != 0 && ahead_->in_flight + block.stored_size > most_in_flight) {
+      Waiting::wait(ahead_->changed, lock);
+    }
     ahead_->in_flight += block.stored_size;
   }
   try {
@@ -458,7 +464,7 @@ void BlockSource::read_part(const Block& block, std::size_t skip, MutableBytes i
       decode_kept(*kept, lock);
       break;
     }
-    ahead_->changed.wait(lock);
+    Waiting::wait(ahead_->changed, lock);
   }
   kept->used = ++ahead_->clock;
   ++kept->readers;
@@ -476,7 +482,7 @@ void BlockSource::read_whole(const Block& block, MutableBytes into) const {
     std::unique_lock lock(ahead_->mutex);
     Kept* kept = ahead_->find(block);
     while (kept != nullptr && kept->state == Kept::State::decoding) {
-      ahead_->changed.wait(lock);
+      Waiting::wait(ahead_->changed, lock);
       kept = ahead_->find(block);
     }
     if (kept != nullptr && kept->state == Kept::State::ready) {

@@ -172,6 +172,8 @@ struct Exchange::State final : Receiver {
     if (answer.status == 200) {
       answer.whole = true;
       answer.version.bytes = number(answer.header("content-length")).value_or(0);
+    } else if (request.last && answer.header("content-length") == "0") {
+      answer.version.bytes = 0;  // some stores answer so for an empty object
     } else {
       const auto range = content_range(answer.header("content-range"));
       const std::uint64_t wanted = request.last ? 0 : request.offset + kept;

@@ -5,6 +5,7 @@
 
 #include "archive/convert.hpp"
 #include "base/checksum.hpp"
+#include "base/interruption.hpp"
 #include "format/encoded_array.hpp"
 
 namespace stele {
@@ -257,7 +258,7 @@ void PieceCheck::compare(std::size_t piece, std::uint64_t checksum) const {
 
 /// Checks a piece of any length in little memory.
 void PieceCheck::check_long(std::size_t piece, const Read& read) const {
-  const std::lock_guard lock(long_);
+  const std::unique_lock lock = Waiting::lock(long_);
   if (checked_[piece]) {
     return;
   }
