@@ -155,9 +155,10 @@ struct File::State {
     std::uint64_t end = entry->offset + entry->length;
     if (!entry->is_raw()) {
       begin = entry->header;
-      if (segments != nullptr) {  // the array's head is checked with all of its segment
+      if (segments != nullptr) {  // the array's head is checked with all of its segments
         constexpr std::uint64_t near = std::uint64_t{1} << 20;
-        const auto [first, last] = segments->around(begin);
+        const std::uint64_t first = segments->around(begin).first;
+        const std::uint64_t last = segments->around(entry->offset - 1).second;
         begin = begin - first <= near ? first : begin;
         end = last > end && last - end <= near ? last : end;
       }
@@ -165,7 +166,9 @@ struct File::State {
     // Of a long array the caller may want a part; its elements are announced when they are read.
     constexpr std::uint64_t at_once = std::uint64_t{16} << 20;
     end = end - begin <= at_once ? end : std::min(end, entry->offset + (std::uint64_t{1} << 20));
-    opened.source->will_read(begin, end - begin);
+    if (begin < end) {
+      opened.source->will_read(begin, end - begin);
+    }
   }
 
   const ArrayEntry* listed(std::string_view path) const {
