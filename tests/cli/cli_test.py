@@ -1000,7 +1000,7 @@ class Usage(Case):
             self.fails(1, command, "-", stdin=b"", says="standard input")
 
     def test_io_errors(self):
-        self.fails(4, "info", ".")
+        self.fails(3, "info", ".")  # it might be a sharded archive
         self.fails(4, "convert", "model.stele", "no/such/folder/x.gz", says="no/such/folder")
         if os.path.exists("/dev/full"):
             self.fails(4, "convert", "model.stele", "/dev/full", says="/dev/full")
