@@ -51,6 +51,9 @@ class ObjectSource final : public Source {
            message({"cannot read ", into.size(), " bytes at byte ", offset, " of ", get_.name, ": it has ", size_}),
            {.offset = size_, .file = get_.name});
     }
+    if (into.empty()) {
+      return;
+    }
     if (offset + into.size() > end_at_) {  // what is in memory anyway
       const std::uint64_t from = std::max(offset, end_at_);
       const auto there = static_cast<std::size_t>(offset + into.size() - from);
@@ -311,7 +314,8 @@ std::unique_ptr<Source> object_source(Request get) {
     end.clear();
   } else if (answer.whole) {
     end.resize(answer.text.size());
-    std::memcpy(end.data(), answer.text.data(), answer.text.size());
+    std::transform(answer.text.begin(), answer.text.end(), end.begin(),
+                   [](char c) { return static_cast<std::byte>(c); });
     answer.version.bytes = end.size();
   } else if (answer.status == 206) {
     end.resize(answer.got);

@@ -95,7 +95,7 @@ void RemoteCopy::update() {
     }
   }
   if (thread_ == nullptr) {
-    thread_ = make_process_owned<Behind>(1);
+    thread_ = make_process_owned<Behind>(std::size_t{1});
   }
   thread_->run([update = update_] { update->run(); });
 }
