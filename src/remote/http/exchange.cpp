@@ -315,6 +315,13 @@ Answer Exchange::wait() {
   }
 }
 
+StoredObject object_of(std::string_view key, const Answer& answer) {
+  const std::string modified(answer.header("last-modified"));
+  return {std::string(key), number(answer.header("content-length")).value_or(0),
+          std::max(0.0, static_cast<double>(curl_getdate(modified.c_str(), nullptr))),
+          std::string(answer.header("etag"))};
+}
+
 void fail_answer(std::string_view action, const std::string& name, const Answer& answer) {
   const std::string_view code = xml_text(answer.text, "Code");
   const std::string_view text = xml_text(answer.text, "Message");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "remote/http/engine.hpp"
+#include "stele/storage.hpp"
 
 namespace stele::remote {
 
@@ -75,6 +76,9 @@ class Exchange {
 
 /// Both together.
 inline Answer exchange(Request request) { return Exchange(std::move(request)).wait(); }
+
+/// The object that the answer to a HEAD tells of; 0 bytes where it does not say how many.
+StoredObject object_of(std::string_view key, const Answer& answer);
 
 /// An answer that is no success, for who knows what it means.
 struct Refused {

@@ -1,10 +1,5 @@
 #include "remote/http/storage.hpp"
 
-#include <curl/curl.h>
-
-#include <algorithm>
-#include <charconv>
-
 #include "remote/http/exchange.hpp"
 #include "remote/source.hpp"
 #include "stele/error.hpp"
@@ -32,13 +27,7 @@ class HttpStorage final : public Storage {
     if (!answer.succeeded()) {
       fail_answer("find", request.name, answer);
     }
-    StoredObject object{std::string(key)};
-    const std::string_view length = answer.header("content-length");
-    std::from_chars(length.data(), length.data() + length.size(), object.bytes);
-    object.etag = answer.header("etag");
-    object.modified =
-        std::max(0.0, static_cast<double>(curl_getdate(std::string(answer.header("last-modified")).c_str(), nullptr)));
-    return object;
+    return object_of(key, answer);
   }
 
   void read(std::string_view key, std::span<const ByteRange> ranges, std::string_view etag) const override {

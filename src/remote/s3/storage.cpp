@@ -1,9 +1,6 @@
 #include "remote/s3/storage.hpp"
 
-#include <curl/curl.h>
-
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <list>
 
@@ -69,13 +66,7 @@ class S3Storage final : public Storage {
     if (!answer.succeeded()) {
       bucket_->fail("find", path_of(key), answer);
     }
-    StoredObject object{std::string(key)};
-    const std::string_view length = answer.header("content-length");
-    std::from_chars(length.data(), length.data() + length.size(), object.bytes);
-    object.etag = answer.header("etag");
-    object.modified =
-        std::max(0.0, static_cast<double>(curl_getdate(std::string(answer.header("last-modified")).c_str(), nullptr)));
-    return object;
+    return object_of(key, answer);
   }
 
   void read(std::string_view key, std::span<const ByteRange> ranges, std::string_view etag) const override {
