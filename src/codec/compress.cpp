@@ -122,6 +122,14 @@ class BlockSink final : public CompressingSink {
     return (*trial_)(sample);
   }
 
+  void end_block() override {
+    guarded([&] {
+      if (!fixed_) {
+        put_gathered();
+      }
+    });
+  }
+
   void close() override {
     progress_.enter();
     put_gathered();

@@ -21,6 +21,8 @@ class CompressingSink : public Sink {
   /// The size of a sample compressed about as the format would do it, but faster. For comparing representations of the
   /// same data.
   virtual std::size_t trial(Bytes sample) = 0;
+  /// Begins a new block with the next byte, where the format has blocks and their size is not fixed.
+  virtual void end_block() {}
 };
 
 /// As compressing_sink().

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 #include "base/interruption.hpp"
@@ -15,7 +16,7 @@
 namespace stele::remote {
 namespace {
 
-constexpr std::size_t end_bytes = std::size_t{512} << 10;       // read when an object is opened
+constexpr std::size_t end_bytes = std::size_t{192} << 10;       // read when an object is opened
 constexpr std::size_t least_piece = std::size_t{64} << 10;      // read for a few bytes
 constexpr std::uint64_t direct_bytes = std::uint64_t{1} << 20;  // larger reads go to the caller's memory at once
 constexpr std::size_t most_whole = std::size_t{64} << 20;       // an object of a server without ranges
@@ -77,15 +78,30 @@ class ObjectSource final : public Source {
     if (offset < all.plan_begin || end > all.plan_end) {
       all.plan_begin = offset;
       all.plan_end = end;
+      all.plan_next = offset;
+      all.plan_left = end - offset;
+      for (const auto& piece : all.pieces) {
+        const std::uint64_t first = std::max(piece->begin, offset);
+        all.plan_left -= std::max(first, std::min(piece->end(), end)) - first;
+        piece->planned = false;
+      }
       all.plan_begun = false;
     }
   }
 
  private:
+  /// Memory that is not cleared, and is used again.
+  struct Memory {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t size = 0;
+  };
   struct Piece {
     std::uint64_t begin = 0;
-    std::vector<std::byte> bytes;
+    Memory memory;
+    MutableBytes bytes;                  // in `memory`
+    bool planned = false;                // for the plan that there is
     std::size_t taken = 0;               // of them
+    std::size_t arrived = 0;             // at the beginning of `bytes`; what comes after may have arrived too
     std::unique_ptr<Exchange> exchange;  // in flight; null once a thread waits for it
     enum class State : std::uint8_t { in_flight, awaited, ready, failed } state = State::in_flight;
     std::uint64_t end() const noexcept { return begin + bytes.size(); }
@@ -97,9 +113,12 @@ class ObjectSource final : public Source {
     std::list<std::shared_ptr<Piece>> pieces;  // the last one used first
     std::uint64_t next = ~std::uint64_t{0};    // where a read in order would go on
     std::size_t grown = least_piece;
+    std::vector<Memory> spare;
     // The last call of will_read().
     std::uint64_t plan_begin = 0;
     std::uint64_t plan_end = 0;
+    std::uint64_t plan_next = 0;  // where what has been asked for of the plan ends; what lies before may be gone again
+    std::uint64_t plan_left = 0;  // bytes of it that are not read yet, without those that were there
     bool plan_begun = false;
     bool plans(std::uint64_t offset) const noexcept { return offset >= plan_begin && offset < plan_end; }
   };
@@ -127,16 +146,41 @@ class ObjectSource final : public Source {
     }
     const std::size_t got = std::min(into.size(), static_cast<std::size_t>(piece->end() - offset));
     go_on(all, offset, got);
-    await(all, lock, *piece);
-    std::memcpy(into.data(), piece->bytes.data() + (offset - piece->begin), got);
+    const std::size_t end = static_cast<std::size_t>(offset - piece->begin) + got;
+    if (!await(all, lock, *piece, end)) {
+      lock.unlock();
+      return read_direct(offset, into.first(got));  // which finds its own reason
+    }
+    std::memcpy(into.data(), piece->bytes.data() + (end - got), got);
     piece->taken += got;
-    if (all.plans(offset) && piece->taken >= piece->bytes.size()) {  // of a plan, nobody comes back
-      all.pieces.remove(piece);
-      if (piece->end() == all.plan_end) {
+    const bool over = all.plans(offset) && piece->taken >= piece->bytes.size();  // of a plan, nobody comes back
+    if (over && all.pieces.remove(piece) > 0) {
+      keep_memory(all, *piece, piece.use_count() == 1);
+      all.plan_left -= piece->planned ? std::min<std::uint64_t>(all.plan_left, piece->bytes.size()) : 0;
+      if (all.plan_left == 0) {
         all.plan_begin = all.plan_end = 0;
+        all.spare.clear();
       }
     }
     return got;
+  }
+
+  /// Memory for a piece. What the kernel must clear first takes longer than to receive it from a near server.
+  static Memory take_memory(Shared& all, std::size_t size) {
+    const auto fits = std::find_if(all.spare.begin(), all.spare.end(), [&](const Memory& one) {
+      return one.size >= size && one.size / 2 <= std::max(size, least_piece);
+    });
+    if (fits == all.spare.end()) {
+      return {std::make_unique_for_overwrite<std::byte[]>(size), size};
+    }
+    Memory found = std::move(*fits);
+    all.spare.erase(fits);
+    return found;
+  }
+  static void keep_memory(Shared& all, Piece& piece, bool is_ours) {
+    if (is_ours && all.spare.size() < options().parts) {
+      all.spare.push_back(std::move(piece.memory));
+    }
   }
 
   /// Reads need not begin where the plan does: what lies before a near first one is fetched with it.
@@ -182,14 +226,20 @@ class ObjectSource final : public Source {
   std::shared_ptr<Piece> begin_piece(Shared& all, std::uint64_t offset, std::size_t size) const {
     auto piece = std::make_shared<Piece>();
     piece->begin = offset;
-    piece->bytes.resize(size);
+    piece->memory = take_memory(all, size);
+    piece->bytes = MutableBytes(piece->memory.bytes.get(), size);
     piece->exchange = std::make_unique<Exchange>(request(offset, piece->bytes));
     all.pieces.push_front(piece);
     all.next = piece->end();
+    if (all.plans(offset)) {
+      piece->planned = true;
+      all.plan_next = std::max(all.plan_next, piece->end());
+    }
     const std::size_t most = std::max<std::size_t>(pieces_kept, 2 * options().parts);
     for (auto old = std::prev(all.pieces.end()); all.pieces.size() > most && old != all.pieces.begin();) {
       const auto before = std::prev(old);
       if ((*old)->state == Piece::State::ready || (*old)->state == Piece::State::failed) {
+        keep_memory(all, **old, old->use_count() == 1);
         all.pieces.erase(old);
       }
       old = before;
@@ -203,7 +253,7 @@ class ObjectSource final : public Source {
       return;
     }
     unsigned in_flight = 0;
-    std::uint64_t next = offset + got;
+    std::uint64_t next = std::max(offset + got, all.plan_next);
     for (const auto& piece : all.pieces) {
       in_flight += piece->state == Piece::State::in_flight || piece->state == Piece::State::awaited ? 1 : 0;
     }
@@ -217,14 +267,12 @@ class ObjectSource final : public Source {
     }
   }
 
-  void await(Shared& all, std::unique_lock<std::mutex>& lock, Piece& piece) const {
-    while (piece.state != Piece::State::ready) {
+  /// Waits until the first `count` bytes of a piece are there. Returns false if another thread, which has thrown the
+  /// reason, could not have them.
+  bool await(Shared& all, std::unique_lock<std::mutex>& lock, Piece& piece, std::size_t count) const {
+    while (piece.arrived < count) {
       if (piece.state == Piece::State::failed) {
-        // Another thread has thrown the reason; this one finds its own.
-        lock.unlock();
-        fetch(piece.begin, piece.bytes);
-        lock.lock();
-        return;
+        return false;
       }
       if (piece.state == Piece::State::awaited) {
         lock.unlock();
@@ -239,10 +287,20 @@ class ObjectSource final : public Source {
         continue;
       }
       piece.state = Piece::State::awaited;
-      const std::unique_ptr<Exchange> exchange = std::move(piece.exchange);
+      std::unique_ptr<Exchange> exchange = std::move(piece.exchange);
       lock.unlock();
+      std::optional<Answer> answer;
       try {
-        require_range(exchange->wait());
+        // What is there is used while the rest arrives. Who takes the last byte waits for the end of the request, so
+        // that its connection is free.
+        if (count < piece.bytes.size()) {
+          answer = exchange->wait_for(std::max(count, least_piece));
+        } else {
+          answer = exchange->wait();
+        }
+        if (answer) {
+          require_range(*answer);
+        }
       } catch (...) {
         lock.lock();
         piece.state = Piece::State::failed;
@@ -251,9 +309,17 @@ class ObjectSource final : public Source {
         throw;
       }
       lock.lock();
-      piece.state = Piece::State::ready;
+      if (answer) {
+        piece.arrived = piece.bytes.size();
+        piece.state = Piece::State::ready;
+      } else {
+        piece.arrived = exchange->arrived();
+        piece.exchange = std::move(exchange);
+        piece.state = Piece::State::in_flight;
+      }
       all.changed.notify_all();
     }
+    return true;
   }
 
   Request request(std::uint64_t offset, MutableBytes to) const {
@@ -270,7 +336,6 @@ class ObjectSource final : public Source {
       fail_answer("read", get_.name, answer);
     }
   }
-  void fetch(std::uint64_t offset, MutableBytes to) const { require_range(exchange(request(offset, to))); }
 
   /// Reads to the caller's memory, in several parts at once where it is long.
   std::size_t read_direct(std::uint64_t offset, MutableBytes into) const {
@@ -323,6 +388,46 @@ std::unique_ptr<Source> object_source(Request get) {
     throw Refused{std::move(answer)};
   }
   return std::make_unique<ObjectSource>(std::move(get), std::move(answer), std::move(end));
+}
+
+void read_ranges(const Request& get, std::span<const ByteRange> ranges, std::string_view etag) {
+  const auto fail_past_end = [&] {
+    fail(Errc::truncated, "cannot read " + get.name + ": a range is past its end", {.file = get.name});
+  };
+  std::list<std::pair<Exchange, ByteRange>> exchanges;
+  const auto take = [&] {
+    const Answer answer = exchanges.front().first.wait();
+    const ByteRange& range = exchanges.front().second;
+    if (answer.whole) {
+      if (range.offset > answer.text.size() || range.to.size() > answer.text.size() - range.offset) {
+        fail_past_end();
+      }
+      std::memcpy(range.to.data(), answer.text.data() + range.offset, range.to.size());
+    } else if (answer.status == 416) {
+      fail_past_end();
+    } else if (answer.status != 206) {
+      throw Refused{answer};
+    }
+    exchanges.pop_front();
+  };
+  for (const ByteRange& range : ranges) {
+    if (range.to.empty()) {
+      continue;
+    }
+    if (exchanges.size() == std::max(1U, options().parts)) {
+      take();
+    }
+    Request request = get;
+    request.to = range.to;
+    request.offset = range.offset;
+    request.etag = etag;
+    request.most_text = most_whole;
+    exchanges.emplace_back(std::piecewise_construct, std::forward_as_tuple(std::move(request)),
+                           std::forward_as_tuple(range));
+  }
+  while (!exchanges.empty()) {
+    take();
+  }
 }
 
 }  // namespace stele::remote

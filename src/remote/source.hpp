@@ -14,4 +14,9 @@ namespace stele::remote {
 /// ranges. Reads later throw Errors for what the server refuses.
 std::unique_ptr<Source> object_source(Request get);
 
+/// Storage::read() of the object of `get`: a request for each range, several at once.
+/// Throws: as object_source(), Error(truncated) for a range that is not within the object, Error(changed) for another
+/// etag than `etag`, if that is not empty.
+void read_ranges(const Request& get, std::span<const ByteRange> ranges, std::string_view etag);
+
 }  // namespace stele::remote

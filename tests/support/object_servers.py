@@ -114,7 +114,7 @@ class Gateway(ServerProcess):
                             "--trash-days", "0", meta, "tests"], check=True, capture_output=True)
         return [juicefs, "gateway", meta, f"127.0.0.1:{port}", "--multi-buckets", "--keep-etag", "--object-meta",
                 "--no-usage-report", "--no-bgjob", "--backup-meta", "0", "--attr-cache", "0s", "--dir-entry-cache", "0s",
-                "--cache-dir", self.folder + "/cache", "--metrics", "127.0.0.1:0"]
+                "--cache-size", "0", "--metrics", "127.0.0.1:0"]
 
 
 class MotoServer(ServerProcess):

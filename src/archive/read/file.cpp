@@ -148,20 +148,17 @@ struct File::State {
     if (path.empty()) {
       opened.source->will_read(0, tail.trailer.total_length);
     }
-    if (entry == nullptr) {
-      return;
+    if (entry == nullptr || entry->is_raw()) {
+      return;  // the directory has the head of a raw array, and its elements are announced when they are read
     }
-    std::uint64_t begin = entry->offset;
+    std::uint64_t begin = entry->header;
     std::uint64_t end = entry->offset + entry->length;
-    if (!entry->is_raw()) {
-      begin = entry->header;
-      if (segments != nullptr) {  // the array's head is checked with all of its segments
-        constexpr std::uint64_t near = std::uint64_t{1} << 20;
-        const std::uint64_t first = segments->around(begin).first;
-        const std::uint64_t last = segments->around(entry->offset - 1).second;
-        begin = begin - first <= near ? first : begin;
-        end = last > end && last - end <= near ? last : end;
-      }
+    if (segments != nullptr) {                                // the array's head is checked with all of its segments
+      constexpr std::uint64_t near = std::uint64_t{2} << 20;  // segments are about half as long
+      const std::uint64_t first = segments->around(begin).first;
+      const std::uint64_t last = segments->around(entry->offset - 1).second;
+      begin = begin - first <= near ? first : begin;
+      end = last > end && last - end <= near ? last : end;
     }
     // Of a long array the caller may want a part; its elements are announced when they are read.
     constexpr std::uint64_t at_once = std::uint64_t{16} << 20;

@@ -76,6 +76,10 @@ void Encoder::finish_archive() {
   // The last segment ends where the directory begins; the directory has its own checksum.
   directory_.segments = out_.segments();
   std::erase_if(directory_.steps, [](const StepEntry& entry) { return entry.steps.empty(); });
+  constexpr std::uint64_t long_file = std::uint64_t{1} << 20;
+  if (out_.position() >= long_file) {
+    out_.end_block();  // so that who opens it needs no more than the directory
+  }
   Trailer trailer;
   trailer.directory_offset = out_.position();
   const std::vector<std::byte> item = encode_directory(directory_);

@@ -60,7 +60,8 @@ void Output::hash_structure(Bytes bytes) {
   segment_bytes_ += bytes.size();
 }
 
-/// A segment may end at the end of a piece of structure. To check one, no reader should have to look around many arrays.
+/// A segment may end at the end of a piece of structure. To check one, no reader should have to look around many
+/// arrays.
 void Output::end_piece(std::uint64_t end) {
   constexpr std::uint64_t longest = std::uint64_t{1} << 20;
   const std::uint64_t begin = segments_.empty() ? 0 : segments_.back().end;
@@ -79,6 +80,13 @@ void Output::flush() {
   write_through();
   buffer_ = chunk_.get();
   run_bytes_ = 0;
+}
+
+void Output::end_block() {
+  if (compressor_ != nullptr) {
+    flush();
+    compressor_->end_block();
+  }
 }
 
 /// The other thread; null if there is none.

@@ -63,6 +63,8 @@ class Output {
   MutableBytes unsent() const noexcept { return {buffer_, used_}; }
   /// Writes the buffered bytes to the Sink.
   void flush();
+  /// What follows gets a compressed block of its own.
+  void end_block();
   /// Reserves space in the Sink for bytes that are not known yet. Call fill() before any other structure follows. Only
   /// for a Sink that can patch.
   std::uint64_t reserve(std::size_t size);

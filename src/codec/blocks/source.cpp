@@ -89,6 +89,9 @@ struct BlockSource::Ahead {
   bool stopping = false;
   std::vector<std::jthread> helpers;
 
+  bool is_announced(const Block& block) const noexcept {
+    return std::less_equal<>()(announced.first, &block) && std::less<>()(&block, announced.second);
+  }
   Kept* find(const Block& block) const noexcept;
   Kept* free_place(const Kept* other_than = nullptr) const noexcept;
   Kept* place_for(const Block& block) noexcept;
@@ -504,8 +507,10 @@ void BlockSource::look_ahead(const Block& block) const {
   }
   std::uint64_t bytes = block.plain_size;
   const Block* end = blocks_.data() + blocks_.size();
-  if (std::less_equal<>()(ahead_->announced.first, &block) && std::less<>()(&block, ahead_->announced.second)) {
+  if (ahead_->is_announced(block)) {
     end = ahead_->announced.second;  // the caller knows where it ends
+  } else if (ahead_->is_announced(*before)) {
+    return;  // a few bytes beyond that
   }
   const Block* next = &block + 1;
   bool any = false;

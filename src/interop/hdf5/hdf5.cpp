@@ -538,7 +538,7 @@ enum class Answer : std::uint8_t { value, error };  // one byte, and an archive 
 
 /// Reads the file and writes what it found to a pipe. The child of a process with threads: it has none of them.
 [[noreturn]] void answer(const Neighbour& file, Bytes held, int pipe, std::uint64_t bytes) {
-  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGINT, SIGTERM, SIGPIPE}) {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGINT, SIGTERM, SIGPIPE, SIGALRM}) {
     std::signal(signal, SIG_DFL);
   }
   const rlimit no_core{0, 0};
@@ -546,6 +546,7 @@ enum class Answer : std::uint8_t { value, error };  // one byte, and an archive 
   const rlim_t seconds = 60 + (bytes >> 20);
   const rlimit time{seconds, seconds};
   ::setrlimit(RLIMIT_CPU, &time);
+  ::alarm(static_cast<unsigned>(std::min<rlim_t>(10 * seconds, 1U << 30)));  // a lock that another thread held at fork()
   try {
     const auto to = fd_sink(pipe);
     const auto send = [&](Answer kind, const Value& value, const Metadata& metadata) {

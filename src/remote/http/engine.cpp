@@ -79,9 +79,15 @@ class CurlEngine final : public Engine {
     curl_multi_wakeup(multi_);
   }
 
-  bool wait(Job& job, unsigned milliseconds) override {
+  bool wait(Job& job, unsigned milliseconds, const std::function<bool()>& enough) override {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::milliseconds(milliseconds), [&] { return !jobs_.contains(&job); });
+    changed_.wait_for(lock, std::chrono::milliseconds(milliseconds), [&] { return !jobs_.contains(&job) || enough(); });
+    return !jobs_.contains(&job);
+  }
+
+  void notify() override {
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
   }
 
   void cancel(Job& job) noexcept override {

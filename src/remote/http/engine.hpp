@@ -56,8 +56,10 @@ class Engine {
 
   /// Starts a job, which stays where it is until wait() or cancel() has returned.
   virtual void start(Job& job) = 0;
-  /// Whether it is over; waits for that at most `milliseconds`.
-  virtual bool wait(Job& job, unsigned milliseconds) = 0;
+  /// Whether it is over; waits at most `milliseconds` for that or for `enough`, which is asked after notify().
+  virtual bool wait(Job& job, unsigned milliseconds, const std::function<bool()>& enough) = 0;
+  /// Wakes those that wait.
+  virtual void notify() = 0;
   /// Ends a job; its receiver is not called any more. Does nothing if it is over.
   virtual void cancel(Job& job) noexcept = 0;
 };

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -79,9 +80,9 @@ std::optional<ContentRange> content_range(std::string_view text) {
 
 bool is_strong(std::string_view etag) noexcept { return etag.starts_with('"'); }
 
-bool is_over(Job& job) {
+bool is_over(Job& job, const std::function<bool()>& enough) {
   const Waiting waiting;
-  return Engine::of_process().wait(job, wait_ms);
+  return Engine::of_process().wait(job, wait_ms, enough);
 }
 
 double random_part() {
@@ -106,6 +107,12 @@ struct Exchange::State final : Receiver {
   bool wrong = false;    // it holds other bytes than were asked for
   bool changed = false;  // it is of another version
   bool too_long = false;
+  bool past_end = false;  // the object ends within the range
+  std::atomic<std::size_t> arrived = 0;
+  std::atomic<std::size_t> waited_for = 0;  // by wait_for()
+  bool given = false;                       // wait_for() has given out bytes
+  unsigned stalls = 0;
+  bool renewed = false;  // the credentials
 
   explicit State(Request from) : request(std::move(from)) {}
 
@@ -140,7 +147,7 @@ struct Exchange::State final : Receiver {
     answer = {};
     answer.tries = tries;
     answer.got = kept;
-    checked = wrong = changed = too_long = false;
+    checked = wrong = changed = too_long = past_end = false;
   }
 
   void header(std::string_view line) override {
@@ -177,11 +184,14 @@ struct Exchange::State final : Receiver {
     } else {
       const auto range = content_range(answer.header("content-range"));
       const std::uint64_t wanted = request.last ? 0 : request.offset + kept;
+      const std::uint64_t end = request.last ? 0 : request.offset + request.to.size();
+      past_end = range && range->first == wanted && range->total && *range->total < end &&
+                 range->last + 1 == *range->total && !request.last;
       if (!range || !range->first || !range->total ||
           (request.last
                ? range->last + 1 != *range->total ||
                      range->last + 1 - *range->first != std::min<std::uint64_t>(*range->total, request.to.size())
-               : *range->first != wanted || range->last + 1 != request.offset + request.to.size())) {
+               : *range->first != wanted || range->last + 1 != (past_end ? *range->total : end))) {
         wrong = true;
         return;
       }
@@ -197,7 +207,7 @@ struct Exchange::State final : Receiver {
 
   bool body(Bytes bytes) override {
     check();
-    if (wrong || changed) {
+    if (wrong || changed || past_end) {
       return false;
     }
     if (!request.to.empty() && answer.status == 206) {
@@ -207,6 +217,12 @@ struct Exchange::State final : Receiver {
       }
       std::memcpy(request.to.data() + answer.got, bytes.data(), bytes.size());
       answer.got += bytes.size();
+      if (request.version.known) {
+        const std::size_t before = arrived.exchange(answer.got);
+        if (const std::size_t waited = waited_for; before < waited && waited <= answer.got) {
+          Engine::of_process().notify();
+        }
+      }
       return true;
     }
     if (bytes.size() > request.most_text - std::min(request.most_text, answer.text.size())) {
@@ -233,13 +249,21 @@ Exchange::~Exchange() {
   }
 }
 
-Answer Exchange::wait() {
+Answer Exchange::wait() { return *wait_for(std::numeric_limits<std::size_t>::max()); }
+
+std::size_t Exchange::arrived() const noexcept { return state_->arrived; }
+
+std::optional<Answer> Exchange::wait_for(std::size_t count) {
   State& state = *state_;
+  state.waited_for = count;
+  const std::function<bool()> enough = [&] { return state.arrived >= count; };
   const unsigned attempts = state.request.most_s > 0 ? 1 : std::max(1U, options().attempts);
-  unsigned stalls = 0;
-  bool renewed = false;
   for (;;) {
-    while (!is_over(state.job)) {
+    while (!is_over(state.job, enough)) {
+      if (enough()) {
+        state.given = true;
+        return std::nullopt;
+      }
       interruption_point();
     }
     Answer& answer = state.answer;
@@ -247,6 +271,10 @@ Answer Exchange::wait() {
     state.check();
     if (state.changed || (answer.status == 412 && (state.request.version.known || !state.request.etag.empty()))) {
       fail(Errc::changed, state.request.name + " has changed since it was opened", {.file = state.request.name});
+    }
+    if (state.past_end) {
+      answer.status = 416;  // as where the object ends before the range begins
+      return std::move(answer);
     }
     if (state.too_long) {
       if (answer.whole) {
@@ -268,23 +296,24 @@ Answer Exchange::wait() {
               // A store that fails in the middle of a long answer can no longer change its status.
               (status == 200 && state.request.to.empty() && xml_text(answer.text, "Code") == "InternalError") ||
               (status == 200 && state.request.to.empty() && xml_text(answer.text, "Code") == "SlowDown");
-      if (!again && (status == 403 || status == 400) && !renewed && state.request.sign) {
+      if (!again && (status == 403 || status == 400) && !state.renewed && state.request.sign) {
         const std::string_view code = xml_text(answer.text, "Code");
-        again = renewed = code == "ExpiredToken" || code == "RequestTimeTooSkewed" || code == "TokenRefreshRequired";
+        again = state.renewed =
+            code == "ExpiredToken" || code == "RequestTimeTooSkewed" || code == "TokenRefreshRequired";
       }
     }
     if (!again) {
       return std::move(answer);
     }
     if (state.job.result == CURLE_OPERATION_TIMEDOUT) {
-      ++stalls;
+      ++state.stalls;
     }
     // What cannot be mended by waiting.
     const CURLcode result = state.job.result;
     const bool hopeless = result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL ||
                           result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_TOO_MANY_REDIRECTS ||
-                          result == CURLE_OUT_OF_MEMORY;
-    if (answer.tries >= attempts || stalls >= tries_after_stalls || hopeless) {
+                          result == CURLE_OUT_OF_MEMORY || (state.wrong && state.given);
+    if (answer.tries >= attempts || state.stalls >= tries_after_stalls || hopeless) {
       if (arrived) {
         return std::move(answer);
       }
@@ -311,7 +340,7 @@ Answer Exchange::wait() {
       std::this_thread::sleep_until(std::min(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(until),
                                              std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms)));
     }
-    state.begin(renewed);
+    state.begin(state.renewed);
   }
 }
 

@@ -68,6 +68,10 @@ class Exchange {
   /// Throws: Error(io) where there is none after all tries, Error(changed) for another version than the wanted one,
   /// and what an interruption point throws.
   Answer wait();
+  /// As wait(), but returns nothing once `count` bytes have arrived in Request::to, whose version is known.
+  std::optional<Answer> wait_for(std::size_t count);
+  /// The bytes at the beginning of Request::to that have arrived, and do not change any more.
+  std::size_t arrived() const noexcept;
 
  private:
   struct State;

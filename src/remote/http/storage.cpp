@@ -31,24 +31,24 @@ class HttpStorage final : public Storage {
   }
 
   void read(std::string_view key, std::span<const ByteRange> ranges, std::string_view etag) const override {
-    const std::unique_ptr<Source> object = source(key, etag);
-    for (const ByteRange& range : ranges) {
-      object->read_at(range.offset, range.to);
+    Request request = get(key);
+    try {
+      read_ranges(request, ranges, etag);
+    } catch (const Refused& refused) {
+      fail_answer("read", request.name, refused.answer);
     }
   }
 
-  std::unique_ptr<Source> source(std::string_view key) const override { return source(key, {}); }
-
- private:
-  std::unique_ptr<Source> source(std::string_view key, std::string_view etag) const {
+  std::unique_ptr<Source> source(std::string_view key) const override {
     Request request = get(key);
-    request.etag = etag;
     try {
       return object_source(request);
     } catch (const Refused& refused) {
       fail_answer("read", request.name, refused.answer);
     }
   }
+
+ private:
   Request get(std::string_view key) const {
     Request request;
     request.url = request.name = path_of(key);

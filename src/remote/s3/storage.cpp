@@ -1,8 +1,6 @@
 #include "remote/s3/storage.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <list>
 
 #include "base/naming.hpp"
 #include "io/storage/urls.hpp"
@@ -10,7 +8,6 @@
 #include "remote/s3/listing.hpp"
 #include "remote/source.hpp"
 #include "stele/error.hpp"
-#include "stele/remote.hpp"
 
 namespace stele::remote {
 namespace {
@@ -70,32 +67,10 @@ class S3Storage final : public Storage {
   }
 
   void read(std::string_view key, std::span<const ByteRange> ranges, std::string_view etag) const override {
-    std::list<Exchange> exchanges;
-    const auto take = [&] {
-      const Answer answer = exchanges.front().wait();
-      if (answer.status == 416) {
-        fail(Errc::truncated, "cannot read " + path_of(key) + ": a range is past its end", {.file = path_of(key)});
-      }
-      if (answer.status != 206) {
-        bucket_->fail("read", path_of(key), answer);
-      }
-      exchanges.pop_front();
-    };
-    for (const ByteRange& range : ranges) {
-      if (range.to.empty()) {
-        continue;
-      }
-      if (exchanges.size() == std::max(1U, options().parts)) {
-        take();
-      }
-      Request request = get(key);
-      request.to = range.to;
-      request.offset = range.offset;
-      request.etag = etag;
-      exchanges.emplace_back(std::move(request));
-    }
-    while (!exchanges.empty()) {
-      take();
+    try {
+      read_ranges(get(key), ranges, etag);
+    } catch (const Refused& refused) {
+      bucket_->fail("read", path_of(key), refused.answer);
     }
   }
 
