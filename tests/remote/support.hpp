@@ -22,6 +22,7 @@ class Remote : public testing::Test {
     ::setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
     ::setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere", 1);
     ::setenv("AWS_CONFIG_FILE", "/nowhere", 1);
+    ::setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
     ::unsetenv("AWS_PROFILE");
     ::unsetenv("AWS_SESSION_TOKEN");
     remote::Options options;

@@ -4,9 +4,11 @@
 #include <array>
 #include <random>
 
+#include "base/interruption.hpp"
 #include "codec/formats/deflate.hpp"
 #include "format/base64.hpp"
 #include "io/storage/urls.hpp"
+#include "remote/s3/roles.hpp"
 #include "stele/error.hpp"
 
 namespace stele::remote {
@@ -47,9 +49,9 @@ Request Bucket::request(std::string method, std::string_view key, std::string_vi
     made.headers.emplace_back("x-amz-content-sha256: UNSIGNED-PAYLOAD");
   }
   made.sign = [state = state_](bool renewed) {
-    const std::lock_guard lock(state->mutex);
-    if (renewed) {
-      state->setup = s3_setup();
+    const std::unique_lock lock = Waiting::lock(state->mutex);
+    if (renewed || is_due(state->setup.expires)) {
+      state->setup = s3_setup(renewed);
     }
     return state->setup.signing;
   };
@@ -59,7 +61,7 @@ Request Bucket::request(std::string method, std::string_view key, std::string_vi
 void Bucket::fail(std::string_view action, const std::string& url, const Answer& answer) const {
   bool anonymous = false;
   {
-    const std::lock_guard lock(state_->mutex);
+    const std::unique_lock lock = Waiting::lock(state_->mutex);
     anonymous = state_->setup.signing.key.empty();
   }
   try {
@@ -68,8 +70,10 @@ void Bucket::fail(std::string_view action, const std::string& url, const Answer&
     if (error.code() != Errc::denied || !anonymous) {
       throw;
     }
-    throw Error(Errc::denied, error.message() + "; no credentials were found in the environment or in ~/.aws",
-                {.file = url});
+    throw Error(
+        Errc::denied,
+        error.message() + "; no credentials were found in the environment, in ~/.aws, or of a role of this machine",
+        {.file = url});
   }
 }
 

@@ -5,15 +5,11 @@
 #include <map>
 #include <optional>
 
+#include "remote/s3/roles.hpp"
 #include "stele/error.hpp"
 
 namespace stele::remote {
 namespace {
-
-std::string environment(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
 
 std::string trimmed(const std::string& text) {
   const std::size_t first = text.find_first_not_of(" \t\r");
@@ -61,7 +57,12 @@ void take(std::string& to, const std::optional<Section>& section, const char* ke
 
 }  // namespace
 
-S3Setup s3_setup() {
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+S3Setup s3_setup(bool renew) {
   S3Setup setup;
   setup.endpoint = environment("AWS_ENDPOINT_URL_S3");
   if (setup.endpoint.empty()) {
@@ -81,19 +82,6 @@ S3Setup s3_setup() {
     fail(Errc::invalid_argument, "AWS_PROFILE names the profile \"" + named + "\", which is neither in " +
                                      credentials_file + " nor in " + config_file);
   }
-  // All of a set of keys is from one place.
-  setup.signing.key = environment("AWS_ACCESS_KEY_ID");
-  setup.signing.secret = environment("AWS_SECRET_ACCESS_KEY");
-  if (!setup.signing.key.empty() && !setup.signing.secret.empty()) {
-    setup.signing.token = environment("AWS_SESSION_TOKEN");
-  } else {
-    const auto* const from = credentials && credentials->contains("aws_access_key_id") ? &credentials : &config;
-    setup.signing.key.clear();
-    setup.signing.secret.clear();
-    take(setup.signing.key, *from, "aws_access_key_id");
-    take(setup.signing.secret, *from, "aws_secret_access_key");
-    take(setup.signing.token, *from, "aws_session_token");
-  }
   take(setup.signing.region, config, "region");
   take(setup.signing.region, credentials, "region");
   take(setup.endpoint, config, "endpoint_url");
@@ -103,6 +91,33 @@ S3Setup s3_setup() {
   }
   while (setup.endpoint.ends_with('/')) {
     setup.endpoint.pop_back();
+  }
+  // All of a set of keys is from one place.
+  Signing& signing = setup.signing;
+  const auto lent = [&](std::optional<LentKeys> keys) {
+    if (keys) {
+      keys->signing.region = std::move(signing.region);
+      signing = std::move(keys->signing);
+      setup.expires = keys->expires;
+    }
+    return keys.has_value();
+  };
+  signing.key = environment("AWS_ACCESS_KEY_ID");
+  signing.secret = environment("AWS_SECRET_ACCESS_KEY");
+  if (!signing.key.empty() && !signing.secret.empty()) {
+    signing.token = environment("AWS_SESSION_TOKEN");
+  } else if (named.empty() && lent(keys_of_web_identity(signing.region, renew))) {
+    return setup;
+  } else {
+    const auto* const from = credentials && credentials->contains("aws_access_key_id") ? &credentials : &config;
+    signing.key.clear();
+    signing.secret.clear();
+    take(signing.key, *from, "aws_access_key_id");
+    take(signing.secret, *from, "aws_secret_access_key");
+    take(signing.token, *from, "aws_session_token");
+    if (signing.key.empty()) {
+      lent(keys_of_machine(renew));
+    }
   }
   return setup;
 }
