@@ -56,8 +56,14 @@ struct CacheOptions {
   unsigned threads = 0;
   /// Names of polymorphic types; must outlive the Cache.
   const TypeRegistry* types = nullptr;
-  /// Opens an existing cache without writing to it. Without write permission it is so anyway.
+  /// Opens an existing cache without writing to it, or to the remote. Without write permission it is so anyway.
   bool read_only = false;
+  /// Where machines share results: another folder, or a URL (stele/remote.hpp). A result that is not here is asked for
+  /// there, and what is computed here is written there in the background. It is never needed: while it cannot be
+  /// reached, the cache does without, and `warn` is called once. Empty: none. docs/cache.md has what is guaranteed.
+  std::string remote = {};
+  /// Seconds that close() and the destructor wait for what is still to be written there.
+  double remote_wait_s = 30;
 };
 
 /// The version of a function: a new one gives new results, and those of others stay.
@@ -86,7 +92,8 @@ struct CacheEntry {
   std::uint64_t hits = 0;   // counted up to 2^20 - 1
   std::uint64_t bytes = 0;  // on disk
   bool pinned = false;
-  std::string file = {};  // of a result with a file of its own; else empty
+  bool from_remote = false;  // taken from a remote: who may write there has made it
+  std::string file = {};     // of a result with a file of its own; else empty
   Metadata metadata = {};
 };
 
@@ -125,6 +132,11 @@ struct CacheStats {
   std::uint64_t too_large = 0;  // not stored, as they were too large
   std::uint64_t failed = 0;     // could not be stored; of this Cache alone
   double saved_s = 0;           // what the hits took to compute
+  // Of the remote, counted as those above:
+  std::uint64_t remote_hits = 0;    // taken from there; they are among the hits
+  std::uint64_t remote_misses = 0;  // asked for there, and not there or of no use
+  std::uint64_t remote_stored = 0;
+  std::uint64_t remote_failed = 0;  // requests that failed
 };
 
 /// How far prune() goes.
@@ -318,10 +330,10 @@ class Cache {
   auto force(std::string_view name, const CacheVersion& version, Pack&&... arguments_and_function) {
     return force(CacheCall{.name = name, .version = version}, std::forward<Pack>(arguments_and_function)...);
   }
-  /// The result if it is there; nothing is computed.
+  /// The result if it is there, or in the remote; nothing is computed.
   template <class R, class... Arguments>
   std::optional<CacheResult<R>> peek(const CacheCall& call, const Arguments&... arguments) {
-    return load_valid<R>(call, key(call, arguments...));
+    return load_valid<R>(call, key(call, arguments...), true);
   }
   template <class R, class... Arguments>
   std::optional<CacheResult<R>> peek(std::string_view name, const CacheVersion& version,
@@ -339,19 +351,25 @@ class Cache {
 
   // --- By key, for callers that make keys of their own ---
 
-  /// The result of that key. Counted as a hit or a miss, if it `counts`.
+  /// The result of that key in this folder. Counted as a hit or a miss, if it `counts`.
   std::optional<CacheFound> find(const Digest& key, bool counts = true);
+  /// The result of that key, which find() has not found: asks the remote, and keeps here what it has, unless the cache
+  /// is read-only. Of several threads and processes one asks, and the others wait, at most CacheOptions::wait_s. Not
+  /// counted as a hit or a miss but of the remote. Nothing without a remote.
+  std::optional<CacheFound> fetch(const Digest& key, bool pinned = false);
   /// Throws: Error(not_found), and what load() throws.
   template <class R>
   R load(const Digest& key) {
-    const std::optional<CacheFound> found = find(key);
+    std::optional<CacheFound> found = find(key, false);
+    found = found ? std::move(found) : fetch(key);
+    count(found ? &found->entry() : nullptr);
     if (!found) {
       fail_missing(key);
     }
     return found->as<R>();
   }
   /// Waits until nobody else computes the result, at most `wait_s` or CacheOptions::wait_s. find() must follow: it may
-  /// be there now.
+  /// be there now; and fetch().
   CacheFlight flight(const Digest& key, std::optional<double> wait_s = std::nullopt);
   /// Stores a result. What it does on failure is CacheOptions::on_failure; the entry's `bytes` are then 0.
   template <class T>
@@ -370,8 +388,9 @@ class Cache {
   /// Whether somebody has removed the files of the cache. Then it has no results, and new ones are an Error(not_found):
   /// open it anew.
   bool removed() const noexcept;
-  /// Whether there was one.
-  bool erase(const Digest& key);
+  /// Whether there was one here. `also_remote`: erases it in the remote too.
+  /// Throws: Error(io), Error(denied) …
+  bool erase(const Digest& key, bool also_remote = false);
   /// Erases the results of a function, of all its versions or of one; returns their number.
   std::uint64_t clear(std::string_view name, const std::optional<CacheVersion>& version = std::nullopt);
   /// Erases everything.
@@ -384,7 +403,15 @@ class Cache {
   /// Removes what expired, results down to the limits given, the least recently used first, and files that no result
   /// needs. Returns the number of results that were removed. `progress` has this number and that of all results.
   std::uint64_t prune(const CachePrune& limits = {}, const CacheProgress& progress = {});
-  /// Reads and checks every result.
+  /// Waits until what was stored is written to the remote, at most so many seconds; true if all of it is there.
+  bool flush(double wait_s = 1e9);
+  /// Writes every result that the remote lacks to it; returns their number. For those of a process that was killed, or
+  /// of a time without the remote.
+  /// Throws: what the remote's Storage throws; Error(invalid_argument) without a remote, Error(read_only).
+  std::uint64_t push(const CacheProgress& progress = {});
+  /// Does flush() for CacheOptions::remote_wait_s, and without the remote from here on. So does the destructor.
+  void close();
+  /// Reads and checks every result in the folder.
   CacheReport verify(const CacheProgress& progress = {}) const;
   const std::string& folder() const noexcept;
   const CacheOptions& options() const noexcept;
@@ -423,7 +450,8 @@ class Cache {
     }
     const CacheFlight alone = flight(key);
     if (!force) {
-      if (std::optional<CacheResult<R>> found = load_valid<R>(call, key)) {  // another one has computed it meanwhile
+      // Another one has computed it meanwhile, here or elsewhere.
+      if (std::optional<CacheResult<R>> found = load_valid<R>(call, key, true)) {
         return std::move(*found);
       }
       count(nullptr);
@@ -436,8 +464,11 @@ class Cache {
   }
 
   template <class R>
-  std::optional<CacheResult<R>> load_valid(const CacheCall& call, const Digest& key) {
-    const std::optional<CacheFound> found = find(key, false);
+  std::optional<CacheResult<R>> load_valid(const CacheCall& call, const Digest& key, bool fetches = false) {
+    std::optional<CacheFound> found = find(key, false);
+    if (!found && fetches) {
+      found = fetch(key, call.pinned);
+    }
     if (!found || (call.valid && !call.valid(found->entry()))) {
       return std::nullopt;
     }

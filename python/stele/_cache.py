@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import builtins
 import contextvars
 import datetime
@@ -26,7 +27,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 from . import _core
 from ._archive import _trust
 from ._progress import counting
-from ._urls import local_folder
+from ._urls import is_remote, local_folder
 
 __all__ = ["Cache", "CachedFunction", "CachedResult"]
 
@@ -38,6 +39,15 @@ _Seconds = Union[float, datetime.timedelta, None]
 
 def _seconds(value: _Seconds) -> Optional[float]:
     return value.total_seconds() if isinstance(value, datetime.timedelta) else value
+
+
+def _place(remote: Any) -> Any:
+    """A remote, whatever the current folder will be."""
+    if remote is None or is_remote(remote) or os.fsdecode(remote).lower().startswith("file://"):
+        return remote
+    if not os.fsdecode(remote):
+        raise ValueError("remote is a folder or a URL, not an empty text")
+    return os.path.abspath(os.fsdecode(remote))
 
 
 def _bytes(value: Union[int, str, None]) -> Optional[int]:
@@ -308,21 +318,21 @@ class CachedResult:
         KeyError
             It is not in the cache any more.
         """
-        value = self._cache._held.get(self._key, *self._cache._resolve(), _missing)
+        value = self._cache._get(self._key)
         if value is _missing:
             raise KeyError(f"the cache has no result {self.key}")
         return value
 
     @property
     def metadata(self) -> Dict[str, Any]:
-        found = self._cache._held.find(self._key, False)
+        found = self._cache._find(self._key)
         if found is None:
             raise KeyError(f"the cache has no result {self.key}")
         return found.entry
 
-    def clear(self) -> None:
-        """Removes it from the cache."""
-        self._cache._held.erase(self._key)
+    def clear(self, remote: bool = False) -> None:
+        """Removes it from the folder; with `remote` from the cache's remote too."""
+        self._cache._held.erase(self._key, remote)
 
     def __eq__(self, other) -> bool:
         return (isinstance(other, CachedResult) and self._key == other._key
@@ -344,7 +354,7 @@ class _Given:
     def get(self) -> Any:
         return self._value
 
-    def clear(self) -> None:
+    def clear(self, remote: bool = False) -> None:
         pass
 
 
@@ -438,13 +448,14 @@ class CachedFunction:
                 return value
         return self._compute(key, args, kwargs)[0]
 
-    def _valid(self, key: bytes) -> Any:
+    def _valid(self, key: bytes, found: Any = None) -> Any:
+        """What is in the folder, or `found`, which was fetched."""
         cache = self._cache
         if self._validate is not None:
-            found = cache._held.find(key, False)
+            found = cache._held.find(key, False) if found is None else found
             if found is None or not self._validate(found.entry):
                 return _missing
-        return cache._held.get(key, *cache._resolve(), _missing)
+        return cache._held.get(key, *cache._resolve(), _missing, found)
 
     def _compute(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
         cache = self._cache
@@ -452,6 +463,9 @@ class CachedFunction:
         try:
             if not force:
                 value = self._valid(key)  # another thread or process may have computed it
+                if value is _missing and cache._given["remote"] is not None:
+                    found = cache._held.fetch(key)  # or another machine
+                    value = _missing if found is None else self._valid(key, found)
                 if value is not _missing:
                     return value, {}
                 cache._held.count_miss()
@@ -509,6 +523,9 @@ class CachedFunction:
         try:
             if not force:
                 value = self._valid(key)
+                if value is _missing and cache._given["remote"] is not None:
+                    found = await loop.run_in_executor(None, cache._held.fetch, key)
+                    value = _missing if found is None else self._valid(key, found)
                 if value is not _missing:
                     return value, {}
                 cache._held.count_miss()
@@ -552,13 +569,14 @@ class CachedFunction:
     def _shelved(self, key: bytes, value, entry: Dict[str, Any]) -> Any:
         return CachedResult(self._cache, key) if self._is_valid(key) else _Given(value)
 
-    def _is_valid(self, key: bytes) -> bool:
-        found = self._cache._held.find(key, False)
+    def _is_valid(self, key: bytes, found: Any = None) -> bool:
+        found = self._cache._held.find(key, False) if found is None else found
         return found is not None and (self._validate is None or bool(self._validate(found.entry)))
 
     def check(self, *args, **kwargs) -> bool:
-        """Whether the result is in the cache."""
-        return self._is_valid(self._key(args, kwargs))
+        """Whether the result is in the cache, or in its remote."""
+        key = self._key(args, kwargs)
+        return self._is_valid(key, self._cache._find(key))
 
     check_call_in_cache = check
 
@@ -682,11 +700,17 @@ class Cache:
         When a result cannot be stored. Warnings go to the logger "stele.cache".
     trusted : bool or iterable, optional
         As for `stele.load`. By default everything is trusted where nobody but this user can write to the folder, and
-        otherwise only data.
+        otherwise only data; of results of the remote only data.
     verbose : int
         Above 0: logs what is computed, at level INFO.
     read_only : bool
         Nothing is stored.
+    remote : str or path, optional
+        Where machines share results: another folder, or a URL. What is not in the folder is asked for there, and what is
+        computed is written there in the background. It is never needed: while it cannot be reached, the cache does without,
+        and logs a warning once.
+    remote_wait : float
+        Seconds to wait in the end for what is still to be written there.
 
     Examples
     --------
@@ -708,7 +732,7 @@ class Cache:
                  filter: str = "auto", bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
                  age_limit: _Seconds = None, item_share: float = 0.5, wait: float = 600, on_failure: str = "warn",
                  trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0,
-                 compress: Union[bool, int] = False) -> None:
+                 compress: Union[bool, int] = False, remote=None, remote_wait: float = 30) -> None:
         if compress:
             if codec is not None or level is not None:
                 raise ValueError("compress= stands for codec= and level=")
@@ -717,26 +741,28 @@ class Cache:
             raise ValueError(f'on_failure is "warn", "raise" or "ignore", not {on_failure!r}')
         if mmap_mode not in (None, "r", "c"):
             raise ValueError(f'mmap_mode is "r", "c" or None: a result in the cache cannot be changed; not {mmap_mode!r}')
-        self.location = None if location is None else local_folder(location, "a cache is a local folder")
+        self.location = None if location is None else local_folder(
+            location, "a cache is a local folder; `remote` names where results are shared")
+        remote = _place(remote)
         self.mmap_mode = mmap_mode
         self.on_failure = on_failure
         self.verbose = verbose
         self._given = dict(mmap_mode=mmap_mode, codec=codec, level=level, filter=filter, bytes_limit=bytes_limit,
                            items_limit=items_limit, age_limit=age_limit, item_share=item_share, wait=wait,
                            on_failure=on_failure, trusted=trusted, verbose=verbose, read_only=read_only, verify=verify,
-                           threads=threads)
+                           threads=threads, remote=remote, remote_wait=remote_wait)
         self._process = -1
         self._lock = threading.Lock()
         self._pending: Dict[Tuple[Any, bytes], "asyncio.Future"] = {}  # what tasks compute, by event loop and key
         self._opened: Any = None
-        self._resolver: Tuple[Any, bool] = (None, False)
+        self._resolver: Tuple[Any, Any] = (None, None)  # for results of this folder, and of the remote
         _all.add(self)
         if self.location is not None:
             self._open()
 
     def _open(self) -> None:
         options = {key: self._given[key] for key in ("mmap_mode", "codec", "level", "filter", "items_limit", "item_share",
-                                                    "wait", "read_only", "verify", "threads")}
+                                                    "wait", "read_only", "verify", "threads", "remote", "remote_wait")}
         options["bytes_limit"] = _bytes(self._given["bytes_limit"])
         options["age_limit"] = _seconds(self._given["age_limit"])
         if self.on_failure != "ignore":
@@ -744,7 +770,10 @@ class Cache:
         with self._lock:
             if self._process != os.getpid() or self._opened.removed:
                 self._opened = _core.Cache.open(self.location, options)
-                self._resolver = _trust(self._trusted(), "error")
+                if options["remote"] is not None and "multiprocessing.util" in sys.modules:  # its children do without atexit
+                    sys.modules["multiprocessing.util"].Finalize(None, _finish, exitpriority=0)
+                own = _trust(self._trusted(), "error")[0]
+                self._resolver = own, own if self._given["trusted"] is not None else _trust((), "error")[0]
                 self._process = os.getpid()
 
     def _trusted(self) -> Any:
@@ -770,8 +799,16 @@ class Cache:
             self._open()
         return self._opened
 
-    def _resolve(self) -> Tuple[Any, bool]:
+    def _resolve(self) -> Tuple[Any, Any]:
         return self._resolver
+
+    def _find(self, key: bytes) -> Any:
+        """What the folder or the remote has, not counted."""
+        found = self._held.find(key, False)
+        return self._held.fetch(key) if found is None and self._given["remote"] is not None else found
+
+    def _get(self, key: bytes) -> Any:
+        return self._held.get(key, *self._resolve(), _missing, self._find(key))
 
     # --- Functions ---
 
@@ -857,7 +894,8 @@ class Cache:
             return self._held.prune(_bytes(bytes_limit), items_limit, _seconds(age_limit), report)
 
     def stats(self) -> Dict[str, Any]:
-        """Counts of this folder: items, bytes, hits, misses, stored, evicted, expired, damaged, too_large, seconds_saved."""
+        """Counts of this folder: items, bytes, hits, misses, stored, evicted, expired, damaged, too_large, seconds_saved,
+        and of the remote: remote_hits, remote_misses, remote_stored, remote_failed."""
         return self._held.stats()
 
     def entries(self) -> List[Dict[str, Any]]:
@@ -867,6 +905,17 @@ class Cache:
     def pin(self, key: str, pinned: bool = True) -> bool:
         """Keeps a result, whatever the limits. False if there is none of that key."""
         return self._held.pin(bytes.fromhex(key.split(":")[-1]), pinned)
+
+    def flush(self, timeout: _Seconds = None) -> bool:
+        """Waits until what was stored is written to the remote, at most so many seconds. True if all of it is there."""
+        seconds = _seconds(timeout)
+        return self.location is None or self._held.flush(1e9 if seconds is None else seconds)
+
+    def push(self, progress=None) -> int:
+        """Writes every result that the remote lacks to it: those of a process that was killed, or of a time without the
+        remote. Returns their number. `progress` as in reduce_size()."""
+        with counting(progress, "pushing") as report:
+            return self._held.push(report)
 
     def verify(self, progress=None) -> List[str]:
         """Reads and checks every result; a line for each that is damaged. `progress` as in reduce_size()."""
@@ -895,6 +944,14 @@ def _leave_all() -> None:
             cache._opened.leave()
 
 
+def _finish() -> None:
+    """What is still to be written to remotes, before the interpreter ends."""
+    for cache in list(_all):
+        if cache._opened is not None and cache._process == os.getpid():
+            cache._opened.close()
+
+
+atexit.register(_finish)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_all)
 

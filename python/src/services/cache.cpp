@@ -39,6 +39,7 @@ nb::dict entry_to(const CacheEntry& entry) {
   made["hits"] = entry.hits;
   made["bytes"] = entry.bytes;
   made["pinned"] = entry.pinned;
+  made["from_remote"] = entry.from_remote;
   made["file"] = entry.file.empty() ? nb::none() : nb::object(nb::cast(entry.file));
   made["metadata"] = metadata_to(entry.metadata);
   return made;
@@ -95,6 +96,19 @@ nb::object value_of(const CacheFound& found, const Trust& trust) {
       [&] { return load<Value>(path, found.options()); });
 }
 
+/// A cache that ends its work with the remote without the GIL, as the thread of that may want it.
+struct HeldCache : Cache {
+  explicit HeldCache(Cache cache) : Cache(std::move(cache)) {}
+  ~HeldCache() {
+    const Uninterrupted whole;
+    const nb::gil_scoped_release released;
+    try {
+      close();
+    } catch (const std::exception&) {  // a destructor does not throw
+    }
+  }
+};
+
 class Flight {
  public:
   explicit Flight(CacheFlight flight) : flight_(std::move(flight)) {}
@@ -135,6 +149,12 @@ CacheOptions options_from(const nb::dict& given) {
       options.wait_s = nb::cast<double>(value);
     } else if (name == "read_only") {
       options.read_only = nb::cast<bool>(value);
+    } else if (name == "remote") {
+      if (!path_of(value, options.remote)) {
+        raise(PyExc_TypeError, "remote: expected a path");
+      }
+    } else if (name == "remote_wait") {
+      options.remote_wait_s = nb::cast<double>(value);
     } else if (name == "warn") {
       options.warn = warning(value);
     } else {
@@ -189,7 +209,7 @@ void bind_cache(nb::module_& module) {
     return value_of(self, Trust{nb::borrow(resolve), inert});
   });
 
-  nb::class_<Cache> cache(module, "Cache");
+  nb::class_<HeldCache> cache(module, "Cache");
   cache.def_static("open", [](nb::handle folder, const nb::dict& options) {
     std::string path;
     if (!path_of(folder, path)) {
@@ -197,26 +217,41 @@ void bind_cache(nb::module_& module) {
     }
     const CacheOptions given = options_from(options);
     const nb::gil_scoped_release released;
-    return new Cache(Cache::open(Path(path), given));
+    return new HeldCache(Cache::open(Path(path), given));
   });
-  cache.def_prop_ro("folder", &Cache::folder);
-  cache.def_prop_ro("removed", &Cache::removed);
-  cache.def("leave", &Cache::leave);
-  cache.def("find", [](Cache& self, const nb::bytes& key, bool count) -> nb::object {
+  cache.def_prop_ro("folder", [](const HeldCache& self) { return self.folder(); });
+  cache.def_prop_ro("removed", [](const HeldCache& self) { return self.removed(); });
+  cache.def("leave", [](HeldCache& self) { self.leave(); });
+  cache.def("find", [](HeldCache& self, const nb::bytes& key, bool count) -> nb::object {
     std::optional<CacheFound> result = found_in(self, digest_from(key), count);
     return result ? nb::cast(std::move(*result)) : nb::none();
   });
-  // The usual hit in one call.
+  cache.def(
+      "fetch",
+      [](HeldCache& self, const nb::bytes& key) -> nb::object {
+        const Digest digest = digest_from(key);
+        std::optional<CacheFound> result;
+        {
+          const nb::gil_scoped_release released;
+          result = self.fetch(digest);
+        }
+        return result ? nb::cast(std::move(*result)) : nb::none();
+      },
+      nb::call_guard<Interruptible>());
+  // The usual hit in one call. `remote_resolve` is for results of a remote. `found`: what fetch() has returned.
   cache.def(
       "get",
-      [](Cache& self, const nb::bytes& key, nb::handle resolve, bool inert, nb::handle absent) {
+      [](HeldCache& self, const nb::bytes& key, nb::handle resolve, nb::handle remote_resolve, nb::handle absent,
+         nb::handle found) {
         const Digest digest = digest_from(key);
-        const std::optional<CacheFound> result = found_in(self, digest, false);
+        const std::optional<CacheFound> result =
+            found.is_none() ? found_in(self, digest, false) : std::optional(nb::cast<const CacheFound&>(found));
         if (!result) {
           return nb::borrow<nb::object>(absent);
         }
         try {
-          nb::object value = value_of(*result, Trust{nb::borrow(resolve), inert});
+          const nb::handle trusted = result->entry().from_remote ? remote_resolve : resolve;
+          nb::object value = value_of(*result, Trust{nb::borrow(trusted), false});
           self.count(&result->entry());
           return value;
         } catch (const Error& error) {
@@ -234,11 +269,12 @@ void bind_cache(nb::module_& module) {
         }
         return nb::borrow<nb::object>(absent);
       },
-      nb::arg("key"), nb::arg("resolve"), nb::arg("inert"), nb::arg("absent").none());
-  cache.def("count_miss", [](Cache& self) { self.count(nullptr); });
+      nb::arg("key"), nb::arg("resolve").none(), nb::arg("remote_resolve").none(), nb::arg("absent").none(),
+      nb::arg("found").none() = nb::none());
+  cache.def("count_miss", [](HeldCache& self) { self.count(nullptr); });
   cache.def(
       "flight",
-      [](Cache& self, const nb::bytes& key, std::optional<double> wait) {
+      [](HeldCache& self, const nb::bytes& key, std::optional<double> wait) {
         const Digest digest = digest_from(key);
         const nb::gil_scoped_release released;
         return new Flight(self.flight(digest, wait));
@@ -246,7 +282,7 @@ void bind_cache(nb::module_& module) {
       nb::arg("key"), nb::arg("wait") = nb::none(), nb::keep_alive<0, 1>(), nb::call_guard<Interruptible>());
   cache.def(
       "put",
-      [](Cache& self, const std::string& name, const std::string& version, const nb::bytes& key, double duration,
+      [](HeldCache& self, const std::string& name, const std::string& version, const nb::bytes& key, double duration,
          nb::handle value, double expires_after, nb::handle metadata, bool pinned) {
         const Digest digest = digest_from(key);
         const CacheCall call = call_from(name, version, expires_after, metadata, pinned);
@@ -260,24 +296,47 @@ void bind_cache(nb::module_& module) {
       },
       nb::arg("name"), nb::arg("version"), nb::arg("key"), nb::arg("duration"), nb::arg("value").none(),
       nb::arg("expires_after"), nb::arg("metadata").none(), nb::arg("pinned"));
-  cache.def("erase", [](Cache& self, const nb::bytes& key) {
+  cache.def("erase", [](HeldCache& self, const nb::bytes& key, bool remote) {
     const Digest digest = digest_from(key);
     const nb::gil_scoped_release released;
-    return self.erase(digest);
+    return self.erase(digest, remote);
   });
+  const nb::call_guard<Interruptible> interruptible;
+  cache.def(
+      "flush",
+      [](HeldCache& self, double wait) {
+        const nb::gil_scoped_release released;
+        return self.flush(wait);
+      },
+      interruptible);
+  cache.def(
+      "close",
+      [](HeldCache& self) {
+        const nb::gil_scoped_release released;
+        self.close();
+      },
+      interruptible);
+  cache.def(
+      "push",
+      [](HeldCache& self, nb::handle progress) {
+        const CacheProgress report = progress_from(progress);
+        const nb::gil_scoped_release released;
+        return self.push(report);
+      },
+      nb::arg("progress").none(), interruptible);
   cache.def(
       "clear",
-      [](Cache& self, const std::optional<std::string>& name, const std::optional<std::string>& version) {
+      [](HeldCache& self, const std::optional<std::string>& name, const std::optional<std::string>& version) {
         const nb::gil_scoped_release released;
         return !name ? self.clear() : self.clear(*name, version ? std::optional<CacheVersion>(*version) : std::nullopt);
       },
       nb::arg("name").none(), nb::arg("version").none());
-  cache.def("pin", [](Cache& self, const nb::bytes& key, bool pinned) {
+  cache.def("pin", [](HeldCache& self, const nb::bytes& key, bool pinned) {
     const Digest digest = digest_from(key);
     const nb::gil_scoped_release released;
     return self.pin(digest, pinned);
   });
-  cache.def("entries", [](const Cache& self) {
+  cache.def("entries", [](const HeldCache& self) {
     std::vector<CacheEntry> all;
     {
       const nb::gil_scoped_release released;
@@ -289,7 +348,7 @@ void bind_cache(nb::module_& module) {
     }
     return made;
   });
-  cache.def("stats", [](const Cache& self) {
+  cache.def("stats", [](const HeldCache& self) {
     const CacheStats stats = self.stats();
     nb::dict made;
     made["items"] = stats.items;
@@ -304,12 +363,16 @@ void bind_cache(nb::module_& module) {
     made["too_large"] = stats.too_large;
     made["failed"] = stats.failed;
     made["seconds_saved"] = stats.saved_s;
+    made["remote_hits"] = stats.remote_hits;
+    made["remote_misses"] = stats.remote_misses;
+    made["remote_stored"] = stats.remote_stored;
+    made["remote_failed"] = stats.remote_failed;
     return made;
   });
   cache.def(
       "prune",
-      [](Cache& self, std::optional<std::uint64_t> bytes, std::optional<std::uint64_t> items, std::optional<double> age,
-         nb::handle progress) {
+      [](HeldCache& self, std::optional<std::uint64_t> bytes, std::optional<std::uint64_t> items,
+         std::optional<double> age, nb::handle progress) {
         const CacheProgress report = progress_from(progress);
         const nb::gil_scoped_release released;
         return self.prune({.bytes = bytes, .items = items, .age_s = age}, report);
@@ -317,7 +380,7 @@ void bind_cache(nb::module_& module) {
       nb::arg("bytes").none(), nb::arg("items").none(), nb::arg("age").none(), nb::arg("progress").none());
   cache.def(
       "verify",
-      [](const Cache& self, nb::handle progress) {
+      [](const HeldCache& self, nb::handle progress) {
         const CacheProgress report = progress_from(progress);
         CacheReport result;
         {

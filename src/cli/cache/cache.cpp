@@ -1,4 +1,4 @@
-// stele cache ls, stat, prune, verify, clear
+// stele cache ls, stat, prune, verify, push, clear
 
 #include "cli/cache/cache.hpp"
 
@@ -20,10 +20,11 @@ namespace {
 /// Looks at it, and makes nothing.
 Cache open_to_read(const std::string& folder) { return Cache::open(folder, {.read_only = true}); }
 /// Does not make a cache of a folder that is none.
-Cache open_to_write(const std::string& folder) {
+Cache open_to_write(const std::string& folder, const std::string& remote = {}) {
   (void)open_to_read(folder);
-  Cache cache = Cache::open(folder);
-  return cache;
+  CacheOptions options;
+  options.remote = remote;
+  return Cache::open(folder, options);
 }
 
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
@@ -59,6 +60,7 @@ nlohmann::ordered_json entry_json(const CacheEntry& entry) {
   document["duration"] = entry.duration;
   document["hits"] = entry.hits;
   document["pinned"] = entry.pinned;
+  document["from_remote"] = entry.from_remote;
   document["file"] = entry.file.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(entry.file);
   document["metadata"] = nlohmann::ordered_json::object();
   for (const auto& [name, value] : entry.metadata) {
@@ -128,6 +130,10 @@ int cache_stat(const CacheOptionsGiven& options) {
     document["damaged"] = stats.damaged;
     document["too_large"] = stats.too_large;
     document["seconds_saved"] = stats.saved_s;
+    document["remote_hits"] = stats.remote_hits;
+    document["remote_misses"] = stats.remote_misses;
+    document["remote_stored"] = stats.remote_stored;
+    document["remote_failed"] = stats.remote_failed;
     print_json(document);
     return exit_fine;
   }
@@ -144,6 +150,12 @@ int cache_stat(const CacheOptionsGiven& options) {
   table.add({"damaged", std::to_string(stats.damaged)});
   table.add({"too large", std::to_string(stats.too_large)});
   table.add({"time saved", time_text(stats.saved_s)});
+  if (stats.remote_hits + stats.remote_misses + stats.remote_stored + stats.remote_failed > 0) {
+    table.add({"remote hits", std::to_string(stats.remote_hits)});
+    table.add({"remote misses", std::to_string(stats.remote_misses)});
+    table.add({"remote stored", std::to_string(stats.remote_stored)});
+    table.add({"remote failed", std::to_string(stats.remote_failed)});
+  }
   print(table.text());
   return exit_fine;
 }
@@ -201,6 +213,28 @@ int cache_verify(const CacheOptionsGiven& options) {
     }
   }
   return report.good() ? exit_fine : exit_bad_input;
+}
+
+int cache_push(const CacheOptionsGiven& options) {
+  Cache cache = open_to_write(options.folder, options.remote);
+  std::uint64_t written = 0;
+  {
+    const InterruptGuard guard;
+    Progress bar(options.folder, std::nullopt, !options.json);
+    written = cache.push([&](std::uint64_t done, std::uint64_t total) {
+      bar.describe(std::to_string(done) + " of " + std::to_string(total) + " results");
+      bar.update(done);
+      return !interrupted();
+    });
+    check_interrupt();
+  }
+  if (options.json) {
+    print_json({{"cache", options.folder}, {"remote", options.remote}, {"written", written}});
+  } else {
+    print(printable(options.folder) + ": " + std::to_string(written) + " results written to " +
+          printable(options.remote) + "\n");
+  }
+  return exit_fine;
 }
 
 int cache_clear(const CacheOptionsGiven& options) {

@@ -9,6 +9,7 @@ namespace stele::cli {
 
 struct CacheOptionsGiven {
   std::string folder;
+  std::string remote;
   std::string sort = "used";
   std::string name;     // of a function
   std::string version;  // of it
@@ -23,5 +24,6 @@ int cache_stat(const CacheOptionsGiven& options);
 int cache_prune(const CacheOptionsGiven& options);
 int cache_verify(const CacheOptionsGiven& options);
 int cache_clear(const CacheOptionsGiven& options);
+int cache_push(const CacheOptionsGiven& options);
 
 }  // namespace stele::cli

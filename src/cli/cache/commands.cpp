@@ -28,6 +28,10 @@ class CacheCommands::Options {
     add_number(prune, "--items", options_.items, "Results")->type_name("N");
     add_real(prune, "--age", options_.age, "Seconds since a result was computed", 0, 1e12)->type_name("SECONDS");
     add_command("verify", "Check every result; the exit code is 1 if one is damaged", cache_verify);
+    add_command("push", "Write the results that a remote lacks to it: a folder, or a URL", cache_push)
+        .add_option("REMOTE", options_.remote, "As caches are opened with")
+        ->required()
+        ->type_name("");
     add_name(add_command("clear", "Remove all results, or those of one function", cache_clear), "The function [all]");
   }
 

@@ -1,16 +1,13 @@
 #include "stele/cache.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
 #include "archive/read/item.hpp"
 #include "archive/write/item.hpp"
-#include "base/naming.hpp"
-#include "io/system.hpp"
+#include "io/mapped_file.hpp"
 #include "services/cache/core.hpp"
+#include "services/cache/remote/tier.hpp"
+#include "services/cache/unfinished.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -24,6 +21,11 @@ struct Walked {
 
 constexpr int most_attempts = 4;
 
+CacheFlights::Clock::time_point deadline(double wait_s) {
+  const auto wait = std::chrono::duration<double>(std::clamp(wait_s, 0.0, 1e9));
+  return CacheFlights::Clock::now() + std::chrono::duration_cast<CacheFlights::Clock::duration>(wait);
+}
+
 std::string saved(const Metadata& metadata) {
   if (metadata.empty()) {
     return {};
@@ -33,15 +35,6 @@ std::string saved(const Metadata& metadata) {
   // The metadata of an archive of nothing: archives have a form for it.
   save(*sink, std::monostate(), SaveOptions{.metadata = metadata});
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-Metadata loaded(const std::string& bytes) {
-  if (bytes.empty()) {
-    return {};
-  }
-  Reader reader{Bytes(std::as_bytes(std::span(bytes)))};
-  reader.read<std::monostate>();
-  return reader.metadata();
 }
 
 CacheEntry entry_of(const CacheCore& core, const CacheItem& item, const CacheRecord& record) {
@@ -55,11 +48,19 @@ CacheEntry entry_of(const CacheCore& core, const CacheItem& item, const CacheRec
                    .hits = item.hits,
                    .bytes = item.bytes,
                    .pinned = item.pinned,
-                   .metadata = loaded(record.metadata)};
+                   .from_remote = record.from_remote,
+                   .metadata = record.user_metadata()};
   if (record.has_file()) {
     entry.file = core.path + core.result_name(item.key);
   }
   return entry;
+}
+
+LoadOptions load_options(const CacheOptions& options, const CacheRecord& record) {
+  return {.map = record.form == CacheRecord::Form::compressed_file ? MapMode::none : options.map,
+          .verify = options.verify,
+          .threads = options.threads,
+          .types = options.types};
 }
 
 }  // namespace
@@ -150,11 +151,7 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
       CacheFound result;
       result.entry_ = entry_of(*core_, *item, found->record);
       result.place_ = item->place.word();
-      const bool mapped = found->record.form != CacheRecord::Form::compressed_file;
-      result.file_options_ = {.map = mapped ? core_->options.map : MapMode::none,
-                              .verify = core_->options.verify,
-                              .threads = core_->options.threads,
-                              .types = core_->options.types};
+      result.file_options_ = load_options(core_->options, found->record);
       if (!found->record.has_file()) {
         result.is_archive_ = found->record.form == CacheRecord::Form::archive;
         result.mapping_ = found->mapping;
@@ -178,18 +175,56 @@ std::optional<CacheFound> Cache::find(const Digest& key, bool counts) {
   return std::nullopt;
 }
 
+std::optional<CacheFound> Cache::fetch(const Digest& key, bool pinned) {
+  core_->process.require_same_process("the cache");
+  if (core_->tier == nullptr || core_->is_removed()) {
+    return std::nullopt;
+  }
+  const CacheFlights::Turn turn(*core_->fetches, key, deadline(core_->options.wait_s));
+  if (std::optional<CacheFound> found = find(key, false)) {  // another one has fetched it meanwhile
+    return found;
+  }
+  std::optional<CacheTier::Taken> taken = core_->tier->take(key);
+  if (!taken) {
+    return std::nullopt;
+  }
+  if (core_->writes) {
+    try {
+      core_->store(taken->record, taken->payload, taken->file.get(), pinned, false);
+    } catch (const Error& error) {  // a full disk, say
+      ++core_->failed;
+      core_->warn("the result " + key.text() + " of the remote is not kept: " + error.what());
+    }
+    return find(key, false);
+  }
+  CacheFound result;
+  CacheItem item{.key = key, .used = taken->record.created};
+  item.bytes = taken->payload.size();
+  result.entry_ = entry_of(*core_, item, taken->record);
+  result.entry_.file.clear();
+  result.file_options_ = load_options(core_->options, taken->record);
+  result.is_archive_ = taken->record.form != CacheRecord::Form::item;
+  result.payload_size_ = taken->payload.size();
+  result.mapping_ = MappedFile::join(taken->payload, {}, MapMode::read_only, core_->tier->path_of(key));
+  return result;
+}
+
 void Cache::count(const CacheEntry* used) {
   if (!core_->writes) {
     return;
   }
   if (used == nullptr) {
-    core_->table->count_miss();
+    core_->table->count(&CacheCounters::misses);
   } else {
     core_->table->count_hit(used->key, cache_now(), used->duration);
   }
 }
 
 void Cache::reject(const CacheFound& found, const Error& error) {
+  if (found.place_ == 0) {  // of the remote, and not kept here
+    core_->warn_useless(found.entry_.key, error);
+    return;
+  }
   core_->reject(found.entry_.key, found.place_, error);
 }
 
@@ -197,9 +232,11 @@ void Cache::reject(const CacheFound& found, const Error& error) {
 
 CacheFlight Cache::flight(const Digest& key, std::optional<double> wait_s) {
   core_->process.require_same_process("the cache");
-  const auto wait = std::chrono::duration<double>(std::clamp(wait_s.value_or(core_->options.wait_s), 0.0, 1e9));
-  const auto until = CacheFlights::Clock::now() + std::chrono::duration_cast<CacheFlights::Clock::duration>(wait);
-  return {core_->flights->begin(key, until) ? core_.get() : nullptr, key};
+  const bool alone = core_->flights->begin(key, deadline(wait_s.value_or(core_->options.wait_s)));
+  if (core_->tier != nullptr) {
+    core_->tier->forget(key);
+  }
+  return {alone ? core_.get() : nullptr, key};
 }
 
 CacheFlight::~CacheFlight() {
@@ -211,46 +248,6 @@ CacheFlight::~CacheFlight() {
 // --- Writing ---------------------------------------------------------------------------------------------------------
 
 namespace {
-
-/// Writes a result to a file that has no name in the cache yet. Removed unless it gets one.
-class Unfinished {
- public:
-  Unfinished(CacheCore& core, const SaveOptions& options, const Walkable& object)
-      : core_(core), name_("unfinished/" + std::to_string(core.token) + "-" + std::to_string(++core.unfinished)) {
-    Writer out(Path(core.path + name_), options);
-    out.write(Walked{object});
-    out.close();
-    struct stat status;
-    if (core.folder.status(name_, status) != 0) {
-      fail_call("examine", core.path + name_, errno);
-    }
-    bytes_ = static_cast<std::uint64_t>(status.st_size);
-  }
-  ~Unfinished() {
-    if (!name_.empty()) {
-      core_.folder.unlink(name_);
-    }
-  }
-  Unfinished(const Unfinished&) = delete;
-  Unfinished& operator=(const Unfinished&) = delete;
-  std::uint64_t bytes() const noexcept { return bytes_; }
-
-  void rename_to(const std::string& result) {
-    if (core_.folder.rename(name_, result) != 0) {
-      const std::string parent = core_.path + result.substr(0, result.rfind('/'));
-      if (errno != ENOENT || (system_calls().mkdir(parent.c_str(), 0777) != 0 && errno != EEXIST) ||
-          core_.folder.rename(name_, result) != 0) {
-        fail_call("create", core_.path + result, errno);
-      }
-    }
-    name_.clear();
-  }
-
- private:
-  CacheCore& core_;
-  std::string name_;
-  std::uint64_t bytes_ = 0;
-};
 
 CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, double duration, const Walkable& object) {
   const CacheOptions& options = core.options;
@@ -265,7 +262,7 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
   const bool compresses = options.codec != "plain" && !options.codec.empty();
   SaveOptions save_options{.types = options.types};
   ItemWriter writer(save_options, static_cast<std::size_t>(options.small_bytes) + 4096);
-  std::optional<Unfinished> file;
+  std::optional<CacheUnfinished> file;
   std::vector<std::byte> compressed;
   Bytes payload;
   try {
@@ -301,44 +298,24 @@ CacheEntry store(CacheCore& core, const CacheCall& call, const Digest& key, doub
     save_options.metadata = call.metadata;
     save_options.metadata.try_emplace("cache.name", record.name);
     save_options.metadata.try_emplace("cache.version", record.version);
-    file.emplace(core, save_options, object);
+    file.emplace(core);
+    Writer out(Path(file->path()), save_options);
+    out.write(Walked{object});
+    out.close();
     record.file_bytes = file->bytes();
   }
 
-  CacheItem item{.key = key,
-                 .name_hash = cache_name_hash(record.name),
-                 .created = record.created,
-                 .expires = record.expires,
-                 .used = record.created,
-                 .pinned = call.pinned,
-                 .in_file = file.has_value()};
-  const bool is_too_large =
-      options.bytes_limit != 0 && static_cast<double>(payload.size() + record.file_bytes) >
-                                      static_cast<double>(options.bytes_limit) * options.item_share;
-  if (!is_too_large) {
-    const CacheCore::Change change(core);
-    core.table->make_room();
-    item.used = core.table->next_use(record.created);
-    item.place = core.segments->append(record, payload, *core.table);
-    item.bytes = item.place.length + record.file_bytes;
-    if (file) {
-      file->rename_to(core.result_name(key));
+  if (!core.is_too_large(payload.size() + record.file_bytes)) {
+    const CacheItem item = core.store(record, payload, file ? &*file : nullptr, call.pinned, true);
+    if (core.tier != nullptr) {
+      core.tier->give(key);
     }
-    core.put(item);
-    ++core.table->counters().stored;
-    core.enforce(core.bytes_limit(), core.items_limit(), &key);
     return entry_of(core, item, record);
   }
-  {
-    const CacheCore::Change change(core);
-    if (const std::optional<CacheItem> old = core.table->find(key)) {
-      core.remove(*old);  // it is not the result any more
-    }
-    ++core.table->counters().refused;
-  }
+  core.refuse(key, true);
   core.warn("the result " + key.text() + " of " + record.name +
             " is not stored: it has more than its share of the cache");  // calls others: without the lock
-  CacheEntry entry = entry_of(core, item, record);
+  CacheEntry entry = entry_of(core, {.key = key, .used = record.created, .pinned = call.pinned}, record);
   entry.file.clear();
   return entry;
 }
@@ -362,13 +339,40 @@ CacheEntry Cache::put_object(const CacheCall& call, const Digest& key, double du
 
 bool Cache::removed() const noexcept { return core_->is_removed(); }
 
-bool Cache::erase(const Digest& key) {
-  const CacheCore::Change change(*core_);
-  const std::optional<CacheItem> item = core_->table->find(key);
-  if (item) {
-    core_->remove(*item);
+bool Cache::erase(const Digest& key, bool also_remote) {
+  std::optional<CacheItem> item;
+  {
+    const CacheCore::Change change(*core_);
+    item = core_->table->find(key);
+    if (item) {
+      core_->remove(*item);
+    }
+  }
+  if (also_remote && core_->tier != nullptr) {
+    core_->tier->remove(key);
   }
   return item.has_value();
+}
+
+bool Cache::flush(double wait_s) {
+  core_->process.require_same_process("the cache");
+  return core_->tier == nullptr || core_->tier->flush(deadline(wait_s));
+}
+
+std::uint64_t Cache::push(const CacheProgress& progress) {
+  core_->process.require_same_process("the cache");
+  if (core_->tier == nullptr || !core_->writes) {
+    fail(core_->tier == nullptr ? Errc::invalid_argument : Errc::read_only,
+         core_->tier == nullptr ? "the cache has no remote" : "the cache is open for reading alone",
+         {.file = core_->path});
+  }
+  return core_->tier->push(progress);
+}
+
+void Cache::close() {
+  if (core_->tier != nullptr && !core_->process.in_child()) {
+    core_->tier->close();
+  }
 }
 
 std::uint64_t Cache::clear(std::string_view name, const std::optional<CacheVersion>& version) {

@@ -19,6 +19,7 @@
 #include "io/system.hpp"
 #include "services/cache/frozen.hpp"
 #include "services/cache/lock.hpp"
+#include "services/cache/unfinished.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
 
@@ -80,17 +81,19 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
     fail(Errc::invalid_argument, "cached results cannot be mapped for writing: they would change what is cached");
   }
   if (options.small_bytes > std::uint64_t{1} << 20 || !(options.item_share > 0) || !(options.wait_s >= 0) ||
-      !(options.age_limit_s >= 0)) {
+      !(options.remote_wait_s >= 0) || !(options.age_limit_s >= 0)) {
     fail(Errc::invalid_argument,
          "an option of the cache is out of its range: small_bytes at most 1 MiB, item_share "
-         "above 0, wait_s and age_limit_s at least 0");
+         "above 0, wait_s, remote_wait_s and age_limit_s at least 0");
   }
   if (!options.codec.empty() && options.codec != "plain") {
     const Codecs codecs;
     codecs.get(options.codec);
   }
-  path =
-      std::filesystem::absolute(require_local(where.text(), "a cache is a local folder")).lexically_normal().native();
+  path = std::filesystem::absolute(
+             require_local(where.text(), "a cache is a local folder; `remote` names where results are shared"))
+             .lexically_normal()
+             .native();
   path += path.ends_with('/') ? "" : "/";
   writes = !options.read_only;
   const auto open_folder = [&](const std::string& name) {
@@ -137,7 +140,11 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
                       ? most_segment_bytes
                       : std::clamp(options.bytes_limit / 16, least_segment_bytes, most_segment_bytes);
   segments = std::make_unique<CacheSegments>(segments_folder, segment_size_);
-  flights = make_process_owned<CacheFlights>(writes ? lock_file.get() : -1);
+  if (!options.remote.empty()) {
+    tier = make_process_owned<CacheTier>(*this, open_storage(options.remote));
+  }
+  flights = make_process_owned<CacheFlights>(writes ? lock_file.get() : -1, CacheBytes::first_flight);
+  fetches = make_process_owned<CacheFlights>(writes ? lock_file.get() : -1, CacheBytes::first_fetch);
   if (!writes) {
     table = std::make_unique<CacheTable>(folder, false);
     return;
@@ -252,6 +259,37 @@ void CacheCore::require_files() const {
   if (is_removed()) {
     fail(Errc::not_found, "the files of the cache were removed while it was open", {.file = path});
   }
+}
+
+CacheItem CacheCore::store(const CacheRecord& record, Bytes payload, CacheUnfinished* file, bool pinned,
+                           bool computed) {
+  CacheItem item{.key = record.key,
+                 .name_hash = cache_name_hash(record.name),
+                 .created = record.created,
+                 .expires = record.expires,
+                 .pinned = pinned,
+                 .in_file = file != nullptr};
+  const Change change(*this);
+  table->make_room();
+  item.used = table->next_use(cache_now());
+  item.place = segments->append(record, payload, *table);
+  item.bytes = item.place.length + record.file_bytes;
+  if (file != nullptr) {
+    file->rename_to(record.key);
+  }
+  put(item);
+  table->counters().stored += computed ? 1 : 0;
+  enforce(bytes_limit(), items_limit(), &record.key);
+  return item;
+}
+
+void CacheCore::refuse(const Digest& key, bool replaces) {
+  const Change change(*this);
+  const std::optional<CacheItem> old = replaces ? table->find(key) : std::nullopt;
+  if (old) {
+    remove(*old);
+  }
+  ++table->counters().refused;
 }
 
 void CacheCore::put(const CacheItem& item) {
@@ -553,8 +591,12 @@ void CacheCore::reject(const Digest& key, std::uint64_t place, const Error& erro
     warn(failure.what());
   }
   if (is_there) {
-    warn("the cached result " + key.text() + " cannot be used: " + error.what());
+    warn_useless(key, error);
   }
+}
+
+void CacheCore::warn_useless(const Digest& key, const Error& error) const {
+  warn("the cached result " + key.text() + " cannot be used: " + error.what());
 }
 
 void CacheCore::warn(const std::string& message) const {

@@ -12,6 +12,7 @@
 #include "base/process.hpp"
 #include "io/replace/folder.hpp"
 #include "services/cache/flights.hpp"
+#include "services/cache/remote/tier.hpp"
 #include "services/cache/segments.hpp"
 #include "services/cache/table.hpp"
 #include "stele/cache.hpp"
@@ -47,6 +48,11 @@ struct CacheCore {
   /// A result at that place could not be used. If it is still there, it is removed, counted and reported; otherwise
   /// it was removed or replaced meanwhile, and nothing is wrong with it.
   void reject(const Digest& key, std::uint64_t place, const Error& error);
+  /// Adds a result. Limits take others away. `computed`: here, and not elsewhere.
+  /// Throws: what a Change throws, Error(io).
+  CacheItem store(const CacheRecord& record, Bytes payload, CacheUnfinished* file, bool pinned, bool computed);
+  /// A result is too large to be stored; `replaces`: the one that is there is not the result any more.
+  void refuse(const Digest& key, bool replaces);
 
   // The items below need a Change.
 
@@ -78,8 +84,19 @@ struct CacheCore {
   void require_files() const;
   std::uint64_t bytes_limit() const noexcept { return options.bytes_limit == 0 ? no_limit : options.bytes_limit; }
   std::uint64_t items_limit() const noexcept { return options.items_limit == 0 ? no_limit : options.items_limit; }
+  /// Whether a result has more than its share of the limit.
+  bool is_too_large(std::uint64_t bytes) const noexcept {
+    return options.bytes_limit != 0 &&
+           static_cast<double>(bytes) > static_cast<double>(options.bytes_limit) * options.item_share;
+  }
   std::string result_name(const Digest& key) const;  // in the folder
   void warn(const std::string& message) const;
+  void warn_useless(const Digest& key, const Error& error) const;
+  void count(std::atomic<std::uint64_t> CacheCounters::* counter) const {
+    if (writes) {
+      table->count(counter);
+    }
+  }
 
   Folder folder;
   Folder segments_folder;
@@ -94,6 +111,7 @@ struct CacheCore {
   std::unique_ptr<CacheTable> table;
   std::unique_ptr<CacheSegments> segments;
   ProcessOwned<CacheFlights> flights;
+  ProcessOwned<CacheFlights> fetches;
 
  private:
   friend class Change;
@@ -112,6 +130,9 @@ struct CacheCore {
   std::vector<Victim> victims_;
   std::uint64_t dead_bytes_ = 0;  // of records that this object removed since the last reclaim()
   std::uint64_t segment_size_ = 0;
+
+ public:
+  ProcessOwned<CacheTier> tier;  // null without a remote. The last member: its thread uses the others
 };
 
 /// Seconds since 1970.

@@ -1,6 +1,7 @@
 #include "services/cache/flights.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/bytes.hpp"
 #include "base/interruption.hpp"
@@ -12,15 +13,15 @@ namespace {
 
 constexpr auto looked_after = std::chrono::milliseconds(100);  // whether the call is to end
 
-/// Different keys for one byte would only wait for each other without need.
-std::uint64_t byte_of(const Digest& key) noexcept {
-  return CacheBytes::first_flight + (load_le<std::uint64_t>(key.bytes.data()) >> 2);
-}
-
 }  // namespace
 
 std::size_t CacheFlights::Hash::operator()(const Digest& key) const noexcept {
   return static_cast<std::size_t>(load_le<std::uint64_t>(key.bytes.data()));
+}
+
+/// Different keys for one byte would only wait for each other without need.
+std::uint64_t CacheFlights::byte_of(const Digest& key) const noexcept {
+  return first_byte_ + (load_le<std::uint64_t>(key.bytes.data()) >> (65 - std::bit_width(first_byte_)));
 }
 
 bool CacheFlights::begin(const Digest& key, Clock::time_point until) {

@@ -25,6 +25,11 @@ constexpr std::size_t payload_alignment = 64;  // of archives, so that their arr
 constexpr std::uint32_t record_magic = 0x43455243;
 constexpr std::size_t record_head = 72;
 
+// An object of a remote: a head, one record, the content of its file, and a checksum.
+constexpr std::string_view parcel_magic = "stelecrs";
+constexpr std::size_t parcel_head = 16;
+constexpr std::size_t parcel_checksum = 8;
+
 /// Seconds of a slot count from here: 2020-01-01, 00:00 UTC. They last until 2156.
 constexpr double epoch = 1'577'836'800;
 

@@ -8,7 +8,8 @@ namespace stele {
 struct CacheBytes {
   static constexpr std::uint64_t change = 0;                              // held while the index is changed
   static constexpr std::uint64_t first_process = std::uint64_t{1} << 32;  // and 2^32 more: each process holds its own
-  static constexpr std::uint64_t first_flight = std::uint64_t{1} << 62;   // a byte for each key
+  static constexpr std::uint64_t first_fetch = std::uint64_t{1} << 61;    // a byte for each key, while it is fetched
+  static constexpr std::uint64_t first_flight = std::uint64_t{1} << 62;   // and while it is computed
   enum class Locked : std::uint8_t { yes, no, unsupported };
 };
 

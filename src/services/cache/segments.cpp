@@ -34,6 +34,7 @@ constexpr std::size_t at_expires = 48;
 constexpr std::size_t at_file_bytes = 56;
 constexpr std::size_t at_payload = 64;
 constexpr std::size_t at_form = 68;
+constexpr std::size_t at_from_remote = 69;
 
 constexpr std::size_t most_opened = 256;     // segments at once: each takes a descriptor
 constexpr std::size_t reused_segments = 64;  // so many are asked whether there is room in them
@@ -80,6 +81,69 @@ bool lock_whole(int file) noexcept {
 }
 
 }  // namespace
+
+// --- Records ---------------------------------------------------------------------------------------------------------
+
+Metadata CacheRecord::user_metadata() const {
+  if (metadata.empty()) {
+    return {};
+  }
+  Reader reader{Bytes(std::as_bytes(std::span(metadata)))};
+  reader.read<std::monostate>();
+  return reader.metadata();
+}
+
+void CacheRecord::write(Bytes payload, std::uint64_t offset, std::vector<std::byte>& to) const {
+  to.assign(record_head, std::byte{0});
+  std::byte* const head = to.data();
+  store_le(head, record_magic);
+  std::memcpy(head + at_key, key.bytes.data(), key.bytes.size());
+  store_double(head + at_created, created);
+  store_double(head + at_duration, duration);
+  store_double(head + at_expires, expires);
+  store_le(head + at_file_bytes, file_bytes);
+  head[at_form] = static_cast<std::byte>(form);
+  head[at_from_remote] = static_cast<std::byte>(from_remote);
+  put_text(to, name);
+  put_text(to, version);
+  put_text(to, metadata);
+  if (form == Form::archive) {
+    to.resize(aligned(static_cast<std::size_t>(offset) + to.size(), payload_alignment) -
+              static_cast<std::size_t>(offset));
+  }
+  store_le<std::uint32_t>(to.data() + at_payload, static_cast<std::uint32_t>(to.size()));
+  to.insert(to.end(), payload.begin(), payload.end());
+  store_le<std::uint32_t>(to.data() + at_length, static_cast<std::uint32_t>(to.size()));
+  store_le(to.data() + at_checksum, checksum(to));
+}
+
+std::optional<CacheRecord::Read> CacheRecord::read(Bytes all) {
+  if (all.size() < record_head || load_le<std::uint32_t>(all.data()) != record_magic ||
+      load_le<std::uint32_t>(all.data() + at_length) != all.size()) {
+    return std::nullopt;
+  }
+  const std::uint32_t payload = load_le<std::uint32_t>(all.data() + at_payload);
+  const auto form = std::to_integer<std::uint8_t>(all[at_form]);
+  if (checksum(all) != load_le<std::uint64_t>(all.data() + at_checksum) || payload < record_head ||
+      payload > all.size() || form > static_cast<std::uint8_t>(Form::compressed_file)) {
+    return std::nullopt;
+  }
+  Read read;
+  CacheRecord& record = read.record;
+  std::memcpy(record.key.bytes.data(), all.data() + at_key, record.key.bytes.size());
+  record.form = static_cast<Form>(form);
+  record.from_remote = all[at_from_remote] != std::byte{0};
+  record.created = load_double(all.data() + at_created);
+  record.duration = load_double(all.data() + at_duration);
+  record.expires = load_double(all.data() + at_expires);
+  record.file_bytes = load_le<std::uint64_t>(all.data() + at_file_bytes);
+  Bytes texts = all.subspan(record_head, payload - record_head);
+  if (!take_text(texts, record.name) || !take_text(texts, record.version) || !take_text(texts, record.metadata)) {
+    return std::nullopt;
+  }
+  read.payload_at = payload;
+  return read;
+}
 
 // --- Reading ---------------------------------------------------------------------------------------------------------
 
@@ -144,28 +208,16 @@ std::optional<CacheSegments::Found> CacheSegments::record_at(const Segment& segm
   }
   mapping = part(length);
   begin = mapping == segment.mapping ? at : 0;
-  const Bytes all = mapping->bytes().subspan(static_cast<std::size_t>(begin), length);
-  const std::uint32_t payload = load_le<std::uint32_t>(all.data() + at_payload);
-  const auto form = std::to_integer<std::uint8_t>(all[at_form]);
-  if (checksum(all) != load_le<std::uint64_t>(all.data() + at_checksum) || payload < record_head || payload > length ||
-      form > static_cast<std::uint8_t>(CacheRecord::Form::compressed_file)) {
+  std::optional<CacheRecord::Read> read =
+      CacheRecord::read(mapping->bytes().subspan(static_cast<std::size_t>(begin), length));
+  if (!read) {
     return std::nullopt;
   }
   Found found;
-  std::memcpy(found.record.key.bytes.data(), all.data() + at_key, found.record.key.bytes.size());
-  found.record.form = static_cast<CacheRecord::Form>(form);
-  found.record.created = load_double(all.data() + at_created);
-  found.record.duration = load_double(all.data() + at_duration);
-  found.record.expires = load_double(all.data() + at_expires);
-  found.record.file_bytes = load_le<std::uint64_t>(all.data() + at_file_bytes);
-  Bytes texts = all.subspan(record_head, payload - record_head);
-  if (!take_text(texts, found.record.name) || !take_text(texts, found.record.version) ||
-      !take_text(texts, found.record.metadata)) {
-    return std::nullopt;
-  }
+  found.record = std::move(read->record);
   found.place = {place.segment, place.offset, length};
-  found.payload_at = begin + payload;
-  found.payload_size = length - payload;
+  found.payload_at = begin + read->payload_at;
+  found.payload_size = length - read->payload_at;
   found.mapping = std::move(mapping);
   return found;
 }
@@ -269,41 +321,18 @@ void CacheSegments::begin_segment(CacheTable& table) {
   }
 }
 
-CachePlace CacheSegments::write(MutableBytes record, CacheTable& table) {
-  store_le<std::uint32_t>(record.data() + at_length, static_cast<std::uint32_t>(record.size()));
-  store_le(record.data() + at_checksum, checksum(record));
-  write_all_at(appended_.get(), end_, record, folder_.path() + file_name(number_));
-  const CachePlace place{number_, static_cast<std::uint32_t>(end_), static_cast<std::uint32_t>(record.size())};
-  const std::uint64_t next = aligned(static_cast<std::size_t>(end_ + record.size()), record_alignment);
-  table.add_segment_bytes(static_cast<std::int64_t>(next - end_));
-  end_ = next;
-  return place;
-}
-
 CachePlace CacheSegments::append(const CacheRecord& record, Bytes payload, CacheTable& table) {
   const std::scoped_lock lock(append_mutex_);
   if (!appended_.is_open() || end_ >= segment_bytes_) {
     begin_segment(table);
   }
-  buffer_.assign(record_head, std::byte{0});
-  std::byte* const head = buffer_.data();
-  store_le(head, record_magic);
-  std::memcpy(head + at_key, record.key.bytes.data(), record.key.bytes.size());
-  store_double(head + at_created, record.created);
-  store_double(head + at_duration, record.duration);
-  store_double(head + at_expires, record.expires);
-  store_le(head + at_file_bytes, record.file_bytes);
-  head[at_form] = static_cast<std::byte>(record.form);
-  put_text(buffer_, record.name);
-  put_text(buffer_, record.version);
-  put_text(buffer_, record.metadata);
-  if (record.form == CacheRecord::Form::archive) {
-    buffer_.resize(aligned(static_cast<std::size_t>(end_) + buffer_.size(), payload_alignment) -
-                   static_cast<std::size_t>(end_));
-  }
-  store_le<std::uint32_t>(buffer_.data() + at_payload, static_cast<std::uint32_t>(buffer_.size()));
-  buffer_.insert(buffer_.end(), payload.begin(), payload.end());
-  return write(buffer_, table);
+  record.write(payload, end_, buffer_);
+  write_all_at(appended_.get(), end_, buffer_, folder_.path() + file_name(number_));
+  const CachePlace place{number_, static_cast<std::uint32_t>(end_), static_cast<std::uint32_t>(buffer_.size())};
+  const std::uint64_t next = aligned(static_cast<std::size_t>(end_ + buffer_.size()), record_alignment);
+  table.add_segment_bytes(static_cast<std::int64_t>(next - end_));
+  end_ = next;
+  return place;
 }
 
 CachePlace CacheSegments::append(const Found& found, CacheTable& table) {

@@ -25,6 +25,7 @@ struct CacheRecord {
   enum class Form : std::uint8_t { item, archive, file, compressed_file };
   Digest key;
   Form form = Form::item;
+  bool from_remote = false;
   double created = 0;
   double duration = 0;
   double expires = 0;
@@ -32,7 +33,19 @@ struct CacheRecord {
   std::string name;
   std::string version;
   std::string metadata;  // as that of an archive of nothing, or empty
+  /// Throws: what load() throws.
+  Metadata user_metadata() const;
   bool has_file() const noexcept { return form == Form::file || form == Form::compressed_file; }
+
+  /// Writes the record over `to`, as it is to lie at `offset` of a segment.
+  void write(Bytes payload, std::uint64_t offset, std::vector<std::byte>& to) const;
+  struct Read;
+  /// The record that `all` holds, and nothing else; nothing if it is damaged.
+  static std::optional<Read> read(Bytes all);
+};
+struct CacheRecord::Read {
+  CacheRecord record;
+  std::size_t payload_at = 0;
 };
 
 class CacheSegments {
@@ -78,7 +91,6 @@ class CacheSegments {
   std::shared_ptr<const Segment> segment(std::uint32_t number) const;
   static std::optional<Found> record_at(const Segment& segment, const CachePlace& place);
   void begin_segment(CacheTable& table);
-  CachePlace write(MutableBytes record, CacheTable& table);
 
   const Folder& folder_;
   std::uint64_t segment_bytes_;

@@ -388,7 +388,9 @@ void CacheTable::count_hit(const Digest& key, double now, double saved_s) {
   head.counters.saved_us.fetch_add(static_cast<std::uint64_t>(std::max(saved_s, 0.0) * 1e6), std::memory_order_relaxed);
 }
 
-void CacheTable::count_miss() { Look(*this)->head().counters.misses.fetch_add(1, std::memory_order_relaxed); }
+void CacheTable::count(std::atomic<std::uint64_t> CacheCounters::* counter) {
+  (Look(*this)->head().counters.*counter).fetch_add(1, std::memory_order_relaxed);
+}
 
 double CacheTable::next_use(double now) noexcept { return later(map().head(), now); }
 
@@ -424,7 +426,11 @@ CacheStats CacheTable::stats() const {
           .expired = counted.expired,
           .damaged = counted.damaged,
           .too_large = counted.refused,
-          .saved_s = static_cast<double>(counted.saved_us) * 1e-6};
+          .saved_s = static_cast<double>(counted.saved_us) * 1e-6,
+          .remote_hits = counted.remote_hits,
+          .remote_misses = counted.remote_misses,
+          .remote_stored = counted.remote_stored,
+          .remote_failed = counted.remote_failed};
 }
 
 // --- With the lock ---------------------------------------------------------------------------------------------------

@@ -55,6 +55,10 @@ struct CacheCounters {
   std::atomic<std::uint64_t> damaged;
   std::atomic<std::uint64_t> refused;
   std::atomic<std::uint64_t> saved_us;
+  std::atomic<std::uint64_t> remote_hits;
+  std::atomic<std::uint64_t> remote_misses;
+  std::atomic<std::uint64_t> remote_stored;
+  std::atomic<std::uint64_t> remote_failed;
 };
 
 class CacheTable {
@@ -73,7 +77,7 @@ class CacheTable {
   std::optional<CacheItem> find(const Digest& key) const;
   /// Counts a use of what took `saved_s` seconds to compute.
   void count_hit(const Digest& key, double now, double saved_s);
-  void count_miss();
+  void count(std::atomic<std::uint64_t> CacheCounters::* counter);
   void for_each(const std::function<void(const CacheItem&)>& item) const;
   /// All but `failed`.
   CacheStats stats() const;

@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "archive/sharded/table.hpp"
 #include "format/frozen.hpp"
 #include "format/links.hpp"
 #include "io/read.hpp"
 #include "services/checkpoint/core.hpp"
-#include "archive/sharded/table.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -88,47 +88,26 @@ void RemoteCopy::begin() {
 }
 
 void RemoteCopy::update() {
-  {
-    const std::lock_guard lock(update_->mutex);
-    if (std::exchange(update_->queued, true)) {
-      return;  // the one that has not begun yet sees this change too
-    }
+  if (rounds_ == nullptr) {
+    rounds_ = make_process_owned<Rounds>([update = update_] {
+      while (update->pass()) {
+      }
+    });
   }
-  if (thread_ == nullptr) {
-    thread_ = make_process_owned<Behind>(std::size_t{1});
-  }
-  thread_->run([update = update_] { update->run(); });
+  rounds_->begin();
 }
 
 void RemoteCopy::wait() {
-  if (thread_ != nullptr) {
-    try {
-      thread_->wait();
-    } catch (...) {  // the program was interrupted; the next update has a new thread
-      thread_.reset();
-      const std::lock_guard lock(update_->mutex);
-      update_->queued = false;
-      throw;
-    }
-  }
-  const std::lock_guard lock(update_->mutex);
-  if (const std::exception_ptr failed = std::exchange(update_->failed, nullptr)) {
-    std::rethrow_exception(failed);
-  }
-}
-
-void RemoteCopy::Update::run() {
-  {
-    const std::lock_guard lock(mutex);
-    queued = false;
-    failed = nullptr;
+  if (rounds_ == nullptr) {
+    return;
   }
   try {
-    while (pass()) {
-    }
-  } catch (...) {
-    const std::lock_guard lock(mutex);
-    failed = std::current_exception();
+    rounds_->wait();
+  } catch (const Error&) {
+    throw;
+  } catch (...) {  // the program was interrupted: so is the copy
+    rounds_.reset();
+    throw;
   }
 }
 

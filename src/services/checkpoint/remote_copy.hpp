@@ -1,16 +1,13 @@
 #pragma once
 // The copy of a folder of checkpoints in another Storage, such as an object store.
 
-#include <exception>
-#include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 
-#include "base/behind.hpp"
 #include "base/process.hpp"
+#include "base/rounds.hpp"
 #include "stele/storage.hpp"
 
 namespace stele {
@@ -38,15 +35,11 @@ class RemoteCopy {
     std::map<std::string, std::string> taken = {};  // etags of files in the folder, as they were copied
     std::set<std::string> seen = {};                // files that were in the folder
     bool looked = false;                            // at what the copy had before
-    std::mutex mutex = {};                          // guards the members below
-    bool queued = false;
-    std::exception_ptr failed = nullptr;
 
-    void run();
     bool pass();
   };
   const std::shared_ptr<Update> update_;
-  ProcessOwned<Behind> thread_;
+  ProcessOwned<Rounds> rounds_;
 };
 
 }  // namespace stele
