@@ -30,9 +30,17 @@ def run(ranks, *arguments, fails=False):
     return done.stdout
 
 
-def children_of(pid):
+def ranks_of(pid):
+    """The processes of the example that mpirun has started. It waits for ever for one that is killed before that."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
-    return [int(one) for one in listed.split()]
+    found = []
+    for one in listed.split():
+        try:
+            if os.path.samefile(f"/proc/{one}/exe", EXAMPLE):
+                found.append(int(one))
+        except OSError:
+            pass  # it is done
+    return found
 
 
 def begin_of(place):
@@ -60,7 +68,7 @@ def main():
         ranks = []
         until = time.monotonic() + 30
         while len(ranks) < 4 and job.poll() is None and time.monotonic() < until:
-            ranks = children_of(job.pid)
+            ranks = ranks_of(job.pid)
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 1.0))
         if ranks:
