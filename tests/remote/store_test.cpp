@@ -74,6 +74,26 @@ TEST_F(RemoteStore, IsWalkedThroughInFewRequests) {
   }
 }
 
+TEST_F(RemoteStore, OfLongValuesIsWalkedThroughInFewRequestsToo) {
+  const test::Folder folder;
+  Store store = Store::open(folder / "store");
+  for (int i = 0; i < 24; ++i) {
+    store.put(i, noise(2'000'000, static_cast<unsigned>(i)));
+  }
+  store.compact_to(folder / "one");
+  const test::Data file = test::content(folder / "one");
+  server_.put("/bucket/long.store", {reinterpret_cast<const char*>(file.data()), file.size()});
+  const Store read = remote("s3://bucket/long.store");
+  server_.forget();
+  int next = 0;
+  for (const StoreItem& item : read.items()) {
+    ASSERT_EQ(item.value.text(), noise(2'000'000, static_cast<unsigned>(next++)));
+  }
+  EXPECT_EQ(next, 24);
+  EXPECT_LE(server_.count(), 48U / 5 + 8) << ranges();
+  EXPECT_LE(server_.bytes_sent(), 49'000'000U);
+}
+
 TEST_F(RemoteStore, IsReadOverHttp) {
   const Store store = remote(server_.endpoint() + "/bucket/words.store");
   EXPECT_EQ(store.size(), static_cast<std::uint64_t>(values) + 1);

@@ -1,5 +1,7 @@
 // A store in one file that is read by its URL: the same as the mapped file, in few reads of few bytes.
 
+#include <sys/stat.h>
+
 #include <atomic>
 #include <mutex>
 #include <random>
@@ -162,6 +164,13 @@ struct Sample {
   std::string name;
   std::vector<int> numbers;
   Array<float> embedding;
+};
+
+/// The root of a store without its arrays of bytes.
+struct Lacking {
+  std::uint64_t store_format = 1;
+  std::vector<std::uint64_t> block_ends = {0};
+  std::vector<std::uint64_t> low_ends = {0};
 };
 
 /// A store with keys and values of all kinds; some are erased.
@@ -479,7 +488,7 @@ TEST_F(StoreUrl, ArraysStayWhenEverythingElseIsGone) {
 
 TEST_F(StoreUrl, OfLongValuesTakesOneReadEach) {
   Store store = Store::open(folder_ / "store");
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 10; ++i) {
     store.put(i, noise(2'000'000, static_cast<std::uint64_t>(i)));
   }
   compact(store);
@@ -493,8 +502,8 @@ TEST_F(StoreUrl, OfLongValuesTakesOneReadEach) {
   for (const StoreItem& item : read.shuffled(1)) {
     bytes += item.value.text().size();
   }
-  EXPECT_EQ(bytes, 40'000'000U);
-  EXPECT_LE(objects().bytes, 42'000'000U);  // none was read twice
+  EXPECT_EQ(bytes, 20'000'000U);
+  EXPECT_LE(objects().bytes, 21'000'000U);  // none was read twice
 }
 
 TEST_F(StoreUrl, IsNotWritten) {
@@ -532,6 +541,7 @@ TEST_F(StoreUrl, OfWhatIsNoStoreIsAnError) {
   is_none(Data(5'000'000, std::byte{'x'}));
   is_none(to_bytes(std::vector<int>(2'000'000, 1)));
   is_none(to_bytes(Sample{}));
+  is_none(to_bytes(Lacking{}));
   Data compressed;
   const std::unique_ptr<Sink> sink = memory_sink(compressed);
   save(*sink, open(file()).load<Value>(), {.codec = "gzip"});
@@ -539,6 +549,22 @@ TEST_F(StoreUrl, OfWhatIsNoStoreIsAnError) {
   objects().random = false;
   objects().put(url, content(file()));
   EXPECT_ERROR(remote(), Errc::unsupported, "in order");
+}
+
+TEST_F(StoreUrl, ThatWasWrittenToAPipeIsRefusedInWords) {
+  Store store = Store::open(folder_ / "store");
+  store.put("a", noise(3'000'000, 1));
+  const std::string pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  Data data;
+  {
+    const std::jthread reader([&] { data = content(pipe); });
+    store.compact_to(pipe);
+  }
+  test::put(file(), data);
+  objects().put(url, data);
+  EXPECT_ERROR(Store::open(file(), StoreMode::read_only), Errc::unsupported, "stele convert");
+  EXPECT_ERROR(remote(), Errc::unsupported, "stele convert");
 }
 
 /// What reading a store gives, as its hash, or the Error's code.

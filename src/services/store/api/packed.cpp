@@ -20,7 +20,7 @@ constexpr std::uint64_t most_block = std::uint64_t{1} << 20;  // those written h
 constexpr std::uint64_t kept_bytes = std::uint64_t{32} << 20;  // of the index, and as many of the records
 constexpr std::uint64_t end_bytes = std::uint64_t{512} << 10;  // read at its end when it is opened
 constexpr std::uint64_t window = std::uint64_t{128} << 10;  // what a reader of archives may take beyond what it needs
-constexpr std::uint64_t most_held = std::uint64_t{256} << 20;
+constexpr std::uint64_t most_held = std::uint64_t{64} << 20;
 
 /// Part `i` of bytes that are divided at `ends`.
 Extent part(std::uint64_t size, const Array<std::uint64_t>& ends, std::uint64_t i) {
@@ -75,6 +75,20 @@ class PackedRead final : public BlockReader {
   std::size_t copy_ = 0;
 };
 
+/// Where an array of bytes lies in the file.
+Extent place_of(const File& file, const char* name) {
+  const std::vector<Entry> found = file.list({.path = name, .depth = 0});
+  if (found.at(0).encoding == "pieces") {
+    fail(Errc::unsupported,
+         "the store was written to a pipe, so that its records lie in pieces; `stele convert` makes a "
+         "file of it that can be read");
+  }
+  if (found[0].dtype != DType(DType::Kind::uint8) || found[0].encoding != "raw") {
+    fail(Errc::type_mismatch, message({name, " are no bytes of the file"}));
+  }
+  return {found[0].offset, found[0].bytes};
+}
+
 /// Reads with one read each what opening a store in one file needs: the end, then what is before the records and what
 /// is between them and the blocks.
 void hold_ends(HeldSource& source) {
@@ -124,9 +138,14 @@ PackedStore::PackedStore(const std::string& path) { is_url(path) ? open_remote(p
 
 void PackedStore::open_mapped(const std::string& path) {
   const File file = stele::open(path, {.map = MapMode::read_only});
-  const Extent records = take(file, path);
+  take_root(file, path);
+  const Extent records = place_of(file, "records");
   blocks_ = file.load<Array<std::uint8_t>>("blocks");
+  blocks_place_.length = blocks_.size();
   const std::shared_ptr<Mapping> mapping = Mapping::open(path, MapMode::read_only);
+  if (records.end() > mapping->bytes().size()) {
+    fail(Errc::damaged, path + ": the store has no records");
+  }
   shard_ = std::make_shared<Shard>(mapping, records.offset, records.length, 0);
 }
 
@@ -145,17 +164,18 @@ void PackedStore::open_remote(const std::string& path) {
     fail(Errc::not_mappable, path + " is compressed");
   }
   const File file = stele::open(std::make_unique<BorrowedSource>(held), {.verify = Verify::directory});
-  const Extent records = take(file, path);
+  if (file.list({.depth = 0}).at(0).kind != Kind::map) {  // to be told so, an array would be read
+    fail(Errc::type_mismatch, path + " is not a store");
+  }
+  take_root(file, path);
+  const Extent records = place_of(file, "records");
+  blocks_place_ = place_of(file, "blocks");
   index_ = std::make_unique<const SourcePieces>(source, blocks_place_, kept_bytes, false);
   shard_ = std::make_shared<Shard>(std::make_shared<const SourcePieces>(source, records, kept_bytes, true), path,
                                    records.offset, records.length, 0);
 }
 
-Extent PackedStore::take(const File& file, const std::string& path) {
-  const std::vector<Entry> entries = file.list({.depth = 1});
-  if (entries.at(0).kind != Kind::map) {
-    fail(Errc::not_an_archive, path + " is not a store");
-  }
+void PackedStore::take_root(const File& file, const std::string& path) {
   root_ = file.load<PackedRoot>();
   const Info info = file.info();
   file_bytes_ = info.stored_bytes;
@@ -167,16 +187,11 @@ Extent PackedStore::take(const File& file, const std::string& path) {
   if (root_.block_ends.size() != root_.low_ends.size() || root_.block_ends.empty()) {
     fail(Errc::damaged, path + ": the store's index is not whole");
   }
-  const auto place_of = [&](std::string_view name) -> Extent {
-    const auto found = std::find_if(entries.begin(), entries.end(), [&](const Entry& one) { return one.path == name; });
-    if (found == entries.end() || found->dtype != DType(DType::Kind::uint8) || found->encoding != "raw" ||
-        found->offset > file_bytes_ || found->bytes > file_bytes_ - found->offset) {
-      fail(Errc::damaged, message({path, ": the store has no ", name}));
+  for (const char* const name : {"records", "blocks"}) {
+    if (!file.contains(name)) {
+      fail(Errc::missing_field, message({path, " has no ", name}));
     }
-    return {found->offset, found->bytes};
-  };
-  blocks_place_ = place_of("blocks");
-  return place_of("records");
+  }
 }
 
 BlockReader::Handle PackedStore::read() const { return BlockReader::Handle(new PackedRead(*this)); }

@@ -50,8 +50,7 @@ class PackedStore {
 
  private:
   Extent block_place(std::uint64_t i) const;
-  /// Takes the root over; returns where the records lie.
-  Extent take(const File& file, const std::string& path);
+  void take_root(const File& file, const std::string& path);
   void open_mapped(const std::string& path);
   void open_remote(const std::string& path);
 

@@ -56,7 +56,7 @@ class Records {
 }  // namespace
 
 void Store::compact_to(const Path& file, const StoreProgress& progress) const {
-  require_local(file.text(), "compact_to() writes a local file, which can then be copied to an object store");
+  require_local(file.text(), "compact_to() writes a local file, which `stele convert` copies to a URL");
   state_->commit_waiting();
   StoreSnapshot snapshot = state_->snapshot();
   std::vector<std::vector<std::byte>> dictionaries;
