@@ -1,6 +1,9 @@
 // A store in one file in an object store or at a web server: how many requests reading takes, faults, replacement.
 
 #include "stele/store.hpp"
+#include <functional>
+#include <map>
+
 #include "remote/support.hpp"
 
 namespace stele {
@@ -19,18 +22,29 @@ class RemoteStore : public Remote {
     put(0);
   }
   void put(int shift) {
+    static std::map<int, std::string> files;  // made once
+    std::string& file = files[shift];
+    if (file.empty()) {
+      file = made([&](Store& store) {
+        for (int i = 0; i < values; ++i) {
+          store.put(key(i), value(i + shift));
+        }
+        Array<float> vector({300'000});
+        std::fill_n(vector.mutable_data(), vector.size(), 1.5F);
+        store.put("vector", vector);
+      });
+    }
+    server_.put("/bucket/words.store", file);
+    server_.forget();
+  }
+  /// A store in one file.
+  static std::string made(const std::function<void(Store& store)>& fill) {
     const test::Folder folder;
     Store store = Store::open(folder / "store");
-    for (int i = 0; i < values; ++i) {
-      store.put(key(i), value(i + shift));
-    }
-    Array<float> vector({300'000});
-    std::fill_n(vector.mutable_data(), vector.size(), 1.5F);
-    store.put("vector", vector);
+    fill(store);
     store.compact_to(folder / "one");
     const test::Data file = test::content(folder / "one");
-    server_.put("/bucket/words.store", {reinterpret_cast<const char*>(file.data()), file.size()});
-    server_.forget();
+    return {reinterpret_cast<const char*>(file.data()), file.size()};
   }
   static Store remote(const std::string& place = url) { return Store::open(place, StoreMode::read_only); }
 };
@@ -75,19 +89,17 @@ TEST_F(RemoteStore, IsWalkedThroughInFewRequests) {
 }
 
 TEST_F(RemoteStore, OfLongValuesIsWalkedThroughInFewRequestsToo) {
-  const test::Folder folder;
-  Store store = Store::open(folder / "store");
-  for (int i = 0; i < 24; ++i) {
-    store.put(i, noise(2'000'000, static_cast<unsigned>(i)));
-  }
-  store.compact_to(folder / "one");
-  const test::Data file = test::content(folder / "one");
-  server_.put("/bucket/long.store", {reinterpret_cast<const char*>(file.data()), file.size()});
+  const auto long_value = [](int i) { return std::string(2'000'000, static_cast<char>('a' + i)); };
+  server_.put("/bucket/long.store", made([&](Store& store) {
+                for (int i = 0; i < 24; ++i) {
+                  store.put(i, long_value(i));
+                }
+              }));
   const Store read = remote("s3://bucket/long.store");
   server_.forget();
   int next = 0;
   for (const StoreItem& item : read.items()) {
-    ASSERT_EQ(item.value.text(), noise(2'000'000, static_cast<unsigned>(next++)));
+    ASSERT_EQ(item.value.text(), long_value(next++));
   }
   EXPECT_EQ(next, 24);
   EXPECT_LE(server_.count(), 48U / 5 + 8) << ranges();
