@@ -123,10 +123,16 @@ class StoreUrl : public testing::Test {
   /// Puts a store in one file at `url`. Its file stays in the folder.
   void compact(const Store& store) {
     store.compact_to(file());
-    objects().put(url, content(file()));
+    objects().put(url, read(file()));
     objects().forget();
   }
   std::string file() const { return folder_ / "one.store"; }
+  static Data read(const std::string& path) {
+    const std::unique_ptr<Source> source = file_source(path);
+    Data data(static_cast<std::size_t>(*source->size()));
+    source->read_at(0, data);
+    return data;
+  }
   static Store remote(Verify verify = Verify::automatic) {
     return Store::open(url, StoreMode::read_only, {.verify = verify});
   }
@@ -263,12 +269,12 @@ void expect_same(const Store& mapped, const Store& remote) {
 
 TEST_F(StoreUrl, GivesTheValuesOfTheMappedFile) {
   for (const std::string codec : {"plain", "zstd", "lz4"}) {
-    for (unsigned seed = 1; seed <= 3; ++seed) {
+    for (unsigned seed = 1; seed <= 2; ++seed) {
       Store store = Store::open(folder_ / codec + std::to_string(seed), StoreMode::create, {.codec = codec});
-      fill(store, seed, seed == 1 ? 40 : 250);
-      if (codec == "zstd" && seed == 3) {
+      fill(store, seed, seed == 1 ? 40 : 150);
+      if (codec == "zstd" && seed == 2) {
         store.train_dictionary();
-        fill(store, seed + 10, 150);
+        fill(store, seed + 10, 100);
       }
       compact(store);
       for (const Verify verify : {Verify::automatic, Verify::full, Verify::none}) {
@@ -276,7 +282,7 @@ TEST_F(StoreUrl, GivesTheValuesOfTheMappedFile) {
       }
       const Store again = remote();
       again.compact_to(folder_ / "again.store");
-      EXPECT_TRUE(content(folder_ / "again.store") == content(file()));
+      EXPECT_TRUE(read(folder_ / "again.store") == read(file()));
     }
   }
 }
@@ -320,7 +326,7 @@ class LargeStoreUrl : public StoreUrl {
         store.put(key(i), value(i));
       }
       compact(store);
-      made = content(file());
+      made = *objects().find(url);
     }
     test::put(file(), made);
     objects().put(url, made);
@@ -470,7 +476,7 @@ TEST_F(LargeStoreUrl, AChildOfForkReadsOn) {
 TEST_F(LargeStoreUrl, ThatIsReplacedMeanwhileIsAnError) {
   const Store store = remote();
   EXPECT_EQ(store.get<std::string>(key(5)), value(5));
-  objects().put(url, content(file()));
+  objects().put(url, read(file()));
   EXPECT_ERROR(store.get<std::string>(key(55'000)), Errc::changed, "another");
   EXPECT_EQ(remote().get<std::string>(key(55'000)), value(55'000));
   // Gone is not the same as a key that is not there.
@@ -560,7 +566,7 @@ TEST_F(StoreUrl, OfWhatIsNoStoreIsAnError) {
   save(*sink, open(file()).load<Value>(), {.codec = "gzip"});
   is_none(compressed);
   objects().random = false;
-  objects().put(url, content(file()));
+  objects().put(url, read(file()));
   EXPECT_ERROR(remote(), Errc::unsupported, "in order");
 }
 
@@ -613,7 +619,7 @@ TEST_F(StoreUrl, DamageHasTheVerdictOfTheMappedFile) {
   large.put("b", noise(1'500'000, 1));
   for (const Store* store : {&small, &large}) {
     compact(*store);
-    const Data whole = content(file());
+    const Data whole = read(file());
     const std::string good = verdict(url);
     EXPECT_TRUE(good.find('<') == std::string::npos) << good.substr(0, 200);
     const bool is_small = whole.size() < 10'000;
