@@ -80,11 +80,15 @@ Extent place_of(const File& file, const char* name) {
   const std::vector<Entry> found = file.list({.path = name, .depth = 0});
   if (found.at(0).encoding == "pieces") {
     fail(Errc::unsupported,
-         "the store was written to a pipe, so that its records lie in pieces; `stele convert` makes a "
-         "file of it that can be read");
+         "the store was written to a pipe, so that its records lie in pieces; `stele convert` makes "
+         "a file of it that can be read");
   }
   if (found[0].dtype != DType(DType::Kind::uint8) || found[0].encoding != "raw") {
     fail(Errc::type_mismatch, message({name, " are no bytes of the file"}));
+  }
+  const std::uint64_t size = file.info().stored_bytes;
+  if (found[0].offset > size || found[0].bytes > size - found[0].offset) {
+    fail(Errc::damaged, message({"the store's ", name, " lie outside of the file"}));
   }
   return {found[0].offset, found[0].bytes};
 }
@@ -143,8 +147,8 @@ void PackedStore::open_mapped(const std::string& path) {
   blocks_ = file.load<Array<std::uint8_t>>("blocks");
   blocks_place_.length = blocks_.size();
   const std::shared_ptr<Mapping> mapping = Mapping::open(path, MapMode::read_only);
-  if (records.end() > mapping->bytes().size()) {
-    fail(Errc::damaged, path + ": the store has no records");
+  if (mapping->bytes().size() < file_bytes_) {
+    fail(Errc::changed, path + " was replaced while it was opened");
   }
   shard_ = std::make_shared<Shard>(mapping, records.offset, records.length, 0);
 }
