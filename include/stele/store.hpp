@@ -48,11 +48,13 @@ class StoreExchange;  // the library's own
 struct StoreCore;
 
 /// A key-value store. Several threads may call all members at once; writes are serialised. A child of fork() must not
-/// use it: open it there anew.
+/// use one in a folder: open it there anew.
 class Store {
  public:
-  /// Opens a folder, or with read_only a file that compact_to() wrote. Nothing is locked before the first write.
+  /// Opens a folder, or with read_only a file that compact_to() wrote, also at a URL (stele/storage.hpp). Nothing is
+  /// locked before the first write.
   /// Throws: Error(not_found), Error(io), Error(damaged) if the index is damaged: then call recover().
+  /// Error(unsupported) for a URL that is not to be only read.
   static Store open(const Path& path, StoreMode mode = StoreMode::create, const StoreOptions& options = {});
   /// Commits what was put and not committed, but cannot report a failure: call close().
   ~Store();
@@ -105,7 +107,7 @@ class Store {
   /// Commits and closes; an open batch is undone. Items and values handed out stay valid, ranges do not.
   void close();
 
-  // --- Reading. Throws: Error(damaged), Error(io). ---
+  // --- Reading. Throws: Error(damaged), Error(io); Error(changed) for a file at a URL that was replaced. ---
 
   /// Throws: Error(not_found), and what load() throws.
   template <class T>
@@ -171,7 +173,7 @@ class Store {
   void train_dictionary(std::uint64_t samples = 10'000, std::size_t bytes = 112'640);
   void drop_order(std::string_view name);
   /// Writes everything to one file that is opened with read_only, as an archive of its own: live values in the order of
-  /// their keys, and their index. The file appears when it is complete. Secondary orders are left out.
+  /// their keys, and their index. The file, a local one, appears when it is complete. Secondary orders are left out.
   void compact_to(const Path& file, const StoreProgress& progress = {}) const;
   /// Rebuilds the index of a folder from its shards. Keys get the last whole committed value found. Secondary orders
   /// are dropped.

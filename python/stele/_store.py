@@ -13,7 +13,7 @@ from . import _core
 from ._archive import _trust
 from ._dataset import StoreDataset, StoreStream
 from ._types import AnyPath, Key, Pairs, Trusted
-from ._urls import local_folder
+from ._urls import is_remote, local_folder
 
 __all__ = ["Store"]
 
@@ -43,7 +43,7 @@ class Store(MutableMapping[Key, Any]):
     Parameters
     ----------
     path : str or path
-        A folder, or a file that `compact_to` wrote.
+        A folder, or for mode "r" a file that `compact_to` wrote, also at a URL or as a `stele.RemotePath`.
     mode : {"a", "r+", "r"}
         Read and write, and create; read and write what is there; read.
     codec, level
@@ -83,7 +83,10 @@ class Store(MutableMapping[Key, Any]):
     def __init__(self, path: AnyPath, mode: str = "a", *, codec: str = "plain", level: Optional[int] = None,
                  durability: str = "none", shard_bytes: int = 1 << 30, wait_ms: int = 0, verify: str = "automatic",
                  trusted: Trusted = (), untrusted: str = "error") -> None:
-        self._path = local_folder(path, "a store is a local folder or file")
+        self._path: Any = path  # of a file at a URL as it was given
+        if mode != "r" or not is_remote(path):
+            self._path = local_folder(path, 'a store is written in a local folder; at a URL a file that compact_to() wrote is '
+                                            'read, with mode "r"')
         self._trusted = trusted, untrusted
         self._options = dict(codec=codec, level=level, durability=durability, shard_bytes=shard_bytes, wait_ms=wait_ms,
                              verify=verify)
@@ -105,7 +108,7 @@ class Store(MutableMapping[Key, Any]):
 
     @property
     def path(self) -> str:
-        return self._path
+        return str(self._path)
 
     @property
     def mode(self) -> str:
@@ -410,6 +413,8 @@ def _form_of(path, to) -> str:
         return "json_lines"
     if to:
         return "files"
+    if is_remote(path):
+        return "json_lines" if name.endswith(".json") else "store"
     if os.path.isdir(name):
         return "store" if os.path.isfile(os.path.join(name, "index.lmdb")) else "files"
     with open(name, "rb") as file:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import threading
+import urllib.parse
 import uuid
 import weakref
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
@@ -40,7 +41,14 @@ def local_folder(path: Any, what: str) -> str:
     if is_remote(path):
         text = f"cannot use {path}: {what}"
         raise make("unsupported", text, text, file=str(path))
-    return os.path.abspath(os.fspath(path))
+    path = os.fspath(path)
+    if isinstance(path, str) and path[:7].lower() == "file://":
+        rest = path[7:].removeprefix("localhost")
+        if not rest.startswith("/"):
+            text = f"cannot use {path}: a file URL is file:///, then the path from the root"
+            raise make("invalid_argument", text, text, file=path)
+        path = os.fsdecode(urllib.parse.unquote_to_bytes(rest))
+    return os.path.abspath(path)
 
 
 def name_for_core(url: str) -> Optional[str]:

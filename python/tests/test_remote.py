@@ -439,6 +439,65 @@ def test_the_command_line(s3, command, tmp_path):
     command("verify", s3.url + "/text", code=1)
 
 
+def store_at(url, tmp_path, count=2000, shift=0):
+    with stele.Store(tmp_path / f"made {shift}") as store:
+        store.update({i: f"value {i + shift} " + "x" * 1000 for i in range(count)})
+        store.compact_to(tmp_path / "one")
+    stele.convert(tmp_path / "one", url)
+
+
+def test_a_store_in_one_file(s3, tmp_path):
+    url = s3.url + "/words.store"
+    store_at(url, tmp_path)
+    s3.proxy.clear()
+    store = stele.Store(url, "r")
+    assert store.path == url and len(store) == 2000
+    assert len(s3.proxy.log) <= 3
+    s3.proxy.clear()
+    assert store[1234].startswith("value 1234 ")
+    assert len(s3.proxy.log) <= 2
+    assert list(store.keys()) == list(range(2000)) and store.get_many([5, 1999, 2000])[::2] == [store[5], None]
+    child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(store[777][:10] != "value 777 "))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    with error("read_only"):
+        store[1] = 2
+    with error("unsupported", "compact_to"):
+        stele.Store(url)
+    with error("unsupported", "local file"):
+        store.compact_to(s3.url + "/other.store")
+    copy = stele.Store(tmp_path / "copy")
+    assert copy.import_from(url)["items"] == 2000 and copy[1999] == store[1999]
+
+
+def test_a_store_that_is_replaced(s3, tmp_path):
+    url = s3.url + "/words.store"
+    store_at(url, tmp_path)
+    store = stele.Store(url, "r")
+    assert store[0].startswith("value 0 ")
+    store_at(url, tmp_path, shift=1)
+    with error("changed"):
+        list(store.values())
+    assert stele.Store(url, "r")[0].startswith("value 1 ")
+
+
+def test_the_command_line_reads_stores(s3, command, tmp_path):
+    url = s3.url + "/words.store"
+    store_at(url, tmp_path, 50)
+    assert command("store", "get", url, "7", "--int").startswith("value 7 ")
+    assert command("store", "ls", url).split() == [str(i) for i in range(50)]
+    assert "50" in command("store", "stat", url)
+    assert "ok" in command("store", "verify", url)
+    command("store", "export", url, str(tmp_path / "out.jsonl"))
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 50
+    command("store", "compact", url, str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "one").read_bytes()
+    assert "50 items" in command("store", "import", str(tmp_path / "new"), url)
+    assert "compact_to" in command("store", "put", url, "a", "--text", "b", code=5)
+    assert "local" in command("store", "compact", str(tmp_path / "new"), s3.url + "/x.store", code=5)
+
+
 def test_ctrl_c_ends_the_command_line(s3, environment):
     stele.dump(generator.bytes(3 * MIB), s3.url + "/x.stele")
     s3.proxy.clear()

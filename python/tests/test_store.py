@@ -404,6 +404,17 @@ def test_exchange(tmp_path):
     assert other.import_from(tmp_path / "one")["items"] == 3 and sorted(other) == ["a", "b/c", "t"]
 
 
+def test_a_url_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with stele.Store("file://" + str(tmp_path / "a b").replace(" ", "%20")) as store:
+        store["x"] = 1
+        store.compact_to(tmp_path / "one")
+    assert store.path == str(tmp_path / "a b") and sorted(os.listdir()) == ["a b", "one"]
+    assert stele.Store("file://localhost" + str(tmp_path / "one"), "r")["x"] == 1
+    with pytest.raises(stele.Error):
+        stele.Store("file://elsewhere/x")
+
+
 def test_progress_and_ctrl_c(tmp_path):
     store = stele.Store(tmp_path / "s")
     store.put_many((i, bytes(10_000)) for i in range(500))

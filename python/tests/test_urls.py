@@ -163,6 +163,34 @@ def test_all_ways_to_read(place, name):
     assert names(place) == sorted([name, "other-" + name])
 
 
+def test_a_store_in_one_file(place, tmp_path):
+    at = place / "words.store"
+    with stele.Store(tmp_path / "s") as store:
+        store.update({f"key {i}": {"i": i, "x": np.full(2000, i, np.float32)} for i in range(300)})
+        store.compact_to(tmp_path / "one")
+    stele.convert(tmp_path / "one", at)
+    with stele.Store(at, "r") as store:
+        assert len(store) == 300 and "key 299" in store and "none" not in store
+        value = store["key 17"]
+        assert value["i"] == 17 and (value["x"] == 17).all() and not value["x"].flags.writeable
+        assert [key for key, _ in store.prefix("key 29")] == ["key 29"] + [f"key 29{i}" for i in range(10)]
+        assert [one["i"] for one in store.get_many([f"key {i}" for i in range(0, 300, 7)])] == list(range(0, 300, 7))
+        assert sum(one["i"] for one in store.values()) == 300 * 299 // 2
+        assert store.check()["problem_count"] == 0
+        with pytest.raises(KeyError):
+            store["none"]
+        with pytest.raises(stele.Error):
+            store["a"] = 1
+        if isinstance(place.system, (LocalFileSystem, DirFileSystem)):
+            assert pickle.loads(pickle.dumps(store))["key 3"]["i"] == 3
+    assert value["x"][1999] == 17
+    with pytest.raises(stele.Error) as caught:
+        stele.Store(at)
+    assert caught.value.code == "unsupported" and "compact_to" in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        stele.Store(place / "none.store", "r")
+
+
 def test_a_writer_and_its_entries(place):
     with stele.writer(place / "w.stele.zst") as out:
         for batch in range(5):

@@ -27,6 +27,10 @@ class MappedFile {
   /// A copy of the same bytes in memory. Throws: Error(io), Error(truncated).
   static std::shared_ptr<Mapping> read(int file, const std::string& name, std::uint64_t offset, std::uint64_t length);
 
+  /// A read-only Mapping of memory that `owner` keeps.
+  static std::shared_ptr<Mapping> of_memory(std::shared_ptr<std::byte[]> owner, MutableBytes bytes,
+                                            const std::string& name);
+
   /// Bytes of an open file.
   struct Part {
     int file = -1;

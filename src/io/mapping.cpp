@@ -103,6 +103,16 @@ std::shared_ptr<Mapping> MappedFile::read(int file, const std::string& name, std
   return mapping;
 }
 
+std::shared_ptr<Mapping> MappedFile::of_memory(std::shared_ptr<std::byte[]> owner, MutableBytes bytes,
+                                               const std::string& name) {
+  std::unique_ptr<Mapping> mapping(new Mapping);
+  mapping->mode_ = MapMode::read_only;
+  mapping->data_ = bytes.data();
+  mapping->size_ = bytes.size();
+  mapping->name_ = name;
+  return {mapping.release(), [owner = std::move(owner)](Mapping* one) { delete one; }};
+}
+
 std::shared_ptr<Mapping> MappedFile::join(Bytes first, std::span<const Part> parts, MapMode mode,
                                           const std::string& name) {
   constexpr std::uint64_t least_mapped = std::uint64_t{64} << 10;  // a copy costs less

@@ -1,5 +1,5 @@
 #pragma once
-// A value of a Store in place: a view of the mapped file, or of the memory it was decompressed to.
+// A value of a Store in place: a view of the mapped file, or of the memory it was fetched or decompressed to.
 
 #include <cstdint>
 #include <memory>

@@ -17,8 +17,9 @@ class StoreCommands::Options {
     codecs_.insert(codecs_.begin(), "plain");
     store_.require_subcommand(1);
     store_.footer(
-        "STORE is a folder, or a file that `stele store compact` wrote. Keys are texts, or integers with --int, "
-        "or bytes in hexadecimal with --hex; before a negative one stands --, as in get STORE --int -- -5.");
+        "STORE is a folder, or a file that `stele store compact` wrote, to be read, also at a URL. Keys are texts, or "
+        "integers with --int, or bytes in hexadecimal with --hex; before a negative one stands --, as in "
+        "get STORE --int -- -5.");
     add_json(store_);
     add_ls();
     add_get();

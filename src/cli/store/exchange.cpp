@@ -10,6 +10,7 @@
 #include "cli/report.hpp"
 #include "cli/store/store.hpp"
 #include "cli/store/support.hpp"
+#include "stele/storage.hpp"
 
 namespace stele::cli {
 namespace {
@@ -33,6 +34,9 @@ std::string source_format(const ImportArguments& options) {
   }
   if (options.source.ends_with(".npz") || options.source.ends_with(".stele")) {
     return options.source.ends_with(".npz") ? "npz" : "store";
+  }
+  if (is_url(options.source)) {
+    return "store";
   }
   if (!fs::exists(options.source, ignored)) {
     fail(Errc::not_found, "there is no " + options.source);
@@ -93,7 +97,7 @@ StoreExchangeReport import_from(Store& store, const ImportArguments& options, co
 
 int store_import(const ImportArguments& options) {
   const std::string format = source_format(options);
-  if (options.source != "-" && !fs::exists(options.source)) {
+  if (options.source != "-" && !is_url(options.source) && !fs::exists(options.source)) {
     fail(Errc::not_found, "there is no " + options.source);
   }
   StoreWatch watch(options.source, options.json);

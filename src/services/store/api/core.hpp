@@ -25,6 +25,8 @@ struct StoreSnapshot {
   std::unordered_map<std::uint32_t, std::shared_ptr<Shard>> shards;
 
   const Shard& shard(std::uint32_t number) const;
+  /// Whether it is read from another machine.
+  bool is_remote() const noexcept { return index == nullptr && shards.at(0)->is_remote(); }
 };
 
 struct StoreCore {

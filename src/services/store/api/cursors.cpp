@@ -6,6 +6,7 @@
 #include "services/store/api/core.hpp"
 #include "services/store/api/positions.hpp"
 #include "services/store/api/prefetch.hpp"
+#include "services/store/shard/store_record.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -207,9 +208,10 @@ class PositionCursor final : public StoreCursor {
     }
     const Position& position = positions_[at_++];
     const Shard& shard = snapshot_.shard(position.shard);
-    item.key = shard.record(position, state_.options.verify).record.decode_key();
+    Shard::Found found = shard.record(position, state_.options.verify);
+    item.key = found.record.decode_key();
     if (with_value) {
-      item.value = state_.value(shard, position, nullptr);
+      item.value = StoreRecord::value(std::move(found), *state_.codec, state_.load.limits);
     }
     return true;
   }

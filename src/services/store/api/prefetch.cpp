@@ -25,7 +25,7 @@ Prefetcher::Prefetcher() : faults_(device_faults()) {}
 
 void Prefetcher::ahead(const StoreSnapshot& snapshot, std::span<const Position> positions) {
   const long faults = device_faults();
-  const bool is_cold = std::exchange(first_, false) || faults != faults_;
+  const bool is_cold = std::exchange(first_, false) || faults != faults_ || snapshot.is_remote();
   faults_ = faults;
   if (!is_cold || positions.empty()) {
     return;
@@ -35,7 +35,15 @@ void Prefetcher::ahead(const StoreSnapshot& snapshot, std::span<const Position> 
     return std::tie(a.shard, a.offset) < std::tie(b.shard, b.offset);
   });
   Position run = sorted[0];
-  const auto ask = [&] { snapshot.shard(run.shard).prefetch(run.offset, run.length); };
+  std::vector<Extent> remote;
+  const auto ask = [&] {
+    const Shard& shard = snapshot.shard(run.shard);
+    if (shard.is_remote()) {
+      remote.push_back({run.offset, run.length});
+    } else {
+      shard.prefetch(run.offset, run.length);
+    }
+  };
   for (const Position& next : sorted) {
     if (next.shard == run.shard && next.offset <= run.offset + run.length + joined_gap) {
       run.length = std::max(run.length, next.offset + next.length - run.offset);
@@ -45,6 +53,9 @@ void Prefetcher::ahead(const StoreSnapshot& snapshot, std::span<const Position> 
     }
   }
   ask();
+  if (!remote.empty()) {  // all of the one shard of such a store
+    snapshot.shard(run.shard).fetch(std::move(remote));
+  }
 }
 
 }  // namespace stele

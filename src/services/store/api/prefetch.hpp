@@ -14,7 +14,8 @@ struct StoreSnapshot;
 class Prefetcher {
  public:
   Prefetcher();
-  /// Prefetches the next records, given in any order, if pages had to be read from the device since the last call.
+  /// Prefetches the next records, given in any order, if pages had to be read from the device since the last call, and
+  /// always from another machine. Throws: Error(damaged) for a shard that is not there, Error(io), Error(changed).
   void ahead(const StoreSnapshot& snapshot, std::span<const Position> positions);
 
  private:

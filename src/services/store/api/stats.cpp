@@ -11,7 +11,7 @@ StoreStats Store::stats() const {
     stats.values = root.values;
     stats.live_bytes = root.live_bytes;
     stats.codec = root.codec;
-    stats.index_bytes = root.blocks.size() + root.lows.size() + 8 * (root.block_ends.size() + root.low_ends.size());
+    stats.index_bytes = state_->packed->index_bytes();
     stats.shards.push_back({0, state_->packed->file_bytes(), root.values, root.live_bytes, 0});
     return stats;
   }

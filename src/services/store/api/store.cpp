@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <numeric>
 #include <random>
 #include <shared_mutex>
 #include <thread>
@@ -66,8 +67,20 @@ std::uint64_t new_store_number() {
 // --- Opening ---------------------------------------------------------------------------------------------------------
 
 StoreCore::StoreCore(std::string where, StoreMode how, StoreOptions given)
-    : path(require_local(where, "a store is a local folder or file")), mode(how), options(std::move(given)) {
+    : path(local_path(where).value_or(where)), mode(how), options(std::move(given)) {
   load.types = options.types;
+  if (is_url(path)) {
+    if (mode != StoreMode::read_only) {
+      fail(Errc::unsupported,
+           "cannot write to " + path +
+               ": a store is written in a local folder; at a URL a file that "
+               "compact_to() wrote is read, with read_only",
+           {.file = path});
+    }
+    absolute_path = path;
+    open_file();
+    return;
+  }
   absolute_path = std::filesystem::absolute(path).string();
   struct stat status;
   if (system_calls().stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) {
@@ -384,7 +397,23 @@ void Store::view_many(std::span<const StoreKey> keys,
   };
   std::vector<Wanted> wanted;
   wanted.reserve(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
+  std::vector<std::size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const bool is_remote = snapshot.is_remote();
+  if (is_remote) {
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return keys[a] < keys[b]; });
+  }
+  constexpr std::size_t looked_up = 256;  // at once
+  std::vector<std::string_view> sorted;
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    if (is_remote && at % looked_up == 0) {
+      sorted.clear();
+      for (std::size_t i = at; i < std::min(at + looked_up, order.size()); ++i) {
+        sorted.push_back(keys[order[i]].sortable());
+      }
+      snapshot.blocks->will_find(sorted);
+    }
+    const std::size_t i = order[at];
     if (const std::optional<Position> position = state_->locate(*snapshot.blocks, keys[i])) {
       wanted.push_back({*position, i});
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "io/storage/urls.hpp"
 #include "services/store/api/core.hpp"
 #include "services/store/api/packed.hpp"
 #include "services/store/api/prefetch.hpp"
@@ -55,6 +56,7 @@ class Records {
 }  // namespace
 
 void Store::compact_to(const Path& file, const StoreProgress& progress) const {
+  require_local(file.text(), "compact_to() writes a local file, which `stele convert` copies to a URL");
   state_->commit_waiting();
   StoreSnapshot snapshot = state_->snapshot();
   std::vector<std::vector<std::byte>> dictionaries;
@@ -100,10 +102,9 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
         if (!found.record.is_key(StoreKey::from_sortable(key))) {
           shard.fail_damaged("has another key than the index says", position.offset);
         }
-        const Bytes record = shard.part(position.offset, position.length).bytes;
         const std::size_t payload =
             found.record.items == store_frozen::record_packed ? 0 : found.record.payload().size();
-        packed.add(key, {0, records.add(record, payload), position.length});
+        packed.add(key, {0, records.add(found.bytes, payload), position.length});
         ++values;
         bytes += position.length;
       }
@@ -124,10 +125,10 @@ void Store::compact_to(const Path& file, const StoreProgress& progress) const {
   packed.finish();
   out.write("values", values);
   out.write("live_bytes", bytes);
-  out.write("blocks", packed.blocks);
   out.write("block_ends", packed.block_ends);
   out.write("lows", packed.lows);
   out.write("low_ends", packed.low_ends);
+  out.write("blocks", packed.blocks);  // last: what is needed to open the file lies together
   out.close();
   if (progress) {
     progress(total, total);

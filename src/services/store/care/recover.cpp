@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "io/replace/writer_lock.hpp"
+#include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "services/store/care/fit.hpp"
 #include "services/store/care/report.hpp"
@@ -510,7 +511,7 @@ void look_for_uncertain(const Place& last_loss, Rebuild& rebuild, Uncertain& unc
 
 StoreReport Store::recover(const Path& where, const StoreProgress& progress) {
   StoreReport report;
-  const std::string& path = where.text();
+  const std::string path = require_local(where.text(), "a store is recovered in its local folder");
   const Folder folder = Folder::open(path);
   if (!folder.is_open()) {
     fail(Errc::not_found, "there is no store in " + path + ": " + std::generic_category().message(errno));

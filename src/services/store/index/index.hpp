@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,8 @@ class BlockReader {
   virtual KeyBlock before(std::string_view low) = 0;
   /// The number of values. Throws: Error(damaged).
   virtual std::uint64_t values() = 0;
+  /// Says that these keys, sorted, will be looked up. Throws: Error(io), Error(changed).
+  virtual void will_find(std::span<const std::string_view> /*keys*/) {}
 
   /// Returns the reader to its owner.
   struct Release {

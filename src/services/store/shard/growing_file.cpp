@@ -8,6 +8,7 @@
 
 #include "io/mapped_file.hpp"
 #include "io/system.hpp"
+#include "services/store/frozen.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -29,6 +30,12 @@ void GrowingFile::set(std::shared_ptr<Mapping> mapping, std::string path, std::u
   path_ = std::move(path);
   known_size_ = size;
   add(std::move(mapping));
+}
+
+void GrowingFile::set(std::shared_ptr<const SourcePieces> pieces, std::string path, std::uint64_t size) {
+  pieces_ = std::move(pieces);
+  path_ = std::move(path);
+  known_size_ = size;
 }
 
 Bytes GrowingFile::bytes() const noexcept {
@@ -86,6 +93,9 @@ void GrowingFile::require(std::uint64_t offset, std::uint64_t length) const {
 GrowingFile::Part GrowingFile::part(std::uint64_t offset, std::uint64_t length) const {
   require(offset, length);
   if (offset + length > bytes().size()) {
+    if (pieces_ != nullptr) {
+      return fetch(offset, length);
+    }
     lengthen(offset + length);
     if (offset + length > bytes().size()) {
       std::shared_ptr<Mapping> own = MappedFile::try_to_map(file_.get(), path_, offset, length);
@@ -98,6 +108,23 @@ GrowingFile::Part GrowingFile::part(std::uint64_t offset, std::uint64_t length) 
   }
   const std::shared_ptr<Mapping>& now = mapping();
   return {now, now->bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(length))};
+}
+
+GrowingFile::Part GrowingFile::fetch(std::uint64_t offset, std::uint64_t length) const {
+  // what is aligned in the file is aligned in memory
+  constexpr std::size_t alignment = store_frozen::alignment;
+  const auto size = static_cast<std::size_t>(length);
+  std::shared_ptr<std::byte[]> memory;
+  try {
+    memory.reset(new std::byte[size + alignment]);
+  } catch (const std::bad_alloc&) {
+    fail(Errc::limit_exceeded, "cannot allocate " + std::to_string(length) + " bytes", {.file = path_});
+  }
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.get());
+  const auto shift = static_cast<std::size_t>(offset - address) % alignment;
+  const MutableBytes bytes(memory.get() + shift, size);
+  pieces_->read(offset, bytes);
+  return {MappedFile::of_memory(std::move(memory), bytes, path_), bytes};
 }
 
 GrowingFile::Part GrowingFile::read(std::uint64_t offset, std::uint64_t length) const {

@@ -1,5 +1,6 @@
 #pragma once
-// An open file that others may append to. It is mapped beyond its end, so that appended bytes become visible.
+// An open file that others may append to. It is mapped beyond its end, so that appended bytes become visible. Or a file
+// on another machine, whose parts are fetched.
 
 #include <atomic>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "io/descriptor.hpp"
+#include "services/store/shard/source_pieces.hpp"
 #include "stele/io.hpp"
 
 namespace stele {
@@ -24,9 +26,11 @@ class GrowingFile {
   void open(OwnedDescriptor file, std::string path, std::uint64_t reserve);
   /// Uses the first `size` bytes of an existing mapping.
   void set(std::shared_ptr<Mapping> mapping, std::string path, std::uint64_t size);
+  /// Uses the first `size` bytes of a file on another machine.
+  void set(std::shared_ptr<const SourcePieces> pieces, std::string path, std::uint64_t size);
 
   const std::string& path() const noexcept { return path_; }
-  /// The open file; -1 if there is only a mapping.
+  /// The open file; -1 if there is only a mapping, or none.
   int descriptor() const noexcept { return file_.get(); }
   /// The current size of the file. Throws: Error(io).
   std::uint64_t size() const;
@@ -46,6 +50,8 @@ class GrowingFile {
   Bytes all(std::uint64_t wanted) const;
   /// Asks the system to read a range ahead.
   void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
+  /// The pieces of a file on another machine; else null.
+  const SourcePieces* pieces() const noexcept { return pieces_.get(); }
   /// The `reserve` it was opened with.
   std::uint64_t reserved() const noexcept { return reserved_; }
 
@@ -59,9 +65,11 @@ class GrowingFile {
   void require(std::uint64_t offset, std::uint64_t length) const;
   void lengthen(std::uint64_t least) const;
   void add(std::shared_ptr<Mapping> mapping) const;
+  Part fetch(std::uint64_t offset, std::uint64_t length) const;
 
   OwnedDescriptor file_;
   std::string path_;
+  std::shared_ptr<const SourcePieces> pieces_;
   std::uint64_t reserved_ = 0;
   mutable std::mutex mutex_;  // guards mapped_
   mutable std::vector<std::unique_ptr<const Mapped>> mapped_;

@@ -131,9 +131,22 @@ Shard::Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t
   file_.set(std::move(mapping), name, base + size);
 }
 
+Shard::Shard(std::shared_ptr<const SourcePieces> pieces, std::string path, std::uint64_t base, std::uint64_t size,
+             std::uint32_t number)
+    : number_(number), base_(base), checked_(std::make_shared<CheckedRecords>()) {
+  file_.set(std::move(pieces), std::move(path), base + size);
+}
+
+void Shard::fetch(std::vector<Extent> ranges) const {
+  for (Extent& range : ranges) {
+    range.offset += base_;
+  }
+  file_.pieces()->fetch(ranges);
+}
+
 Shard::Found Shard::record(const Position& position, Verify verify) const {
   Part at = part(position.offset, position.length);
-  Found found{std::move(at.mapping), {}};
+  Found found{std::move(at.mapping), at.bytes, {}};
   Record& record = found.record;
   try {
     record = parse_record(at.bytes, position.offset);

@@ -48,6 +48,9 @@ class Shard {
                                      std::uint64_t reserve);
   /// Records in a mapping, starting at offset `base`.
   Shard(std::shared_ptr<Mapping> mapping, std::uint64_t base, std::uint64_t size, std::uint32_t number);
+  /// The same in a file on another machine, whose path is for messages. What is fetched anew is checked anew.
+  Shard(std::shared_ptr<const SourcePieces> pieces, std::string path, std::uint64_t base, std::uint64_t size,
+        std::uint32_t number);
 
   std::uint32_t number() const noexcept { return number_; }
   const std::string& path() const noexcept { return file_.path(); }
@@ -65,6 +68,7 @@ class Shard {
   /// of a large value to check: automatic up to 1 MiB.
   struct Found {
     std::shared_ptr<Mapping> mapping;
+    Bytes bytes;  // of the whole record
     Record record;
   };
   Found record(const Position& position, Verify verify) const;
@@ -72,6 +76,10 @@ class Shard {
   std::uint64_t size() const { return file_.size() - base_; }
   /// Asks the system to read a range ahead.
   void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept { file_.prefetch(base_ + offset, length); }
+  /// Whether parts are fetched from another machine.
+  bool is_remote() const noexcept { return file_.pieces() != nullptr; }
+  /// Then fetches ranges, ascending, several at once. Throws: Error(io), Error(changed).
+  void fetch(std::vector<Extent> ranges) const;
 
   [[noreturn]] void fail_damaged(const std::string& what, std::uint64_t offset) const;
 
