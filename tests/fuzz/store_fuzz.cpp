@@ -45,7 +45,8 @@ void read_records(Bytes bytes) {
       static_cast<void>(record.payload());
       for (const ValueCodec* codec : {&plain, &compressed}) {
         fuzz::succeeds([&] {
-          const StoreValue value = StoreRecord::value({nullptr, record}, *codec, limits);
+          const StoreValue value = StoreRecord::value(
+              {nullptr, bytes.subspan(at, static_cast<std::size_t>(record.length)), record}, *codec, limits);
           const LoadOptions options{.limits = limits};
           fuzz::succeeds([&] { static_cast<void>(value.as<std::string>(options)); });
           fuzz::succeeds([&] { static_cast<void>(value.as<Value>(options)); });
