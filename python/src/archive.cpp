@@ -209,15 +209,12 @@ nb::object loads(nb::handle data, nb::handle resolve, bool inert, const nb::dict
 std::string digest(nb::handle object) { return hash(GraphOut(object, true)).text(); }
 
 nb::list references(nb::handle file, const nb::dict& options) {
-  std::string path;
-  if (!path_of(file, path)) {
-    raise(PyExc_TypeError, "expected a path");
-  }
+  const Path path = path_from(file);
   const LoadOptions given = load_options(options);
   References found;
   {
     const nb::gil_scoped_release released;
-    found = references_in(Path(path), given);
+    found = references_in(path, given);
   }
   nb::list made;
   for (const Reference& one : found.found) {

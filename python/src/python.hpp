@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stele::python {
 
@@ -27,9 +28,7 @@ inline void check(int result) {
 }
 
 /// An attribute of a module, imported now.
-inline nb::object imported(const char* module, const char* name) {
-  return nb::module_::import_(module).attr(name);
-}
+inline nb::object imported(const char* module, const char* name) { return nb::module_::import_(module).attr(name); }
 
 /// The UTF-8 of a str, valid as long as the str. False, without a Python error, for one with surrogates.
 inline bool utf8(PyObject* text, std::string_view& out) noexcept {
@@ -44,6 +43,14 @@ inline bool utf8(PyObject* text, std::string_view& out) noexcept {
 }
 inline nb::object text(std::string_view value) {
   return own(PyUnicode_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+}
+
+inline nb::list texts_of(const std::vector<std::string>& values) {
+  nb::list made;
+  for (const std::string& value : values) {
+    made.append(text(value));
+  }
+  return made;
 }
 
 [[noreturn]] void raise(PyObject* type, const std::string& message);

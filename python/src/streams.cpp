@@ -43,6 +43,14 @@ bool path_of(nb::handle object, std::string& path) {
   return true;
 }
 
+Path path_from(nb::handle object) {
+  std::string path;
+  if (!path_of(object, path)) {
+    raise(PyExc_TypeError, "expected a path");
+  }
+  return Path(path);
+}
+
 FileSink::FileSink(nb::handle file) : file_(nb::borrow(file)) {
   const int fd = regular_file(file);
   if (fd >= 0) {

@@ -11,6 +11,8 @@ namespace stele::python {
 
 /// The path or URL that a str, bytes or os.PathLike means. False for other objects.
 bool path_of(nb::handle object, std::string& path);
+/// Throws: TypeError for other objects.
+Path path_from(nb::handle object);
 
 /// Writes to an object with write(). A file of the system's is written through its descriptor, at its position.
 class FileSink final : public Sink {

@@ -41,7 +41,8 @@ class OpenFile {
   }
 
   /// Another handle of the same file, which stays open when this one is closed.
-  OpenFile(const OpenFile& other) : options_(other.options_), trust_(other.trust_), file_(other.held()), here_(other.here_) {}
+  OpenFile(const OpenFile& other)
+      : options_(other.options_), trust_(other.trust_), file_(other.held()), here_(other.here_) {}
 
   void close() {
     std::shared_ptr<File> last;
@@ -64,12 +65,8 @@ class OpenFile {
   /// (kind, names of types, count or None, whether it is a leaf, its value)
   nb::tuple glance(const std::string& path) const {
     const auto found = read_at(path, [] { return Glance(); });
-    nb::list types;
-    for (const std::string& name : found.types) {
-      types.append(text(name));
-    }
     const bool is_leaf = found.value.is_valid();
-    return nb::make_tuple(text(to_string(found.kind)), nb::tuple(types),
+    return nb::make_tuple(text(to_string(found.kind)), nb::tuple(texts_of(found.types)),
                           found.count ? nb::object(nb::int_(*found.count)) : nb::none(), is_leaf,
                           is_leaf ? found.value : nb::none());
   }

@@ -65,14 +65,6 @@ class Guarded {
 /// A plain Value as Python's objects.
 nb::object plain_object(const Value& value);
 
-inline Path path_from(nb::handle file) {
-  std::string path;
-  if (!path_of(file, path)) {
-    raise(PyExc_TypeError, "expected a path");
-  }
-  return Path(path);
-}
-
 /// save(), load(), state(), from_state(), ==, copy().
 template <class T, class Class>
 void bind_value(Class& bound) {

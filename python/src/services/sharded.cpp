@@ -149,11 +149,7 @@ nb::dict commit_to(const ShardedCommit& commit) {
   made["ranks"] = commit.ranks;
   made["arrays"] = commit.arrays;
   made["bytes"] = commit.bytes;
-  nb::list left;
-  for (const std::string& one : commit.left) {
-    left.append(text(one));
-  }
-  made["left"] = left;
+  made["left"] = texts_of(commit.left);
   return made;
 }
 
@@ -254,13 +250,7 @@ void bind_sharded(nb::module_& module) {
     const ShardedArray* const array = self.find(name);
     return array == nullptr ? nb::none() : numpy_dtype(array->dtype);
   });
-  sharded.def("values", [](const ShardedCheckpoint& self) {
-    nb::list made;
-    for (const std::string& name : self.values()) {
-      made.append(text(name));
-    }
-    return made;
-  });
+  sharded.def("values", [](const ShardedCheckpoint& self) { return texts_of(self.values()); });
   sharded.def("read", &read_box, nb::arg("name"), nb::arg("box"), nb::arg("out").none(), interruptible);
   sharded.def("value", &read_value, nb::arg("name"), nb::arg("resolve"), nb::arg("inert"), interruptible);
   sharded.def(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-root = pathlib.Path(__file__).resolve().parents[2]
+root = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("page, needs", [

@@ -13,6 +13,9 @@ namespace stele::python {
 /// The type names that PlainMaker knows, in the order of PlainPart::name.
 inline constexpr std::array<std::string_view, 3> plain_names = {"py:tuple", "py:set", "py:frozenset"};
 
+/// A text; an Error at the place of `in` where it is no UTF-8.
+nb::object valid_text(InVisitor& in, std::string_view utf8_text);
+
 // Functions that return a new reference, or null with a Python error.
 
 PyObject* new_text(std::string_view utf8_text) noexcept;

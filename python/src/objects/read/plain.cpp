@@ -1,6 +1,8 @@
-#include "objects/plain.hpp"
+#include "objects/read/plain.hpp"
 
 #include <cstring>
+
+#include "stele/error.hpp"
 
 namespace stele::python {
 namespace {
@@ -67,6 +69,15 @@ PyObject* new_text(std::string_view utf8_text) noexcept {
   }
 #endif
   return PyUnicode_FromStringAndSize(utf8_text.data(), static_cast<Py_ssize_t>(utf8_text.size()));
+}
+
+nb::object valid_text(InVisitor& in, std::string_view utf8_text) {
+  PyObject* const made = new_text(utf8_text);
+  if (made == nullptr && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0) {
+    PyErr_Clear();
+    in.error(Errc::malformed, "text that is not valid UTF-8");
+  }
+  return own(made);
 }
 
 PyObject* new_number(Number::Type type, std::uint64_t bits) noexcept {

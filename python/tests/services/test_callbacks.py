@@ -12,7 +12,7 @@ import pytest
 
 import stele
 
-folder = pathlib.Path(__file__).resolve().parents[1] / "examples"
+folder = pathlib.Path(__file__).resolve().parents[2] / "examples"
 
 
 def example(name):
