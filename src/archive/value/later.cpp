@@ -1,6 +1,10 @@
 #include "archive/value/later.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "archive/value/any_array.hpp"
+#include "format/typed_array.hpp"
 #include "io/read.hpp"
 
 namespace stele {
@@ -19,6 +23,19 @@ AnyArray LaterArray::read() {
   return {target.view(), target.buffer()};
 }
 
+void LaterArray::pass(const std::function<void(Bytes)>& take) {
+  constexpr std::uint64_t most = std::uint64_t{8} << 20;  // blocks enough for several threads
+  const std::unique_ptr<Source> source = open();
+  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(most, bytes())));
+  for (std::uint64_t left = bytes(); left > 0;) {
+    const MutableBytes part =
+        MutableBytes(piece).first(static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size())));
+    read_exactly(*source, part);
+    take(part);
+    left -= part.size();
+  }
+}
+
 bool LaterArray::read_as(const DType&, const std::function<MutableBytes()>&) { return false; }
 
 Value later_value(std::shared_ptr<LaterArray> array) {
@@ -29,6 +46,14 @@ Value later_value(std::shared_ptr<LaterArray> array) {
 
 LaterArray* later_array(const Value& value) noexcept {
   return value.is_array() ? ValueAccess::node<ValueAccess::Array>(value).later.get() : nullptr;
+}
+
+ArrayHeader header_of(const Value& array) {
+  if (const LaterArray* const later = later_array(array)) {
+    return later->header();
+  }
+  const ArrayView& view = array.array().view();
+  return {view.dtype, view.shape, stored_order(view)};
 }
 
 const AnyArray& ValueAccess::Array::held() const {

@@ -8,6 +8,7 @@
 
 #include "archive/formats.hpp"
 #include "archive/read/foreign.hpp"
+#include "archive/value/later.hpp"
 #include "cli/commands.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
@@ -72,8 +73,8 @@ void write_anew(const Value& value, const Metadata& metadata, const ConvertOptio
   write_value(output, options.output, codec, value, saving);
 }
 
-/// From a sharded archive, from or to a file in another format. Large arrays of one are read when they are written; what an archive
-/// has is in memory, or in the mapping of a plain file.
+/// From a sharded archive, from or to a file in another format. Large arrays are read when they are written, or are in
+/// the mapping of a plain file.
 Passed through_value(const ConvertOptions& options, const Codec* codec, Output& output) {
   if (is_foreign(options.input) || is_sharded(options.input)) {
     const ForeignFile file =
@@ -87,7 +88,7 @@ Passed through_value(const ConvertOptions& options, const Codec* codec, Output& 
   if (info.bytes_behind > 0) {
     fail(Errc::unsupported, "several archives in one file can only be converted to archives");
   }
-  write_anew(file.load<Value>(), info.metadata, options, codec, output);
+  write_anew(file.load<LaterTree>().value, info.metadata, options, codec, output);
   return {info.codec, info.stored_bytes, info.plain_bytes, {{0, info.plain_bytes}}};
 }
 

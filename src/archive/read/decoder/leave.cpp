@@ -1,0 +1,105 @@
+// Arrays that stay in the file: found and passed over.
+
+#include <algorithm>
+
+#include "archive/read/decoder/decoder.hpp"
+#include "archive/read/decoder/state.hpp"
+
+namespace stele {
+namespace {
+
+constexpr std::uint64_t least_left = std::uint64_t{1} << 20;  // smaller arrays are read
+constexpr std::uint64_t longest_header = std::uint64_t{64} << 10;
+
+/// The order in which the elements of an array lie in one run; nothing where they do not.
+std::optional<Order> order_of_run(const Decoder::ArrayPlace& place) {
+  ArrayView view(place.item.header.dtype, nullptr, place.shape, Order::row_major);
+  const auto size = static_cast<std::int64_t>(view.dtype.item_size());
+  for (std::size_t axis = 0; axis < view.shape.rank(); ++axis) {
+    view.strides[axis] = place.strides[axis] * size;
+  }
+  for (const Order order : {Order::row_major, Order::column_major}) {
+    if (view.is_dense(order)) {
+      return order;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Value> Decoder::leave() {
+  if (context_.leaving == nullptr || items_ != nullptr || listed_) {
+    return std::nullopt;
+  }
+  prepare();
+  if (next_is_reference()) {
+    std::size_t size = 0;
+    peek_head(size);
+    const auto known = next_is_tag(frozen::tag_deferred) ? left_.end() : left_.find(peek_index(size));
+    if (known == left_.end()) {
+      return std::nullopt;
+    }
+    read_index();
+    return known->second;
+  }
+  const std::optional<ArrayPlace> place = look_ahead();
+  const std::optional<Order> order = place ? order_of_run(*place) : std::nullopt;
+  if (!order) {
+    return std::nullopt;
+  }
+  const ArrayHeader header{place->item.header.dtype, place->shape, *order};
+  Value& value = left_at_[{place->item.data_offset, place->first, *order, header.shape.text()}];
+  if (value.is_null()) {
+    value = later_value(context_.leaving->leave(*place, header, place->view || !pending_shared_.empty(), path()));
+  }
+  for (const std::uint64_t index : std::exchange(pending_shared_, {})) {
+    left_[index] = value;
+  }
+  skip_value();
+  return value;
+}
+
+/// Whether the directory lists a large array whose header may begin here.
+bool Decoder::large_array_follows() {
+  if (context_.directory == nullptr) {
+    return false;
+  }
+  const std::uint64_t at = in_->position();
+  const auto& pieces = context_.directory->pieces;
+  const auto piece = std::lower_bound(pieces.begin(), pieces.end(), at,
+                                      [](const PiecesEntry& e, std::uint64_t offset) { return e.header < offset; });
+  if (piece != pieces.end() && piece->header == at) {
+    return true;
+  }
+  const auto& arrays = context_.directory->arrays;
+  const auto array = std::lower_bound(arrays.begin(), arrays.end(), at,
+                                      [](const ArrayEntry& e, std::uint64_t offset) { return e.offset < offset; });
+  return array != arrays.end() && array->offset - at <= longest_header && array->element_bytes() >= least_left;
+}
+
+/// Where the elements of the next array lie, if it is large and they can be read there. Nothing is consumed.
+std::optional<Decoder::ArrayPlace> Decoder::look_ahead() {
+  if (!next_is_tag(frozen::tag_array_view) && !large_array_follows()) {
+    return std::nullopt;
+  }
+  Input::Options options = main_.options();
+  options.hash = false;
+  options.random = true;
+  options.window = std::size_t{4} << 10;
+  DecoderContext context;
+  context.directory = context_.directory;
+  context.verify = context_.verify;
+  try {
+    Decoding ahead(main_.source(), options, std::move(context));
+    ahead.input.seek(in_->position());
+    ahead.decoder.begin_inside();
+    ArrayPlace place = ahead.decoder.place_array();
+    const std::uint64_t least = std::max<std::uint64_t>(1, least_left / place.item.header.dtype.item_size());
+    return !place.whole && place.shape.count() >= least ? std::optional(std::move(place)) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // the usual way finds it too, and names the place
+  }
+}
+
+}  // namespace stele
