@@ -274,5 +274,75 @@ TEST(LeftFile, AnArrayInPiecesIsLeft) {
   EXPECT_TRUE(written("joblib", later) == written("joblib", archive.load<Value>()));
 }
 
+/// Gives its bytes in order alone.
+class Pipe final : public Source {
+ public:
+  explicit Pipe(std::unique_ptr<Source> from) : from_(std::move(from)) {}
+  std::size_t read(MutableBytes into) override { return from_->read(into); }
+
+ private:
+  const std::unique_ptr<Source> from_;
+};
+
+TEST(StreamedRoots, AnArrayIsWrittenWhileItComes) {
+  const Folder folder;
+  std::mt19937_64 random(1);
+  for (const Order order : {Order::row_major, Order::column_major}) {
+    std::vector<float> values(50 * mebibyte / sizeof(float));
+    for (float& value : values) {
+      value = static_cast<float>(random() % 1000);
+    }
+    const Value matrix =
+        AnyArray::copy_of(ArrayView(DType::Kind::float32, values.data(), {values.size() / 256, 256}, order));
+    for (const std::string codec : {"plain", "zstd", "zlib"}) {
+      save(matrix, folder / "x", {.codec = codec, .level = codec == "plain" ? std::nullopt : std::optional(1)});
+      Pipe pipe(file_source(folder / "x"));
+      const auto to = file_sink(folder / "y");
+      bool later = false;
+      [[maybe_unused]] const double peak = test::peak_mib([&] {
+        Reader reader(pipe);
+        StreamedRoot root{[&](const Value& value) {
+          later = later_array(value) != nullptr;
+          neighbours().write("npy", *to, value, {});
+        }};
+        reader.read_into(root);
+        EXPECT_FALSE(reader.more());
+      });
+      to->close();
+      EXPECT_TRUE(later);
+#ifndef STELE_TEST_SANITIZED
+      EXPECT_LT(peak, 24) << codec;
+#endif
+      EXPECT_TRUE(load<Value>(folder / "y", {.formats = &neighbours()}) == matrix) << codec;
+    }
+  }
+}
+
+TEST(StreamedRoots, OtherRootsAreReadWhole) {
+  const Array<float> small({4});
+  const Array<float> shared({mebibyte});
+  const std::vector<Value> roots = {Value("text"), to_value(small), to_value(std::vector{shared, shared}), Value()};
+  for (const Value& root : roots) {
+    const std::vector<std::byte> bytes = to_bytes(root);
+    Value found(1);
+    StreamedRoot streamed{[&](const Value& value) { found = value; }};
+    Reader(bytes).read_into(streamed);
+    EXPECT_TRUE(found == root);
+  }
+}
+
+TEST(StreamedRoots, DamageIsFound) {
+  const std::vector<float> values(mebibyte);
+  std::vector<std::byte> bytes =
+      to_bytes(Value(AnyArray::copy_of(ArrayView(DType::Kind::float32, values.data(), values.size()))));
+  bytes[bytes.size() / 2] ^= std::byte{1};
+  const auto read = [](Bytes from) {
+    StreamedRoot root{[](const Value& value) { (void)written("npy", value); }};
+    Reader(from).read_into(root);
+  };
+  EXPECT_ERROR(read(bytes), Errc::damaged, "checksum");
+  EXPECT_ERROR(read(Bytes(bytes).first(bytes.size() / 2)), Errc::truncated, "");
+}
+
 }  // namespace
 }  // namespace stele

@@ -675,4 +675,10 @@ void Visit<LaterTree>::read(InVisitor& in, LaterTree& tree) {
   tree.value = whole ? *std::move(whole) : ValueLoader(in, true).load();
 }
 
+void Visit<StreamedRoot>::read(InVisitor& in, StreamedRoot& root) {
+  auto* const later_in = dynamic_cast<LaterIn*>(&in);
+  std::shared_ptr<LaterArray> array = later_in != nullptr && in.kind() == Kind::array ? later_in->stream() : nullptr;
+  root.take(array != nullptr ? later_value(std::move(array)) : ValueLoader(in).load());
+}
+
 }  // namespace stele

@@ -63,6 +63,9 @@ class LaterIn {
   /// The value of the next array, which is passed over; an array that is met again is the same one. Nothing where it
   /// must be read, and then it still comes next.
   virtual std::optional<Value> leave() = 0;
+  /// The next array, which is read once, while the visitor stands there; to its end, before anything else is. Null as
+  /// above: its elements do not lie there in one run, or others refer to it.
+  virtual std::shared_ptr<LaterArray> stream() = 0;
 
  protected:
   ~LaterIn() = default;
@@ -76,6 +79,16 @@ struct LaterTree {
 template <>
 struct Visit<LaterTree> {
   static void read(InVisitor& in, LaterTree& tree);
+};
+
+/// A root that is read in order, also from a pipe: `take` gets it once. An array may be one that comes while it is
+/// read, which `take` must do.
+struct StreamedRoot {
+  std::function<void(const Value&)> take;
+};
+template <>
+struct Visit<StreamedRoot> {
+  static void read(InVisitor& in, StreamedRoot& root);
 };
 
 /// The node of an array that may come later.

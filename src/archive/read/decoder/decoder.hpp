@@ -88,6 +88,7 @@ class Decoder final : public InVisitor, public LaterIn, private Input::Reader {
   Whereabouts place() const override { return {path(), item_at_, context_.file}; }
   void explain(const Error& error) const override;
   std::optional<Value> leave() override;
+  std::shared_ptr<LaterArray> stream() override;
 
   /// Call instead of begin() to start inside an archive whose directory is known.
   void begin_inside() noexcept {
@@ -188,6 +189,7 @@ class Decoder final : public InVisitor, public LaterIn, private Input::Reader {
   struct Frame;
   struct Reference;
   struct KnownArray;
+  class StreamedArray;
 
   enum class Form : std::uint8_t { sequence, map, record_map, record_tuple, deferred };
   std::uint64_t bytes_to_come() const noexcept override;

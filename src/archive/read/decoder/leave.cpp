@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "archive/convert.hpp"
 #include "archive/read/decoder/decoder.hpp"
 #include "archive/read/decoder/state.hpp"
 
@@ -58,6 +59,61 @@ std::optional<Value> Decoder::leave() {
   }
   skip_value();
   return value;
+}
+
+class Decoder::StreamedArray final : public LaterArray {
+ public:
+  StreamedArray(Decoder& decoder, ArrayItem item)
+      : LaterArray(item.header), decoder_(decoder), item_(std::move(item)) {}
+  std::unique_ptr<Source> open() override {
+    decoder_.begin_data(item_);
+    return std::make_unique<Elements>(decoder_, item_);
+  }
+  bool in_any_order() const override { return false; }
+
+ private:
+  class Elements final : public Source {
+   public:
+    Elements(Decoder& decoder, const ArrayItem& item) : decoder_(decoder), item_(item), left_(item.bytes) {}
+    /// Whole elements, as `into` has room for.
+    std::size_t read(MutableBytes into) override {
+      const std::uint64_t item = item_.header.dtype.item_size();
+      const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(left_, into.size() / item * item));
+      if (bytes == 0) {
+        return 0;
+      }
+      decoder_.read_data(item_, into.first(bytes));
+      if (item_.big_endian) {
+        swap_elements(item_.header.dtype, into.data(), bytes / item);
+      }
+      decoder_.check_booleans(item_.header.dtype, into.data(), bytes / item);
+      left_ -= bytes;
+      if (left_ == 0) {
+        decoder_.end_data(item_);
+      }
+      return bytes;
+    }
+
+   private:
+    Decoder& decoder_;
+    const ArrayItem& item_;
+    std::uint64_t left_;
+  };
+
+  Decoder& decoder_;
+  const ArrayItem item_;
+};
+
+std::shared_ptr<LaterArray> Decoder::stream() {
+  if (items_ != nullptr || listed_ || next_is_reference() || next_is_tag(frozen::tag_array_view)) {
+    return nullptr;
+  }
+  ArrayItem item = read_array_header();
+  if (!item.definite || !item.shared.empty() || item.bytes < least_left || item.header.dtype.item_size() > least_left) {
+    listed_ = std::move(item);
+    return nullptr;
+  }
+  return std::make_shared<StreamedArray>(*this, std::move(item));
 }
 
 /// Whether the directory lists a large array whose header may begin here.
