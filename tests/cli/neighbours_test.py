@@ -155,14 +155,14 @@ class Neighbours(unittest.TestCase):
                   "columns": np.asfortranarray(random.standard_normal((600, 500)).astype(np.float32)),
                   "bools": random.integers(0, 2, 1_500_000).astype(bool), "small": np.arange(5)}
         values = {**arrays, "again": arrays["floats"]}
-        joblib.dump(values, "big.joblib")
+        pathlib.Path("big.pkl").write_bytes(pickle.dumps(values, 4))  # joblib would write the array twice
         np.savez("big.npz", **arrays)
         np.save("one.npy", arrays["columns"])
-        for codec in ("zst", "gz", "lz4", "xz", "bz2", "z", "lzma"):
-            for source in ("big.joblib", "big.npz", "one.npy"):
+        for codec in ("zst", "gz", "lz4", "xz", "z"):
+            for source in ("big.pkl", "big.npz", "one.npy"):
                 run("convert", source, f"{source}.stele.{codec}", "--level", 1)
             for target in ("from.joblib", "from.pkl", "from.joblib.gz"):
-                run("convert", f"big.joblib.stele.{codec}", target)
+                run("convert", f"big.pkl.stele.{codec}", target)
                 back = pickle.loads(pathlib.Path(target).read_bytes()) if target == "from.pkl" else joblib.load(target)
                 self.assertIs(back["floats"], back["again"], target)
                 for name, array in arrays.items():
