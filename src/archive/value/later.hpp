@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "archive/value/nodes.hpp"
 #include "stele/value.hpp"
@@ -38,6 +39,26 @@ class LaterArray {
  private:
   const ArrayHeader header_;
   const bool shareable_;
+};
+
+/// The elements of one, for a reader that takes whole ones.
+class ElementSource : public Source {
+ public:
+  ElementSource(std::uint64_t count, std::uint64_t item_size) : left_(count), item_size_(item_size) {}
+  std::size_t read(MutableBytes into) final;
+
+ protected:
+  /// Reads the next elements, one at least.
+  virtual void next(std::uint64_t count, std::byte* to) = 0;
+  /// How many there still are; those of next() are among them.
+  std::uint64_t left() const noexcept { return left_; }
+
+ private:
+  void take(std::uint64_t count, std::byte* to);
+  std::uint64_t left_;
+  const std::uint64_t item_size_;
+  std::vector<std::byte> one_;
+  Bytes rest_;  // of it
 };
 
 /// The value of such an array. Whoever asks for its elements has it read whole, and kept.

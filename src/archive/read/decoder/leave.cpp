@@ -72,32 +72,25 @@ class Decoder::StreamedArray final : public LaterArray {
   bool in_any_order() const override { return false; }
 
  private:
-  class Elements final : public Source {
+  class Elements final : public ElementSource {
    public:
-    Elements(Decoder& decoder, const ArrayItem& item) : decoder_(decoder), item_(item), left_(item.bytes) {}
-    /// Whole elements, as `into` has room for.
-    std::size_t read(MutableBytes into) override {
-      const std::uint64_t item = item_.header.dtype.item_size();
-      const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(left_, into.size() / item * item));
-      if (bytes == 0) {
-        return 0;
-      }
-      decoder_.read_data(item_, into.first(bytes));
-      if (item_.big_endian) {
-        swap_elements(item_.header.dtype, into.data(), bytes / item);
-      }
-      decoder_.check_booleans(item_.header.dtype, into.data(), bytes / item);
-      left_ -= bytes;
-      if (left_ == 0) {
-        decoder_.end_data(item_);
-      }
-      return bytes;
-    }
+    Elements(Decoder& decoder, const ArrayItem& item)
+        : ElementSource(item.header.shape.count(), item.header.dtype.item_size()), decoder_(decoder), item_(item) {}
 
    private:
+    void next(std::uint64_t count, std::byte* to) override {
+      const DType& dtype = item_.header.dtype;
+      decoder_.read_data(item_, {to, static_cast<std::size_t>(count * dtype.item_size())});
+      if (item_.big_endian) {
+        swap_elements(dtype, to, count);
+      }
+      decoder_.check_booleans(dtype, to, count);
+      if (count == left()) {
+        decoder_.end_data(item_);
+      }
+    }
     Decoder& decoder_;
     const ArrayItem& item_;
-    std::uint64_t left_;
   };
 
   Decoder& decoder_;
@@ -109,7 +102,7 @@ std::shared_ptr<LaterArray> Decoder::stream() {
     return nullptr;
   }
   ArrayItem item = read_array_header();
-  if (!item.definite || !item.shared.empty() || item.bytes < least_left || item.header.dtype.item_size() > least_left) {
+  if (!item.definite || !item.shared.empty() || item.bytes < least_left) {
     listed_ = std::move(item);
     return nullptr;
   }

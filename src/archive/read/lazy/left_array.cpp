@@ -1,8 +1,6 @@
 #include "archive/read/lazy/left_array.hpp"
 
-#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "archive/read/lazy/selection.hpp"
 #include "base/naming.hpp"
@@ -36,42 +34,17 @@ class LeftArray final : public LaterArray, public std::enable_shared_from_this<L
   const std::uint64_t first_;
 };
 
-class LeftArray::Run final : public Source {
+class LeftArray::Run final : public ElementSource {
  public:
   explicit Run(std::shared_ptr<const LeftArray> array)
-      : array_(std::move(array)), left_(array_->header().shape.count()) {}
-
-  std::size_t read(MutableBytes into) override {
-    const std::uint64_t item = array_->header().dtype.item_size();
-    if (rest_.empty() && into.size() < item && left_ > 0) {  // a part of an element
-      one_.resize(static_cast<std::size_t>(item));
-      take(1, one_.data());
-      rest_ = one_;
-    }
-    if (!rest_.empty()) {
-      const std::size_t part = std::min(into.size(), rest_.size());
-      std::copy_n(rest_.begin(), part, into.begin());
-      rest_ = rest_.subspan(part);
-      return part;
-    }
-    const std::uint64_t count = std::min(left_, into.size() / item);
-    take(count, into.data());
-    return static_cast<std::size_t>(count * item);
-  }
+      : ElementSource(array->header().shape.count(), array->header().dtype.item_size()), array_(std::move(array)) {}
   std::string name() const override { return array_->in_.file_name; }
 
  private:
-  void take(std::uint64_t count, std::byte* to) {
-    if (count > 0) {
-      array_->read_run(array_->header().shape.count() - left_, count, to);
-      left_ -= count;
-    }
+  void next(std::uint64_t count, std::byte* to) override {
+    array_->read_run(array_->header().shape.count() - left(), count, to);
   }
-
   const std::shared_ptr<const LeftArray> array_;
-  std::uint64_t left_;  // elements
-  std::vector<std::byte> one_;
-  Bytes rest_;  // of it
 };
 
 std::unique_ptr<Source> LeftArray::open() { return std::make_unique<Run>(shared_from_this()); }
