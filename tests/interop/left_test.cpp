@@ -50,7 +50,30 @@ class Arrays {
         return made(DType::Kind::float64, Shape{random_() % 2000}, Order::row_major);
     }
   }
-  /// The same, without records.
+  /// Of one buffer: all of it, rows, the same rows, rows turned, columns, every second row, one row alone.
+  std::vector<Value> views() {
+    constexpr std::uint64_t rows = 4096;
+    constexpr std::uint64_t columns = 256;
+    const AnyArray base = made(DType::Kind::float32, {rows, columns}, Order::row_major);
+    const auto view = [&](std::uint64_t first, const Shape& shape, std::int64_t a, std::int64_t b) {
+      ArrayView part = base.view();
+      part.data += first * sizeof(float);
+      part.shape = shape;
+      part.strides[0] = a * static_cast<std::int64_t>(sizeof(float));
+      part.strides[1] = b * static_cast<std::int64_t>(sizeof(float));
+      return Value(ValueAccess::array(part, base.buffer(), true));
+    };
+    const auto row = static_cast<std::int64_t>(columns);
+    return {view(0, {rows, columns}, row, 1),
+            view(columns * 100, {rows - 300, columns}, row, 1),
+            view(columns * 100, {rows - 300, columns}, row, 1),
+            view(columns * 8, {columns, rows - 16}, 1, row),
+            view(5, {rows, 100}, row, 1),
+            view(0, {rows / 2, columns}, 2 * row, 1),
+            view(columns * 7, {1, columns}, row, 1)};
+  }
+
+  /// As any(), without records.
   Value of_numbers() {
     for (;;) {
       Value value = any();
@@ -76,29 +99,6 @@ class Arrays {
       bytes[i] = static_cast<std::byte>((i * 2654435761U >> 9) % values);
     }
     return AnyArray::copy_of(ArrayView(dtype, bytes.data(), shape, order));
-  }
-
-  /// One buffer: all of it twice, rows, columns, a part turned, every second row, one row alone.
-  std::vector<Value> views() {
-    constexpr std::uint64_t rows = 4096;
-    constexpr std::uint64_t columns = 256;
-    const AnyArray base = made(DType::Kind::float32, {rows, columns}, Order::row_major);
-    const auto view = [&](std::uint64_t first, const Shape& shape, std::int64_t a, std::int64_t b) {
-      ArrayView part = base.view();
-      part.data += first * sizeof(float);
-      part.shape = shape;
-      part.strides[0] = a * static_cast<std::int64_t>(sizeof(float));
-      part.strides[1] = b * static_cast<std::int64_t>(sizeof(float));
-      return Value(ValueAccess::array(part, base.buffer(), true));
-    };
-    const auto row = static_cast<std::int64_t>(columns);
-    return {view(0, {rows, columns}, row, 1),
-            view(columns * 100, {rows - 300, columns}, row, 1),
-            view(columns * 100, {rows - 300, columns}, row, 1),
-            view(columns * 8, {columns, rows - 16}, 1, row),
-            view(5, {rows, 100}, row, 1),
-            view(0, {rows / 2, columns}, 2 * row, 1),
-            view(columns * 7, {1, columns}, row, 1)};
   }
 
   std::mt19937_64 random_;
@@ -255,6 +255,21 @@ TEST(LeftFile, ArraysOfAMappedFileAndSmallOnesAreNotLeft) {
   const std::vector<float> values(mebibyte / 4 - 1);
   save(Value(AnyArray::copy_of(ArrayView(DType::Kind::float32, values.data(), values.size()))), folder / "y.stele.zst");
   EXPECT_EQ(count_left(open(folder / "y.stele.zst").load<LaterTree>().value), 0);
+}
+
+TEST(LeftFile, ViewsThatAreOneRunOfTheirBufferAreLeft) {
+  const Folder folder;
+  const std::vector<Value> views = Arrays(1).views();
+  const auto left = [&](std::vector<Value> items) {
+    save(Value::make_sequence(std::move(items)), folder / "x.stele.zst");
+    return open(folder / "x.stele.zst").load<LaterTree>().value;
+  };
+  const Value all = left(views);
+  EXPECT_EQ(count_left(all), 4);
+  EXPECT_EQ(later_array(all.items()[1]), later_array(all.items()[2])) << "an array at two places is one";
+  EXPECT_NE(later_array(all.items()[1]), later_array(all.items()[0]));
+  EXPECT_EQ(count_left(left({views[1], views[3]})), 2) << "the first one brings the buffer";
+  EXPECT_EQ(count_left(left({views[6], views[4], views[5]})), 0);
 }
 
 TEST(LeftFile, AnArrayInPiecesIsLeft) {

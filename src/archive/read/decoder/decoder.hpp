@@ -336,7 +336,8 @@ class Decoder final : public InVisitor, public LaterIn, private Input::Reader {
   std::vector<std::uint64_t> shared_offsets_;
   std::unordered_map<std::uint64_t, SharedObject> shared_objects_;
   std::unordered_map<std::uint64_t, std::shared_ptr<KnownArray>> shared_arrays_;
-  std::unordered_map<std::uint64_t, Value> left_;  // shared arrays that leave() left, by their index
+  std::unordered_map<std::uint64_t, Value> left_;        // shared arrays that leave() left, by their index
+  std::unordered_map<std::uint64_t, ArrayPlace> bases_;  // of views: where their elements lie
   /// What it left, by the first element's array and place in it, and the shape: views may be met again.
   std::map<std::tuple<std::uint64_t, std::uint64_t, Order, std::string>, Value> left_at_;
   std::deque<std::vector<std::string>> definitions_;

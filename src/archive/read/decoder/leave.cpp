@@ -56,6 +56,12 @@ std::optional<Value> Decoder::leave() {
   }
   for (const std::uint64_t index : std::exchange(pending_shared_, {})) {
     left_[index] = value;
+    if (!place->view && place->item.definite) {
+      bases_[index] = *place;
+    }
+  }
+  for (const std::uint64_t index : place->item.shared) {
+    bases_[index] = *place;
   }
   skip_value();
   return value;
@@ -127,9 +133,12 @@ bool Decoder::large_array_follows() {
   return array != arrays.end() && array->offset - at <= longest_header && array->element_bytes() >= least_left;
 }
 
-/// Where the elements of the next array lie, if it is large and they can be read there. Nothing is consumed.
+/// Where the elements of the next array lie, if it is large and they can be read there. Nothing is consumed. A view of
+/// an array that was left needs no search for that, as there may be many.
 std::optional<Decoder::ArrayPlace> Decoder::look_ahead() {
-  if (!next_is_tag(frozen::tag_array_view) && !large_array_follows()) {
+  const bool is_large = large_array_follows();
+  const bool is_view = next_is_tag(frozen::tag_array_view);
+  if (!is_large && (!is_view || bases_.empty())) {
     return std::nullopt;
   }
   Input::Options options = main_.options();
@@ -142,8 +151,31 @@ std::optional<Decoder::ArrayPlace> Decoder::look_ahead() {
   try {
     Decoding ahead(main_.source(), options, std::move(context));
     ahead.input.seek(in_->position());
-    ahead.decoder.begin_inside();
-    ArrayPlace place = ahead.decoder.place_array();
+    Decoder& there = ahead.decoder;
+    there.begin_inside();
+    there.shared_count_ = shared_count_;
+    there.shared_count_known_ = shared_count_known_;
+    ArrayPlace place;
+    if (!is_view) {
+      place = there.place_array();
+    } else {
+      there.begin_view();
+      if (there.next_is_reference()) {
+        const auto base = there.next_is_tag(frozen::tag_deferred) ? bases_.end() : bases_.find(there.read_index());
+        if (base == bases_.end()) {
+          return std::nullopt;
+        }
+        place = base->second;
+      } else {
+        there.place_item(there.read_array_header(), place);
+        if (!is_large || place.whole || !place.item.definite) {
+          return std::nullopt;
+        }
+        there.skip_data(place.item);
+      }
+      place.view = true;
+      place.first = there.read_view(place.item.header.shape.count(), true, place.shape, place.strides);
+    }
     const std::uint64_t least = std::max<std::uint64_t>(1, least_left / place.item.header.dtype.item_size());
     return !place.whole && place.shape.count() >= least ? std::optional(std::move(place)) : std::nullopt;
   } catch (const Error&) {
