@@ -24,7 +24,7 @@ std::unique_ptr<Sink> open_output(const std::string& name, Sync sync, bool in_pl
 }  // namespace
 
 Output::Output(const std::string& name, Sync sync, bool in_place, bool json)
-    : to_(open_output(name, sync, in_place, json)) {
+    : to_(open_output(name, sync, in_place, json)), patchable_(to_->patchable()) {
   guard_.set_last_resort([this] {
     const std::unique_lock lock(mutex_, std::chrono::seconds(1));  // a pipe may be blocked
     if (lock.owns_lock()) {
@@ -47,6 +47,11 @@ void Output::write(Bytes bytes) {
   const std::lock_guard lock(mutex_);
   to().write(bytes);
   count_ += bytes.size();
+}
+
+void Output::patch(std::uint64_t offset, Bytes bytes) {
+  const std::lock_guard lock(mutex_);
+  to().patch(offset, bytes);
 }
 
 void Output::close() {

@@ -22,6 +22,8 @@ class Output final : public Sink {
   ~Output() override;
   void write(Bytes bytes) override;
   void close() override;
+  bool patchable() const noexcept override { return patchable_; }
+  void patch(std::uint64_t offset, Bytes bytes) override;
   std::uint64_t count() const noexcept { return count_; }
 
  private:
@@ -30,6 +32,7 @@ class Output final : public Sink {
   InterruptGuard guard_;
   std::timed_mutex mutex_;  // guards to_, which the guard's thread may close
   std::unique_ptr<Sink> to_;
+  const bool patchable_;
   std::uint64_t count_ = 0;
 };
 

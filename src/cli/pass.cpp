@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "archive/formats.hpp"
+#include "archive/value/later.hpp"
 #include "base/naming.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/progress.hpp"
@@ -12,6 +14,7 @@
 #include "io/wrap/forwarding.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
+#include "stele/interop.hpp"
 
 namespace stele {
 namespace cli {
@@ -162,6 +165,16 @@ void pass_plain(PassingSource& source, const PassOptions& options, Passed& passe
   }
 }
 
+void pass_root(PassingSource& source, const PassOptions& options, Passed& passed) {
+  Reader reader(source, {.verify = Verify::full, .threads = options.threads, .formats = &neighbours()});
+  StreamedRoot root{options.take_root};
+  reader.read_into(root);
+  if (reader.more()) {
+    fail(Errc::unsupported, "several archives in one file can only be converted to archives");
+  }
+  passed.archives.push_back({0, source.position()});
+}
+
 /// The input after the compressed data must be zeros, which tapes and other block devices add.
 void check_rest(Source& source, const Codec& codec) {
   std::vector<std::byte> piece(piece_bytes);
@@ -177,7 +190,8 @@ Passed pass_named(Source& input, Sink* to, const PassOptions& options) {
   Progress progress(options.label, input.size(), options.progress);
   StoredSource stored(input);
   const Codecs codecs;
-  const Codec* codec = may_be_archive(stored.first()) ? nullptr : codecs.by_magic(stored.first());
+  const bool plain_foreign = options.take_root && !neighbours().recognise(stored.first(), {}).empty();
+  const Codec* codec = may_be_archive(stored.first()) || plain_foreign ? nullptr : codecs.by_magic(stored.first());
   std::unique_ptr<Source> plain = std::make_unique<BorrowedSource>(stored);
   if (codec != nullptr) {
     plain = decompressing_source(std::move(plain), *codec, {.threads = options.threads});
@@ -185,7 +199,7 @@ Passed pass_named(Source& input, Sink* to, const PassOptions& options) {
   Passed passed;
   passed.codec = codec == nullptr ? "plain" : codec->name();
   PassingSource source(*plain, to, stored, progress);
-  pass_plain(source, options, passed);
+  options.take_root ? pass_root(source, options, passed) : pass_plain(source, options, passed);
   plain->finish();
   if (codec != nullptr && !plain->random_access()) {
     check_rest(stored, *codec);

@@ -20,6 +20,9 @@ struct PassOptions {
   bool progress = false;  // whether to show one
   /// If set, every value is loaded and passed to it with its metadata after the checks.
   std::function<void(const Value&, const Metadata&)> take = {};
+  /// If set, there must be one value, which may be of another program's file. It is passed to this before the checks,
+  /// a large array while it is read; see StreamedRoot.
+  std::function<void(const Value&)> take_root = {};
 };
 
 /// Totals so far.

@@ -68,6 +68,12 @@ AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeade
   // Cut at the huge pages of the destination, so that no two threads wait for the same one to be cleared.
   const std::size_t before = reinterpret_cast<std::uintptr_t>(to) % huge_page_size;
   Crew crew(threads);
+  std::function<void(std::uint64_t, std::uint64_t)> in_order;
+  if (arrived) {
+    in_order = [&](std::uint64_t begin, std::uint64_t end) {
+      arrived({to + begin, static_cast<std::size_t>(end - begin)});
+    };
+  }
   read_pieces(crew, {.size = total,
                      .end_of = [&](std::uint64_t begin) -> std::uint64_t {
                        const std::uint64_t cut = source.next_cut(offset + begin) - offset;
@@ -78,12 +84,7 @@ AnyArray read_elements_at(Source& source, std::uint64_t offset, const ArrayHeade
                          [&](std::uint64_t begin, std::uint64_t end) {
                            source.read_at(offset + begin, {to + begin, static_cast<std::size_t>(end - begin)});
                          },
-                     .arrived =
-                         [&](std::uint64_t begin, std::uint64_t end) {
-                           if (arrived) {
-                             arrived({to + begin, static_cast<std::size_t>(end - begin)});
-                           }
-                         }});
+                     .arrived = in_order});
   source.seek(offset + total);
   return checked(header, {target.view(), target.buffer()});
 }

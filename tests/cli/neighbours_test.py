@@ -149,6 +149,69 @@ class Neighbours(unittest.TestCase):
         same(load_file("d.safetensors")["w"], ARRAYS["weights"])
         self.assertEqual(json.loads(run("info", "c.stele.zst", "--json"))["metadata"], {"note": "text"})
 
+    def test_large_arrays_of_archives_are_written_from_there(self):
+        random = np.random.default_rng(5)
+        arrays = {"floats": random.standard_normal((700, 500)), "ids": random.integers(0, 90, (800, 400)),
+                  "columns": np.asfortranarray(random.standard_normal((600, 500)).astype(np.float32)),
+                  "bools": random.integers(0, 2, 1_500_000).astype(bool), "small": np.arange(5)}
+        values = {**arrays, "again": arrays["floats"]}
+        pathlib.Path("big.pkl").write_bytes(pickle.dumps(values, 4))  # joblib would write the array twice
+        np.savez("big.npz", **arrays)
+        np.save("one.npy", arrays["columns"])
+        for codec in ("zst", "gz", "lz4", "xz", "z"):
+            for source in ("big.pkl", "big.npz", "one.npy"):
+                run("convert", source, f"{source}.stele.{codec}", "--level", 1)
+            for target in ("from.joblib", "from.pkl", "from.joblib.gz"):
+                run("convert", f"big.pkl.stele.{codec}", target)
+                back = pickle.loads(pathlib.Path(target).read_bytes()) if target == "from.pkl" else joblib.load(target)
+                self.assertIs(back["floats"], back["again"], target)
+                for name, array in arrays.items():
+                    same(back[name], array)
+                    self.assertEqual(back[name].flags.f_contiguous, array.flags.f_contiguous)
+            for target in ("from.npz", "from.safetensors"):
+                run("convert", f"big.npz.stele.{codec}", target)
+                with np.load(target) if target == "from.npz" else open(target, "rb") as file:
+                    back = file if target == "from.npz" else load_file(target)
+                    for name, array in arrays.items():
+                        same(back[name], array)
+            run("convert", f"one.npy.stele.{codec}", "from.npy")
+            same(np.load("from.npy"), arrays["columns"])
+            with open(f"one.npy.stele.{codec}", "rb") as pipe:
+                subprocess.run(f"cat | '{STELE}' convert - piped.npy", shell=True, stdin=pipe, check=True)
+            same(np.load("piped.npy"), arrays["columns"])
+            run("convert", pathlib.Path(f"big.npz.stele.{codec}").resolve().as_uri(), "url.npz")
+            with np.load("url.npz") as back:
+                same(back["ids"], arrays["ids"])
+            damaged = bytearray(pathlib.Path(f"big.npz.stele.{codec}").read_bytes())
+            damaged[len(damaged) // 2] ^= 0x10
+            pathlib.Path("damaged.stele").write_bytes(damaged)
+            for target in ("none.npz", "none.safetensors", "none.joblib", "none.pkl", "none.npz.zst"):
+                done = subprocess.run([STELE, "convert", "damaged.stele", target], capture_output=True, check=False)
+                self.assertNotEqual(done.returncode, 0, target)
+                self.assertIn(b"damaged.stele", done.stderr)
+                self.assertEqual([*pathlib.Path().glob("none*")], [])
+
+    def test_the_target_may_be_the_source(self):
+        array = np.random.default_rng(6).standard_normal(400_000)
+        np.savez("x.npz", a=array)
+        for options in ((), ("--in-place",)):
+            run("convert", "x.npz", "x.stele.zst")
+            os.replace("x.stele.zst", "same.npz.zst")
+            run("convert", "same.npz.zst", "same.npz.zst", *options)
+            run("convert", "same.npz.zst", "back.npz")
+            with np.load("back.npz") as back:
+                same(back["a"], array)
+
+    def test_files_of_other_programs_come_through_a_pipe(self):
+        joblib.dump(np.arange(500_000), "p.joblib.z")
+        subprocess.run(f"cat p.joblib.z | '{STELE}' convert - p.npy", shell=True, check=True)
+        same(np.load("p.npy"), np.arange(500_000))
+        run("convert", "p.npy", "p.stele")
+        pathlib.Path("several.stele").write_bytes(2 * pathlib.Path("p.stele").read_bytes())
+        message = subprocess.run([STELE, "convert", "several.stele", "several.npy"], capture_output=True, check=False)
+        self.assertIn(b"several archives", message.stderr)
+        self.assertFalse(pathlib.Path("several.npy").exists())
+
     def test_joblib_reads_compressed_output(self):
         several = {**ARRAYS, "large": np.random.default_rng(0).standard_normal(400_000), "text": ["text"] * 50_000}
         joblib.dump(several, "e.joblib")

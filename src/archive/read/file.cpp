@@ -6,6 +6,7 @@
 #include "archive/read/decoder/fields.hpp"
 #include "archive/read/foreign.hpp"
 #include "archive/read/lazy/lazy_array.hpp"
+#include "archive/read/lazy/left_array.hpp"
 #include "archive/read/listing.hpp"
 #include "archive/read/locate.hpp"
 #include "archive/read/opened.hpp"
@@ -22,7 +23,7 @@
 #include "stele/archive.hpp"
 
 namespace stele {
-struct File::State {
+struct File::State final : Leaving, std::enable_shared_from_this<State> {
   Opened opened;
   std::shared_ptr<WritableMapping> writable;
   Tail tail;
@@ -117,6 +118,9 @@ struct File::State {
       parts.input.segments = segments.get();
     }
     parts.context = opened.context(&tail);
+    if (opened.source->memory().empty()) {
+      parts.context.leaving = this;
+    }
   }
 
   /// After a flush: arrays are compared with what the file says now.
@@ -127,6 +131,23 @@ struct File::State {
       tail.directory.arrays[i].set_checksum({entry.checksum, entry.piece_checksums});
     }
     tail.trailer = now.trailer;
+  }
+
+  /// The elements of an array, compared with their checksums where they are to be.
+  std::unique_ptr<StoredElements> elements_at(const Decoder::ArrayPlace& place) const {
+    std::unique_ptr<StoredElements> elements = stored_elements(*opened.source, parts.input, place);
+    if (place.listed && opened.verify() == Verify::full) {
+      // What is compressed has the checksums of its format already.
+      const bool extend = !opened.compressed || opened.options.verify == Verify::full;
+      elements->check_against(entry_at(place.item), opened.name, extend);
+    }
+    return elements;
+  }
+
+  std::shared_ptr<LaterArray> leave(const Decoder::ArrayPlace& place, const ArrayHeader& header, bool shareable,
+                                    const std::string& path) override {
+    return left_array(header, shareable, elements_at(place), place.first,
+                      {shared_from_this(), opened.name, path, thread_count(opened.options.threads)});
   }
 
   /// The directory's entry of a listed array.
@@ -333,13 +354,8 @@ AnyLazyArray File::find_array(std::string_view path, ArrayTarget* wanted) const 
       array->shape = place.shape;
       array->order = place.view ? Order::row_major : place.item.header.order;
       array->encoding = place.item.encoding_name(place.view);
-      array->elements = stored_elements(*state_->opened.source, state_->parts.input, place);
+      array->elements = state_->elements_at(place);
       array->first = place.first;
-      if (place.listed && state_->opened.verify() == Verify::full) {
-        // What is compressed has the checksums of its format already.
-        const bool extend = !state_->opened.compressed || state_->opened.options.verify == Verify::full;
-        array->elements->check_against(state_->entry_at(place.item), state_->opened.name, extend);
-      }
       std::copy_n(place.strides, place.shape.rank(), array->strides);
     }
     if (wanted != nullptr) {

@@ -26,6 +26,9 @@ void read_pieces(Crew& crew, const Pieces& pieces) {
         interruption_point();
         pieces.read(begin, end);
         lock.lock();
+        if (!pieces.arrived) {
+          continue;
+        }
         turn_came.wait(lock, [&] { return arrived == begin || error != nullptr; });
         if (error != nullptr) {
           break;

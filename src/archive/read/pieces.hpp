@@ -15,7 +15,8 @@ struct Pieces {
   std::function<std::uint64_t(std::uint64_t begin)> end_of;
   /// Reads a piece, on any thread.
   std::function<void(std::uint64_t begin, std::uint64_t end)> read;
-  /// Called for each piece in order, on the thread that read it, whose cache holds it.
+  /// Called for each piece in order, on the thread that read it, whose cache holds it. Where it is empty, no thread
+  /// waits for another that the system holds up.
   std::function<void(std::uint64_t begin, std::uint64_t end)> arrived;
 };
 

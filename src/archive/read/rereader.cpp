@@ -16,6 +16,7 @@ class PlacedArray final : public LaterArray {
   PlacedArray(std::shared_ptr<Rereader> file, std::uint64_t offset, const ArrayHeader& header, bool is_last)
       : LaterArray(header), file_(std::move(file)), offset_(offset), is_last_(is_last) {}
   std::unique_ptr<Source> open() override { return file_->part(offset_, bytes(), is_last_); }
+  bool in_any_order() const override { return false; }  // what lies before it would be decompressed again
 
  private:
   const std::shared_ptr<Rereader> file_;

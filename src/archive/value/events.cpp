@@ -473,8 +473,9 @@ class ValueLoader {
  public:
   /// The anchors of the shared values so far; parts that are read later use them too.
   using KnownAnchors = std::unordered_map<std::uint64_t, Value::Anchor>;
-  explicit ValueLoader(InVisitor& in, std::shared_ptr<KnownAnchors> anchors = nullptr)
-      : in_(in), anchors_(std::move(anchors)) {}
+  /// `leaving`: large arrays stay where they are, if `in` can leave them.
+  explicit ValueLoader(InVisitor& in, bool leaving = false, std::shared_ptr<KnownAnchors> anchors = nullptr)
+      : in_(in), leaving_(leaving ? dynamic_cast<LaterIn*>(&in) : nullptr), anchors_(std::move(anchors)) {}
 
   Value load() {
     take();
@@ -509,6 +510,7 @@ class ValueLoader {
   struct Later {
     std::shared_ptr<KnownAnchors> anchors;
     std::shared_ptr<ValueAccess::Wrap> node;
+    bool leaving = false;
   };
   struct Level {
     enum class Form : std::uint8_t { sequence, map, record, typed, detour } form;
@@ -575,11 +577,11 @@ class ValueLoader {
       return assembly_.put(Value::make_reference(place->second));
     }
     place->second = Value::make_anchor(place->first);
-    auto later = std::make_shared<Later>(Later{anchors_, ValueAccess::unfinished(place->second)});
+    auto later = std::make_shared<Later>(Later{anchors_, ValueAccess::unfinished(place->second), leaving_ != nullptr});
     assembly_.put(ValueAccess::make(ValueKind::shared, later->node));
     in_.defer(shared.index, {later, {}, [](InVisitor& in, void* object) {
                                auto& part = *static_cast<Later*>(object);
-                               part.node->content = ValueLoader(in, part.anchors).load();
+                               part.node->content = ValueLoader(in, part.leaving, part.anchors).load();
                              }});
   }
 
@@ -630,6 +632,9 @@ class ValueLoader {
         return assembly_.put(Value::make_bytes(std::as_bytes(std::span(bytes))));
       }
       case Kind::array: {
+        if (std::optional<Value> left = leaving_ != nullptr ? leaving_->leave() : std::nullopt) {
+          return assembly_.put(*std::move(left));
+        }
         AnyTarget target;
         in_.array(target);
         // The reader keeps buffers of arrays that references may need.
@@ -650,6 +655,7 @@ class ValueLoader {
   }
 
   InVisitor& in_;
+  LaterIn* const leaving_;
   Assembly assembly_;
   std::vector<Level> levels_;
   std::shared_ptr<KnownAnchors> anchors_;
@@ -662,6 +668,17 @@ void Visit<Value>::write(OutVisitor& out, const Value& value) { ValueWriter(out,
 void Visit<Value>::read(InVisitor& in, Value& value) {
   std::optional<Value> tree = take_tree(in);
   value = tree ? *std::move(tree) : ValueLoader(in).load();
+}
+
+void Visit<LaterTree>::read(InVisitor& in, LaterTree& tree) {
+  std::optional<Value> whole = take_tree(in);
+  tree.value = whole ? *std::move(whole) : ValueLoader(in, true).load();
+}
+
+void Visit<StreamedRoot>::read(InVisitor& in, StreamedRoot& root) {
+  auto* const later_in = dynamic_cast<LaterIn*>(&in);
+  std::shared_ptr<LaterArray> array = later_in != nullptr && in.kind() == Kind::array ? later_in->stream() : nullptr;
+  root.take(array != nullptr ? later_value(std::move(array)) : ValueLoader(in).load());
 }
 
 }  // namespace stele

@@ -60,12 +60,13 @@ std::string python_quoted(std::string_view text) {
   return out + "'";
 }
 
-std::optional<std::string> npy_header(const ArrayView& view) {
-  const std::string type = descr(view.dtype);
+std::optional<std::string> npy_header(const ArrayHeader& array) {
+  const std::string type = descr(array.dtype);
   if (type.empty()) {
     return std::nullopt;
   }
   std::string text = "{'descr': " + type + ", 'fortran_order': ";
+  const ArrayView view(array.dtype, nullptr, array.shape, array.order);  // of one row or column, the order is none
   text += order_of(view) == Order::row_major ? "False" : "True";
   text += ", 'shape': (";
   for (const std::uint64_t extent : view.shape) {

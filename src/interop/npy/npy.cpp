@@ -135,7 +135,7 @@ Value read_npy(const Neighbour& file, std::uint64_t begin, std::uint64_t size) {
 
 std::optional<NpyFile> npy_file(const AnyArray& array) {
   AnyArray lying = dense(array);
-  std::optional<std::string> header = npy_header(lying.view());
+  std::optional<std::string> header = npy_header({array.dtype(), array.shape(), order_of(lying.view())});
   return header ? std::optional(NpyFile{std::move(*header), std::move(lying)}) : std::nullopt;
 }
 
@@ -150,22 +150,12 @@ void write_npy(Sink& to, const AnyArray& array) {
 }
 
 void write_npy(Sink& to, LaterArray& array) {
-  constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
-  const ArrayHeader& described = array.header();
-  const ArrayView view(described.dtype, nullptr, described.shape, described.order);
-  const std::optional<std::string> header = npy_header(view);
+  const std::optional<std::string> header = npy_header(array.header());
   if (!header) {
-    fail(Errc::unsupported, "elements that NumPy lacks: " + described.dtype.name());
+    fail(Errc::unsupported, "elements that NumPy lacks: " + array.header().dtype.name());
   }
   to.write(std::as_bytes(std::span(*header)));
-  const std::unique_ptr<Source> source = array.open();
-  std::vector<std::byte> piece(static_cast<std::size_t>(std::min(piece_bytes, array.bytes())));
-  for (std::uint64_t left = array.bytes(); left > 0;) {
-    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size()));
-    read_exactly(*source, MutableBytes(piece).first(part));
-    to.write(Bytes(piece).first(part));
-    left -= part;
-  }
+  array.pass([&](Bytes piece) { to.write(piece); });
 }
 
 }  // namespace stele

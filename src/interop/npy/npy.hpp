@@ -67,7 +67,7 @@ std::string python_quoted(std::string_view text);
 
 /// Magic, version and header of a dense array, a multiple of 64 bytes; its elements follow as they lie. Nothing for a
 /// dtype that NumPy lacks.
-std::optional<std::string> npy_header(const ArrayView& view);
+std::optional<std::string> npy_header(const ArrayHeader& array);
 /// A file in memory: a header and the elements after it.
 struct NpyFile {
   std::string header;

@@ -153,7 +153,7 @@ class Flattener {
     add_member({.name = std::move(name), .later = later}, path);
   }
   static void require_dtype(const DType& dtype, const std::string& path) {
-    if (!npy_header(ArrayView(dtype, nullptr, Shape(), Order::row_major))) {
+    if (!npy_header({dtype, Shape()})) {
       refuse(path, "elements that NumPy lacks: " + dtype.name());
     }
   }
@@ -188,7 +188,18 @@ void write_npz(Sink& to, const Value& map, const NpzOptions& options) {
       zip.add(member.is_array ? member.name + ".npy" : member.name, {&member.bytes, 1});
       continue;
     }
-    const NpyFile file = npy_file(member.later != nullptr ? member.later->read() : member.array).value();
+    LaterArray* const later = member.later;
+    // Where the checksum cannot be filled in, a stored member is read twice.
+    if (later != nullptr && (options.level || to.patchable() || later->in_any_order())) {
+      const std::string header = npy_header(later->header()).value();
+      zip.add(member.name + ".npy", header.size() + later->bytes(), [&](const ZipWriter::Take& take) {
+        take(std::as_bytes(std::span(header)));
+        later->pass([&](Bytes piece) { take(piece); });
+        return true;
+      });
+      continue;
+    }
+    const NpyFile file = npy_file(later != nullptr ? later->read() : member.array).value();
     zip.add(member.name + ".npy", file.parts());
   }
   zip.finish();

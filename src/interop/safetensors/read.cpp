@@ -148,7 +148,7 @@ std::vector<Value::Entry> read_at_places(const Neighbour& file, std::uint64_t da
                            const Piece& piece = pieces[static_cast<std::size_t>(begin)];
                            at_tensor(*piece.tensor, [&] { file.source.read_at(piece.at, piece.to); });
                          },
-                     .arrived = [](std::uint64_t, std::uint64_t) {}});
+                     .arrived = {}});
   file.source.seek(data_begin + header.data_bytes());
   std::vector<Value::Entry> entries;
   entries.reserve(wanted.size());

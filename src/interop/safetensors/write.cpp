@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "archive/value/later.hpp"
 #include "base/bytes.hpp"
 #include "base/printable.hpp"
 #include "format/path.hpp"
@@ -24,8 +25,8 @@ constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
 struct Tensor {
   std::string name;
   const SafetensorsType* type = nullptr;
-  const ArrayView* elements = nullptr;  // as they are held
-  Shape shape;                          // as the format has it
+  const Value* elements = nullptr;  // an array
+  Shape shape;                      // as the format has it
   std::uint64_t bytes = 0;
 };
 
@@ -37,14 +38,15 @@ struct Tensor {
 
 // What a value is in the file, without its name.
 
-Tensor tensor_of(const AnyArray& array) {
+Tensor tensor_of(const Value& array) {
+  const ArrayHeader header = header_of(array);
   Tensor tensor;
-  tensor.type = find_safetensors_type(array.dtype());
+  tensor.type = find_safetensors_type(header.dtype);
   if (tensor.type == nullptr) {
-    refuse("elements of the type " + array.dtype().name());
+    refuse("elements of the type " + header.dtype.name());
   }
-  tensor.elements = &array.view();
-  tensor.shape = array.shape();
+  tensor.elements = &array;
+  tensor.shape = header.shape;
   const std::optional<std::uint64_t> bytes = safetensors_bytes(*tensor.type, tensor.shape);
   if (!bytes) {
     fail(Errc::limit_exceeded, "an array of the shape " + tensor.shape.text() + " is too large");
@@ -54,22 +56,24 @@ Tensor tensor_of(const AnyArray& array) {
 }
 
 /// The array under a value if it is one of that type and rank, else null.
-const AnyArray* array_in(const Value* value, DType::Kind kind, std::optional<std::size_t> rank = std::nullopt) {
-  const bool fits = value != nullptr && value->is_array() && value->array().dtype() == DType(kind) &&
-                    (!rank || value->array().shape().rank() == *rank);
-  return fits ? &value->array() : nullptr;
+const Value* array_in(const Value* value, DType::Kind kind, std::optional<std::size_t> rank = std::nullopt) {
+  if (value == nullptr || !value->is_array()) {
+    return nullptr;
+  }
+  const ArrayHeader header = header_of(*value);
+  return header.dtype == DType(kind) && (!rank || header.shape.rank() == *rank) ? value : nullptr;
 }
 
 /// The shape of packed elements; nothing where `content` has not the form.
 std::optional<Shape> packed_shape(const Value& content) {
   const bool is_group = (content.is_record() || content.is_map()) && content.size() == 2;  // a map: of an archive
-  const AnyArray* const extents = is_group ? array_in(content.find("shape"), DType::Kind::uint64, 1) : nullptr;
-  if (extents == nullptr || extents->shape()[0] > max_rank) {
+  const Value* const extents = is_group ? array_in(content.find("shape"), DType::Kind::uint64, 1) : nullptr;
+  if (extents == nullptr || header_of(*extents).shape[0] > max_rank) {
     return std::nullopt;
   }
   std::uint64_t all[max_rank];
-  const std::span<std::uint64_t> shape(all, static_cast<std::size_t>(extents->shape()[0]));
-  gather(extents->view(), Order::row_major, 0, shape.size(), std::as_writable_bytes(shape).data());
+  const std::span<std::uint64_t> shape(all, static_cast<std::size_t>(header_of(*extents).shape[0]));
+  gather(extents->array().view(), Order::row_major, 0, shape.size(), std::as_writable_bytes(shape).data());
   return Shape(shape);
 }
 
@@ -82,16 +86,17 @@ Tensor typed_tensor(const Value& value) {
     fail_form(name);
   }
   const std::optional<Shape> shape = tensor.type->is_packed() ? packed_shape(content) : std::nullopt;
-  const AnyArray* const data = !tensor.type->is_packed() ? array_in(&content, DType::Kind::uint8)
-                               : shape                   ? array_in(content.find("data"), DType::Kind::uint8, 1)
-                                                         : nullptr;
+  const Value* const data = !tensor.type->is_packed() ? array_in(&content, DType::Kind::uint8)
+                            : shape                   ? array_in(content.find("data"), DType::Kind::uint8, 1)
+                                                      : nullptr;
   if (data == nullptr) {
     fail_form(name);
   }
-  tensor.elements = &data->view();
-  tensor.shape = shape ? *shape : data->shape();
+  tensor.elements = data;
+  const Shape stored = header_of(*data).shape;
+  tensor.shape = shape ? *shape : stored;
   const std::optional<std::uint64_t> bytes = safetensors_bytes(*tensor.type, tensor.shape);
-  if (!bytes || *bytes != data->view().byte_count()) {
+  if (!bytes || *bytes != stored.count()) {  // of uint8
     fail_form(name);
   }
   tensor.bytes = *bytes;
@@ -103,6 +108,7 @@ class Collector {
  public:
   explicit Collector(const Value& root) { open_.push_back({&root, {}, {}}); }
 
+  /// The last one first.
   std::vector<Tensor> all() && {
     for (bool at_root = true; !open_.empty(); at_root = false) {  // a list, as values may lie deep in each other
       Place place = std::move(open_.back());
@@ -131,7 +137,7 @@ class Collector {
              ", only maps and records of arrays");
     }
     if (value->is_array() || (value->is(ValueKind::typed) && value->type_name().starts_with(safetensors_typed))) {
-      found_.push_back(value->is_array() ? tensor_of(value->array()) : typed_tensor(*value));
+      found_.push_back(value->is_array() ? tensor_of(*value) : typed_tensor(*value));
       found_.back().name = place.name;
     } else if (!is_group) {
       refuse(value->is(ValueKind::reference) ? "a reference to a value that is shared"
@@ -249,10 +255,30 @@ void write_elements(Sink& to, const ArrayView& view, std::vector<std::byte>& pie
   }
 }
 
+/// An array that is left in its file is read piece by piece, or, to be turned, whole and given up again.
+void write_elements(Sink& to, const Value& array, std::vector<std::byte>& piece) {
+  LaterArray* const later = later_array(array);
+  if (later == nullptr || !later->in_any_order()) {
+    return write_elements(to, array.array().view(), piece);
+  }
+  const ArrayHeader& header = later->header();
+  if (ArrayView(header.dtype, nullptr, header.shape, header.order).is_dense(Order::row_major)) {
+    return later->pass([&](Bytes elements) { to.write(elements); });
+  }
+  const AnyArray whole = later->read();
+  write_elements(to, whole.view(), piece);
+}
+
 }  // namespace
 
 void write_safetensors(Sink& to, const Value& value, const Metadata& metadata) {
   std::vector<Tensor> tensors = Collector(value).all();
+  // Arrays that only follow one another are read now, in the order of their file.
+  std::for_each(tensors.rbegin(), tensors.rend(), [](const Tensor& tensor) {
+    if (LaterArray* const later = later_array(*tensor.elements); later != nullptr && !later->in_any_order()) {
+      tensor.elements->array();
+    }
+  });
   refuse_duplicates(tensors);
   std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
     return a.type != b.type ? a.type < b.type : a.name < b.name;  // types are in the order of the file

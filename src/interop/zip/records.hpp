@@ -19,6 +19,8 @@ constexpr ZipRecord zip_end{0x06054b50, 22};         // where the directory is; 
 constexpr ZipRecord zip64_end{0x06064b50, 56};       // the same with 8 bytes for a number
 constexpr ZipRecord zip64_locator{0x07064b50, 20};   // where that is; lies before the end
 
+constexpr std::size_t zip_crc_at = 14;  // in a member's header
+
 constexpr std::uint16_t zip_stored = 0;
 constexpr std::uint16_t zip_deflated = 8;
 

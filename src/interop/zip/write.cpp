@@ -81,23 +81,6 @@ class Unwrapped final : public Sink {
   std::uint64_t passed_ = 0;
 };
 
-/// Writes all parts, and tells of it.
-bool write_parts(Sink& to, std::span<const Bytes> parts, const std::function<bool(std::uint64_t)>& go_on) {
-  std::uint64_t done = 0;
-  for (Bytes part : parts) {
-    while (!part.empty()) {
-      const Bytes piece = part.first(std::min(part.size(), piece_bytes));
-      to.write(piece);
-      part = part.subspan(piece.size());
-      done += piece.size();
-      if (go_on && !go_on(done)) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
-
 }  // namespace
 
 ZipWriter::ZipWriter(Sink& to, std::optional<int> level, unsigned threads) : to_(to), level_(level), threads_(threads) {
@@ -111,8 +94,27 @@ void ZipWriter::write(Bytes bytes) {
   position_ += bytes.size();
 }
 
-bool ZipWriter::add(const std::string& name, std::span<const Bytes> parts,
-                    const std::function<bool(std::uint64_t)>& go_on) {
+bool ZipWriter::add(const std::string& name, std::span<const Bytes> parts, const GoOn& go_on) {
+  std::uint64_t bytes = 0;
+  for (const Bytes part : parts) {
+    bytes += part.size();
+  }
+  const auto pass = [&](const Take& take) {
+    for (Bytes part : parts) {
+      while (!part.empty()) {
+        const Bytes piece = part.first(std::min(part.size(), piece_bytes));
+        if (!take(piece)) {
+          return false;
+        }
+        part = part.subspan(piece.size());
+      }
+    }
+    return true;
+  };
+  return add(name, bytes, pass, go_on);
+}
+
+bool ZipWriter::add(const std::string& name, std::uint64_t bytes, const Pass& pass, const GoOn& go_on) {
   if (name.size() > zip_elsewhere16) {
     fail(Errc::invalid_argument, "a name of " + std::to_string(name.size()) + " bytes, and a zip file has 65,535");
   }
@@ -120,22 +122,46 @@ bool ZipWriter::add(const std::string& name, std::span<const Bytes> parts,
     fail(Errc::duplicate_field, name + " is there twice");
   }
   const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  ZipMember member{.name = name, .offset = position_, .flags = ascii ? std::uint16_t{0} : zip_has_utf8};
-  for (const Bytes part : parts) {
-    // Before the content is written, as not every Sink can be patched; this costs a tenth of writing it to a file.
-    member.crc = crc32_of(member.crc, part);
-    member.bytes += part.size();
+  ZipMember member{.name = name, .bytes = bytes, .offset = position_, .flags = ascii ? std::uint16_t{0} : zip_has_utf8};
+  std::uint64_t done = 0;
+  const auto told = [&](Bytes piece) {
+    done += piece.size();
+    return !go_on || go_on(done);
+  };
+  if (!(level_ ? deflate(member, pass, told) : store(member, pass, told))) {
+    return false;
   }
-  if (!level_) {
-    member.stored_bytes = member.bytes;
-    write_local(member, member.bytes >= zip_elsewhere32);
-    if (!write_parts(to_, parts, go_on)) {
-      return false;
-    }
-    position_ += member.bytes;
-    members_.push_back(std::move(member));
+  members_.push_back(std::move(member));
+  return true;
+}
+
+bool ZipWriter::store(ZipMember& member, const Pass& pass, const Take& told) {
+  const auto sum = [&](Bytes piece) {
+    member.crc = crc32_of(member.crc, piece);
     return true;
+  };
+  const bool patched = to_.patchable();
+  if (!patched) {
+    pass(sum);  // this costs a tenth of writing it to a file
   }
+  member.stored_bytes = member.bytes;
+  write_local(member, member.bytes >= zip_elsewhere32);
+  const bool complete = pass([&](Bytes piece) {
+    if (patched) {
+      sum(piece);
+    }
+    write(piece);
+    return told(piece);
+  });
+  if (patched && complete) {
+    std::byte crc[sizeof member.crc];
+    store_le(crc, member.crc);
+    to_.patch(member.offset + zip_crc_at, crc);
+  }
+  return complete;
+}
+
+bool ZipWriter::deflate(ZipMember& member, const Pass& pass, const Take& told) {
   member.method = zip_deflated;
   member.flags |= zip_has_descriptor;
   const bool wide = member.bytes >= wide_from;
@@ -145,7 +171,12 @@ bool ZipWriter::add(const std::string& name, std::span<const Bytes> parts,
   Unwrapped deflated(to_);
   const std::unique_ptr<Sink> sink =
       compressing_sink(deflated, codecs.get("zlib"), *level_ == 0 ? std::nullopt : level_, threads_);
-  if (!write_parts(*sink, parts, go_on)) {
+  const bool complete = pass([&](Bytes piece) {
+    member.crc = crc32_of(member.crc, piece);
+    sink->write(piece);
+    return told(piece);
+  });
+  if (!complete) {
     return false;
   }
   sink->close();
@@ -159,7 +190,6 @@ bool ZipWriter::add(const std::string& name, std::span<const Bytes> parts,
     descriptor.add32(member.stored_bytes).add32(member.bytes);
   }
   write(descriptor.bytes());
-  members_.push_back(std::move(member));
   return true;
 }
 

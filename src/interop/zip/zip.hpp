@@ -74,18 +74,28 @@ class ZipWriter {
   static constexpr std::uint64_t alignment = 64;
 
   /// `level`: of deflate, 1 to 9, or 0 for the usual one; nothing: members are stored as they are. `to` must outlive
-  /// the writer. `threads` compress, 0: as many as the machine has, at most 16.
+  /// the writer, and has been given nothing. `threads` compress, 0: as many as the machine has, at most 16.
   /// Throws: Error(invalid_argument) for another level.
   ZipWriter(Sink& to, std::optional<int> level, unsigned threads = 0);
 
-  /// Adds a member; its content is the parts, one after the other. `go_on` is told, now and then, how many bytes of the
-  /// content are written; where it returns false, this does too, and the file is to be given up.
+  /// Told, now and then, how many bytes of a content are written; false where the file is to be given up.
+  using GoOn = std::function<bool(std::uint64_t)>;
+  /// Adds a member; its content is the parts, one after the other. False where `go_on` returned that.
   /// Throws: Error(io), Error(duplicate_field), Error(invalid_argument) for a name of more than 65,535 bytes.
-  bool add(const std::string& name, std::span<const Bytes> parts, const std::function<bool(std::uint64_t)>& go_on = {});
+  bool add(const std::string& name, std::span<const Bytes> parts, const GoOn& go_on = {});
+  /// Takes a piece of a content; false where no more is wanted.
+  using Take = std::function<bool(Bytes piece)>;
+  /// Passes a content to a function, in pieces; false where that returned it.
+  using Pass = std::function<bool(const Take& take)>;
+  /// The same of a content of so many bytes. It is passed twice if members are stored and the Sink cannot be patched,
+  /// as its checksum comes first. Throws: also what `pass` throws.
+  bool add(const std::string& name, std::uint64_t bytes, const Pass& pass, const GoOn& go_on = {});
   /// Writes the directory. Does not close the Sink. Throws: Error(io).
   void finish();
 
  private:
+  bool store(ZipMember& member, const Pass& pass, const Take& told);
+  bool deflate(ZipMember& member, const Pass& pass, const Take& told);
   void write(Bytes bytes);
   void write_local(const ZipMember& member, bool wide);
 

@@ -8,15 +8,19 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
 #include "archive/read/decoder/encoded_reader.hpp"
 #include "archive/read/decoder/fields.hpp"
 #include "archive/read/input.hpp"
+#include "archive/value/later.hpp"
 #include "stele/visitor.hpp"
 
 namespace stele {
+
+class Leaving;
 
 /// What the decoder is told before it reads, from a directory that was read first.
 struct DecoderContext {
@@ -33,9 +37,10 @@ struct DecoderContext {
   std::string file;  // as Error::file(), for messages
   /// After an Error: reads on in compressed data, up to a limit, and throws if that is damaged. Null if not needed.
   std::function<void()> read_on = {};
+  Leaving* leaving = nullptr;  // set: leave() can leave arrays there
 };
 
-class Decoder final : public InVisitor, private Input::Reader {
+class Decoder final : public InVisitor, public LaterIn, private Input::Reader {
  public:
   /// `input` must outlive the decoder. It stands at a value, or at a label if begin() follows.
   Decoder(Input& input, DecoderContext context);
@@ -82,6 +87,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   void raise(Errc code, std::string message) override;
   Whereabouts place() const override { return {path(), item_at_, context_.file}; }
   void explain(const Error& error) const override;
+  std::optional<Value> leave() override;
+  std::shared_ptr<LaterArray> stream() override;
 
   /// Call instead of begin() to start inside an archive whose directory is known.
   void begin_inside() noexcept {
@@ -182,6 +189,7 @@ class Decoder final : public InVisitor, private Input::Reader {
   struct Frame;
   struct Reference;
   struct KnownArray;
+  class StreamedArray;
 
   enum class Form : std::uint8_t { sequence, map, record_map, record_tuple, deferred };
   std::uint64_t bytes_to_come() const noexcept override;
@@ -300,6 +308,8 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::size_t read_chunks(MutableBytes to);
   void finish_rows(ArrayItem& item, std::uint64_t bytes);
   std::shared_ptr<KnownArray> load_reference();
+  bool large_array_follows();
+  std::optional<ArrayPlace> look_ahead();
   void read_data(const ArrayItem& item, MutableBytes to);
   void begin_data(const ArrayItem& item);
   void end_data(const ArrayItem& item);
@@ -326,6 +336,10 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::vector<std::uint64_t> shared_offsets_;
   std::unordered_map<std::uint64_t, SharedObject> shared_objects_;
   std::unordered_map<std::uint64_t, std::shared_ptr<KnownArray>> shared_arrays_;
+  std::unordered_map<std::uint64_t, Value> left_;        // shared arrays that leave() left, by their index
+  std::unordered_map<std::uint64_t, ArrayPlace> bases_;  // of views: where their elements lie
+  /// What it left, by the first element's array and place in it, and the shape: views may be met again.
+  std::map<std::tuple<std::uint64_t, std::uint64_t, Order, std::string>, Value> left_at_;
   std::deque<std::vector<std::string>> definitions_;
   std::unordered_map<std::uint64_t, const std::vector<std::string>*> records_;
   std::vector<Reference> references_;
@@ -379,6 +393,17 @@ class Decoder final : public InVisitor, private Input::Reader {
   std::vector<SeenPieces> seen_pieces_;
   Directory directory_;
   Trailer trailer_;
+};
+
+/// A file in which arrays can be left.
+class Leaving {
+ public:
+  /// The array whose elements lie there in one run; `header` is of the array or the view. `shareable`: as LaterArray's.
+  virtual std::shared_ptr<LaterArray> leave(const Decoder::ArrayPlace& place, const ArrayHeader& header, bool shareable,
+                                            const std::string& path) = 0;
+
+ protected:
+  ~Leaving() = default;
 };
 
 /// A decoder and what it reads.

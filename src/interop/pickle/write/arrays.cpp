@@ -61,6 +61,25 @@ bool is_swapped(const std::vector<NpySwap>& swaps, std::uint64_t offset) {
   return std::any_of(swaps.begin(), swaps.end(), [&](const NpySwap& swap) { return swap.offset == offset; });
 }
 
+/// The elements in that order.
+void pass(const ArrayView& view, Order order, const std::function<void(Bytes)>& take) {
+  const std::uint64_t size = view.dtype.item_size();
+  const std::uint64_t count = view.shape.count();
+  if (size == 0 || count == 0) {
+    return;
+  }
+  if (view.is_dense(order)) {
+    return take({view.data, static_cast<std::size_t>(view.byte_count())});
+  }
+  const std::uint64_t per_piece = std::min(count, std::max<std::uint64_t>(1, piece_bytes / size));
+  std::vector<std::byte> piece(static_cast<std::size_t>(per_piece * size));
+  for (std::uint64_t first = 0; first < count; first += per_piece) {
+    const std::uint64_t n = std::min(per_piece, count - first);
+    gather(view, order, first, n, piece.data());
+    take(Bytes(piece).first(static_cast<std::size_t>(n * size)));
+  }
+}
+
 }  // namespace
 
 // --- Element types ---------------------------------------------------------------------------------------------------
@@ -230,26 +249,12 @@ void PickleArrays::shape(const Shape& shape) {
   out_.op(opcode::tuple);
 }
 
-void PickleArrays::pieces(const ArrayView& view, Order order, const std::function<void(Bytes)>& take) const {
-  const std::uint64_t size = view.dtype.item_size();
-  const std::uint64_t count = view.shape.count();
-  if (size == 0 || count == 0) {
-    return;
-  }
-  if (view.is_dense(order)) {
-    return take({view.data, static_cast<std::size_t>(view.byte_count())});
-  }
-  const std::uint64_t per_piece = std::min(count, std::max<std::uint64_t>(1, piece_bytes / size));
-  std::vector<std::byte> piece(static_cast<std::size_t>(per_piece * size));
-  for (std::uint64_t first = 0; first < count; first += per_piece) {
-    const std::uint64_t n = std::min(per_piece, count - first);
-    gather(view, order, first, n, piece.data());
-    take(Bytes(piece).first(static_cast<std::size_t>(n * size)));
-  }
+void PickleArrays::elements(const ArrayView& view, Order order) {
+  out_.bytes(view.byte_count(), [&](const std::function<void(Bytes)>& take) { pass(view, order, take); });
 }
 
-void PickleArrays::elements(const ArrayView& view, Order order) {
-  out_.bytes(view.byte_count(), [&](const std::function<void(Bytes)>& take) { pieces(view, order, take); });
+void PickleArrays::elements(LaterArray& later) {
+  out_.bytes(later.bytes(), [&](const std::function<void(Bytes)>& take) { later.pass(take); });
 }
 
 void PickleArrays::empty_array() {
@@ -271,21 +276,28 @@ void PickleArrays::begin_state(const Shape& extents) {
 }
 
 void PickleArrays::array(const ArrayView& view) {
-  if (joblib_ && view.dtype.item_size() > 0) {  // joblib divides by the size of an element
-    return mapped(view);
-  }
   const Order order = stored_order(view);
+  array({view.dtype, view.shape, order}, [&](const std::function<void(Bytes)>& take) { pass(view, order, take); });
+}
+
+void PickleArrays::array(LaterArray& later) {
+  array(later.header(), [&](const std::function<void(Bytes)>& take) { later.pass(take); });
+}
+
+void PickleArrays::array(const ArrayHeader& header, const PickleStream::Pieces& pieces) {
+  if (joblib_ && header.dtype.item_size() > 0) {  // joblib divides by the size of an element
+    return mapped(header, pieces);
+  }
   empty_array();
-  begin_state(view.shape);
-  dtype(view.dtype);
-  out_.boolean(order == Order::column_major);
-  elements(view, order);
+  begin_state(header.shape);
+  dtype(header.dtype);
+  out_.boolean(header.order == Order::column_major);
+  out_.bytes(header.shape.count() * header.dtype.item_size(), pieces);
   out_.op(opcode::tuple);
   out_.op(opcode::build);
 }
 
-void PickleArrays::mapped(const ArrayView& view) {
-  const Order order = stored_order(view);
+void PickleArrays::mapped(const ArrayHeader& header, const PickleStream::Pieces& pieces) {
   out_.global("joblib.numpy_pickle", "NumpyArrayWrapper");
   out_.op(opcode::empty_tuple);
   out_.op(opcode::newobj);
@@ -294,13 +306,13 @@ void PickleArrays::mapped(const ArrayView& view) {
   out_.name("subclass");
   out_.global("numpy", "ndarray");
   out_.name("shape");
-  shape(view.shape);
+  shape(header.shape);
   out_.name("order");
-  out_.name(order == Order::row_major ? "C" : "F");
+  out_.name(header.order == Order::row_major ? "C" : "F");
   out_.name("dtype");
-  dtype(view.dtype);
+  dtype(header.dtype);
   out_.name("allow_mmap");
-  out_.boolean(view.shape.count() > 0);
+  out_.boolean(header.shape.count() > 0);
   out_.name("numpy_array_alignment_bytes");
   out_.natural(alignment);
   out_.op(opcode::setitems);
@@ -314,9 +326,9 @@ void PickleArrays::mapped(const ArrayView& view) {
   filler[0] = static_cast<std::byte>(fill);
   out_.raw(Bytes(filler).first(static_cast<std::size_t>(1 + fill)));
   if (out_.counts_only()) {
-    return out_.skip(view.byte_count());
+    return out_.skip(header.shape.count() * header.dtype.item_size());
   }
-  pieces(view, order, [&](Bytes piece) { out_.raw(piece); });
+  pieces([&](Bytes piece) { out_.raw(piece); });
 }
 
 void PickleArrays::scalar(const ArrayView& view) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "archive/value/later.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/pickle/write/stream.hpp"
 #include "stele/array.hpp"
@@ -20,12 +21,14 @@ class PickleArrays {
 
   /// A numpy.ndarray.
   void array(const ArrayView& view);
+  void array(LaterArray& later);
   /// The only element of an array without dimensions: a scalar of NumPy.
   void scalar(const ArrayView& view);
   /// The only element of such an array of complex128: a complex of Python.
   void complex(const ArrayView& view);
   /// The elements in that order: bytes.
   void elements(const ArrayView& view, Order order);
+  void elements(LaterArray& later);
 
   /// A numpy.dtype.
   void dtype(const DType& dtype);
@@ -41,10 +44,10 @@ class PickleArrays {
  private:
   using Swaps = std::vector<NpySwap>;
 
-  void mapped(const ArrayView& view);
+  void array(const ArrayHeader& header, const PickleStream::Pieces& pieces);
+  void mapped(const ArrayHeader& header, const PickleStream::Pieces& pieces);
   void begin_state(const Shape& shape);
   void shape(const Shape& shape);
-  void pieces(const ArrayView& view, Order order, const std::function<void(Bytes)>& take) const;
   void dtype_call(std::string_view code);
   void plain_state(char byte_order);
   void unsized_state(std::uint64_t flags);

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "archive/value/later.hpp"
 #include "base/bytes.hpp"
 #include "interop/pickle/write/stream.hpp"
 #include "stele/error.hpp"
@@ -49,10 +50,12 @@ std::optional<Hash128> digest_of_real(double value) {
   return digest_of('f', std::bit_cast<std::uint64_t>(value));
 }
 
-PickleKeys::Key key_of_array(const ArrayView& view) {
-  if (view.shape.rank() > 0 || view.dtype.is_record()) {
+PickleKeys::Key key_of_array(const Value& array) {
+  const ArrayHeader header = header_of(array);
+  if (header.shape.rank() > 0 || header.dtype.is_record()) {
     return {};
   }
+  const ArrayView& view = array.array().view();
   if (view.dtype.kind() == DType::Kind::complex128) {
     const auto real = std::bit_cast<double>(load_le<std::uint64_t>(view.data));
     const auto imaginary = std::bit_cast<double>(load_le<std::uint64_t>(view.data + 8));
@@ -89,7 +92,7 @@ PickleKeys::Key key_of_typed(const Value& value) {
     return {};
   }
   if (name == "py:numpy.generic" && content.is_array()) {
-    return key_of_array(content.array().view());
+    return key_of_array(content);
   }
   if (content.is_text()) {  // py:int, py:global, py:numpy.dtype
     return {true, digest_of('n', std::string(name) + '\n' + content.text())};
@@ -161,7 +164,7 @@ std::optional<PickleKeys::Key> PickleKeys::begin(const Value& from, std::vector<
       return known({true, digest_of('b', {reinterpret_cast<const char*>(bytes.data()), bytes.size()})});
     }
     case ValueKind::array:
-      return known(key_of_array(value->array().view()));
+      return known(key_of_array(*value));
     case ValueKind::typed: {
       const Value* const tuple = pickle_tuple(*value);
       const Value* const items = tuple != nullptr ? tuple : pickle_frozenset(*value);

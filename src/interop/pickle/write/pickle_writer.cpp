@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
 #include "format/path.hpp"
 #include "interop/pickle/write/arrays.hpp"
@@ -194,7 +195,7 @@ class PickleWriter {
         out_.bytes(value.bytes());
         break;
       case ValueKind::array:
-        put_shared_array(value.array(), hashed);
+        put_shared_array(value, hashed);
         break;
       case ValueKind::sequence:
         return put_sequence(value, anchor);
@@ -211,7 +212,19 @@ class PickleWriter {
   }
 
   /// Arrays that are the same view of one buffer, as archives give them back, were one object.
-  void put_shared_array(const AnyArray& array, bool hashed) {
+  void put_shared_array(const Value& value, bool hashed) {
+    LaterArray* const later = later_array(value);
+    if (later != nullptr && later->header().shape.rank() > 0) {
+      if (const auto known = later_at_.find(later); known != later_at_.end()) {
+        return out_.get(known->second);
+      }
+      arrays_.array(*later);
+      if (later->shareable()) {
+        later_at_.emplace(later, out_.memoize());
+      }
+      return;
+    }
+    const AnyArray& array = value.array();
     const ArrayView view = ValueAccess::view_to_write(array);
     if (view.buffer == nullptr || view.shape.rank() == 0 || view.byte_count() == 0) {
       return put_array(array.view(), hashed);
@@ -607,15 +620,21 @@ class PickleWriter {
     if (index < elements || index >= elements + objects_.back().object.raw_states || !at(index).is_array()) {
       return false;
     }
-    const ArrayView& view = at(index).array().view();
+    const ArrayHeader header = header_of(at(index));
     const Value& dtype = at(elements - 2);
-    if (view.dtype.item_size() > 1 && dtype.is(ValueKind::typed) && dtype.content().is_text() &&
+    if (header.dtype.item_size() > 1 && dtype.is(ValueKind::typed) && dtype.content().is_text() &&
         dtype.content().text().find('>') != std::string::npos) {
       fail(Errc::unsupported, "an array of other than little-endian elements");
     }
     const Value& by_column = at(elements - 1);
-    arrays_.elements(view,
-                     by_column.is(ValueKind::boolean) && by_column.boolean() ? Order::column_major : Order::row_major);
+    const bool columns = by_column.is(ValueKind::boolean) && by_column.boolean();
+    const Order order = columns ? Order::column_major : Order::row_major;
+    LaterArray* const later = later_array(at(index));
+    if (later != nullptr && (header.order == order || header.shape.rank() < 2)) {
+      arrays_.elements(*later);
+    } else {
+      arrays_.elements(at(index).array().view(), order);
+    }
     return true;
   }
 
@@ -826,6 +845,7 @@ class PickleWriter {
   std::vector<ObjectArray> object_arrays_;
   std::unordered_map<const void*, Shared> shared_;                                                    // by anchor
   std::unordered_map<const std::byte*, std::vector<std::pair<ArrayView, std::uint32_t>>> arrays_at_;  // and their memo
+  std::unordered_map<const LaterArray*, std::uint32_t> later_at_;                                     // the same
   std::unordered_map<const Value*, std::uint32_t> places_;
   std::size_t pending_ = 0;
   std::unordered_set<const void*> checked_names_;  // of records
