@@ -184,20 +184,18 @@ TEST(Npy, RecordsInRecords) {
 }
 
 TEST(Npy, HeadersAreWrittenAsTheyAreRead) {
-  const auto round = [](const ArrayView& view) {
-    const std::string text = npy_header(view).value();
+  const auto round = [](const ArrayHeader& written) {
+    const std::string text = npy_header(written).value();
     EXPECT_EQ(text.size() % 64, 0U);
     EXPECT_EQ(text.back(), '\n');
     const NpyHeader header = read_npy_header(*memory_source(bytes_of(text)));
     EXPECT_EQ(header.offset, text.size());
-    EXPECT_EQ(header.array.dtype, view.dtype);
-    EXPECT_EQ(header.array.shape, view.shape);
+    EXPECT_EQ(header.array.dtype, written.dtype);
+    EXPECT_EQ(header.array.shape, written.shape);
     EXPECT_TRUE(header.swaps.empty());
     return static_cast<unsigned>(text[6]);
   };
-  const auto view = [](const DType& dtype, const Shape& shape) {
-    return ArrayView(dtype, nullptr, shape, Order::row_major);
-  };
+  const auto view = [](const DType& dtype, const Shape& shape) { return ArrayHeader{dtype, shape, Order::row_major}; };
   EXPECT_EQ(round(view(DType::Kind::float32, {3, 4})), 1U);
   EXPECT_EQ(round(view(DType::Kind::complex128, {})), 1U);
   EXPECT_EQ(round(view(DType::fixed_utf32(5), {7})), 1U);
