@@ -1,6 +1,7 @@
 // Pickles and joblib's files. The first byte of the input chooses how they are read: as a whole, one after the other,
 // with out-of-band buffers and persistent ids, or only for what they refer to. A tree that was read is walked, saved as
-// an archive where it is not too deep, and must come back from there.
+// an archive where it is not too deep, and must come back from there. What is written as a pickle or joblib's file can
+// be read.
 
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "fuzz.hpp"
 #include "interop/pickle/pickle.hpp"
 #include "interop/pickle/references.hpp"
+#include "interop/pickle/write/pickle_writer.hpp"
 #include "stele/archive.hpp"
 
 namespace stele {
@@ -41,6 +43,13 @@ void check(const Value& value) {
     const std::vector<std::byte> archive = to_bytes(value);
     static_cast<void>(from_bytes<Value>(archive));
   });
+  for (const bool joblib : {false, true}) {
+    std::vector<std::byte> file;
+    if (succeeds([&] { write_pickle(*memory_sink(file), value, {.joblib = joblib}); })) {
+      const LoadOptions options;
+      static_cast<void>(read_pickle({*memory_source(file), nullptr, "", options}));
+    }
+  }
 }
 
 void read(Source& source, const PickleOptions& more) {

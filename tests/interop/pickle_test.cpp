@@ -284,6 +284,15 @@ TEST(Pickle, CyclesOfEveryKindAreReadAndFreed) {
       unpickle("cnumpy\ndtype\n(X\2\0\0\0V8tRq\0(K\3X\1\0\0\0|N(X\1\0\0\0at}X\1\0\0\0a(h\0K\0tsK\x08K\1K\0tb."s));
 }
 
+TEST(Pickle, ADtypeThatHoldsItselfIsNotFollowedForEver) {
+  const std::string begin = "cnumpy\ndtype\n(Vf8\nI00\nI01\ntRp0\n(I3\nV<\nN";
+  const std::string end = "NI-1\nI-1\nI0\ntb";
+  EXPECT_TRUE(unpickle(begin + "]g0\na" + end + ".") == Value::make_typed("py:numpy.dtype", "<f8"));
+  const Value with_entries = unpickle(begin + "N" + end + "Vk\n]g0\nas.");
+  ASSERT_TRUE(with_entries.is(ValueKind::shared));
+  EXPECT_EQ(with_entries.content().content()["entries"].size(), 1) << "nothing is lost";
+}
+
 TEST(Pickle, ArraysMustHaveTheBytesOfTheirShape) {
   const auto array = [](const std::string& shape, const std::string& bytes) {
     const std::string dtype =

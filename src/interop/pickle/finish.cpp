@@ -64,9 +64,10 @@ class Finisher {
         add_entries(node_of<Map>(value).entries);
       } else if (value.is(ValueKind::typed)) {
         add(node_of<Wrap>(value).content);
+      } else if (value.is(part::object) && node_of<Object>(value).has_finished) {
+        add(node_of<Object>(value).finished);  // the rest is left out, and a dtype may lie in its own
       } else if (value.is(part::object)) {
         const Object& object = node_of<Object>(value);
-        add(object.finished);
         add(object.callable);
         if (object.args.is(part::tuple) && !object.is_persistent) {
           if (!is_own(object.args)) {

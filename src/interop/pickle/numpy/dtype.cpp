@@ -272,7 +272,8 @@ Type type_at(const Value& value, int depth, Budget& budget) {
 Type numpy_type(const Value& value, Budget& budget) { return type_at(value, 0, budget); }
 
 void settle_dtype(Object& object, Budget& budget) {
-  if (object.has_finished || known(object.callable) != Known::dtype || !object.args.is(part::tuple)) {
+  const bool has_more = !object.kwargs.is_null() || !object.items.empty() || !object.entries.empty();
+  if (object.has_finished || has_more || known(object.callable) != Known::dtype || !object.args.is(part::tuple)) {
     return;
   }
   if (!std::exchange(object.is_type_known, true)) {
