@@ -23,6 +23,7 @@ void run_signal_handlers() {
 }
 
 void let_others_run_while_waiting() {
+#ifdef Py_LIMITED_API  // it cannot be asked
   set_wait_hooks({.begin =
                       [] {
                         const PyGILState_STATE held = PyGILState_Ensure();
@@ -33,6 +34,15 @@ void let_others_run_while_waiting() {
                         PyEval_RestoreThread(static_cast<PyThreadState*>(state.thread));
                         PyGILState_Release(static_cast<PyGILState_STATE>(state.held));
                       }});
+#else
+  set_wait_hooks({.begin = [] { return WaitHooks::State{PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr, 0}; },
+                  .end =
+                      [](WaitHooks::State state) {
+                        if (state.thread != nullptr) {
+                          PyEval_RestoreThread(static_cast<PyThreadState*>(state.thread));
+                        }
+                      }});
+#endif
 }
 
 Watch::Watch(nb::handle callback) : callback_(nb::borrow(callback)), before_(std::exchange(watching, this)) {}

@@ -29,6 +29,8 @@ Behind::~Behind() {
   }
   stopped_ = true;
   changed_.notify_all();
+  const Joining joining;
+  thread_.join();
 }
 
 void Behind::run(std::function<void()> job) {

@@ -58,6 +58,16 @@ class Waiting {
   WaitHooks::State state_;
 };
 
+/// The same in a destructor that ends a thread of this library, which may need Python's lock to end.
+class Joining {
+ public:
+  Joining() = default;
+
+ private:
+  const Interruption none_{nullptr};
+  const Waiting waiting_;
+};
+
 /// A step of long work: costs nothing worth counting. Not to be called with a lock held, as `check` may wait for others
 /// that want it, nor in a destructor.
 void interruption_point();

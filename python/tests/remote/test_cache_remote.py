@@ -270,7 +270,7 @@ def test_an_outage_costs_one_look_up(s3, machines, patience, caplog):
         for n in range(20):
             assert right(f(n), n)
         assert not cache.flush()
-    assert len(s3.proxy.log) <= 4 and len(caplog.records) == 2
+    assert len(s3.proxy.log) <= 8 and len(caplog.records) == 2  # a round of writing tries two results
     s3.proxy.clear()
     assert cache.flush() and len(s3.keys()) == 20
 

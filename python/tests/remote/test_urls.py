@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -376,6 +377,30 @@ def test_many_threads(memory):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+class SlowUploads(Uploads):
+    failing = False
+
+    def cat_file(self, path, start=None, end=None, **kwargs):
+        if self.failing:
+            time.sleep(0.001)
+            raise ConnectionResetError("reset by peer")
+        return super().cat_file(path, start, end, **kwargs)
+
+
+def test_a_file_is_closed_while_blocks_are_read_ahead():
+    system = SlowUploads()
+    at = stele.RemotePath(system, "b/m.stele.zst")
+    stele.dump({"x": np.random.default_rng(1).random((3000, 500))}, at)
+    for turn in range(40):
+        system.failing = False
+        file = stele.open(at, threads=4)
+        system.failing = True
+        with pytest.raises(OSError, match="reset by peer"):
+            file["x"].load()
+        file.close() if turn % 2 else None
+        del file
 
 
 def test_a_short_answer_is_an_error():

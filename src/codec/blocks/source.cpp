@@ -205,7 +205,10 @@ BlockSource::~BlockSource() {
     ahead_->stopping = true;
   }
   ahead_->changed.notify_all();
-  ahead_->helpers.clear();
+  if (!ahead_->helpers.empty()) {
+    const Joining joining;
+    ahead_->helpers.clear();
+  }
 }
 
 std::size_t BlockSource::read(MutableBytes into) {
