@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "bench.hpp"
-#include "stele/feature_store.hpp"
+#include "stele/features/feature_store.hpp"
 
 namespace {
 

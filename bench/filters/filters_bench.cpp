@@ -7,8 +7,8 @@
 #include <unordered_set>
 
 #include "bench.hpp"
-#include "stele/binary_fuse.hpp"
-#include "stele/bloom.hpp"
+#include "stele/filters/binary_fuse.hpp"
+#include "stele/filters/bloom.hpp"
 
 namespace {
 

@@ -12,7 +12,7 @@
 
 #include "data.hpp"
 #include "logistic.hpp"
-#include "stele/feature_store.hpp"
+#include "stele/features/feature_store.hpp"
 
 namespace clicks {
 

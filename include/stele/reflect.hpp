@@ -10,8 +10,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "stele/reflect_count.hpp"
-#include "stele/reflect_fields.hpp"
+#include "stele/reflect/count.hpp"
+#include "stele/reflect/fields.hpp"
 
 namespace stele {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <thread>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "python.hpp"
 #include "stele/io.hpp"
 

@@ -7,8 +7,8 @@
 #include "archive/write/elements.hpp"
 #include "base/printable.hpp"
 #include "base/stack.hpp"
-#include "format/path.hpp"
-#include "format/utf8.hpp"
+#include "format/path/path.hpp"
+#include "format/text/utf8.hpp"
 
 namespace stele {
 namespace {

@@ -11,8 +11,8 @@
 #include "base/bytes.hpp"
 #include "base/checksum.hpp"
 #include "base/stack.hpp"
-#include "format/typed_array.hpp"
-#include "format/utf8.hpp"
+#include "format/array/typed.hpp"
+#include "format/text/utf8.hpp"
 
 namespace stele {
 namespace {

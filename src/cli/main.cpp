@@ -16,9 +16,9 @@
 #include "cli/cache/commands.hpp"
 #include "cli/checkpoints/commands.hpp"
 #include "cli/commands.hpp"
-#include "cli/interrupt.hpp"
-#include "cli/numbers.hpp"
-#include "cli/report.hpp"
+#include "cli/print/numbers.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/interrupt.hpp"
 #include "stele/codec.hpp"
 #include "stele/version.hpp"
 #if STELE_WITH_REMOTE

@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
-#include "base/interruption.hpp"
 #include "base/process.hpp"
-#include "base/threads.hpp"
+#include "base/threads/interruption.hpp"
+#include "base/threads/threads.hpp"
 #include "codec/builtin.hpp"
 #include "stele/error.hpp"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "base/threads.hpp"
+#include "base/threads/threads.hpp"
 #include "codec/blocks/source.hpp"
 #include "codec/stream/streams.hpp"
 #include "io/wrap/forwarding.hpp"

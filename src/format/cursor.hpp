@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "format/cbor.hpp"
-#include "format/utf8.hpp"
+#include "format/text/utf8.hpp"
 #include "stele/error.hpp"
 #include "stele/io.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "base/bytes.hpp"
 #include "base/float_mode.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "stele/version.hpp"
 
 namespace stele {

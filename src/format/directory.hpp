@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "format/array_checksum.hpp"
+#include "format/array/checksum.hpp"
 #include "format/frozen.hpp"
 #include "stele/array.hpp"
 #include "stele/io.hpp"

@@ -4,12 +4,12 @@
 #include <optional>
 
 #include "archive/convert.hpp"
-#include "archive/read/pieces.hpp"
+#include "archive/read/parts/pieces.hpp"
 #include "archive/value/any_array.hpp"
 #include "array/huge_pages.hpp"
 #include "base/bytes.hpp"
-#include "base/crew.hpp"
-#include "base/threads.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/threads.hpp"
 #include "io/read.hpp"
 #include "stele/error.hpp"
 

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/float_mode.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "interop/array.hpp"
 
 namespace stele {

@@ -6,7 +6,7 @@
 
 #include "base/float_mode.hpp"
 #include "base/printable.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "interop/array.hpp"
 #include "interop/json.hpp"
 

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <system_error>
 
-#include "base/interruption.hpp"
 #include "base/process.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/descriptor.hpp"
 #include "io/replace/folder.hpp"
 #include "io/system.hpp"

@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

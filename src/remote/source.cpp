@@ -8,8 +8,8 @@
 #include <tuple>
 #include <utility>
 
-#include "base/interruption.hpp"
 #include "base/process.hpp"
+#include "base/threads/interruption.hpp"
 #include "stele/error.hpp"
 #include "stele/remote.hpp"
 

@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <variant>
 
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "stele/value.hpp"
 #include "support/cost.hpp"
 #include "support/test_support.hpp"

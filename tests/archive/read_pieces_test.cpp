@@ -8,7 +8,7 @@
 #include <mutex>
 #include <vector>
 
-#include "archive/read/pieces.hpp"
+#include "archive/read/parts/pieces.hpp"
 
 namespace stele {
 namespace {

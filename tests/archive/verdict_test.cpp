@@ -8,13 +8,13 @@
 #include <functional>
 #include <map>
 
-#include "stele/binary_fuse.hpp"
-#include "stele/bloom.hpp"
-#include "stele/count_min.hpp"
-#include "stele/feature_store.hpp"
+#include "stele/features/feature_store.hpp"
+#include "stele/features/known_features.hpp"
+#include "stele/filters/binary_fuse.hpp"
+#include "stele/filters/bloom.hpp"
+#include "stele/filters/count_min.hpp"
+#include "stele/filters/hyper_log_log.hpp"
 #include "stele/hash.hpp"
-#include "stele/hyper_log_log.hpp"
-#include "stele/known_features.hpp"
 #include "stele/state_text.hpp"
 #include "stele/token_counts.hpp"
 #include "stele/value.hpp"

@@ -1,4 +1,4 @@
-#include "stele/own_array.hpp"
+#include "stele/filters/own_array.hpp"
 
 #include <numeric>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

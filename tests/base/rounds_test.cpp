@@ -1,11 +1,11 @@
-#include "base/rounds.hpp"
+#include "base/threads/rounds.hpp"
 
 #include <atomic>
 #include <future>
 #include <stdexcept>
 #include <thread>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "support/test_support.hpp"
 
 namespace stele {

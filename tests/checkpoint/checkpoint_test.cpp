@@ -9,7 +9,7 @@
 #include <limits>
 #include <numeric>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/replace/writer_lock.hpp"
 #include "stele/value.hpp"
 #include "support/test_support.hpp"

@@ -1,4 +1,4 @@
-#include "stele/binary_fuse.hpp"
+#include "stele/filters/binary_fuse.hpp"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "stele/bloom.hpp"
+#include "stele/filters/bloom.hpp"
 
 #include <bit>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "stele/hyper_log_log.hpp"
+#include "stele/filters/hyper_log_log.hpp"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 // The checksums of an array and of its pieces, however the bytes arrive.
 
-#include "format/array_checksum.hpp"
+#include "format/array/checksum.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Base64: the vectors of RFC 4648, what each reader accepts, and the offsets of errors.
 
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 
 #include "support/test_support.hpp"
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <sstream>
 
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "support/test_support.hpp"
 
 namespace example {

@@ -1,6 +1,6 @@
-// Padding and dtypes in the format (src/format/typed_array.hpp).
+// Padding and dtypes in the format (src/format/array/typed.hpp).
 
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 
 #include <gtest/gtest.h>
 

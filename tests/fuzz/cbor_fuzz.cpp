@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "format/path.hpp"
+#include "format/path/path.hpp"
 #include "fuzz.hpp"
 #include "support/hand_made.hpp"
 

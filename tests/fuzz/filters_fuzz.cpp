@@ -6,11 +6,11 @@
 #include "fuzz.hpp"
 #include "mapped_file.hpp"
 #include "stele/archive.hpp"
-#include "stele/binary_fuse.hpp"
-#include "stele/bloom.hpp"
-#include "stele/count_min.hpp"
-#include "stele/feature_store.hpp"
-#include "stele/hyper_log_log.hpp"
+#include "stele/features/feature_store.hpp"
+#include "stele/filters/binary_fuse.hpp"
+#include "stele/filters/bloom.hpp"
+#include "stele/filters/count_min.hpp"
+#include "stele/filters/hyper_log_log.hpp"
 #include "support/hand_made.hpp"
 
 namespace stele {

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "fuzz.hpp"
 #include "stele/archive.hpp"
 #include "stele/state_text.hpp"

@@ -22,7 +22,7 @@
 
 #include "base/checksum.hpp"
 #include "codec/formats/deflate.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "io/storage/urls.hpp"
 
 namespace stele {

@@ -16,7 +16,7 @@ LAYERS = [
     (0, "include/stele/version.hpp include/stele/error.hpp src/base/*"),
     (1, "include/stele/dtype.hpp include/stele/array.hpp include/stele/io.hpp include/stele/storage.hpp src/array/* src/io/*"),
     (2, "include/stele/codec.hpp include/stele/block_codec.hpp src/encoding/* src/codec/*"),
-    (3, "include/stele/visitor.hpp include/stele/reflect*.hpp include/stele/walk*.hpp include/stele/types.hpp "
+    (3, "include/stele/visitor.hpp include/stele/reflect* include/stele/walk* include/stele/types.hpp "
         "include/stele/metadata.hpp include/stele/random.hpp src/format/*"),
     (4, "include/stele/archive.hpp include/stele/lazy_array.hpp include/stele/options.hpp include/stele/hash.hpp "
         "include/stele/appender.hpp include/stele/appended_array.hpp include/stele/describe.hpp "
@@ -25,10 +25,9 @@ LAYERS = [
     (4.5, "include/stele/stele.hpp"),
     (5, "include/stele/interop.hpp src/interop/*"),
     (5, "include/stele/remote.hpp src/remote/*"),
-    (6, "include/stele/cache.hpp include/stele/checkpoint.hpp include/stele/sharded.hpp include/stele/store.hpp include/stele/store/* "
-        "include/stele/token_counts.hpp include/stele/key_hash.hpp include/stele/own_array.hpp include/stele/bloom.hpp "
-        "include/stele/binary_fuse.hpp include/stele/count_min.hpp include/stele/hyper_log_log.hpp "
-        "include/stele/feature_store.hpp include/stele/known_features.hpp include/stele/state_text.hpp src/services/*"),
+    (6, "include/stele/cache.hpp include/stele/checkpoint.hpp include/stele/sharded.hpp include/stele/store.hpp "
+        "include/stele/store/* include/stele/token_counts.hpp include/stele/filters/* include/stele/features/* "
+        "include/stele/state_text.hpp src/services/*"),
     (6, "include/stele/eigen.hpp include/stele/eigen/* include/stele/mpi.hpp"),
     (7, "src/cli/* python/*"),
 ]

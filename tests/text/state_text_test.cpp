@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "services/text/frozen.hpp"
 #include "stele/value.hpp"
 #include "support/test_support.hpp"

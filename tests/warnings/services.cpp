@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "stele/cache.hpp"
-#include "stele/feature_store.hpp"
-#include "stele/known_features.hpp"
-#include "stele/own_array.hpp"
+#include "stele/features/feature_store.hpp"
+#include "stele/features/known_features.hpp"
+#include "stele/filters/own_array.hpp"
 #include "stele/state_text.hpp"
 #include "stele/stele.hpp"
 #include "stele/store.hpp"

@@ -6,7 +6,7 @@
 #include "services/keys.hpp"
 #include "services/services.hpp"
 #include "stele/error.hpp"
-#include "stele/feature_store.hpp"
+#include "stele/features/feature_store.hpp"
 
 namespace stele::python {
 namespace {

@@ -6,11 +6,11 @@
 #include "services/guarded.hpp"
 #include "services/keys.hpp"
 #include "services/services.hpp"
-#include "stele/binary_fuse.hpp"
-#include "stele/bloom.hpp"
-#include "stele/count_min.hpp"
 #include "stele/error.hpp"
-#include "stele/hyper_log_log.hpp"
+#include "stele/filters/binary_fuse.hpp"
+#include "stele/filters/bloom.hpp"
+#include "stele/filters/count_min.hpp"
+#include "stele/filters/hyper_log_log.hpp"
 
 namespace stele::python {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "numpy.hpp"
-#include "stele/key_hash.hpp"
-#include "stele/known_features.hpp"
+#include "stele/features/known_features.hpp"
+#include "stele/filters/key_hash.hpp"
 
 namespace stele::python {
 

@@ -211,7 +211,7 @@ def test_threads():
 
 
 def integer_hash(values):
-    """As include/stele/key_hash.hpp has it."""
+    """As include/stele/filters/key_hash.hpp has it."""
     x = np.asarray(values).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)

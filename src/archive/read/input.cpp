@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "array/huge_pages.hpp"
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 
 namespace stele {
 namespace {

@@ -7,12 +7,12 @@
 #include <mutex>
 #include <optional>
 
-#include "archive/read/pieces.hpp"
+#include "archive/read/parts/pieces.hpp"
 #include "base/checksum.hpp"
-#include "base/crew.hpp"
-#include "base/pool.hpp"
 #include "base/process.hpp"
-#include "format/array_checksum.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/pool.hpp"
+#include "format/array/checksum.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"

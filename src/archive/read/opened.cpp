@@ -8,7 +8,7 @@
 #include "archive/formats.hpp"
 #include "archive/linked/source.hpp"
 #include "base/naming.hpp"
-#include "base/threads.hpp"
+#include "base/threads/threads.hpp"
 #include "codec/blocks/source.hpp"
 #include "codec/decompress.hpp"
 #include "codec/first_bytes.hpp"

@@ -4,7 +4,7 @@
 
 #include "archive/read/foreign.hpp"
 #include "archive/read/opened.hpp"
-#include "archive/read/rows.hpp"
+#include "archive/read/parts/rows.hpp"
 #include "archive/read/writable.hpp"
 #include "archive/sharded/opened.hpp"
 #include "archive/value/any_array.hpp"

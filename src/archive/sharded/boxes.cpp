@@ -7,9 +7,9 @@
 #include <mutex>
 #include <vector>
 
-#include "base/crew.hpp"
-#include "base/interruption.hpp"
-#include "format/path.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/interruption.hpp"
+#include "format/path/path.hpp"
 #include "stele/error.hpp"
 
 namespace stele::shards {

@@ -5,7 +5,7 @@
 #include <random>
 #include <tuple>
 
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "stele/error.hpp"
 
 namespace stele::shards {

@@ -14,11 +14,11 @@
 
 #include "archive/sharded/opened.hpp"
 #include "archive/sharded/part.hpp"
-#include "base/crew.hpp"
-#include "base/interruption.hpp"
 #include "base/naming.hpp"
-#include "base/threads.hpp"
-#include "format/path.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/interruption.hpp"
+#include "base/threads/threads.hpp"
+#include "format/path/path.hpp"
 #include "stele/error.hpp"
 #include "stele/sharded_archive.hpp"
 

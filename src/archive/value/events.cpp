@@ -9,7 +9,7 @@
 #include "archive/write/shared_buffers.hpp"
 #include "base/stack.hpp"
 #include "format/frozen.hpp"
-#include "format/path.hpp"
+#include "format/path/path.hpp"
 
 namespace stele {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "archive/value/any_array.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "io/read.hpp"
 
 namespace stele {

@@ -10,11 +10,11 @@
 #include "archive/value/any_array.hpp"
 #include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
-#include "base/interruption.hpp"
 #include "base/stack.hpp"
+#include "base/threads/interruption.hpp"
+#include "format/array/typed.hpp"
 #include "format/frozen.hpp"
-#include "format/path.hpp"
-#include "format/typed_array.hpp"
+#include "format/path/path.hpp"
 
 namespace stele {
 namespace {

@@ -8,10 +8,10 @@
 
 #include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
+#include "format/array/typed.hpp"
 #include "format/frozen.hpp"
-#include "format/path.hpp"
-#include "format/typed_array.hpp"
-#include "format/utf8.hpp"
+#include "format/path/path.hpp"
+#include "format/text/utf8.hpp"
 
 namespace stele {
 namespace {

@@ -8,10 +8,10 @@
 #include "archive/write/state.hpp"
 #include "base/bits.hpp"
 #include "base/checksum.hpp"
-#include "format/encoded_array.hpp"
+#include "format/array/encoded.hpp"
+#include "format/array/typed.hpp"
 #include "format/frozen.hpp"
-#include "format/path.hpp"
-#include "format/typed_array.hpp"
+#include "format/path/path.hpp"
 #include "io/read.hpp"
 
 namespace stele {

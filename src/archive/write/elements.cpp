@@ -11,7 +11,7 @@
 #include "base/bytes.hpp"
 #include "base/float_mode.hpp"
 #include "base/printable.hpp"
-#include "format/utf8.hpp"
+#include "format/text/utf8.hpp"
 #include "stele/describe.hpp"
 
 namespace stele {

@@ -7,11 +7,11 @@
 #include "archive/write/shared_buffers.hpp"
 #include "archive/write/state.hpp"
 #include "base/stack.hpp"
-#include "base/threads.hpp"
+#include "base/threads/threads.hpp"
+#include "format/array/typed.hpp"
 #include "format/frozen.hpp"
-#include "format/path.hpp"
-#include "format/typed_array.hpp"
-#include "format/utf8.hpp"
+#include "format/path/path.hpp"
+#include "format/text/utf8.hpp"
 #include "stele/version.hpp"
 
 namespace stele {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "archive/write/encoder.hpp"
-#include "base/pool.hpp"
-#include "format/encoded_array.hpp"
+#include "base/threads/pool.hpp"
+#include "format/array/encoded.hpp"
 #include "format/frozen.hpp"
 
 namespace stele {

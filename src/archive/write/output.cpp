@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "archive/linked/sink.hpp"
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 
 namespace stele {
 namespace {

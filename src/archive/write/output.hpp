@@ -5,11 +5,11 @@
 #include <memory>
 #include <vector>
 
-#include "base/behind.hpp"
 #include "base/checksum.hpp"
 #include "base/process.hpp"
+#include "base/threads/behind.hpp"
 #include "codec/compress.hpp"
-#include "format/array_checksum.hpp"
+#include "format/array/checksum.hpp"
 #include "format/cbor.hpp"
 #include "format/directory.hpp"
 #include "stele/io.hpp"

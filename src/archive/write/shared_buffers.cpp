@@ -4,8 +4,8 @@
 
 #include "archive/write/array_scanner.hpp"
 #include "archive/write/gathered.hpp"
-#include "format/array_checksum.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/checksum.hpp"
+#include "format/array/typed.hpp"
 
 namespace stele {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "cli/archive/indexed.hpp"
 #include "cli/commands.hpp"
-#include "cli/input.hpp"
-#include "cli/output.hpp"
-#include "cli/report.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/input.hpp"
+#include "cli/streams/output.hpp"
 #include "stele/value.hpp"
 
 namespace stele::cli {

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "cli/format.hpp"
-#include "cli/input.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/input.hpp"
 
 namespace stele::cli {
 namespace {

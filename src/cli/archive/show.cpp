@@ -4,9 +4,9 @@
 
 #include "cli/archive/indexed.hpp"
 #include "cli/commands.hpp"
-#include "cli/format.hpp"
-#include "cli/input.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/input.hpp"
 #include "stele/describe.hpp"
 #include "stele/value.hpp"
 

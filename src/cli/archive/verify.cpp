@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "cli/format.hpp"
-#include "cli/input.hpp"
-#include "cli/pass.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/input.hpp"
+#include "cli/streams/pass.hpp"
 #include "stele/value.hpp"
 
 namespace stele::cli {

@@ -20,10 +20,10 @@
 #include "cli/bench/measure.hpp"
 #include "cli/bench/object.hpp"
 #include "cli/commands.hpp"
-#include "cli/format.hpp"
-#include "cli/interrupt.hpp"
-#include "cli/progress.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/progress.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/interrupt.hpp"
 #include "stele/codec.hpp"
 
 namespace stele::cli {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/input.hpp"
+#include "cli/streams/input.hpp"
 #include "stele/archive.hpp"
 
 namespace stele::cli {

@@ -8,10 +8,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/format.hpp"
-#include "cli/interrupt.hpp"
-#include "cli/progress.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/progress.hpp"
+#include "cli/print/report.hpp"
+#include "cli/streams/interrupt.hpp"
 #include "stele/cache.hpp"
 
 namespace stele::cli {

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "cli/cache/cache.hpp"
-#include "cli/numbers.hpp"
+#include "cli/print/numbers.hpp"
 
 namespace stele::cli {
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "cli/checkpoints/checkpoints.hpp"
-#include "cli/numbers.hpp"
+#include "cli/print/numbers.hpp"
 
 namespace stele::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "cli/checkpoints/checkpoints.hpp"
-#include "cli/format.hpp"
+#include "cli/print/format.hpp"
 
 namespace stele::cli {
 namespace {

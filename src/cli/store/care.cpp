@@ -2,11 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/format.hpp"
-#include "cli/output.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/report.hpp"
 #include "cli/store/store.hpp"
 #include "cli/store/support.hpp"
+#include "cli/streams/output.hpp"
 
 namespace stele::cli {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "cli/numbers.hpp"
+#include "cli/print/numbers.hpp"
 #include "cli/store/store.hpp"
 
 namespace stele::cli {

@@ -4,12 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/format.hpp"
-#include "cli/input.hpp"
-#include "cli/output.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/report.hpp"
 #include "cli/store/store.hpp"
 #include "cli/store/support.hpp"
+#include "cli/streams/input.hpp"
+#include "cli/streams/output.hpp"
 #include "stele/storage.hpp"
 
 namespace stele::cli {

@@ -3,12 +3,12 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "cli/input.hpp"
-#include "cli/output.hpp"
-#include "cli/report.hpp"
+#include "cli/print/report.hpp"
 #include "cli/store/store.hpp"
 #include "cli/store/support.hpp"
-#include "format/base64.hpp"
+#include "cli/streams/input.hpp"
+#include "cli/streams/output.hpp"
+#include "format/text/base64.hpp"
 #include "interop/json.hpp"
 #include "stele/value.hpp"
 

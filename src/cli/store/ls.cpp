@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/format.hpp"
-#include "cli/report.hpp"
+#include "cli/print/format.hpp"
+#include "cli/print/report.hpp"
 #include "cli/store/store.hpp"
 #include "cli/store/support.hpp"
 #include "stele/describe.hpp"

@@ -5,9 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/format.hpp"
+#include "cli/print/format.hpp"
 #include "cli/store/store.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "stele/error.hpp"
 
 namespace stele::cli {

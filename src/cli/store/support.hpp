@@ -6,8 +6,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "cli/interrupt.hpp"
-#include "cli/progress.hpp"
+#include "cli/print/progress.hpp"
+#include "cli/streams/interrupt.hpp"
 #include "stele/store.hpp"
 
 namespace stele::cli {

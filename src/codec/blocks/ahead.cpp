@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/threads.hpp"
+#include "base/threads/threads.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -8,9 +8,9 @@
 #include <optional>
 #include <vector>
 
-#include "base/crew.hpp"
-#include "base/pool.hpp"
 #include "base/process.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/pool.hpp"
 #include "stele/codec.hpp"
 
 namespace stele {

@@ -7,8 +7,8 @@
 #include <thread>
 #include <utility>
 
-#include "base/interruption.hpp"
-#include "base/pool.hpp"
+#include "base/threads/interruption.hpp"
+#include "base/threads/pool.hpp"
 #include "codec/stream/intake.hpp"
 #include "stele/error.hpp"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <utility>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -24,8 +24,8 @@
 #include "archive/convert.hpp"
 #include "archive/value/any_array.hpp"
 #include "base/stack.hpp"
-#include "format/path.hpp"
-#include "format/utf8.hpp"
+#include "format/path/path.hpp"
+#include "format/text/utf8.hpp"
 #include "interop/array.hpp"
 #include "io/read.hpp"
 #include "stele/archive.hpp"
@@ -546,7 +546,8 @@ enum class Answer : std::uint8_t { value, error };  // one byte, and an archive 
   const rlim_t seconds = 60 + (bytes >> 20);
   const rlimit time{seconds, seconds};
   ::setrlimit(RLIMIT_CPU, &time);
-  ::alarm(static_cast<unsigned>(std::min<rlim_t>(10 * seconds, 1U << 30)));  // a lock that another thread held at fork()
+  ::alarm(
+      static_cast<unsigned>(std::min<rlim_t>(10 * seconds, 1U << 30)));  // a lock that another thread held at fork()
   try {
     const auto to = fd_sink(pipe);
     const auto send = [&](Answer kind, const Value& value, const Metadata& metadata) {

@@ -2,7 +2,7 @@
 #include <charconv>
 #include <limits>
 
-#include "format/utf8.hpp"
+#include "format/text/utf8.hpp"
 #include "interop/npy/npy.hpp"
 #include "stele/error.hpp"
 

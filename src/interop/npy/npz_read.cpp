@@ -8,8 +8,8 @@
 
 #include "archive/read/rereader.hpp"
 #include "archive/value/later.hpp"
-#include "base/crew.hpp"
-#include "base/threads.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/threads.hpp"
 #include "codec/formats/deflate.hpp"
 #include "interop/array.hpp"
 #include "interop/npy/npy.hpp"

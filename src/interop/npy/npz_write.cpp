@@ -6,7 +6,7 @@
 
 #include "archive/value/later.hpp"
 #include "base/stack.hpp"
-#include "format/path.hpp"
+#include "format/path/path.hpp"
 #include "interop/npy/npy.hpp"
 #include "interop/npy/npz.hpp"
 #include "interop/ordered_dict.hpp"

@@ -1,6 +1,6 @@
 #include "interop/npy/npy.hpp"
 #include "interop/pickle/pickle.hpp"
-#include "interop/pickle/window.hpp"
+#include "interop/pickle/read/window.hpp"
 
 namespace stele {
 

@@ -1,7 +1,7 @@
 #include "interop/pickle/pickle.hpp"
 
 #include "interop/pickle/joblib/legacy.hpp"
-#include "interop/pickle/machine.hpp"
+#include "interop/pickle/read/machine.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

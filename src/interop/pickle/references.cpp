@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "interop/pickle/joblib/legacy.hpp"
-#include "interop/pickle/machine.hpp"
+#include "interop/pickle/read/machine.hpp"
 
 namespace stele {
 namespace {
@@ -420,7 +420,8 @@ std::string_view referred(const Value& value) {
   // Those of the contract that are no classes have no dot, or other contents than the record of an object. One that
   // stands alone in an archive is a map.
   const Value& content = value.content();
-  const bool is_object = (content.is_record() || content.is_map()) && name.find_first_of(".:") != std::string_view::npos;
+  const bool is_object =
+      (content.is_record() || content.is_map()) && name.find_first_of(".:") != std::string_view::npos;
   return is_object && name != "numpy.object_array" ? name : std::string_view();
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/bytes.hpp"
-#include "format/path.hpp"
+#include "format/path/path.hpp"
 #include "interop/safetensors/json_events.hpp"
 #include "stele/error.hpp"
 

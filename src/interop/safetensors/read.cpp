@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "archive/convert.hpp"
-#include "archive/read/pieces.hpp"
+#include "archive/read/parts/pieces.hpp"
 #include "base/bytes.hpp"
-#include "base/crew.hpp"
-#include "base/threads.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/threads.hpp"
 #include "interop/array.hpp"
 #include "interop/safetensors/file.hpp"
 #include "interop/safetensors/header.hpp"

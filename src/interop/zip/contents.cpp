@@ -4,7 +4,7 @@
 #include <string>
 
 #include "codec/formats/deflate.hpp"
-#include "format/path.hpp"
+#include "format/path/path.hpp"
 #include "interop/array.hpp"
 #include "io/read.hpp"
 #include "stele/error.hpp"

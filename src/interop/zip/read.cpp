@@ -4,7 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "codec/formats/deflate.hpp"
-#include "format/utf8.hpp"
+#include "format/text/utf8.hpp"
 #include "interop/zip/records.hpp"
 #include "interop/zip/zip.hpp"
 #include "stele/error.hpp"

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string_view>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"
 

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/file_lock.hpp"
 #include "io/system.hpp"
 #include "stele/error.hpp"

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/behind.hpp"
+#include "base/threads/behind.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

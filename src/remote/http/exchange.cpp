@@ -9,7 +9,7 @@
 #include <random>
 #include <thread>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "stele/error.hpp"
 #include "stele/remote.hpp"
 

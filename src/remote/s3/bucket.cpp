@@ -4,9 +4,9 @@
 #include <array>
 #include <random>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "codec/formats/deflate.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "io/storage/urls.hpp"
 #include "remote/s3/roles.hpp"
 #include "stele/error.hpp"

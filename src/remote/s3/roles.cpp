@@ -9,8 +9,8 @@
 #include <map>
 #include <mutex>
 
-#include "base/interruption.hpp"
 #include "base/process.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/storage/urls.hpp"
 #include "remote/http/exchange.hpp"
 #include "remote/s3/credentials.hpp"

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <deque>
 
-#include "base/interruption.hpp"
 #include "base/process.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/storage/urls.hpp"
 #include "remote/s3/bucket.hpp"
 #include "stele/error.hpp"

@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "base/bytes.hpp"
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "services/cache/lock.hpp"
 
 namespace stele {

@@ -24,7 +24,7 @@ class CacheFlights {
 
   /// Waits until nobody else computes `key`. False if that took until `until`, or if this thread computes it already:
   /// then end() must not be called.
-  /// Throws: what ends a long call early (base/interruption.hpp).
+  /// Throws: what ends a long call early (base/threads/interruption.hpp).
   bool begin(const Digest& key, Clock::time_point until);
   void end(const Digest& key) noexcept;
 

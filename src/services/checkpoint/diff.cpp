@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "archive/read/opened.hpp"
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "format/frozen.hpp"
 #include "services/checkpoint/core.hpp"
 #include "stele/checkpoint.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/process.hpp"
-#include "base/rounds.hpp"
+#include "base/threads/rounds.hpp"
 #include "stele/storage.hpp"
 
 namespace stele {

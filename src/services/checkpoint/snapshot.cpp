@@ -7,10 +7,10 @@
 #include "archive/value/nodes.hpp"
 #include "archive/write/elements.hpp"
 #include "archive/write/shared_buffers.hpp"
-#include "base/crew.hpp"
-#include "base/interruption.hpp"
-#include "base/threads.hpp"
-#include "format/typed_array.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/interruption.hpp"
+#include "base/threads/threads.hpp"
+#include "format/array/typed.hpp"
 
 namespace stele {
 

@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "base/crew.hpp"
-#include "base/threads.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/threads.hpp"
 #include "services/features/pair.hpp"
-#include "stele/feature_store.hpp"
+#include "stele/features/feature_store.hpp"
 
 namespace stele {
 

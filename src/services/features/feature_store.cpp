@@ -1,4 +1,4 @@
-#include "stele/feature_store.hpp"
+#include "stele/features/feature_store.hpp"
 
 #include <algorithm>
 #include <array>

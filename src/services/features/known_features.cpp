@@ -1,4 +1,4 @@
-#include "stele/known_features.hpp"
+#include "stele/features/known_features.hpp"
 
 #include <algorithm>
 #include <atomic>

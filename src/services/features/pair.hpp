@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "services/filters/mix.hpp"
-#include "stele/key_hash.hpp"
+#include "stele/filters/key_hash.hpp"
 
 namespace stele {
 

@@ -1,4 +1,4 @@
-#include "stele/count_min.hpp"
+#include "stele/filters/count_min.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "stele/key_hash.hpp"
+#include "stele/filters/key_hash.hpp"
 
 #include "base/checksum.hpp"
 

@@ -3,8 +3,8 @@
 #include <exception>
 #include <mutex>
 
-#include "base/crew.hpp"
-#include "base/threads.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/threads.hpp"
 #include "stele/state_text.hpp"
 
 namespace stele::state_text {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "services/text/codec.hpp"
 #include "services/text/frozen.hpp"
 #include "services/text/reader.hpp"

@@ -1,4 +1,4 @@
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "services/text/codec.hpp"
 #include "services/text/payload.hpp"
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/bytes.hpp"
+#include "format/array/typed.hpp"
 #include "format/cursor.hpp"
-#include "format/typed_array.hpp"
 
 namespace stele::state_text {
 namespace {

@@ -1,7 +1,7 @@
 #include "services/text/payload.hpp"
 
 #include "base/bytes.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "services/text/frozen.hpp"
 
 namespace stele::state_text {

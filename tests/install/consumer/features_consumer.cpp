@@ -1,4 +1,4 @@
-#include <stele/feature_store.hpp>
+#include <stele/features/feature_store.hpp>
 
 int main() {
   stele::FeatureStore store({.capacity = 100});

@@ -1,4 +1,4 @@
-#include <stele/bloom.hpp>
+#include <stele/filters/bloom.hpp>
 
 int main() {
   stele::BloomFilter filter(100, 0.01);

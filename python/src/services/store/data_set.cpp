@@ -11,7 +11,7 @@
 #include "services/store/binding.hpp"
 #include "services/store/keys.hpp"
 #include "services/store/values.hpp"
-#include "stele/key_hash.hpp"
+#include "stele/filters/key_hash.hpp"
 
 namespace stele::python {
 namespace {

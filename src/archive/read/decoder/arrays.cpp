@@ -10,9 +10,9 @@
 #include "archive/value/any_array.hpp"
 #include "base/bits.hpp"
 #include "base/bytes.hpp"
-#include "format/boolean_array.hpp"
-#include "format/encoded_array.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/boolean.hpp"
+#include "format/array/encoded.hpp"
+#include "format/array/typed.hpp"
 
 namespace stele {
 

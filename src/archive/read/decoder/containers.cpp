@@ -6,9 +6,9 @@
 #include "archive/read/decoder/decoder.hpp"
 #include "archive/read/decoder/state.hpp"
 #include "archive/value/any_array.hpp"
-#include "base/interruption.hpp"
 #include "base/stack.hpp"
-#include "format/path.hpp"
+#include "base/threads/interruption.hpp"
+#include "format/path/path.hpp"
 
 namespace stele {
 

@@ -8,8 +8,8 @@
 #include "archive/read/decoder/state.hpp"
 #include "archive/value/any_array.hpp"
 #include "base/bytes.hpp"
-#include "format/path.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
+#include "format/path/path.hpp"
 
 namespace stele {
 

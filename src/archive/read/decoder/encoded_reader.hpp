@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "archive/read/input.hpp"
-#include "base/pool.hpp"
+#include "base/threads/pool.hpp"
 #include "encoding/encoding.hpp"
 
 namespace stele {

@@ -6,8 +6,8 @@
 #include "archive/read/decoder/decoder.hpp"
 #include "archive/read/decoder/state.hpp"
 #include "base/stack.hpp"
-#include "format/path.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
+#include "format/path/path.hpp"
 
 namespace stele {
 

@@ -8,9 +8,9 @@
 
 #include "archive/convert.hpp"
 #include "archive/read/lazy/selection.hpp"
-#include "base/behind.hpp"
 #include "base/bits.hpp"
 #include "base/naming.hpp"
+#include "base/threads/behind.hpp"
 #include "stele/value.hpp"
 
 namespace stele {

@@ -8,8 +8,8 @@
 #include <mutex>
 
 #include "archive/convert.hpp"
-#include "base/crew.hpp"
-#include "base/interruption.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/interruption.hpp"
 
 namespace stele {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "archive/convert.hpp"
 #include "base/checksum.hpp"
-#include "base/interruption.hpp"
-#include "format/encoded_array.hpp"
+#include "base/threads/interruption.hpp"
+#include "format/array/encoded.hpp"
 
 namespace stele {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "archive/read/decoder/decoder.hpp"
-#include "base/pool.hpp"
+#include "base/threads/pool.hpp"
 
 namespace stele {
 

@@ -9,9 +9,9 @@
 #include <memory>
 #include <vector>
 
-#include "base/crew.hpp"
-#include "base/pool.hpp"
 #include "base/process.hpp"
+#include "base/threads/crew.hpp"
+#include "base/threads/pool.hpp"
 #include "codec/formats/bzip2/bunzip.hpp"
 #include "codec/stream/intake.hpp"
 

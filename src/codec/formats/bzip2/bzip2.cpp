@@ -16,7 +16,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
-#include "base/threads.hpp"
+#include "base/threads/threads.hpp"
 #include "codec/builtin.hpp"
 #include "codec/formats/bzip2/blocks.hpp"
 #include "codec/formats/bzip2/bunzip.hpp"

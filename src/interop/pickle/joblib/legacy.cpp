@@ -4,7 +4,7 @@
 #include <charconv>
 #include <string_view>
 
-#include "interop/pickle/window.hpp"
+#include "interop/pickle/read/window.hpp"
 #include "io/read.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"

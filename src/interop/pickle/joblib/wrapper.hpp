@@ -3,8 +3,8 @@
 // lay in companion files.
 
 #include "interop/npy/npy.hpp"
-#include "interop/pickle/machine.hpp"
-#include "interop/pickle/tree.hpp"
+#include "interop/pickle/read/machine.hpp"
+#include "interop/pickle/read/tree.hpp"
 
 namespace stele::pickle {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "interop/npy/npy.hpp"
-#include "interop/pickle/tree.hpp"
+#include "interop/pickle/read/tree.hpp"
 
 namespace stele::pickle {
 

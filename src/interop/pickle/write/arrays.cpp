@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "base/bytes.hpp"
-#include "format/typed_array.hpp"
+#include "format/array/typed.hpp"
 #include "interop/array.hpp"
 #include "stele/error.hpp"
 

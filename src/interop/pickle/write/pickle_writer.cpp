@@ -11,7 +11,7 @@
 
 #include "archive/value/later.hpp"
 #include "archive/value/nodes.hpp"
-#include "format/path.hpp"
+#include "format/path/path.hpp"
 #include "interop/pickle/write/arrays.hpp"
 #include "interop/pickle/write/keys.hpp"
 #include "interop/pickle/write/objects.hpp"

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/bytes.hpp"
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "io/read.hpp"
 #include "services/cache/frozen.hpp"
 #include "stele/error.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/interruption.hpp"
+#include "base/threads/interruption.hpp"
 #include "services/cache/core.hpp"
 #include "services/cache/remote/parcel.hpp"
 #include "stele/archive.hpp"

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/rounds.hpp"
+#include "base/threads/rounds.hpp"
 #include "services/cache/segments.hpp"
 #include "services/cache/unfinished.hpp"
 #include "stele/storage.hpp"

@@ -2,7 +2,7 @@
 #include <mutex>
 
 #include "archive/sharded/boxes.hpp"
-#include "base/threads.hpp"
+#include "base/threads/threads.hpp"
 #include "services/checkpoint/sharded/parts.hpp"
 #include "stele/error.hpp"
 #include "stele/sharded.hpp"

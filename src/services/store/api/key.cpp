@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/bytes.hpp"
-#include "format/utf8.hpp"
+#include "format/text/utf8.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

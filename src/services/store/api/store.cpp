@@ -15,7 +15,7 @@
 #include "base/bytes.hpp"
 #include "base/naming.hpp"
 #include "format/cbor.hpp"
-#include "format/utf8.hpp"
+#include "format/text/utf8.hpp"
 #include "io/storage/urls.hpp"
 #include "io/system.hpp"
 #include "services/store/api/core.hpp"

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "format/base64.hpp"
+#include "format/text/base64.hpp"
 #include "interop/json.hpp"
 #include "interop/lines.hpp"
 #include "services/store/exchange/import.hpp"

@@ -5,7 +5,7 @@
 #include <iterator>
 #include <vector>
 
-#include "archive/read/pieces.hpp"
+#include "archive/read/parts/pieces.hpp"
 #include "stele/error.hpp"
 
 namespace stele {

@@ -9,7 +9,7 @@
 #include <map>
 #include <mutex>
 
-#include "base/pool.hpp"
+#include "base/threads/pool.hpp"
 #include "stele/error.hpp"
 #include "stele/options.hpp"
 
