@@ -10,8 +10,6 @@ namespace {
 
 using Kind = DType::Kind;
 
-PyArrayObject* as_array(PyObject* object) noexcept { return reinterpret_cast<PyArrayObject*>(object); }
-
 /// Calls `make` once and keeps what it returns for the life of the process.
 template <class F>
 nb::handle kept(PyObject*& place, F make) {

@@ -42,6 +42,8 @@ struct Viewed {
 /// Throws: Error(unsupported) for arrays of objects and the like.
 Viewed viewed(nb::handle object);
 
+inline PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
+
 /// An array over a buffer, which it keeps alive; writable if the buffer is. `dtype` is that of the view.
 nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer, nb::object dtype);
 inline nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buffer) {

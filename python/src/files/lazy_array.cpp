@@ -11,8 +11,6 @@
 namespace stele::python {
 namespace {
 
-PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
-
 std::optional<DType> type_of(nb::handle dtype) {
   return PyArray_DescrCheck(dtype.ptr()) ? dtype_of(reinterpret_cast<PyArray_Descr*>(dtype.ptr())) : std::nullopt;
 }

@@ -16,13 +16,12 @@
 namespace stele::python {
 namespace {
 
-PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
-
 DType stored_dtype(nb::handle array) {
   const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(array)));
   if (!dtype) {
-    raise(PyExc_TypeError, "arrays of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) + " cannot grow: their "
-                           "elements have no form of a fixed size in an archive");
+    raise(PyExc_TypeError, "arrays of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) +
+                               " cannot grow: their "
+                               "elements have no form of a fixed size in an archive");
   }
   return *dtype;
 }
@@ -39,8 +38,8 @@ class EntryWriter {
       return;
     }
     if (!nb::hasattr(file, "write")) {
-      raise(PyExc_TypeError, "expected a path or a binary file, found " +
-                                 nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+      raise(PyExc_TypeError,
+            "expected a path or a binary file, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
     }
     sink_ = std::make_unique<FileSink>(file);
     writer_.emplace(*sink_, given);

@@ -5,8 +5,6 @@
 namespace stele::python {
 namespace {
 
-PyArrayObject* as_array(PyObject* object) noexcept { return reinterpret_cast<PyArrayObject*>(object); }
-
 template <class T>
 T at(const std::byte* place) noexcept {
   T value;

@@ -90,7 +90,7 @@ nb::object read_box(const ShardedCheckpoint& self, const std::string& name, nb::
   if (out.is_none()) {
     to = empty_array(array->dtype, shape);
   } else {
-    const std::optional<DType> given = dtype_of(PyArray_DESCR(reinterpret_cast<PyArrayObject*>(out.ptr())));
+    const std::optional<DType> given = dtype_of(PyArray_DESCR(as_array(out)));
     if (!given) {
       raise(PyExc_TypeError, "cannot read into an array of this dtype");
     }

@@ -92,13 +92,13 @@ struct Counters {
   std::size_t count = 0;
 };
 std::optional<Counters> counters_of(nb::handle value) {
-  if (!PyArray_Check(value.ptr()) || PyArray_NDIM(reinterpret_cast<PyArrayObject*>(value.ptr())) != 1 ||
-      !PyTypeNum_ISINTEGER(PyArray_TYPE(reinterpret_cast<PyArrayObject*>(value.ptr())))) {
+  if (!PyArray_Check(value.ptr()) || PyArray_NDIM(as_array(value)) != 1 ||
+      !PyTypeNum_ISINTEGER(PyArray_TYPE(as_array(value)))) {
     return std::nullopt;
   }
   Counters made;
   made.array = own(PyArray_FROM_OF(value.ptr(), NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_NOTSWAPPED));
-  auto* const array = reinterpret_cast<PyArrayObject*>(made.array.ptr());
+  auto* const array = as_array(made.array);
   made.count = static_cast<std::size_t>(PyArray_SIZE(array));
   const std::optional<DType> dtype = dtype_of(PyArray_DESCR(array));
   if (!dtype) {

@@ -21,7 +21,7 @@ namespace stele {
 namespace {
 
 // The expansion that an index may claim without further checks; deflate reaches 1032.
-constexpr std::uint64_t free_expansion = 1100;
+constexpr std::uint64_t trusted_expansion = 1100;
 constexpr std::uint64_t small_file = std::uint64_t{64} << 10;  // read at once
 
 /// Memory that grows without copying: the C library moves the pages.
@@ -134,7 +134,7 @@ Input::Options Opened::input_options(std::uint64_t start) const {
   if (input.random) {
     input.end = source->size();
   }
-  input.trusted_size = input.random && (!compressed || *input.end / free_expansion <= stored_bytes);
+  input.trusted_size = input.random && (!compressed || *input.end / trusted_expansion <= stored_bytes);
   input.threads = thread_count(options.threads);
   input.hash = verify() != Verify::none;
   input.hash_payloads = verify() == Verify::full;

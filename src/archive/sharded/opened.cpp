@@ -23,14 +23,14 @@
 namespace stele::shards {
 namespace {
 
-constexpr std::uint64_t window_bytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t read_bytes = std::uint64_t{4} << 20;
 
 /// The elements of an array in row-major order, of which one window at a time is in memory.
 class BoxStream final : public Source {
  public:
   BoxStream(const BoxedElements& elements, DType dtype, const Shape& shape)
       : elements_(elements), dtype_(std::move(dtype)), shape_(shape), left_(shape.count()) {
-    const std::uint64_t most = std::max<std::uint64_t>(1, window_bytes / dtype_.item_size());
+    const std::uint64_t most = std::max<std::uint64_t>(1, read_bytes / dtype_.item_size());
     axis_ = shape.rank();
     while (axis_ > 0 && inner_ * shape[axis_ - 1] <= most) {  // the axes after it fit the window whole
       inner_ *= shape[--axis_];

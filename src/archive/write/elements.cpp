@@ -386,9 +386,10 @@ std::string element_text(const DType& dtype, const std::byte* at) {
 
 // --- Layout ----------------------------------------------------------------------------------------------------------
 
-class Elements {
+class ElementText {
  public:
-  Elements(const ArrayView& array, std::size_t edge, bool one_line) : array_(array), edge_(edge), one_line_(one_line) {
+  ElementText(const ArrayView& array, std::size_t edge, bool one_line)
+      : array_(array), edge_(edge), one_line_(one_line) {
     collect(0, array.data);
     format();
   }
@@ -576,12 +577,12 @@ std::string element_json(const DType& dtype, const std::byte* at) {
 
 std::string elements_in_line(const ArrayView& array, std::size_t edge_items) {
   const StandardFloats standard;
-  return Elements(array, edge_items, true).layout();
+  return ElementText(array, edge_items, true).layout();
 }
 
 std::string format_elements(const ArrayView& array, std::size_t edge_items) {
   const StandardFloats standard;
-  return Elements(array, edge_items, false).layout();
+  return ElementText(array, edge_items, false).layout();
 }
 
 }  // namespace stele

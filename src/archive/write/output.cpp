@@ -17,7 +17,7 @@ constexpr std::size_t parallel_bytes = std::size_t{4} << 20;  // for less, a thr
 constexpr std::size_t beside_bytes = std::size_t{256} << 10;  // the same for a thread that already runs
 constexpr std::uint64_t behind_bytes = std::uint64_t{1} << 20;
 constexpr std::size_t most_chunks = 2;
-constexpr std::size_t chunk_bytes = std::size_t{512} << 10;
+constexpr std::size_t handed_bytes = std::size_t{512} << 10;
 
 }  // namespace
 
@@ -124,7 +124,7 @@ void Output::pass_on() {
     write_through();
     is_behind_ = may_be_behind_ = other_thread() != nullptr;
     if (is_behind_) {
-      chunk_.reset(new std::byte[chunk_bytes]);
+      chunk_.reset(new std::byte[handed_bytes]);
       buffer_ = chunk_.get();
     }
     return;
@@ -132,7 +132,7 @@ void Output::pass_on() {
   pieces_.push_back(used_);
   count(used_);
   buffer_ += std::exchange(used_, 0);
-  if (static_cast<std::size_t>(chunk_.get() + chunk_bytes - buffer_) >= capacity) {
+  if (static_cast<std::size_t>(chunk_.get() + handed_bytes - buffer_) >= capacity) {
     return;
   }
   give_chunk();
@@ -141,7 +141,7 @@ void Output::pass_on() {
     chunk_ = std::move(given_.front());
     given_.erase(given_.begin());
   } else {
-    chunk_.reset(new std::byte[chunk_bytes]);
+    chunk_.reset(new std::byte[handed_bytes]);
   }
   buffer_ = chunk_.get();
 }

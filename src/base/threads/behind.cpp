@@ -8,8 +8,6 @@
 namespace stele {
 namespace {
 
-constexpr std::chrono::milliseconds pause(20);  // between interruption points
-
 struct Stopped {};
 thread_local const std::atomic<bool>* stopped_here = nullptr;
 void require_not_stopped() {
@@ -45,7 +43,7 @@ void Behind::run(std::function<void()> job) {
 void Behind::wait(std::size_t left) {
   std::unique_lock lock(mutex_);
   const auto arrived = [&] { return failed_ != nullptr || jobs_.size() <= left; };
-  while (!changed_.wait_for(lock, pause, arrived)) {
+  while (!changed_.wait_for(lock, interruption_interval, arrived)) {
     lock.unlock();
     try {
       interruption_point();
@@ -56,7 +54,7 @@ void Behind::wait(std::size_t left) {
     {
       const Waiting waiting;
       std::unique_lock inner(mutex_);
-      changed_.wait_for(inner, pause, arrived);
+      changed_.wait_for(inner, interruption_interval, arrived);
     }
     lock.lock();
   }

@@ -6,15 +6,13 @@
 namespace stele {
 namespace {
 
-constexpr std::chrono::milliseconds pause(20);
-
 thread_local Interruption::Check current = nullptr;
 thread_local std::chrono::steady_clock::time_point next_check;
 thread_local unsigned interruptions = 0;  // of the program, that exist
 WaitHooks hooks;
 
 void check_at(std::chrono::steady_clock::time_point now) {
-  next_check = now + pause;
+  next_check = now + interruption_interval;
   current();
 }
 
@@ -61,7 +59,7 @@ void Waiting::wait(std::condition_variable& changed, std::unique_lock<std::mutex
   {
     const Waiting waiting;
     std::unique_lock inner(mutex);
-    changed.wait_for(inner, pause);
+    changed.wait_for(inner, interruption_interval);
   }
   lock.lock();
 }

@@ -2,12 +2,16 @@
 // Lets the program around the library look up from a long call, and end it: Python's signal handlers run only in the
 // thread that called.
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
 namespace stele {
 
-/// While it exists, long work on this thread calls `check` now and then, about every 20 milliseconds; what that throws
+/// The longest that work goes on, or a thread waits, without an interruption point.
+inline constexpr std::chrono::milliseconds interruption_interval(20);
+
+/// While it exists, long work on this thread calls `check` about every interruption_interval; what that throws
 /// ends the call. With null, nothing is called meanwhile, for what must not end half-way.
 class Interruption {
  public:

@@ -6,11 +6,7 @@
 #include "base/threads/interruption.hpp"
 
 namespace stele {
-namespace {
-
-constexpr std::chrono::milliseconds pause(20);  // between interruption points
-
-}  // namespace
+namespace {}  // namespace
 
 void Rounds::begin() {
   const std::lock_guard lock(mutex_);
@@ -58,7 +54,7 @@ bool Rounds::wait(Clock::time_point until) {
     {
       const Waiting waiting;
       std::unique_lock inner(mutex_);
-      changed_.wait_until(inner, std::min(until, now + pause), over);
+      changed_.wait_until(inner, std::min(until, now + interruption_interval), over);
     }
     lock.lock();
   }

@@ -13,15 +13,15 @@
 namespace stele::cli {
 namespace {
 
-constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t standard_edge = 3;
 
 DescribeOptions describe_options(const ShowOptions& options) {
   DescribeOptions describe;
   describe.format = options.json ? DescribeOptions::Format::json : DescribeOptions::Format::text;
   if (options.full) {
-    describe.max_items = unlimited;
-    describe.max_text = unlimited;
+    describe.max_items = no_limit;
+    describe.max_text = no_limit;
   }
   describe.max_items = options.items.value_or(describe.max_items);
   describe.max_depth = options.depth.value_or(describe.max_depth);

@@ -20,7 +20,7 @@ namespace stele {
 namespace cli {
 namespace {
 
-constexpr std::size_t piece_bytes = std::size_t{1} << 20;
+constexpr std::size_t pass_bytes = std::size_t{1} << 20;
 
 /// Accepts any value. Reading one checks it and keeps nothing.
 struct Unread {};
@@ -67,7 +67,7 @@ class StoredSource final : public ForwardingSource {
 class PassingSource final : public Source {
  public:
   PassingSource(Source& plain, Sink* to, const StoredSource& stored, Progress& progress)
-      : plain_(plain), to_(to), stored_(stored), progress_(progress), piece_(piece_bytes) {}
+      : plain_(plain), to_(to), stored_(stored), progress_(progress), piece_(pass_bytes) {}
 
   std::size_t read(MutableBytes into) override {
     if (at_ == end_ && !fetch()) {
@@ -177,7 +177,7 @@ void pass_root(PassingSource& source, const PassOptions& options, Passed& passed
 
 /// The input after the compressed data must be zeros, which tapes and other block devices add.
 void check_rest(Source& source, const Codec& codec) {
-  std::vector<std::byte> piece(piece_bytes);
+  std::vector<std::byte> piece(pass_bytes);
   while (const std::size_t got = source.read(piece)) {
     if (std::any_of(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(got),
                     [](std::byte b) { return b != std::byte{}; })) {

@@ -36,7 +36,7 @@ constexpr int most_window_log = sizeof(std::size_t) == 4 ? 30 : 31;  // ZSTD_WIN
 
 constexpr std::size_t before_header = 5;  // the magic number and the byte that gives the length of the header
 constexpr std::size_t most_header_size = 18;
-constexpr std::size_t block_header_size = 3;
+constexpr std::size_t zstd_header_size = 3;
 
 /// The fields of a frame header.
 struct FrameHeader {
@@ -85,16 +85,16 @@ constexpr const char* window_too_large = "its window is larger than limits.windo
 constexpr const char* wrong_plain_size = "its plain size is wrong";
 
 /// The fields of a block header.
-struct BlockHeader {
+struct ZstdBlock {
   bool last = false;
   unsigned type = 0;  // raw, RLE, compressed, reserved
   std::uint64_t size = 0;
 
-  std::uint64_t stored_size() const { return block_header_size + (type == 1 ? 1 : size); }
+  std::uint64_t stored_size() const { return zstd_header_size + (type == 1 ? 1 : size); }
 };
 
-BlockHeader read_block_header(const std::byte* bytes) {
-  const std::uint64_t bits = load_le(bytes, block_header_size);
+ZstdBlock read_zstd_block(const std::byte* bytes) {
+  const std::uint64_t bits = load_le(bytes, zstd_header_size);
   return {(bits & 1) != 0, static_cast<unsigned>(bits >> 1 & 3), bits >> 3};
 }
 
@@ -175,8 +175,8 @@ class ZstdDecoder final : public BlockDecoder {
   /// Whether no block is larger than the window allows. libzstd checks this only when it decodes in steps.
   static bool blocks_fit(Bytes blocks, std::uint64_t window) {
     constexpr std::uint64_t most = std::uint64_t{128} << 10;
-    for (BlockHeader block; !block.last; blocks = blocks.subspan(static_cast<std::size_t>(block.stored_size()))) {
-      block = read_block_header(blocks.data());
+    for (ZstdBlock block; !block.last; blocks = blocks.subspan(static_cast<std::size_t>(block.stored_size()))) {
+      block = read_zstd_block(blocks.data());
       if (block.size > std::min(window, most)) {
         return false;
       }
@@ -480,11 +480,11 @@ std::optional<Block> frame_at(Peek& file, std::uint64_t offset) {
   }
   Block frame{.plain_size = *header.content_size, .stored_offset = offset};
   std::uint64_t at = offset + size;
-  for (BlockHeader block; !block.last; at += block.stored_size()) {
-    if (at > end || end - at < block_header_size) {
+  for (ZstdBlock block; !block.last; at += block.stored_size()) {
+    if (at > end || end - at < zstd_header_size) {
       return std::nullopt;
     }
-    block = read_block_header(file.at(at, block_header_size));
+    block = read_zstd_block(file.at(at, zstd_header_size));
     if (block.type == 3) {
       return std::nullopt;
     }

@@ -19,10 +19,10 @@ namespace stele {
 namespace {
 
 constexpr std::uint64_t alignment = 64;  // of the first array
-constexpr std::uint64_t piece_bytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t write_bytes = std::uint64_t{1} << 20;
 
 /// An array to be written.
-struct Tensor {
+struct Written {
   std::string name;
   const SafetensorsType* type = nullptr;
   const Value* elements = nullptr;  // an array
@@ -38,9 +38,9 @@ struct Tensor {
 
 // What a value is in the file, without its name.
 
-Tensor tensor_of(const Value& array) {
+Written tensor_of(const Value& array) {
   const ArrayHeader header = header_of(array);
-  Tensor tensor;
+  Written tensor;
   tensor.type = find_safetensors_type(header.dtype);
   if (tensor.type == nullptr) {
     refuse("elements of the type " + header.dtype.name());
@@ -77,10 +77,10 @@ std::optional<Shape> packed_shape(const Value& content) {
   return Shape(shape);
 }
 
-Tensor typed_tensor(const Value& value) {
+Written typed_tensor(const Value& value) {
   const std::string& name = value.type_name();
   const Value& content = value.content();
-  Tensor tensor;
+  Written tensor;
   tensor.type = find_safetensors_type(std::string_view(name).substr(safetensors_typed.size()));
   if (tensor.type == nullptr || tensor.type->kind != DType::Kind::none) {
     fail_form(name);
@@ -109,7 +109,7 @@ class Collector {
   explicit Collector(const Value& root) { open_.push_back({&root, {}, {}}); }
 
   /// The last one first.
-  std::vector<Tensor> all() && {
+  std::vector<Written> all() && {
     for (bool at_root = true; !open_.empty(); at_root = false) {  // a list, as values may lie deep in each other
       Place place = std::move(open_.back());
       open_.pop_back();
@@ -178,13 +178,13 @@ class Collector {
   }
 
   std::vector<Place> open_;
-  std::vector<Tensor> found_;
+  std::vector<Written> found_;
 };
 
-void refuse_duplicates(const std::vector<Tensor>& tensors) {
+void refuse_duplicates(const std::vector<Written>& tensors) {
   std::vector<std::string_view> names;
   names.reserve(tensors.size());
-  for (const Tensor& tensor : tensors) {
+  for (const Written& tensor : tensors) {
     names.push_back(tensor.name);
   }
   std::sort(names.begin(), names.end());
@@ -199,7 +199,7 @@ void append_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string header_text(const std::vector<Tensor>& tensors, const Metadata& metadata) {
+std::string header_text(const std::vector<Written>& tensors, const Metadata& metadata) {
   std::string out = "{";
   if (!metadata.empty()) {
     append_text(out, safetensors_metadata);
@@ -216,7 +216,7 @@ std::string header_text(const std::vector<Tensor>& tensors, const Metadata& meta
     out += '}';
   }
   std::uint64_t at = 0;
-  for (const Tensor& tensor : tensors) {
+  for (const Written& tensor : tensors) {
     out += out.size() > 1 ? "," : "";
     append_text(out, tensor.name);
     out += R"(:{"dtype":")" + std::string(tensor.type->name) + R"(","shape":[)";
@@ -247,9 +247,9 @@ void write_elements(Sink& to, const ArrayView& view, std::vector<std::byte>& pie
   }
   const std::uint64_t count = view.shape.count();
   const std::uint64_t item = view.dtype.item_size();
-  piece.resize(static_cast<std::size_t>(piece_bytes));
-  for (std::uint64_t first = 0; first < count; first += piece_bytes / item) {
-    const std::uint64_t part = std::min(count - first, piece_bytes / item);
+  piece.resize(static_cast<std::size_t>(write_bytes));
+  for (std::uint64_t first = 0; first < count; first += write_bytes / item) {
+    const std::uint64_t part = std::min(count - first, write_bytes / item);
     gather(view, Order::row_major, first, part, piece.data());
     to.write(std::span(piece).first(static_cast<std::size_t>(part * item)));
   }
@@ -272,15 +272,15 @@ void write_elements(Sink& to, const Value& array, std::vector<std::byte>& piece)
 }  // namespace
 
 void write_safetensors(Sink& to, const Value& value, const Metadata& metadata) {
-  std::vector<Tensor> tensors = Collector(value).all();
+  std::vector<Written> tensors = Collector(value).all();
   // Arrays that only follow one another are read now, in the order of their file.
-  std::for_each(tensors.rbegin(), tensors.rend(), [](const Tensor& tensor) {
+  std::for_each(tensors.rbegin(), tensors.rend(), [](const Written& tensor) {
     if (LaterArray* const later = later_array(*tensor.elements); later != nullptr && !later->in_any_order()) {
       tensor.elements->array();
     }
   });
   refuse_duplicates(tensors);
-  std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
+  std::sort(tensors.begin(), tensors.end(), [](const Written& a, const Written& b) {
     return a.type != b.type ? a.type < b.type : a.name < b.name;  // types are in the order of the file
   });
   const std::string header = header_text(tensors, metadata);
@@ -289,7 +289,7 @@ void write_safetensors(Sink& to, const Value& value, const Metadata& metadata) {
   to.write(length);
   to.write(std::as_bytes(std::span(header)));
   std::vector<std::byte> piece;
-  for (const Tensor& tensor : tensors) {
+  for (const Written& tensor : tensors) {
     write_elements(to, *tensor.elements, piece);
   }
 }

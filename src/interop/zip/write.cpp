@@ -10,7 +10,7 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t piece_bytes = std::size_t{16} << 20;  // between two calls of `go_on`
+constexpr std::size_t deflate_bytes = std::size_t{16} << 20;  // between two calls of `go_on`
 /// From this size on a member that is deflated has ZIP64 sizes, as deflate may also add a few bytes.
 constexpr std::uint64_t wide_from = zip_elsewhere32 - (std::uint64_t{64} << 20);
 
@@ -102,7 +102,7 @@ bool ZipWriter::add(const std::string& name, std::span<const Bytes> parts, const
   const auto pass = [&](const Take& take) {
     for (Bytes part : parts) {
       while (!part.empty()) {
-        const Bytes piece = part.first(std::min(part.size(), piece_bytes));
+        const Bytes piece = part.first(std::min(part.size(), deflate_bytes));
         if (!take(piece)) {
           return false;
         }

@@ -12,7 +12,7 @@
 namespace stele {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t known_features_version = 1;
 constexpr std::uint64_t most_features = std::uint64_t{1} << 31;
 constexpr std::uint64_t least_slots = 16;
 
@@ -179,7 +179,8 @@ void Visit<KnownFeatures>::write(OutVisitor& out, const KnownFeatures& value) {
 }
 
 void Visit<KnownFeatures>::read(InVisitor& in, KnownFeatures& value) {
-  checked_read(in, value, version, "list of features", [](const KnownFeatures& known) { return known.fault(); });
+  checked_read(in, value, known_features_version, "list of features",
+               [](const KnownFeatures& known) { return known.fault(); });
 }
 
 }  // namespace stele

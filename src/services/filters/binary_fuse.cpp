@@ -13,7 +13,7 @@
 namespace stele {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t binary_fuse_version = 1;
 constexpr std::uint64_t most_keys = 3'000'000'000;
 constexpr std::uint64_t attempts = 100;
 constexpr std::uint32_t longest_segment = std::uint32_t{1} << 18;
@@ -144,7 +144,7 @@ void Visit<BasicBinaryFuse<Fingerprint>>::write(OutVisitor& out, const BasicBina
 
 template <class Fingerprint>
 void Visit<BasicBinaryFuse<Fingerprint>>::read(InVisitor& in, BasicBinaryFuse<Fingerprint>& value) {
-  checked_read(in, value, version, "binary fuse filter",
+  checked_read(in, value, binary_fuse_version, "binary fuse filter",
                [](const BasicBinaryFuse<Fingerprint>& filter) { return filter.fault(); });
 }
 

@@ -15,10 +15,10 @@
 namespace stele {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t bloom_version = 1;
 using bloom::block_words;
 constexpr std::uint64_t most_words = std::uint64_t{1} << 40;
-constexpr std::size_t batch = 64;                               // keys that are prefetched together
+constexpr std::size_t bloom_batch = 64;                         // keys that are prefetched together
 constexpr std::uint64_t cached_words = std::uint64_t{1} << 19;  // size of a filter that is mostly in the cache
 
 // The bits of a key, spread: h_0 is the seeded hash, h_i+1 = next(h_i), and bit i is scale(h_i, bits). Blocked: the
@@ -162,9 +162,9 @@ void BloomFilter::add_many_atomic(std::span<const KeyHash> keys) {
 template <class Set>
 void BloomFilter::set_bits(std::span<const KeyHash> keys, const std::uint64_t* words, Set&& set) const {
   const std::uint64_t count = words_.size();
-  std::uint64_t hashes[batch];
+  std::uint64_t hashes[bloom_batch];
   while (!keys.empty()) {
-    const std::size_t size = std::min(batch, keys.size());
+    const std::size_t size = std::min(bloom_batch, keys.size());
     for (std::size_t i = 0; i < size; ++i) {
       hashes[i] = mix::seeded(keys[i].hash(), seed_);
       if (size > 1) {
@@ -197,10 +197,10 @@ void BloomFilter::test(std::span<const std::uint64_t> hashes, std::span<std::uin
     }
     return;
   }
-  std::uint64_t seeded[batch];
-  const std::uint64_t* blocks[batch];
-  for (std::size_t done = 0; done < hashes.size(); done += batch) {
-    const std::size_t size = std::min(batch, hashes.size() - done);
+  std::uint64_t seeded[bloom_batch];
+  const std::uint64_t* blocks[bloom_batch];
+  for (std::size_t done = 0; done < hashes.size(); done += bloom_batch) {
+    const std::size_t size = std::min(bloom_batch, hashes.size() - done);
     std::uint8_t* out = found.data() + done;
     if (blocked_) {
       for (std::size_t i = 0; i < size; ++i) {
@@ -231,9 +231,9 @@ std::size_t BloomFilter::contains_many(std::span<const KeyHash> keys, std::span<
          std::to_string(found.size()) + " places for the answers to " + std::to_string(keys.size()) + " keys");
   }
   std::size_t hits = 0;
-  std::uint64_t hashes[batch];
+  std::uint64_t hashes[bloom_batch];
   while (!keys.empty()) {
-    const std::size_t size = std::min(batch, keys.size());
+    const std::size_t size = std::min(bloom_batch, keys.size());
     for (std::size_t i = 0; i < size; ++i) {
       hashes[i] = keys[i].hash();
     }
@@ -341,7 +341,7 @@ const char* BloomFilter::fault() const noexcept {
 void Visit<BloomFilter>::write(OutVisitor& out, const BloomFilter& value) { walk::As<BloomFilter>::write(out, value); }
 
 void Visit<BloomFilter>::read(InVisitor& in, BloomFilter& value) {
-  checked_read(in, value, version, "Bloom filter", [](const BloomFilter& filter) { return filter.fault(); });
+  checked_read(in, value, bloom_version, "Bloom filter", [](const BloomFilter& filter) { return filter.fault(); });
 }
 
 }  // namespace stele

@@ -12,7 +12,7 @@
 namespace stele {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t count_min_version = 1;
 constexpr unsigned max_depth = 64;
 constexpr std::uint64_t max_width = std::uint64_t{1} << 36;
 constexpr std::uint32_t highest = std::numeric_limits<std::uint32_t>::max();
@@ -121,7 +121,7 @@ void CountMin::clear() {
 void Visit<CountMin>::write(OutVisitor& out, const CountMin& value) { walk::As<CountMin>::write(out, value); }
 
 void Visit<CountMin>::read(InVisitor& in, CountMin& value) {
-  checked_read(in, value, version, "count-min sketch", [](const CountMin& sketch) -> const char* {
+  checked_read(in, value, count_min_version, "count-min sketch", [](const CountMin& sketch) -> const char* {
     const auto& counts = sketch.counts_.array();
     const bool none = counts.shape()[0] == 0 && counts.shape()[1] == 0;
     const bool good = counts.shape()[0] <= max_depth && counts.shape()[1] <= max_width && !counts.empty() &&

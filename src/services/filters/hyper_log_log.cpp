@@ -13,7 +13,7 @@
 namespace stele {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t hyper_log_log_version = 1;
 constexpr unsigned min_precision = 4;
 constexpr unsigned max_precision = 18;
 
@@ -123,7 +123,7 @@ double HyperLogLog::standard_error() const noexcept {
 void Visit<HyperLogLog>::write(OutVisitor& out, const HyperLogLog& value) { walk::As<HyperLogLog>::write(out, value); }
 
 void Visit<HyperLogLog>::read(InVisitor& in, HyperLogLog& value) {
-  checked_read(in, value, version, "HyperLogLog", [](const HyperLogLog& sketch) -> const char* {
+  checked_read(in, value, hyper_log_log_version, "HyperLogLog", [](const HyperLogLog& sketch) -> const char* {
     const unsigned precision = sketch.precision_;
     if (precision == 0) {
       return sketch.registers_.empty() ? nullptr : "registers without a precision";

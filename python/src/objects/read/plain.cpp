@@ -8,8 +8,8 @@ namespace stele::python {
 namespace {
 
 constexpr std::size_t known_texts = 256;
-constexpr unsigned unknown_texts = 16;  // that are made before it pays to know some
-constexpr std::uint64_t few_keys = 64;  // of a dict, beyond which they hardly come again
+constexpr unsigned unknown_texts = 16;   // that are made before it pays to know some
+constexpr std::uint64_t kept_keys = 64;  // of a dict, beyond which they hardly come again
 
 /// Whether there is nothing but ASCII.
 bool is_ascii(std::string_view text) noexcept {
@@ -170,7 +170,7 @@ PyObject* PlainMaker::set(const PlainPart& part, const PlainPart*& at, bool froz
 PyObject* PlainMaker::dict(const PlainPart& part, const PlainPart*& at) noexcept {
   PyObject* const made = new_dict(static_cast<Py_ssize_t>(part.bits));
   for (std::uint64_t i = 0; made != nullptr && i < part.bits; ++i) {
-    PyObject* const name = key(at, part.bits <= few_keys);
+    PyObject* const name = key(at, part.bits <= kept_keys);
     PyObject* const item = name != nullptr ? value(at) : nullptr;
     const bool added = item != nullptr && PyDict_SetItem(made, name, item) == 0;
     Py_XDECREF(name);

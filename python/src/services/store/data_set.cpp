@@ -39,7 +39,7 @@ struct KeyList {
 
 std::vector<StoreKey> keys_at(const KeyList& list, nb::handle indices) {
   const nb::object array = own(PyArray_FROM_OTF(indices.ptr(), NPY_INT64, NPY_ARRAY_IN_ARRAY));
-  auto* const given = reinterpret_cast<PyArrayObject*>(array.ptr());
+  auto* const given = as_array(array);
   const auto* const first = reinterpret_cast<const std::int64_t*>(PyArray_BYTES(given));
   std::vector<StoreKey> keys;
   keys.reserve(static_cast<std::size_t>(PyArray_SIZE(given)));
@@ -102,7 +102,7 @@ class Permutation {
 /// The indices at `places` of the epoch, an array of int64.
 nb::object shuffled(std::uint64_t count, std::uint64_t seed, std::uint64_t epoch, nb::handle places) {
   const nb::object array = own(PyArray_FROM_OTF(places.ptr(), NPY_INT64, NPY_ARRAY_IN_ARRAY));
-  auto* const given = reinterpret_cast<PyArrayObject*>(array.ptr());
+  auto* const given = as_array(array);
   const auto size = static_cast<std::uint64_t>(PyArray_SIZE(given));
   const auto* const first = reinterpret_cast<const std::int64_t*>(PyArray_BYTES(given));
   nb::object made = empty_array(DType::Kind::int64, {size});

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::array<std::byte, 6> magic = {std::byte{0xfd}, std::byte{'7'}, std::byte{'z'},
                                             std::byte{'X'},  std::byte{'Z'}, std::byte{0}};
-constexpr std::size_t header_size = LZMA_STREAM_HEADER_SIZE;  // of a stream, and of its footer
+constexpr std::size_t stream_header_size = LZMA_STREAM_HEADER_SIZE;  // of a stream, and of its footer
 constexpr std::size_t least_index_size = 8;
 constexpr std::size_t least_dictionary = LZMA_DICT_SIZE_MIN;
 constexpr std::uint64_t index_memory = std::uint64_t{16} << 20;  // about a million blocks
@@ -54,7 +54,7 @@ class BlockHeader {
     block_ = {};
     block_.version = 1;
     block_.check = check;
-    block_.header_size = size_at(bytes);
+    block_.header_size = header_size_of(bytes);
     block_.filters = filters_.data();
     if (!lzma_check_is_supported(check)) {
       fail_lzma(LZMA_OPTIONS_ERROR);
@@ -72,7 +72,9 @@ class BlockHeader {
 
   lzma_block* get() noexcept { return &block_; }
   /// The size of a header, given its first byte.
-  static std::uint32_t size_at(const std::byte* bytes) { return lzma_block_header_size_decode(lzma_bytes(bytes)[0]); }
+  static std::uint32_t header_size_of(const std::byte* bytes) {
+    return lzma_block_header_size_decode(lzma_bytes(bytes)[0]);
+  }
 
  private:
   void free_filters() {
@@ -130,7 +132,7 @@ class XzDecoder final : public BlockDecoder {
   explicit XzDecoder(std::uint64_t window) : memory_limit_(lzma_memory_limit(window)) {}
 
   void decode(const Block& block, Bytes stored, MutableBytes plain) override {
-    if (stored.empty() || stored[0] == std::byte{0} || BlockHeader::size_at(stored.data()) > stored.size()) {
+    if (stored.empty() || stored[0] == std::byte{0} || BlockHeader::header_size_of(stored.data()) > stored.size()) {
       fail_lzma(LZMA_DATA_ERROR);
     }
     header_.decode(stored.data(), check_in(block), memory_limit_);
@@ -178,8 +180,8 @@ class Lzma2Chunks {
   }
 
  private:
-  void begin_data(std::size_t size_at) {
-    left_ = load_be<std::uint16_t>(header_.data() + size_at) + std::size_t{1};
+  void begin_data(std::size_t at) {
+    left_ = load_be<std::uint16_t>(header_.data() + at) + std::size_t{1};
     seen_ = 0;
   }
 
@@ -202,7 +204,7 @@ class XzSource final : public StreamsSource {
  private:
   bool begin() override {
     const bool first = at_start();
-    std::array<std::byte, header_size> header{};
+    std::array<std::byte, stream_header_size> header{};
     constexpr std::size_t padding_size = 4;
     const auto start = MutableBytes(header).first(padding_size);
     while (true) {
@@ -265,7 +267,7 @@ class XzSource final : public StreamsSource {
 
   /// The minimum number of bytes to come inside a block: the known rest of the block, an index and a footer.
   std::uint64_t to_come() const {
-    const std::uint64_t behind = least_index_size + header_size;
+    const std::uint64_t behind = least_index_size + stream_header_size;
     const std::uint64_t at = in_.position();
     return (at < block_end_ ? block_end_ - at : 1 + decoder_.chunks.left()) + behind;
   }
@@ -290,7 +292,7 @@ class XzSource final : public StreamsSource {
   bool add_block() {
     const std::size_t offset = blocks_.stored_size();
     const auto have = [&](std::size_t size) { return in_.have(offset + size); };
-    if (!have(1) || in_.ready()[offset] == std::byte{0} || !have(BlockHeader::size_at(&in_.ready()[offset]))) {
+    if (!have(1) || in_.ready()[offset] == std::byte{0} || !have(BlockHeader::header_size_of(&in_.ready()[offset]))) {
       return false;
     }
     try {
@@ -317,7 +319,7 @@ class XzSource final : public StreamsSource {
       end_stream();
       return false;
     }
-    need(MutableBytes(bytes).subspan(1, BlockHeader::size_at(bytes.data()) - 1));
+    need(MutableBytes(bytes).subspan(1, BlockHeader::header_size_of(bytes.data()) - 1));
     guarded([&] {
       header_.decode(bytes.data(), flags_.check, memory_limit_);
       succeed(lzma_block_decoder(decoder_.coder.get(), header_.get()));
@@ -350,7 +352,7 @@ class XzSource final : public StreamsSource {
     if (result != LZMA_STREAM_END || left > 0) {
       failed(Errc::damaged, "an index that contradicts the blocks");
     }
-    std::array<std::byte, header_size> bytes{};
+    std::array<std::byte, stream_header_size> bytes{};
     need(bytes);
     lzma_stream_flags footer{};
     if (lzma_stream_footer_decode(&footer, lzma_bytes(bytes.data())) != LZMA_OK || footer.backward_size != size ||
@@ -421,18 +423,19 @@ class FileIndex {
   std::optional<std::uint64_t> list_stream(std::uint64_t end) {
     lzma_stream_flags footer{};
     lzma_stream_flags header{};
-    if (end < 2 * header_size + least_index_size ||
-        lzma_stream_footer_decode(&footer, lzma_bytes(file_.at(end - header_size, header_size))) != LZMA_OK ||
-        footer.backward_size > end - 2 * header_size) {
+    if (end < 2 * stream_header_size + least_index_size ||
+        lzma_stream_footer_decode(&footer, lzma_bytes(file_.at(end - stream_header_size, stream_header_size))) !=
+            LZMA_OK ||
+        footer.backward_size > end - 2 * stream_header_size) {
       return std::nullopt;
     }
-    const std::uint64_t index_offset = end - header_size - footer.backward_size;
+    const std::uint64_t index_offset = end - stream_header_size - footer.backward_size;
     const auto index = read_index(index_offset, footer.backward_size);
-    if (index == nullptr || lzma_index_total_size(index.get()) > index_offset - header_size) {
+    if (index == nullptr || lzma_index_total_size(index.get()) > index_offset - stream_header_size) {
       return std::nullopt;
     }
-    const std::uint64_t begin = index_offset - lzma_index_total_size(index.get()) - header_size;
-    if (lzma_stream_header_decode(&header, lzma_bytes(file_.at(begin, header_size))) != LZMA_OK ||
+    const std::uint64_t begin = index_offset - lzma_index_total_size(index.get()) - stream_header_size;
+    if (lzma_stream_header_decode(&header, lzma_bytes(file_.at(begin, stream_header_size))) != LZMA_OK ||
         lzma_stream_flags_compare(&header, &footer) != LZMA_OK) {
       return std::nullopt;
     }
@@ -504,8 +507,8 @@ class Xz final : public Codec {
 
   void prologue(int /*level*/, std::vector<std::byte>& out) const override {
     const lzma_stream_flags flags = stream_flags();
-    out.resize(out.size() + header_size);
-    succeed(lzma_stream_header_encode(&flags, lzma_bytes(out.data() + out.size() - header_size)));
+    out.resize(out.size() + stream_header_size);
+    succeed(lzma_stream_header_encode(&flags, lzma_bytes(out.data() + out.size() - stream_header_size)));
   }
 
   void epilogue(std::span<const Block> blocks, std::vector<std::byte>& out) const override {
@@ -520,7 +523,7 @@ class Xz final : public Codec {
     lzma_stream_flags flags = stream_flags();
     flags.backward_size = lzma_index_size(index.get());
     std::size_t at = out.size();
-    out.resize(at + static_cast<std::size_t>(flags.backward_size) + header_size);
+    out.resize(at + static_cast<std::size_t>(flags.backward_size) + stream_header_size);
     succeed(lzma_index_buffer_encode(index.get(), lzma_bytes(out.data()), &at, out.size()));
     succeed(lzma_stream_footer_encode(&flags, lzma_bytes(out.data() + at)));
   }

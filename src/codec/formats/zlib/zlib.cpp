@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t header_size = 2;
 constexpr std::array<std::byte, 2> last_block = {std::byte{3}, std::byte{0}};  // an empty block
-constexpr std::size_t trailer_size = last_block.size() + 4;
+constexpr std::size_t ending_size = last_block.size() + 4;
 
 class ZlibEncoder final : public BlockEncoder {
  public:
@@ -66,7 +66,7 @@ class ZlibDecoder final : public BlockDecoder {
 /// a block has no marker, or the checksum is not that of the blocks.
 bool list_stream(Peek& file, std::uint64_t& offset, std::vector<Block>& blocks) {
   const std::uint64_t end = file.size();
-  if (end - offset < header_size + trailer_size) {
+  if (end - offset < header_size + ending_size) {
     return false;
   }
   const std::byte* header = file.at(offset, header_size);
@@ -75,7 +75,7 @@ bool list_stream(Peek& file, std::uint64_t& offset, std::vector<Block>& blocks) 
   }
   offset += header_size;
   std::uint32_t adler = 1;
-  while (end - offset >= zlib::marker_size + trailer_size) {
+  while (end - offset >= zlib::marker_size + ending_size) {
     const auto marker = zlib::read_marker({file.at(offset, zlib::marker_size), zlib::marker_size});
     if (!marker) {
       break;
@@ -92,11 +92,11 @@ bool list_stream(Peek& file, std::uint64_t& offset, std::vector<Block>& blocks) 
     adler = adler32_of_both(adler, marker->adler, block.plain_size);
     offset += block.stored_size;
   }
-  if (end - offset < trailer_size) {
+  if (end - offset < ending_size) {
     return false;
   }
-  const std::byte* trailer = file.at(offset, trailer_size);
-  offset += trailer_size;
+  const std::byte* trailer = file.at(offset, ending_size);
+  offset += ending_size;
   return std::equal(last_block.begin(), last_block.end(), trailer) &&
          load_be<std::uint32_t>(trailer + last_block.size()) == adler;
 }
@@ -110,7 +110,7 @@ class Zlib final : public Codec {
   }
   /// The header has no magic number, so this also checks the first deflate block.
   bool recognises(Bytes first) const noexcept override {
-    if (first.size() < header_size + trailer_size || !zlib::is_header(first[0], first[1])) {
+    if (first.size() < header_size + ending_size || !zlib::is_header(first[0], first[1])) {
       return false;
     }
     const auto bits = load_le<std::uint32_t>(first.data() + header_size);

@@ -11,26 +11,26 @@
 namespace stele {
 namespace {
 
-constexpr std::size_t check_size = 8;
+constexpr std::size_t checksum_size = 8;
 constexpr std::size_t shard_numbers = 7;
 constexpr std::uint64_t state_items = 14;
 
 /// Every entry begins with the XXH3-64 of the rest. Returns the rest.
 Bytes checked(Bytes bytes, const char* what) {
-  if (bytes.size() < check_size || load_le<std::uint64_t>(bytes.data()) != xxh3_64(bytes.subspan(check_size))) {
+  if (bytes.size() < checksum_size || load_le<std::uint64_t>(bytes.data()) != xxh3_64(bytes.subspan(checksum_size))) {
     fail(Errc::damaged, std::string("the store's index: ") + what + " does not match its checksum");
   }
-  return bytes.subspan(check_size);
+  return bytes.subspan(checksum_size);
 }
 
 void seal(std::vector<std::byte>& bytes) {
-  store_le<std::uint64_t>(bytes.data(), xxh3_64(std::span(bytes).subspan(check_size)));
+  store_le<std::uint64_t>(bytes.data(), xxh3_64(std::span(bytes).subspan(checksum_size)));
 }
 
 }  // namespace
 
 std::vector<std::byte> encode_state(const StoreState& state) {
-  std::vector<std::byte> out(check_size);
+  std::vector<std::byte> out(checksum_size);
   cbor::Builder builder(out);
   builder.array(state_items);
   builder.natural(store_frozen::format);
@@ -91,8 +91,8 @@ StoreState decode_state(Bytes bytes) {
 }
 
 std::vector<std::byte> encode_shard(const ShardEntry& shard) {
-  std::vector<std::byte> out(check_size + shard_numbers * 8);
-  std::byte* to = out.data() + check_size;
+  std::vector<std::byte> out(checksum_size + shard_numbers * 8);
+  std::byte* to = out.data() + checksum_size;
   for (const std::uint64_t number : {std::uint64_t{shard.number}, shard.rank, shard.length, shard.live_values,
                                      shard.live_bytes, shard.other_bytes, shard.mark}) {
     store_le<std::uint64_t>(to, number);

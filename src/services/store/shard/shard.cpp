@@ -20,7 +20,7 @@ namespace stele {
 namespace {
 
 constexpr std::uint64_t lazy_value = std::uint64_t{1} << 20;
-constexpr std::uint64_t page = 4096;
+constexpr std::uint64_t page_bytes = 4096;
 
 /// Remembers which records of closed files were found intact. Thread-safe.
 class CheckedBefore {
@@ -163,7 +163,7 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   if (!is_short && verify != Verify::full && checked_->has(position.offset)) {
     return found;
   }
-  if (record.length > 4 * page) {  // avoids single page reads from the device
+  if (record.length > 4 * page_bytes) {  // avoids single page_bytes reads from the device
     prefetch(position.offset, std::min(record.length, lazy_value));
   }
   if (!record.is_whole()) {
