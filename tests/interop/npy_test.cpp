@@ -167,9 +167,13 @@ TEST(Npy, ClaimedSizesAreNotBelieved) {
 
 TEST(Npy, RecordsInRecords) {
   const auto nested = [](int depth) {
-    std::string descr = "'<f4'";
+    std::string descr;
     for (int i = 0; i < depth; ++i) {
-      descr = "[('a', " + descr + ")]";
+      descr += "[('a', ";
+    }
+    descr += "'<f4'";
+    for (int i = 0; i < depth; ++i) {
+      descr += ")]";
     }
     return parse_npy_header(header_text(descr), 1);
   };
