@@ -28,22 +28,24 @@ Passed pass_on(const ConvertOptions& options, const Codec* codec, Output& output
   if (codec != nullptr) {
     compressor = compressing_sink(output, *codec, options.level, options.threads);
   }
-  Passed passed = pass_archives(open_input(options.input), compressor != nullptr ? compressor.get() : &output,
-                                {.threads = options.threads,
-                                 .label = std::filesystem::path(options.input).filename().string(),
-                                 .progress = !options.json});
+  Passed passed = pass_archives(options.input, compressor != nullptr ? compressor.get() : &output,
+                                {.threads = options.threads, .progress = !options.json});
   if (compressor != nullptr) {
     compressor->close();
   }
   return passed;
 }
 
+SaveOptions saving_of(const ConvertOptions& options, const Codec* codec) {
+  return {.codec = std::string(codec != nullptr ? codec->name() : "plain"),
+          .level = options.level,
+          .filter = options.filter.empty() ? "auto" : options.filter,
+          .threads = options.threads};
+}
+
 /// Loads and saves the values again, one archive in memory at a time.
 Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& output) {
-  SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
-                     .level = options.level,
-                     .filter = options.filter,
-                     .threads = options.threads};
+  SaveOptions saving = saving_of(options, codec);
   std::optional<Writer> writer;
   const auto save = [&](const Value& value, const Metadata& metadata) {
     if (!writer) {
@@ -54,32 +56,25 @@ Passed save_anew(const ConvertOptions& options, const Codec* codec, Output& outp
     }
     writer->write(value);
   };
-  Passed passed = pass_archives(open_input(options.input), nullptr,
-                                {.threads = options.threads,
-                                 .label = std::filesystem::path(options.input).filename().string(),
-                                 .progress = !options.json,
-                                 .take = save});
+  Passed passed =
+      pass_archives(options.input, nullptr, {.threads = options.threads, .progress = !options.json, .take = save});
   writer->close();
   return passed;
 }
 
 void write_anew(const Value& value, const Metadata& metadata, const ConvertOptions& options, const Codec* codec,
                 Output& output) {
-  const SaveOptions saving{.codec = std::string(codec != nullptr ? codec->name() : "plain"),
-                           .level = options.level,
-                           .filter = options.filter.empty() ? "auto" : options.filter,
-                           .threads = options.threads,
-                           .metadata = metadata};
+  SaveOptions saving = saving_of(options, codec);
+  saving.metadata = metadata;
   write_value(output, options.output, codec, value, saving);
 }
 
 /// To a file of one array, which is written while it is read, from a pipe too.
 Passed through_array(const ConvertOptions& options, const Codec* codec, Output& output) {
-  return pass_archives(open_input(options.input), nullptr,
-                       {.threads = options.threads,
-                        .label = std::filesystem::path(options.input).filename().string(),
-                        .progress = !options.json,
-                        .take_root = [&](const Value& value) { write_anew(value, {}, options, codec, output); }});
+  return pass_archives(options.input, nullptr,
+                       {.threads = options.threads, .progress = !options.json, .take_root = [&](const Value& value) {
+                          write_anew(value, {}, options, codec, output);
+                        }});
 }
 
 /// From a sharded archive, from or to a file in another format. Large arrays are read when they are written, or are in

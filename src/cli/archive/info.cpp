@@ -1,8 +1,5 @@
 // stele info, stele codecs
 
-#include <array>
-#include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
@@ -14,20 +11,10 @@
 namespace stele::cli {
 namespace {
 
-std::string exact_size(std::uint64_t bytes) {
-  return size_text(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
-}
-
 /// For the whole file.
 double ratio(const Info& info) {
   const std::uint64_t plain = info.plain_bytes + info.bytes_behind;
   return info.stored_bytes == 0 ? 0 : static_cast<double>(plain) / static_cast<double>(info.stored_bytes);
-}
-
-std::string ratio_text(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.2f", value);
-  return text.data();
 }
 
 void print_info(const std::string& file, const Info& info) {
@@ -37,7 +24,7 @@ void print_info(const std::string& file, const Info& info) {
   table.add({"stored", exact_size(info.stored_bytes)});
   table.add({"plain", exact_size(info.plain_bytes)});
   if (info.codec != "plain") {
-    table.add({"ratio", ratio_text(ratio(info))});
+    table.add({"ratio", fixed(ratio(info), 2)});
   }
   if (info.bytes_behind > 0) {
     table.add({"behind", exact_size(info.bytes_behind) + " of plain bytes follow this archive, which begins the file"});

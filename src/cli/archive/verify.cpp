@@ -1,7 +1,5 @@
 // stele verify
 
-#include <filesystem>
-
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
@@ -35,31 +33,23 @@ int verify(const VerifyOptions& options) {
     nlohmann::ordered_json entry;
     entry["file"] = file;
     try {
-      if (is_sharded(file)) {
-        open_archive(file, {.verify = Verify::full, .threads = options.threads}).verify();
+      if (const bool sharded = is_sharded(file); sharded || is_foreign(file)) {
+        const File opened = open_archive(file, {.verify = Verify::full, .threads = options.threads});
+        if (sharded) {
+          opened.verify();
+        } else {
+          (void)opened.load<Value>();  // its own checksums, if it has any
+        }
+        const std::string format = sharded ? "sharded archive" : opened.info().writer;
         entry["ok"] = true;
-        entry["format"] = "sharded archive";
+        entry["format"] = format;
         if (!options.json) {
-          print(printable(file) + ": ok (sharded archive)\n");
+          print(printable(file) + ": ok (" + format + ")\n");
         }
         files.push_back(std::move(entry));
         continue;
       }
-      if (is_foreign(file)) {  // its own checksums, if it has any
-        const File foreign = open_archive(file, {.verify = Verify::full, .threads = options.threads});
-        (void)foreign.load<Value>();
-        entry["ok"] = true;
-        entry["format"] = foreign.info().writer;
-        if (!options.json) {
-          print(printable(file) + ": ok (" + foreign.info().writer + ")\n");
-        }
-        files.push_back(std::move(entry));
-        continue;
-      }
-      const Passed passed = pass_archives(open_input(file), nullptr,
-                                          {.threads = options.threads,
-                                           .label = std::filesystem::path(file).filename().string(),
-                                           .progress = !options.json});
+      const Passed passed = pass_archives(file, nullptr, {.threads = options.threads, .progress = !options.json});
       if (options.json) {
         entry["ok"] = true;
         entry.update(passed_json(passed));

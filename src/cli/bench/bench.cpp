@@ -2,13 +2,10 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -24,6 +21,7 @@
 #include "cli/print/progress.hpp"
 #include "cli/print/report.hpp"
 #include "cli/streams/interrupt.hpp"
+#include "io/descriptor.hpp"
 #include "stele/codec.hpp"
 
 namespace stele::cli {
@@ -57,27 +55,24 @@ class Scratch {
  public:
   explicit Scratch(const BenchOptions& options) {
     if (options.memory) {
-      memory_ = ::memfd_create("stele-bench", MFD_CLOEXEC);
-      if (memory_ < 0) {
-        fail_system("make a file in memory");
+      memory_ = OwnedDescriptor(::memfd_create("stele-bench", MFD_CLOEXEC));
+      if (!memory_.is_open()) {
+        fail_call("make", "a file in memory", errno);
       }
-      path_ = "/proc/self/fd/" + std::to_string(memory_);
+      path_ = "/proc/self/fd/" + std::to_string(memory_.get());
       return;
     }
     folder_ = (std::filesystem::path(folder_of(options)) / "stele-bench-XXXXXX").string();
     if (::mkdtemp(folder_.data()) == nullptr) {
       const std::string parent = folder_of(options);
       folder_.clear();
-      fail_system("make a folder in " + parent);
+      fail_call("make a folder in", parent, errno);
     }
     path_ = folder_ + "/candidate";
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
-    if (memory_ >= 0) {
-      ::close(memory_);
-    }
     if (!folder_.empty()) {
       std::error_code ignored;
       std::filesystem::remove_all(folder_, ignored);
@@ -89,12 +84,9 @@ class Scratch {
   }
 
  private:
-  [[noreturn]] static void fail_system(const std::string& what) {
-    fail(Errc::io, "cannot " + what + ": " + std::generic_category().message(errno));
-  }
   std::string folder_;
   std::string path_;
-  int memory_ = -1;
+  OwnedDescriptor memory_;
 };
 
 /// The lowest and the standard level, and one halfway on either side of the standard one.
@@ -217,12 +209,6 @@ std::string machine() {
 
 std::string threads_text(unsigned threads) {
   return threads == 0 ? "as many threads as cores" : std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-}
-
-std::string fixed(double value, int digits) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
 }
 
 std::string speed_text(const Side& side) {

@@ -16,8 +16,8 @@
 #include <fstream>
 #include <memory>
 #include <new>
-#include <system_error>
 
+#include "io/descriptor.hpp"
 #include "stele/archive.hpp"
 
 namespace stele::cli {
@@ -34,10 +34,6 @@ struct Report {
 };
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-[[noreturn]] void fail_system(const char* what) {
-  fail(Errc::io, std::string("cannot ") + what + ": " + std::generic_category().message(errno));
-}
 
 /// A field of /proc/self/status in bytes; negative if it is missing.
 std::int64_t status(const std::string& field) {
@@ -149,39 +145,20 @@ class Child {
   pid_t id_;
 };
 
-class Descriptors {
- public:
-  Descriptors() {
-    if (::pipe(ends_.data()) != 0) {
-      fail_system("make a pipe");
-    }
-  }
-  Descriptors(const Descriptors&) = delete;
-  Descriptors& operator=(const Descriptors&) = delete;
-  ~Descriptors() {
-    close(0);
-    close(1);
-  }
-  int operator[](std::size_t end) const noexcept { return ends_[end]; }
-  void close(std::size_t end) noexcept {
-    if (const int fd = std::exchange(ends_[end], -1); fd >= 0) {
-      ::close(fd);
-    }
-  }
-
- private:
-  std::array<int, 2> ends_{};
-};
-
 }  // namespace
 
 Measurement measure(const Value& value, const Candidate& candidate, const MeasureOptions& options,
                     const std::function<void()>& waiting) {
-  Descriptors pipe;
+  int ends[2];
+  if (::pipe(ends) != 0) {
+    fail_call("make", "a pipe", errno);
+  }
+  const OwnedDescriptor from(ends[0]);
+  OwnedDescriptor to(ends[1]);
   const pid_t parent = ::getpid();
   const pid_t id = ::fork();
   if (id < 0) {
-    fail_system("start a process");
+    fail_call("start", "a process", errno);
   }
   if (id == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -191,13 +168,13 @@ Measurement measure(const Value& value, const Candidate& candidate, const Measur
     if (::getppid() != parent) {
       ::_exit(1);
     }
-    run_child(pipe[1], value, candidate, options);
+    run_child(to.get(), value, candidate, options);
   }
   const Child child(id);
-  pipe.close(1);
+  to = OwnedDescriptor();
   const auto start = Clock::now();
   for (;;) {
-    pollfd ready{.fd = pipe[0], .events = POLLIN, .revents = 0};
+    pollfd ready{.fd = from.get(), .events = POLLIN, .revents = 0};
     if (::poll(&ready, 1, 100) > 0) {
       break;
     }
@@ -209,7 +186,7 @@ Measurement measure(const Value& value, const Candidate& candidate, const Measur
   Report report;
   ssize_t got = 0;
   do {
-    got = ::read(pipe[0], &report, sizeof(report));
+    got = ::read(from.get(), &report, sizeof(report));
   } while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(sizeof(report))) {
     fail(Errc::limit_exceeded, "the system ended the process, probably because memory ran out");

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 
 #include <nlohmann/json.hpp>
 
@@ -37,15 +36,10 @@ std::string time_text(double seconds) {
   };
   for (const Unit unit : {Unit{86400, "d"}, Unit{3600, "h"}, Unit{60, "min"}, Unit{1, "s"}, Unit{1e-3, "ms"}}) {
     if (seconds >= unit.seconds) {
-      char text[40];
-      std::snprintf(text, sizeof text, "%.*f %s", seconds < 10 * unit.seconds ? 1 : 0, seconds / unit.seconds,
-                    unit.name);
-      return text;
+      return fixed(seconds / unit.seconds, seconds < 10 * unit.seconds ? 1 : 0) + " " + unit.name;
     }
   }
-  char text[40];
-  std::snprintf(text, sizeof text, "%.0f us", std::max(seconds, 0.0) * 1e6);
-  return text;
+  return fixed(std::max(seconds, 0.0) * 1e6, 0) + " us";
 }
 
 nlohmann::ordered_json entry_json(const CacheEntry& entry) {
@@ -86,6 +80,20 @@ std::vector<CacheEntry> sorted_entries(const Cache& cache, const CacheOptionsGiv
   });
   entries.resize(std::min<std::size_t>(entries.size(), options.limit.value_or(entries.size())));
   return entries;
+}
+
+/// The result of long work, which is given its progress to tell and ends after Ctrl-C.
+template <class Work>
+auto watched(const CacheOptionsGiven& options, const char* what, Work work) {
+  const InterruptGuard guard;
+  Progress bar(options.folder, std::nullopt, !options.json);
+  auto result = work([&](std::uint64_t done, std::uint64_t total) {
+    bar.describe(std::to_string(done) + " of " + std::to_string(total) + what);
+    bar.update(done);
+    return !interrupted();
+  });
+  check_interrupt();
+  return result;
 }
 
 }  // namespace
@@ -166,17 +174,8 @@ int cache_prune(const CacheOptionsGiven& options) {
   if (options.age >= 0) {
     limits.age_s = options.age;
   }
-  std::uint64_t removed = 0;
-  {
-    const InterruptGuard guard;
-    Progress bar(options.folder, std::nullopt, !options.json);
-    removed = cache.prune(limits, [&](std::uint64_t done, std::uint64_t total) {
-      bar.describe(std::to_string(done) + " of " + std::to_string(total) + " results removed");
-      bar.update(done);
-      return !interrupted();
-    });
-    check_interrupt();
-  }
+  const std::uint64_t removed = watched(options, " results removed",
+                                        [&](const CacheProgress& progress) { return cache.prune(limits, progress); });
   const CacheStats stats = cache.stats();
   if (options.json) {
     print_json({{"cache", options.folder}, {"removed", removed}, {"results", stats.items}, {"bytes", stats.bytes}});
@@ -188,17 +187,9 @@ int cache_prune(const CacheOptionsGiven& options) {
 }
 
 int cache_verify(const CacheOptionsGiven& options) {
-  CacheReport report;
-  {
-    const InterruptGuard guard;
-    Progress bar(options.folder, std::nullopt, !options.json);
-    report = open_to_read(options.folder).verify([&](std::uint64_t done, std::uint64_t total) {
-      bar.describe(std::to_string(done) + " of " + std::to_string(total) + " results");
-      bar.update(done);
-      return !interrupted();
-    });
-    check_interrupt();
-  }
+  const CacheReport report = watched(options, " results", [&](const CacheProgress& progress) {
+    return open_to_read(options.folder).verify(progress);
+  });
   if (options.json) {
     print_json({{"cache", options.folder},
                 {"ok", report.good()},
@@ -217,17 +208,8 @@ int cache_verify(const CacheOptionsGiven& options) {
 
 int cache_push(const CacheOptionsGiven& options) {
   Cache cache = open_to_write(options.folder, options.remote);
-  std::uint64_t written = 0;
-  {
-    const InterruptGuard guard;
-    Progress bar(options.folder, std::nullopt, !options.json);
-    written = cache.push([&](std::uint64_t done, std::uint64_t total) {
-      bar.describe(std::to_string(done) + " of " + std::to_string(total) + " results");
-      bar.update(done);
-      return !interrupted();
-    });
-    check_interrupt();
-  }
+  const std::uint64_t written =
+      watched(options, " results", [&](const CacheProgress& progress) { return cache.push(progress); });
   if (options.json) {
     print_json({{"cache", options.folder}, {"remote", options.remote}, {"written", written}});
   } else {

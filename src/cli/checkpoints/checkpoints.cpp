@@ -53,12 +53,6 @@ Listed listed(const std::string& folder) {
   return found;
 }
 
-std::string number_text(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
-
 /// "2026-11-30 13:16:14Z"
 std::string date_text(double seconds) {
   const auto whole = static_cast<std::time_t>(seconds);
@@ -73,7 +67,7 @@ std::string date_text(double seconds) {
 std::string metrics_text(const CheckpointInfo& info) {
   std::string text;
   for (const auto& [name, value] : info.metrics) {
-    text += (text.empty() ? "" : ", ") + printable(name) + " " + number_text(value);
+    text += (text.empty() ? "" : ", ") + printable(name) + " " + short_number(value, 6);
   }
   return text;
 }
@@ -258,7 +252,7 @@ int checkpoints_show(const CheckpointsGiven& options) {
     table.add({"refers to", printable(name) + ", " + size_text(bytes)});
   }
   for (const auto& [name, value] : info.metrics) {
-    table.add({"metric", printable(name) + " " + number_text(value)});
+    table.add({"metric", printable(name) + " " + short_number(value, 6)});
   }
   for (const auto& [name, value] : info.metadata) {
     table.add({"metadata", printable(name) + " " + printable(value.to_string())});
@@ -422,7 +416,8 @@ int checkpoints_diff(const CheckpointsGiven& options) {
   for (const CheckpointChange& change : changes) {
     const bool has_numbers = change.kind == CheckpointChange::Kind::changed;
     table.add({name_text(change.path), kind(change), size_text(change.bytes),
-               has_numbers ? number_text(change.relative) : "", has_numbers ? number_text(change.largest) : ""});
+               has_numbers ? short_number(change.relative, 6) : "",
+               has_numbers ? short_number(change.largest, 6) : ""});
   }
   print(table.text());
   return exit_fine;

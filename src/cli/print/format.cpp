@@ -13,6 +13,12 @@ std::size_t width(std::string_view text) noexcept {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
+std::string formatted(const char* format, int digits, double value) {
+  std::array<char, 400> text{};
+  std::snprintf(text.data(), text.size(), format, digits, value);
+  return text.data();
+}
+
 }  // namespace
 
 std::string size_text(std::uint64_t bytes) {
@@ -26,10 +32,15 @@ std::string size_text(std::uint64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %s", value, units[unit]);
-  return text.data();
+  return fixed(value, 1) + " " + units[unit];
 }
+
+std::string exact_size(std::uint64_t bytes) {
+  return size_text(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
+}
+
+std::string fixed(double value, int digits) { return formatted("%.*f", digits, value); }
+std::string short_number(double value, int digits) { return formatted("%.*g", digits, value); }
 
 std::string quoted_text(std::string_view text) {
   std::string out = "\"";

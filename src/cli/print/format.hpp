@@ -12,6 +12,12 @@ namespace stele::cli {
 
 /// "512 B", "78.1 KiB", "1.5 GiB".
 std::string size_text(std::uint64_t bytes);
+/// The same, and the exact number if that differs: "78.1 KiB (80000 bytes)".
+std::string exact_size(std::uint64_t bytes);
+/// With `digits` after the point.
+std::string fixed(double value, int digits);
+/// With `digits` significant ones, as "%g" does.
+std::string short_number(double value, int digits);
 /// printable() in quotes, with quotes and backslashes escaped.
 std::string quoted_text(std::string_view text);
 /// A field name or key as in a path; in quotes if it is empty or has blanks or quotes.

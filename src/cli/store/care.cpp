@@ -11,10 +11,6 @@
 namespace stele::cli {
 namespace {
 
-std::string exact_size(std::uint64_t bytes) {
-  return size_text(bytes) + (bytes < 1024 ? "" : " (" + std::to_string(bytes) + " bytes)");
-}
-
 void print_stats(const std::string& name, const StoreStats& stats) {
   Table table;
   table.add({"store", printable(name)});

@@ -30,16 +30,21 @@ void write_value(const StoreValue& value, const StoreGetOptions& options, Output
        {.codec = std::string(codec != nullptr ? codec->name() : "plain"), .level = options.level});
 }
 
+std::string shown(const StoreValue& value, const StoreGetOptions& options, bool json) {
+  ShowOptions show;
+  show.items = options.items;
+  show.depth = options.depth;
+  show.full = options.full;
+  show.json = json;
+  return show_text(object_of(value), show);
+}
+
 void print_value(const StoreValue& value, const StoreGetOptions& options) {
   if (value.is_text() || value.is_bytes()) {
     print(std::string_view(value.text()));
     return;
   }
-  ShowOptions show;
-  show.items = options.items;
-  show.depth = options.depth;
-  show.full = options.full;
-  print(show_text(object_of(value), show) + "\n");
+  print(shown(value, options, false) + "\n");
 }
 
 nlohmann::ordered_json value_json(const StoreValue& value, const StoreGetOptions& options) {
@@ -51,12 +56,7 @@ nlohmann::ordered_json value_json(const StoreValue& value, const StoreGetOptions
     append_base64(base64, value.bytes());
     return {{"bytes", base64}};
   }
-  ShowOptions show;
-  show.items = options.items;
-  show.depth = options.depth;
-  show.full = options.full;
-  show.json = true;
-  return nlohmann::ordered_json::parse(show_text(object_of(value), show));
+  return nlohmann::ordered_json::parse(shown(value, options, true));
 }
 
 /// Parses a value in JSON, which may use the extended form.

@@ -12,9 +12,8 @@
 namespace stele::cli {
 namespace {
 
-using namespace std::chrono_literals;
-constexpr auto moment = 200ms;    // time to reach the next check
-constexpr auto long_moment = 3s;  // if no temporary file is known
+constexpr std::chrono::milliseconds moment(200);        // time to reach the next check
+constexpr std::chrono::milliseconds long_moment(3000);  // if no temporary file is known
 
 std::atomic<int> received = 0;
 std::atomic<int> told = -1;  // write end of the guard's pipe, for the signal handler
@@ -91,9 +90,7 @@ void InterruptGuard::watch() noexcept {
     return;
   }
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, clean_ ? std::chrono::milliseconds(moment) : std::chrono::milliseconds(long_moment),
-                    [&] { return over_; });
-  if (over_) {
+  if (changed_.wait_for(lock, clean_ ? moment : long_moment, [&] { return over_; })) {
     return;
   }
   try {

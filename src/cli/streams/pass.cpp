@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 
 #include "archive/formats.hpp"
 #include "archive/value/later.hpp"
 #include "base/naming.hpp"
 #include "cli/print/progress.hpp"
+#include "cli/streams/input.hpp"
 #include "cli/streams/interrupt.hpp"
 #include "codec/first_bytes.hpp"
 #include "format/frozen.hpp"
@@ -186,8 +188,8 @@ void check_rest(Source& source, const Codec& codec) {
   }
 }
 
-Passed pass_named(Source& input, Sink* to, const PassOptions& options) {
-  Progress progress(options.label, input.size(), options.progress);
+Passed pass_input(Source& input, const std::string& label, Sink* to, const PassOptions& options) {
+  Progress progress(label, input.size(), options.progress);
   StoredSource stored(input);
   const Codecs codecs;
   const bool plain_foreign = options.take_root && !neighbours().recognise(stored.first(), {}).empty();
@@ -211,8 +213,10 @@ Passed pass_named(Source& input, Sink* to, const PassOptions& options) {
 
 }  // namespace
 
-Passed pass_archives(std::unique_ptr<Source> input, Sink* to, const PassOptions& options) {
-  return naming(input->name(), [&] { return pass_named(*input, to, options); });
+Passed pass_archives(const std::string& file, Sink* to, const PassOptions& options) {
+  const std::unique_ptr<Source> input = open_input(file);
+  const std::string label = std::filesystem::path(file).filename().string();
+  return naming(input->name(), [&] { return pass_input(*input, label, to, options); });
 }
 
 }  // namespace cli

@@ -16,7 +16,6 @@ namespace stele::cli {
 
 struct PassOptions {
   unsigned threads = 0;
-  std::string label;      // of the progress bar
   bool progress = false;  // whether to show one
   /// If set, every value is loaded and passed to it with its metadata after the checks.
   std::function<void(const Value&, const Metadata&)> take = {};
@@ -37,9 +36,9 @@ struct Passed {
   std::vector<Archive> archives;
 };
 
-/// Reads all archives of `stored` and checks everything in them. Writes the plain bytes to `to`, unless it is null,
-/// before they are checked: close it only if nothing is thrown.
-/// Throws: Error(not_an_archive), Error(truncated), Error(damaged) …
-Passed pass_archives(std::unique_ptr<Source> stored, Sink* to, const PassOptions& options);
+/// Reads all archives of an input (open_input()) and checks everything in them. Writes the plain bytes to `to`, unless
+/// it is null, before they are checked: close it only if nothing is thrown. Throws: Error(not_an_archive),
+/// Error(truncated), Error(damaged) …
+Passed pass_archives(const std::string& file, Sink* to, const PassOptions& options);
 
 }  // namespace stele::cli
