@@ -3,15 +3,12 @@
 #include <vector>
 
 #include "archive/convert.hpp"
-#include "files/files.hpp"
-#include "numpy.hpp"
+#include "bindings.hpp"
 #include "stele/error.hpp"
 #include "watch.hpp"
 
 namespace stele::python {
 namespace {
-
-PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
 
 std::optional<DType> type_of(nb::handle dtype) {
   return PyArray_DescrCheck(dtype.ptr()) ? dtype_of(reinterpret_cast<PyArray_Descr*>(dtype.ptr())) : std::nullopt;
@@ -27,21 +24,6 @@ std::vector<Range> ranges_of(nb::handle box) {
 }
 
 }  // namespace
-
-nb::object ArrayInFile::dtype() const { return numpy_dtype(array_.dtype()); }
-
-nb::tuple ArrayInFile::shape() const {
-  nb::list extents;
-  for (const std::uint64_t extent : array_.shape()) {
-    extents.append(extent);
-  }
-  return nb::tuple(extents);
-}
-
-bool ArrayInFile::fits(nb::handle dtype) const {
-  const std::optional<DType> wanted = type_of(dtype);
-  return wanted && widens(array_.dtype(), *wanted);
-}
 
 nb::object ArrayInFile::read(nb::handle box) const {
   const std::vector<Range> ranges = ranges_of(box);
@@ -71,8 +53,7 @@ void ArrayInFile::read_to(nb::handle box, nb::handle out) const {
 }
 
 nb::object ArrayInFile::gather(nb::handle rows) const {
-  const auto* const numbers = reinterpret_cast<const std::uint64_t*>(PyArray_BYTES(as_array(rows)));
-  const std::span<const std::uint64_t> wanted(numbers, static_cast<std::size_t>(PyArray_SIZE(as_array(rows))));
+  const std::span<const std::uint64_t> wanted = elements<std::uint64_t>(rows);
   Shape shape = array_.shape();
   shape[0] = wanted.size();
   array_.check(shape, array_.dtype());
@@ -96,7 +77,6 @@ void bind_lazy_array(nb::module_& module) {
       .def_prop_ro("shape", &ArrayInFile::shape)
       .def_prop_ro("order", &ArrayInFile::order)
       .def_prop_ro("encoding", &ArrayInFile::encoding)
-      .def("fits", &ArrayInFile::fits)
       .def("read", &ArrayInFile::read, nb::call_guard<Interruptible>())
       .def("read_to", &ArrayInFile::read_to, nb::call_guard<Interruptible>())
       .def("gather", &ArrayInFile::gather, nb::call_guard<Interruptible>());

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "bindings.hpp"
 #include "files/files.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
@@ -16,13 +17,12 @@
 namespace stele::python {
 namespace {
 
-PyArrayObject* as_array(nb::handle object) noexcept { return reinterpret_cast<PyArrayObject*>(object.ptr()); }
-
 DType stored_dtype(nb::handle array) {
   const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(array)));
   if (!dtype) {
-    raise(PyExc_TypeError, "arrays of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) + " cannot grow: their "
-                           "elements have no form of a fixed size in an archive");
+    raise(PyExc_TypeError, "arrays of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) +
+                               " cannot grow: their "
+                               "elements have no form of a fixed size in an archive");
   }
   return *dtype;
 }
@@ -37,10 +37,6 @@ class EntryWriter {
       const nb::gil_scoped_release released;
       writer_.emplace(Path(path), given);
       return;
-    }
-    if (!nb::hasattr(file, "write")) {
-      raise(PyExc_TypeError, "expected a path or a binary file, found " +
-                                 nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
     }
     sink_ = std::make_unique<FileSink>(file);
     writer_.emplace(*sink_, given);
@@ -124,16 +120,13 @@ class EntryWriter {
 class ObjectAppender {
  public:
   ObjectAppender(nb::handle file, const nb::dict& options, std::uint64_t commit_every) {
-    std::string path;
-    if (!path_of(file, path)) {
-      raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
-    }
+    const Path path = path_from(file);
     AppendOptions given;
     given.save = save_options(options);
     given.save.formats = nullptr;
     given.commit_every = commit_every;
     const nb::gil_scoped_release released;
-    appender_.emplace(Path(path), given);
+    appender_.emplace(path, given);
   }
   ~ObjectAppender() {
     const Uninterrupted whole;

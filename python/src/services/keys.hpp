@@ -2,7 +2,6 @@
 // Keys of filters, sketches and counts: from one Python object, or from a whole array or list.
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,21 +44,19 @@ class KeyItems {
   std::vector<std::string_view> tokens() const;
 
  private:
-  void take_array(PyArrayObject* array);
+  void take_array(nb::handle array);
+  void take_items(nb::handle sequence);
 
   nb::object keep_;  // owns what is pointed to
   std::size_t count_ = 0;
   Shape shape_;
-  std::vector<KeyItem> items_;  // or, if empty:
-  const std::byte* numbers_ = nullptr;
-  std::size_t item_size_ = 0;
-  bool is_signed_ = false;
-  std::unique_ptr<std::string> texts_;  // of an array of characters
+  std::vector<KeyItem> items_;
+  std::span<const std::int64_t> numbers_;  // of an array, in place of items
   template <class F>
   void each(F&& use) const;
 };
 
-/// `counts` as 64-bit naturals: one for all, or as many as there are keys.
+/// `counts` as 64-bit naturals: one for all, or as many as there are keys; none for None.
 /// Throws: ValueError for negative ones and for another number of them.
 std::vector<std::uint64_t> counts_of(nb::handle counts, std::size_t keys);
 

@@ -10,8 +10,6 @@
 
 namespace stele::python {
 
-inline PyArrayObject* as_array(PyObject* object) noexcept { return reinterpret_cast<PyArrayObject*>(object); }
-
 class ArrayMemory {
  public:
   /// dtype_of() the array's.
