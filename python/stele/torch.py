@@ -15,7 +15,7 @@ import dataclasses
 import io
 import os
 import uuid
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -91,7 +91,7 @@ def _plain(value: Any, where: Any) -> Any:
     if type(value) is dict:
         return {_plain(key, where): _plain(item, where) for key, item in value.items()}
     raise failure("unsupported", f"the planner's data has an object of {type(value).__module__}.{type(value).__qualname__}: only "
-                "None, bool, int, float, str, bytes, list, tuple and dict can be stored", file=where)
+                  "None, bool, int, float, str, bytes, list, tuple and dict can be stored", file=where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,8 +229,8 @@ class StorageWriter(_AtPlace, _StorageWriter):
         found = there.sizes()
         gone = sorted(used - found.keys())
         if gone:
-            raise failure("not_found", f"the part {gone[0]} is not there: was it removed, or saved to another place by its rank?",
-                        file=there.place)
+            raise failure("not_found", f"the part {gone[0]} is not there: was it removed, or saved to another place by its "
+                          "rank?", file=there.place)
         manifest["parts"] = {part: found[part] for part in sorted(used)}
         _metadata_of(manifest)  # what a reader would refuse
         dump(manifest, there.at(_manifest), metadata={"torch.checkpoint": _format}, **self._options)
@@ -328,7 +328,7 @@ class StorageReader(_AtPlace, _StorageReader):
             manifest = load(there.at(_manifest), threads=self._threads)
         except FileNotFoundError:
             raise failure("not_found", "there is no complete checkpoint: it has no checkpoint.stele",
-                        file=there.at(_manifest)) from None
+                          file=there.at(_manifest)) from None
         try:
             if manifest["format"] != _format:
                 raise failure("unsupported", f"checkpoints of format {manifest['format']} are read by later versions")
@@ -336,7 +336,8 @@ class StorageReader(_AtPlace, _StorageReader):
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             if isinstance(error, Error):
                 raise
-            raise failure("malformed", f"this is no description of a checkpoint: {error!r}", file=there.at(_manifest)) from error
+            raise failure("malformed", f"this is no description of a checkpoint: {error!r}",
+                          file=there.at(_manifest)) from error
         return made
 
     def set_up_storage_reader(self, metadata: dcp.Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
@@ -365,7 +366,7 @@ class StorageReader(_AtPlace, _StorageReader):
                     except (KeyError, IndexError) as error:
                         if isinstance(error, Error):
                             raise failure("malformed", f"the part does not have it: {error}", item.storage_index.fqn,
-                                        there.at(part)) from error
+                                          there.at(part)) from error
                         raise
         done: "Future[None]" = Future()
         done.set_result(None)
@@ -387,7 +388,7 @@ class StorageReader(_AtPlace, _StorageReader):
         if place.kind == "raw":
             if self._trusted is not True:
                 raise failure("unsupported", "this holds bytes of a planner of its own, and what that does with them may run "
-                            "code that they say; trusted=True lets it", place.path, file.path)
+                              "code that they say; trusted=True lets it", place.path, file.path)
             return io.BytesIO(value)
         # The planner is given a pickle; it is made here, of an object that was loaded without executing anything.
         made = io.BytesIO()
@@ -400,7 +401,8 @@ class StorageReader(_AtPlace, _StorageReader):
         stored = small[place.path] if place.path in small else file[place.path]
         shape = getattr(stored, "shape", None)
         if shape != place.shape:
-            raise failure("malformed", f"expected a chunk of shape {list(place.shape)}, found {stored!r}", place.path, file.path)
+            raise failure("malformed", f"expected a chunk of shape {list(place.shape)}, found {stored!r}", place.path,
+                          file.path)
         box = tuple(slice(first, first + count) for first, count in zip(item.storage_offsets, item.lengths)) or ...
         target = planner.resolve_tensor(item).detach()
         if tuple(target.shape) != tuple(item.lengths):
