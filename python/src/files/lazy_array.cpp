@@ -25,6 +25,11 @@ std::vector<Range> ranges_of(nb::handle box) {
 
 }  // namespace
 
+bool ArrayInFile::fits(nb::handle dtype) const {
+  const std::optional<DType> wanted = type_of(dtype);
+  return wanted && widens(array_.dtype(), *wanted);
+}
+
 nb::object ArrayInFile::read(nb::handle box) const {
   const std::vector<Range> ranges = ranges_of(box);
   const Shape shape = array_.extents(ranges);
@@ -77,6 +82,7 @@ void bind_lazy_array(nb::module_& module) {
       .def_prop_ro("shape", &ArrayInFile::shape)
       .def_prop_ro("order", &ArrayInFile::order)
       .def_prop_ro("encoding", &ArrayInFile::encoding)
+      .def("fits", &ArrayInFile::fits)
       .def("read", &ArrayInFile::read, nb::call_guard<Interruptible>())
       .def("read_to", &ArrayInFile::read_to, nb::call_guard<Interruptible>())
       .def("gather", &ArrayInFile::gather, nb::call_guard<Interruptible>());

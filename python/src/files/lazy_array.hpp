@@ -18,6 +18,8 @@ class ArrayInFile {
   const char* order() const { return array_.order() == Order::row_major ? "C" : "F"; }
   const std::string& encoding() const { return array_.encoding(); }
 
+  /// Whether all of it can be read into an array of another dtype.
+  bool fits(nb::handle dtype) const;
   /// A new array of a box: (first, count, step) for each of the first axes.
   nb::object read(nb::handle box) const;
   /// The same, to a dense writable array of its shape.
