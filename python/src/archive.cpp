@@ -1,4 +1,4 @@
-#include "archive.hpp"
+// dump(), load() and what belongs to whole archives.
 
 #include <array>
 #include <functional>
@@ -8,15 +8,14 @@
 #include "archive/formats.hpp"
 #include "archive/linked/source.hpp"
 #include "archive/sharded/opened.hpp"
+#include "bindings.hpp"
 #include "format/frozen.hpp"
-#include "objects/graph.hpp"
-#include "objects/no_collection.hpp"
+#include "objects/whole.hpp"
 #include "options.hpp"
 #include "stele/archive.hpp"
 #include "stele/codec.hpp"
 #include "stele/hash.hpp"
 #include "stele/interop.hpp"
-#include "stele/value.hpp"
 #include "storage.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
@@ -47,12 +46,7 @@ void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dic
         given.codec = codec != nullptr ? codec->name() : "plain";
       }
       Watch watch(progress);
-      std::unique_ptr<Sink> file;
-      {
-        const nb::gil_scoped_release released;
-        file = file_sink(Path(path), given.sync, given.in_place);
-      }
-      WatchedSink sink(std::move(file), watch);
+      WatchedSink sink(without_gil([&] { return file_sink(Path(path), given.sync, given.in_place); }), watch);
       Writer out(sink, given);
       naming_file(path, [&] {
         out.write(graph);
@@ -73,10 +67,6 @@ void dump(nb::handle object, nb::handle file, nb::handle progress, const nb::dic
     out->close();
     return;
   }
-  if (!nb::hasattr(file, "write")) {
-    raise(PyExc_TypeError,
-          "expected a path or a binary file, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
-  }
   FileSink sink(file);
   Writer out(sink, given);
   out.write(graph);
@@ -90,43 +80,26 @@ nb::object dumps(nb::handle object, const nb::dict& options) {
   return sink.take();
 }
 
-nb::object from_value(const Value& value, const LoadOptions& options, const Trust& trust) {
-  GraphIn graph(trust);
-  const std::unique_ptr<InVisitor> in = value_reader(value, options);
-  read_whole(*in, graph, [] {});
-  return graph.result;
-}
-
-/// Reads what a Reader, made by `open`, has next: directly, or, if it is stored in parts, as a Value first.
+/// Reads what a Reader, made by `open`, has next.
 template <class F>
 nb::object read_with(F&& open, const LoadOptions& options, const Trust& trust) {
-  const NoCollection guard;
-  try {
-    std::unique_ptr<Reader> in = open();
-    GraphIn graph(trust);
-    in->read_into(graph);
-    return graph.result;
-  } catch (const StoredInParts&) {
-  }
-  Value value;
-  {
-    std::unique_ptr<Reader> in = open();
-    const nb::gil_scoped_release released;
-    value = in->read<Value>();
-    in.reset();
-  }
-  return from_value(value, options, trust);
+  return read_object(
+      trust, [&](GraphIn& graph) { open()->read_into(graph); },
+      [&] {
+        std::unique_ptr<Reader> in;
+        {
+          const nb::gil_scoped_acquire gil;
+          in = open();
+        }
+        return in->read<Value>();
+      },
+      options);
 }
 
 /// For a Source that calls Python in any thread: nobody waits for one with the GIL held.
 nb::object read_released(const std::function<std::unique_ptr<Reader>()>& open, const LoadOptions& options,
                          const Trust& trust) {
-  Value value;
-  {
-    const nb::gil_scoped_release released;
-    value = open()->read<Value>();
-  }
-  return from_value(value, options, trust);
+  return object_of(without_gil([&] { return open()->read<Value>(); }), trust, options);
 }
 
 nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle progress, const nb::dict& options) {
@@ -160,12 +133,8 @@ nb::object load(nb::handle file, nb::handle resolve, bool inert, nb::handle prog
       watch.finish();
       return made;
     }
-    return read_with(
-        [&] {
-          const nb::gil_scoped_release released;
-          return std::make_unique<Reader>(Path(path), given);
-        },
-        given, trust);
+    return read_with([&] { return without_gil([&] { return std::make_unique<Reader>(Path(path), given); }); }, given,
+                     trust);
   }
   if (given.map != MapMode::none) {  // of an open file by its name, as NumPy does
     if (!nb::hasattr(file, "name") || !path_of(file.attr("name"), path) || !nb::hasattr(file, "tell")) {
@@ -211,11 +180,7 @@ std::string digest(nb::handle object) { return hash(GraphOut(object, true)).text
 nb::list references(nb::handle file, const nb::dict& options) {
   const Path path = path_from(file);
   const LoadOptions given = load_options(options);
-  References found;
-  {
-    const nb::gil_scoped_release released;
-    found = references_in(path, given);
-  }
+  const References found = without_gil([&] { return references_in(path, given); });
   nb::list made;
   for (const Reference& one : found.found) {
     made.append(nb::make_tuple(text(one.name), text(to_string(one.risk)), one.count));

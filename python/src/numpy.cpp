@@ -1,23 +1,11 @@
 #include "numpy.hpp"
 
-#include <mutex>
-#include <unordered_map>
-
 #include "stele/error.hpp"
 
 namespace stele::python {
 namespace {
 
 using Kind = DType::Kind;
-
-/// Calls `make` once and keeps what it returns for the life of the process.
-template <class F>
-nb::handle kept(PyObject*& place, F make) {
-  if (place == nullptr) {
-    place = make().release().ptr();
-  }
-  return place;
-}
 
 Kind kind_of_extension(PyArray_Descr* dtype) {
   const nb::handle type(reinterpret_cast<PyObject*>(dtype->typeobj));
@@ -135,9 +123,8 @@ std::optional<DType> dtype_of(PyArray_Descr* dtype) {
   if (!PyArray_ISNBO(dtype->byteorder) || PyDataType_ELSIZE(dtype) == 0) {
     return std::nullopt;
   }
-  static PyObject* spelled = nullptr;
-  const nb::handle key = kept(spelled, [] { return nb::object(nb::str("str")); });
-  const nb::object name = own(PyObject_GetAttr(reinterpret_cast<PyObject*>(dtype), key.ptr()));
+  static PyObject* const spelled = nb::str("str").release().ptr();
+  const nb::object name = own(PyObject_GetAttr(reinterpret_cast<PyObject*>(dtype), spelled));
   std::string_view given;
   bool big_endian = false;
   if (!utf8(name.ptr(), given)) {
@@ -152,41 +139,20 @@ std::optional<DType> dtype_of(PyArray_Descr* dtype) {
 }
 
 nb::object numpy_dtype(const DType& dtype) {
-  const auto numbered = [](int number) {
-    return nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(number)));
-  };
-  switch (dtype.kind()) {
-    case Kind::boolean:
-      return numbered(NPY_BOOL);
-    case Kind::int8:
-      return numbered(NPY_INT8);
-    case Kind::int16:
-      return numbered(NPY_INT16);
-    case Kind::int32:
-      return numbered(NPY_INT32);
-    case Kind::int64:
-      return numbered(NPY_INT64);
-    case Kind::uint8:
-      return numbered(NPY_UINT8);
-    case Kind::uint16:
-      return numbered(NPY_UINT16);
-    case Kind::uint32:
-      return numbered(NPY_UINT32);
-    case Kind::uint64:
-      return numbered(NPY_UINT64);
-    case Kind::float16:
-      return numbered(NPY_FLOAT16);
-    case Kind::float32:
-      return numbered(NPY_FLOAT32);
-    case Kind::float64:
-      return numbered(NPY_FLOAT64);
-    case Kind::complex64:
-      return numbered(NPY_COMPLEX64);
-    case Kind::complex128:
-      return numbered(NPY_COMPLEX128);
-    default:
-      return make_dtype(dtype);
+  static constexpr std::pair<Kind, int> numbers[] = {
+      {Kind::boolean, NPY_BOOL},        {Kind::int8, NPY_INT8},
+      {Kind::int16, NPY_INT16},         {Kind::int32, NPY_INT32},
+      {Kind::int64, NPY_INT64},         {Kind::uint8, NPY_UINT8},
+      {Kind::uint16, NPY_UINT16},       {Kind::uint32, NPY_UINT32},
+      {Kind::uint64, NPY_UINT64},       {Kind::float16, NPY_FLOAT16},
+      {Kind::float32, NPY_FLOAT32},     {Kind::float64, NPY_FLOAT64},
+      {Kind::complex64, NPY_COMPLEX64}, {Kind::complex128, NPY_COMPLEX128}};
+  for (const auto& [kind, number] : numbers) {
+    if (kind == dtype.kind()) {
+      return nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(number)));
+    }
   }
+  return make_dtype(dtype);
 }
 
 nb::object describe_dtype(nb::handle dtype) { return imported("stele._forms", "describe_dtype")(dtype); }
@@ -208,12 +174,12 @@ ArrayView view_of(PyArrayObject* array, DType dtype) {
 
 Viewed viewed(nb::handle object) {
   nb::object array = own(PyArray_FROM_O(object.ptr()));
-  const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(array.ptr())));
+  const std::optional<DType> dtype = dtype_of(PyArray_DESCR(as_array(array)));
   if (!dtype) {
     fail(Errc::unsupported, "an array of " + nb::cast<std::string>(nb::str(nb::object(array.attr("dtype")))) +
                                 " has no form of its own in an archive");
   }
-  const ArrayView view = view_of(as_array(array.ptr()), *dtype);
+  const ArrayView view = view_of(as_array(array), *dtype);
   return {std::move(array), view};
 }
 
@@ -236,9 +202,9 @@ nb::object array_over(const ArrayView& view, const std::shared_ptr<Buffer>& buff
     const nb::object owner = nb::capsule(new std::shared_ptr<Buffer>(buffer), [](void* held) noexcept {
       delete static_cast<std::shared_ptr<Buffer>*>(held);
     });
-    check(PyArray_SetBaseObject(as_array(array.ptr()), nb::object(owner).release().ptr()));
+    check(PyArray_SetBaseObject(as_array(array), nb::object(owner).release().ptr()));
   }
-  PyArray_UpdateFlags(as_array(array.ptr()), NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS | NPY_ARRAY_ALIGNED);
+  PyArray_UpdateFlags(as_array(array), NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS | NPY_ARRAY_ALIGNED);
   return array;
 }
 
@@ -253,8 +219,20 @@ nb::object empty_array(const DType& dtype, const Shape& shape) {
 }
 
 MutableBytes bytes_of(nb::handle array) {
-  return {reinterpret_cast<std::byte*>(PyArray_BYTES(as_array(array.ptr()))),
-          static_cast<std::size_t>(PyArray_NBYTES(as_array(array.ptr())))};
+  return {reinterpret_cast<std::byte*>(PyArray_BYTES(as_array(array))),
+          static_cast<std::size_t>(PyArray_NBYTES(as_array(array)))};
+}
+
+nb::object dense(nb::handle numbers, int type) {
+  return own(PyArray_FROM_OTF(numbers.ptr(), type, NPY_ARRAY_IN_ARRAY));
+}
+
+nb::tuple extents_of(const Shape& shape) {
+  nb::list extents;
+  for (const std::uint64_t extent : shape) {
+    extents.append(extent);
+  }
+  return nb::tuple(extents);
 }
 
 }  // namespace stele::python

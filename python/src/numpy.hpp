@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "stele/array.hpp"
@@ -20,8 +21,6 @@
 
 namespace stele::python {
 
-/// Called once, when the module is loaded.
-void import_numpy();
 
 /// The element type of a dtype, if its arrays can be stored as they lie in memory: nothing for objects, big-endian and
 /// extended numbers, and records of such or with titles.
@@ -54,5 +53,14 @@ inline nb::object array_over(const AnyArray& array) { return array_over(array.vi
 /// A new array without values.
 nb::object empty_array(const DType& dtype, const Shape& shape);
 MutableBytes bytes_of(nb::handle array);
+/// The elements of a dense array of that type.
+template <class T>
+std::span<T> elements(nb::handle array) {
+  const MutableBytes bytes = bytes_of(array);
+  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+/// A dense array of what NumPy safely makes numbers of this NPY_… type of.
+nb::object dense(nb::handle numbers, int type);
+nb::tuple extents_of(const Shape& shape);
 
 }  // namespace stele::python

@@ -1,13 +1,12 @@
 #include "options.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "stele/error.hpp"
 #include "stele/interop.hpp"
 
 namespace stele::python {
-namespace {
-
 std::string text_of(nb::handle value, const char* what) {
   std::string_view view;
   if (!PyUnicode_Check(value.ptr()) || !utf8(value.ptr(), view)) {
@@ -16,57 +15,68 @@ std::string text_of(nb::handle value, const char* what) {
   return std::string(view);
 }
 
-std::uint64_t natural_of(nb::handle value, const std::string& what) {
+nb::handle Arguments::find(const char* name) {
+  known_.push_back(name);
+  const nb::handle value = PyDict_GetItemString(given_.ptr(), name);
+  return value.is_valid() && !value.is_none() ? value : nb::handle();
+}
+
+std::uint64_t natural_of(nb::handle value, const std::string& what, std::uint64_t most) {
   const nb::object index = own(PyNumber_Index(value.ptr()));
   const unsigned long long number = PyLong_AsUnsignedLongLong(index.ptr());
-  if (number == ~0ULL && PyErr_Occurred() != nullptr) {
+  const bool fails = number == ~0ULL && PyErr_Occurred() != nullptr;
+  if (fails || number > most) {
     PyErr_Clear();
-    raise(PyExc_ValueError, what + " is not negative and below 2**64");
+    raise(PyExc_ValueError, what + " is not negative and below 2**" + std::to_string(std::bit_width(most)));
   }
   return number;
 }
 
-Limits limits_from(nb::handle given) {
-  Limits limits;
-  if (!PyDict_Check(given.ptr())) {
+void Arguments::assign(std::optional<int>& level, nb::handle value, const char* name) {
+  if (!PyLong_Check(value.ptr()) || PyBool_Check(value.ptr())) {
+    raise(PyExc_TypeError, std::string(name) + " is an int");
+  }
+  const long given = PyLong_AsLong(value.ptr());
+  PyErr_Clear();
+  level = static_cast<int>(std::clamp(given, -1000L, 1000L));
+}
+
+void Arguments::assign(Limits& to, nb::handle value, const char* /*name*/) {
+  if (!PyDict_Check(value.ptr())) {
     raise(PyExc_TypeError, "limits is a dict with depth, allocation, expansion or window");
   }
-  for (const auto& [key, value] : nb::borrow<nb::dict>(given)) {
-    const std::string name = text_of(key, "the name of a limit");
-    const std::uint64_t number = natural_of(value, "the limit " + name);
-    if (name == "depth") {
-      limits.depth = number;
-    } else if (name == "allocation") {
-      limits.allocation = number;
-    } else if (name == "expansion") {
-      limits.expansion = number;
-    } else if (name == "window") {
-      limits.window = number;
-    } else {
-      raise(PyExc_ValueError, "no limit has the name " + name + ": depth, allocation, expansion, window");
-    }
+  Arguments limits(nb::borrow<nb::dict>(value));
+  limits.take("depth", to.depth);
+  limits.take("allocation", to.allocation);
+  limits.take("expansion", to.expansion);
+  limits.take("window", to.window);
+  if (const std::string name = limits.unknown(); !name.empty()) {
+    raise(PyExc_ValueError, "no limit has the name " + name + ": depth, allocation, expansion, window");
   }
-  return limits;
 }
 
-template <class E, std::size_t N>
-E choice(nb::handle value, const char* what, const std::pair<const char*, E> (&choices)[N]) {
-  const std::string name = text_of(value, what);
-  std::string known;
-  for (const auto& [label, meaning] : choices) {
-    if (name == label) {
-      return meaning;
-    }
-    known += (known.empty() ? "" : ", ") + std::string(label);
-  }
-  raise(PyExc_ValueError, std::string(what) + " is one of " + known + ", not " + name);
+void Arguments::assign(MapMode& to, nb::handle value, const char* name) {
+  to = choice<MapMode>(value, name,
+                       {{"r", MapMode::read_only}, {"r+", MapMode::read_write}, {"c", MapMode::copy_on_write}});
 }
 
-}  // namespace
+void Arguments::assign(Sync& to, nb::handle value, const char* name) {
+  to = choice<Sync>(value, name, {{"none", Sync::none}, {"file", Sync::file}, {"file_folder", Sync::file_folder}});
+}
 
-std::function<void(const std::string& message)> warning(nb::handle callable) {
+void Arguments::assign(Verify& to, nb::handle value, const char* name) {
+  to = choice<Verify>(value, name,
+                      {{"automatic", Verify::automatic},
+                       {"none", Verify::none},
+                       {"directory", Verify::directory},
+                       {"full", Verify::full}});
+}
+
+void Arguments::assign(Metadata& to, nb::handle value, const char* /*name*/) { to = metadata_from(value); }
+
+void Arguments::assign(Warn& to, nb::handle callable, const char* /*name*/) {
   PyObject* const kept = nb::borrow<nb::object>(callable).release().ptr();
-  return [kept](const std::string& message) {
+  to = [kept](const std::string& message) {
     const nb::gil_scoped_acquire held;
     if (PyObject* const result = PyObject_CallFunction(kept, "s", message.c_str())) {
       Py_DECREF(result);
@@ -76,8 +86,27 @@ std::function<void(const std::string& message)> warning(nb::handle callable) {
   };
 }
 
+std::string Arguments::unknown() const {
+  for (const auto& [key, value] : given_) {
+    std::string name = text_of(key, "the name of an argument");
+    if (std::find(known_.begin(), known_.end(), name) == known_.end()) {
+      return name;
+    }
+  }
+  return {};
+}
+
+void Arguments::end() const {
+  if (const std::string name = unknown(); !name.empty()) {
+    raise(PyExc_TypeError, "an unexpected keyword argument '" + name + "'");
+  }
+}
+
 Metadata metadata_from(nb::handle given) {
   Metadata metadata;
+  if (given.is_none()) {
+    return metadata;
+  }
   if (!PyDict_Check(given.ptr())) {
     raise(PyExc_TypeError, "metadata is a dict of str, int, float and bool by name");
   }
@@ -91,7 +120,8 @@ Metadata metadata_from(nb::handle given) {
       if (overflow < 0) {
         raise(PyExc_OverflowError, "metadata " + name + " is below -2**63");
       }
-      metadata[name] = overflow > 0 ? MetadataValue(natural_of(value, "metadata " + name)) : MetadataValue(number);
+      metadata[name] = overflow > 0 ? MetadataValue(natural_of(value, "metadata " + name, ~std::uint64_t{0}))
+                                    : MetadataValue(number);
     } else if (PyFloat_Check(value.ptr())) {
       metadata[name] = PyFloat_AsDouble(value.ptr());
     } else {
@@ -116,71 +146,27 @@ nb::dict metadata_to(const Metadata& metadata) {
 SaveOptions save_options(const nb::dict& given) {
   SaveOptions options;
   options.formats = &neighbours();
-  for (const auto& [key, value] : given) {
-    const std::string name = text_of(key, "the name of an argument");
-    if (value.is_none()) {
-      continue;
-    }
-    if (name == "codec") {
-      options.codec = text_of(value, "codec");
-    } else if (name == "level") {
-      const long level = PyLong_Check(value.ptr()) ? PyLong_AsLong(value.ptr()) : -1;
-      if (!PyLong_Check(value.ptr()) || PyBool_Check(value.ptr())) {
-        raise(PyExc_TypeError, "level is an int");
-      }
-      PyErr_Clear();
-      options.level = static_cast<int>(std::clamp(level, -1000L, 1000L));
-    } else if (name == "filter") {
-      options.filter = text_of(value, "filter");
-    } else if (name == "threads") {
-      options.threads = static_cast<unsigned>(natural_of(value, "threads"));
-    } else if (name == "metadata") {
-      options.metadata = metadata_from(value);
-    } else if (name == "sync") {
-      constexpr std::pair<const char*, Sync> choices[] = {
-          {"none", Sync::none}, {"file", Sync::file}, {"file_folder", Sync::file_folder}};
-      options.sync = choice(value, "sync", choices);
-    } else if (name == "in_place") {
-      options.in_place = nb::cast<bool>(value);
-    } else if (name == "canonical") {
-      options.canonical = nb::cast<bool>(value);
-    } else if (name == "limits") {
-      options.limits = limits_from(value);
-    } else {
-      raise(PyExc_TypeError, "an unexpected keyword argument '" + name + "'");
-    }
-  }
+  Arguments all(given);
+  all.take_coding(options);
+  all.take("metadata", options.metadata);
+  all.take("sync", options.sync);
+  all.take("in_place", options.in_place);
+  all.take("canonical", options.canonical);
+  all.take("limits", options.limits);
+  all.end();
   return options;
 }
 
 LoadOptions load_options(const nb::dict& given) {
   LoadOptions options;
   options.formats = &neighbours();
-  for (const auto& [key, value] : given) {
-    const std::string name = text_of(key, "the name of an argument");
-    if (value.is_none()) {
-      continue;
-    }
-    if (name == "mmap_mode") {
-      constexpr std::pair<const char*, MapMode> choices[] = {
-          {"r", MapMode::read_only}, {"r+", MapMode::read_write}, {"c", MapMode::copy_on_write}};
-      options.map = choice(value, "mmap_mode", choices);
-    } else if (name == "verify") {
-      constexpr std::pair<const char*, Verify> choices[] = {{"automatic", Verify::automatic},
-                                                            {"none", Verify::none},
-                                                            {"directory", Verify::directory},
-                                                            {"full", Verify::full}};
-      options.verify = choice(value, "verify", choices);
-    } else if (name == "threads") {
-      options.threads = static_cast<unsigned>(natural_of(value, "threads"));
-    } else if (name == "limits") {
-      options.limits = limits_from(value);
-    } else if (name == "offset") {
-      options.offset = natural_of(value, "offset");
-    } else {
-      raise(PyExc_TypeError, "an unexpected keyword argument '" + name + "'");
-    }
-  }
+  Arguments all(given);
+  all.take("mmap_mode", options.map);
+  all.take("verify", options.verify);
+  all.take("threads", options.threads);
+  all.take("limits", options.limits);
+  all.take("offset", options.offset);
+  all.end();
   return options;
 }
 

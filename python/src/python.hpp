@@ -27,6 +27,15 @@ inline void check(int result) {
   }
 }
 
+/// Calls `work` without the GIL.
+template <class F>
+auto without_gil(F&& work) {
+  const nb::gil_scoped_release released;
+  return work();
+}
+/// For functions whose arguments and results are no objects of Python's.
+using WithoutGil = nb::call_guard<nb::gil_scoped_release>;
+
 /// An attribute of a module, imported now.
 inline nb::object imported(const char* module, const char* name) { return nb::module_::import_(module).attr(name); }
 
@@ -43,6 +52,20 @@ inline bool utf8(PyObject* text, std::string_view& out) noexcept {
 }
 inline nb::object text(std::string_view value) {
   return own(PyUnicode_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+}
+
+/// A str; bytes where it is no UTF-8.
+inline nb::object text_or_bytes(std::string_view value) {
+  PyObject* const made = PyUnicode_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size()));
+  if (made != nullptr) {
+    return nb::steal(made);
+  }
+  PyErr_Clear();
+  return nb::bytes(value.data(), value.size());
+}
+/// The name of an object's class.
+inline std::string class_of(nb::handle object) {
+  return nb::cast<std::string>(nb::str(object.type().attr("__name__")));
 }
 
 inline nb::list texts_of(const std::vector<std::string>& values) {

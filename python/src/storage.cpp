@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "files/files.hpp"
+#include "bindings.hpp"
 #include "stele/error.hpp"
 #include "stele/storage.hpp"
 #include "streams.hpp"
@@ -52,10 +52,7 @@ auto in_python(F&& work) {
   }
 }
 
-nb::object view_of(MutableBytes bytes) {
-  return own(PyMemoryView_FromMemory(reinterpret_cast<char*>(bytes.data()), static_cast<Py_ssize_t>(bytes.size()),
-                                     PyBUF_WRITE));
-}
+nb::object view_of(MutableBytes bytes) { return memory_view(bytes, PyBUF_WRITE); }
 
 /// An object of Python's that goes away with the GIL held.
 class Held {
@@ -79,8 +76,7 @@ class PythonSource final : public Source {
       : size_(nb::cast<std::uint64_t>(reader.attr("size"))), name_(std::move(name)), reader_(std::move(reader)) {}
 
   std::size_t read(MutableBytes into) override {
-    const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - position_));
-    read_at(position_, into.first(count));
+    const std::size_t count = *peek(into);
     position_ += count;
     return count;
   }
@@ -145,8 +141,7 @@ class PythonSink final : public Sink {
   void write(Bytes bytes) override {
     in_python([&] {
       check(PyErr_CheckSignals());
-      const nb::object view = own(PyMemoryView_FromMemory(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
-                                                          static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
+      const nb::object view = memory_view(bytes);
       file_.get().attr("write")(view);
       view.attr("release")();
     });
@@ -211,8 +206,7 @@ class PythonStorage final : public Storage {
     require_key(key);
     static constexpr const char* conditions[] = {"always", "absent", "unchanged"};
     return in_python([&]() -> std::optional<std::string> {
-      const nb::object bytes = own(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(content.data()),
-                                                             static_cast<Py_ssize_t>(content.size())));
+      const nb::bytes bytes(content.data(), content.size());
       const nb::object etag = storage_.get().attr("put")(
           text(key), bytes, nb::str(conditions[static_cast<std::size_t>(when.kind)]), text(when.etag));
       return etag.is_none() ? std::nullopt : std::optional(nb::cast<std::string>(etag));
@@ -237,32 +231,20 @@ std::unique_ptr<Storage> open_python_storage(const std::string& url) {
 class OpenStorage {
  public:
   explicit OpenStorage(nb::handle place) {
-    std::string path;
-    if (!path_of(place, path)) {
-      raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(place.type().attr("__name__"))));
-    }
+    const Path path = path_from(place);
     const nb::gil_scoped_release released;
-    storage_ = open_storage(Path(path));
+    storage_ = open_storage(path);
   }
   /// Tuples of key, bytes, time and etag.
   nb::list list(const std::string& prefix) const {
-    std::vector<StoredObject> found;
-    {
-      const nb::gil_scoped_release released;
-      found = storage_->list(prefix);
-    }
     nb::list made;
-    for (const StoredObject& one : found) {
+    for (const StoredObject& one : without_gil([&] { return storage_->list(prefix); })) {
       made.append(tuple_of(one));
     }
     return made;
   }
   nb::object find(const std::string& key) const {
-    std::optional<StoredObject> found;
-    {
-      const nb::gil_scoped_release released;
-      found = storage_->find(key);
-    }
+    const std::optional<StoredObject> found = without_gil([&] { return storage_->find(key); });
     return found ? nb::object(tuple_of(*found)) : nb::none();
   }
   void remove(const std::string& key) const {

@@ -7,8 +7,6 @@
 
 namespace stele::python {
 
-void bind_storage(nb::module_& module);
-
 /// What the core takes for a path that may be a URL of Python's (stele/_urls.py decides). Needs the GIL.
 void name_for_core(std::string& path);
 

@@ -46,12 +46,20 @@ bool path_of(nb::handle object, std::string& path) {
 Path path_from(nb::handle object) {
   std::string path;
   if (!path_of(object, path)) {
-    raise(PyExc_TypeError, "expected a path");
+    raise(PyExc_TypeError, "expected a path, found " + class_of(object));
   }
   return Path(path);
 }
 
+nb::object memory_view(Bytes bytes, int access) {
+  return own(PyMemoryView_FromMemory(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
+                                     static_cast<Py_ssize_t>(bytes.size()), access));
+}
+
 FileSink::FileSink(nb::handle file) : file_(nb::borrow(file)) {
+  if (!nb::hasattr(file, "write")) {
+    raise(PyExc_TypeError, "expected a path or a binary file, found " + class_of(file));
+  }
   const int fd = regular_file(file);
   if (fd >= 0) {
     file.attr("flush")();
@@ -71,8 +79,7 @@ void FileSink::write(Bytes bytes) {
   const nb::gil_scoped_acquire gil;
   check(PyErr_CheckSignals());
   while (!bytes.empty()) {
-    const nb::object view = own(PyMemoryView_FromMemory(reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data())),
-                                                        static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
+    const nb::object view = memory_view(bytes);
     const nb::object written = file_.attr("write")(view);
     view.attr("release")();
     const std::size_t count =
@@ -161,8 +168,7 @@ FileSource::FileSource(nb::handle file) : file_(nb::borrow(file)) {
     }
     inner_ = fd_source(fd);
   } else if (!nb::hasattr(file, "read")) {
-    raise(PyExc_TypeError,
-          "expected a path or a binary file, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
+    raise(PyExc_TypeError, "expected a path or a binary file, found " + class_of(file));
   }
 }
 

@@ -14,9 +14,13 @@ bool path_of(nb::handle object, std::string& path);
 /// Throws: TypeError for other objects.
 Path path_from(nb::handle object);
 
+/// A memoryview; whoever gets it must not keep it.
+nb::object memory_view(Bytes bytes, int access = PyBUF_READ);
+
 /// Writes to an object with write(). A file of the system's is written through its descriptor, at its position.
 class FileSink final : public Sink {
  public:
+  /// Throws: TypeError for other objects.
   explicit FileSink(nb::handle file);
   ~FileSink() override;
   void write(Bytes bytes) override;
@@ -49,6 +53,7 @@ class BytesSink final : public Sink {
 /// Reads an object with read(), in order. One that lies in memory, or is a file of the system's, at any place.
 class FileSource final : public Source {
  public:
+  /// Throws: TypeError for other objects.
   explicit FileSource(nb::handle file);
   ~FileSource() override;
   std::size_t read(MutableBytes into) override;

@@ -45,6 +45,14 @@ void let_others_run_while_waiting() {
 #endif
 }
 
+std::function<bool(std::uint64_t done, std::uint64_t total)> progress_of(nb::handle callable) {
+  return [callable](std::uint64_t done, std::uint64_t total) {
+    const nb::gil_scoped_acquire gil;
+    check(PyErr_CheckSignals());
+    return callable.is_none() || !callable(done, total).is(nb::bool_(false));
+  };
+}
+
 Watch::Watch(nb::handle callback) : callback_(nb::borrow(callback)), before_(std::exchange(watching, this)) {}
 Watch::~Watch() { watching = before_; }
 

@@ -2,10 +2,12 @@
 // What long calls do meanwhile: they run Python's signal handlers, so that Ctrl-C ends them, and tell how far they are.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <thread>
 
 #include "base/threads/interruption.hpp"
+#include "io/wrap/forwarding.hpp"
 #include "python.hpp"
 #include "stele/io.hpp"
 
@@ -30,6 +32,13 @@ class Uninterrupted {
  private:
   Interruption none_{nullptr};
 };
+
+/// For long calls whose arguments and results are no objects of Python's.
+using InterruptibleWithoutGil = nb::call_guard<Interruptible, nb::gil_scoped_release>;
+
+/// Calls Python's `progress` with what is done and all, and signal handlers; what it raises ends the work, as False
+/// does. The callable must outlive it.
+std::function<bool(std::uint64_t done, std::uint64_t total)> progress_of(nb::handle callable);
 
 /// Counts bytes, and calls the object it was given with their number about every 4 MiB: on the thread that made it,
 /// as others may be waited for with the GIL held. Counting is thread-safe.
@@ -71,30 +80,24 @@ class WatchedSink final : public Sink {
   Watch& watch_;
 };
 
-class WatchedSource final : public Source {
+class WatchedSource final : public ForwardingSource {
  public:
   /// The Watch must outlive it.
-  WatchedSource(std::unique_ptr<Source> inner, Watch& watch) : inner_(std::move(inner)), watch_(watch) {}
+  WatchedSource(std::unique_ptr<Source> inner, Watch& watch)
+      : ForwardingSource(*inner), owned_(std::move(inner)), watch_(watch) {}
   std::size_t read(MutableBytes into) override {
-    const std::size_t count = inner_->read(into);
+    const std::size_t count = inner_.read(into);
     watch_.add(count);
     return count;
   }
-  std::optional<std::size_t> peek(MutableBytes into) override { return inner_->peek(into); }
-  std::optional<std::uint64_t> size() const override { return inner_->size(); }
-  bool random_access() const noexcept override { return inner_->random_access(); }
-  void seek(std::uint64_t offset) override { inner_->seek(offset); }
   void read_at(std::uint64_t offset, MutableBytes into) const override {
-    inner_->read_at(offset, into);
+    inner_.read_at(offset, into);
     watch_.add(into.size());
   }
-  void will_read(std::uint64_t offset, std::uint64_t size) const override { inner_->will_read(offset, size); }
-  std::uint64_t next_cut(std::uint64_t offset) const override { return inner_->next_cut(offset); }
-  void finish() override { inner_->finish(); }
-  std::string name() const override { return inner_->name(); }
+  Bytes memory() const noexcept override { return {}; }  // what is read there would not be seen
 
  private:
-  std::unique_ptr<Source> inner_;
+  const std::unique_ptr<Source> owned_;
   Watch& watch_;
 };
 

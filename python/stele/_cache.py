@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import builtins
 import contextvars
-import datetime
 import dis
 import functools
 import hashlib
@@ -27,6 +26,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 from . import _core
 from ._archive import _trust
 from ._progress import counting
+from ._types import Seconds, seconds
 from ._urls import is_remote, local_folder
 
 __all__ = ["Cache", "CachedFunction", "CachedResult"]
@@ -34,11 +34,6 @@ __all__ = ["Cache", "CachedFunction", "CachedResult"]
 _logger = logging.getLogger("stele.cache")
 _missing = object()
 _computing: "contextvars.ContextVar[frozenset]" = contextvars.ContextVar("keys that this task computes", default=frozenset())
-_Seconds = Union[float, datetime.timedelta, None]
-
-
-def _seconds(value: _Seconds) -> Optional[float]:
-    return value.total_seconds() if isinstance(value, datetime.timedelta) else value
 
 
 def _place(remote: Any) -> Any:
@@ -381,7 +376,7 @@ class CachedFunction:
         self._signature = _Signature(self._target, self.ignore)
         self._given_version = version
         self._follow = follow
-        self._expires_after = _seconds(expires_after) or 0.0
+        self._expires_after = seconds(expires_after) or 0.0
         if not self._expires_after >= 0:
             raise ValueError(f"expires_after is a number of seconds from 0, which is never, and not {expires_after!r}")
         self._key_function = key
@@ -438,15 +433,8 @@ class CachedFunction:
             return self._call_async(args, kwargs)
         key = self._key(args, kwargs)
         cache = self._cache
-        if self._validate is None:
-            value = cache._held.get(key, *cache._resolver, _missing)
-            if value is not _missing:
-                return value
-        else:
-            value = self._valid(key)
-            if value is not _missing:
-                return value
-        return self._compute(key, args, kwargs)[0]
+        value = cache._held.get(key, *cache._resolver, _missing) if self._validate is None else self._valid(key)
+        return self._compute(key, args, kwargs)[0] if value is _missing else value
 
     def _valid(self, key: bytes, found: Any = None) -> Any:
         """What is in the folder, or `found`, which was fetched."""
@@ -455,7 +443,7 @@ class CachedFunction:
             found = cache._held.find(key, False) if found is None else found
             if found is None or not self._validate(found.entry):
                 return _missing
-        return cache._held.get(key, *cache._resolve(), _missing, found)
+        return cache._held.get(key, *cache._resolver, _missing, found)
 
     def _compute(self, key: bytes, args: tuple, kwargs: dict, force: bool = False) -> Tuple[Any, Dict[str, Any]]:
         cache = self._cache
@@ -489,7 +477,7 @@ class CachedFunction:
             return value, {}
         if entry["file"] is not None and cache.mmap_mode is not None and entry["bytes"] > 0:
             # So that the first call returns what the next ones do.
-            loaded = cache._held.get(key, *cache._resolve(), _missing)
+            loaded = cache._held.get(key, *cache._resolver, _missing)
             value = value if loaded is _missing else loaded
         return value, entry
 
@@ -659,11 +647,7 @@ class _NotCached(CachedFunction):
         pass
 
     def __reduce__(self):
-        return _restore_not_cached, (self._cache, self.func)
-
-
-def _restore_not_cached(cache, function) -> _NotCached:
-    return _NotCached(cache, function)
+        return _NotCached, (self._cache, self.func)
 
 
 # --- The cache --------------------------------------------------------------------------------------------------------
@@ -730,7 +714,7 @@ class Cache:
 
     def __init__(self, location=None, mmap_mode: Optional[str] = "r", *, codec: Optional[str] = None, level: Optional[int] = None,
                  filter: str = "auto", bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
-                 age_limit: _Seconds = None, item_share: float = 0.5, wait: float = 600, on_failure: str = "warn",
+                 age_limit: Seconds = None, item_share: float = 0.5, wait: float = 600, on_failure: str = "warn",
                  trusted=None, verbose: int = 0, read_only: bool = False, verify: str = "automatic", threads: int = 0,
                  compress: Union[bool, int] = False, remote=None, remote_wait: float = 30) -> None:
         if compress:
@@ -764,9 +748,9 @@ class Cache:
         options = {key: self._given[key] for key in ("mmap_mode", "codec", "level", "filter", "items_limit", "item_share",
                                                     "wait", "read_only", "verify", "threads", "remote", "remote_wait")}
         options["bytes_limit"] = _bytes(self._given["bytes_limit"])
-        options["age_limit"] = _seconds(self._given["age_limit"])
+        options["age_limit"] = seconds(self._given["age_limit"])
         if self.on_failure != "ignore":
-            options["warn"] = _warn
+            options["warn"] = _logger.warning
         with self._lock:
             if self._process != os.getpid() or self._opened.removed:
                 self._opened = _core.Cache.open(self.location, options)
@@ -799,21 +783,18 @@ class Cache:
             self._open()
         return self._opened
 
-    def _resolve(self) -> Tuple[Any, Any]:
-        return self._resolver
-
     def _find(self, key: bytes) -> Any:
         """What the folder or the remote has, not counted."""
         found = self._held.find(key, False)
         return self._held.fetch(key) if found is None and self._given["remote"] is not None else found
 
     def _get(self, key: bytes) -> Any:
-        return self._held.get(key, *self._resolve(), _missing, self._find(key))
+        return self._held.get(key, *self._resolver, _missing, self._find(key))
 
     # --- Functions ---
 
     def cache(self, func: Optional[Callable] = None, *, ignore: Optional[Iterable[str]] = None, version=None,
-              follow: bool = False, expires_after: _Seconds = None, key: Optional[Callable] = None,
+              follow: bool = False, expires_after: Seconds = None, key: Optional[Callable] = None,
               validate: Optional[Callable[[Dict[str, Any]], bool]] = None,
               cache_validation_callback: Optional[Callable[[Dict[str, Any]], bool]] = None, verbose: Optional[int] = None,
               mmap_mode: Any = _missing, metadata: Optional[Dict[str, Any]] = None) -> Any:
@@ -874,7 +855,7 @@ class Cache:
             self._held.clear(None, None)
 
     def reduce_size(self, bytes_limit: Union[int, str, None] = None, items_limit: Optional[int] = None,
-                    age_limit: _Seconds = None, *, progress=None) -> int:
+                    age_limit: Seconds = None, *, progress=None) -> int:
         """Removes what has expired, and results down to these limits, the least recently used first.
 
         Parameters
@@ -891,7 +872,7 @@ class Cache:
         if self.location is None:
             return 0
         with counting(progress, "pruning") as report:
-            return self._held.prune(_bytes(bytes_limit), items_limit, _seconds(age_limit), report)
+            return self._held.prune(_bytes(bytes_limit), items_limit, seconds(age_limit), report)
 
     def stats(self) -> Dict[str, Any]:
         """Counts of this folder: items, bytes, hits, misses, stored, evicted, expired, damaged, too_large, seconds_saved,
@@ -906,10 +887,9 @@ class Cache:
         """Keeps a result, whatever the limits. False if there is none of that key."""
         return self._held.pin(bytes.fromhex(key.split(":")[-1]), pinned)
 
-    def flush(self, timeout: _Seconds = None) -> bool:
+    def flush(self, timeout: Seconds = None) -> bool:
         """Waits until what was stored is written to the remote, at most so many seconds. True if all of it is there."""
-        seconds = _seconds(timeout)
-        return self.location is None or self._held.flush(1e9 if seconds is None else seconds)
+        return self.location is None or self._held.flush(1e9 if timeout is None else seconds(timeout))
 
     def push(self, progress=None) -> int:
         """Writes every result that the remote lacks to it: those of a process that was killed, or of a time without the
@@ -920,7 +900,7 @@ class Cache:
     def verify(self, progress=None) -> List[str]:
         """Reads and checks every result; a line for each that is damaged. `progress` as in reduce_size()."""
         with counting(progress, "verifying") as report:
-            return self._held.verify(report)[2]
+            return self._held.verify(report)
 
     def __getstate__(self):
         return self.location, self._given
@@ -956,5 +936,3 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_all)
 
 
-def _warn(message: str) -> None:
-    _logger.warning(message)

@@ -16,17 +16,16 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 from . import _core
 from . import _file
-from ._errors import Error, make
+from ._errors import Error, failure
 from ._sharded import ShardedCheckpoint, ShardWriter
 from ._restore import Restoring, RestoreReport, chosen
 from ._tree import size_text
-from ._types import AnyPath, Metadata, Trusted
+from ._types import AnyPath, Metadata, Seconds, Trusted, seconds
 from ._urls import local_folder
 
 __all__ = ["CheckpointChange", "CheckpointInfo", "Checkpoints"]
 
 _logger = logging.getLogger("stele.checkpoints")
-_Seconds = Union[float, datetime.timedelta, None]
 _Best = Union[Tuple[str, str], Tuple[str, str, int]]
 _T = TypeVar("_T")
 _open: "weakref.WeakSet[Checkpoints]" = weakref.WeakSet()
@@ -84,10 +83,6 @@ class CheckpointChange:
     """The norm of the difference by the norm of the first."""
     largest: float
     """The largest absolute difference of two elements."""
-
-
-def _seconds(value: _Seconds) -> float:
-    return value.total_seconds() if isinstance(value, datetime.timedelta) else value or 0.0
 
 
 def _bests(given: Union[_Best, Iterable[_Best]]) -> List[Tuple[str, bool, int]]:
@@ -168,8 +163,8 @@ class Checkpoints:
     array([0.3, 0.3, 0.3])
     """
 
-    def __init__(self, folder: AnyPath, *, keep_last: int = 0, keep_every: int = 0, keep_interval: _Seconds = None,
-                 keep_age: _Seconds = None, keep_best: Union[_Best, Iterable[_Best]] = (), incremental: bool = True,
+    def __init__(self, folder: AnyPath, *, keep_last: int = 0, keep_every: int = 0, keep_interval: Seconds = None,
+                 keep_age: Seconds = None, keep_best: Union[_Best, Iterable[_Best]] = (), incremental: bool = True,
                  codec: str = "plain", level: Optional[int] = None, filter: str = "auto", threads: int = 0,
                  sync: str = "file_folder", wait: float = 600, read_only: bool = False,
                  remote: Optional[Union[str, "os.PathLike[str]"]] = None) -> None:
@@ -178,8 +173,8 @@ class Checkpoints:
         self._stop = 0
         self._process = os.getpid()
         self._options = dict(
-            keep_last=_natural(keep_last), keep_every=_natural(keep_every), keep_interval=_seconds(keep_interval),
-            keep_age=_seconds(keep_age), keep_best=self._best, incremental=incremental, codec=codec, level=level,
+            keep_last=_natural(keep_last), keep_every=_natural(keep_every), keep_interval=seconds(keep_interval),
+            keep_age=seconds(keep_age), keep_best=self._best, incremental=incremental, codec=codec, level=level,
             filter=filter, threads=threads, sync=sync, wait=float(wait), read_only=read_only, warn=_logger.warning,
             remote=None if remote is None else os.fspath(remote))
         self._core = _core.Checkpoints.open(
@@ -464,13 +459,12 @@ class Checkpoints:
                 tried.append(f"step {number}: {error}")
                 _logger.warning("passed over a checkpoint, %s", tried[-1])
         message = "no checkpoint can be read: " + "; ".join(tried) if tried else "there is no checkpoint"
-        raise make("not_found", f"{self.folder}: {message}", message, "", None, self.folder)
+        raise failure("not_found", message, file=self.folder)
 
     def _opened(self, step: int, options: Dict[str, Any]) -> _file.File:
         info = self._core.info(step)
         if info["sharded"]:
-            message = f"the checkpoint of step {step} is sharded; shards() reads it"
-            raise make("type_mismatch", f"{info['file']}: {message}", message, "", None, info["file"])
+            raise failure("type_mismatch", f"the checkpoint of step {step} is sharded; shards() reads it", file=info["file"])
         return _file.open(info["file"], threads=self._threads, **options)
 
     # --- Care ---

@@ -39,75 +39,45 @@ class Error(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self):
-        return _rebuild, (self.code, str(self), self.message, self.path, self.offset, self.file)
+        return make, (self.code, str(self), self.message, self.path, self.offset, self.file)
 
 
-class _FileNotFound(Error, FileNotFoundError):
-    pass
-
-
-class _IO(Error, OSError):
-    pass
-
-
-class _Denied(Error, PermissionError):
-    pass
-
-
-class _NoPath(Error, KeyError):
-    pass
-
-
-class _Value(Error, ValueError):
-    pass
-
-
-class _Type(Error, TypeError):
-    pass
-
-
-class _Index(Error, IndexError, ValueError):
-    pass
-
-
-class _Limit(Error, MemoryError, ValueError):
-    pass
-
-
-class _ReadOnly(Error, ValueError, PermissionError):
-    pass
-
-
-for _class in (_FileNotFound, _IO, _Denied, _NoPath, _Value, _Type, _Index, _Limit, _ReadOnly):
-    _class.__name__ = _class.__qualname__ = "Error"
-    _class.__module__ = "stele"
 Error.__module__ = "stele"
 
+
+def _that_is(*kinds):
+    """The class of errors that are some of Python's own, too."""
+    return type("Error", (Error, *kinds), {"__module__": "stele"})
+
+
+_file_not_found, _no_path, _io, _value = map(_that_is, (FileNotFoundError, KeyError, OSError, ValueError))
 _classes = {
-    "io": _IO,
-    "type_mismatch": _Type,
-    "out_of_range": _Index,
-    "limit_exceeded": _Limit,
-    "read_only": _ReadOnly,
-    "busy": _IO,
-    "denied": _Denied,
-    "changed": _IO,
+    "io": _io,
+    "type_mismatch": _that_is(TypeError),
+    "out_of_range": _that_is(IndexError, ValueError),
+    "limit_exceeded": _that_is(MemoryError, ValueError),
+    "read_only": _that_is(ValueError, PermissionError),
+    "busy": _io,
+    "denied": _that_is(PermissionError),
+    "changed": _io,
 }
 
 
 def make(code, what, message, path="", offset=None, file=""):
     """The exception for an error of the library."""
-    kind = _classes.get(code, _Value)
+    kind = _classes.get(code, _value)
     if code == "not_found":
         # A file that is not there, or a path in one that is.
-        kind = _FileNotFound if file and not os.path.exists(file) and not path else _NoPath
+        kind = _file_not_found if file and not os.path.exists(file) and not path else _no_path
     error = kind(what)
     error.code, error.message, error.path, error.offset, error.file = code, message, path, offset, file
     return error
 
 
-def _rebuild(*parts):
-    return make(*parts)
+def failure(code, message, path="", file=""):
+    """The same of one of this package's own, whose text begins with the file and the path."""
+    file = str(file)
+    return make(code, ": ".join(part for part in (file, path, message) if part), message, path, None, file)
 
 
 class UntrustedError(Error, ValueError):

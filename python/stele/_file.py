@@ -9,7 +9,7 @@ import re
 import weakref
 from collections.abc import ItemsView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from . import _core
 from ._archive import _trust
@@ -55,17 +55,14 @@ class Info:
         return (self.plain_bytes + self.bytes_behind) / self.stored_bytes if self.stored_bytes else 0.0
 
 
-class Opening:
+class Opening(NamedTuple):
     """How a file was opened, to open it again."""
 
-    __slots__ = ("path", "mmap_mode", "trusted", "untrusted", "options")
-
-    def __init__(self, path: Any, mmap_mode: Any, trusted: Any, untrusted: Any, options: Any) -> None:
-        self.path = path
-        self.mmap_mode = mmap_mode
-        self.trusted = trusted
-        self.untrusted = untrusted
-        self.options = options
+    path: Any
+    mmap_mode: Any
+    trusted: Any
+    untrusted: Any
+    options: Any
 
     def open(self) -> Any:
         resolver, inert = _trust(self.trusted, self.untrusted)
@@ -83,9 +80,6 @@ class Opening:
         if handle is None:
             handle = _unpickled[key] = self.open()
         return handle
-
-    def __reduce__(self) -> Any:
-        return Opening, (self.path, self.mmap_mode, self.trusted, self.untrusted, self.options)
 
 
 _unpickled: "weakref.WeakValueDictionary" = weakref.WeakValueDictionary()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import copyreg
 import math
+import pickle
 import sys
 import types
 import weakref
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import _make
+from ._inert import Inert
 
 # --- Names -----------------------------------------------------------------------------------------------------------
 
@@ -103,9 +105,6 @@ def _reduce_array_subclass(array):
 
 
 _masked_own = {"_mask", "_fill_value", "_hardmask", "_sharedmask", "_isfield", "_baseclass", "_optinfo", "_basedict"}
-
-# Types with a form of their own: {type: function of the object that returns what reduce() returns, or None}.
-_forms = {}
 
 
 def _scalar(value):
@@ -195,35 +194,17 @@ def _inert_parts(thing):
             thing.stele_kwargs, thing.stele_state, items, None if entries is None else list(entries.items()))
 
 
-def _register_own():
-    from ._inert import Inert
-
-    _forms[Inert] = _inert_parts
-
-
-_register_own()
-
-
 def _picklebuffer(thing):
     raw = np.frombuffer(thing.raw(), np.uint8)
     return "numpy.array", None, False, (raw,), None, None, None, None
 
 
-def _register_pickle():
-    import pickle
-
-    _forms[pickle.PickleBuffer] = _picklebuffer
-
-
-_register_pickle()
+# Types with a form of their own: {type: function of the object that returns what reduce() returns, or None}.
+_forms = {Inert: _inert_parts, pickle.PickleBuffer: _picklebuffer}
 
 
 def _register_torch():
     import torch
-
-    by_torch = {
-        torch.bfloat16: (torch.uint16 if hasattr(torch, "uint16") else torch.int16, "bfloat16"),
-    }
 
     storages: Any = weakref.WeakValueDictionary()  # the bytes of a storage as one array, by their address
 
@@ -244,9 +225,9 @@ def _register_torch():
             return None
         plain = thing.detach().cpu()
         name = ""
-        if plain.dtype in by_torch:
-            as_type, name = by_torch[plain.dtype]
-            plain = plain.view(as_type)
+        if plain.dtype == torch.bfloat16:
+            name = "bfloat16"
+            plain = plain.view(torch.uint16 if hasattr(torch, "uint16") else torch.int16)
         elif str(plain.dtype).startswith("torch.float8"):
             name = str(plain.dtype).partition(".")[2]
             plain = plain.view(torch.uint8)

@@ -6,7 +6,7 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from ._errors import make
+from ._errors import failure
 from ._file import File, open
 from ._types import Trusted
 from ._urls import version_of
@@ -30,8 +30,7 @@ def open_pinned(place: Any, version: Any, trusted: Trusted = ()) -> File:
     file = open(place, trusted=trusted, threads=1)
     if pin(file, place) != version:
         file.close()
-        message = "the archive was replaced after it was first opened"
-        raise make("changed", f"{place}: {message}", message, "", None, str(place))
+        raise failure("changed", "the archive was replaced after it was first opened", file=place)
     return file
 
 

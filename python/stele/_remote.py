@@ -3,7 +3,7 @@
 from typing import Any, Dict, Optional
 
 from . import _core
-from ._errors import make
+from ._errors import failure
 
 
 def remote_options(*, attempts: Optional[int] = None, connect_s: Optional[float] = None,
@@ -41,6 +41,5 @@ def remote_options(*, attempts: Optional[int] = None, connect_s: Optional[float]
     4
     """
     if not hasattr(_core, "remote_options"):
-        raise make("unsupported", "this build has no remote storage", "this build has no remote storage")
-    return dict(_core.remote_options(attempts=attempts, connect_s=connect_s, stall_s=stall_s, part_bytes=part_bytes,
-                                     parts=parts))
+        raise failure("unsupported", "this build has no remote storage")
+    return _core.remote_options(attempts=attempts, connect_s=connect_s, stall_s=stall_s, part_bytes=part_bytes, parts=parts)

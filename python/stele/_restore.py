@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Named
 import numpy as np
 
 from . import _core, _file
-from ._errors import make
+from ._errors import failure
 from ._tree import is_value, join
 
 __all__ = ["RestoreReport"]
@@ -55,8 +55,7 @@ def _unique(pairs: Iterable[Tuple[Any, Any]], name: str) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     for key, value in pairs:
         if found.setdefault(_step(key), value) is not value:
-            raise make("unsupported", f"two keys of {name or 'the object'} have the name {_step(key)}",
-                       "two keys with one name", join(name, _step(key)))
+            raise failure("unsupported", f"two keys of {name or 'the object'} have one name", join(name, _step(key)))
     return found
 
 
@@ -247,7 +246,7 @@ class Restoring:
         found, _ = self._leaves(into, "")
         self._wanted = [(name, leaf) for name, leaf in found if self._chooses(name)]
         if strict and found and not self._wanted:
-            raise make("invalid_argument", *["nothing in the object has a name that paths= chooses"] * 2)
+            raise failure("invalid_argument", "nothing in the object has a name that paths= chooses")
 
     def _parts(self, thing: Any, name: str) -> Optional[Dict[str, Any]]:
         """The parts of a container by the ends of their names; None for other objects."""
@@ -315,8 +314,8 @@ class Restoring:
         if self._strict and (report.missing or report.mismatched):
             raise _unfit(report, [name for name in self._with_state if self._is_object(stored, name)])
         if not self._touched <= set(report.restored):
-            message = "a newer checkpoint turned out to be damaged after it was restored in part, and this one has less"
-            raise make("unsupported", f"{file.path}: {message}", message, "", None, file.path)
+            raise failure("unsupported", "a newer checkpoint turned out to be damaged after it was restored in part, and this "
+                          "one has less", file=file.path)
         new = {name: stored.load(found) for name, found in others.items()}
         for name, fill in fills.items():
             self._touched.add(name)
@@ -449,7 +448,7 @@ def _unfit(report: RestoreReport, objects: List[str]) -> Exception:
     if objects:
         parts.append(f"what was saved as {_some(objects)} is an object itself, and not its state_dict()")
     message = f"the checkpoint of step {report.step} does not fit the object: " + "; ".join(parts)
-    error = make("type_mismatch" if report.mismatched else "missing_field", message, message)
+    error = failure("type_mismatch" if report.mismatched else "missing_field", message)
     error.report = report
     return error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any, Dict, Iterator, List
 
 import numpy as np
@@ -11,6 +12,11 @@ from ._archive import _trust
 
 __all__ = ["BinaryFuse", "BloomFilter", "CountMin", "FeatureStore", "HyperLogLog", "TextDictionary", "TokenCounts", "from_text",
            "from_texts", "to_text", "to_texts", "train_dictionary"]
+
+
+def _told(name: str, doc: str = "") -> Any:
+    """A property that the core tells."""
+    return property(attrgetter("_held." + name), doc=doc or None)
 
 
 class _Service:
@@ -39,7 +45,9 @@ class _Service:
         return type(self)._over(self._held.copy())
 
     def __eq__(self, other: object) -> bool:
-        return self._held.equals(other._held) if type(other) is type(self) else NotImplemented
+        if type(other) is not type(self):
+            return NotImplemented
+        return type(other._held) is type(self._held) and self._held.equals(other._held)
 
     __hash__ = None
 
@@ -49,13 +57,49 @@ class _Service:
     def __setstate__(self, state: Any) -> None:
         self._held = type(self)._kind.from_state(state)
 
-    @property
-    def byte_count(self) -> int:
-        """Bytes of its tables in memory."""
-        return self._held.byte_count
+    byte_count: int = _told("byte_count", "Bytes of its tables in memory.")
 
 
-class TokenCounts(_Service):
+class _Mergeable(_Service):
+    __slots__ = ()
+
+    def merge(self, other: Any) -> None:
+        """Adds what another of the same settings has."""
+        self._held.merge(other._held)
+
+
+class _Clearable(_Mergeable):
+    __slots__ = ()
+
+    def clear(self) -> None:
+        """Forgets all keys."""
+        self._held.clear()
+
+
+class _KeySet(_Clearable):
+    __slots__ = ()
+
+    def add(self, key: Any) -> None:
+        """Adds a key."""
+        self._held.add(key)
+
+    def update(self, keys: Any) -> None:
+        """Adds many keys."""
+        self._held.update(keys)
+
+
+class _Filter(_Service):
+    __slots__ = ()
+
+    def __contains__(self, key: object) -> bool:
+        return self._held.contains(key)
+
+    def contains(self, keys: Any) -> Any:
+        """An array of bool in the shape of `keys`."""
+        return self._held.contains_many(keys)
+
+
+class TokenCounts(_Mergeable):
     """Counts of tokens, packed: a token takes its bytes and its count.
 
     Parameters
@@ -98,10 +142,7 @@ class TokenCounts(_Service):
     def __len__(self) -> int:
         return self._held.size
 
-    @property
-    def total(self) -> int:
-        """The sum of all counts."""
-        return self._held.total
+    total: int = _told("total", "The sum of all counts.")
 
     def items(self, sorted: bool = False) -> List[Any]:
         """Pairs of token and count, in the order of the tokens' bytes if `sorted`."""
@@ -118,16 +159,12 @@ class TokenCounts(_Service):
         """Moves what was counted lately into the packed lanes; look-ups of many tokens are then fastest."""
         self._held.compact()
 
-    def merge(self, other: Any) -> None:
-        """Adds the counts of another."""
-        self._held.merge(other._held)
-
     def remove_below(self, least: Any) -> int:
         """Drops tokens counted fewer times; returns how many."""
         return self._held.remove_below(least)
 
 
-class BloomFilter(_Service):
+class BloomFilter(_KeySet, _Filter):
     """A set of keys without false negatives: `in` is true for every key added, and rarely for others.
 
     Parameters
@@ -159,40 +196,9 @@ class BloomFilter(_Service):
     def __init__(self, capacity: Any, false_positive_rate: float = 0.01, *, blocked: bool = False, seed: int = 0) -> None:
         self._held = _core.BloomFilter.make(capacity, false_positive_rate, blocked, seed)
 
-    def add(self, key: Any) -> None:
-        """Adds a key."""
-        self._held.add(key)
-
-    def update(self, keys: Any) -> None:
-        """Adds many keys."""
-        self._held.update(keys)
-
-    def __contains__(self, key: object) -> bool:
-        return self._held.contains(key)
-
-    def contains(self, keys: Any) -> Any:
-        """An array of bool in the shape of `keys`."""
-        return self._held.contains_many(keys)
-
-    def merge(self, other: Any) -> None:
-        """Adds the keys of another of the same size and seed."""
-        self._held.merge(other._held)
-
-    def clear(self) -> None:
-        """Removes all keys."""
-        self._held.clear()
-
-    @property
-    def capacity(self) -> int:
-        return self._held.capacity
-
-    @property
-    def bit_count(self) -> int:
-        return self._held.bit_count
-
-    @property
-    def hash_count(self) -> int:
-        return self._held.hash_count
+    capacity: int = _told("capacity")
+    bit_count: int = _told("bit_count")
+    hash_count: int = _told("hash_count")
 
     @property
     def false_positive_rate(self) -> float:
@@ -205,7 +211,7 @@ class BloomFilter(_Service):
         return self._held.estimated_count()
 
 
-class BinaryFuse(_Service):
+class BinaryFuse(_Filter):
     """A set of keys that are all known beforehand, in 9 bits each (18 with ``bits=16``).
 
     Parameters
@@ -219,45 +225,32 @@ class BinaryFuse(_Service):
     __slots__ = ()
 
     def __init__(self, keys: Any, *, bits: int = 8, seed: int = 0) -> None:
+        self._held = self._of(bits).make(keys, seed)
+
+    @staticmethod
+    def _of(bits: int) -> Any:
         if bits not in (8, 16):
             raise ValueError(f"bits is 8 or 16, not {bits}")
-        self._held = (_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).make(keys, seed)
+        return _core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16
 
     @classmethod
     def load(cls, file: Any, mmap_mode: Any = None, *, bits: int = 8) -> Any:
         """Loads what `save` or C++ wrote, of so many bits."""
-        return cls._over((_core.BinaryFuse8 if bits == 8 else _core.BinaryFuse16).load(file, dict(mmap_mode=mmap_mode)))
+        return cls._over(cls._of(bits).load(file, dict(mmap_mode=mmap_mode)))
 
     def __getstate__(self) -> Any:
         return {"bits": 8 if type(self._held) is _core.BinaryFuse8 else 16, "filter": self._held.state()}
 
     def __setstate__(self, state: Any) -> None:
-        kind = _core.BinaryFuse8 if state["bits"] == 8 else _core.BinaryFuse16
-        self._held = kind.from_state(state["filter"])
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return type(other._held) is type(self._held) and self._held.equals(other._held)
-
-    __hash__ = None
-
-    def __contains__(self, key: object) -> bool:
-        return self._held.contains(key)
-
-    def contains(self, keys: Any) -> Any:
-        """An array of bool in the shape of `keys`."""
-        return self._held.contains_many(keys)
+        self._held = self._of(state["bits"]).from_state(state["filter"])
 
     def __len__(self) -> int:
         return self._held.size
 
-    @property
-    def false_positive_rate(self) -> float:
-        return self._held.false_positive_rate
+    false_positive_rate: float = _told("false_positive_rate")
 
 
-class CountMin(_Service):
+class CountMin(_Clearable):
     """Counts of keys in fixed memory, never too low, seldom much too high.
 
     Parameters
@@ -297,28 +290,12 @@ class CountMin(_Service):
         """The counts of many keys, in their shape."""
         return self._held.estimate_many(keys)
 
-    def merge(self, other: Any) -> None:
-        """Adds the counts of another of the same size and seed."""
-        self._held.merge(other._held)
-
-    def clear(self) -> None:
-        """Sets all counts to 0."""
-        self._held.clear()
-
-    @property
-    def total(self) -> int:
-        return self._held.total
-
-    @property
-    def width(self) -> int:
-        return self._held.width
-
-    @property
-    def depth(self) -> int:
-        return self._held.depth
+    total: int = _told("total")
+    width: int = _told("width")
+    depth: int = _told("depth")
 
 
-class HyperLogLog(_Service):
+class HyperLogLog(_KeySet):
     """The number of distinct keys, in 2**precision bytes.
 
     Parameters
@@ -342,36 +319,15 @@ class HyperLogLog(_Service):
     def __init__(self, precision: int = 14, *, seed: int = 0) -> None:
         self._held = _core.HyperLogLog.make(precision, seed)
 
-    def add(self, key: Any) -> None:
-        """Adds a key."""
-        self._held.add(key)
-
-    def update(self, keys: Any) -> None:
-        """Adds many keys."""
-        self._held.update(keys)
-
     def estimate(self) -> Any:
         """About how many distinct keys were added."""
         return self._held.estimate()
 
-    def merge(self, other: Any) -> None:
-        """Adds the keys of another of the same precision and seed."""
-        self._held.merge(other._held)
-
-    def clear(self) -> None:
-        """Forgets all keys."""
-        self._held.clear()
-
-    @property
-    def precision(self) -> int:
-        return self._held.precision
-
-    @property
-    def standard_error(self) -> float:
-        return self._held.standard_error
+    precision: int = _told("precision")
+    standard_error: float = _told("standard_error")
 
 
-class FeatureStore(_Service):
+class FeatureStore(_Mergeable):
     """Which features each entity has (a user's words, clicks, visited pages), in a few bits for each pair.
 
     Parameters
@@ -425,11 +381,11 @@ class FeatureStore(_Service):
 
     def features(self, entity: Any) -> List[Any]:
         """The known features of an entity, a list; some may be false positives."""
-        return self._held.names(self._held.features(entity))
+        return self._held.features(entity)
 
     def known(self) -> List[Any]:
         """All features that were added, in the order in which they were first seen."""
-        return self._held.names(None)
+        return self._held.known()
 
     def together(self, one: Any, two: Any) -> int:
         """How often two features were added together; never too low."""
@@ -443,10 +399,6 @@ class FeatureStore(_Service):
         """Begins a generation and drops the oldest."""
         self._held.rotate()
 
-    def merge(self, other: Any) -> None:
-        """Adds the pairs of another with the same settings."""
-        self._held.merge(other._held)
-
     def report(self) -> Dict[str, Any]:
         """Sizes and rates: a dict."""
         return self._held.report()
@@ -457,11 +409,6 @@ class FeatureStore(_Service):
 
 
 TextDictionary = _core.TextDictionary
-
-
-def _save_options(minimum, maximum, level, alphabet, dictionary, bare, item, canonical) -> Any:
-    return dict(min=minimum, max=maximum, level=level, alphabet=alphabet, dictionary=dictionary, bare=bare, item=item,
-                canonical=canonical)
 
 
 def to_text(value: Any, *, min: Any = None, max: Any = None, level: int = 1, alphabet: str = "base64",
@@ -493,19 +440,21 @@ def to_text(value: Any, *, min: Any = None, max: Any = None, level: int = 1, alp
     >>> from_text(text, dtype="i8")
     array([0, 1, 2, 3, 4])
     """
-    return _core.to_text(value, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
+    return to_texts([value], min=min, max=max, level=level, alphabet=alphabet, dictionary=dictionary, bare=bare, item=item,
+                    canonical=canonical)[0]
 
 
 def train_dictionary(states: Any, *, min: Any = None, max: Any = None, level: int = 1, item: Any = None,
                      canonical: bool = False) -> Any:
     """The `TextDictionary` of what many states have in common; the options are those of `to_text`."""
-    return TextDictionary.train(states, _save_options(min, max, level, "base64", None, False, item, canonical))
+    return TextDictionary.train(states, dict(min=min, max=max, level=level, item=item, canonical=canonical))
 
 
 def to_texts(values: Any, *, min: Any = None, max: Any = None, level: int = 1, alphabet: str = "base64",
              dictionary: Any = None, bare: bool = False, item: Any = None, canonical: bool = False) -> List[str]:
     """A list of the texts of many states; see `to_text`."""
-    return _core.to_texts(values, _save_options(min, max, level, alphabet, dictionary, bare, item, canonical))
+    return _core.to_texts(values, dict(min=min, max=max, level=level, alphabet=alphabet, dictionary=dictionary, bare=bare,
+                                       item=item, canonical=canonical))
 
 
 def from_text(text: Any, *, dtype: Any = None, dictionary: Any = None, bare: bool = False, item: Any = None,
@@ -524,8 +473,8 @@ def from_text(text: Any, *, dtype: Any = None, dictionary: Any = None, bare: boo
     trusted, untrusted
         As for `stele.load`.
     """
-    options = dict(dtype=dtype, dictionary=dictionary, bare=bare, item=item, max_bytes=max_bytes)
-    return _core.from_text(text, options, *_trust(trusted, untrusted))
+    return from_texts([text], dtype=dtype, dictionary=dictionary, bare=bare, item=item, max_bytes=max_bytes, trusted=trusted,
+                      untrusted=untrusted)[0]
 
 
 def from_texts(texts: Any, *, dtype: Any = None, dictionary: Any = None, bare: bool = False, item: Any = None,

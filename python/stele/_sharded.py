@@ -3,18 +3,60 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
 from . import _core
 from ._archive import _trust
+from ._lazy import _expanded, _range_of
 from ._types import AnyPath, Metadata, Trusted
 
 __all__ = ["ShardedArray", "ShardedCheckpoint", "ShardedWriter", "ShardWriter", "commit_sharded"]
 
+_Self = TypeVar("_Self")
 
-class ShardedWriter:
+
+class ShardWriter:
+    """The part of one process in a sharded checkpoint; `Checkpoints.shard` makes it. A context: its end completes the part,
+    an exception gives it up."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    def put(self, name: str, array: Any, shape: Sequence[int], offset: Sequence[int]) -> None:
+        """Writes a box of an array.
+
+        Parameters
+        ----------
+        array : array_like
+            The elements of the box.
+        shape : sequence of int
+            The extents of the whole array, which all ranks agree on.
+        offset : sequence of int
+            The position of the box's first element in it.
+        """
+        self._core.put(name, array, [operator.index(n) for n in shape], [operator.index(n) for n in offset])
+
+    def put_value(self, name: str, value: Any) -> None:
+        """Writes any other object that `stele.dump` takes. If several ranks write it, the lowest rank's counts."""
+        self._core.put_value(name, value)
+
+    def close(self) -> None:
+        """Completes the part. `Checkpoints.commit` makes it count."""
+        self._core.close()
+
+    def _complete(self) -> None:
+        self.close()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self._complete() if kind is None else self._core.give_up()
+
+
+class ShardedWriter(ShardWriter):
     """The part of one process, a rank, in an archive that many write.
 
     A folder, or a prefix of an object store, becomes one archive when all ranks have written their parts and rank 0 has
@@ -62,8 +104,8 @@ class ShardedWriter:
                  keep: float = 24 * 3600.0, codec: Optional[str] = None, level: Optional[int] = None,
                  filter: str = "auto", threads: int = 0, metadata: Optional[Metadata] = None) -> None:
         options = dict(codec=codec, level=level, filter=filter, threads=threads, metadata=metadata)
-        self._core = _core.ShardedWriter(place, operator.index(rank), operator.index(ranks), attempt or "", float(wait),
-                                         float(keep), options)
+        super().__init__(_core.ShardedWriter(place, operator.index(rank), operator.index(ranks), attempt or "", float(wait),
+                                             float(keep), options))
         self._done = False
 
     @property
@@ -87,13 +129,12 @@ class ShardedWriter:
             The position of the box's first element in it; by default 0 along each axis.
         """
         box = np.asanyarray(array)
-        whole = box.shape if shape is None else tuple(operator.index(n) for n in shape)
-        first = (0,) * len(whole) if offset is None else tuple(operator.index(n) for n in offset)
-        self._core.put(path, box, whole, first)
+        whole = box.shape if shape is None else tuple(shape)
+        super().put(path, box, whole, (0,) * len(whole) if offset is None else offset)
 
     def put_value(self, path: str, value: Any) -> None:
-        """Writes any other object that `stele.dump` takes. If several ranks write it, the lowest rank's counts."""
-        self._core.put_value(path, value)
+        """As of a `ShardWriter`."""
+        super().put_value(path, value)
 
     def close(self) -> None:
         """Completes the part. It counts when rank 0 or `commit_sharded` commits."""
@@ -112,13 +153,8 @@ class ShardedWriter:
         self._done = True
         return self._core.commit()
 
-    def __enter__(self) -> "ShardedWriter":
-        return self
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        if kind is not None:
-            self._core.give_up()
-        elif not self._done:
+    def _complete(self) -> None:
+        if not self._done:
             self.commit()
 
 
@@ -159,42 +195,6 @@ def commit_sharded(place: AnyPath, ranks: int, attempt: str, *, wait: float = 60
                                 dict(threads=threads, metadata=metadata))
 
 
-class ShardWriter:
-    """The part of one process in a sharded checkpoint; `Checkpoints.shard` makes it. A context: its end completes the part,
-    an exception gives it up."""
-
-    def __init__(self, core: Any) -> None:
-        self._core = core
-
-    def put(self, name: str, array: Any, shape: Sequence[int], offset: Sequence[int]) -> None:
-        """Writes a box of an array.
-
-        Parameters
-        ----------
-        array : array_like
-            The elements of the box.
-        shape : sequence of int
-            The extents of the whole array, which all ranks agree on.
-        offset : sequence of int
-            The position of the box's first element in it.
-        """
-        self._core.put(name, array, [operator.index(n) for n in shape], [operator.index(n) for n in offset])
-
-    def put_value(self, name: str, value: Any) -> None:
-        """Writes any other object that `stele.dump` takes. If several ranks write it, the lowest rank's counts."""
-        self._core.put_value(name, value)
-
-    def close(self) -> None:
-        """Completes the part. `Checkpoints.commit` makes it count."""
-        self._core.close()
-
-    def __enter__(self) -> "ShardWriter":
-        return self
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        self.close() if kind is None else self._core.give_up()
-
-
 class ShardedArray:
     """An array of a sharded checkpoint. Indexing with integers and slices reads what it needs of the parts that it touches."""
 
@@ -217,34 +217,21 @@ class ShardedArray:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        given = list(index) if isinstance(index, tuple) else [index]
-        if sum(one is Ellipsis for one in given) > 1 or any(one is None for one in given):
+        items, axes = _expanded(index if isinstance(index, tuple) else (index,), self.shape)
+        if not all(isinstance(item, (int, slice)) or item is Ellipsis for item in items):
             raise IndexError("a sharded array is indexed by integers, slices and one ellipsis")
-        if any(one is Ellipsis for one in given):
-            at = next(i for i, one in enumerate(given) if one is Ellipsis)
-            given[at:at + 1] = [slice(None)] * (self.ndim - len(given) + 1)
-        if len(given) > self.ndim:
-            raise IndexError(f"too many indices: {len(given)} for {self.ndim} dimensions")
         box: List[Tuple[int, int]] = []
         rest: List[Any] = []  # what is left to do with what was read
-        for one, extent in zip(given, self.shape):
-            if isinstance(one, slice):
-                picked = range(*one.indices(extent))
-                if not picked:
-                    box.append((0, 0))
-                    rest.append(slice(None))
+        for item, count in zip(items, axes):
+            for extent in self.shape[len(box):len(box) + count]:
+                if isinstance(item, int):
+                    box.append((item, 1))
+                    rest.append(0)
                 else:
-                    low, high = min(picked[0], picked[-1]), max(picked[0], picked[-1])
-                    box.append((low, high - low + 1))
-                    rest.append(slice(None, None, picked.step))
-            else:
-                number = operator.index(one)
-                if not -extent <= number < extent:
-                    raise IndexError(f"index {number} is out of range for {extent} positions")
-                box.append((number % extent, 1))
-                rest.append(0)
-        read = self._core.read(self.name, box, None)
-        return read[tuple(rest)]
+                    first, size, step = _range_of(slice(None) if item is Ellipsis else item, extent)
+                    box.append((min(first, first + (size - 1) * step), (size - 1) * abs(step) + 1) if size else (0, 0))
+                    rest.append(slice(None, None, step))
+        return self._core.read(self.name, box, None)[tuple(rest)]
 
     def read_into(self, out: np.ndarray) -> None:
         """Reads all of it into an array of its shape, whose type loses nothing."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import os
-from typing import Any, Callable, Dict, Iterable, Mapping, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Tuple, Union
 
 AnyPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 AnyFile = Any  # a path, or what has read() or write()
@@ -13,4 +14,9 @@ Metadata = Dict[str, Any]  # str, int, float or bool
 Limits = Dict[str, int]
 Progress = Union[None, bool, Callable[[int], Any]]
 Key = Union[str, bytes, int]
+Seconds = Union[float, datetime.timedelta, None]
 Pairs = Union[Mapping[Any, Any], Iterable[Tuple[Any, Any]]]
+
+
+def seconds(value: Seconds) -> Optional[float]:
+    return value.total_seconds() if isinstance(value, datetime.timedelta) else value

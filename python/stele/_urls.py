@@ -13,7 +13,7 @@ import weakref
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from . import _core
-from ._errors import Error, make
+from ._errors import Error, failure
 
 __all__ = ["Folder", "RemotePath", "folder"]
 
@@ -39,14 +39,12 @@ def is_remote(path: Any) -> bool:
 def local_folder(path: Any, what: str) -> str:
     """The absolute path of what must be on this machine; `what` is as in "a store is a local folder"."""
     if is_remote(path):
-        text = f"cannot use {path}: {what}"
-        raise make("unsupported", text, text, file=str(path))
+        raise failure("unsupported", f"cannot use it: {what}", file=path)
     path = os.fspath(path)
     if isinstance(path, str) and path[:7].lower() == "file://":
         rest = path[7:].removeprefix("localhost")
         if not rest.startswith("/"):
-            text = f"cannot use {path}: a file URL is file:///, then the path from the root"
-            raise make("invalid_argument", text, text, file=path)
+            raise failure("invalid_argument", "a file URL is file:///, then the path from the root", file=path)
         path = os.fsdecode(urllib.parse.unquote_to_bytes(rest))
     return os.path.abspath(path)
 
@@ -142,7 +140,7 @@ def storage_at(url: str) -> "_Storage":
         name, _, path = named.partition("/")
         system = _given.get(name)
         if system is None:
-            raise _error("not_found", "this store is not one of this process: pass the RemotePath itself", url)
+            raise failure("not_found", "this store is not one of this process: pass the RemotePath itself", file=url)
         return _Obstore(url, system, path) if _is_obstore(system) else _Fsspec(url, system, path)
     try:
         import fsspec
@@ -151,15 +149,11 @@ def storage_at(url: str) -> "_Storage":
     except ImportError as error:
         package = _packages.get(named.rpartition("::")[2].partition("://")[0].lower(), "")
         message = f"this URL needs a package that is not there ({error}): pip install fsspec {package}".rstrip()
-        raise _error("unsupported", message, url) from error
+        raise failure("unsupported", message, file=url) from error
     except ValueError as error:
-        raise _error("unsupported", f"there is no file system for it: {error}", url) from error
+        raise failure("unsupported", f"there is no file system for it: {error}", file=url) from error
     except Exception as error:  # noqa: BLE001 - of any engine
-        raise _error("io", f"{type(error).__name__}: {error}", url) from error
-
-
-def _error(code: str, message: str, file: str) -> Error:
-    return make(code, f"{file}: {message}", message, "", None, file)
+        raise failure("io", f"{type(error).__name__}: {error}", file=url) from error
 
 
 @contextlib.contextmanager
@@ -170,15 +164,15 @@ def _raising(file: str) -> Iterator[None]:
     except (Error, ImportError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise _error("not_found", f"there is no such file ({error})", file) from error
+        raise failure("not_found", f"there is no such file ({error})", file=file) from error
     except PermissionError as error:
-        raise _error("denied", str(error) or "permission denied", file) from error
+        raise failure("denied", str(error) or "permission denied", file=file) from error
     except Exception as error:  # noqa: BLE001 - of any engine
         if type(error).__name__ == "PreconditionError":
-            raise _error("changed", "it has changed since it was opened", file) from error
+            raise failure("changed", "it has changed since it was opened", file=file) from error
         kinds = {one.__name__ for one in type(error).__mro__}
         code = "denied" if kinds & {"PermissionDeniedError", "UnauthenticatedError", "ClientAuthenticationError"} else "io"
-        raise _error(code, f"{type(error).__name__}: {error}".rstrip(": "), file) from error
+        raise failure(code, f"{type(error).__name__}: {error}".rstrip(": "), file=file) from error
 
 
 def _seconds(time: Any) -> float:
@@ -209,9 +203,6 @@ class _Storage:
         raise NotImplementedError
 
     def read(self, key: str, ranges: List[Tuple[int, memoryview]], etag: str) -> None:
-        self._fill(key, ranges, etag)
-
-    def _fill(self, key: str, ranges: List[Tuple[int, memoryview]], etag: str) -> None:
         pieces = []
         for offset, into in ranges:
             parts = max(1, len(into) // _piece_bytes)
@@ -222,13 +213,18 @@ class _Storage:
         for (first, into), got in zip(pieces, found):
             view = memoryview(got).cast("B")
             if len(view) != len(into):
-                raise _error("truncated", f"expected {len(into)} bytes at {first}, found {len(view)}", self.named(key))
+                raise failure("truncated", f"expected {len(into)} bytes at {first}, found {len(view)}", file=self.named(key))
             into[:] = view
+
+    def _require_same(self, key: str, etag: str) -> None:
+        now = self.find(key) if etag else None
+        if etag and (now is None or now[3] != etag):
+            raise failure("changed", "it has changed since it was opened", file=self.named(key))
 
     def reader(self, key: str) -> "_Reader":
         found = self.find(key)
         if found is None:
-            raise _error("not_found", "there is no such file", self.named(key))
+            raise failure("not_found", "there is no such file", file=self.named(key))
         with _lock:  # one for all that have it open now
             name = self.url, key, found[3]
             reader = _readers.get(name)
@@ -260,7 +256,7 @@ class _Reader:
 
     def _fetch(self, begin: int, size: int) -> bytearray:
         read = bytearray(size)
-        self.storage._fill(self.key, [(begin, memoryview(read))], self.etag)
+        self.storage.read(self.key, [(begin, memoryview(read))], self.etag)
         return read
 
     def read_at(self, offset: int, into: memoryview, plan_begin: int, plan_end: int) -> None:
@@ -279,7 +275,7 @@ class _Reader:
                 if offset + count == plan_end:
                     self._window = 0, bytearray()  # nobody comes back
         elif count >= self.ahead_bytes:
-            self.storage._fill(self.key, [(offset, into)], self.etag)
+            self.storage.read(self.key, [(offset, into)], self.etag)
         else:
             self._read_near(offset, into, True)
 
@@ -357,19 +353,13 @@ class _Fsspec(_Storage):
         self._require_same(key, etag)
         return found
 
-    def _require_same(self, key: str, etag: str) -> None:
-        if etag:
-            info = self._info(key)
-            if info is None or self._found(key, info)[3] != etag:
-                raise _error("changed", "it has changed since it was opened", self.named(key))
-
     def writer(self, key: str) -> Any:
         with _raising(self.named(key)):
             return _writing(self.system, self.at(key), self.named(key))
 
     def put(self, key: str, content: bytes, when: str, etag: str) -> Optional[str]:
         if when != "always":
-            raise _error("unsupported", "fsspec has no conditional writes", self.named(key))
+            raise failure("unsupported", "fsspec has no conditional writes", file=self.named(key))
         out = self.writer(key)
         out.write(memoryview(content))
         out.close()
@@ -416,31 +406,13 @@ def _commits(system: Any) -> bool:
     return isinstance(system, LocalFileSystem)
 
 
-class _InMemory:
-    """A file of fsspec's MemoryFileSystem, which is there as soon as one opens it."""
-
-    def __init__(self, system: Any, path: str, name: str) -> None:
-        self.system, self.path, self.name = system, path, name
-        self.content = io.BytesIO()
-
-    def write(self, view: memoryview) -> None:
-        self.content.write(view)
-
-    def close(self) -> None:
-        with _raising(self.name):
-            self.system.pipe_file(self.path, self.content.getvalue())
-
-    def discard(self) -> None:
-        self.content = io.BytesIO()
-
-
 class _Upload:
     """A file that appears when it is closed, or committed where it has that."""
 
     def __init__(self, file: Any, name: str) -> None:
         self.file, self.name = file, name
 
-    def write(self, view: memoryview) -> None:
+    def write(self, view: Any) -> None:
         with _raising(self.name):
             self.file.write(view)
 
@@ -461,15 +433,27 @@ class _Upload:
                 self.file.closed = True
 
 
-class _Renamed:
+class _InMemory(_Upload):
+    """A file of fsspec's MemoryFileSystem, which is there as soon as one opens it."""
+
+    def __init__(self, system: Any, path: str, name: str) -> None:
+        super().__init__(io.BytesIO(), name)
+        self.system, self.path = system, path
+
+    def close(self) -> None:
+        with _raising(self.name):
+            self.system.pipe_file(self.path, self.file.getvalue())
+
+    def discard(self) -> None:
+        self.file = None
+
+
+class _Renamed(_Upload):
     """A file that is written under another name in the same folder."""
 
     def __init__(self, system: Any, path: str, temporary: str, file: Any, name: str) -> None:
-        self.system, self.path, self.temporary, self.file, self.name = system, path, temporary, file, name
-
-    def write(self, view: memoryview) -> None:
-        with _raising(self.name):
-            self.file.write(view)
+        super().__init__(file, name)
+        self.system, self.path, self.temporary = system, path, temporary
 
     def close(self) -> None:
         with _raising(self.name):
@@ -484,27 +468,29 @@ class _Renamed:
 
 
 class _Obstore(_Storage):
+    @property
+    def _api(self) -> Any:
+        import obstore
+
+        return obstore
+
     @staticmethod
     def _found(key: str, meta: Any) -> _Found:
         time = _seconds(meta["last_modified"])
         return key, int(meta["size"]), time, str(meta["e_tag"] or f"{meta['size']}-{time}")
 
     def find(self, key: str) -> Optional[_Found]:
-        import obstore
-
         with _raising(self.named(key)):
             try:
-                return self._found(key, obstore.head(self.system, self.at(key)))
+                return self._found(key, self._api.head(self.system, self.at(key)))
             except FileNotFoundError:
                 return None
 
     def list(self, prefix: str) -> List[_Found]:
-        import obstore
-
         folder = prefix.rpartition("/")[0]
         top = self.at(folder) if folder else self.root
         with _raising(self.url):
-            found = [one for chunk in obstore.list(self.system, prefix=top or None) for one in chunk]
+            found = [one for chunk in self._api.list(self.system, prefix=top or None) for one in chunk]
         skipped = len(self.root) + 1 if self.root else 0
         made = [self._found(one["path"][skipped:], one) for one in found]
         return sorted(one for one in made if one[0].startswith(prefix))
@@ -512,13 +498,11 @@ class _Obstore(_Storage):
     def fetch(self, key: str, ranges: List[Tuple[int, int]], etag: str) -> List[Any]:
         from concurrent.futures import ThreadPoolExecutor
 
-        import obstore
-
         has_condition = etag.startswith('"')  # a weak one never matches
 
         def one(piece: Tuple[int, int]) -> Any:
             options: Any = {"range": piece, "if_match": etag} if has_condition else {"range": piece}
-            return obstore.get(self.system, self.at(key), options=options).bytes()
+            return self._api.get(self.system, self.at(key), options=options).bytes()
 
         try:
             if len(ranges) == 1:
@@ -527,26 +511,20 @@ class _Obstore(_Storage):
                 with ThreadPoolExecutor(min(8, len(ranges))) as threads:
                     found = list(threads.map(one, ranges))
         finally:
-            if etag and not has_condition:
-                now = self.find(key)
-                if now is None or now[3] != etag:
-                    raise _error("changed", "it has changed since it was opened", self.named(key))
+            if not has_condition:
+                self._require_same(key, etag)
         return found
 
     def writer(self, key: str) -> Any:
-        import obstore
-
         with _raising(self.named(key)):
-            return _ObstoreUpload(obstore.open_writer(self.system, self.at(key)), self.named(key))
+            return _ObstoreUpload(self._api.open_writer(self.system, self.at(key)), self.named(key))
 
     def put(self, key: str, content: bytes, when: str, etag: str) -> Optional[str]:
-        import obstore
-
         mode: Any = {"always": "overwrite", "absent": "create", "unchanged": {"e_tag": etag}}[when]
         with _raising(self.named(key)):
             try:
-                done = obstore.put(self.system, self.at(key), content, mode=mode)
-            except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
+                done = self._api.put(self.system, self.at(key), content, mode=mode)
+            except (self._api.exceptions.AlreadyExistsError, self._api.exceptions.PreconditionError):
                 return None
             if done["e_tag"]:
                 return str(done["e_tag"])
@@ -554,25 +532,15 @@ class _Obstore(_Storage):
         return found[3] if found else ""
 
     def remove(self, key: str) -> None:
-        import obstore
-
         with _raising(self.named(key)), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self.system, self.at(key))
+            self._api.delete(self.system, self.at(key))
 
 
-class _ObstoreUpload:
+class _ObstoreUpload(_Upload):
     """An upload of obstore's, which appears when it is closed."""
 
-    def __init__(self, file: Any, name: str) -> None:
-        self.file, self.name = file, name
-
-    def write(self, view: memoryview) -> None:
-        with _raising(self.name):
-            self.file.write(bytes(view))
-
-    def close(self) -> None:
-        with _raising(self.name):
-            self.file.close()
+    def write(self, view: Any) -> None:
+        super().write(bytes(view))
 
     def discard(self) -> None:
         self.file = None  # what was not closed does not appear

@@ -10,6 +10,7 @@ any other. Each block is a part of its own, written by the worker that has it. T
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import math
@@ -232,18 +233,14 @@ def count_tokens(bag: Any, *, longest_lane: int = 32, split_every: int = 8) -> A
     dask.bag.Item
         Whose ``compute()`` is a `stele.TokenCounts`.
     """
-    return bag.reduction(_Counting(longest_lane), _merged, split_every=split_every)
+    return bag.reduction(functools.partial(_counted, longest_lane), _merged, split_every=split_every)
 
 
-class _Counting:
-    def __init__(self, longest_lane: int) -> None:
-        self.longest_lane = longest_lane
-
-    def __call__(self, tokens: Iterable[Any]) -> TokenCounts:
-        counts = TokenCounts(self.longest_lane)
-        for batch in _batches(tokens):
-            counts.update(batch)
-        return counts
+def _counted(longest_lane: int, tokens: Iterable[Any]) -> TokenCounts:
+    counts = TokenCounts(longest_lane)
+    for batch in _batches(tokens):
+        counts.update(batch)
+    return counts
 
 
 def features(pairs: Any, *, split_every: int = 4, **settings: Any) -> Any:
@@ -264,18 +261,14 @@ def features(pairs: Any, *, split_every: int = 4, **settings: Any) -> Any:
     dask.bag.Item
         Whose ``compute()`` is a `stele.FeatureStore`.
     """
-    return pairs.reduction(_Building(settings), _merged, split_every=split_every)
+    return pairs.reduction(functools.partial(_built, settings), _merged, split_every=split_every)
 
 
-class _Building:
-    def __init__(self, settings: Dict[str, Any]) -> None:
-        self.settings = settings
-
-    def __call__(self, pairs: Iterable[Tuple[Any, Any]]) -> FeatureStore:
-        store = FeatureStore(**self.settings)
-        for batch in _batches(pairs):
-            store.update([entity for entity, _ in batch], [feature for _, feature in batch], threads=1)
-        return store
+def _built(settings: Dict[str, Any], pairs: Iterable[Tuple[Any, Any]]) -> FeatureStore:
+    store = FeatureStore(**settings)
+    for batch in _batches(pairs):
+        store.update([entity for entity, _ in batch], [feature for _, feature in batch], threads=1)
+    return store
 
 
 def _batches(items: Iterable[Any]) -> Iterable[List[Any]]:
@@ -285,10 +278,8 @@ def _batches(items: Iterable[Any]) -> Iterable[List[Any]]:
 
 
 def _merged(stores: Iterable[Any]) -> Any:
-    made = None
+    stores = iter(stores)
+    made = next(stores).copy()  # Dask keeps what it gave
     for store in stores:
-        if made is None:
-            made = store.copy()  # Dask keeps what it gave
-        else:
-            made.merge(store)
+        made.merge(store)
     return made

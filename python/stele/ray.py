@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Union
 
 import numpy as np
 import ray.data
@@ -25,6 +25,10 @@ def _ranges(count: int, parts: int) -> List[range]:
     """Some ranges of about equal length that make up range(count)."""
     parts = max(1, min(parts, count))
     return [range(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
+
+
+def _task(read: Callable[[], Iterable[Any]], rows: range, size: Optional[int]) -> ReadTask:
+    return ReadTask(read, BlockMetadata(num_rows=len(rows), size_bytes=size, input_files=None, exec_stats=None))
 
 
 class ArchiveSource(Datasource):
@@ -60,9 +64,8 @@ class ArchiveSource(Datasource):
 
             return read
 
-        return [ReadTask(reading(rows), BlockMetadata(
-            num_rows=len(rows), size_bytes=self._bytes * len(rows) // max(1, self._rows), input_files=None, exec_stats=None))
-            for rows in _ranges(self._rows, parallelism)]
+        return [_task(reading(rows), rows, self._bytes * len(rows) // max(1, self._rows))
+                for rows in _ranges(self._rows, parallelism)]
 
 
 class StoreSource(Datasource):
@@ -91,9 +94,7 @@ class StoreSource(Datasource):
 
             return read
 
-        return [ReadTask(reading(self._keys[part.start:part.stop]), BlockMetadata(
-            num_rows=len(part), size_bytes=None, input_files=None, exec_stats=None))
-            for part in _ranges(len(self._keys), parallelism)]
+        return [_task(reading(self._keys[part.start:part.stop]), part, None) for part in _ranges(len(self._keys), parallelism)]
 
 
 _missing = object()

@@ -15,7 +15,7 @@ import dataclasses
 import io
 import os
 import uuid
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from ._archive import dump, load
-from ._errors import Error, make
-from ._file import File, open
+from ._errors import Error, failure
+from ._file import File, _escape, open
 from ._lazy import LazyArray
 from ._types import Trusted
 from ._urls import Folder, RemotePath, folder
@@ -47,11 +47,6 @@ _small_bytes = 4096
 _leaves = (bool, int, float, str, type(None))
 
 
-def _fail(code: str, message: str, path: str = "", file: Any = "") -> Error:
-    where = ": ".join(part for part in (str(file), path) if part)
-    return make(code, f"{where}: {message}" if where else message, message, path, None, str(file))
-
-
 def _text(thing: Any) -> str:
     """A dtype, layout or memory format by its name in torch."""
     return str(thing).partition(".")[2]
@@ -60,7 +55,7 @@ def _text(thing: Any) -> str:
 def _named(name: Any, kind: type, what: str) -> Any:
     found = getattr(torch, name, None) if isinstance(name, str) and name.isidentifier() else None
     if not isinstance(found, kind):
-        raise _fail("malformed", f"torch has no {what} {name!r}")
+        raise failure("malformed", f"torch has no {what} {name!r}")
     return found
 
 
@@ -95,8 +90,8 @@ def _plain(value: Any, where: Any) -> Any:
         return type(value)(_plain(item, where) for item in value)
     if type(value) is dict:
         return {_plain(key, where): _plain(item, where) for key, item in value.items()}
-    raise _fail("unsupported", f"the planner's data has an object of {type(value).__module__}.{type(value).__qualname__}: only "
-                "None, bool, int, float, str, bytes, list, tuple and dict can be stored", file=where)
+    raise failure("unsupported", f"the planner's data has an object of {type(value).__module__}.{type(value).__qualname__}: only "
+                  "None, bool, int, float, str, bytes, list, tuple and dict can be stored", file=where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +104,39 @@ class _Place:
     shape: Tuple[int, ...] = ()  # of a chunk
 
 
-class StorageWriter(_StorageWriter):
+class _AtPlace:
+    """What a writer and a reader have: the place of a checkpoint."""
+
+    _folder: Optional[Folder]
+
+    @property
+    def checkpoint_id(self) -> Any:
+        """The place."""
+        return None if self._folder is None else self._folder.place
+
+    def reset(self, checkpoint_id: Any = None) -> None:
+        if checkpoint_id:
+            self._folder = folder(checkpoint_id)
+
+    def _there(self) -> Folder:
+        if self._folder is None:
+            verb = "load" if isinstance(self, StorageReader) else "save"
+            raise failure("invalid_argument",
+                          f"no place was given: {type(self).__name__}(place), or checkpoint_id of dcp.{verb}")
+        return self._folder
+
+    def prepare_local_plan(self, plan: Any) -> Any:
+        return plan
+
+    def prepare_global_plan(self, plans: List[Any]) -> List[Any]:
+        return plans
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+        return isinstance(checkpoint_id, (str, os.PathLike, RemotePath))
+
+
+class StorageWriter(_AtPlace, _StorageWriter):
     """Writes a checkpoint of `torch.distributed.checkpoint` as archives.
 
     Parameters
@@ -137,34 +164,14 @@ class StorageWriter(_StorageWriter):
         self._options: Dict[str, Any] = dict(codec=codec or "plain", level=level, sync=sync)
         self._rank = 0
 
-    @property
-    def checkpoint_id(self) -> Any:
-        """The place."""
-        return None if self._folder is None else self._folder.place
-
-    def reset(self, checkpoint_id: Any = None) -> None:
-        if checkpoint_id:
-            self._folder = folder(checkpoint_id)
-
-    def _there(self) -> Folder:
-        if self._folder is None:
-            raise _fail("invalid_argument", "no place was given: StorageWriter(place), or checkpoint_id of dcp.save")
-        return self._folder
-
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
         if not kwargs.get("use_collectives", True):
-            raise _fail("unsupported", "without collectives every rank would write a checkpoint of its own")
+            raise failure("unsupported", "without collectives every rank would write a checkpoint of its own")
         self._rank = kwargs.get("rank") or 0
         there = self._there()
         there.make()
         if is_coordinator and not self._overwrite and _manifest in there.sizes():
-            raise _fail("invalid_argument", "there is a checkpoint; overwrite=True replaces it", file=there.place)
-
-    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        return plan
-
-    def prepare_global_plan(self, plans: List[SavePlan]) -> List[SavePlan]:
-        return plans
+            raise failure("invalid_argument", "there is a checkpoint; overwrite=True replaces it", file=there.place)
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> "Future[List[WriteResult]]":
         done: "Future[List[WriteResult]]" = Future()
@@ -197,14 +204,14 @@ class StorageWriter(_StorageWriter):
                 if wanted is None or tuple(data.shape) != tuple(wanted.chunk.sizes) or data.dtype != wanted.properties.dtype:
                     raise ValueError(f"the plan has another chunk than the tensor of {data.dtype}{list(data.shape)}")
         except (TypeError, ValueError) as error:
-            raise _fail("unsupported", str(error), name) from error
+            raise failure("unsupported", str(error), name) from error
         taken = (out, small, (_small,))
         key = name
         if any(key in keys for keys in taken) and item.index.offset is not None:
             key = f"{name}@{','.join(map(str, item.index.offset))}"
         while any(key in keys for keys in taken):
             key += "+"
-        path = _escaped(key)
+        path = _escape(key)
         if type(value) in _leaves or isinstance(value, np.ndarray) and kind == "" and value.nbytes < _small_bytes:
             small[key] = value
             path = f"{_small}/{path}"
@@ -217,23 +224,19 @@ class StorageWriter(_StorageWriter):
         places: Dict[dcp.MetadataIndex, _Place] = {}
         for one in (one for many in results for one in many):
             if places.setdefault(one.index, one.storage_data) is not one.storage_data:
-                raise _fail("invalid_argument", "two ranks wrote the same chunk", one.index.fqn, there.place)
+                raise failure("invalid_argument", "two ranks wrote the same chunk", one.index.fqn, there.place)
         manifest, used = _described(metadata, places, there.place)
         found = there.sizes()
         gone = sorted(used - found.keys())
         if gone:
-            raise _fail("not_found", f"the part {gone[0]} is not there: was it removed, or saved to another place by its rank?",
-                        file=there.place)
+            raise failure("not_found", f"the part {gone[0]} is not there: was it removed, or saved to another place by its "
+                          "rank?", file=there.place)
         manifest["parts"] = {part: found[part] for part in sorted(used)}
         _metadata_of(manifest)  # what a reader would refuse
         dump(manifest, there.at(_manifest), metadata={"torch.checkpoint": _format}, **self._options)
         for name in found.keys() - used:  # of the checkpoint that was replaced, and of dead ranks
             if name.endswith(_suffix):
                 there.remove(name)
-
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        return isinstance(checkpoint_id, (str, os.PathLike, RemotePath))
 
 
 def _object_of(data: Any) -> Tuple[Any, str, int]:
@@ -259,7 +262,7 @@ def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place],
         found = places.pop(dcp.MetadataIndex(name, offset), None)
         if found is None:
             what = "it" if offset is None else f"the chunk at {list(offset)}"
-            raise _fail("invalid_argument", f"no rank wrote {what}", name, where)
+            raise failure("invalid_argument", f"no rank wrote {what}", name, where)
         used.add(found.part)
         return found
 
@@ -281,12 +284,12 @@ def _described(metadata: dcp.Metadata, places: Dict[dcp.MetadataIndex, _Place],
             "strides": None if strides is None else tuple(strides)}
     if places:
         name = next(iter(places)).fqn
-        raise _fail("invalid_argument", "it was written, and the metadata does not have it", name, where)
+        raise failure("invalid_argument", "it was written, and the metadata does not have it", name, where)
     return {"format": _format, "tensors": tensors, "objects": objects, "planner": _plain(metadata.planner_data, where),
             "version": metadata.version}, used
 
 
-class StorageReader(_StorageReader):
+class StorageReader(_AtPlace, _StorageReader):
     """Reads a checkpoint that `StorageWriter` wrote, in any number of processes.
 
     Of each chunk it reads the box that its rank needs.
@@ -315,46 +318,30 @@ class StorageReader(_StorageReader):
         self._threads = threads
         self._manifest: Any = None
 
-    @property
-    def checkpoint_id(self) -> Any:
-        """The place."""
-        return None if self._folder is None else self._folder.place
-
     def reset(self, checkpoint_id: Any = None) -> None:
         self._manifest = None
-        if checkpoint_id:
-            self._folder = folder(checkpoint_id)
-
-    def _there(self) -> Folder:
-        if self._folder is None:
-            raise _fail("invalid_argument", "no place was given: StorageReader(place), or checkpoint_id of dcp.load")
-        return self._folder
+        super().reset(checkpoint_id)
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> dcp.Metadata:
         there = self._there()
         try:
             manifest = load(there.at(_manifest), threads=self._threads)
         except FileNotFoundError:
-            raise _fail("not_found", "there is no complete checkpoint: it has no checkpoint.stele",
-                        file=there.at(_manifest)) from None
+            raise failure("not_found", "there is no complete checkpoint: it has no checkpoint.stele",
+                          file=there.at(_manifest)) from None
         try:
             if manifest["format"] != _format:
-                raise _fail("unsupported", f"checkpoints of format {manifest['format']} are read by later versions")
+                raise failure("unsupported", f"checkpoints of format {manifest['format']} are read by later versions")
             made = _metadata_of(manifest)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             if isinstance(error, Error):
                 raise
-            raise _fail("malformed", f"this is no description of a checkpoint: {error!r}", file=there.at(_manifest)) from error
+            raise failure("malformed", f"this is no description of a checkpoint: {error!r}",
+                          file=there.at(_manifest)) from error
         return made
 
     def set_up_storage_reader(self, metadata: dcp.Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
         self._manifest = metadata
-
-    def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
-        return plan
-
-    def prepare_global_plan(self, plans: List[LoadPlan]) -> List[LoadPlan]:
-        return plans
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> "Future[None]":
         there = self._there()
@@ -363,13 +350,13 @@ class StorageReader(_StorageReader):
         for item in plan.items:
             place = known["places"].get(item.storage_index)
             if place is None:
-                raise _fail("not_found", "the checkpoint does not have it", item.storage_index.fqn, there.place)
+                raise failure("not_found", "the checkpoint does not have it", item.storage_index.fqn, there.place)
             by_part.setdefault(place.part, []).append((place, item))
         for part, items in sorted(by_part.items()):
             with self._open(there, part, known["parts"][part]) as file:
                 small: Dict[str, Any] = {}
                 if any(place.path.startswith(_small + "/") for place, _ in items):
-                    small = {f"{_small}/{_escaped(key)}": value for key, value in file.load(_small).items()}
+                    small = {f"{_small}/{_escape(key)}": value for key, value in file.load(_small).items()}
                 for place, item in items:
                     try:
                         if item.type == LoadItemType.BYTE_IO:
@@ -378,8 +365,8 @@ class StorageReader(_StorageReader):
                             self._read(file, small, place, item, planner, known["dtypes"][item.storage_index.fqn])
                     except (KeyError, IndexError) as error:
                         if isinstance(error, Error):
-                            raise _fail("malformed", f"the part does not have it: {error}", item.storage_index.fqn,
-                                        there.at(part)) from error
+                            raise failure("malformed", f"the part does not have it: {error}", item.storage_index.fqn,
+                                          there.at(part)) from error
                         raise
         done: "Future[None]" = Future()
         done.set_result(None)
@@ -389,19 +376,19 @@ class StorageReader(_StorageReader):
         try:
             file = open(there.at(part), trusted=self._trusted, threads=self._threads)
         except FileNotFoundError:
-            raise _fail("not_found", "a part of the checkpoint is not there", file=there.at(part)) from None
+            raise failure("not_found", "a part of the checkpoint is not there", file=there.at(part)) from None
         facts = file.info
         if facts.stored_bytes != size or facts.metadata.get("torch.part") != part:
             file.close()
-            raise _fail("damaged", "this is another file than the one that the checkpoint names", file=there.at(part))
+            raise failure("damaged", "this is another file than the one that the checkpoint names", file=there.at(part))
         return file
 
     def _bytes_of(self, file: File, small: Dict[str, Any], place: _Place) -> io.BytesIO:
         value = small[place.path] if place.path in small else file.load(place.path)
         if place.kind == "raw":
             if self._trusted is not True:
-                raise _fail("unsupported", "this holds bytes of a planner of its own, and what that does with them may run "
-                            "code that they say; trusted=True lets it", place.path, file.path)
+                raise failure("unsupported", "this holds bytes of a planner of its own, and what that does with them may run "
+                              "code that they say; trusted=True lets it", place.path, file.path)
             return io.BytesIO(value)
         # The planner is given a pickle; it is made here, of an object that was loaded without executing anything.
         made = io.BytesIO()
@@ -414,29 +401,22 @@ class StorageReader(_StorageReader):
         stored = small[place.path] if place.path in small else file[place.path]
         shape = getattr(stored, "shape", None)
         if shape != place.shape:
-            raise _fail("malformed", f"expected a chunk of shape {list(place.shape)}, found {stored!r}", place.path, file.path)
+            raise failure("malformed", f"expected a chunk of shape {list(place.shape)}, found {stored!r}", place.path,
+                          file.path)
         box = tuple(slice(first, first + count) for first, count in zip(item.storage_offsets, item.lengths)) or ...
         target = planner.resolve_tensor(item).detach()
         if tuple(target.shape) != tuple(item.lengths):
             message = f"cannot read a box of shape {list(item.lengths)} into a tensor of {list(target.shape)}"
-            raise _fail("type_mismatch", message, item.dest_index.fqn, file.path)
+            raise failure("type_mismatch", message, item.dest_index.fqn, file.path)
         if not torch.can_cast(dtype, target.dtype):
             message = f"cannot read {dtype} into a tensor of {target.dtype}"
-            raise _fail("type_mismatch", message, item.dest_index.fqn, file.path)
+            raise failure("type_mismatch", message, item.dest_index.fqn, file.path)
         out = _memory_of(target) if target.dtype == dtype else None
         if out is not None and isinstance(stored, LazyArray) and out.dtype == stored.dtype:
             stored.read_into(out, box)
         else:
             target.copy_(_tensor_of(np.asarray(stored[box]), dtype))
         planner.commit_tensor(item, target)
-
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        return isinstance(checkpoint_id, (str, os.PathLike, RemotePath))
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1") or "~"
 
 
 def _memory_of(target: torch.Tensor) -> Optional[np.ndarray]:

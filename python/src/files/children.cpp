@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "objects/read/plain.hpp"
 #include "stele/error.hpp"
 
 namespace stele::python {
@@ -11,22 +12,25 @@ namespace {
 /// Texts above this size are read when they are asked for.
 constexpr std::size_t small_text = 1024;
 
-nb::object bytes_object(std::string_view value) {
-  return own(PyBytes_FromStringAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+/// The str or bytes of a text.
+nb::object text_object(Kind kind, std::string_view value) {
+  return kind == Kind::text ? text(value) : nb::object(nb::bytes(value.data(), value.size()));
 }
 
-nb::object number_object(const Number& number, InVisitor& in) {
-  switch (number.type) {
-    case Number::Type::natural:
-      return own(PyLong_FromUnsignedLongLong(number.bits));
-    case Number::Type::negative: {
-      const nb::object bits = own(PyLong_FromUnsignedLongLong(number.bits));  // -1 - bits
-      return own(PyNumber_Invert(bits.ptr()));
-    }
-    default:
-      return own(PyFloat_FromDouble(to_double(number, in)));
+/// Whether values of a kind are stored where they are, whatever refers to them.
+bool is_inline(Kind kind) {
+  return kind == Kind::array || kind == Kind::null || kind == Kind::boolean || kind == Kind::integer ||
+         kind == Kind::real;
+}
+
+/// Before a value that is met the first time.
+void define(InVisitor& in, const SharedIn& shared) {
+  if (in.shared(shared.index).pointer == nullptr) {
+    in.define_shared(shared.index, {});
   }
 }
+
+nb::object number_object(const Number& number) { return own(new_number(number.type, number.bits)); }
 
 /// Null, a boolean, a number; nothing for other kinds.
 nb::object scalar(InVisitor& in, Kind kind) {
@@ -38,7 +42,7 @@ nb::object scalar(InVisitor& in, Kind kind) {
       return nb::bool_(in.boolean());
     case Kind::integer:
     case Kind::real:
-      return number_object(in.number(), in);
+      return number_object(in.number());
     default:
       return nb::object();
   }
@@ -59,9 +63,7 @@ void at_value(InVisitor& in, F&& use) {
   if (in.at_deferred()) {
     throw StoredInParts{};
   }
-  const Kind kind = in.kind();
-  if (kind == Kind::array || kind == Kind::null || kind == Kind::boolean || kind == Kind::integer ||
-      kind == Kind::real) {
+  if (is_inline(in.kind())) {
     return use();
   }
   const SharedIn shared = in.begin_shared();
@@ -73,9 +75,7 @@ void at_value(InVisitor& in, F&& use) {
       use();
       return in.leave_shared();
     case SharedIn::State::first:
-      if (in.shared(shared.index).pointer == nullptr) {
-        in.define_shared(shared.index, {});
-      }
+      define(in, shared);
       return use();
     default:
       return use();
@@ -100,7 +100,7 @@ nb::object child(InVisitor& in, std::string& scratch) {
   at_value(in, [&] {
     in.text(scratch);
     if (scratch.size() <= small_text) {
-      value = kind == Kind::text ? text(scratch) : bytes_object(scratch);
+      value = text_object(kind, scratch);
     }
   });
   return value;
@@ -134,10 +134,10 @@ void for_each_child(InVisitor& in, Kind container, const Trust& trust, F&& use) 
       if (kind == Kind::text || kind == Kind::bytes) {
         at_value(in, [&] { in.text(scratch); });
         named = kind == Kind::text;
-        key = named ? text(scratch) : bytes_object(scratch);
+        key = text_object(kind, scratch);
       } else if (kind == Kind::integer || kind == Kind::real) {
         named = kind == Kind::integer;
-        key = number_object(in.number(), in);
+        key = number_object(in.number());
         scratch = named ? nb::cast<std::string>(nb::str(key)) : std::string();
       } else {
         GraphIn graph(trust);
@@ -190,9 +190,7 @@ class Outlining {
         return found;
       }
       case SharedIn::State::first:
-        if (in_.shared(shared.index).pointer == nullptr) {
-          in_.define_shared(shared.index, {});
-        }
+        define(in_, shared);
         return remembered(shared.index, path);
       default:
         return content(path);
@@ -215,7 +213,7 @@ class Outlining {
     if (types.size() == 0 && (kind == Kind::text || kind == Kind::bytes)) {
       std::string content;
       in_.text(content);
-      found = made("value", path, kind == Kind::text ? text(content) : bytes_object(content));
+      found = made("value", path, text_object(kind, content));
     } else if (kind == Kind::sequence || kind == Kind::map || kind == Kind::record) {
       nb::list children;
       for_each_child(in_, kind, outline_.trust, [&](const nb::object& key, auto&& step) {
@@ -271,14 +269,12 @@ void Visit<python::Glance>::read(InVisitor& in, python::Glance& glance) {
     } else if (glance.types.empty() && (glance.kind == Kind::text || glance.kind == Kind::bytes)) {
       std::string content;
       in.text(content);
-      glance.value = glance.kind == Kind::text ? text(content) : bytes_object(content);
+      glance.value = text_object(glance.kind, content);
     } else if (glance.types.empty()) {
       glance.value = scalar(in, glance.kind);
     }
   };
-  const Kind kind = in.kind();
-  if (kind == Kind::array || kind == Kind::null || kind == Kind::boolean || kind == Kind::integer ||
-      kind == Kind::real) {
+  if (is_inline(in.kind())) {
     return look();
   }
   const SharedIn shared = in.begin_shared();
@@ -287,8 +283,8 @@ void Visit<python::Glance>::read(InVisitor& in, python::Glance& glance) {
   }
   if (shared.state == SharedIn::State::reference) {
     in.enter_shared(shared.index);
-  } else if (shared.state == SharedIn::State::first && in.shared(shared.index).pointer == nullptr) {
-    in.define_shared(shared.index, {});
+  } else if (shared.state == SharedIn::State::first) {
+    define(in, shared);
   }
   look();
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Open files of which parts are read, files that are written piece by piece, and files of many objects.
+// What objects share that one thread at a time may use.
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -9,20 +9,6 @@
 #include "python.hpp"
 
 namespace stele::python {
-
-void bind_open_file(nb::module_& module);
-void bind_lazy_array(nb::module_& module);
-void bind_writer(nb::module_& module);
-void bind_streams(nb::module_& module);
-void bind_whole_files(nb::module_& module);
-
-inline void bind_files(nb::module_& module) {
-  bind_open_file(module);
-  bind_lazy_array(module);
-  bind_writer(module);
-  bind_streams(module);
-  bind_whole_files(module);
-}
 
 /// One call at a time of an object that several threads might use.
 class OneAtATime {

@@ -3,8 +3,7 @@
 #include <vector>
 
 #include "archive/convert.hpp"
-#include "files/files.hpp"
-#include "numpy.hpp"
+#include "bindings.hpp"
 #include "stele/error.hpp"
 #include "watch.hpp"
 
@@ -25,16 +24,6 @@ std::vector<Range> ranges_of(nb::handle box) {
 }
 
 }  // namespace
-
-nb::object ArrayInFile::dtype() const { return numpy_dtype(array_.dtype()); }
-
-nb::tuple ArrayInFile::shape() const {
-  nb::list extents;
-  for (const std::uint64_t extent : array_.shape()) {
-    extents.append(extent);
-  }
-  return nb::tuple(extents);
-}
 
 bool ArrayInFile::fits(nb::handle dtype) const {
   const std::optional<DType> wanted = type_of(dtype);
@@ -69,8 +58,7 @@ void ArrayInFile::read_to(nb::handle box, nb::handle out) const {
 }
 
 nb::object ArrayInFile::gather(nb::handle rows) const {
-  const auto* const numbers = reinterpret_cast<const std::uint64_t*>(PyArray_BYTES(as_array(rows)));
-  const std::span<const std::uint64_t> wanted(numbers, static_cast<std::size_t>(PyArray_SIZE(as_array(rows))));
+  const std::span<const std::uint64_t> wanted = elements<std::uint64_t>(rows);
   Shape shape = array_.shape();
   shape[0] = wanted.size();
   array_.check(shape, array_.dtype());

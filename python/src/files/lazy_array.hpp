@@ -1,7 +1,7 @@
 #pragma once
 // Arrays in open files.
 
-#include "python.hpp"
+#include "numpy.hpp"
 #include "stele/lazy_array.hpp"
 
 namespace stele::python {
@@ -11,10 +11,10 @@ class ArrayInFile {
  public:
   explicit ArrayInFile(AnyLazyArray array) : array_(std::move(array)) {}
 
-  nb::object dtype() const;
+  nb::object dtype() const { return numpy_dtype(array_.dtype()); }
   std::string dtype_name() const { return array_.dtype().name(); }
   std::uint64_t item_size() const { return array_.dtype().item_size(); }
-  nb::tuple shape() const;
+  nb::tuple shape() const { return extents_of(array_.shape()); }
   const char* order() const { return array_.order() == Order::row_major ? "C" : "F"; }
   const std::string& encoding() const { return array_.encoding(); }
 

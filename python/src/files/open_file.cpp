@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <unordered_set>
 
+#include "bindings.hpp"
 #include "files/children.hpp"
-#include "files/files.hpp"
 #include "files/lazy_array.hpp"
 #include "format/frozen.hpp"
 #include "numpy.hpp"
@@ -27,16 +27,13 @@ class OpenFile {
  public:
   OpenFile(nb::handle file, const nb::dict& options, nb::handle resolve, bool inert)
       : options_(load_options(options)), trust_{nb::borrow(resolve), inert} {
-    std::string path;
-    if (!path_of(file, path)) {
-      raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
-    }
+    const Path path = path_from(file);
     const nb::gil_scoped_release released;
-    file_ = std::make_shared<File>(open(Path(path), options_));
-    if (read_by_python(path)) {
+    file_ = std::make_shared<File>(open(path, options_));
+    if (read_by_python(path.text())) {
       LoadOptions alone = options_;
       alone.threads = 1;
-      here_ = std::make_shared<File>(open(Path(path), alone));
+      here_ = std::make_shared<File>(open(path, alone));
     }
   }
 
@@ -108,11 +105,8 @@ class OpenFile {
   /// The values at and below a path, a dict each.
   nb::list list(const std::string& path, std::size_t depth, std::uint64_t max_items) const {
     const std::shared_ptr<File> file = held();
-    std::vector<Entry> entries;
-    {
-      const nb::gil_scoped_release released;
-      entries = file->list({.path = path, .depth = depth, .max_items = max_items});
-    }
+    const std::vector<Entry> entries =
+        without_gil([&] { return file->list({.path = path, .depth = depth, .max_items = max_items}); });
     nb::list made;
     for (const Entry& entry : entries) {
       nb::dict one;
@@ -123,13 +117,9 @@ class OpenFile {
       one["text"] = own(PyUnicode_DecodeUTF8(entry.text.data(), static_cast<Py_ssize_t>(entry.text.size()), "replace"));
       one["count"] = entry.count ? nb::object(nb::int_(*entry.count)) : nb::none();
       if (entry.kind == Kind::array) {
-        nb::list shape;
-        for (const std::uint64_t extent : entry.shape) {
-          shape.append(extent);
-        }
         one["nbytes"] = entry.shape.count() * entry.dtype.item_size();
         one["dtype"] = text(entry.dtype.name());
-        one["shape"] = nb::tuple(shape);
+        one["shape"] = extents_of(entry.shape);
         one["order"] = text(entry.order == Order::row_major ? "C" : "F");
         one["encoding"] = text(entry.encoding);
         one["mappable"] = entry.mappable;
@@ -193,11 +183,7 @@ class OpenFile {
   template <class F>
   std::invoke_result_t<F> read_value(const std::string& path, F make) const {
     const std::shared_ptr<File> file = held();
-    Value value;
-    {
-      const nb::gil_scoped_release released;
-      value = file->load<Value>(path);
-    }
+    const Value value = without_gil([&] { return file->load<Value>(path); });
     auto made = make();
     const std::unique_ptr<InVisitor> in = value_reader(value, options_);
     read_whole(*in, made, [] {});

@@ -3,26 +3,19 @@
 #include <memory>
 #include <optional>
 
+#include "bindings.hpp"
 #include "files/files.hpp"
 #include "numpy.hpp"
-#include "objects/graph.hpp"
+#include "objects/whole.hpp"
 #include "options.hpp"
 #include "stele/appender.hpp"
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
-#include "stele/value.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
 
 namespace stele::python {
 namespace {
-
-nb::object graph_of(const Value& value, const LoadOptions& options, const Trust& trust) {
-  GraphIn graph(trust);
-  const std::unique_ptr<InVisitor> in = value_reader(value, options);
-  read_whole(*in, graph, [] {});
-  return graph.result;
-}
 
 /// Reads objects that follow one another: those of an Appender's file, or of any archives in a row.
 class Entries {
@@ -59,8 +52,6 @@ class Entries {
     const OneAtATime turn(busy_, "the reader");
     return appended_ ? next_of(*appended_, true) : next_of(*reader_, false);
   }
-  std::uint64_t position() const { return appended_ ? appended_->position() : count_; }
-  nb::dict metadata() const { return metadata_to(appended_ ? appended_->metadata() : reader_->metadata()); }
 
  private:
   void open_path(const std::string& path, std::uint64_t start) {
@@ -72,7 +63,8 @@ class Entries {
       return;
     } catch (const Error& error) {
       appended_.reset();
-      if (error.code() != Errc::invalid_argument && error.code() != Errc::damaged && error.code() != Errc::not_an_archive) {
+      if (error.code() != Errc::invalid_argument && error.code() != Errc::damaged &&
+          error.code() != Errc::not_an_archive) {
         throw;
       }
     }
@@ -81,27 +73,14 @@ class Entries {
 
   template <class R>
   nb::object next_of(R& reader, bool again) {
-    {
-      const nb::gil_scoped_release released;
-      if (!reader.more()) {
-        return nb::none();
-      }
+    if (!without_gil([&] { return reader.more(); })) {
+      return nb::none();
     }
-    ++count_;
-    if (again) {
-      try {
-        GraphIn graph(trust_);
-        reader.read_into(graph);
-        return nb::make_tuple(graph.result);
-      } catch (const StoredInParts&) {  // the position stays
-      }
+    const auto whole = [&] { return reader.template read<Value>(); };
+    if (again) {  // the position stays where an object is stored in parts
+      return nb::make_tuple(read_object(trust_, [&](GraphIn& graph) { reader.read_into(graph); }, whole, options_));
     }
-    Value value;
-    {
-      const nb::gil_scoped_release released;
-      value = reader.template read<Value>();
-    }
-    return nb::make_tuple(graph_of(value, options_, trust_));
+    return nb::make_tuple(object_of(without_gil(whole), trust_, options_));
   }
 
   const LoadOptions options_;
@@ -110,7 +89,6 @@ class Entries {
   std::unique_ptr<FileSource> source_;
   std::optional<EntryReader> appended_;
   std::optional<Reader> reader_;
-  std::uint64_t count_ = 0;
 };
 
 /// Reads the rows of one array in order.
@@ -149,10 +127,7 @@ class Rows {
       return nb::none();
     }
     Shape shape;
-    {
-      const nb::gil_scoped_release released;
-      shape.push_back(stream_->read(count));
-    }
+    shape.push_back(without_gil([&] { return stream_->read(count); }));
     if (shape[0] == 0) {
       stream_.reset();
       return nb::none();
@@ -179,9 +154,7 @@ class Rows {
 void bind_streams(nb::module_& module) {
   nb::class_<Entries>(module, "Entries")
       .def(nb::init<nb::handle, const nb::dict&, nb::handle, bool, std::uint64_t>())
-      .def("next", &Entries::next, nb::call_guard<Interruptible>())
-      .def_prop_ro("position", &Entries::position)
-      .def("metadata", &Entries::metadata);
+      .def("next", &Entries::next, nb::call_guard<Interruptible>());
   nb::class_<Rows>(module, "Rows")
       .def(nb::init<nb::handle, const nb::dict&, const std::string&>())
       .def("next", &Rows::next, nb::call_guard<Interruptible>());

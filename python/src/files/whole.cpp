@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "files/files.hpp"
+#include "bindings.hpp"
 #include "options.hpp"
 #include "stele/archive.hpp"
 #include "stele/error.hpp"
@@ -14,40 +14,32 @@
 namespace stele::python {
 namespace {
 
-std::string require_path(nb::handle file) {
-  std::string path;
-  if (!path_of(file, path)) {
-    raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
-  }
-  return path;
-}
-
 void verify(nb::handle given, const nb::dict& options) {
-  const std::string path = require_path(given);
+  const Path path = path_from(given);
   LoadOptions loading = load_options(options);
   loading.verify = Verify::full;
   const nb::gil_scoped_release released;
-  const File file = open(Path(path), loading);
+  const File file = open(path, loading);
   if (file.info().bytes_behind == 0) {
     return file.verify();
   }
-  Reader reader(Path(path), loading);  // several archives
+  Reader reader(path, loading);  // several archives
   while (reader.more()) {
     (void)reader.read<Value>();
   }
 }
 
 void convert(nb::handle from, nb::handle to, const nb::dict& save, bool keep_metadata) {
-  const std::string source = require_path(from);
-  const std::string target = require_path(to);
+  const Path source = path_from(from);
+  const Path target = path_from(to);
   SaveOptions saving = save_options(save);
   LoadOptions loading = load_options(nb::dict());
   const nb::gil_scoped_release released;
-  if (!is_url(source) && open(Path(source), loading).info().codec == "plain") {
+  if (!is_url(source.text()) && open(source, loading).info().codec == "plain") {
     loading.map = MapMode::read_only;  // the arrays of a plain file are not copied
     loading.verify = Verify::full;
   }
-  Reader reader(Path(source), loading);
+  Reader reader(source, loading);
   std::optional<Writer> writer;
   do {
     const Value value = reader.read<Value>();
@@ -55,7 +47,7 @@ void convert(nb::handle from, nb::handle to, const nb::dict& save, bool keep_met
       if (keep_metadata) {
         saving.metadata = reader.metadata();
       }
-      writer.emplace(Path(target), saving);
+      writer.emplace(target, saving);
     } else if (keep_metadata && reader.metadata() != saving.metadata) {
       fail(Errc::unsupported, "archives of different metadata in one file: pass metadata=");
     }

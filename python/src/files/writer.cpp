@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "bindings.hpp"
 #include "files/files.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
@@ -36,10 +37,6 @@ class EntryWriter {
       const nb::gil_scoped_release released;
       writer_.emplace(Path(path), given);
       return;
-    }
-    if (!nb::hasattr(file, "write")) {
-      raise(PyExc_TypeError,
-            "expected a path or a binary file, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
     }
     sink_ = std::make_unique<FileSink>(file);
     writer_.emplace(*sink_, given);
@@ -123,16 +120,13 @@ class EntryWriter {
 class ObjectAppender {
  public:
   ObjectAppender(nb::handle file, const nb::dict& options, std::uint64_t commit_every) {
-    std::string path;
-    if (!path_of(file, path)) {
-      raise(PyExc_TypeError, "expected a path, found " + nb::cast<std::string>(nb::str(file.type().attr("__name__"))));
-    }
+    const Path path = path_from(file);
     AppendOptions given;
     given.save = save_options(options);
     given.save.formats = nullptr;
     given.commit_every = commit_every;
     const nb::gil_scoped_release released;
-    appender_.emplace(Path(path), given);
+    appender_.emplace(path, given);
   }
   ~ObjectAppender() {
     const Uninterrupted whole;

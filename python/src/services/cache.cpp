@@ -4,12 +4,10 @@
 
 #include <nanobind/stl/optional.h>
 
-#include "objects/graph.hpp"
-#include "objects/no_collection.hpp"
+#include "bindings.hpp"
+#include "objects/whole.hpp"
 #include "options.hpp"
-#include "services/services.hpp"
 #include "stele/error.hpp"
-#include "stele/value.hpp"
 #include "streams.hpp"
 #include "watch.hpp"
 
@@ -45,36 +43,14 @@ nb::dict entry_to(const CacheEntry& entry) {
   return made;
 }
 
-/// Reads what `read_into` fills, or, where it is stored in parts, what `as_value` returns.
-template <class Into, class Whole>
-nb::object made_from(const Trust& trust, Into&& read_into, Whole&& as_value) {
-  const NoCollection guard;
-  try {
-    GraphIn graph(trust);
-    read_into(graph);
-    return graph.result;
-  } catch (const StoredInParts&) {
-  }
-  Value whole;
-  {
-    const nb::gil_scoped_release released;
-    whole = as_value();
-  }
-  GraphIn graph(trust);
-  const std::unique_ptr<InVisitor> in = value_reader(whole);
-  read_whole(*in, graph, [] {});
-  return graph.result;
-}
-
 /// Without the GIL: what has expired is removed under a lock that others hold when they warn.
 std::optional<CacheFound> found_in(Cache& cache, const Digest& key, bool counts) {
-  const nb::gil_scoped_release released;
-  return cache.find(key, counts);
+  return without_gil([&] { return cache.find(key, counts); });
 }
 
 nb::object value_of(const CacheFound& found, const Trust& trust) {
   if (found.entry().file.empty()) {
-    return made_from(
+    return read_object(
         trust,
         [&](GraphIn& graph) {
           const std::unique_ptr<CacheFound::Part> part = found.open();
@@ -83,15 +59,10 @@ nb::object value_of(const CacheFound& found, const Trust& trust) {
         [&] { return found.as<Value>(); });
   }
   const Path path(found.entry().file);
-  return made_from(
+  return read_object(
       trust,
       [&](GraphIn& graph) {
-        std::optional<Reader> in;
-        {
-          const nb::gil_scoped_release released;
-          in.emplace(path, found.options());
-        }
-        in->read_into(graph);
+        without_gil([&] { return std::make_unique<Reader>(path, found.options()); })->read_into(graph);
       },
       [&] { return load<Value>(path, found.options()); });
 }
@@ -124,63 +95,25 @@ class Flight {
 
 CacheOptions options_from(const nb::dict& given) {
   CacheOptions options;
-  nb::dict saving;
-  nb::dict loading;
-  for (const auto& [key, value] : given) {
-    const std::string name = nb::cast<std::string>(key);
-    if (value.is_none()) {
-      continue;
-    }
-    if (name == "mmap_mode" || name == "verify") {
-      loading[key] = value;
-    } else if (name == "codec" || name == "level" || name == "filter" || name == "threads") {
-      saving[key] = value;
-    } else if (name == "small_bytes") {
-      options.small_bytes = nb::cast<std::uint64_t>(value);
-    } else if (name == "bytes_limit") {
-      options.bytes_limit = nb::cast<std::uint64_t>(value);
-    } else if (name == "items_limit") {
-      options.items_limit = nb::cast<std::uint64_t>(value);
-    } else if (name == "age_limit") {
-      options.age_limit_s = nb::cast<double>(value);
-    } else if (name == "item_share") {
-      options.item_share = nb::cast<double>(value);
-    } else if (name == "wait") {
-      options.wait_s = nb::cast<double>(value);
-    } else if (name == "read_only") {
-      options.read_only = nb::cast<bool>(value);
-    } else if (name == "remote") {
-      if (!path_of(value, options.remote)) {
-        raise(PyExc_TypeError, "remote: expected a path");
-      }
-    } else if (name == "remote_wait") {
-      options.remote_wait_s = nb::cast<double>(value);
-    } else if (name == "warn") {
-      options.warn = warning(value);
-    } else {
-      raise(PyExc_TypeError, "unknown option " + name);
-    }
+  options.map = MapMode::none;
+  Arguments all(given);
+  all.take_coding(options);
+  all.take("mmap_mode", options.map);
+  all.take("verify", options.verify);
+  all.take("small_bytes", options.small_bytes);
+  all.take("bytes_limit", options.bytes_limit);
+  all.take("items_limit", options.items_limit);
+  all.take("age_limit", options.age_limit_s);
+  all.take("item_share", options.item_share);
+  all.take("wait", options.wait_s);
+  all.take("read_only", options.read_only);
+  all.take("remote_wait", options.remote_wait_s);
+  if (const nb::handle remote = all.find("remote"); remote.is_valid()) {
+    options.remote = path_from(remote).text();
   }
-  const SaveOptions save = save_options(saving);
-  options.codec = save.codec.empty() ? "plain" : save.codec;
-  options.level = save.level;
-  options.filter = save.filter;
-  options.threads = save.threads;
-  const LoadOptions load = load_options(loading);
-  options.map = load.map;
-  options.verify = load.verify;
+  all.take("warn", options.warn);
+  all.end();
   return options;
-}
-
-/// Python's `progress`, called with what is done and all; a signal handler that raises ends the work.
-CacheProgress progress_from(nb::handle progress) {
-  if (progress.is_none()) {
-    return {};
-  }
-  return [progress](std::uint64_t done, std::uint64_t total) {
-    const nb::gil_scoped_acquire held;
-    return !progress(done, total).is(nb::handle(Py_False));
-  };
 }
 
 CacheCall call_from(std::string_view name, std::string_view version, double expires_after, nb::handle metadata,
@@ -188,7 +121,7 @@ CacheCall call_from(std::string_view name, std::string_view version, double expi
   return {.name = name,
           .version = version,
           .expires_after_s = expires_after,
-          .metadata = metadata.is_none() ? Metadata() : metadata_from(metadata),
+          .metadata = metadata_from(metadata),
           .pinned = pinned};
 }
 
@@ -204,38 +137,24 @@ void bind_cache(nb::module_& module) {
 
   nb::class_<CacheFound> found(module, "CacheFound");
   found.def_prop_ro("entry", [](const CacheFound& self) { return entry_to(self.entry()); });
-  found.def_prop_ro("file", [](const CacheFound& self) { return self.entry().file; });
-  found.def("value", [](const CacheFound& self, nb::handle resolve, bool inert) {
-    return value_of(self, Trust{nb::borrow(resolve), inert});
-  });
 
   nb::class_<HeldCache> cache(module, "Cache");
   cache.def_static("open", [](nb::handle folder, const nb::dict& options) {
-    std::string path;
-    if (!path_of(folder, path)) {
-      raise(PyExc_TypeError, "expected a path");
-    }
+    const Path path = path_from(folder);
     const CacheOptions given = options_from(options);
     const nb::gil_scoped_release released;
-    return new HeldCache(Cache::open(Path(path), given));
+    return new HeldCache(Cache::open(path, given));
   });
   cache.def_prop_ro("folder", [](const HeldCache& self) { return self.folder(); });
   cache.def_prop_ro("removed", [](const HeldCache& self) { return self.removed(); });
   cache.def("leave", [](HeldCache& self) { self.leave(); });
-  cache.def("find", [](HeldCache& self, const nb::bytes& key, bool count) -> nb::object {
-    std::optional<CacheFound> result = found_in(self, digest_from(key), count);
-    return result ? nb::cast(std::move(*result)) : nb::none();
-  });
+  cache.def("find",
+            [](HeldCache& self, const nb::bytes& key, bool count) { return found_in(self, digest_from(key), count); });
   cache.def(
       "fetch",
-      [](HeldCache& self, const nb::bytes& key) -> nb::object {
+      [](HeldCache& self, const nb::bytes& key) {
         const Digest digest = digest_from(key);
-        std::optional<CacheFound> result;
-        {
-          const nb::gil_scoped_release released;
-          result = self.fetch(digest);
-        }
-        return result ? nb::cast(std::move(*result)) : nb::none();
+        return without_gil([&] { return self.fetch(digest); });
       },
       nb::call_guard<Interruptible>());
   // The usual hit in one call. `remote_resolve` is for results of a remote. `found`: what fetch() has returned.
@@ -286,13 +205,8 @@ void bind_cache(nb::module_& module) {
          nb::handle value, double expires_after, nb::handle metadata, bool pinned) {
         const Digest digest = digest_from(key);
         const CacheCall call = call_from(name, version, expires_after, metadata, pinned);
-        CacheEntry entry;
-        {
-          const GraphOut graph(value);
-          const nb::gil_scoped_release released;
-          entry = self.put(call, digest, duration, graph);
-        }
-        return entry_to(entry);
+        const GraphOut graph(value);
+        return entry_to(without_gil([&] { return self.put(call, digest, duration, graph); }));
       },
       nb::arg("name"), nb::arg("version"), nb::arg("key"), nb::arg("duration"), nb::arg("value").none(),
       nb::arg("expires_after"), nb::arg("metadata").none(), nb::arg("pinned"));
@@ -301,97 +215,49 @@ void bind_cache(nb::module_& module) {
     const nb::gil_scoped_release released;
     return self.erase(digest, remote);
   });
-  const nb::call_guard<Interruptible> interruptible;
+  const InterruptibleWithoutGil takes_long;
+  cache.def("flush", [](HeldCache& self, double wait) { return self.flush(wait); }, takes_long);
+  cache.def("close", [](HeldCache& self) { self.close(); }, takes_long);
   cache.def(
-      "flush",
-      [](HeldCache& self, double wait) {
-        const nb::gil_scoped_release released;
-        return self.flush(wait);
-      },
-      interruptible);
-  cache.def(
-      "close",
-      [](HeldCache& self) {
-        const nb::gil_scoped_release released;
-        self.close();
-      },
-      interruptible);
-  cache.def(
-      "push",
-      [](HeldCache& self, nb::handle progress) {
-        const CacheProgress report = progress_from(progress);
-        const nb::gil_scoped_release released;
-        return self.push(report);
-      },
-      nb::arg("progress").none(), interruptible);
+      "push", [](HeldCache& self, nb::handle progress) { return self.push(progress_of(progress)); },
+      nb::arg("progress").none(), takes_long);
   cache.def(
       "clear",
       [](HeldCache& self, const std::optional<std::string>& name, const std::optional<std::string>& version) {
-        const nb::gil_scoped_release released;
         return !name ? self.clear() : self.clear(*name, version ? std::optional<CacheVersion>(*version) : std::nullopt);
       },
-      nb::arg("name").none(), nb::arg("version").none());
+      nb::arg("name").none(), nb::arg("version").none(), WithoutGil());
   cache.def("pin", [](HeldCache& self, const nb::bytes& key, bool pinned) {
     const Digest digest = digest_from(key);
     const nb::gil_scoped_release released;
     return self.pin(digest, pinned);
   });
   cache.def("entries", [](const HeldCache& self) {
-    std::vector<CacheEntry> all;
-    {
-      const nb::gil_scoped_release released;
-      all = self.entries();
-    }
     nb::list made;
-    for (const CacheEntry& entry : all) {
+    for (const CacheEntry& entry : without_gil([&] { return self.entries(); })) {
       made.append(entry_to(entry));
     }
     return made;
   });
   cache.def("stats", [](const HeldCache& self) {
     const CacheStats stats = self.stats();
-    nb::dict made;
-    made["items"] = stats.items;
-    made["bytes"] = stats.bytes;
-    made["segment_bytes"] = stats.segment_bytes;
-    made["hits"] = stats.hits;
-    made["misses"] = stats.misses;
-    made["stored"] = stats.stored;
-    made["evicted"] = stats.evicted;
-    made["expired"] = stats.expired;
-    made["damaged"] = stats.damaged;
-    made["too_large"] = stats.too_large;
-    made["failed"] = stats.failed;
-    made["seconds_saved"] = stats.saved_s;
-    made["remote_hits"] = stats.remote_hits;
-    made["remote_misses"] = stats.remote_misses;
-    made["remote_stored"] = stats.remote_stored;
-    made["remote_failed"] = stats.remote_failed;
+    nb::dict made = fields_of(stats);
+    made["seconds_saved"] = nb::object(made["saved_s"]);
+    nb::del(made["saved_s"]);
     return made;
   });
   cache.def(
       "prune",
       [](HeldCache& self, std::optional<std::uint64_t> bytes, std::optional<std::uint64_t> items,
          std::optional<double> age, nb::handle progress) {
-        const CacheProgress report = progress_from(progress);
-        const nb::gil_scoped_release released;
-        return self.prune({.bytes = bytes, .items = items, .age_s = age}, report);
+        return self.prune({.bytes = bytes, .items = items, .age_s = age}, progress_of(progress));
       },
-      nb::arg("bytes").none(), nb::arg("items").none(), nb::arg("age").none(), nb::arg("progress").none());
+      nb::arg("bytes").none(), nb::arg("items").none(), nb::arg("age").none(), nb::arg("progress").none(),
+      WithoutGil());
   cache.def(
       "verify",
       [](const HeldCache& self, nb::handle progress) {
-        const CacheProgress report = progress_from(progress);
-        CacheReport result;
-        {
-          const nb::gil_scoped_release released;
-          result = self.verify(report);
-        }
-        nb::list problems;
-        for (const std::string& problem : result.problems) {
-          problems.append(text(problem));
-        }
-        return nb::make_tuple(result.items, result.bytes, problems);
+        return texts_of(without_gil([&] { return self.verify(progress_of(progress)).problems; }));
       },
       nb::arg("progress").none());
 }

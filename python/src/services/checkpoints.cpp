@@ -14,13 +14,13 @@
 #include <thread>
 
 #include "base/process.hpp"
+#include "bindings.hpp"
 #include "io/replace/folder.hpp"
 #include "objects/graph.hpp"
 #include "options.hpp"
 #include "services/checkpoint/core.hpp"
 #include "services/checkpoints.hpp"
 #include "services/guarded.hpp"
-#include "services/services.hpp"
 #include "watch.hpp"
 
 namespace stele::python {
@@ -99,9 +99,7 @@ class Keeper {
 /// Returns nothing for a save in the background.
 nb::object save(Keeper& self, std::uint64_t step, nb::handle state, const std::map<std::string, double>& metrics,
                 nb::handle metadata, bool overwrite, bool later, bool unchanged) {
-  const CheckpointNotes notes{.metrics = metrics,
-                              .metadata = metadata.is_none() ? Metadata() : metadata_from(metadata),
-                              .overwrite = overwrite};
+  const CheckpointNotes notes{.metrics = metrics, .metadata = metadata_from(metadata), .overwrite = overwrite};
   auto graph = std::make_unique<GraphOut>(state);
   if (!later) {
     return checkpoint_info(self.change([&](Checkpoints& kept) { return kept.save(step, *graph, notes); }));
@@ -126,60 +124,29 @@ std::vector<std::uint64_t> named(const Checkpoints& kept) {
   return steps;
 }
 
-const char* kind_name(CheckpointChange::Kind kind) {
-  switch (kind) {
-    case CheckpointChange::Kind::changed:
-      return "changed";
-    case CheckpointChange::Kind::added:
-      return "added";
-    case CheckpointChange::Kind::removed:
-      return "removed";
-    case CheckpointChange::Kind::reshaped:
-      return "reshaped";
-  }
-  return "";
-}
-
 }  // namespace
 
 CheckpointOptions checkpoint_options(const nb::dict& given) {
   CheckpointOptions options;
-  nb::dict saving;
-  for (const auto& [key, value] : given) {
-    const std::string name = nb::cast<std::string>(key);
-    if (name == "keep_last") {
-      options.keep_last = nb::cast<std::size_t>(value);
-    } else if (name == "keep_every") {
-      options.keep_every = nb::cast<std::uint64_t>(value);
-    } else if (name == "keep_interval") {
-      options.keep_interval_s = nb::cast<double>(value);
-    } else if (name == "keep_age") {
-      options.keep_age_s = nb::cast<double>(value);
-    } else if (name == "keep_best") {
-      for (const nb::handle one : value) {
-        options.keep_best.push_back(
-            {nb::cast<std::string>(one[0]), nb::cast<bool>(one[1]), nb::cast<std::size_t>(one[2])});
-      }
-    } else if (name == "incremental") {
-      options.incremental = nb::cast<bool>(value);
-    } else if (name == "wait") {
-      options.wait_s = nb::cast<double>(value);
-    } else if (name == "remote") {
-      options.remote = value.is_none() ? std::string() : nb::cast<std::string>(value);
-    } else if (name == "read_only") {
-      options.read_only = nb::cast<bool>(value);
-    } else if (name == "warn") {
-      options.warn = warning(value);
-    } else {
-      saving[key] = value;
+  Arguments all(given);
+  all.take_coding(options);
+  all.take("sync", options.sync);
+  all.take("keep_last", options.keep_last);
+  all.take("keep_every", options.keep_every);
+  all.take("keep_interval", options.keep_interval_s);
+  all.take("keep_age", options.keep_age_s);
+  if (const nb::handle best = all.find("keep_best"); best.is_valid()) {
+    for (const nb::handle one : best) {
+      options.keep_best.push_back(
+          {nb::cast<std::string>(one[0]), nb::cast<bool>(one[1]), nb::cast<std::size_t>(one[2])});
     }
   }
-  const SaveOptions save = save_options(saving);
-  options.codec = save.codec.empty() ? "plain" : save.codec;
-  options.level = save.level;
-  options.filter = save.filter;
-  options.threads = save.threads;
-  options.sync = save.sync;
+  all.take("incremental", options.incremental);
+  all.take("wait", options.wait_s);
+  all.take("remote", options.remote);
+  all.take("read_only", options.read_only);
+  all.take("warn", options.warn);
+  all.end();
   return options;
 }
 
@@ -228,38 +195,27 @@ void bind_checkpoints(nb::module_& module) {
       "list",
       [](const Keeper& self) {
         nb::list made;
-        for (const CheckpointInfo& info : self.read([](const Checkpoints& kept) { return kept.list(); })) {
+        for (const CheckpointInfo& info : self.read(std::mem_fn(&Checkpoints::list))) {
           made.append(checkpoint_info(info));
         }
         return made;
       },
       interruptible);
-  keeper.def("steps",
-             [](const Keeper& self) { return self.read([](const Checkpoints& kept) { return kept.steps(); }); });
+  keeper.def("steps", [](const Keeper& self) { return self.read(std::mem_fn(&Checkpoints::steps)); });
   keeper.def("named", [](const Keeper& self) { return self.read(&named); });
-  keeper.def("latest",
-             [](const Keeper& self) { return self.read([](const Checkpoints& kept) { return kept.latest(); }); });
+  keeper.def("latest", [](const Keeper& self) { return self.read(std::mem_fn(&Checkpoints::latest)); });
   keeper.def("best", [](const Keeper& self, const std::string& metric, bool largest) {
     return self.read([&](const Checkpoints& kept) { return kept.best(metric, largest); });
   });
   keeper.def("info", [](const Keeper& self, std::uint64_t step) {
     return checkpoint_info(self.read([&](const Checkpoints& kept) { return kept.info(step); }));
   });
-  keeper.def("stats", [](const Keeper& self) {
-    const CheckpointStats stats = self.read([](const Checkpoints& kept) { return kept.stats(); });
-    nb::dict made;
-    made["checkpoints"] = stats.checkpoints;
-    made["bytes"] = stats.bytes;
-    made["stored"] = stats.stored;
-    made["parts"] = stats.parts;
-    return made;
-  });
+  keeper.def("stats", [](const Keeper& self) { return fields_of(self.read(std::mem_fn(&Checkpoints::stats))); });
 
   keeper.def(
       "remove", [](Keeper& self, std::uint64_t step) { self.change([&](Checkpoints& kept) { kept.remove(step); }); },
       interruptible);
-  keeper.def(
-      "prune", [](Keeper& self) { return self.change([](Checkpoints& kept) { return kept.prune(); }); }, interruptible);
+  keeper.def("prune", [](Keeper& self) { return self.change(std::mem_fn(&Checkpoints::prune)); }, interruptible);
   keeper.def(
       "verify",
       [](const Keeper& self, std::uint64_t step) -> nb::object {
@@ -278,11 +234,12 @@ void bind_checkpoints(nb::module_& module) {
   keeper.def(
       "diff",
       [](const Keeper& self, std::uint64_t before, std::uint64_t after) {
+        static constexpr const char* kinds[] = {"changed", "added", "removed", "reshaped"};
         nb::list made;
         for (const CheckpointChange& change :
              self.read([&](const Checkpoints& kept) { return kept.diff(before, after); })) {
-          made.append(
-              nb::make_tuple(kind_name(change.kind), text(change.path), change.bytes, change.relative, change.largest));
+          made.append(nb::make_tuple(kinds[static_cast<std::size_t>(change.kind)], text(change.path), change.bytes,
+                                     change.relative, change.largest));
         }
         return made;
       },

@@ -1,8 +1,8 @@
 // TokenCounts.
 
+#include "bindings.hpp"
 #include "services/guarded.hpp"
 #include "services/keys.hpp"
-#include "services/services.hpp"
 #include "stele/error.hpp"
 #include "stele/token_counts.hpp"
 
@@ -12,20 +12,10 @@ namespace {
 using Held = Guarded<TokenCounts>;
 using Pairs = std::vector<std::pair<std::string, std::uint64_t>>;
 
-/// str; bytes where it is not UTF-8.
-nb::object token_object(std::string_view token) {
-  PyObject* const made = PyUnicode_FromStringAndSize(token.data(), static_cast<Py_ssize_t>(token.size()));
-  if (made != nullptr) {
-    return nb::steal(made);
-  }
-  PyErr_Clear();
-  return own(PyBytes_FromStringAndSize(token.data(), static_cast<Py_ssize_t>(token.size())));
-}
-
 nb::list pair_list(const Pairs& pairs) {
   nb::list made;
   for (const auto& [token, count] : pairs) {
-    made.append(nb::make_tuple(token_object(token), count));
+    made.append(nb::make_tuple(text_or_bytes(token), count));
   }
   return made;
 }
@@ -41,7 +31,7 @@ void add_all(TokenCounts& counts, const std::vector<std::string_view>& tokens,
 
 void bind_counts(nb::module_& module) {
   nb::class_<Held> bound(module, "TokenCounts");
-  bind_value<TokenCounts>(bound);
+  bind_value(bound);
   bound.def_static("make", [](std::size_t longest_lane) { return new Held(longest_lane); });
   bound.def("add", [](Held& self, nb::handle token, std::uint64_t times) {
     const std::string_view text = token_of(token);
@@ -52,8 +42,7 @@ void bind_counts(nb::module_& module) {
       [](Held& self, nb::handle given, nb::handle times) {
         const KeyItems items(given);
         const std::vector<std::string_view> tokens = items.tokens();
-        const std::vector<std::uint64_t> each =
-            times.is_none() ? std::vector<std::uint64_t>() : counts_of(times, tokens.size());
+        const std::vector<std::uint64_t> each = counts_of(times, tokens.size());
         self.change_released([&](TokenCounts& counts) { add_all(counts, tokens, each); });
       },
       nb::arg("tokens"), nb::arg("times").none());
@@ -65,10 +54,8 @@ void bind_counts(nb::module_& module) {
     const KeyItems items(given);
     const std::vector<std::string_view> tokens = items.tokens();
     nb::object made = empty_array(DType::Kind::uint64, items.shape());
-    const MutableBytes bytes = bytes_of(made);
-    self.read_released([&](const TokenCounts& counts) {
-      counts.count_many(tokens, {reinterpret_cast<std::uint64_t*>(bytes.data()), tokens.size()});
-    });
+    const std::span<std::uint64_t> out = elements<std::uint64_t>(made);
+    self.read_released([&](const TokenCounts& counts) { counts.count_many(tokens, out); });
     return made;
   });
   bound.def("top", [](const Held& self, std::size_t k) {
@@ -85,18 +72,11 @@ void bind_counts(nb::module_& module) {
     }));
   });
   bound.def("compact", [](Held& self) { self.change_released([](TokenCounts& counts) { counts.compact(); }); });
-  bound.def("merge", &merge<TokenCounts>);
   bound.def("remove_below", [](Held& self, std::uint64_t least) {
     return self.change_released([&](TokenCounts& counts) { return counts.remove_below(least); });
   });
-  bound.def("verify", [](const Held& self) { self.read_released([](const TokenCounts& counts) { counts.verify(); }); });
-  const auto number = [&](const char* name, auto get) {
-    bound.def_prop_ro(name, [get](const Held& self) { return self.read(get); });
-  };
-  number("size", [](const TokenCounts& counts) { return counts.size(); });
-  number("total", [](const TokenCounts& counts) { return counts.total(); });
-  number("longest_lane", [](const TokenCounts& counts) { return counts.longest_lane(); });
-  number("byte_count", [](const TokenCounts& counts) { return counts.byte_count(); });
+  bind_number(bound, "size", &TokenCounts::size);
+  bind_number(bound, "total", &TokenCounts::total);
 }
 
 }  // namespace stele::python

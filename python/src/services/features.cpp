@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "bindings.hpp"
 #include "services/guarded.hpp"
 #include "services/keys.hpp"
-#include "services/services.hpp"
 #include "stele/error.hpp"
 #include "stele/features/feature_store.hpp"
 
@@ -43,8 +43,7 @@ nb::object contains(const Held& self, nb::handle entities, nb::handle features) 
                                 feature.many->shape().text() + " are no pairs");
   }
   nb::object made = empty_array(DType::Kind::boolean, (entity.many ? entity : feature).many->shape());
-  const MutableBytes bytes = bytes_of(made);
-  const std::span<std::uint8_t> found(reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size());
+  const std::span<std::uint8_t> found = elements<std::uint8_t>(made);
   self.read_released([&](const FeatureStore& store) {
     if (entity.one) {
       store.contains_many(*entity.one, feature.many->hashes(), found);
@@ -94,50 +93,42 @@ nb::object name_of(const KnownFeatures& known, std::uint32_t index) {
   if (const std::optional<std::int64_t> number = known.number(index)) {
     return nb::int_(*number);
   }
-  const std::string_view name = known.name(index);
-  PyObject* const made = PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size()));
-  if (made != nullptr) {
-    return nb::steal(made);
-  }
-  PyErr_Clear();
-  return own(PyBytes_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+  return text_or_bytes(known.name(index));
 }
 
-nb::object features_of(const Held& self, nb::handle entity) {
+/// Some features might be false positives.
+nb::list features_of(const Held& self, nb::handle entity) {
   const KeyHash hash = key_hash(entity);
   const std::vector<std::uint32_t> found =
       self.read_released([&](const FeatureStore& store) { return store.features(hash); });
-  nb::object made = empty_array(DType::Kind::uint32, {found.size()});
-  if (!found.empty()) {
-    std::copy(found.begin(), found.end(), reinterpret_cast<std::uint32_t*>(bytes_of(made).data()));
-  }
-  return made;
+  return self.read([&](const FeatureStore& store) {
+    nb::list made;
+    for (const std::uint32_t index : found) {
+      made.append(name_of(store.known(), index));
+    }
+    return made;
+  });
 }
 
-nb::dict report(const Held& self) {
-  const FeatureStoreReport found = self.read_released([](const FeatureStore& store) { return store.report(); });
-  nb::dict made;
-  made["filter_bytes"] = found.filter_bytes;
-  made["known_bytes"] = found.known_bytes;
-  made["together_bytes"] = found.together_bytes;
-  made["known_features"] = found.known_features;
-  made["pairs"] = found.pairs;
-  made["bits_per_pair"] = found.bits_per_pair;
-  made["false_positive_rate"] = found.false_positive_rate;
-  made["expected_rate"] = found.expected_rate;
-  return made;
+nb::list known(const Held& self) {
+  return self.read([](const FeatureStore& store) {
+    nb::list made;
+    for (std::uint64_t i = 0; i < store.known().size(); ++i) {
+      made.append(name_of(store.known(), static_cast<std::uint32_t>(i)));
+    }
+    return made;
+  });
 }
 
 }  // namespace
 
 void bind_features(nb::module_& module) {
   nb::class_<Held> bound(module, "FeatureStore");
-  bind_value<FeatureStore>(bound);
+  bind_value(bound);
   bound.def_static("make", [](std::uint64_t capacity, int level, double bits_per_pair, unsigned generations,
                               double together_epsilon, std::uint64_t seed) {
     return new Held(FeatureStoreOptions{capacity, level, bits_per_pair, generations, together_epsilon, seed});
   });
-  bound.def_static("bits_per_pair", &FeatureStore::bits_per_pair);
   bound.def("add", [](Held& self, nb::handle entity, nb::handle feature) {
     const KeyHash hash = key_hash(entity);
     const Feature added = feature_of(feature);
@@ -158,24 +149,7 @@ void bind_features(nb::module_& module) {
     return found ? nb::object(nb::int_(*found)) : nb::none();
   });
   bound.def("features", &features_of);
-  bound.def(
-      "names",
-      [](const Held& self, nb::handle indices) {
-        return self.read([&](const FeatureStore& store) {
-          nb::list made;
-          if (indices.is_none()) {
-            for (std::uint64_t i = 0; i < store.known().size(); ++i) {
-              made.append(name_of(store.known(), static_cast<std::uint32_t>(i)));
-            }
-          } else {
-            for (const nb::handle index : indices) {
-              made.append(name_of(store.known(), nb::cast<std::uint32_t>(nb::int_(index))));
-            }
-          }
-          return made;
-        });
-      },
-      nb::arg("indices").none());
+  bound.def("known", &known);
   bound.def("together", [](const Held& self, nb::handle one, nb::handle two) {
     const KeyHash first = key_hash(one);
     const KeyHash second = key_hash(two);
@@ -189,14 +163,8 @@ void bind_features(nb::module_& module) {
         [&](const FeatureStore& store) { return store.count_with_both(given.hashes(), first, second); });
   });
   bound.def("rotate", [](Held& self) { self.change_released([](FeatureStore& store) { store.rotate(); }); });
-  bound.def("merge", &merge<FeatureStore>);
-  bound.def("report", &report);
-  bound.def_prop_ro("generations",
-                    [](const Held& self) { return self.read([](const FeatureStore& s) { return s.generations(); }); });
-  bound.def_prop_ro("rotations",
-                    [](const Held& self) { return self.read([](const FeatureStore& s) { return s.rotations(); }); });
-  bound.def_prop_ro("known",
-                    [](const Held& self) { return self.read([](const FeatureStore& s) { return s.known().size(); }); });
+  bound.def("report",
+            [](const Held& self) { return fields_of(self.read_released(std::mem_fn(&FeatureStore::report))); });
 }
 
 }  // namespace stele::python

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "bindings.hpp"
 #include "services/guarded.hpp"
 #include "services/keys.hpp"
-#include "services/services.hpp"
 #include "stele/error.hpp"
 #include "stele/filters/binary_fuse.hpp"
 #include "stele/filters/bloom.hpp"
@@ -13,133 +13,106 @@
 #include "stele/filters/hyper_log_log.hpp"
 
 namespace stele::python {
-
-nb::object plain_object(const Value& value) {
-  const Trust nothing{nb::none()};
-  GraphIn graph(nothing);
-  const std::unique_ptr<InVisitor> in = value_reader(value);
-  read_whole(*in, graph, [] {});
-  return graph.result;
-}
-
 namespace {
 
 /// The hashes of keys, without the GIL.
-std::vector<KeyHash> hashes_of(const KeyItems& keys) {
+std::vector<KeyHash> hashes_of(nb::handle given) {
+  const KeyItems keys(given);
   const nb::gil_scoped_release released;
   return keys.hashes();
 }
 
-template <class T>
-std::span<T> elements(nb::handle array) {
-  const MutableBytes bytes = bytes_of(array);
-  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
+/// contains() and contains_many().
+template <class Filter>
+void bind_contains(nb::class_<Guarded<Filter>>& bound) {
+  bound.def("contains", [](const Guarded<Filter>& self, nb::handle key) {
+    const KeyHash hash = key_hash(key);
+    return self.read([&](const Filter& filter) { return filter.contains(hash); });
+  });
+  bound.def("contains_many", [](const Guarded<Filter>& self, nb::handle given) {
+    const KeyItems keys(given);
+    nb::object found = empty_array(DType::Kind::boolean, keys.shape());
+    const std::span<std::uint8_t> out = elements<std::uint8_t>(found);
+    self.read_released([&](const Filter& filter) { filter.contains_many(keys.hashes(), out); });
+    return found;
+  });
 }
 
+/// add() and update(), of keys that count once.
 template <class T>
-nb::object contains_many(const Guarded<T>& self, nb::handle given) {
-  const KeyItems keys(given);
-  nb::object found = empty_array(DType::Kind::boolean, keys.shape());
-  const std::span<std::uint8_t> out = elements<std::uint8_t>(found);
-  self.read_released([&](const T& filter) { filter.contains_many(keys.hashes(), out); });
-  return found;
+void bind_add(nb::class_<Guarded<T>>& bound) {
+  bound.def("add", [](Guarded<T>& self, nb::handle key) {
+    const KeyHash hash = key_hash(key);
+    self.change([&](T& set) { set.add(hash); });
+  });
+  bound.def("update", [](Guarded<T>& self, nb::handle given) {
+    const std::vector<KeyHash> hashes = hashes_of(given);
+    self.change_released([&](T& set) {
+      if constexpr (requires { set.add_many(hashes); }) {
+        set.add_many(hashes);
+      } else {
+        std::for_each(hashes.begin(), hashes.end(), [&](const KeyHash& hash) { set.add(hash); });
+      }
+    });
+  });
 }
 
 void bind_bloom(nb::module_& module) {
   using Held = Guarded<BloomFilter>;
   nb::class_<Held> bound(module, "BloomFilter");
-  bind_value<BloomFilter>(bound);
+  bind_value(bound);
+  bind_contains(bound);
+  bind_add(bound);
   bound.def_static("make", [](std::uint64_t capacity, double rate, bool blocked, std::uint64_t seed) {
     return new Held(capacity, rate, BloomOptions{blocked, seed});
   });
-  bound.def_static("of_bits", [](std::uint64_t bits, std::uint64_t capacity, bool blocked, std::uint64_t seed) {
-    return new Held(BloomFilter::of_bits(bits, capacity, {blocked, seed}));
-  });
-  bound.def_static("expected_rate", &BloomFilter::expected_rate);
-  bound.def("add", [](Held& self, nb::handle key) {
-    const KeyHash hash = key_hash(key);
-    self.change([&](BloomFilter& filter) { filter.add(hash); });
-  });
-  bound.def("update", [](Held& self, nb::handle given) {
-    const KeyItems keys(given);
-    const std::vector<KeyHash> hashes = hashes_of(keys);
-    self.change_released([&](BloomFilter& filter) { filter.add_many(hashes); });
-  });
-  bound.def("contains", [](const Held& self, nb::handle key) {
-    const KeyHash hash = key_hash(key);
-    return self.read([&](const BloomFilter& filter) { return filter.contains(hash); });
-  });
-  bound.def("contains_many", &contains_many<BloomFilter>);
-  bound.def("merge", &merge<BloomFilter>);
-  bound.def("clear", [](Held& self) { self.change_released([](BloomFilter& filter) { filter.clear(); }); });
-  const auto number = [&](const char* name, auto get) {
-    bound.def_prop_ro(name, [get](const Held& self) { return self.read(get); });
-  };
-  number("capacity", [](const BloomFilter& filter) { return filter.capacity(); });
-  number("bit_count", [](const BloomFilter& filter) { return filter.bit_count(); });
-  number("byte_count", [](const BloomFilter& filter) { return filter.byte_count(); });
-  number("hash_count", [](const BloomFilter& filter) { return filter.hash_count(); });
-  number("blocked", [](const BloomFilter& filter) { return filter.blocked(); });
-  number("seed", [](const BloomFilter& filter) { return filter.seed(); });
-  number("writable", [](const BloomFilter& filter) { return filter.writable(); });
-  const auto whole = [&](const char* name, auto get) {
-    bound.def(name, [get](const Held& self) { return self.read_released(get); });
-  };
-  whole("fill", [](const BloomFilter& filter) { return filter.fill(); });
-  whole("estimated_count", [](const BloomFilter& filter) { return filter.estimated_count(); });
-  whole("false_positive_rate", [](const BloomFilter& filter) { return filter.false_positive_rate(); });
+  bind_number(bound, "capacity", &BloomFilter::capacity);
+  bind_number(bound, "bit_count", &BloomFilter::bit_count);
+  bind_number(bound, "hash_count", &BloomFilter::hash_count);
+  bound.def("estimated_count",
+            [](const Held& self) { return self.read_released(std::mem_fn(&BloomFilter::estimated_count)); });
+  bound.def("false_positive_rate",
+            [](const Held& self) { return self.read_released(std::mem_fn(&BloomFilter::false_positive_rate)); });
 }
 
 template <class Filter>
 void bind_fuse(nb::module_& module, const char* name) {
-  using Held = Guarded<Filter>;
-  nb::class_<Held> bound(module, name);
-  bind_value<Filter>(bound);
+  nb::class_<Guarded<Filter>> bound(module, name);
+  bind_value(bound);
+  bind_contains(bound);
   bound.def_static("make", [](nb::handle given, std::uint64_t seed) {
-    const KeyItems keys(given);
-    const std::vector<KeyHash> hashes = hashes_of(keys);
+    const std::vector<KeyHash> hashes = hashes_of(given);
     const nb::gil_scoped_release released;
-    return new Held(hashes, seed);
+    return new Guarded<Filter>(hashes, seed);
   });
-  bound.def("contains", [](const Held& self, nb::handle key) {
-    const KeyHash hash = key_hash(key);
-    return self.read([&](const Filter& filter) { return filter.contains(hash); });
-  });
-  bound.def("contains_many", &contains_many<Filter>);
-  const auto number = [&](const char* label, auto get) {
-    bound.def_prop_ro(label, [get](const Held& self) { return self.read(get); });
-  };
-  number("size", [](const Filter& filter) { return filter.size(); });
-  number("byte_count", [](const Filter& filter) { return filter.byte_count(); });
-  number("false_positive_rate", [](const Filter& filter) { return filter.false_positive_rate(); });
-  number("seed", [](const Filter& filter) { return filter.seed(); });
+  bind_number(bound, "size", &Filter::size);
+  bind_number(bound, "false_positive_rate", &Filter::false_positive_rate);
 }
 
 void bind_count_min(nb::module_& module) {
   using Held = Guarded<CountMin>;
-  static constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+  static constexpr auto times_of = [](std::uint64_t times) {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    return static_cast<std::uint32_t>(std::min(times, most));
+  };
   nb::class_<Held> bound(module, "CountMin");
-  bind_value<CountMin>(bound);
+  bind_value(bound);
   bound.def_static("make", [](double epsilon, double delta, bool conservative, std::uint64_t seed) {
     return new Held(epsilon, delta, CountMinOptions{conservative, seed});
   });
-  bound.def_static("of_size", [](std::uint64_t width, unsigned depth, bool conservative, std::uint64_t seed) {
-    return new Held(CountMin::of_size(width, depth, {conservative, seed}));
-  });
   bound.def("add", [](Held& self, nb::handle key, std::uint64_t times) {
     const KeyHash hash = key_hash(key);
-    self.change([&](CountMin& sketch) { sketch.add(hash, static_cast<std::uint32_t>(std::min(times, most))); });
+    self.change([&](CountMin& sketch) { sketch.add(hash, times_of(times)); });
   });
   bound.def(
       "update",
       [](Held& self, nb::handle given, nb::handle counts) {
         const KeyItems keys(given);
-        const std::vector<std::uint64_t> times =
-            counts.is_none() ? std::vector<std::uint64_t>() : counts_of(counts, keys.size());
-        const std::vector<KeyHash> hashes = hashes_of(keys);
+        const std::vector<std::uint64_t> times = counts_of(counts, keys.size());
         self.change_released([&](CountMin& sketch) {
+          const std::vector<KeyHash> hashes = keys.hashes();
           for (std::size_t i = 0; i < hashes.size(); ++i) {
-            sketch.add(hashes[i], times.empty() ? 1 : static_cast<std::uint32_t>(std::min(times[i], most)));
+            sketch.add(hashes[i], times.empty() ? 1 : times_of(times[i]));
           }
         });
       },
@@ -154,54 +127,25 @@ void bind_count_min(nb::module_& module) {
     const std::span<std::uint32_t> out = elements<std::uint32_t>(made);
     self.read_released([&](const CountMin& sketch) {
       const std::vector<KeyHash> hashes = keys.hashes();
-      for (std::size_t i = 0; i < hashes.size(); ++i) {
-        out[i] = sketch.estimate(hashes[i]);
-      }
+      std::transform(hashes.begin(), hashes.end(), out.begin(),
+                     [&](const KeyHash& hash) { return sketch.estimate(hash); });
     });
     return made;
   });
-  bound.def("merge", &merge<CountMin>);
-  bound.def("clear", [](Held& self) { self.change_released([](CountMin& sketch) { sketch.clear(); }); });
-  const auto number = [&](const char* name, auto get) {
-    bound.def_prop_ro(name, [get](const Held& self) { return self.read(get); });
-  };
-  number("width", [](const CountMin& sketch) { return sketch.width(); });
-  number("depth", [](const CountMin& sketch) { return sketch.depth(); });
-  number("byte_count", [](const CountMin& sketch) { return sketch.byte_count(); });
-  number("conservative", [](const CountMin& sketch) { return sketch.conservative(); });
-  number("seed", [](const CountMin& sketch) { return sketch.seed(); });
-  number("total", [](const CountMin& sketch) { return sketch.total(); });
+  bind_number(bound, "width", &CountMin::width);
+  bind_number(bound, "depth", &CountMin::depth);
+  bind_number(bound, "total", &CountMin::total);
 }
 
 void bind_hyper_log_log(nb::module_& module) {
   using Held = Guarded<HyperLogLog>;
   nb::class_<Held> bound(module, "HyperLogLog");
-  bind_value<HyperLogLog>(bound);
+  bind_value(bound);
+  bind_add(bound);
   bound.def_static("make", [](unsigned precision, std::uint64_t seed) { return new Held(precision, seed); });
-  bound.def("add", [](Held& self, nb::handle key) {
-    const KeyHash hash = key_hash(key);
-    self.change([&](HyperLogLog& sketch) { sketch.add(hash); });
-  });
-  bound.def("update", [](Held& self, nb::handle given) {
-    const KeyItems keys(given);
-    const std::vector<KeyHash> hashes = hashes_of(keys);
-    self.change_released([&](HyperLogLog& sketch) {
-      for (const KeyHash& hash : hashes) {
-        sketch.add(hash);
-      }
-    });
-  });
-  bound.def("estimate",
-            [](const Held& self) { return self.read([](const HyperLogLog& sketch) { return sketch.estimate(); }); });
-  bound.def("merge", &merge<HyperLogLog>);
-  bound.def("clear", [](Held& self) { self.change([](HyperLogLog& sketch) { sketch.clear(); }); });
-  const auto number = [&](const char* name, auto get) {
-    bound.def_prop_ro(name, [get](const Held& self) { return self.read(get); });
-  };
-  number("precision", [](const HyperLogLog& sketch) { return sketch.precision(); });
-  number("byte_count", [](const HyperLogLog& sketch) { return sketch.byte_count(); });
-  number("seed", [](const HyperLogLog& sketch) { return sketch.seed(); });
-  number("standard_error", [](const HyperLogLog& sketch) { return sketch.standard_error(); });
+  bound.def("estimate", [](const Held& self) { return self.read(std::mem_fn(&HyperLogLog::estimate)); });
+  bind_number(bound, "precision", &HyperLogLog::precision);
+  bind_number(bound, "standard_error", &HyperLogLog::standard_error);
 }
 
 }  // namespace

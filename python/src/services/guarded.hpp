@@ -2,16 +2,16 @@
 // Values of the library that several threads of Python's may use, and what all of them have.
 
 #include <concepts>
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <utility>
 
 #include "numpy.hpp"
-#include "objects/graph.hpp"
+#include "objects/whole.hpp"
 #include "options.hpp"
 #include "stele/archive.hpp"
-#include "stele/value.hpp"
 #include "streams.hpp"
 
 namespace stele::python {
@@ -62,13 +62,17 @@ class Guarded {
   mutable std::shared_mutex mutex_;
 };
 
-/// A plain Value as Python's objects.
-nb::object plain_object(const Value& value);
+/// A property: what a function of the value, which takes no time, returns.
+template <class T, class F>
+void bind_number(nb::class_<Guarded<T>>& bound, const char* name, F get) {
+  bound.def_prop_ro(name, [get](const Guarded<T>& self) { return self.read(std::mem_fn(get)); });
+}
 
-/// save(), load(), state(), from_state(), ==, copy().
-template <class T, class Class>
-void bind_value(Class& bound) {
+/// save(), load(), state(), from_state(), ==, copy(), and merge(), clear() and byte_count where the value has them.
+template <class T>
+void bind_value(nb::class_<Guarded<T>>& bound) {
   using Held = Guarded<T>;
+  static constexpr auto copied = [](const T& value) { return T(value); };
   bound.def("save", [](const Held& self, nb::handle file, const nb::dict& options) {
     const Path path = path_from(file);
     const SaveOptions given = save_options(options);
@@ -82,28 +86,33 @@ void bind_value(Class& bound) {
     return new Held(load<T>(path, given));
   });
   bound.def("state", [](const Held& self) {
-    return plain_object(self.read_released([](const T& value) { return to_value(value); }));
+    return object_of(self.read_released([](const T& value) { return to_value(value); }), Trust{nb::none()});
   });
   bound.def_static("from_state", [](nb::handle state) {
     const Value value = to_value(GraphOut(state));
     return new Held(value.to<T>());
   });
-  bound.def("copy",
-            [](const Held& self) { return new Held(self.read_released([](const T& value) { return T(value); })); });
+  bound.def("copy", [](const Held& self) { return new Held(self.read_released(copied)); });
   bound.def("equals", [](const Held& self, const Held& other) {
     if (&self == &other) {
       return true;
     }
-    const T copy = other.read_released([](const T& value) { return T(value); });
+    const T copy = other.read_released(copied);
     return self.read_released([&](const T& value) { return value == copy; });
   });
-}
-
-/// Adds the content of another: of a copy, as two locks in two orders would wait for each other.
-template <class T>
-void merge(Guarded<T>& self, const Guarded<T>& other) {
-  const T copy = other.read_released([](const T& value) { return T(value); });
-  self.change_released([&](T& value) { value.merge(copy); });
+  if constexpr (requires(T& value) { value.merge(value); }) {
+    // Of a copy, as two locks in two orders would wait for each other.
+    bound.def("merge", [](Held& self, const Held& other) {
+      const T copy = other.read_released(copied);
+      self.change_released([&](T& value) { value.merge(copy); });
+    });
+  }
+  if constexpr (requires(T& value) { value.clear(); }) {
+    bound.def("clear", [](Held& self) { self.change_released([](T& value) { value.clear(); }); });
+  }
+  if constexpr (requires(const T& value) { value.byte_count(); }) {
+    bind_number<T>(bound, "byte_count", &T::byte_count);
+  }
 }
 
 }  // namespace stele::python

@@ -2,7 +2,8 @@
 
 #include <nanobind/stl/optional.h>
 
-#include "services/services.hpp"
+#include "bindings.hpp"
+#include "objects/whole.hpp"
 #include "stele/remote.hpp"
 
 namespace stele::python {
@@ -19,13 +20,7 @@ void bind_remote(nb::module_& module) {
         options.part_bytes = part_bytes.value_or(options.part_bytes);
         options.parts = parts.value_or(options.parts);
         remote::set_options(options);
-        nb::dict now;
-        now["attempts"] = options.attempts;
-        now["connect_s"] = options.connect_s;
-        now["stall_s"] = options.stall_s;
-        now["part_bytes"] = options.part_bytes;
-        now["parts"] = options.parts;
-        return now;
+        return fields_of(options);
       },
       nb::kw_only(), nb::arg("attempts") = nb::none(), nb::arg("connect_s") = nb::none(),
       nb::arg("stall_s") = nb::none(), nb::arg("part_bytes") = nb::none(), nb::arg("parts") = nb::none());

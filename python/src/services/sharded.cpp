@@ -8,16 +8,14 @@
 
 #include <mutex>
 
+#include "bindings.hpp"
 #include "numpy.hpp"
-#include "objects/graph.hpp"
-#include "objects/no_collection.hpp"
+#include "objects/whole.hpp"
 #include "options.hpp"
 #include "services/checkpoints.hpp"
 #include "services/guarded.hpp"
-#include "services/services.hpp"
 #include "stele/error.hpp"
 #include "stele/sharded_archive.hpp"
-#include "stele/value.hpp"
 #include "watch.hpp"
 
 namespace stele::python {
@@ -29,14 +27,6 @@ Shape shape_from(nb::handle extents) {
     shape.push_back(nb::cast<std::uint64_t>(extent));
   }
   return shape;
-}
-
-nb::tuple shape_to(const Shape& shape) {
-  nb::list extents;
-  for (const std::uint64_t extent : shape) {
-    extents.append(extent);
-  }
-  return nb::tuple(extents);
 }
 
 /// A ShardWriter or ShardedWriter, used by one thread at a time.
@@ -103,17 +93,8 @@ nb::object read_box(const ShardedCheckpoint& self, const std::string& name, nb::
 }
 
 nb::object read_value(const ShardedCheckpoint& self, const std::string& name, nb::handle resolve, bool inert) {
-  Value whole;
-  {
-    const nb::gil_scoped_release released;
-    whole = self.value<Value>(name);
-  }
-  const NoCollection guard;
-  const Trust trust{nb::borrow(resolve), inert};
-  GraphIn graph(trust);
-  const std::unique_ptr<InVisitor> in = value_reader(whole);
-  read_whole(*in, graph, [] {});
-  return graph.result;
+  const Value whole = without_gil([&] { return self.value<Value>(name); });
+  return object_of(whole, Trust{nb::borrow(resolve), inert});
 }
 
 /// What both writers have.
@@ -143,16 +124,6 @@ nb::class_<Shard<Writer>> bind_shard(nb::module_& module, const char* name) {
   return shard;
 }
 
-nb::dict commit_to(const ShardedCommit& commit) {
-  nb::dict made;
-  made["attempt"] = text(commit.attempt);
-  made["ranks"] = commit.ranks;
-  made["arrays"] = commit.arrays;
-  made["bytes"] = commit.bytes;
-  made["left"] = texts_of(commit.left);
-  return made;
-}
-
 ShardedOptions sharded_options(const std::string& attempt, double wait, double keep, const nb::dict& options) {
   ShardedOptions given{.attempt = attempt, .wait_s = wait, .keep_s = keep, .save = save_options(options)};
   given.save.formats = nullptr;
@@ -171,7 +142,7 @@ void bind_sharded_archive(nb::module_& module) {
     new (self) Own(std::make_unique<ShardedWriter>(path, rank, ranks, given));
   });
   writer.def(
-      "commit", [](Own& self) { return commit_to(self.use([](ShardedWriter& out) { return out.commit(); })); },
+      "commit", [](Own& self) { return fields_of(self.use([](ShardedWriter& out) { return out.commit(); })); },
       interruptible);
   writer.def_prop_ro("attempt",
                      [](Own& self) { return text(self.use([](ShardedWriter& out) { return out.attempt(); })); });
@@ -181,15 +152,9 @@ void bind_sharded_archive(nb::module_& module) {
          const nb::dict& options) {
         const Path path = path_from(place);
         const ShardedOptions given = sharded_options({}, wait, keep, options);
-        ShardedCommit made;
-        {
-          const nb::gil_scoped_release released;
-          made = commit_sharded(path, ranks, attempt, given);
-        }
-        return commit_to(made);
+        return fields_of(without_gil([&] { return commit_sharded(path, ranks, attempt, given); }));
       },
       interruptible);
-  module.def("job_attempt", [] { return text(job_attempt()); });
 }
 
 }  // namespace
@@ -213,16 +178,10 @@ void bind_sharded(nb::module_& module) {
          const std::map<std::string, double>& metrics, nb::handle metadata, bool overwrite, double wait) {
         const Path path = path_from(folder);
         const CheckpointOptions given = checkpoint_options(options);
-        const ShardCommit commit{.notes = {.metrics = metrics,
-                                           .metadata = metadata.is_none() ? Metadata() : metadata_from(metadata),
-                                           .overwrite = overwrite},
-                                 .wait_s = wait};
-        CheckpointInfo info;
-        {
-          const nb::gil_scoped_release released;
-          info = commit_shards(path, {step, 0, ranks, attempt}, commit, given);
-        }
-        return checkpoint_info(info);
+        const ShardCommit commit{
+            .notes = {.metrics = metrics, .metadata = metadata_from(metadata), .overwrite = overwrite}, .wait_s = wait};
+        return checkpoint_info(
+            without_gil([&] { return commit_shards(path, {step, 0, ranks, attempt}, commit, given); }));
       },
       nb::arg("folder"), nb::arg("options"), nb::arg("step"), nb::arg("ranks"), nb::arg("attempt"), nb::arg("metrics"),
       nb::arg("metadata").none(), nb::arg("overwrite"), nb::arg("wait"), interruptible);
@@ -242,7 +201,7 @@ void bind_sharded(nb::module_& module) {
   sharded.def("arrays", [](const ShardedCheckpoint& self) {
     nb::list made;
     for (const ShardedArray& array : self.arrays()) {
-      made.append(nb::make_tuple(text(array.name), shape_to(array.shape), array.dtype.name(), array.boxes.size()));
+      made.append(nb::make_tuple(text(array.name), extents_of(array.shape), array.dtype.name(), array.boxes.size()));
     }
     return made;
   });
@@ -253,13 +212,7 @@ void bind_sharded(nb::module_& module) {
   sharded.def("values", [](const ShardedCheckpoint& self) { return texts_of(self.values()); });
   sharded.def("read", &read_box, nb::arg("name"), nb::arg("box"), nb::arg("out").none(), interruptible);
   sharded.def("value", &read_value, nb::arg("name"), nb::arg("resolve"), nb::arg("inert"), interruptible);
-  sharded.def(
-      "verify",
-      [](const ShardedCheckpoint& self) {
-        const nb::gil_scoped_release released;
-        self.verify();
-      },
-      interruptible);
+  sharded.def("verify", &ShardedCheckpoint::verify, InterruptibleWithoutGil());
 }
 
 }  // namespace stele::python

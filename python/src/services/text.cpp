@@ -1,11 +1,10 @@
 // to_text() and from_text().
 
-#include <mutex>
-
+#include "bindings.hpp"
 #include "numpy.hpp"
 #include "objects/graph.hpp"
+#include "options.hpp"
 #include "services/guarded.hpp"
-#include "services/services.hpp"
 #include "stele/array.hpp"
 #include "stele/error.hpp"
 #include "stele/state_text.hpp"
@@ -18,70 +17,46 @@ using Kind = DType::Kind;
 /// Calls `use` with an object of the C++ type of a kind of integer; false for other kinds.
 template <class F>
 bool with_integer(Kind kind, F&& use) {
-  switch (kind) {
-    case Kind::int8:
-      use(std::int8_t{});
-      return true;
-    case Kind::int16:
-      use(std::int16_t{});
-      return true;
-    case Kind::int32:
-      use(std::int32_t{});
-      return true;
-    case Kind::int64:
-      use(std::int64_t{});
-      return true;
-    case Kind::uint8:
-      use(std::uint8_t{});
-      return true;
-    case Kind::uint16:
-      use(std::uint16_t{});
-      return true;
-    case Kind::uint32:
-      use(std::uint32_t{});
-      return true;
-    case Kind::uint64:
-      use(std::uint64_t{});
-      return true;
-    default:
-      return false;
-  }
+  const auto tried = [&]<class T>(T value) { return walk::dtype_of<T>().kind() == kind && (use(value), true); };
+  return tried(std::int8_t{}) || tried(std::int16_t{}) || tried(std::int32_t{}) || tried(std::int64_t{}) ||
+         tried(std::uint8_t{}) || tried(std::uint16_t{}) || tried(std::uint32_t{}) || tried(std::uint64_t{});
 }
 
 std::optional<std::int64_t> integer_of(nb::handle value) {
-  return value.is_none() ? std::nullopt : std::optional(nb::cast<std::int64_t>(nb::int_(value)));
+  return value.is_valid() ? std::optional(nb::cast<std::int64_t>(nb::int_(value))) : std::nullopt;
 }
 
-DType dtype_argument(nb::handle value) {
+/// A dtype of integers. Throws: ValueError for others.
+std::optional<DType> dtype_argument(nb::handle value) {
+  if (!value.is_valid()) {
+    return std::nullopt;
+  }
   const nb::object dtype = imported("numpy", "dtype")(value);
-  const std::optional<DType> found = dtype_of(reinterpret_cast<PyArray_Descr*>(dtype.ptr()));
+  std::optional<DType> found = dtype_of(reinterpret_cast<PyArray_Descr*>(dtype.ptr()));
   if (!found || !with_integer(found->kind(), [](auto) {})) {
     raise(PyExc_ValueError, "expected a dtype of integers, found " + nb::cast<std::string>(nb::str(dtype)));
   }
-  return *found;
+  return found;
 }
 
-const TextDictionary* dictionary_of(nb::handle value) {
-  return value.is_none() ? nullptr : nb::cast<const TextDictionary*>(value);
+/// What writing and reading have in common.
+template <class Options>
+void take_form(Arguments& all, Options& options) {
+  const nb::handle dictionary = all.find("dictionary");
+  options.dictionary = dictionary.is_valid() ? nb::cast<const TextDictionary*>(dictionary) : nullptr;
+  all.take("bare", options.bare);
+  options.item = dtype_argument(all.find("item"));
 }
 
 TextSaveOptions save_options_of(const nb::dict& given) {
   TextSaveOptions options;
-  options.min = integer_of(given["min"]);
-  options.max = integer_of(given["max"]);
-  options.level = nb::cast<int>(given["level"]);
-  const auto alphabet = nb::cast<std::string>(nb::str(nb::handle(given["alphabet"])));
-  if (alphabet != "base64" && alphabet != "base64url") {
-    raise(PyExc_ValueError, "alphabet is base64 or base64url, not " + alphabet);
-  }
-  options.alphabet = alphabet == "base64" ? TextAlphabet::base64 : TextAlphabet::base64url;
-  options.dictionary = dictionary_of(given["dictionary"]);
-  options.bare = nb::cast<bool>(given["bare"]);
-  const nb::object item = given["item"];
-  if (!item.is_none()) {
-    options.item = dtype_argument(item);
-  }
-  options.canonical = nb::cast<bool>(given["canonical"]);
+  Arguments all(given);
+  take_form(all, options);
+  options.min = integer_of(all.find("min"));
+  options.max = integer_of(all.find("max"));
+  all.take("level", options.level);
+  all.take("alphabet", options.alphabet, {{"base64", TextAlphabet::base64}, {"base64url", TextAlphabet::base64url}});
+  all.take("canonical", options.canonical);
   return options;
 }
 
@@ -126,7 +101,7 @@ void with_root(nb::handle value, F&& use) {
   use(GraphOut(value));
 }
 
-nb::object to_texts(nb::handle values, const nb::dict& given) {
+nb::list to_texts(nb::handle values, const nb::dict& given) {
   TextEncoder encoder(save_options_of(given));
   nb::list made;
   std::string out;
@@ -138,28 +113,14 @@ nb::object to_texts(nb::handle values, const nb::dict& given) {
   return made;
 }
 
-nb::object to_text_of(nb::handle value, const nb::dict& given) {
-  TextEncoder encoder(save_options_of(given));
-  std::string out;
-  with_root(value, [&](const auto& root) { encoder.append(root, out); });
-  return text(out);
-}
-
 class Decoding {
  public:
   Decoding(const nb::dict& given, nb::handle resolve, bool inert) : trust_{nb::borrow(resolve), inert} {
-    options_.dictionary = dictionary_of(given["dictionary"]);
-    options_.bare = nb::cast<bool>(given["bare"]);
-    options_.max_bytes = nb::cast<std::uint64_t>(given["max_bytes"]);
-    const nb::object dtype = given["dtype"];
-    if (!dtype.is_none()) {
-      dtype_ = dtype_argument(dtype);
-    }
-    const nb::object item = given["item"];
-    if (!item.is_none()) {
-      options_.item = dtype_argument(item);
-      dtype_ = dtype_ ? dtype_ : options_.item;
-    }
+    Arguments all(given);
+    take_form(all, options_);
+    all.take("max_bytes", options_.max_bytes);
+    dtype_ = dtype_argument(all.find("dtype"));
+    dtype_ = dtype_ ? dtype_ : options_.item;
     decoder_.emplace(options_);
   }
 
@@ -178,13 +139,10 @@ class Decoding {
     nb::object made;
     with_integer(dtype_->kind(), [&]<class T>(T) {
       Array<T> counters;
-      {
-        const nb::gil_scoped_release released;
-        decoder_->read_into(view, counters);
-      }
+      without_gil([&] { decoder_->read_into(view, counters); });
       made = empty_array(*dtype_, {counters.size()});
       if (counters.size() > 0) {
-        std::copy_n(counters.data(), counters.size(), reinterpret_cast<T*>(bytes_of(made).data()));
+        std::copy_n(counters.data(), counters.size(), elements<T>(made).data());
       }
     });
     return made;
@@ -235,11 +193,7 @@ void bind_text(nb::module_& module) {
     return nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   });
   dictionary.def_prop_ro("id", &TextDictionary::id);
-  module.def("to_text", &to_text_of, nb::arg("value").none(), nb::arg("options"));
   module.def("to_texts", &to_texts);
-  module.def("from_text", [](nb::handle given, const nb::dict& options, nb::handle resolve, bool inert) {
-    return Decoding(options, resolve, inert).read(given);
-  });
   module.def("from_texts", &from_texts);
 }
 

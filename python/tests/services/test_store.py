@@ -33,6 +33,15 @@ def test_example():
     assert result.attempted and not result.failed
 
 
+def test_an_option_that_nobody_knows_is_refused_by_its_name(tmp_path):
+    options = {"codec": "plain", "durabilty": "put"}  # it was ignored, and puts were lost in a crash
+    with pytest.raises(TypeError, match="durabilty"):
+        stele._core.Store.open(tmp_path / "s", "a", stele._trust.Resolver(), False, options)
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(ValueError, match="durability is one of none, commit, put, not always"):
+        stele.Store(tmp_path / "s", durability="always")
+
+
 @pytest.mark.parametrize("codec", ["plain", "zstd"])
 def test_it_behaves_as_a_dict(tmp_path, codec):
     generator = random.Random(0)

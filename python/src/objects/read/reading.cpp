@@ -1,5 +1,6 @@
 #include "objects/read/reading.hpp"
 
+#include "objects/whole.hpp"
 #include "stele/error.hpp"
 #include "stele/walk.hpp"
 
@@ -122,6 +123,14 @@ nb::object Reading::content(Kind kind, const Slot& slot) {
       return containers.record(slot);
   }
   return nb::none();
+}
+
+nb::object object_of(const Value& value, const Trust& trust, const LoadOptions& options) {
+  const NoCollection guard;
+  GraphIn graph(trust);
+  const std::unique_ptr<InVisitor> in = value_reader(value, options);
+  read_whole(*in, graph, [] {});
+  return graph.result;
 }
 
 }  // namespace stele::python

@@ -163,12 +163,12 @@ void Pass::array(PyObject* object, int references) {
 
 void Pass::scalar(PyObject* object) {
   const nb::object array = own(PyArray_FromScalar(object, nullptr));
-  const std::optional<DType>& dtype = all_.arrays.type_of(as_array(array.ptr()));
+  const std::optional<DType>& dtype = all_.arrays.type_of(as_array(array));
   if (!dtype) {
     return other(object, 1);
   }
   out_.begin_typed("py:numpy.generic");
-  out_.array(view_of(as_array(array.ptr()), *dtype));
+  out_.array(view_of(as_array(array), *dtype));
 }
 
 }  // namespace stele::python

@@ -2,6 +2,7 @@
 // The rooms of the store's binding: each defines its methods of the class.
 
 #include "services/store/handle.hpp"
+#include "watch.hpp"
 
 namespace stele::python {
 
@@ -13,8 +14,5 @@ void bind_cursor(nb::module_& module, StoreClass& bound);
 void bind_data_set(nb::module_& module, StoreClass& bound);
 void bind_care(StoreClass& bound);
 void bind_exchange(StoreClass& bound);
-
-/// A callable as StoreProgress: what it returns counts where that is a bool. What it raises ends the call.
-StoreProgress progress_of(nb::handle callable);
 
 }  // namespace stele::python

@@ -1,35 +1,12 @@
 // What keeps a store well: numbers, checks, vacuum, recovery.
 
+#include "objects/whole.hpp"
 #include "services/store/binding.hpp"
 #include "services/store/keys.hpp"
 #include "streams.hpp"
 
 namespace stele::python {
 namespace {
-
-nb::dict stats(const StoreHandle& self) {
-  const StoreStats found = released(self, [](const Store& store) { return store.stats(); });
-  nb::dict made;
-  made["values"] = found.values;
-  made["live_bytes"] = found.live_bytes;
-  made["dead_bytes"] = found.dead_bytes;
-  made["index_bytes"] = found.index_bytes;
-  made["commits"] = found.commits;
-  made["codec"] = text(found.codec);
-  made["orders"] = texts_of(found.orders);
-  nb::list shards;
-  for (const StoreShardStats& shard : found.shards) {
-    nb::dict one;
-    one["number"] = shard.number;
-    one["file_bytes"] = shard.file_bytes;
-    one["live_values"] = shard.live_values;
-    one["live_bytes"] = shard.live_bytes;
-    one["dead_bytes"] = shard.dead_bytes;
-    shards.append(one);
-  }
-  made["shards"] = shards;
-  return made;
-}
 
 nb::dict report_of(const StoreReport& report) {
   nb::dict made;
@@ -52,41 +29,27 @@ nb::dict report_of(const StoreReport& report) {
 
 }  // namespace
 
-StoreProgress progress_of(nb::handle callable) {
-  return [callable](std::uint64_t done, std::uint64_t total) {
-    const nb::gil_scoped_acquire gil;
-    check(PyErr_CheckSignals());
-    return callable.is_none() || !callable(done, total).is(nb::bool_(false));
-  };
-}
-
 void bind_care(StoreClass& bound) {
-  bound.def("stats", &stats);
+  bound.def("stats", [](const StoreHandle& self) {
+    return fields_of(released(self, [](const Store& store) { return store.stats(); }));
+  });
   bound.def(
       "check",
       [](const StoreHandle& self, nb::handle progress) {
-        const StoreProgress report = progress_of(progress);
-        return report_of(released(self, [&](const Store& store) { return store.check(report); }));
+        return report_of(released(self, [&](const Store& store) { return store.check(progress_of(progress)); }));
       },
       nb::arg("progress").none());
   bound.def(
       "verify",
       [](const StoreHandle& self, nb::handle progress) {
-        const StoreProgress report = progress_of(progress);
-        released(self, [&](const Store& store) { store.verify(report); });
+        released(self, [&](const Store& store) { store.verify(progress_of(progress)); });
       },
       nb::arg("progress").none());
   bound.def_static(
       "recover",
       [](nb::handle folder, nb::handle progress) {
         const Path path = path_from(folder);
-        const StoreProgress report = progress_of(progress);
-        StoreReport found;
-        {
-          const nb::gil_scoped_release without;
-          found = Store::recover(path, report);
-        }
-        return report_of(found);
+        return report_of(without_gil([&] { return Store::recover(path, progress_of(progress)); }));
       },
       nb::arg("folder"), nb::arg("progress").none());
   bound.def(
@@ -103,8 +66,7 @@ void bind_care(StoreClass& bound) {
       "compact_to",
       [](const StoreHandle& self, nb::handle file, nb::handle progress) {
         const Path path = path_from(file);
-        const StoreProgress report = progress_of(progress);
-        released(self, [&](const Store& store) { store.compact_to(path, report); });
+        released(self, [&](const Store& store) { store.compact_to(path, progress_of(progress)); });
       },
       nb::arg("file"), nb::arg("progress").none());
 }

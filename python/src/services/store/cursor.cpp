@@ -117,30 +117,18 @@ void bind_cursor(nb::module_& module, StoreClass& bound) {
   };
   def_range("keys", [](const Store& store, const StoreKeyRange& range) { return store.keys(range); });
   def_range("items", [](const Store& store, const StoreKeyRange& range) { return store.items(range); });
-  bound.def(
-      "by_insertion",
-      [](const StoreHandle& self) {
-        return cursor_over(self, [](const Store& store) { return store.by_insertion(); });
-      },
-      nb::keep_alive<0, 1>());
-  bound.def(
-      "by_size",
-      [](const StoreHandle& self, bool reverse) {
-        return cursor_over(self, [&](const Store& store) { return store.by_size(reverse); });
-      },
-      nb::keep_alive<0, 1>());
-  bound.def(
-      "shuffled",
-      [](const StoreHandle& self, std::uint64_t seed) {
-        return cursor_over(self, [&](const Store& store) { return store.shuffled(seed); });
-      },
-      nb::keep_alive<0, 1>());
-  bound.def(
-      "sample",
-      [](const StoreHandle& self, std::uint64_t count, std::uint64_t seed) {
-        return cursor_over(self, [&](const Store& store) { return store.sample(count, seed); });
-      },
-      nb::keep_alive<0, 1>());
+  const auto def_order = [&]<class... Args>(const char* name, StoreItems (Store::*make)(Args...) const) {
+    bound.def(
+        name,
+        [make](const StoreHandle& self, Args... args) {
+          return cursor_over(self, [&](const Store& store) { return (store.*make)(args...); });
+        },
+        nb::keep_alive<0, 1>());
+  };
+  def_order("by_insertion", &Store::by_insertion);
+  def_order("by_size", &Store::by_size);
+  def_order("shuffled", &Store::shuffled);
+  def_order("sample", &Store::sample);
 
   nb::class_<Cursor> cursor(module, "StoreCursor");
   cursor.def("next", &Cursor::next);

@@ -38,13 +38,10 @@ struct KeyList {
 };
 
 std::vector<StoreKey> keys_at(const KeyList& list, nb::handle indices) {
-  const nb::object array = own(PyArray_FROM_OTF(indices.ptr(), NPY_INT64, NPY_ARRAY_IN_ARRAY));
-  auto* const given = as_array(array);
-  const auto* const first = reinterpret_cast<const std::int64_t*>(PyArray_BYTES(given));
+  const nb::object array = dense(indices, NPY_INT64);
   std::vector<StoreKey> keys;
-  keys.reserve(static_cast<std::size_t>(PyArray_SIZE(given)));
-  for (npy_intp i = 0; i < PyArray_SIZE(given); ++i) {
-    keys.push_back(list.at(first[i]));
+  for (const std::int64_t index : elements<std::int64_t>(array)) {
+    keys.push_back(list.at(index));
   }
   return keys;
 }
@@ -101,21 +98,19 @@ class Permutation {
 
 /// The indices at `places` of the epoch, an array of int64.
 nb::object shuffled(std::uint64_t count, std::uint64_t seed, std::uint64_t epoch, nb::handle places) {
-  const nb::object array = own(PyArray_FROM_OTF(places.ptr(), NPY_INT64, NPY_ARRAY_IN_ARRAY));
-  auto* const given = as_array(array);
-  const auto size = static_cast<std::uint64_t>(PyArray_SIZE(given));
-  const auto* const first = reinterpret_cast<const std::int64_t*>(PyArray_BYTES(given));
-  nb::object made = empty_array(DType::Kind::int64, {size});
-  auto* const out = reinterpret_cast<std::int64_t*>(bytes_of(made).data());
-  if (size > 0 && (count == 0 || count > std::uint64_t{1} << 62)) {
+  const nb::object array = dense(places, NPY_INT64);
+  const std::span<const std::int64_t> given = elements<std::int64_t>(array);
+  nb::object made = empty_array(DType::Kind::int64, {given.size()});
+  const std::span<std::int64_t> out = elements<std::int64_t>(made);
+  if (!given.empty() && (count == 0 || count > std::uint64_t{1} << 62)) {
     raise(PyExc_ValueError, "no items to shuffle");
   }
   const Permutation permutation(std::max<std::uint64_t>(count, 1), seed, epoch);
-  for (std::uint64_t i = 0; i < size; ++i) {
-    if (first[i] < 0 || static_cast<std::uint64_t>(first[i]) >= count) {
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (given[i] < 0 || static_cast<std::uint64_t>(given[i]) >= count) {
       raise(PyExc_IndexError, "a place beyond the items");
     }
-    out[i] = static_cast<std::int64_t>(permutation(static_cast<std::uint64_t>(first[i])));
+    out[i] = static_cast<std::int64_t>(permutation(static_cast<std::uint64_t>(given[i])));
   }
   return made;
 }
@@ -153,15 +148,13 @@ void bind_key_list(nb::module_& module) {
   });
   list.def("__getstate__", [](const KeyList& self) {
     nb::object ends = empty_array(DType::Kind::uint64, {self.ends.size()});
-    std::copy(self.ends.begin(), self.ends.end(), reinterpret_cast<std::uint64_t*>(bytes_of(ends).data()));
+    std::copy(self.ends.begin(), self.ends.end(), elements<std::uint64_t>(ends).begin());
     return nb::make_tuple(nb::bytes(self.bytes.data(), self.bytes.size()), ends);
   });
   list.def("__setstate__", [](KeyList& self, const nb::tuple& state) {
     const auto bytes = nb::cast<nb::bytes>(nb::object(state[0]));
-    const nb::object ends = own(PyArray_FROM_OTF(nb::object(state[1]).ptr(), NPY_UINT64, NPY_ARRAY_IN_ARRAY));
-    const MutableBytes held = bytes_of(ends);
-    const auto* const first = reinterpret_cast<const std::uint64_t*>(held.data());
-    const std::span all(first, held.size() / 8);
+    const nb::object ends = dense(nb::object(state[1]), NPY_UINT64);
+    const std::span<const std::uint64_t> all = elements<std::uint64_t>(ends);
     if (!std::is_sorted(all.begin(), all.end()) || (all.empty() ? 0 : all.back()) != bytes.size()) {
       raise(PyExc_ValueError, "a list of keys that contradicts itself");
     }

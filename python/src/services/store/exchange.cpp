@@ -2,6 +2,7 @@
 
 #include "stele/store/exchange.hpp"
 
+#include "objects/whole.hpp"
 #include "services/store/binding.hpp"
 #include "services/store/keys.hpp"
 #include "stele/io.hpp"
@@ -9,16 +10,6 @@
 
 namespace stele::python {
 namespace {
-
-nb::dict report_of(const StoreExchangeReport& report) {
-  nb::dict made;
-  made["items"] = report.items;
-  made["bytes"] = report.bytes;
-  made["skipped"] = report.skipped;
-  made["notes"] = texts_of(report.notes);
-  made["complete"] = report.complete;
-  return made;
-}
 
 nb::dict import_from(const StoreHandle& self, const std::string& form, nb::handle file, const nb::dict& given) {
   StoreImportOptions options;
@@ -28,7 +19,7 @@ nb::dict import_from(const StoreHandle& self, const std::string& form, nb::handl
   options.exported = nb::cast<bool>(given["exported"]);
   options.progress = progress_of(nb::handle(given["progress"]));
   const Path path = path_from(file);
-  return report_of(released(self, [&](Store& store) {
+  return fields_of(released(self, [&](Store& store) {
     if (form == "files") {
       return import_files(store, path, options);
     }
@@ -51,7 +42,7 @@ nb::dict export_to(const StoreHandle& self, const std::string& form, nb::handle 
   options.codec = nb::cast<std::string>(nb::str(nb::handle(given["codec"])));
   options.progress = progress_of(nb::handle(given["progress"]));
   const Path path = path_from(file);
-  return report_of(released(self, [&](const Store& store) {
+  return fields_of(released(self, [&](const Store& store) {
     if (form == "files") {
       return export_files(store, path, options);
     }

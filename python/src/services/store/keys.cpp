@@ -21,8 +21,7 @@ std::optional<StoreKey> key_of(nb::handle key) {
     return StoreKey(std::as_bytes(std::span(PyBytes_AsString(object), static_cast<std::size_t>(PyBytes_Size(object)))));
   }
   if (PyBool_Check(object) || PyIndex_Check(object) == 0 || PyArray_Check(object)) {
-    raise(PyExc_TypeError,
-          "a key is an int, str or bytes, not " + nb::cast<std::string>(nb::str(key.type().attr("__name__"))));
+    raise(PyExc_TypeError, "a key is an int, str or bytes, not " + class_of(key));
   }
   const nb::object index = own(PyNumber_Index(object));
   int overflow = 0;

@@ -2,60 +2,26 @@
 
 #include "stele/store.hpp"
 
-#include "services/services.hpp"
+#include "bindings.hpp"
+#include "options.hpp"
 #include "services/store/binding.hpp"
 #include "streams.hpp"
 
 namespace stele::python {
 namespace {
 
-template <class E, std::size_t N>
-E choice(nb::handle value, const char* what, const std::pair<const char*, E> (&choices)[N]) {
-  std::string known;
-  for (const auto& [label, meaning] : choices) {
-    if (nb::cast<std::string>(nb::str(value)) == label) {
-      return meaning;
-    }
-    known += (known.empty() ? "" : ", ") + std::string(label);
-  }
-  raise(PyExc_ValueError, std::string(what) + " is one of " + known);
-}
-
-StoreMode mode_of(nb::handle value) {
-  constexpr std::pair<const char*, StoreMode> modes[] = {
-      {"a", StoreMode::create}, {"r+", StoreMode::read_write}, {"r", StoreMode::read_only}};
-  return choice(value, "mode", modes);
-}
-
 StoreOptions store_options(const nb::dict& given) {
-  constexpr std::pair<const char*, StoreDurability> durabilities[] = {
-      {"none", StoreDurability::none}, {"commit", StoreDurability::commit}, {"put", StoreDurability::put}};
-  constexpr std::pair<const char*, Verify> verifies[] = {
-      {"automatic", Verify::automatic}, {"none", Verify::none}, {"full", Verify::full}};
   StoreOptions options;
-  for (const auto& [key, value] : given) {
-    const auto name = nb::cast<std::string>(nb::str(key));
-    if (value.is_none()) {
-      continue;
-    }
-    if (name == "durability") {
-      options.durability = choice(value, "durability", durabilities);
-    } else if (name == "codec") {
-      options.codec = nb::cast<std::string>(nb::str(value));
-    } else if (name == "level") {
-      options.level = nb::cast<int>(value);
-    } else if (name == "shard_bytes") {
-      options.shard_bytes = nb::cast<std::uint64_t>(value);
-    } else if (name == "verify") {
-      options.verify = choice(value, "verify", verifies);
-    } else if (name == "wait_ms") {
-      options.wait_ms = nb::cast<unsigned>(value);
-    } else if (name == "group_values") {
-      options.group_values = nb::cast<std::uint64_t>(value);
-    } else if (name == "group_bytes") {
-      options.group_bytes = nb::cast<std::uint64_t>(value);
-    }
-  }
+  Arguments all(given);
+  all.take("codec", options.codec);
+  all.take("level", options.level);
+  all.take("durability", options.durability,
+           {{"none", StoreDurability::none}, {"commit", StoreDurability::commit}, {"put", StoreDurability::put}});
+  all.take("verify", options.verify,
+           {{"automatic", Verify::automatic}, {"none", Verify::none}, {"full", Verify::full}});
+  all.take("shard_bytes", options.shard_bytes);
+  all.take("wait_ms", options.wait_ms);
+  all.end();
   return options;
 }
 
@@ -65,14 +31,11 @@ void bind_store(nb::module_& module) {
   nb::class_<StoreHandle> bound(module, "Store");
   bound.def_static("open", [](nb::handle file, nb::handle mode, nb::handle resolve, bool inert, const nb::dict& given) {
     const Path path = path_from(file);
-    const StoreMode opened = mode_of(mode);
+    const auto opened = choice<StoreMode>(
+        mode, "mode", {{"a", StoreMode::create}, {"r+", StoreMode::read_write}, {"r", StoreMode::read_only}});
     const StoreOptions options = store_options(given);
-    std::optional<Store> store;
-    {
-      const nb::gil_scoped_release without;
-      store.emplace(Store::open(path, opened, options));
-    }
-    return new StoreHandle(std::move(*store), Trust{nb::borrow(resolve), inert});
+    Store store = without_gil([&] { return Store::open(path, opened, options); });
+    return new StoreHandle(std::move(store), Trust{nb::borrow(resolve), inert});
   });
   bound.def_prop_ro("is_open", &StoreHandle::is_open);
   bound.def("close", &StoreHandle::close);

@@ -1,9 +1,9 @@
 #include "services/store/values.hpp"
 
 #include "numpy.hpp"
+#include "objects/whole.hpp"
 #include "services/store/binding.hpp"
 #include "services/store/keys.hpp"
-#include "stele/value.hpp"
 
 namespace stele::python {
 namespace {
@@ -79,21 +79,7 @@ nb::object value_object(const StoreValue& value, const Trust& trust) {
     }
     return value.is_text() ? text(view) : nb::object(nb::bytes(view.data(), view.size()));
   }
-  try {
-    GraphIn graph(trust);
-    value.read_into(graph);
-    return graph.result;
-  } catch (const StoredInParts&) {
-  }
-  Value whole;
-  {
-    const nb::gil_scoped_release released;
-    whole = value.as<Value>();
-  }
-  GraphIn graph(trust);
-  const std::unique_ptr<InVisitor> in = value_reader(whole);
-  read_whole(*in, graph, [] {});
-  return graph.result;
+  return read_object(trust, [&](GraphIn& graph) { value.read_into(graph); }, [&] { return value.as<Value>(); });
 }
 
 std::vector<std::optional<StoreValue>> views(const StoreHandle& self, const std::vector<StoreKey>& keys) {

@@ -1,9 +1,18 @@
 #pragma once
-// Bindings of the services: stores, caches, checkpoints, counts, filters, texts.
+// What the files of the module define in it.
 
 #include "python.hpp"
 
 namespace stele::python {
+
+void bind_archive(nb::module_& module);
+void bind_storage(nb::module_& module);
+
+void bind_open_file(nb::module_& module);
+void bind_lazy_array(nb::module_& module);
+void bind_writer(nb::module_& module);
+void bind_streams(nb::module_& module);
+void bind_whole_files(nb::module_& module);
 
 void bind_filters(nb::module_& module);
 void bind_cache(nb::module_& module);
