@@ -25,7 +25,7 @@ struct AppendOptions {
 /// Appender at a time holds the file. Not thread-safe; a child of fork() cannot use it.
 class Appender {
  public:
-  /// Opens the file or makes it. What a commit that did not come to its end has left is cut off. Reads the last commit
+  /// Opens the file or makes it. The remains of an incomplete commit are cut off. Reads the last commit
   /// to check it, and nothing before that.
   /// Throws: Error(busy) if another Appender holds the file, Error(damaged) if what follows the last whole entry is not
   /// a torn end, and cuts nothing then; Error(invalid_argument) for a file that no Appender wrote, of another codec or
@@ -131,7 +131,7 @@ struct AppendedFile {
   std::string codec;             // "plain", "gzip", …
   std::uint64_t entries = 0;     // whole ones
   std::uint64_t bytes = 0;       // of the file, up to the end of the last whole entry
-  std::uint64_t torn_bytes = 0;  // after that: of a commit that did not come to its end
+  std::uint64_t torn_bytes = 0;  // after that: of an incomplete commit
 };
 
 /// Reads all entries and checks them. With `cut`, cuts off the torn end.

@@ -416,7 +416,7 @@ class File {
   void flush();
   /// The same for some rows of one array: reads their elements alone. Other changes stay without checksums until they
   /// are flushed too.
-  /// Throws: as flush(), Error(not_found) for what is no array in the mapping, Error(out_of_range).
+  /// Throws: as flush(), Error(not_found) for what is not an array in the mapping, Error(out_of_range).
   void flush(std::string_view path, const Range& rows);
 
  private:

@@ -299,7 +299,7 @@ class CacheFlight {
 class Cache {
  public:
   /// Opens a folder, or creates it.
-  /// Throws: Error(io), Error(not_found) for one that may not be written and is no cache, Error(unsupported) for a
+  /// Throws: Error(io), Error(not_found) for a read-only folder that is not a cache, Error(unsupported) for a
   /// cache of another version, Error(invalid_argument).
   static Cache open(const Path& folder, const CacheOptions& options = {});
   ~Cache();
@@ -379,7 +379,7 @@ class Cache {
   }
   /// Counts a use of a result that find() returned without counting, or a miss.
   void count(const CacheEntry* used);
-  /// A result that was found could not be read: removes it, counts and reports it, unless another one has removed or
+  /// Call this when a found result cannot be read: removes it, counts and reports it, unless another one has removed or
   /// replaced it meanwhile.
   void reject(const CacheFound& found, const Error& error);
 

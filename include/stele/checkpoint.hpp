@@ -53,7 +53,7 @@ struct CheckpointOptions {
   std::string remote = {};
   /// Seconds to wait while another process or object saves to the folder; then Error(busy).
   double wait_s = 600;
-  /// Called with what happened and is no failure: a damaged checkpoint that was passed over, a failed save in the
+  /// Called with what happened and is not a failure: a damaged checkpoint that was passed over, a failed save in the
   /// background that nobody asked for. By any thread. Empty: these are not reported.
   std::function<void(const std::string& message)> warn = {};
   /// Threads for checksums, compression and copies; 0: as many as the machine has, at most 16.
@@ -152,8 +152,8 @@ class Checkpoints {
   Checkpoints(Checkpoints&&) noexcept;
   Checkpoints& operator=(Checkpoints&&) noexcept;
 
-  /// Saves a checkpoint, and removes those that are no longer to be kept once it is complete. Throws first what a save
-  /// in the background has failed with; then nothing is saved.
+  /// Saves a checkpoint, and removes those that are no longer to be kept once it is complete. First rethrows the error
+  /// of a save in the background that failed; then nothing is saved.
   /// Throws: Error(invalid_argument) for a step that exists, Error(busy), Error(io), what stele::save() throws.
   template <class T>
   CheckpointInfo save(std::uint64_t step, const T& value, const CheckpointNotes& notes = {}) {
@@ -178,7 +178,7 @@ class Checkpoints {
   /// The same, and releases the memory of copies.
   void close();
 
-  /// All checkpoints, by ascending steps. Reads what is not arrays. Files that are no checkpoints are left out.
+  /// All checkpoints, by ascending steps. Reads what is not arrays. Files that are not checkpoints are left out.
   std::vector<CheckpointInfo> list() const;
   std::vector<std::uint64_t> steps() const;
   /// The newest step; nothing if there is none.
@@ -198,7 +198,7 @@ class Checkpoints {
 
   /// Loads a checkpoint, or the value at a path in it.
   /// Throws: Error(not_found) where there is none that is good, with what is wrong with each; of a step that was asked
-  /// for, what load() throws; Error(type_mismatch) and other faults that are no damage at once.
+  /// for, what load() throws; Error(type_mismatch) and other faults that are not damage at once.
   template <class T>
   T restore(const CheckpointRestore& what = {}) const {
     std::optional<T> value;
@@ -217,7 +217,8 @@ class Checkpoints {
   CheckpointRestored restore_arrays(const std::vector<CheckpointTarget>& targets,
                                     const CheckpointRestore& what = {}) const;
 
-  /// Removes a checkpoint. What others refer to of it stays. Throws: Error(not_found), Error(busy), Error(read_only).
+  /// Removes a checkpoint. Data that other checkpoints refer to stays. Throws: Error(not_found), Error(busy),
+  /// Error(read_only).
   void remove(std::uint64_t step);
   /// Removes what the options do not keep, and leftovers. Returns the steps that went.
   std::vector<std::uint64_t> prune();
@@ -251,8 +252,8 @@ class Checkpoints {
   std::unique_ptr<CheckpointCore> core_;
 };
 
-/// Takes notice of signals that end a program, so that it can save first. Until it is destroyed, the first of these
-/// signals does nothing but set a mark, and a second one acts as before. One object at a time.
+/// Catches signals that end a program, so that it can save first. While the object exists, the first of these signals
+/// only sets a flag; a second one has its previous effect. Only one object may exist at a time.
 class StopSignals {
  public:
   /// Throws: Error(invalid_argument) if there is another object, Error(io).

@@ -25,8 +25,8 @@
 //   its fields do not count.
 // - unordered: the sum modulo 2^128 of the digests of the items, each hashed by itself (a map's item is key, value).
 // - record: the digest is that of version (4), number of fields (8), and length and bytes of each name.
-// - shared object: the digest of its value hashed by itself, the same wherever a pointer leads to it, so that identity
-//   does not count. Inside of itself an object is a back reference: the number of shared objects open between the two,
+// - shared object: the digest of its value hashed by itself, the same at each pointer to it, so that identity does not
+//   count. Inside of itself an object is a back reference: the number of shared objects open between the two,
 //   0 for the innermost. Objects on a cycle thus count as seen from where the walk enters the cycle.
 
 #include <array>

@@ -1,7 +1,7 @@
 #pragma once
 // Files of other programs through save(), load(), open() and Reader: NumPy's .npy and .npz, .safetensors, pickles and
 // joblib's files. Those of torch.save() and HDF5 files are read, not written. Component stele::interop.
-// docs/guide/neighbours.md says what becomes of what.
+// docs/guide/neighbours.md lists how each type is converted.
 
 #include <cstdint>
 #include <optional>
@@ -22,9 +22,9 @@ namespace stele {
 ///     auto weights = stele::open("model.joblib", any).load<stele::Array<double>>("coef_");
 ///
 /// A file is recognised by its first bytes, then by its extension, also inside compressed files; when saving, the
-/// extension decides. Nothing that is read is ever executed: what is no data becomes a generic object (docs/format.md).
-/// A plain file that is opened by its path is mapped, so that only those arrays are read that are loaded; others are
-/// read whole. Their Info has the format's name as its writer. Thread-safe.
+/// extension decides. Nothing that is read is ever executed: what is not data becomes a generic object
+/// (docs/format.md). A plain file that is opened by its path is mapped, so that only those arrays are read that are
+/// loaded; others are read whole. Their Info has the format's name as its writer. Thread-safe.
 const Formats& neighbours() noexcept;
 
 /// A class or function that a file names.

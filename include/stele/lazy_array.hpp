@@ -32,16 +32,16 @@ struct Range {
 };
 
 /// An array of any type in an open file. Its elements stay in the file: each call reads and decodes only what it needs,
-/// of compressed files whole blocks. A file that cannot be read at any place, such as another tool's gzip file, was
+/// of compressed files whole blocks. A file without random access, such as another tool's gzip file, was
 /// decompressed into memory when it was opened.
 ///
 /// A copy costs nothing. An array keeps its file open, so it stays valid after the File is gone. Several threads may
 /// call its members at once.
 ///
 /// What is read is checked as LoadOptions::verify says: by default always, in a mapping only with Verify::full. Large
-/// arrays have a checksum for each MiB of their elements. A piece of which only a part is wanted is read whole when it is
-/// met first, so that a few bytes may cost 1 MiB; Verify::directory leaves that out. In a compressed file, whose blocks
-/// have the checksums of its format, such pieces are read whole with Verify::full only. Damage names its rows.
+/// arrays have a checksum for each MiB of their elements. A piece of which only a part is wanted is read whole when it
+/// is met first, so that a few bytes may cost 1 MiB; Verify::directory leaves that out. In a compressed file, whose
+/// blocks have the checksums of its format, such pieces are read whole with Verify::full only. Damage names its rows.
 class AnyLazyArray {
  public:
   const DType& dtype() const noexcept;

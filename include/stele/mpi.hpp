@@ -1,6 +1,7 @@
 #pragma once
 // Saving and loading by all ranks of an MPI communicator together: each writes its part of a sharded archive
-// (stele/sharded_archive.hpp), rank 0 commits, and all learn the verdict. Header only; the component `mpi` brings MPI.
+// (stele/sharded_archive.hpp), rank 0 commits, and all ranks learn whether it succeeded. Header only; the component
+// `mpi` brings MPI.
 //
 //   stele::mpi::save(MPI_COMM_WORLD, "model", [&](stele::ShardedWriter& out) {
 //     out.put("weights", my_rows, {rows, columns}, {first_row, 0});

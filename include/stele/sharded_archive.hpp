@@ -20,9 +20,9 @@
 namespace stele {
 
 struct ShardedOptions {
-  /// A text of 1 to 100 letters, digits, '-' and '_' that all ranks of this attempt to write the archive have, and no
-  /// other attempt ever, so that parts of a killed attempt are told from these. Empty: job_attempt(), and a random one
-  /// for a single rank.
+  /// 1 to 100 letters, digits, '-' and '_': the same for all ranks of this attempt to write the archive, and different
+  /// for every other attempt, so that parts of a killed attempt are not mixed with these. Empty: job_attempt(), and a
+  /// random one for a single rank.
   std::string attempt = {};
   /// Seconds that a commit waits for parts that are not there yet.
   double wait_s = 600;

@@ -74,7 +74,7 @@ TextLoadOptions zlib_bytes_load_options();
 
 namespace state_text {
 
-/// What the compiled side is told of a type.
+/// Properties of a type that the compiled code needs.
 struct Root {
   bool integers = false;  // an array of integers in one dimension
   DType::Kind kind = DType::Kind::none;

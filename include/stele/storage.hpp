@@ -75,14 +75,15 @@ class Storage {
   virtual std::unique_ptr<Sink> sink(std::string_view key) = 0;
   /// Writes a small object. Of several that write at once on a condition, one succeeds.
   /// Returns its etag; nothing if the condition did not hold, and then nothing is written.
-  /// Throws: Error(io), Error(denied), Error(unsupported) for HTTP and for a store that says it has no conditional writes.
+  /// Throws: Error(io), Error(denied), Error(unsupported) for HTTP and for a store that says it has no conditional
+  /// writes.
   virtual std::optional<std::string> put(std::string_view key, Bytes content, const PutCondition& when = {}) = 0;
   /// Removes an object; it may be gone already.
   /// Throws: Error(io), Error(denied), Error(unsupported) for HTTP.
   virtual void remove(std::string_view key) = 0;
 
  protected:
-  /// Throws: Error(invalid_argument) for what is no key.
+  /// Throws: Error(invalid_argument) for an invalid key.
   static void require_key(std::string_view key);
 };
 

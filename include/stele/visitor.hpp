@@ -239,7 +239,7 @@ struct SharedIn {
   State state = State::inline_value;
   std::uint64_t index = 0;    // but inline_value: which shared object
   std::string type = {};      // deferred: the registered name of its type, if it has one
-  bool out_of_order = false;  // first: a reference may have led to it before
+  bool out_of_order = false;  // first: a reference to it may have been followed before
 };
 
 class InVisitor;
@@ -322,8 +322,8 @@ class InVisitor {
   /// Skips one value.
   virtual void skip() = 0;
   virtual SharedIn begin_shared() = 0;
-  /// Where the next value is a reference: the index of the shared object. Nothing is consumed, and nothing looked up, as
-  /// kind() does. Nothing for other values, and where that is not known beforehand.
+  /// Where the next value is a reference: the index of the shared object. Nothing is consumed, and nothing looked up,
+  /// as kind() does. Nothing for other values, and where that is not known beforehand.
   virtual std::optional<std::uint64_t> next_reference() { return std::nullopt; }
   /// Registers the object of index `index`, before its value is read, so that cycles find it.
   virtual void define_shared(std::uint64_t index, SharedObject object) = 0;

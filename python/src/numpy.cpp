@@ -42,7 +42,7 @@ std::optional<DType> record_of(PyArray_Descr* dtype) {
         return std::nullopt;
       }
       field.count = nb::cast<std::uint32_t>(shape[0]);
-      if (field.count < 2) {  // one element is no array there
+      if (field.count < 2) {  // one element is not an array there
         return std::nullopt;
       }
       element = PyDataType_SUBARRAY(element)->base;

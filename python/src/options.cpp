@@ -125,7 +125,7 @@ Metadata metadata_from(nb::handle given) {
     } else if (PyFloat_Check(value.ptr())) {
       metadata[name] = PyFloat_AsDouble(value.ptr());
     } else {
-      metadata[name] = text_of(value, "a value in metadata that is no number");
+      metadata[name] = text_of(value, "a value in metadata that is not a number");
     }
   }
   return metadata;

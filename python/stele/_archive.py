@@ -85,7 +85,7 @@ def load(file: AnyFile, mmap_mode: Optional[str] = None, *, trusted: Trusted = (
     ----------
     file : str, path or binary file
         An archive, or a file of NumPy, safetensors, pickle, joblib or PyTorch; compressed or not. The first bytes tell.
-        A file object is read from its position on and left behind the archive.
+        A file object is read from its position on and left right after the archive.
     mmap_mode : {None, "r", "r+", "c"}
         Arrays of 4 KiB or more stay in the file: read-only, with changes that reach the file, or with private ones.
     trusted : bool, or iterable of str, class or function

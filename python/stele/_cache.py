@@ -102,7 +102,7 @@ def _identity(function: Callable) -> str:
 
 
 def _tokens(source: str) -> List[str]:
-    """Without comments, blank lines and the width of spaces: what they change is no result."""
+    """Removes comments, blank lines and extra spaces: they do not change a result."""
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
     readable = io.StringIO(textwrap.dedent(source)).readline
     found = []

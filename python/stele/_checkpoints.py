@@ -149,7 +149,7 @@ class Checkpoints:
     -----
     Several threads may use one: saves and removals run one after the other, and reading goes on meanwhile. A child of
     fork can read; everything else raises there. A save in work is completed when the interpreter ends, and when the
-    object is deleted. What is no failure (a damaged checkpoint that is passed over) is logged, "stele.checkpoints".
+    object is deleted. What is not a failure (a damaged checkpoint that is passed over) is logged, "stele.checkpoints".
 
     Examples
     --------

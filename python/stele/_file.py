@@ -33,7 +33,7 @@ class Info:
     plain_bytes: int
     """Of the archive, decompressed."""
     bytes_behind: int
-    """Plain bytes behind it, where a file holds several archives."""
+    """Plain bytes after it, if a file holds several archives."""
     arrays: int
     """Arrays of 4 KiB or more."""
     array_bytes: int

@@ -1,4 +1,4 @@
-"""Objects that stand for what is not rebuilt."""
+"""Placeholders for objects that are not rebuilt."""
 
 from __future__ import annotations
 

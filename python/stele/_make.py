@@ -42,7 +42,7 @@ def _check(name, args, kwargs):
         raise ValueError(f"{name} of a number of bytes, which the file does not have")
     if name == "fractions.Fraction" and any(
             not (_ratio.fullmatch(arg) if isinstance(arg, str) else isinstance(arg, (int, np.integer))) for arg in args):
-        raise ValueError("a fraction that is no ratio of integers")
+        raise ValueError("a fraction that is not a ratio of integers")
     if name == "numpy.void" and args and not isinstance(args[0], (bytes, bytearray, np.generic, np.ndarray)):
         raise ValueError("numpy.void of a number of bytes, which the file does not have")
     if name.endswith(("._reconstruct", "._mareconstruct")) and math.prod(map(int, args[-2])) > 4096:

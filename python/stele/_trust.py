@@ -171,7 +171,7 @@ def _belongs(found, module):
 
 
 class Resolver:
-    """Decides for each name whether what it stands for may be called.
+    """Decides for each name whether the class or function may be called.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _Found = Tuple[str, int, float, str]  # key, bytes, seconds since 1970, etag
 
 
 def is_remote(path: Any) -> bool:
-    """Whether a path is no local one: a URL, also one that the core reaches, or a RemotePath."""
+    """Whether a path is remote: a URL, including those that the core opens, or a RemotePath."""
     if isinstance(path, bytes):
         path = os.fsdecode(path)
     return isinstance(path, RemotePath) or (isinstance(path, str) and _url.match(path) is not None

@@ -97,7 +97,7 @@ class Growing:
         ----------
         batch : array_like
             Of shape (rows, …). The first one decides the dtype and the shape of a row; later ones must have the same,
-            or, where they are no arrays, become such.
+            or, where they are not arrays, become such.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Appender:
 
     @property
     def cut_bytes(self) -> int:
-        """The bytes that a commit had left which did not come to its end; they were cut off."""
+        """The bytes of an incomplete commit that were cut off."""
         return self._appender.cut_bytes
 
     def __enter__(self) -> "Appender":

@@ -153,7 +153,7 @@ class StorageWriter(_AtPlace, _StorageWriter):
 
     Notes
     -----
-    Objects that are no tensors are stored as `stele.dump` does it. One process at a time saves to a place.
+    Objects other than tensors are stored as by `stele.dump`. One process at a time saves to a place.
     """
 
     def __init__(self, place: Any = None, *, overwrite: bool = True, codec: Optional[str] = None, level: Optional[int] = None,
@@ -240,7 +240,7 @@ class StorageWriter(_AtPlace, _StorageWriter):
 
 
 def _object_of(data: Any) -> Tuple[Any, str, int]:
-    """What a planner gives for an object that is no tensor: the object, how it was wrapped, and its bytes."""
+    """What a planner gives for an object that is not a tensor: the object, how it was wrapped, and its bytes."""
     size = data.getbuffer().nbytes
     data.seek(0)
     try:
@@ -299,7 +299,7 @@ class StorageReader(_AtPlace, _StorageReader):
     place : str or path, optional
         The folder or its URL. `checkpoint_id` of ``dcp.load`` does the same.
     trusted : bool, or iterable of str, class or function
-        What may rebuild objects that are no tensors, as for `stele.load`.
+        What may rebuild objects that are not tensors, as for `stele.load`.
     threads : int
         0: as many as the machine has.
 

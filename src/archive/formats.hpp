@@ -1,5 +1,5 @@
 #pragma once
-// Other programs' formats, as archives' readers and writers use them. interop/ has the formats themselves.
+// The interface through which readers and writers use other programs' formats. interop/ implements the formats.
 
 #include <memory>
 #include <optional>

@@ -1,5 +1,5 @@
 #pragma once
-// Arrays whose form and bytes come from outside.
+// Reads arrays whose shape, dtype and bytes come from another program's file.
 
 #include <cstdint>
 #include <functional>

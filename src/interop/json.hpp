@@ -9,7 +9,7 @@
 
 namespace stele {
 
-/// Whether objects with one member whose name begins with a dollar sign stand for what JSON does not have.
+/// Whether an object with one member whose name begins with a dollar sign represents a value that JSON lacks.
 enum class JsonForm : std::uint8_t { plain, extended };
 
 /// The value of a text of JSON. Extended: objects at the root are plain all the same.

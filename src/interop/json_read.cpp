@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t deepest = Limits{}.depth;
 
-// What the objects that stand for something have in them. Whoever calls these names the object in the Error.
+// Checks of the fields of special objects. The caller adds the object's name to the Error.
 
 [[noreturn]] void fail_form(std::string what) { fail(Errc::malformed, std::move(what)); }
 

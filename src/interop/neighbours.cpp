@@ -1,4 +1,4 @@
-// The formats behind stele/interop.hpp.
+// Implements stele/interop.hpp: the table of formats.
 
 #include <algorithm>
 #include <array>

@@ -252,7 +252,7 @@ class FileSource final : public Source {
 
 std::string Path::checked(std::string path) {
   if (const std::size_t at = path.find('\0'); at != std::string::npos) {
-    fail(Errc::invalid_argument, "a path has a zero byte, behind \"" + path.substr(0, at) + "\"");
+    fail(Errc::invalid_argument, "a path has a zero byte after \"" + path.substr(0, at) + "\"");
   }
   return path;
 }

@@ -35,7 +35,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
       fail(Errc::not_found, "cannot map " + name + ": there is no such file", {.file = name});
     }
     if (errno == EISDIR) {
-      fail(Errc::not_mappable, "cannot map " + name + ": it is no regular file");
+      fail(Errc::not_mappable, "cannot map " + name + ": it is not a regular file");
     }
     fail_call("map", name, errno);
   }
@@ -44,7 +44,7 @@ MappedFile::MappedFile(const Path& path, MapMode mode, std::uint64_t offset, std
     fail_call("map", name, errno);
   }
   if (!S_ISREG(status.st_mode)) {
-    fail(Errc::not_mappable, "cannot map " + name + ": it is no regular file");
+    fail(Errc::not_mappable, "cannot map " + name + ": it is not a regular file");
   }
   const auto end = static_cast<std::uint64_t>(status.st_size);
   const std::uint64_t file_size = end > opened.start ? end - opened.start : 0;

@@ -772,7 +772,7 @@ TEST_F(Io, APathWithAZeroByteIsRefused) {
   for (const auto& attempt : tries) {
     const Error error = error_of(attempt);
     EXPECT_EQ(error.code(), Errc::invalid_argument);
-    EXPECT_EQ(error.message(), "a path has a zero byte, behind \"" + in("model") + "\"");
+    EXPECT_EQ(error.message(), "a path has a zero byte after \"" + in("model") + "\"");
   }
   EXPECT_EQ(files(), 0u);
 }

@@ -55,7 +55,7 @@ struct Visit<Eigen::PermutationMatrix<Size, MaxSize, Index>> {
     for (const Index index : indices) {
       if (!std::in_range<std::size_t>(index) || static_cast<std::size_t>(index) >= seen.size() ||
           seen[static_cast<std::size_t>(index)]) {
-        in.error(Errc::damaged, "the indices are no permutation");
+        in.error(Errc::damaged, "the indices are not a permutation");
       }
       seen[static_cast<std::size_t>(index)] = true;
     }

@@ -20,8 +20,8 @@ struct StoreExchangeReport {
   bool complete = true;  // false where progress ended it early
 };
 
-/// Imports write through batches: what a batch has committed stays, also when something behind it fails; what it has
-/// not is undone. The Error says at which item that was. The Store must have no open batch.
+/// Imports write through batches: committed batches stay, also when a later item fails; the open batch is undone. The
+/// Error says at which item that was. The Store must have no open batch.
 struct StoreImportOptions {
   /// Put before keys that are text.
   std::string key_prefix = {};
@@ -86,8 +86,8 @@ StoreExchangeReport export_json_lines(const Store& store, Sink& to, const StoreE
 // --- NumPy's .npz ----------------------------------------------------------------------------------------------------
 
 /// Each member `NAME.npy` becomes an array under the key NAME; others are skipped. One member is in memory at a time.
-/// Throws: Error(not_found), Error(io), Error(damaged) for what is no zip file and for damage, Error(malformed) for
-/// what is no array, Error(duplicate_field) for a name that comes twice, Error(unsupported) for Python objects,
+/// Throws: Error(not_found), Error(io), Error(damaged) for what is not a zip file and for damage, Error(malformed) for
+/// what is not an array, Error(duplicate_field) for a name that comes twice, Error(unsupported) for Python objects,
 /// encrypted members and methods other than deflate.
 StoreExchangeReport import_npz(Store& store, const Path& file, const StoreImportOptions& options = {});
 

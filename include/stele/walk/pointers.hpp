@@ -19,7 +19,7 @@ const void* identity(const T* object) noexcept {
   }
 }
 
-/// The type that an object which a pointer to T leads to is written under; null: as a T without a name.
+/// The registered type under which the target of a pointer to T is written; null: as a T without a name.
 template <class T>
 const TypeRegistry::Type* written_type(const OutVisitor& out, const T& object) {
   const bool plain = typeid(object) == typeid(T) && (out.types() == nullptr || out.types()->find(typeid(T)) == nullptr);
@@ -42,7 +42,7 @@ struct As<T, Family::shared_pointer> : VoidTarget<T> {};
 template <LeadsToVoid T>
 struct As<T, Family::weak_pointer> : VoidTarget<T> {};
 
-/// Writes what a pointer to T leads to, under its registered name where its type is another than T.
+/// Writes the target of a pointer to T, under its registered name if its dynamic type is not T.
 template <class T>
 void write_target(OutVisitor& out, const T& object) {
   if constexpr (is_base<T>) {
@@ -111,7 +111,7 @@ struct As<T, Family::unique_pointer> {
   }
 };
 
-/// Writes what a shared pointer to T leads to, in a sequence of its own where it may be null itself.
+/// Writes the target of a shared pointer to T, wrapped in a sequence if the target may be null itself.
 template <class T>
 void write_shared_target(OutVisitor& out, const T& object) {
   if constexpr (may_be_null<T>) {

@@ -40,7 +40,7 @@ nb::object contains(const Held& self, nb::handle entities, nb::handle features) 
   }
   if (entity.many && feature.many && !(entity.many->shape() == feature.many->shape())) {
     raise(PyExc_ValueError, "entities of shape " + entity.many->shape().text() + " and features of shape " +
-                                feature.many->shape().text() + " are no pairs");
+                                feature.many->shape().text() + " are not pairs");
   }
   nb::object made = empty_array(DType::Kind::boolean, (entity.many ? entity : feature).many->shape());
   const std::span<std::uint8_t> found = elements<std::uint8_t>(made);

@@ -12,7 +12,7 @@ T at(const std::byte* place) noexcept {
   return value;
 }
 
-/// Appends a code point. Surrogates, which NumPy's arrays of characters may have, are no text.
+/// Appends a code point. Surrogates, which NumPy's arrays of characters may have, are not text.
 void append_utf8(std::string& out, std::uint32_t point) {
   if (point < 0x80) {
     out += static_cast<char>(point);

@@ -21,7 +21,7 @@ class LinkingSink final : public Sink {
   void close() override;
 
   /// The elements of a listed array follow, `bytes` of them, in pieces of frozen::checked_piece_bytes. An empty path:
-  /// they are no raw elements, and none is known.
+  /// they are encoded, and none is known.
   void begin_array(std::string_view path, std::uint64_t bytes);
   /// Whether the base has the piece `index`, of this length and XXH3-64. If so, it counts as written.
   bool refer(std::size_t index, std::uint64_t bytes, std::uint64_t checksum);

@@ -103,7 +103,7 @@ bool open_file(const Folder& folder, const std::string& name, OpenFile& into) {
     fail_call("open", into.name, errno);
   }
   if (!S_ISREG(status.st_mode)) {
-    fail(Errc::unsupported, into.name + " is no regular file", {.file = into.name});
+    fail(Errc::unsupported, into.name + " is not a regular file", {.file = into.name});
   }
   into.size = static_cast<std::uint64_t>(status.st_size);
   return true;

@@ -35,7 +35,7 @@ struct File::State final : Leaving, std::enable_shared_from_this<State> {
   std::shared_ptr<Mapping> foreign_mapping;            // of its file, if its arrays are there
   std::shared_ptr<const shards::ShardedFile> sharded;  // instead of the archive
 
-  /// `path` is empty for what is no file.
+  /// `path` is empty if the source is not a file.
   State(Opened from, const std::string& path) : opened(std::move(from)) {
     naming(opened.name, [&] {
       const bool in_order = !opened.source->random_access();

@@ -12,8 +12,8 @@
 
 namespace stele {
 
-/// The content of what was opened, if it is in one of the formats of its options and no archive. `path` is empty for
-/// what is no file. The source is at its start. `mapping` may be null.
+/// The content of an opened file if it is in one of the foreign formats of its options. `path` is empty if the source
+/// is not a file. The source must be at its start. `mapping` may be null.
 /// Throws: what Formats::read() throws.
 std::optional<Foreign> read_foreign(const Opened& opened, std::string_view path, std::shared_ptr<Mapping> mapping,
                                     std::shared_ptr<Rereader> again = nullptr);
@@ -25,7 +25,8 @@ struct ForeignFile {
   std::uint64_t stored_bytes = 0;
   std::uint64_t plain_bytes = 0;  // of the arrays, where the file does not say how large it is
 };
-/// The content of a file that is no archive, or of a sharded archive. Throws: Error(not_an_archive) for another, and what opening it throws.
+/// The content of a file in a foreign format, or of a sharded archive.
+/// Throws: Error(not_an_archive) for any other file, and what opening it throws.
 ForeignFile open_foreign(const Path& path, const LoadOptions& options);
 
 /// The array or other value at a path; null if there is none.

@@ -92,7 +92,7 @@ std::shared_ptr<ShardedFile> open_manifest(const Path& path, const LoadOptions& 
 /// Either; null for what is something else.
 std::shared_ptr<ShardedFile> open_if_sharded(const Path& path, const LoadOptions& options);
 /// Whether a path may be the folder of a sharded archive: it is a folder, or a URL with a slash at its end. `error` is
-/// what opening it as a file threw: that of a URL that is no object.
+/// what opening it as a file threw: that of a URL that is not an object.
 bool is_folder(const Path& path);
 bool is_folder(const Path& path, const Error& error);
 /// The Storage of a path or URL; a relative path stays what it is when the process moves to another folder.

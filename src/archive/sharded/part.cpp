@@ -83,7 +83,7 @@ void PartWriter::close() {
 PartFile identify(std::string name, const Source& source) {
   const std::uint64_t size = source.size().value_or(0);
   std::array<std::byte, frozen::trailer_bytes> last{};
-  if (size >= last.size()) {  // of compressed files it is no trailer, but tells them apart too
+  if (size >= last.size()) {  // in a compressed file this is not a trailer, but it identifies the file as well
     source.read_at(size - last.size(), last);
   }
   return {std::move(name), file_id(last), size};

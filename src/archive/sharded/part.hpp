@@ -1,5 +1,5 @@
 #pragma once
-// A part: the archive that one rank writes. And the way back to it from the manifest.
+// Writes one rank's part of a sharded archive, and finds it again from the manifest.
 
 #include <memory>
 #include <string>

@@ -61,15 +61,15 @@ class ElementSource : public Source {
   Bytes rest_;  // of it
 };
 
-/// The value of such an array. Whoever asks for its elements has it read whole, and kept.
+/// A value for a deferred array. The first access to its elements reads and keeps the whole array.
 Value later_value(std::shared_ptr<LaterArray> array);
-/// The array behind a value that has not been read; null for others.
+/// The deferred array of a value that has not been read; null for other values.
 LaterArray* later_array(const Value& value) noexcept;
 
-/// The form of an array, which is not read for that.
+/// The dtype, shape and order of an array, without reading it.
 ArrayHeader header_of(const Value& array);
 
-/// What an OutVisitor also is if it takes such arrays piece by piece.
+/// Implemented by OutVisitors that can write deferred arrays in pieces.
 class LaterOut {
  public:
   virtual void later(LaterArray& array) = 0;
@@ -78,14 +78,14 @@ class LaterOut {
   ~LaterOut() = default;
 };
 
-/// What an InVisitor also is if it can leave arrays where they are.
+/// Implemented by InVisitors that can leave arrays in the file.
 class LaterIn {
  public:
   /// The value of the next array, which is passed over; an array that is met again is the same one. Nothing where it
   /// must be read, and then it still comes next.
   virtual std::optional<Value> leave() = 0;
-  /// The next array, which is read once, while the visitor stands there; to its end, before anything else is. Null as
-  /// above: its elements do not lie there in one run, or others refer to it.
+  /// The next array, to be read once and completely before the visitor is used again. Null if leave() would return
+  /// nothing: its elements are not contiguous, or other values refer to it.
   virtual std::shared_ptr<LaterArray> stream() = 0;
 
  protected:

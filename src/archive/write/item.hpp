@@ -1,6 +1,6 @@
 #pragma once
-// The twin of archive/read/item.hpp: values that other files hold, where the rest of an archive would often be larger
-// than the value.
+// Writes small values as bare CBOR items, without the directory and trailer of an archive. The counterpart of
+// archive/read/item.hpp.
 
 #include <vector>
 

@@ -45,8 +45,8 @@ class Output {
   /// Writes any bytes that do not belong to a listed array.
   void structure(Bytes bytes);
 
-  /// Says which listed array the next payload is: a LinkingSink may know its elements. An empty path: they are no raw
-  /// elements.
+  /// Announces the listed array of the next payload, so that a LinkingSink can compare it with the earlier archive. The
+  /// path is empty if the payload is encoded.
   void announce(std::string_view path, std::uint64_t bytes);
   /// Writes all bytes of a listed array to the Sink without a copy; returns their checksum.
   ArrayChecksum payload(Bytes bytes);

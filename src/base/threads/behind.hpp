@@ -1,5 +1,5 @@
 #pragma once
-// One thread that works behind or ahead of another, such as a stage of a pipeline, with a bounded queue between them.
+// A worker thread with a bounded queue of jobs, such as one stage of a pipeline.
 
 #include <atomic>
 #include <condition_variable>

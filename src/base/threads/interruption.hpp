@@ -27,8 +27,8 @@ class Interruption {
   const bool of_program_;
 };
 
-/// How the program around lets its other threads go on while one of them waits: Python's lock. `begin` is called before
-/// the wait and may be so with the lock or without; what it returns is given to `end`.
+/// Lets the host program release a lock such as Python's GIL while a thread waits. `begin` is called before the wait,
+/// with or without the lock held; its result is passed to `end`.
 struct WaitHooks {
   struct State {
     void* thread = nullptr;

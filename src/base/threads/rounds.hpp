@@ -1,5 +1,5 @@
 #pragma once
-// Work in the background that is done in rounds: each takes care of all that has changed by then.
+// A background task that runs again when asked to: each run handles all changes made before it started.
 
 #include <chrono>
 #include <condition_variable>
@@ -13,7 +13,7 @@
 
 namespace stele {
 
-/// Runs a function on a thread of its own, again for what comes while it runs. Thread-safe.
+/// Runs a function on a background thread; requests made during a run cause one more run. Thread-safe.
 class Rounds {
  public:
   using Clock = std::chrono::steady_clock;
@@ -27,8 +27,8 @@ class Rounds {
   /// Begins a round, unless one is still to begin: that one sees the change too.
   /// Throws: std::system_error if there is no thread.
   void begin();
-  /// Waits until no round runs or is to begin, at most until then; whether that is so. Throws what the last round has
-  /// failed with, once, and what an interruption point throws: the rounds then go on.
+  /// Waits until no round runs or is queued; returns false if `until` came first. Rethrows the error of the last round,
+  /// once, and what an interruption point throws: the rounds then continue.
   bool wait(Clock::time_point until = Clock::time_point::max());
 
  private:

@@ -28,7 +28,7 @@ class StreamsSource : public Source {
   std::size_t read(MutableBytes into) final;
   /// Reads the rest of the stream that the last read() was in; before the first read(), the first stream. Returns 0
   /// once that stream has ended: then all of it was read and checked, including the block table of its archive, and the
-  /// compressed Source stands at its end.
+  /// compressed Source is at its end.
   std::size_t read_rest(MutableBytes into);
   /// Throws: Error(damaged) if read_rest() would not return 0.
   void finish() final;

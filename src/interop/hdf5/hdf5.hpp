@@ -26,10 +26,10 @@ struct Hdf5Content {
   Metadata metadata;
 };
 
-/// Reads a file; what is no file, and what is compressed, is read to memory first. Arrays that lie in the mapping as
-/// they are in memory stay there. libhdf5 runs in a process of its own, made by fork(): it crashes on damaged files,
-/// and is not for threads. Options that count: limits. Throws: Error(malformed) for what libhdf5 cannot read,
-/// Error(unsupported), Error(limit_exceeded), Error(not_mappable) as check_copy().
+/// Reads a file. Streams and compressed files are read into memory first. Uncompressed, contiguous arrays stay in the
+/// mapping. libhdf5 runs in a forked process, because it crashes on damaged files and is not thread-safe. Options that
+/// count: limits. Throws: Error(malformed) for what libhdf5 cannot read, Error(unsupported), Error(limit_exceeded),
+/// Error(not_mappable) as check_copy().
 Hdf5Content read_hdf5(const Neighbour& file);
 
 }  // namespace stele

@@ -6,7 +6,7 @@
 // nested when it is written has the names "outer/inner", and stays flat when it is read.
 //
 // A member that stele cannot read, such as an array of |V3, does not keep the others from being read: it is a value of
-// the type "npz:unread", a record of the reason and, where it can be had, the content of the member. Written, it is
+// the type "npz:unread", a record of the reason and, if it can be read, the content of the member. Saving it writes
 // that member again.
 //
 // Written are maps and records, nested or not, whose keys are text and whose values are arrays, byte strings, numbers
@@ -35,7 +35,7 @@ namespace stele {
 Value read_npz(const Neighbour& file);
 Value read_npz(const ZipContents& contents);
 
-/// What stands for a member that cannot be read.
+/// The type name of the placeholder for a member that cannot be read, and its fields.
 inline constexpr std::string_view npz_unread = "npz:unread";
 inline constexpr std::string_view npz_reason = "reason";
 inline constexpr std::string_view npz_content = "content";
@@ -53,7 +53,7 @@ struct NpzOptions {
 };
 /// Writes a file; does not close the Sink. Equal values give equal files.
 /// Throws: Error(unsupported) for what a .npz file cannot hold, Error(duplicate_field), Error(invalid_argument) for
-/// another level and for what is no map, Error(limit_exceeded) for maps in maps beyond 1000, Error(io).
+/// another level and for what is not a map, Error(limit_exceeded) for maps in maps beyond 1000, Error(io).
 void write_npz(Sink& to, const Value& map, const NpzOptions& options = {});
 
 }  // namespace stele

@@ -112,8 +112,8 @@ class LaterMember final : public LaterArray {
   const std::uint64_t offset_;
 };
 
-/// What stands for a member that stele cannot read, so that the others can be read: the reason, and its content where
-/// that can be had.
+/// A placeholder for a member that stele cannot read, so that the others can be: the reason, and the content if it can
+/// be read.
 Value unread(const ZipReader& zip, const ZipMember& member, const Error& reason) {
   std::vector<std::string> names{std::string(npz_reason)};
   std::vector<Value> values{Value(reason.message())};

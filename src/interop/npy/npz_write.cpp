@@ -51,7 +51,7 @@ AnyArray number_array(const Number& number, const std::string& path) {
 struct Member {
   std::string name;
   AnyArray array = {};
-  Bytes bytes = {};  // of a member that is no array, or of one that was not read
+  Bytes bytes = {};  // of a member that is not an array, or of one that was not read
   bool is_array = true;
   bool is_read = true;
   LaterArray* later = nullptr;  // instead of `array`, which is read only while it is written

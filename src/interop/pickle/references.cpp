@@ -417,7 +417,7 @@ std::string_view referred(const Value& value) {
   if (name == "global") {
     return value.content().is_text() ? std::string_view(value.content().text()) : std::string_view();
   }
-  // Those of the contract that are no classes have no dot, or other contents than the record of an object. One that
+  // Those of the contract that are not classes have no dot, or other contents than the record of an object. One that
   // stands alone in an archive is a map.
   const Value& content = value.content();
   const bool is_object =

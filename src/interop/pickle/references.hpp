@@ -1,5 +1,5 @@
 #pragma once
-// What a pickle refers to: the classes and functions that Python would import, and those that are no data.
+// Lists the classes and functions that Python would import to load a pickle, and rates their risk.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace stele {
 Reference::Risk risk_of(std::string_view name);
 
 /// The references of all pickles in a file, also of those inside arrays of objects and in companion files. Arrays are
-/// skipped and no tree is built. Of a file that is no pickle to the end it gives what was found up to there. At most
+/// skipped and no tree is built. If the file is damaged, the references up to that point are returned. At most
 /// `most` pickles are read; other things may follow them.
 References pickle_references(const Neighbour& file, std::size_t most = SIZE_MAX);
 

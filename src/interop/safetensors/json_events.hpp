@@ -21,7 +21,7 @@ class JsonEvents {
   virtual void begin(bool is_object) = 0;
   virtual void end() = 0;
   virtual void key(std::string&& name) = 0;
-  /// `text` is set for a text. "-0" is negative, as what has a sign is no natural number.
+  /// `text` is set for a text. "-0" is negative, as what has a sign is not a natural number.
   virtual void scalar(Scalar kind, const Number& number, std::string&& text) = 0;
 };
 

@@ -50,7 +50,7 @@ Tensors read_safetensors_index(const std::string& path, const LoadOptions& optio
 /// first array begins at a multiple of 64 bytes, every array at a multiple of its element's size. Arrays of other
 /// orders and strides are written row-major, in pieces. The Sink is not closed.
 /// All is checked before anything is written. Throws: Error(unsupported) for what the format lacks, such as numbers,
-/// texts, lists, other dtypes, references to shared values, maps without entries, keys and metadata that are no texts;
+/// texts, lists, other dtypes, references to shared values, maps without entries, keys and metadata that are not texts;
 /// Error(duplicate_field) for names that are equal when they are joined; Error(invalid_argument) for a typed value
 /// above without its form; Error(limit_exceeded) for a header of more than 100 MB; Error(io).
 void write_safetensors(Sink& to, const Value& value, const Metadata& metadata = {});

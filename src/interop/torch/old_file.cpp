@@ -1,5 +1,6 @@
-// Files of torch.save() before 2020, and of today's where that is asked for: a pickle of a magic number, of a version,
-// of the machine's properties, of the object, of the keys of the storages; then each storage, its size before it.
+// Reads the file format that torch.save() wrote before 2020, and writes today if told to: pickles of a magic number,
+// the version, the machine's properties, the object and the keys of its storages; then each storage, preceded by its
+// size.
 
 #include <algorithm>
 #include <cstring>
@@ -40,13 +41,13 @@ void check_head(PickleReader& reader) {
   }
 }
 
-/// A file whose bytes can be had in any order.
+/// A file with random access.
 class OldFile {
  public:
   OldFile(const Neighbour& file, unsigned inside) : file_(file), inside_(inside), size_(file.source.size().value()) {}
 
   Value read() {
-    // The storages come last, and the pickle says of what type they are: it is read twice.
+    // The storages follow the pickle, which has their types: read the pickle once for the types, again for the object.
     PickleOptions first;
     first.inside = inside_;
     first.persistent = [&](const Value& id) {

@@ -48,7 +48,7 @@ void add_common(Record& record, const ZipMember& member, bool wide) {
   record.add(std::uint16_t{0}).add(first_day);
 }
 
-/// A zlib stream comes in; the deflate stream in it goes on.
+/// Takes a zlib stream and passes on the raw deflate stream inside it.
 class Unwrapped final : public Sink {
  public:
   explicit Unwrapped(Sink& to) : to_(to) {}

@@ -39,7 +39,7 @@ class ZipReader {
   /// Reads the directory. `file` must outlive the reader and is not moved, except that a Source without random access
   /// is read to its end into memory.
   /// Members do not share bytes, so that what comes of a file is bounded by what can come of its size.
-  /// Throws: Error(damaged) for what is no zip file, Error(duplicate_field) for a name that comes twice,
+  /// Throws: Error(damaged) if this is not a zip file, Error(duplicate_field) for a name that comes twice,
   /// Error(unsupported) for a file in several parts and for names that are no UTF-8, Error(io).
   explicit ZipReader(Source& file);
 
@@ -78,17 +78,17 @@ class ZipWriter {
   /// Throws: Error(invalid_argument) for another level.
   ZipWriter(Sink& to, std::optional<int> level, unsigned threads = 0);
 
-  /// Told, now and then, how many bytes of a content are written; false where the file is to be given up.
+  /// Called at intervals with the bytes of the member written so far; returns false to cancel the file.
   using GoOn = std::function<bool(std::uint64_t)>;
   /// Adds a member; its content is the parts, one after the other. False where `go_on` returned that.
   /// Throws: Error(io), Error(duplicate_field), Error(invalid_argument) for a name of more than 65,535 bytes.
   bool add(const std::string& name, std::span<const Bytes> parts, const GoOn& go_on = {});
-  /// Takes a piece of a content; false where no more is wanted.
+  /// Takes the next piece of a member's content; returns false to stop.
   using Take = std::function<bool(Bytes piece)>;
-  /// Passes a content to a function, in pieces; false where that returned it.
+  /// Passes a member's content to `take` in pieces; returns false if `take` did.
   using Pass = std::function<bool(const Take& take)>;
-  /// The same of a content of so many bytes. It is passed twice if members are stored and the Sink cannot be patched,
-  /// as its checksum comes first. Throws: also what `pass` throws.
+  /// The same for content of `bytes` bytes from a callback. `pass` is called twice if members are stored and the Sink
+  /// cannot be patched, because the checksum precedes the content. Throws: also what `pass` throws.
   bool add(const std::string& name, std::uint64_t bytes, const Pass& pass, const GoOn& go_on = {});
   /// Writes the directory. Does not close the Sink. Throws: Error(io).
   void finish();

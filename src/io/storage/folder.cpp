@@ -34,7 +34,7 @@ StoredObject object_of(std::string key, const struct stat& status) {
           etag_of(status)};
 }
 
-/// Files that are no objects: those being written, locks.
+/// Files that are not objects: those being written, locks.
 bool is_internal(std::string_view name) noexcept {
   return name.starts_with('.') && (name.ends_with(".tmp") || name == lock_name);
 }

@@ -78,18 +78,18 @@ class Exchange {
   std::unique_ptr<State> state_;
 };
 
-/// Both together.
+/// Sends a request and waits for the answer.
 inline Answer exchange(Request request) { return Exchange(std::move(request)).wait(); }
 
-/// The object that the answer to a HEAD tells of; 0 bytes where it does not say how many.
+/// The object described by the answer to a HEAD request; its size is 0 if the answer has none.
 StoredObject object_of(std::string_view key, const Answer& answer);
 
-/// An answer that is no success, for who knows what it means.
+/// Thrown for an answer with an error status; callers translate it.
 struct Refused {
   Answer answer;
 };
 
-/// Throws what an answer that is no success means: Error(not_found), Error(denied), Error(unsupported), Error(io).
+/// Throws the Error for an answer with an error status: Error(not_found), Error(denied), Error(unsupported), Error(io).
 /// `action` is as in "cannot read s3://…".
 [[noreturn]] void fail_answer(std::string_view action, const std::string& name, const Answer& answer);
 

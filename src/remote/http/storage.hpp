@@ -7,7 +7,7 @@
 
 namespace stele::remote {
 
-/// What a web server has under a URL, to be read.
+/// The read-only Storage of a web server's URL.
 std::unique_ptr<Storage> open_http(const std::string& url);
 
 }  // namespace stele::remote

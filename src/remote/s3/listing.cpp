@@ -56,7 +56,7 @@ void on_end(void* data, const char* ended) {
   } else if (in_object && name == "Size") {
     const std::string& text = reading.text;
     if (std::from_chars(text.data(), text.data() + text.size(), reading.object.bytes).ec != std::errc()) {
-      reading.error = "a size that is no number";
+      reading.error = "a size that is not a number";
     }
   } else if (in_object && name == "ETag") {
     reading.object.etag = reading.text;
@@ -89,7 +89,7 @@ Listing read_listing(std::string_view xml, const std::string& name) {
     reading.error = "no token for the next page";
   }
   if (!reading.error.empty()) {
-    fail(Errc::io, "cannot list " + name + ": the server's answer is no listing (" + reading.error + ")",
+    fail(Errc::io, "cannot list " + name + ": the server's answer is not a listing (" + reading.error + ")",
          {.file = name});
   }
   reading.listing.next = reading.truncated ? reading.token : std::string();

@@ -53,7 +53,7 @@ std::optional<std::string> json_text(std::string_view json, std::string_view nam
   return at < json.size() ? std::optional(std::move(text)) : std::nullopt;
 }
 
-/// "2026-11-30T12:00:00Z" in seconds since 1970; never for what is no time.
+/// "2026-11-30T12:00:00Z" in seconds since 1970; never for what is not a time.
 double time_of(const std::string& text) {
   std::tm time{};
   if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &time.tm_year, &time.tm_mon, &time.tm_mday, &time.tm_hour,

@@ -159,7 +159,7 @@ CacheCore::CacheCore(const Path& where, const CacheOptions& chosen) : options(ch
 }
 
 void CacheCore::open_table() {
-  // Before the index: where a process was killed in between, the next one does it again.
+  // These files precede the index: if the process is killed in between, the next one writes them again.
   struct stat status;
   if (folder.status("index", status) != 0) {
     const auto leave = [&](const std::string& name, std::string_view text) {

@@ -1,5 +1,5 @@
 #pragma once
-// Who computes what, and who fetches it from a remote: each result one thread of one process at a time.
+// Single flight: at most one thread of one process computes a result, or fetches it from a remote, at a time.
 
 #include <chrono>
 #include <condition_variable>
@@ -12,8 +12,8 @@
 
 namespace stele {
 
-/// Among threads by a table, among processes by a lock on a byte of a file that stands for the key (F_OFD_SETLK): it
-/// goes with the process, and needs no file per key. Thread-safe.
+/// Threads coordinate through a table, processes through locks on single bytes of a file (F_OFD_SETLK), one byte per
+/// key: the kernel releases them when a process ends, and no file per key is needed. Thread-safe.
 class CacheFlights {
  public:
   using Clock = std::chrono::steady_clock;

@@ -1,5 +1,5 @@
 #pragma once
-// The locks of a cache are bytes of one file (F_OFD_SETLK): they go with the process, however it ends.
+// The locks of a cache are bytes of one file (F_OFD_SETLK): the kernel releases them when the process ends.
 
 #include <cstdint>
 

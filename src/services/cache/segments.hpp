@@ -1,6 +1,6 @@
 #pragma once
-// The segments of a cache: files of records, one for each result. A record is never changed or moved: who has mapped it
-// may keep it. Each process appends to a segment of its own, which it keeps locked (F_OFD_SETLK).
+// The segments of a cache: files of records, one for each result. Records are never changed or moved, so mappings of
+// them stay valid. Each process appends to its own segment, which it keeps locked (F_OFD_SETLK).
 
 #include <atomic>
 #include <cstdint>

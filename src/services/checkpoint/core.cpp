@@ -89,7 +89,7 @@ FileIdentity identity_of(const std::string& path) {
   const std::unique_ptr<Source> file = file_source(path);
   const std::uint64_t size = file->size().value_or(0);
   std::array<std::byte, frozen::trailer_bytes> last{};
-  if (size >= last.size()) {  // of compressed files it is no trailer, but tells them apart too
+  if (size >= last.size()) {  // in a compressed file this is not a trailer, but it identifies the file as well
     file->read_at(size - last.size(), last);
   }
   return {file_id(last), size};

@@ -63,12 +63,12 @@ class CheckpointCore {
   /// By ascending steps.
   std::vector<StepFile> files() const;
   /// Read once, as long as the file is the same: a folder may have thousands. Thread-safe.
-  /// Throws: what open() throws; Error(not_an_archive) for an archive that is no checkpoint.
+  /// Throws: what open() throws; Error(not_an_archive) for an archive that is not a checkpoint.
   StepRecord read(const StepFile& file) const;
   /// Calls `use`, which opens a checkpoint, again if another file takes its name meanwhile. False if it is gone then:
   /// another process has removed it. Throws: what `use` throws about a file that is there.
   bool while_there(const StepFile& file, const std::function<void()>& use) const;
-  /// Those that can be read; of others `failed` is told.
+  /// The steps that can be read; `failed` is called for each of the others.
   std::vector<StepRecord> records(const std::function<void(const StepFile&, const Error&)>& failed = {}) const;
   /// Throws: Error(not_found).
   StepFile file_of(std::uint64_t step) const;

@@ -28,7 +28,8 @@ T element(const std::byte* data, std::uint64_t index) noexcept {
   return value;
 }
 
-/// Calls `add` with each number of two arrays of one type; complex numbers count as two. False for what is no number.
+/// Calls `add` with each number of two arrays of one type; complex numbers count as two. Returns false if the elements
+/// are not numbers.
 template <class F>
 bool for_each_pair(const DType& dtype, const std::byte* a, const std::byte* b, std::uint64_t count, const F& add) {
   using K = DType::Kind;

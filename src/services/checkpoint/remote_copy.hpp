@@ -12,7 +12,7 @@
 
 namespace stele {
 
-/// Takes over what changes in the folder, on a thread of its own. Files of steps go last, after those that they refer
+/// Copies changes of the folder on a background thread. Files of steps go last, after those that they refer
 /// to, so that each step that is in the copy is whole there. From the copy it removes only what it has seen in the
 /// folder before. Not thread-safe.
 class RemoteCopy {

@@ -249,7 +249,7 @@ const char* FeatureStore::fault() const noexcept {
     return "not as many counts as generations";
   }
   const auto good = [](const BloomFilter& filter) { return filter.bit_count() != 0 && filter.blocked(); };
-  return std::all_of(filters_.begin(), filters_.end(), good) ? nullptr : "a generation is no blocked filter";
+  return std::all_of(filters_.begin(), filters_.end(), good) ? nullptr : "a generation is not a blocked filter";
 }
 
 void Visit<FeatureStore>::write(OutVisitor& out, const FeatureStore& value) {

@@ -128,7 +128,7 @@ std::optional<std::int64_t> KnownFeatures::number(std::uint32_t index) const {
   std::int64_t number = 0;
   const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   if (read.ec != std::errc() || read.ptr != digits.data() + digits.size()) {
-    fail(Errc::damaged, "feature " + std::to_string(index) + " is no number");
+    fail(Errc::damaged, "feature " + std::to_string(index) + " is not a number");
   }
   return number;
 }
@@ -164,7 +164,7 @@ const char* KnownFeatures::fault() const noexcept {
     return "lists of different lengths";
   }
   if (slots_.size() != 0 && (!std::has_single_bit(slots_.size()) || slots_.size() > slots_for(most_features))) {
-    return "the size of the table is no power of two";
+    return "the size of the table is not a power of two";
   }
   if (slots_.size() < (n == 0 ? 0 : slots_for(n))) {
     return "the table is too small";

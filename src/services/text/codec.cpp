@@ -141,7 +141,7 @@ struct Compressor::State {
   MutableBytes quick(Bytes plain, int zlib_level, int strategy);
   MutableBytes thorough(Bytes plain);
   MutableBytes with_dictionary(Bytes plain);
-  /// With room for a checksum behind.
+  /// Leaves room for the checksum after it.
   static MutableBytes room(std::vector<std::byte>& buffer, std::size_t size) {
     if (buffer.size() < size + text_frozen::checksum_bytes) {
       buffer.resize(size + text_frozen::checksum_bytes);

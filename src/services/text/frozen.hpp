@@ -17,7 +17,7 @@ inline constexpr std::uint8_t flag_base = 0x10;   // an array of integers: its b
 
 inline constexpr std::size_t head_bytes = 2;
 inline constexpr std::size_t base_bytes = 8;
-/// Behind the compressed stream: the CRC-32 of all its bytes.
+/// After the compressed stream: the CRC-32 of all its bytes.
 inline constexpr std::size_t checksum_bytes = 4;
 
 }  // namespace stele::text_frozen

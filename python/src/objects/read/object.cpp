@@ -145,7 +145,7 @@ class Object {
     } else if (field == "items") {
       const nb::object items = walk_.value();
       if (!PyList_CheckExact(items.ptr())) {
-        in_.error(Errc::malformed, "the items of an object that are no sequence");
+        in_.error(Errc::malformed, "the items of an object that are not a sequence");
       }
       give("stele_items", items, [&] { forms_.attr("add_items")(object_, items); });
     } else if (field == "entries") {

@@ -15,7 +15,7 @@ class ArrayMemory {
   /// dtype_of() the array's.
   const std::optional<DType>& type_of(PyArrayObject* array);
   /// The buffer of the memory that an array lies in; null where nobody else can have it: `references` are those to
-  /// `holder` that are no part of the graph.
+  /// `holder` that are not part of the graph.
   std::shared_ptr<Buffer> buffer_of(PyArrayObject* array, PyObject* holder, int references);
 
  private:

@@ -230,7 +230,7 @@ void Pass::pairs(PyObject* entries) {
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* const pair = PyList_GetItem(entries, i);
     if (PyTuple_Check(pair) == 0 || PyTuple_Size(pair) != 2) {
-      raise(PyExc_TypeError, "the entries of an object that __reduce_ex__ returns are no pairs");
+      raise(PyExc_TypeError, "the entries of an object that __reduce_ex__ returns are not pairs");
     }
     value(PyTuple_GetItem(pair, 0), 1);
     value(PyTuple_GetItem(pair, 1), 1);

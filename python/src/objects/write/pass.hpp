@@ -12,7 +12,7 @@ class Pass {
  public:
   Pass(Writing& all, OutVisitor& out) : all_(all), out_(out) {}
 
-  /// `references`: those to the object that are no part of the graph.
+  /// `references`: those to the object that are not part of the graph.
   void value(PyObject* object, int references);
 
  private:

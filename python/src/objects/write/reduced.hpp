@@ -26,7 +26,7 @@ class Reducer {
  public:
   /// Asks the object once. It and its parts live as long as this.
   const Reduced& of(PyObject* object);
-  /// Whether objects of a type are no classes, functions, dtypes, mapped arrays …, which are written in another way.
+  /// Whether objects of a type are not classes, functions, dtypes, mapped arrays …, which are written in another way.
   bool is_ordinary(PyTypeObject* type) { return of_type(type).ordinary; }
 
  private:

@@ -9,7 +9,7 @@
 namespace stele::python {
 
 /// Nothing for an int beyond 64 bits and a str with surrogates, which no store has.
-/// Throws: TypeError for what is no key.
+/// Throws: TypeError for an invalid key.
 std::optional<StoreKey> key_of(nb::handle key);
 /// Throws: ValueError for what no store can have.
 StoreKey required_key(nb::handle key);

@@ -153,7 +153,7 @@ std::optional<std::uint64_t> Parts::member(std::uint64_t offset, std::string_vie
   return std::nullopt;
 }
 
-/// child() of a value that is no reference and has no type's name.
+/// child() of a value that is not a reference and has no type's name.
 std::optional<std::uint64_t> Parts::child_of(std::uint64_t offset, std::string_view parent,
                                              const PathStep& step_name) const {
   Part part = at(offset, parent);

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view magic = "ZF";
 constexpr std::size_t length_size = 19;
 
-/// Another Source, after a byte of its own.
+/// Prepends one byte to another Source.
 class AfterByte final : public Source {
  public:
   AfterByte(std::byte first, Source& rest) : first_(first), rest_(rest) {}
@@ -34,7 +34,7 @@ class AfterByte final : public Source {
   Source& rest_;
 };
 
-/// The plain bytes, whose number must be that of the header. It is no size(): nothing shows yet that it is true.
+/// The decompressed bytes. Their number must match the header, which is not verified beforehand: so there is no size().
 class ZfileSource final : public Source {
  public:
   ZfileSource(std::unique_ptr<Source> stored, const DecodeOptions& options, std::uint64_t length)

@@ -236,7 +236,7 @@ std::optional<Value> from_buffer(std::span<const Value> args, Budget& budget) {
   for (std::size_t axis = 0; axis < axes->rank(); ++axis) {
     const std::uint64_t from = (*axes)[axis];
     if (from >= shape->rank() || std::exchange(seen.at(static_cast<std::size_t>(from)), true)) {
-      fail(Errc::malformed, "the axes of an array are no permutation");
+      fail(Errc::malformed, "the axes of an array are not a permutation");
     }
     turned.shape[axis] = (*shape)[static_cast<std::size_t>(from)];
     turned.strides[axis] = dense.array().view().strides[from];

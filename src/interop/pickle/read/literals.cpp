@@ -37,7 +37,7 @@ Value big_integer(std::string digits, bool is_negative) {
 }
 
 [[noreturn]] void fail_number(std::string_view line) {
-  fail(Errc::malformed, "\"" + std::string(line.substr(0, 40)) + "\" is no number");
+  fail(Errc::malformed, "\"" + std::string(line.substr(0, 40)) + "\" is not a number");
 }
 
 int digit_of(char c) noexcept {
@@ -47,7 +47,7 @@ int digit_of(char c) noexcept {
                                 : -1;
 }
 
-/// A number of up to `most` digits at `at`, which moves behind them.
+/// Reads a number of up to `most` digits at `at` and moves `at` past them.
 std::uint32_t number_at(std::string_view text, std::size_t& at, std::size_t most, int base) {
   std::uint32_t number = 0;
   for (std::size_t n = 0; n < most && at < text.size() && digit_of(text[at]) >= 0 && digit_of(text[at]) < base; ++n) {
@@ -236,7 +236,7 @@ Value unicode_line(std::string_view line) {
         const std::size_t digits = next == 'u' ? 4 : 8;
         const std::uint32_t point = number_at(line, at, digits, 16);
         if (at != start + digits || point > 0x10ffff) {
-          fail(Errc::malformed, "a UNICODE with an escape that is no character");
+          fail(Errc::malformed, "a UNICODE with an escape that is not a character");
         }
         append_point(text, point);
       } else {

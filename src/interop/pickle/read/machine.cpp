@@ -29,7 +29,7 @@ T load(Window& window) {
 std::uint64_t index_line(std::string_view line) {
   const Value index = integer_line(line, false);
   if (!index.is(ValueKind::integer) || index.number().type != Number::Type::natural) {
-    fail(Errc::malformed, "an index of the memo that is no natural number");
+    fail(Errc::malformed, "an index of the memo that is not a natural number");
   }
   return index.number().bits;
 }

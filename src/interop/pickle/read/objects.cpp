@@ -117,10 +117,10 @@ void Machine::make_new(Value type, Value args, Value kwargs) {
 void Machine::build(Value state) {
   const Value target = top();
   if (!target.is(part::object) || node_of<Object>(target).has_finished || node_of<Object>(target).is_persistent) {
-    if (input_.listener != nullptr) {  // what is no object there because calls are not looked at
+    if (input_.listener != nullptr) {  // what is not an object there because calls are not looked at
       return;
     }
-    fail(Errc::malformed, "a state for what is no instance");
+    fail(Errc::malformed, "a state for what is not an instance");
   }
   Object& object = node_of<Object>(target);
   const Known what = known(object.callable);

@@ -126,7 +126,7 @@ inline std::vector<Value>& items_of(const Value& value) noexcept { return node_o
 Value new_items(ValueKind kind, std::vector<Value> items);
 Value new_dict(std::vector<Value::Entry> entries);
 Value new_text(ValueKind kind, std::string_view text);
-/// Throws: Error(malformed) for what is no name.
+/// Throws: Error(malformed) for what is not a name.
 Value new_global(std::string_view module, std::string_view name);
 Value new_object(Value callable, Value args);
 
@@ -156,8 +156,8 @@ class Budget {
   /// Throws: Error(limit_exceeded).
   void charge(std::uint64_t bytes);
   void charge_items(std::size_t count) { charge(count * sizeof(Value)); }
-  /// For a view of bytes that others may see too, which whoever copies it multiplies: together they may have 1000 times
-  /// the bytes that there are, and 1 GiB. Throws: Error(limit_exceeded).
+  /// Counts a view of shared bytes, because copying overlapping views multiplies the memory. All views together may
+  /// have 1000 times the bytes of the input, plus 1 GiB. Throws: Error(limit_exceeded).
   void charge_view(std::uint64_t bytes);
   /// To be called with the path of each companion file.
   /// Throws: Error(malformed) for one that has been read.

@@ -750,7 +750,7 @@ class PickleWriter {
     const Value* const tuple = pickle_tuple(*sequence);
     sequence = tuple != nullptr ? tuple : sequence;
     if (!sequence->is_sequence()) {
-      fail(Errc::invalid_argument, "arguments that are no sequence");
+      fail(Errc::invalid_argument, "arguments that are not a sequence");
     }
     put_tuple(*sequence, sequence->items(), false, anchor);
   }
@@ -835,7 +835,7 @@ class PickleWriter {
 
   const Value& root_;
   const bool checks_;
-  Choices& lists_;  // unordered sequences that are no sets
+  Choices& lists_;  // unordered sequences that are not sets
   PickleStream out_;
   PickleArrays arrays_;
   PickleTargets targets_;

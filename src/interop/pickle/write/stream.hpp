@@ -67,7 +67,7 @@ class PickleStream {
   void global(std::string_view module, std::string_view name);
   /// One of Python's built-in classes and functions.
   void builtin(std::string_view name);
-  /// What is on top of the stack can be had again with get().
+  /// Stores the top of the stack in the memo; get() pushes it again.
   std::uint32_t memoize();
   void get(std::uint32_t index);
   void extension(std::uint64_t code);

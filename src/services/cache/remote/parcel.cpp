@@ -22,7 +22,7 @@ constexpr std::uint64_t whole_bytes = std::uint64_t{16} << 20;  // of larger one
 constexpr std::size_t at_version = 8;
 constexpr std::size_t at_length = 12;
 constexpr std::size_t most_record = std::size_t{256} << 20;
-constexpr double latest = 1e11;  // seconds: what is later is no time
+constexpr double latest = 1e11;  // seconds: what is later is not a time
 
 std::vector<std::byte> head_and_record(const CacheRecord& record, Bytes payload) {
   std::vector<std::byte> all;

@@ -78,7 +78,7 @@ std::int64_t StoreKey::integer() const {
 
 std::uint64_t StoreKey::natural() const {
   if (kind() != Kind::integer) {
-    fail(Errc::type_mismatch, "the key " + describe() + " is no integer");
+    fail(Errc::type_mismatch, "the key " + describe() + " is not an integer");
   }
   if (sortable_[0] == negative) {
     fail(Errc::out_of_range, "the key " + describe() + " is negative");

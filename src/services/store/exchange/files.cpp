@@ -100,7 +100,7 @@ class FilesImport {
       return;
     }
     if (!fs::is_regular_file(status)) {
-      importer_.skip(name + " is no regular file");
+      importer_.skip(name + " is not a regular file");
       return;
     }
     with_item(name, [&] { put(name, file); });

@@ -14,7 +14,7 @@ class StoreExchange {
  public:
   /// The folder or file of the store.
   static const std::string& path(const Store& store) noexcept;
-  /// Stores a value of a store as it is stored there, where that is how `to` stores it too; false where it is not.
+  /// Copies a stored value without decoding it; returns false if `to` uses another encoding.
   static bool put_stored(Store& to, const StoreKey& key, const StoreValue& value, const std::string& from_codec);
 };
 

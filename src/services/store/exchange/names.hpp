@@ -10,7 +10,7 @@
 namespace stele {
 
 /// The path of a key's file, from the folder on: one name for each folder, and the file's. Different keys have
-/// different paths, and none leads out of the folder. A text is its own path; where a part of it is no file name, a
+/// different paths, and none leads out of the folder. A text is its own path; where a part of it is not a file name, a
 /// percent sign says so:
 ///   %2E %00 …  a byte: a percent sign, control characters, the dots of "." and ".."
 ///   %_         an empty part

@@ -253,7 +253,7 @@ void open_file(GrowingFile& file, const std::string& path) {
     fail_call("read the size of", path, errno);
   }
   if (!S_ISREG(status.st_mode)) {
-    fail(Errc::damaged, path + " is no regular file");
+    fail(Errc::damaged, path + " is not a regular file");
   }
   file.open(std::move(descriptor), path, index_reserve);
   const IndexRoot root = last_of(index_roots(file.all(0)));

@@ -1,5 +1,5 @@
 #pragma once
-// Reads a file that is not on this machine: keeps what it read last, and reads ahead where reads go on from each other.
+// Reads a remote file: caches the pieces read last, and prefetches during sequential reads.
 
 #include <array>
 #include <cstdint>
@@ -35,8 +35,8 @@ class SourcePieces {
   /// Fills `into` from `offset` on, which lies within the part as a whole.
   /// Throws: what the Source throws, but Error(changed) where the file is gone.
   void read(std::uint64_t offset, MutableBytes into) const;
-  /// Reads all of these, ascending, that are to be kept, several at once, up to half of the bytes that are kept. One
-  /// alone is left to read().
+  /// Prefetches extents, given in ascending order, several at once, up to half of the cache. Does nothing for a single
+  /// extent: read() fetches it.
   /// Throws: as read().
   void fetch(std::span<const Extent> extents) const;
 
@@ -45,7 +45,7 @@ class SourcePieces {
     Extent place;
     std::unique_ptr<std::byte[]> bytes;
   };
-  /// Reads that go on from each other.
+  /// A run of sequential reads.
   struct Course {
     Extent last;
     std::uint64_t grown = 0;      // bytes read ahead
