@@ -356,7 +356,7 @@ struct Info {
   std::string codec;                 // "plain", "gzip", …
   std::uint64_t stored_bytes = 0;    // of the file
   std::uint64_t plain_bytes = 0;     // of the archive
-  std::uint64_t bytes_behind = 0;    // plain bytes after it, where a file holds several archives
+  std::uint64_t bytes_after = 0;    // plain bytes after it, where a file holds several archives
   std::uint64_t arrays = 0;          // listed ones
   std::uint64_t array_bytes = 0;     // their stored bytes
   std::uint64_t encoded_arrays = 0;  // those stored with a filter, which cannot be mapped

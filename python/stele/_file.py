@@ -32,7 +32,7 @@ class Info:
     """Of the file."""
     plain_bytes: int
     """Of the archive, decompressed."""
-    bytes_behind: int
+    bytes_after: int
     """Plain bytes after it, if a file holds several archives."""
     arrays: int
     """Arrays of 4 KiB or more."""
@@ -52,7 +52,7 @@ class Info:
     @property
     def ratio(self) -> float:
         """Plain bytes per stored byte."""
-        return (self.plain_bytes + self.bytes_behind) / self.stored_bytes if self.stored_bytes else 0.0
+        return (self.plain_bytes + self.bytes_after) / self.stored_bytes if self.stored_bytes else 0.0
 
 
 class Opening(NamedTuple):

@@ -282,12 +282,12 @@ class Info(Case):
 
     def test_several_archives(self):
         info = self.ok("info", "two.stele", "--json").json
-        self.assertEqual((info["plain_bytes"], info["bytes_behind"]), (len(PLAIN), len(OTHER)))
+        self.assertEqual((info["plain_bytes"], info["bytes_after"]), (len(PLAIN), len(OTHER)))
         second = self.ok("info", "two.stele", "--offset", len(PLAIN), "--json").json
         self.assertEqual(second["plain_bytes"], len(OTHER))
         write("two.gz", gzip.compress(PLAIN) + gzip.compress(OTHER))
         both = self.ok("info", "two.gz", "--json").json  # the whole file counts, as the whole file was compressed
-        self.assertEqual(both["bytes_behind"], len(OTHER))
+        self.assertEqual(both["bytes_after"], len(OTHER))
         self.assertAlmostEqual(both["ratio"], len(PLAIN + OTHER) / os.path.getsize("two.gz"))
         self.assertIn("follow this archive", self.ok("info", "two.gz").text)
         piped = self.ok("info", "-", "--offset", len(PLAIN), "--json", stdin=PLAIN + OTHER).json
@@ -598,7 +598,7 @@ class Verify(Case):
         self.assertEqual(result.code, 1)
         self.assertIn(f"2/x: archive 2, at byte {len(PLAIN)}: ", result.err)
 
-    def test_bytes_behind(self):
+    def test_bytes_after(self):
         result = run("verify", "-", stdin=PLAIN + b"rest")
         self.assertEqual(result.code, 1)
         self.assertIn(f"offset {len(PLAIN)}", result.err)

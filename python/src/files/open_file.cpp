@@ -135,7 +135,7 @@ class OpenFile {
     made["codec"] = text(info.codec);
     made["stored_bytes"] = info.stored_bytes;
     made["plain_bytes"] = info.plain_bytes;
-    made["bytes_behind"] = info.bytes_behind;
+    made["bytes_after"] = info.bytes_after;
     made["arrays"] = info.arrays;
     made["array_bytes"] = info.array_bytes;
     made["encoded_arrays"] = info.encoded_arrays;

@@ -20,7 +20,7 @@ void verify(nb::handle given, const nb::dict& options) {
   loading.verify = Verify::full;
   const nb::gil_scoped_release released;
   const File file = open(path, loading);
-  if (file.info().bytes_behind == 0) {
+  if (file.info().bytes_after == 0) {
     return file.verify();
   }
   Reader reader(path, loading);  // several archives

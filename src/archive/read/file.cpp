@@ -458,7 +458,7 @@ Info File::info() const {
     return info;
   }
   info.plain_bytes = state_->tail.trailer.total_length;
-  info.bytes_behind = *opened.source->size() - info.plain_bytes;
+  info.bytes_after = *opened.source->size() - info.plain_bytes;
   info.stored_bytes = opened.stored_bytes != 0 ? opened.stored_bytes : info.plain_bytes;
   info.arrays = directory.arrays.size();
   for (const ArrayEntry& entry : directory.arrays) {

@@ -185,7 +185,7 @@ ShardedFile::ShardedFile(std::string name, std::unique_ptr<Storage> place, std::
   }
   info_.codec = "sharded";
   info_.plain_bytes = info_.arrays = info_.array_bytes = info_.encoded_arrays = info_.pieced_arrays = 0;
-  info_.bytes_behind = 0;
+  info_.bytes_after = 0;
   info_.metadata.erase(std::string(archive_key));
   for (const PartFile& part : manifest_.files) {
     info_.stored_bytes += part.bytes;

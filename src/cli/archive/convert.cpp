@@ -93,7 +93,7 @@ Passed through_value(const ConvertOptions& options, const Codec* codec, Output& 
   const File file =
       open_archive(options.input, {.map = MapMode::read_only, .verify = Verify::full, .threads = options.threads});
   const Info info = file.info();
-  if (info.bytes_behind > 0) {
+  if (info.bytes_after > 0) {
     fail(Errc::unsupported, "several archives in one file can only be converted to archives");
   }
   write_anew(file.load<LaterTree>().value, info.metadata, options, codec, output);

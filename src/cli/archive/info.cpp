@@ -13,7 +13,7 @@ namespace {
 
 /// For the whole file.
 double ratio(const Info& info) {
-  const std::uint64_t plain = info.plain_bytes + info.bytes_behind;
+  const std::uint64_t plain = info.plain_bytes + info.bytes_after;
   return info.stored_bytes == 0 ? 0 : static_cast<double>(plain) / static_cast<double>(info.stored_bytes);
 }
 
@@ -26,8 +26,8 @@ void print_info(const std::string& file, const Info& info) {
   if (info.codec != "plain") {
     table.add({"ratio", fixed(ratio(info), 2)});
   }
-  if (info.bytes_behind > 0) {
-    table.add({"behind", exact_size(info.bytes_behind) + " of plain bytes follow this archive, which begins the file"});
+  if (info.bytes_after > 0) {
+    table.add({"behind", exact_size(info.bytes_after) + " of plain bytes follow this archive, which begins the file"});
   }
   table.add({"format", std::to_string(info.format)});
   table.add({"writer", printable(info.writer)});
@@ -63,7 +63,7 @@ int info(const InfoOptions& options) {
   document["stored_bytes"] = info.stored_bytes;
   document["plain_bytes"] = info.plain_bytes;
   document["ratio"] = ratio(info);
-  document["bytes_behind"] = info.bytes_behind;
+  document["bytes_after"] = info.bytes_after;
   document["format"] = info.format;
   document["writer"] = info.writer;
   document["arrays"] = info.arrays;
