@@ -236,6 +236,9 @@ std::vector<std::string_view> KeyItems::tokens() const {
 }
 
 std::vector<std::uint64_t> counts_of(nb::handle counts, std::size_t keys) {
+  if (counts.is_none()) {
+    return {};
+  }
   const nb::object array = own(PyArray_FROM_OF(counts.ptr(), NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED));
   PyArrayObject* const given = as_array(array.ptr());
   if (!PyTypeNum_ISINTEGER(PyArray_TYPE(given))) {

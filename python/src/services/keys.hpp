@@ -59,7 +59,7 @@ class KeyItems {
   void each(F&& use) const;
 };
 
-/// `counts` as 64-bit naturals: one for all, or as many as there are keys.
+/// `counts` as 64-bit naturals: one for all, or as many as there are keys; none for None.
 /// Throws: ValueError for negative ones and for another number of them.
 std::vector<std::uint64_t> counts_of(nb::handle counts, std::size_t keys);
 

@@ -10,6 +10,7 @@
 #include "base/threads/interruption.hpp"
 #include "base/threads/pool.hpp"
 #include "codec/stream/intake.hpp"
+#include "io/wrap/slice.hpp"
 #include "stele/error.hpp"
 
 namespace stele {
@@ -23,27 +24,6 @@ constexpr std::uint64_t max_stored_block = 2 * max_plain_block;
 constexpr std::uint64_t most_kept = std::uint64_t{96} << 20;
 constexpr std::uint64_t most_in_flight = std::uint64_t{32} << 20;
 constexpr std::size_t small_buffer = std::size_t{4} << 20;  // not worth freeing
-
-/// Reads another Source in order, but only by read_at(), which others may call at the same time.
-class AtSource final : public Source {
- public:
-  explicit AtSource(const Source& source) : source_(source), size_(source.size().value_or(0)) {}
-  std::size_t read(MutableBytes into) override {
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - position_));
-    source_.read_at(position_, into.first(count));
-    position_ += count;
-    return count;
-  }
-  std::optional<std::uint64_t> size() const override { return size_; }
-  bool random_access() const noexcept override { return true; }
-  void seek(std::uint64_t offset) override { position_ = std::min(offset, size_); }
-  void read_at(std::uint64_t offset, MutableBytes into) const override { source_.read_at(offset, into); }
-
- private:
-  const Source& source_;
-  const std::uint64_t size_;
-  std::uint64_t position_ = 0;
-};
 
 }  // namespace
 
@@ -136,7 +116,7 @@ class BlockSource::Reference {
   static constexpr std::size_t piece_size = std::size_t{64} << 10;
 
   void restart() {
-    from_ = std::make_unique<AtSource>(stored_);
+    from_ = std::make_unique<SliceSource>(stored_, 0, stored_.size().value_or(0));  // others may read beside it
     in_order_ = codec_.in_order(*from_, options_);
     position_ = 0;
   }
@@ -179,7 +159,7 @@ class BlockSource::Reference {
   std::mutex mutex_;  // guards the members below
   bool judged_ = false;
   std::optional<Error> failed_;
-  std::unique_ptr<AtSource> from_;
+  std::unique_ptr<SliceSource> from_;
   std::unique_ptr<Source> in_order_;
   std::uint64_t position_ = 0;  // of in_order_
   unsigned passes_left_ = 4;    // bounds the time that a file can take

@@ -6,6 +6,7 @@
 
 #include "interop/pickle/read/window.hpp"
 #include "io/read.hpp"
+#include "io/wrap/prefix.hpp"
 #include "stele/codec.hpp"
 #include "stele/error.hpp"
 
@@ -14,25 +15,6 @@ namespace {
 
 constexpr std::string_view magic = "ZF";
 constexpr std::size_t length_size = 19;
-
-/// Prepends one byte to another Source.
-class AfterByte final : public Source {
- public:
-  AfterByte(std::byte first, Source& rest) : first_(first), rest_(rest) {}
-  std::size_t read(MutableBytes into) override {
-    if (!is_given_ && !into.empty()) {
-      is_given_ = true;
-      into[0] = first_;
-      return 1;
-    }
-    return rest_.read(into);
-  }
-
- private:
-  const std::byte first_;
-  bool is_given_ = false;
-  Source& rest_;
-};
 
 /// The decompressed bytes. Their number must match the header, which is not verified beforehand: so there is no size().
 class ZfileSource final : public Source {
@@ -88,7 +70,8 @@ std::unique_ptr<Source> zfile_source(Source& stored, const LoadOptions& options)
   }
   const DecodeOptions decode{
       .threads = 1, .window = options.limits.window, .expansion = options.limits.expansion, .whole = true};
-  return std::make_unique<ZfileSource>(std::make_unique<AfterByte>(first, stored), decode, length);
+  auto from_first = std::make_unique<PrefixSource>(std::vector{first}, std::make_unique<BorrowedSource>(stored));
+  return std::make_unique<ZfileSource>(std::move(from_first), decode, length);
 }
 
 std::shared_ptr<Buffer> read_zfile(Source& stored, const LoadOptions& options) {
