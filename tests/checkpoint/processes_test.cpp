@@ -179,8 +179,8 @@ TEST(CheckpointProcesses, KilledAtAnyPointLoseNothingThatWasSaved) {
       linked += kept.info(step).referred > 0 ? 1 : 0;
     }
   }
-  EXPECT_GT(saved.size(), static_cast<std::size_t>(kills) / 16);  // few on a machine that is busy
-  EXPECT_GT(linked, static_cast<std::uint64_t>(kills) / 8);
+  EXPECT_GT(saved.size(), static_cast<std::size_t>(kills) / 4);
+  EXPECT_GT(linked, static_cast<std::uint64_t>(kills) / 2);
 }
 
 // --- Several at once -------------------------------------------------------------------------------------------------

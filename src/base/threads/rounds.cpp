@@ -6,7 +6,6 @@
 #include "base/threads/interruption.hpp"
 
 namespace stele {
-namespace {}  // namespace
 
 void Rounds::begin() {
   const std::lock_guard lock(mutex_);

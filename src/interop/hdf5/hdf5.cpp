@@ -546,8 +546,8 @@ enum class Answer : std::uint8_t { value, error };  // one byte, and an archive 
   const rlim_t seconds = 60 + (bytes >> 20);
   const rlimit time{seconds, seconds};
   ::setrlimit(RLIMIT_CPU, &time);
-  ::alarm(
-      static_cast<unsigned>(std::min<rlim_t>(10 * seconds, 1U << 30)));  // a lock that another thread held at fork()
+  // Ends the wait for a lock that another thread held at fork().
+  ::alarm(static_cast<unsigned>(std::min<rlim_t>(10 * seconds, 1U << 30)));
   try {
     const auto to = fd_sink(pipe);
     const auto send = [&](Answer kind, const Value& value, const Metadata& metadata) {

@@ -163,7 +163,7 @@ Shard::Found Shard::record(const Position& position, Verify verify) const {
   if (!is_short && verify != Verify::full && checked_->has(position.offset)) {
     return found;
   }
-  if (record.length > 4 * page_bytes) {  // avoids single page_bytes reads from the device
+  if (record.length > 4 * page_bytes) {  // avoids reads of single pages from the device
     prefetch(position.offset, std::min(record.length, lazy_value));
   }
   if (!record.is_whole()) {
